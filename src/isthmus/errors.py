@@ -1,0 +1,86 @@
+"""Every error that isthmus raises on purpose.
+
+    IsthmusError
+    ├── InputError            what was given cannot be used (also a ValueError)
+    │   ├── SourceError       a file or table that cannot be read, or holds nothing
+    │   ├── ColumnError       a column that is missing or ambiguous
+    │   ├── ValueRangeError   a cell, a row or an array with values that have no meaning here
+    │   ├── UnknownIdError    an id that the vocabulary does not hold
+    │   └── SettingError      a setting outside its range, or unknown to the builder
+    ├── BundleError           a saved directory that is truncated, altered, foreign or too new
+    ├── PluginError           plugins as installed
+    │   ├── MissingPluginError    nobody announces that name
+    │   ├── MissingLibraryError   announced, but a library that it needs is not installed
+    │   └── NameClashError        two distributions announce one name
+    └── TrainingError         training cannot go on
+        └── NonFiniteLossError    the loss became NaN or infinite
+
+Each message says what was given, what was expected and what to do about it.
+"""
+
+
+class IsthmusError(Exception):
+    """The root of the tree.
+
+    Args:
+        given: what was found, with the name of the row, column, file or setting.
+        expected: what would have been right.
+        remedy: what the reader can do now.
+    """
+
+    def __init__(self, given: str, *, expected: str = "", remedy: str = "") -> None:
+        self.given, self.expected, self.remedy = given, expected, remedy
+        parts = [given, f"expected {expected}" if expected else "", remedy]
+        super().__init__("; ".join(part for part in parts if part))
+
+
+class InputError(IsthmusError, ValueError):
+    """What was given cannot be used."""
+
+
+class SourceError(InputError):
+    """A file or table that cannot be read, or holds nothing."""
+
+
+class ColumnError(InputError):
+    """A column that is missing or ambiguous."""
+
+
+class ValueRangeError(InputError):
+    """A cell, a row or an array with values that have no meaning here."""
+
+
+class UnknownIdError(InputError):
+    """An id that the vocabulary does not hold."""
+
+
+class SettingError(InputError):
+    """A setting outside its range, or unknown to the builder."""
+
+
+class BundleError(IsthmusError):
+    """A saved directory that is truncated, altered, foreign or too new."""
+
+
+class PluginError(IsthmusError):
+    """Plugins as installed."""
+
+
+class MissingPluginError(PluginError):
+    """Nobody announces that name."""
+
+
+class MissingLibraryError(PluginError):
+    """The plugin is announced, but a library that it needs is not installed."""
+
+
+class NameClashError(PluginError):
+    """Two distributions announce one name."""
+
+
+class TrainingError(IsthmusError):
+    """Training cannot go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
