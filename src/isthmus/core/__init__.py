@@ -1,0 +1,1 @@
+"""Parts and how they join: encoders, bottlenecks, decoders, readouts, likelihoods, priors. Names no domain."""

@@ -1,0 +1,128 @@
+"""The parts joined. Every published autoencoder here is a setting of these parts, never a class of its own.
+
+    vanilla      deterministic bottleneck
+    denoising    the same, with a corruption
+    variational  Gaussian bottleneck, a prior, a rate weight
+    sparse       a sparse bottleneck (or a penalty on the code)
+    contractive  deterministic bottleneck, a penalty on ∂hidden/∂entered
+
+The default objective is one sentence in every domain: mean(rate_weight · rate − log_likelihood) + Σ penalties, nats a
+record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch, Tensors
+from isthmus.core.objectives import Elbo
+from isthmus.core.priors import NoPrior
+from isthmus.protocols import (
+    Bottleneck,
+    Code,
+    Corruption,
+    Decoder,
+    Encoder,
+    Hook,
+    Likelihood,
+    Objective,
+    Penalty,
+    Prior,
+    Readout,
+    Step,
+)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised, and what it is made of.
+
+    Attributes:
+        total: the objective plus all penalties; the only one with a gradient.
+        terms: detached means for the history: ``nll`` and ``rate`` in nats a record, and each penalty by its name.
+    """
+
+    total: Float[Tensor, ""]
+    terms: dict[str, Float[Tensor, ""]]
+
+
+class Autoencoder(nn.Module):
+    """One narrow bridge.
+
+    Args:
+        encoder, bottleneck, decoder, readout, likelihood: the path, in its order.
+        prior: what codes are expected to look like; without one the rate is 0.
+        scaling: a fixed change of the inputs, in training and after it, before any corruption (unit norms, z-scores).
+        corruption: noise on the scaled inputs, in training only.
+        penalties: named scalars added to the objective.
+        objective: how rate and log-likelihood are weighed; by default ``Elbo()``.
+        hooks: what happens to the model after each step or epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        bottleneck: Bottleneck,
+        decoder: Decoder,
+        readout: Readout,
+        likelihood: Likelihood,
+        prior: Prior | None = None,
+        scaling: Callable[[Any], Any] | None = None,
+        corruption: Corruption | None = None,
+        penalties: Sequence[Penalty] = (),
+        objective: Objective | None = None,
+        hooks: Sequence[Hook] = (),
+    ) -> None:
+        super().__init__()
+        self.encoder, self.bottleneck, self.decoder = encoder, bottleneck, decoder
+        self.readout, self.likelihood = readout, likelihood
+        self.prior: Prior = prior or NoPrior()
+        self.scaling, self.corruption = scaling, corruption
+        self.penalties, self.hooks = tuple(penalties), tuple(hooks)
+        self.objective: Objective = objective or Elbo()
+
+    def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """Codes of clean inputs; without a generator the point itself is the sample."""
+        return self._code(self._scaled(inputs), generator, samples)
+
+    def decode(self, sample: Tensor, given: Batch | None = None) -> Any:
+        """The state that the readout reads."""
+        return self.decoder(sample, given)
+
+    def step(
+        self, batch: Batch, *, generator: Generator | None = None, samples: int = 1, corrupts: bool = True
+    ) -> Step:
+        """One forward pass. With a generator the inputs are corrupted and the code is sampled; without, neither."""
+        inputs = self._scaled(batch.inputs)
+        if self.corruption is not None and corrupts and generator is not None:
+            inputs = self.corruption(inputs, generator)
+        code = self._code(inputs, generator, samples)
+        given = Batch(batch.rows, inputs, batch.targets).repeat(samples)
+        decoded = self.decoder(code.sample, given)
+        log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)
+        return Step(self, batch, code, decoded, log_likelihood.view(-1, samples), samples, generator)
+
+    def loss(self, step: Step, *, progress: float = 1.0, objective: Objective | None = None) -> Loss:
+        """The objective and all penalties at ``progress`` (0 to 1) of the planned training."""
+        rate = self.prior.rate(step)
+        total = (objective or self.objective)(step, rate, progress)
+        terms = {"nll": -step.log_likelihood.detach().mean(), "rate": rate.detach().mean()}
+        for penalty in self.penalties:
+            for name, value in penalty(step).items():
+                total = total + value
+                terms[name] = value.detach()
+        return Loss(total, terms)
+
+    def _scaled(self, inputs: Tensors) -> Tensors:
+        scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
+        return scaled
+
+    def _code(self, inputs: Tensors, generator: Generator | None, samples: int) -> Code:
+        hidden = self.encoder.trunk(self.encoder.enter(inputs), inputs)
+        return self.bottleneck(hidden, generator=generator, samples=samples)

@@ -1,0 +1,64 @@
+"""The first layer of a sparse row: a weighted sum of table rows, forward and backward, without a dense row.
+
+    out_b = Σ_{i ∈ bag b} weight_bi · table_i
+
+The gradient of the table is the same operation on the transposed bags, Σ_b weight_bi · grad_b for each item i. It is
+written once, in a fixed order, without atomics: the same seed gives the same weights on every device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from isthmus.batch import Bags
+
+
+def bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[Tensor, "batch entered"]:
+    """Weighted sums of table rows, one for each bag; an empty bag gives zeros. The weights receive no gradient."""
+    weights = bags.weights.detach().to(table.dtype)
+    if not (torch.is_grad_enabled() and table.requires_grad):
+        return weighted_sums(table, bags.indices, bags.offsets, weights)
+    summed: Tensor = _BagSum.apply(table, bags.reweighted(weights))  # type: ignore[no-untyped-call]
+    return summed
+
+
+def weighted_sums(
+    table: Float[Tensor, "width entered"],
+    indices: Int64[Tensor, " entries"],
+    offsets: Int64[Tensor, " ends"],
+    weights: Float[Tensor, " entries"],
+) -> Float[Tensor, "batch entered"]:
+    """``embedding_bag`` in its summing mode, which refuses a call without a single entry."""
+    if len(indices) == 0:
+        return table.new_zeros(len(offsets) - 1, table.shape[1])
+    return F.embedding_bag(
+        indices, table, offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )  # fmt: skip
+
+
+def transposed_sums(
+    grad: Float[Tensor, "batch entered"], bags: Bags, width: int
+) -> Float[Tensor, "width entered"]:  # fmt: skip
+    """For each item the weighted sum of the rows of ``grad`` whose bags hold it."""
+    order = bags.by_item()
+    items = torch.arange(width + 1, device=grad.device)
+    offsets = torch.searchsorted(bags.indices[order], items)
+    return weighted_sums(grad, bags.rows()[order], offsets, bags.weights[order])
+
+
+class _BagSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, bags: Bags) -> Tensor:
+        ctx.bags, ctx.width = bags, len(table)
+        return weighted_sums(table, bags.indices, bags.offsets, bags.weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return transposed_sums(grad.contiguous(), ctx.bags, ctx.width), None

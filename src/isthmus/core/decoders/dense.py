@@ -1,0 +1,26 @@
+"""From a code to the state that the readout reads: an MLP, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch
+from isthmus.core.layers import Mlp
+
+
+class DenseDecoder(nn.Module):
+    """[batch_samples, code] to [batch_samples, sizes[-1]], activated throughout; without sizes the code itself."""
+
+    def __init__(self, code: int, sizes: Sequence[int] = (), *, generator: Generator, activation: str = "tanh") -> None:
+        super().__init__()
+        self.mlp = Mlp((code, *sizes), generator=generator, activation=activation, activate_last=True)
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
+    ) -> Float[Tensor, "batch_samples hidden"]:
+        """What the readout reads."""
+        decoded: Tensor = self.mlp(sample)
+        return decoded

@@ -1,0 +1,47 @@
+"""From a bag to a hidden state: a sum of table rows, then an MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Bags, Tensors
+from isthmus.core.bags import bag_sum
+from isthmus.core.layers import ACTIVATIONS, Mlp, small_bias, xavier
+
+
+class BagEncoder(nn.Module):
+    """``enter``: a weighted sum of item vectors [batch, entered]; ``trunk``: bias, activation and an MLP to [batch, sizes[-1]].
+
+    Args:
+        width: how many items.
+        sizes: widths of the layers; the first is ``entered``, the last is the hidden state handed to the bottleneck.
+        activation: between layers; the last layer stays linear unless ``activate_last``.
+    """  # noqa: E501
+
+    def __init__(
+        self,
+        width: int,
+        sizes: Sequence[int],
+        *,
+        generator: Generator,
+        activation: str = "tanh",
+        activate_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.table = xavier(width, sizes[0], generator)
+        self.bias = small_bias(sizes[0], generator)
+        self.mlp = Mlp(sizes, generator=generator, activation=activation, activate_last=activate_last)
+        self.activation = ACTIVATIONS[activation if activate_last or len(sizes) > 1 else "identity"]
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch entered"]:
+        """The sum of the item vectors of each bag."""
+        assert isinstance(inputs, Bags), "a bag encoder reads bags"
+        return bag_sum(self.table, inputs)
+
+    def trunk(self, entered: Float[Tensor, "batch entered"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
+        """The rest of the encoder."""
+        hidden: Tensor = self.mlp(self.activation(entered + self.bias))
+        return hidden

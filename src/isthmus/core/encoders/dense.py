@@ -1,0 +1,42 @@
+"""From dense rows to a hidden state: an MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Tensors, Values
+from isthmus.core.layers import Mlp
+
+
+class DenseEncoder(nn.Module):
+    """``enter``: the numbers themselves [batch, width]; ``trunk``: an MLP to [batch, sizes[-1]].
+
+    Args:
+        width: numbers a row.
+        sizes: widths of the layers after the input; the last one stays linear unless ``activate_last``.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        sizes: Sequence[int],
+        *,
+        generator: Generator,
+        activation: str = "tanh",
+        activate_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mlp = Mlp((width, *sizes), generator=generator, activation=activation, activate_last=activate_last)
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch width"]:
+        """The values of the batch."""
+        assert isinstance(inputs, Values), "a dense encoder reads values"
+        return inputs.values
+
+    def trunk(self, entered: Float[Tensor, "batch width"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
+        """The MLP."""
+        hidden: Tensor = self.mlp(entered)
+        return hidden

@@ -1,0 +1,129 @@
+"""How probable the targets are, nats a record. Each is handed the readout and the decoded state; over bags none builds
+a row of the catalogue's width."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from isthmus.batch import Bags, Tensors, Values
+from isthmus.core.bags import bag_sum
+from isthmus.core.softmax import multinomial_log_prob
+from isthmus.errors import SettingError
+from isthmus.protocols import RankingReadout
+
+LOG_2PI = math.log(2 * math.pi)
+COLUMNS = 16384
+"""Columns of a chunk where every logit of a bag's row is needed."""
+
+
+class Multinomial:
+    """Σ_i x_i log softmax(logits)_i over bags (Liang et al. 2018, equation 2); one target a row is the categorical."""
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        return multinomial_log_prob(decoded, readout.weight, readout.bias, _bags(targets))
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """Probabilities."""
+        return readout.logits(decoded).float().softmax(1)
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """One draw a row, as counts."""
+        drawn = torch.multinomial(self.mean(readout, decoded), 1, generator=generator)
+        return F.one_hot(drawn[:, 0], len(readout.weight)).to(decoded.dtype)
+
+
+class Bernoulli:
+    """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for values in [0, 1] and for bags."""
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        if isinstance(targets, Bags):
+            return _weighted_logits(readout, decoded, targets) - _softplus_sum(readout, decoded)
+        logits = readout.logits(decoded).float()
+        return -F.binary_cross_entropy_with_logits(logits, _values(targets), reduction="none").sum(1)
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """Probabilities."""
+        return readout.logits(decoded).float().sigmoid()
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """Zeros and ones."""
+        return torch.bernoulli(self.mean(readout, decoded), generator=generator)
+
+
+class Gaussian:
+    """N(logits, scale²) in each dimension. Over bags the sum of squares of all logits is taken from the Gram matrix of
+    the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
+
+    Args:
+        scale: the standard deviation, fixed.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if scale <= 0:
+            raise SettingError(f"scale {scale}", expected="a positive standard deviation")
+        self.scale = scale
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        if isinstance(targets, Bags):
+            own = targets.reweighted(targets.weights.square()).totals()
+            squares = _square_sum(readout, decoded) - 2 * _weighted_logits(readout, decoded, targets) + own
+        else:
+            squares = (readout.logits(decoded).float() - _values(targets)).square().sum(1)
+        return -0.5 * squares / self.scale**2 - len(readout.weight) * (math.log(self.scale) + 0.5 * LOG_2PI)
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """The logits themselves."""
+        return readout.logits(decoded).float()
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """The mean with noise of the fixed scale."""
+        mean = self.mean(readout, decoded)
+        return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
+
+
+def _weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
+    biases = bag_sum(readout.bias[:, None], targets)[:, 0]
+    return (decoded * bag_sum(readout.weight, targets)).sum(1) + biases
+
+
+def _softplus_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
+    """Σ_i softplus(z_i), a chunk of columns at a time, each computed again for its gradient."""
+
+    def part(columns: slice) -> Tensor:
+        return F.softplus(readout.logits(decoded, columns).float()).sum(1)
+
+    starts = range(0, len(readout.weight), COLUMNS)
+    parts = [checkpoint(part, slice(s, s + COLUMNS), use_reentrant=False, preserve_rng_state=False) for s in starts]
+    return torch.stack(parts).sum(0)
+
+
+def _square_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
+    weight, bias = readout.weight, readout.bias
+    return ((decoded @ (weight.T @ weight)) * decoded).sum(1) + 2 * decoded @ (weight.T @ bias) + bias.square().sum()
+
+
+def _bags(targets: Tensors) -> Bags:
+    if not isinstance(targets, Bags):
+        raise SettingError(f"multinomial likelihood of {type(targets).__name__}", expected="bags")
+    return targets
+
+
+def _values(targets: Tensors) -> Tensor:
+    if not isinstance(targets, Values):
+        raise SettingError(f"this likelihood of {type(targets).__name__}", expected="bags or dense values")
+    return targets.values

@@ -1,0 +1,24 @@
+"""What a builder yields when its model is trained by the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.protocols import Source
+from isthmus.training.history import History
+from isthmus.training.plan import Plan
+from isthmus.training.run import Run, Validation
+from isthmus.training.trainer import train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An autoencoder and the plan that trains it."""
+
+    model: Autoencoder
+    plan: Plan
+
+    def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
+        """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
+        return train(self.model, source, self.plan, run, validation)

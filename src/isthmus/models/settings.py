@@ -1,0 +1,16 @@
+"""Checks that builders share."""
+
+from __future__ import annotations
+
+from isthmus.errors import SettingError
+
+
+def check_settings(**settings: int | float) -> None:
+    """Refuse sizes, counts and shares that are not above zero.
+
+    Raises:
+        SettingError: naming the setting.
+    """
+    for name, value in settings.items():
+        if not value > 0:
+            raise SettingError(f"{name}={value}", expected="a number above 0")

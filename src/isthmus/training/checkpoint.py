@@ -1,0 +1,142 @@
+"""Checkpoints and best weights on disk, never in memory and never pickled.
+
+DIRECTORY/
+  epoch-000010/            a bundle: model, optimiser and generators as tensors, history as a document
+  best-000008.safetensors  the weights of the best epoch so far
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor, nn
+
+from isthmus import bundle
+from isthmus.errors import BundleError, SettingError, TrainingError
+from isthmus.state import load_state, state_of
+from isthmus.training.history import History
+
+KEPT = 2
+"""So many checkpoints stay: should the newest one be damaged, the one before it is whole."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything that changes while a model trains.
+
+    Attributes:
+        plan: what is being carried out, as text; a resumed run must agree with it.
+    """
+
+    plan: str
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generators: Mapping[str, Generator]
+
+
+class Store:
+    """A directory of checkpoints and best weights."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def save(self, epoch: int, moment: Moment, history: History) -> None:
+        """A checkpoint after ``epoch`` epochs, whole or not at all; older ones than the last two go."""
+        bundle.write(
+            self.directory / f"epoch-{epoch:06d}",
+            plugin="training",
+            builder="checkpoint",
+            settings={"epoch": epoch, "plan": moment.plan},
+            tensors=_tensors(moment),
+            documents={"history.json": json.dumps(history.to_json())},
+        )
+        for old in self._checkpoints()[KEPT:]:
+            shutil.rmtree(old)
+        self._forget_weights(history.best_epoch)
+
+    def resume(self, moment: Moment) -> tuple[int, History]:
+        """Put the newest whole checkpoint into the moment's parts; 0 epochs and an empty history where none exists.
+
+        Raises:
+            TrainingError: checkpoints are there and none of them is whole.
+            SettingError: they belong to another plan.
+        """
+        found = self._checkpoints()
+        for directory in found:
+            try:
+                saved = bundle.read(directory)
+                history = History.from_json(json.loads(saved.documents["history.json"]))
+            except (BundleError, KeyError, TypeError, ValueError) as error:
+                logger.warning("checkpoint %s is damaged: %s", directory.name, error)
+                continue
+            _check_plan(directory, saved.manifest.settings, moment.plan)
+            _restore(moment, saved.tensors)
+            return int(saved.manifest.settings["epoch"]), history
+        if found:
+            raise TrainingError(f"no checkpoint in {self.directory} is whole", remedy="start anew without resume")
+        return 0, History()
+
+    def keep_best(self, epoch: int, model: nn.Module) -> None:
+        """The weights of the best epoch so far."""
+        place = self._best(epoch)
+        partial = place.with_suffix(".partial")
+        save_file(state_of(model), partial)
+        partial.replace(place)
+
+    def load_best(self, epoch: int, model: nn.Module) -> None:
+        """Put the weights of that epoch into the model."""
+        load_state(model, load_file(self._best(epoch)))
+
+    def _best(self, epoch: int) -> Path:
+        return self.directory / f"best-{epoch:06d}.safetensors"
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.directory.glob("epoch-??????"), reverse=True)
+
+    def _forget_weights(self, epoch: int | None) -> None:
+        for old in self.directory.glob("best-*.safetensors"):
+            if epoch is None or old != self._best(epoch):
+                old.unlink()
+
+
+def _tensors(moment: Moment) -> dict[str, Tensor]:
+    tensors = {f"model.{name}": tensor for name, tensor in state_of(moment.model).items()}
+    for index, values in moment.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value.cpu() for key, value in values.items()}
+    return tensors | {f"generator.{name}": g.get_state() for name, g in moment.generators.items()}
+
+
+def _restore(moment: Moment, tensors: Mapping[str, Tensor]) -> None:
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "generator": {}}
+    for name, tensor in tensors.items():
+        kind, rest = name.split(".", 1)
+        parts[kind][rest] = tensor
+    load_state(moment.model, parts["model"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["optimizer"].items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    whole: dict[str, Any] = moment.optimizer.state_dict()
+    moment.optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+    for name, generator in moment.generators.items():
+        generator.set_state(parts["generator"][name])
+
+
+def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
+    if settings.get("plan") != plan:
+        raise SettingError(
+            f"{directory} belongs to another training",
+            expected=f"the same data, seed and plan: {plan}",
+            remedy="use the settings it was started with, or another directory",
+        )

@@ -1,0 +1,59 @@
+"""What happened, epoch by epoch, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from isthmus.training.progress import Record
+
+
+@dataclass
+class History:
+    """The course of one training.
+
+    Attributes:
+        records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
+            the validation score under its own name where one was taken.
+        metric: the name of the validation score.
+        best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
+        best_score: its validation score, higher is better.
+        interrupted: whether Ctrl-C ended it.
+        stopped_early: whether patience ended it.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    metric: str | None = None
+    best_epoch: int | None = None
+    best_score: float | None = None
+    interrupted: bool = False
+    stopped_early: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in epochs, validation included."""
+        return float(sum(float(record["seconds"]) for record in self.records))
+
+    def take(self, record: Record) -> bool:
+        """Append a record; true where its score is the best so far."""
+        self.records.append(record)
+        if self.metric is None or self.metric not in record:
+            return False
+        score = float(record[self.metric])
+        if self.best_score is not None and score <= self.best_score:
+            return False
+        self.best_score, self.best_epoch = score, int(record["epoch"])
+        return True
+
+    def since_best(self) -> int:
+        """Epochs since the best score."""
+        return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> History:
+        """The inverse of ``to_json``."""
+        return cls(**document)

@@ -1,0 +1,92 @@
+"""What defines the training of a model; what merely runs it is in ``run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int64
+from torch import Generator, Tensor
+
+from isthmus.errors import SettingError
+from isthmus.protocols import Phase
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """How the rows of one epoch are cut into batches; every row once."""
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """Row numbers, batch by batch, on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Uniformly shuffled batches of ``size`` rows, the last one smaller."""
+
+    size: int = 500
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise SettingError(f"batch size {self.size}", expected="at least 1")
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """A new order for each call."""
+        yield from torch.randperm(len(lengths), generator=generator).split(self.size)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Phases and the optimiser: Adam (Kingma & Ba 2015).
+
+    Attributes:
+        phases: in their order; their epochs add up.
+        batching: how an epoch is cut.
+        learning_rate: at the start.
+        decay: constant, or a cosine from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
+        betas: Adam's decay rates.
+        weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
+        clip: largest L2 norm of the whole gradient; None leaves it alone.
+        patience: epochs without a better validation score before training stops; None trains to the end.
+    """
+
+    phases: tuple[Phase, ...]
+    batching: Batching = field(default_factory=Shuffled)
+    learning_rate: float = 1e-3
+    decay: Literal["constant", "cosine"] = "constant"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    clip: float | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.phases or any(phase.epochs < 1 for phase in self.phases):
+            raise SettingError("a plan without epochs", expected="at least one phase of at least one epoch")
+        if self.learning_rate <= 0:
+            raise SettingError(f"learning rate {self.learning_rate}", expected="a positive number")
+        if self.decay not in ("constant", "cosine"):
+            raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
+
+    @property
+    def epochs(self) -> int:
+        """All phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def described(self) -> str:
+        """The plan in words that stay the same from one process to the next."""
+        phases = [(phase.name, phase.epochs, phase.trains, phase.corrupts) for phase in self.phases]
+        numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
+        return (
+            f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
+        )
+
+    def phase_of(self, epoch: int) -> Phase:
+        """The phase that epoch number ``epoch`` (from 0) belongs to."""
+        for phase in self.phases:
+            if epoch < phase.epochs:
+                return phase
+            epoch -= phase.epochs
+        raise SettingError(f"epoch {epoch} beyond the plan", expected=f"an epoch below {self.epochs}")

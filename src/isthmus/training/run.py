@@ -1,0 +1,95 @@
+"""What merely runs a training: device, seed, precision, where to write. None of it is part of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from isthmus.errors import SettingError
+from isthmus.training.progress import Progress, Silent
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a plan is carried out.
+
+    Attributes:
+        device: ``auto`` takes CUDA where there is a device.
+        seed: of the order of rows, the noise and the initial weights; the same seed gives the same weights bit for bit
+            on one machine.
+        precision: of matrix products; ``auto`` takes bf16 where the machine multiplies it in hardware.
+        progress: who is told.
+        checkpoints: a directory for checkpoints; None writes none.
+        every: epochs between checkpoints.
+        resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
+    """
+
+    device: Device = "auto"
+    seed: int = 0
+    precision: Precision = "auto"
+    progress: Progress = field(default_factory=Silent)
+    checkpoints: Path | None = None
+    every: int = 10
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise SettingError(f"device {self.device!r}", expected="auto, cpu or cuda")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
+        if self.every < 1:
+            raise SettingError(f"a checkpoint every {self.every} epochs", expected="at least 1")
+        if self.resume and self.checkpoints is None:
+            raise SettingError("resume without a directory of checkpoints", remedy="name the directory to resume from")
+
+    def generator(self, device: str | torch.device = "cpu", stream: int = 0) -> torch.Generator:
+        """A private generator; streams of one seed are independent."""
+        mixed = (self.seed * 0x9E3779B97F4A7C15 + stream * 0xBF58476D1CE4E5B9) % 2**63
+        return torch.Generator(device).manual_seed(mixed)
+
+    def torch_device(self) -> torch.device:
+        """The device in torch's terms.
+
+        Raises:
+            SettingError: CUDA was asked for and is not there.
+        """
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SettingError("device cuda", expected="a CUDA device", remedy="use device auto or cpu")
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+    def products(self) -> AbstractContextManager[Any]:
+        """The context in which matrix products have the chosen precision."""
+        device = self.torch_device().type
+        bf16 = multiplies_bf16(device) if self.precision == "auto" else self.precision == "bf16"
+        return torch.autocast(device, torch.bfloat16, enabled=bf16)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A score that decides which weights are best.
+
+    Attributes:
+        name: such as ``ndcg@100``.
+        score: of the model as it stands; higher is better.
+        every: epochs between scores.
+    """
+
+    name: str
+    score: Callable[[nn.Module], float]
+    every: int = 1
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether products in bf16 are faster than in fp32: AMX on CPU, compute capability 8 and later on CUDA."""
+    if device == "cuda":
+        return torch.cuda.get_device_capability()[0] >= 8
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -1,0 +1,204 @@
+"""One loop for every autoencoder. It knows sources, batches and steps; it has nothing to do with domains, files of
+data, metrics, distributed training or printing."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import InputError, NonFiniteLossError
+from isthmus.protocols import Phase, Source
+from isthmus.training.checkpoint import Moment, Store
+from isthmus.training.history import History
+from isthmus.training.interrupt import Wish, interruptible
+from isthmus.training.plan import Plan
+from isthmus.training.run import Run, Validation
+
+
+def train(
+    model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
+) -> History:
+    """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
+
+    Ctrl-C ends the training, not the program: the best weights so far are kept and the history says so.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
+        InputError: a source without rows.
+    """
+    if len(source) == 0:
+        raise InputError("a source without rows", expected="at least one row to train on")
+    run = run or Run()
+    with _store(run) as store:
+        return _Training(model, source, plan, run, validation, store).go()
+
+
+class _Training:
+    def __init__(
+        self, model: Autoencoder, source: Source, plan: Plan, run: Run, validation: Validation | None, store: Store
+    ) -> None:
+        self.device = run.torch_device()
+        self.model, self.source = model.to(self.device), source.to(self.device)
+        self.plan, self.run, self.validation, self.store = plan, run, validation, store
+        self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
+        self.optimizer = _adam(model, plan)
+        self.moment = Moment(
+            f"{plan.described()}, {len(source)} rows, seed {run.seed}",
+            model,
+            self.optimizer,
+            {"order": self.order, "noise": self.noise},
+        )
+        self.trainable = [p for p in model.parameters() if p.requires_grad]
+        self.history = History()
+        self.seen = 0
+
+    def go(self) -> History:
+        first = self._resumed()
+        metric = self.validation.name if self.validation else None
+        self.history.metric = metric
+        self.run.progress.start(self.plan.epochs, len(self.source), metric, first)
+        try:
+            with interruptible() as wish:
+                for epoch in range(first, self.plan.epochs):
+                    if not self._epoch(epoch, wish):
+                        break
+        finally:
+            self.run.progress.stop()
+            self._settle()
+        return self.history
+
+    def _resumed(self) -> int:
+        if not self.run.resume:
+            return 0
+        first, self.history = self.store.resume(self.moment)
+        self.history.interrupted = False
+        self.seen = first * len(self.source)
+        return first
+
+    def _epoch(self, epoch: int, wish: Wish) -> bool:
+        """One pass over the source, its score and its checkpoint; false where training is to end."""
+        started = time.perf_counter()
+        phase = self.plan.phase_of(epoch)
+        self._select(phase)
+        means = self._pass(phase, epoch, wish)
+        if means is None:
+            self.history.interrupted = True
+            return False
+        self._act("epoch", phase)
+        record: dict[str, float | int | str] = {
+            "epoch": epoch + 1,
+            "phase": phase.name,
+            **means,
+            "learning_rate": self._rate(),
+        }
+        if self.validation and (epoch + 1) % self.validation.every == 0:
+            self.model.eval()
+            record[self.validation.name] = self.validation.score(self.model)
+        record["seconds"] = time.perf_counter() - started
+        self._take(record, epoch)
+        return not wish.stop and not self.history.stopped_early
+
+    def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
+        if self.history.take(record):
+            self.store.keep_best(epoch + 1, self.model)
+        patience = self.plan.patience
+        self.history.stopped_early = patience is not None and self.history.since_best() >= patience
+        self.run.progress.epoch(record)
+        if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.plan.epochs):
+            self.store.save(epoch + 1, self.moment, self.history)
+
+    def _pass(self, phase: Phase, epoch: int, wish: Wish) -> dict[str, float] | None:
+        """Means of the loss and its terms over one epoch; None where Ctrl-C came before its end."""
+        self.model.train()
+        sums: dict[str, Tensor] = {}
+        rows_seen = 0
+        for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
+            if wish.stop:
+                return None
+            for name, value in self._step(rows, phase, epoch).items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
+            rows_seen += len(rows)
+            self.run.progress.step(len(rows), float(sums["loss"]) / rows_seen)
+        return {name: float(value) / rows_seen for name, value in sums.items()}
+
+    def _step(self, rows: Tensor, phase: Phase, epoch: int) -> dict[str, Tensor]:
+        progress = self.seen / (self.plan.epochs * len(self.source))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate(progress)
+        batch = self.source.batch(rows.to(self.device))
+        with self.run.products():
+            step = self.model.step(batch, generator=self.noise, corrupts=phase.corrupts)
+            loss = self.model.loss(step, progress=progress, objective=phase.objective)
+        value = float(loss.total.detach())
+        if not math.isfinite(value):
+            raise self._non_finite(value, epoch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        if self.plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
+        self.optimizer.step()
+        self._act("step", phase)
+        self.seen += len(rows)
+        return {"loss": loss.total.detach(), **loss.terms}
+
+    def _rate(self, progress: float | None = None) -> float:
+        done = self.seen / (self.plan.epochs * len(self.source)) if progress is None else progress
+        if self.plan.decay == "constant":
+            return self.plan.learning_rate
+        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+    def _select(self, phase: Phase) -> None:
+        chosen = {id(p) for name, p in self.model.named_parameters() if name.startswith(phase.trains or ("",))}
+        for parameter in self.trainable:
+            parameter.requires_grad_(id(parameter) in chosen)
+
+    def _act(self, when: str, phase: Phase) -> None:
+        with torch.no_grad():
+            for hook in (*self.model.hooks, *phase.hooks):
+                if hook.when == when:
+                    hook.act(self.model)
+
+    def _settle(self) -> None:
+        """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""
+        for parameter in self.trainable:
+            parameter.requires_grad_(True)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.history.best_epoch is not None:
+            self.store.load_best(self.history.best_epoch, self.model)
+        self.model.eval()
+
+    def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
+        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
+        return NonFiniteLossError(
+            f"the loss became {value} in epoch {epoch + 1}",
+            expected="a finite number",
+            remedy=f"lower the learning rate, set clip=1.0, or use precision='fp32'; {kept}",
+        )
+
+
+def _adam(model: nn.Module, plan: Plan) -> torch.optim.Adam:
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": params, "weight_decay": decay}
+        for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
+        if params
+    ]
+    return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
+
+
+@contextmanager
+def _store(run: Run) -> Iterator[Store]:
+    if run.checkpoints is not None:
+        yield Store(run.checkpoints)
+        return
+    with tempfile.TemporaryDirectory(prefix="isthmus-") as directory:
+        yield Store(Path(directory))
