@@ -227,7 +227,7 @@ Penalty = Callable[[Step], Mapping[str, Tensor]]
 """Named scalars that are added to the objective."""
 
 Objective = Callable[[Step, Float[Tensor, " batch"], float], Float[Tensor, ""]]
-"""``(step, rate, progress) -> scalar``; progress runs from 0 to 1 over the planned training, whatever the batch size."""
+"""``(step, rate, progress) -> scalar``; progress runs from 0 to 1 over the planned training, in records seen."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ class Ranker(Protocol):
         ...
 
     def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
-        """Higher is better."""
+        """Higher is better. A new tensor, which the caller may overwrite."""
         ...
 
 
@@ -320,8 +320,8 @@ class Searcher(Protocol):
 
 @runtime_checkable
 class Recipe(Protocol):
-    """What a builder yields: a network or matrix with its own way to be fitted. ``model.state_dict()`` is what is saved;
-    the builder's name and keywords rebuild the rest."""
+    """What a builder yields: a network or matrix with its own way to be fitted. Saved are ``model.state_dict()`` and
+    the builder's name and keywords, which rebuild the rest."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -331,15 +331,20 @@ class Recipe(Protocol):
         ...
 
 
-@runtime_checkable
-class Builder(Protocol):
-    """Settings of parts under a published name. Every keyword is a JSON value with a default."""
-
-    def __call__(self, signal: Any, *, generator: Generator, **settings: Any) -> Recipe: ...
+Builder = Callable[..., Recipe]
+"""``(signal, *, generator, **settings) -> Recipe``: settings of parts under a published name. Every setting is a JSON
+value with a default; the docstring names the paper."""
 
 
 Command = Callable[..., None]
 """An annotated function that typer can turn into a command; ``fit`` and ``demo`` create bundles, the others get one."""
+
+
+if TYPE_CHECKING:
+    AdapterClass = type[Adapter]
+else:
+    # Python answers no issubclass for a protocol with a property, and the tests execute annotations.
+    AdapterClass = type
 
 
 @dataclass(frozen=True)
@@ -352,6 +357,6 @@ class Plugin:
         commands: the verbs of the command line, by name.
     """
 
-    adapter: type[Adapter]
+    adapter: AdapterClass
     builders: Mapping[str, Builder] = field(default_factory=dict)
     commands: Mapping[str, Command] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
@@ -46,7 +46,7 @@ class Plan:
         phases: in their order; their epochs add up.
         batching: how an epoch is cut.
         learning_rate: at the start.
-        decay: constant, or a cosine from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
+        decay: ``constant``, or ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
         betas: Adam's decay rates.
         weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
         clip: largest L2 norm of the whole gradient; None leaves it alone.
@@ -56,7 +56,7 @@ class Plan:
     phases: tuple[Phase, ...]
     batching: Batching = field(default_factory=Shuffled)
     learning_rate: float = 1e-3
-    decay: Literal["constant", "cosine"] = "constant"
+    decay: str = "constant"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     clip: float | None = None

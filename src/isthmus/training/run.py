@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,28 +14,26 @@ from torch import nn
 from isthmus.errors import SettingError
 from isthmus.training.progress import Progress, Silent
 
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
-
 
 @dataclass(frozen=True)
 class Run:
     """How a plan is carried out.
 
     Attributes:
-        device: ``auto`` takes CUDA where there is a device.
+        device: ``auto``, ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device.
         seed: of the order of rows, the noise and the initial weights; the same seed gives the same weights bit for bit
             on one machine.
-        precision: of matrix products; ``auto`` takes bf16 where the machine multiplies it in hardware.
+        precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, which takes bf16 where the machine multiplies
+            it in hardware.
         progress: who is told.
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     seed: int = 0
-    precision: Precision = "auto"
+    precision: str = "auto"
     progress: Progress = field(default_factory=Silent)
     checkpoints: Path | None = None
     every: int = 10

@@ -70,6 +70,7 @@ class _Training:
                 for epoch in range(first, self.plan.epochs):
                     if not self._epoch(epoch, wish):
                         break
+                self.history.interrupted = wish.stop
         finally:
             self.run.progress.stop()
             self._settle()
@@ -90,7 +91,6 @@ class _Training:
         self._select(phase)
         means = self._pass(phase, epoch, wish)
         if means is None:
-            self.history.interrupted = True
             return False
         self._act("epoch", phase)
         record: dict[str, float | int | str] = {

@@ -1,0 +1,62 @@
+"""Interactions as bags of items: what the plugin announces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.batch import Bag
+from isthmus.errors import BundleError
+from isthmus.sources import BagSource
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionsAdapter:
+    """Knows the items, whose rows are the columns of every bag, and the people it was fitted on.
+
+    Attributes:
+        items: the catalogue.
+        users: the people of the training data; a model can be asked about others too.
+    """
+
+    items: Vocabulary
+    users: Vocabulary
+
+    @property
+    def signal(self) -> Bag:
+        """Bags as wide as the catalogue."""
+        return Bag(len(self.items))
+
+    @classmethod
+    def read(cls, source: Any, **options: Any) -> Interactions:
+        """Interactions from a file or table; see ``Interactions.read``."""
+        return Interactions.read(source, **options)
+
+    @classmethod
+    def fit(cls, records: Interactions) -> InteractionsAdapter:
+        """Take over the vocabularies."""
+        return cls(records.items, records.users)
+
+    def prepare(self, records: Interactions) -> BagSource:
+        """A row for every user of ``records``, in that order; interactions with unknown items are dropped."""
+        return BagSource.from_csr(records.with_items(self.items).matrix)
+
+    def state(self) -> dict[str, str]:
+        """Both vocabularies as JSON documents."""
+        return {"items.json": self.items.to_json(), "users.json": self.users.to_json()}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, str]) -> InteractionsAdapter:
+        """The inverse of ``state``.
+
+        Raises:
+            BundleError: a document is missing.
+            InputError: a document is no vocabulary.
+        """
+        missing = [name for name in ("items.json", "users.json") if name not in state]
+        if missing:
+            raise BundleError(f"the bundle holds no {' and no '.join(missing)}", expected="items.json and users.json")
+        return cls(Vocabulary.from_json(state["items.json"]), Vocabulary.from_json(state["users.json"]))

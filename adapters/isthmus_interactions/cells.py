@@ -1,0 +1,78 @@
+"""Events in any order to cells of a matrix, in place, as memory could peak here: arrays go as soon as they can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import ValueRangeError
+from isthmus_interactions.encoding import Codes
+from isthmus_interactions.matrices import Csr, compressed
+
+
+class Cells:
+    """One key (row times width plus column), and perhaps a value and a time, for every event.
+
+    Args:
+        rows: the user of each event.
+        columns: the item of each event.
+        values: how much, or None: each event counts 1, and so does each cell.
+        times: when, or None.
+        shape: (users, items).
+    """
+
+    def __init__(
+        self,
+        rows: Codes,
+        columns: Codes,
+        values: npt.NDArray[np.float32] | None,
+        times: npt.NDArray[Any] | None,
+        shape: tuple[int, int],
+    ) -> None:
+        self._keys = rows.astype(np.int64)
+        self._keys *= shape[1]
+        self._keys += columns
+        self._values, self._times, self._shape = values, times, shape
+
+    def merged(self, *, counted: bool) -> tuple[Csr, npt.NDArray[Any] | None]:
+        """The matrix, and the latest time of each cell, aligned with its entries.
+
+        Args:
+            counted: without values, whether a cell holds the number of its events rather than 1.
+
+        Raises:
+            ValueRangeError: a sum does not fit in 32 bits.
+        """
+        self._sort()
+        first = np.empty(len(self._keys), dtype=bool)
+        first[:1] = True
+        np.not_equal(self._keys[1:], self._keys[:-1], out=first[1:])
+        if not first.all():
+            self._reduce(np.flatnonzero(first), counted=counted)
+        values = np.ones(len(self._keys), dtype=np.float32) if self._values is None else self._values
+        if not np.isfinite(values).all():
+            raise ValueRangeError("values of one user and item add up to more than 32 bits hold", expected="less")
+        columns = (self._keys % self._shape[1]).astype(np.int32)
+        self._keys //= self._shape[1]
+        return compressed(self._keys, columns, values, self._shape), self._times
+
+    def _sort(self) -> None:
+        if self._values is None and self._times is None:
+            self._keys.sort()
+            return
+        order = np.argsort(self._keys)
+        self._keys = self._keys[order]
+        self._values = None if self._values is None else self._values[order]
+        self._times = None if self._times is None else self._times[order]
+
+    def _reduce(self, starts: npt.NDArray[np.int64], *, counted: bool) -> None:
+        if self._values is not None:
+            # Summed in 64 bits, so that the order of the rows in the file cannot show in the result.
+            with np.errstate(over="ignore"):  # infinities are found and named later
+                self._values = np.add.reduceat(self._values, starts, dtype=np.float64).astype(np.float32)
+        elif counted:
+            self._values = np.diff(starts, append=len(self._keys)).astype(np.float32)
+        self._keys = self._keys[starts]
+        self._times = None if self._times is None else np.maximum.reduceat(self._times, starts)

@@ -1,0 +1,203 @@
+"""Real data for tests, benchmarks and the demo.
+
+``demo_goodbooks`` ships with the package. Everything else is looked for in the folder that the environment variable
+``ISTHMUS_DATA`` names, or, in a checkout, in ``../shared/data`` beside it: one folder a data set, as its README says.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from numpy.lib.npyio import NpzFile
+from scipy.sparse import load_npz
+
+from isthmus.errors import SourceError
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import Split, aligned
+
+VARIABLE = "ISTHMUS_DATA"
+
+Titles = dict[int, tuple[str, str]]
+"""Item id to its title and what else tells it apart: authors of books, genres of films."""
+
+
+def data_folder() -> Path:
+    """Where the data sets are.
+
+    Raises:
+        SourceError: the folder does not exist.
+    """
+    named = os.environ.get(VARIABLE)
+    checkout = Path(__file__).resolve().parents[2]
+    beside = checkout.parent / "shared" / "data" if (checkout / "pyproject.toml").is_file() else None
+    folder = Path(named) if named else beside
+    if folder is not None and folder.is_dir():
+        return folder
+    raise SourceError(
+        f"no folder of data sets ({VARIABLE} {f'names {named}' if named else 'is not set'})",
+        expected="a folder with one folder for each data set",
+        remedy=f"set the environment variable {VARIABLE} to it",
+    )
+
+
+def dataset_path(name: str) -> Path:
+    """A file or folder below the data folder, such as ``ml-1m/ratings.npz``.
+
+    Raises:
+        SourceError: it is not there.
+    """
+    path = data_folder() / name
+    if path.exists():
+        return path
+    raise SourceError(
+        f"no {name} in {data_folder()}",
+        expected=f"one of {', '.join(sorted(found.name for found in data_folder().iterdir()))}",
+        remedy=f"set the environment variable {VARIABLE} to a folder that has it",
+    )
+
+
+def unpacked(path: Path) -> bytes:
+    """The contents of a file, decompressed if its name ends in .gz or .xz.
+
+    Raises:
+        SourceError: it cannot be read or decompressed.
+    """
+    openers = {".gz": gzip.decompress, ".xz": lzma.decompress}
+    try:
+        contents = path.read_bytes()
+        return openers[path.suffix](contents) if path.suffix in openers else contents
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise SourceError(f"{path} cannot be read ({error})", expected="a whole file") from error
+
+
+def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an .npz file, which may be compressed once more (.npz.xz, .npz.gz); never pickled objects.
+
+    Raises:
+        SourceError: not such a file.
+    """
+    try:
+        with NpzFile(io.BytesIO(unpacked(path)), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, KeyError, OSError, BadZipFile, zlib.error) as error:
+        raise SourceError(f"{path} cannot be read ({error})", expected="an .npz archive of plain arrays") from error
+
+
+def demo_goodbooks(**options: Any) -> tuple[Interactions, Titles]:
+    """Ratings of 2,000 books by 2,622 readers, 1 to 5, shipped with the package (goodbooks-10k, CC BY-SA 4.0).
+
+    ``options`` go to ``Interactions.read``; by default 4 and 5 count.
+    """
+    folder = files("isthmus_interactions") / "data" / "demo_goodbooks"
+    ratings = gzip.decompress((folder / "ratings.csv.gz").read_bytes())
+    table: pa.Table = pacsv.read_csv(pa.BufferReader(ratings))
+    books = gzip.decompress((folder / "items.csv.gz").read_bytes())
+    return Interactions.read(table, **options), _titles(books, "authors")
+
+
+def goodbooks_sample(**options: Any) -> tuple[Interactions, Titles]:
+    """298,176 ratings, 1 to 5, of 9,990 books by 2,672 readers; ``options`` go to ``Interactions.read``."""
+    folder = dataset_path("goodbooks-10k-sample")
+    ratings = Interactions.read(_table(folder, "user", "item", "rating"), **options)
+    return ratings, _titles(unpacked(folder / "books.csv.gz"), "authors")
+
+
+def movielens_100k(**options: Any) -> tuple[Interactions, Titles]:
+    """100,000 ratings, 1 to 5, with times; ``options`` go to ``Interactions.read``."""
+    folder = dataset_path("ml-100k")
+    ratings = Interactions.read(_table(folder, "user", "item", "rating", "timestamp"), **options)
+    return ratings, _titles(unpacked(folder / "movies.csv.gz"), "genres")
+
+
+def movielens_1m(**options: Any) -> tuple[Interactions, Titles]:
+    """1,000,209 ratings, 1 to 5; ``options`` go to ``Interactions.read``.
+
+    The file has no times but everyone's ratings are in order, so the number of the row stands for the time.
+    """
+    folder = dataset_path("ml-1m")
+    table = _table(folder, "user", "item", "rating")
+    timed = table.append_column("time", pa.array(np.arange(len(table))))
+    return Interactions.read(timed, **options), _titles(unpacked(folder / "movies.csv.gz"), "genres")
+
+
+def movielens_1m_split(name: str) -> Split:
+    """A published split of MovieLens-1M, ready to be compared on.
+
+    - ``infinite_ae`` (Sachdeva et al., NeurIPS 2022): all ratings count; at the test, history is train and validation.
+    - ``ncf`` (He et al., WWW 2017): everyone's latest rating is the test; all ratings count; no validation.
+    - ``ultragcn`` (Mao et al., CIKM 2021): its own ids, no validation.
+    - ``diffrec`` (Wang et al., SIGIR 2023, "clean"): its own ids, ratings of 4 and 5, split by time.
+
+    Raises:
+        SourceError: no such split.
+    """
+    published: dict[str, Callable[[], Split]] = {
+        "infinite_ae": _infinite_ae,
+        "ncf": _ncf,
+        "ultragcn": lambda: _matrices("ml-1m/splits/ultragcn_{}.npz", "train", None, "test"),
+        "diffrec": lambda: _matrices("ml-1m/splits/diffrec_clean_{}.npz", "train", "valid", "test"),
+    }
+    if name not in published:
+        raise SourceError(f"no split {name!r} of MovieLens-1M", expected=f"one of {', '.join(published)}")
+    return published[name]()
+
+
+def amazon_cds() -> Split:
+    """777,426 interactions of 43,169 people with 35,648 CDs, in the split of BGCF and UltraGCN; no validation."""
+    return _matrices("amazon-cds/{}.npz", "train", None, "test")
+
+
+def _infinite_ae() -> Split:
+    everything, _ = movielens_1m(keep="all")
+    # The time of an entry is its row in the file, and the parts are listed row by row.
+    part = load_arrays(dataset_path("ml-1m/splits/infinite_ae.npz"))["part"][everything.times]
+    train = everything.select_entries(part == 0)
+    validation = everything.select_entries(part == 1).matrix
+    known = everything.select_entries(part < 2).matrix
+    test = everything.select_entries(part == 2).matrix
+    users = everything.users
+    return Split(train, aligned(train.matrix, validation, users), aligned(known, test, users))
+
+
+def _ncf() -> Split:
+    everything, _ = movielens_1m(keep="all")
+    latest = load_arrays(dataset_path("ml-1m/splits/ncf_leave_one_out.npz"))["item"]
+    columns = everything.items.rows(latest.tolist())
+    owners = np.repeat(np.arange(len(everything)), np.diff(everything.matrix.indptr))
+    tested = everything.matrix.indices == columns[owners]
+    train, test = everything.select_entries(~tested), everything.select_entries(tested)
+    return Split(train, None, aligned(train.matrix, test.matrix, everything.users))
+
+
+def _matrices(pattern: str, train: str, validation: str | None, test: str) -> Split:
+    def loaded(part: str) -> Interactions:
+        matrix: Any = load_npz(dataset_path(pattern.format(part)))
+        return Interactions.from_csr(matrix)
+
+    known = loaded(train)
+    asked = None if validation is None else aligned(known.matrix, loaded(validation).matrix, known.users)
+    return Split(known, asked, aligned(known.matrix, loaded(test).matrix, known.users))
+
+
+def _table(folder: Path, *names: str) -> pa.Table:
+    arrays = load_arrays(folder / "ratings.npz")
+    return pa.table({name: arrays[name] for name in names})
+
+
+def _titles(contents: bytes, second: str) -> Titles:
+    rows = csv.DictReader(io.StringIO(contents.decode("utf-8")))
+    return {int(row["item_id"]): (row["title"], row[second]) for row in rows}

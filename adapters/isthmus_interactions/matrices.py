@@ -1,0 +1,71 @@
+"""Small vectorised steps on SciPy's compressed rows, where every stored entry may carry a time beside its value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from isthmus.errors import InputError, ValueRangeError
+
+if TYPE_CHECKING:
+    Csr = csr_array[np.float32, tuple[int, int]]
+else:
+    Csr = csr_array
+
+Ints = npt.NDArray[np.integer[Any]]
+
+
+def compressed(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
+    """A matrix from entries that are already distinct and sorted by row, then column."""
+    ends = np.zeros(shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=shape[0]), out=ends[1:])
+    # SciPy wants one type for both; int32 whenever it can count the entries.
+    index = np.int32 if max(len(columns), *shape) < 2**31 else np.int64
+    matrix: Csr = csr_array((values, columns.astype(index, copy=False), ends.astype(index)), shape=shape)
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
+    return matrix
+
+
+def adopted(matrix: Any) -> tuple[Csr, int]:
+    """A SciPy matrix as float32 CSR of its own, duplicates summed and zeros dropped; and how many entries it stored.
+
+    Raises:
+        InputError: not two-dimensional.
+        ValueRangeError: a value that is negative or not finite.
+    """
+    taken = csr_array(matrix, copy=True)
+    if taken.ndim != 2:
+        raise InputError(f"a matrix of {taken.ndim} dimensions", expected="two: users and items")
+    taken.sum_duplicates()
+    with np.errstate(over="ignore"):
+        values = taken.data.astype(np.float32)
+    owners = row_of_entry(taken)
+    bad = np.flatnonzero(~((values >= 0) & (values < np.inf)))
+    if len(bad):
+        place = f"row {owners[bad[0]]}, column {taken.indices[bad[0]]}"
+        raise ValueRangeError(f"{place} holds {taken.data[bad[0]]}", expected="finite values of 0 or more")
+    stored = values > 0
+    return compressed(owners[stored], taken.indices[stored], values[stored], taken.shape), len(values)
+
+
+def row_of_entry(matrix: Csr) -> npt.NDArray[np.int64]:
+    """The row that each stored entry belongs to."""
+    return np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+
+
+def entries_of(matrix: Csr, rows: Ints) -> npt.NDArray[np.int64]:
+    """Positions of the stored entries of the given rows, row after row."""
+    starts = matrix.indptr[rows].astype(np.int64)
+    lengths = matrix.indptr[np.asarray(rows) + 1] - starts
+    ends = np.cumsum(lengths)
+    count = int(ends[-1]) if len(ends) else 0
+    entries: npt.NDArray[np.int64] = np.arange(count) + np.repeat(starts - (ends - lengths), lengths)
+    return entries
+
+
+def chosen(matrix: Csr, mask: npt.NDArray[np.bool_]) -> Csr:
+    """The entries where ``mask`` is true, in a matrix of the same shape."""
+    return compressed(row_of_entry(matrix)[mask], matrix.indices[mask], matrix.data[mask], matrix.shape)

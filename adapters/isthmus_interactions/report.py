@@ -1,0 +1,54 @@
+"""What became of the rows that were read."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """Counts of rows, from what was read to what is stored.
+
+    Attributes:
+        rows_read: rows of the table, or stored entries of what was selected from.
+        missing_ids: rows dropped because they lack a user or an item.
+        filtered: rows that ``keep`` removed.
+        zeros: rows of value 0 that were dropped where values become weights.
+        duplicates: rows merged into another one of the same user and item.
+        unknown_items: interactions dropped because a vocabulary does not hold their item.
+        keep: the rule that was applied, as ``Interactions.read(keep=)`` takes it.
+        why: the rule in words, and where it comes from.
+    """
+
+    rows_read: int
+    missing_ids: int = 0
+    filtered: int = 0
+    zeros: int = 0
+    duplicates: int = 0
+    unknown_items: int = 0
+    keep: str = "all"
+    why: str = "every row"
+
+    @property
+    def rows_kept(self) -> int:
+        """The number of interactions that are stored."""
+        dropped = self.missing_ids + self.filtered + self.zeros + self.duplicates + self.unknown_items
+        return self.rows_read - dropped
+
+    def text(self) -> str:
+        """The whole report as one line for people."""
+        counts = [
+            (self.missing_ids, "without a user or an item"),
+            (self.filtered, "removed by the rule"),
+            (self.zeros, "of value 0"),
+            (self.duplicates, "merged as duplicates"),
+            (self.unknown_items, "with unknown items"),
+        ]
+        losses = "".join(f", {count:,} {what}" for count, what in counts if count)
+        return f"{self.rows_kept:,} interactions from {self.rows_read:,} rows; kept: {self.why}{losses}"
+
+    def log(self, logger: logging.Logger) -> None:
+        """Say it once: as a warning where ids were missing, else as information."""
+        level = logging.WARNING if self.missing_ids else logging.INFO
+        logger.log(level, self.text())

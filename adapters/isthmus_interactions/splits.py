@@ -1,0 +1,252 @@
+"""Training, validation and test: four ways to part interactions, each reproducible by its seed.
+
+Every split has one face: a model is trained on ``train``, then given the ``history`` of some people and asked for what
+was ``held_out``. History and held-out items are over the items of ``train``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import ColumnError, InputError, SettingError
+from isthmus.vocabulary import Id, Vocabulary
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.matrices import Csr, chosen, compressed, entries_of, row_of_entry
+from isthmus_interactions.translation import translate
+
+logger = logging.getLogger(__name__)
+
+Mask = npt.NDArray[np.bool_]
+MOST_HELD_OUT = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class FoldIn:
+    """People to be asked about; everyone has at least one held-out item.
+
+    Attributes:
+        history: what a model is told, shape (people, items).
+        held_out: what it is asked for, same shape.
+        users: whose rows they are.
+    """
+
+    history: Csr
+    held_out: Csr
+    users: list[Id]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What to train on, what to choose a model by (or None), and what to judge it by."""
+
+    train: Interactions
+    validation: FoldIn | None
+    test: FoldIn
+
+
+def strong(
+    interactions: Interactions, *, held_out: int | None = None, fold_in: float = 0.8, min_items: int = 5, seed: int = 0
+) -> Split:
+    """Strong generalisation: the people asked about are not in the training data (Liang et al., WWW 2018, section 4.1).
+
+    People with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` are for validation
+    and as many for test. Items are those of the training people: other items of the held-out people are dropped. Of
+    each held-out person's n items, ``floor((1 - fold_in) n)`` random ones are hidden; whoever has none hidden (with
+    four fifths, whoever has fewer than five items left) is not asked about.
+
+    Args:
+        interactions: the whole data.
+        held_out: people for validation, and again for test; by default a tenth, at most 10,000.
+        fold_in: the share of a held-out person's items that the model is told.
+        min_items: fewer items than this make no person.
+        seed: of a generator that only this split uses.
+
+    Raises:
+        SettingError: a share outside 0 to 1, or too few people or items.
+    """
+    _check_share("fold_in", fold_in)
+    generator = np.random.default_rng(seed)
+    people = interactions.select_users(np.flatnonzero(np.diff(interactions.matrix.indptr) >= min_items))
+    count = min(MOST_HELD_OUT, max(1, len(people) // 10)) if held_out is None else held_out
+    if count < 1 or len(people) <= 2 * count:
+        raise SettingError(
+            f"{count:,} people for validation and for test, of {len(people):,} with {min_items} items or more",
+            expected="at least 1 each, and somebody left to train on",
+            remedy="hold out fewer people, or lower min_items",
+        )
+    order = generator.permutation(len(people))
+    train = people.select_users(np.sort(order[: -2 * count]))
+    items = np.flatnonzero(np.bincount(train.matrix.indices, minlength=len(train.items)))
+    groups = (order[-2 * count : -count], order[-count:])
+    asked = [people.select_users(np.sort(group)).select_items(items) for group in groups]
+    validation, test = (hide(part, 1 - fold_in, generator) for part in asked)
+    return Split(train.select_items(items), validation, test)
+
+
+def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> Split:
+    """Weak generalisation: a random share of everybody's items is held out, the rest is both training and history.
+
+    Of a person's n items, ``floor(test n)`` go to the test and ``floor(validation n)`` to the validation; all people
+    and items stay in the training data's vocabularies.
+
+    Raises:
+        SettingError: shares outside 0 to 1, together 1 or more, or too small to hold out anything.
+    """
+    _check_share("test", test)
+    if not 0 <= validation < 1 - test:
+        raise SettingError(f"validation={validation}", expected=f"at least 0 and less than {1 - test:g}")
+    matrix = interactions.matrix
+    place = _places(matrix, np.random.default_rng(seed).random(matrix.nnz))
+    counts = np.diff(matrix.indptr)
+    tested = _floor(test * counts)
+    owners = row_of_entry(matrix)
+    until_test, until_validation = tested[owners], (tested + _floor(validation * counts))[owners]
+    validated = (place >= until_test) & (place < until_validation)
+    return _parted(interactions, place < until_test, validated if validation else None)
+
+
+def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
+    """Everybody's latest item is the test and the one before it the validation; the rest is training and history.
+
+    Equal times are ordered by item row. People with fewer than three items (two without validation) only train.
+
+    Raises:
+        ColumnError: the interactions have no times.
+        SettingError: nobody has enough items.
+    """
+    if interactions.times is None:
+        raise ColumnError(
+            "the interactions have no times",
+            expected="a column that says when",
+            remedy="name it with time=NAME (--time NAME), or use weak() for a random split",
+        )
+    matrix = interactions.matrix
+    counts = np.diff(matrix.indptr)[row_of_entry(matrix)]
+    from_last = counts - 1 - _places(matrix, interactions.times)
+    enough = counts >= (3 if validation else 2)
+    return _parted(interactions, enough & (from_last == 0), enough & (from_last == 1) if validation else None)
+
+
+def from_files(
+    train: object,
+    validation: object | None,
+    test: object,
+    *,
+    validation_history: object | None = None,
+    test_history: object | None = None,
+    **options: Any,
+) -> Split:
+    """A split that somebody else has made.
+
+    Each argument is whatever ``Interactions.read`` reads, or ``Interactions``. The rule for values is decided by the
+    training file and used for all. Items that it does not hold are dropped from the others.
+
+    Args:
+        train: what to train on.
+        validation: the items to ask for, or None.
+        test: the items to ask for.
+        validation_history: what the model is told about the people of ``validation``; by default their training rows.
+        test_history: the same for ``test``.
+        options: columns, ``keep`` and ``weights`` for ``Interactions.read``.
+
+    Raises:
+        SettingError: no held-out item is left.
+        InputError: as ``Interactions.read`` does.
+    """
+    known = _read(train, options)
+    if options.get("keep") is None:
+        options["keep"] = known.report.keep
+
+    def asked(held_out: object, history: object | None) -> FoldIn:
+        told = known if history is None else _read(history, options).with_items(known.items)
+        hidden = _read(held_out, options).with_items(known.items)
+        return aligned(_rows_of(told, hidden.users), hidden.matrix, hidden.users)
+
+    return Split(
+        known, None if validation is None else asked(validation, validation_history), asked(test, test_history)
+    )
+
+
+def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
+    """A fold of rows that already match; people without a held-out item are left out.
+
+    Raises:
+        InputError: the shapes differ.
+        SettingError: nobody has a held-out item.
+    """
+    if not history.shape == held_out.shape or history.shape[0] != len(users):
+        raise InputError(f"shapes {history.shape}, {held_out.shape} and {len(users)} users", expected="equal ones")
+    rows = np.flatnonzero(np.diff(held_out.indptr))
+    if not len(rows):
+        raise SettingError(
+            "nothing is held out", expected="people with enough items", remedy="hold out a larger share, or more people"
+        )
+    if len(rows) < len(users):
+        logger.info("%s of %s people have no held-out item and are not asked about", len(users) - len(rows), len(users))
+    return FoldIn(_taken(history, rows), _taken(held_out, rows), users.take(rows))
+
+
+def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> Split:
+    train = interactions.select_entries(~test if validation is None else ~(test | validation))
+
+    def asked(mask: Mask) -> FoldIn:
+        return aligned(train.matrix, chosen(interactions.matrix, mask), interactions.users)
+
+    return Split(train, None if validation is None else asked(validation), asked(test))
+
+
+def hide(part: Interactions, share: float, generator: np.random.Generator) -> FoldIn:
+    """Hide ``floor(share n)`` random ones of everybody's n items; whoever has none hidden is left out.
+
+    Raises:
+        SettingError: nothing is hidden.
+    """
+    matrix = part.matrix
+    hidden = _floor(share * np.diff(matrix.indptr))[row_of_entry(matrix)]
+    mask = _places(matrix, generator.random(matrix.nnz)) < hidden
+    return aligned(chosen(matrix, ~mask), chosen(matrix, mask), part.users)
+
+
+def _places(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The place of each entry within its row when the row is ordered by ``keys``, then by column."""
+    owners = row_of_entry(matrix)
+    order = np.lexsort((matrix.indices, keys, owners))
+    places = np.empty(matrix.nnz, dtype=np.int64)
+    places[order] = np.arange(matrix.nnz) - matrix.indptr[owners]
+    return places
+
+
+def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    # 0.2 * 5 and (1 - 0.8) * 5 must both be 1.
+    return np.floor(counts + 1e-9).astype(np.int64)
+
+
+def _taken(matrix: Csr, rows: npt.NDArray[np.int64]) -> Csr:
+    entries = entries_of(matrix, rows)
+    owners = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)[rows])
+    return compressed(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))
+
+
+def _rows_of(told: Interactions, users: Vocabulary) -> Csr:
+    """The rows of ``users`` among the people of ``told``, empty for strangers."""
+    rows = translate(users, told.users)
+    known = np.flatnonzero(rows >= 0)
+    part = _taken(told.matrix, rows[known])
+    return compressed(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
+
+
+def _read(source: object, options: dict[str, Any]) -> Interactions:
+    return source if isinstance(source, Interactions) else Interactions.read(source, **options)
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 < share < 1:
+        raise SettingError(f"{name}={share}", expected="a share between 0 and 1")

@@ -1,0 +1,96 @@
+"""Data sets that are prepared for a device: sparse bags and plain vectors.
+
+There are no loader workers. Everything stays on the device, and a batch is a gather of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32, Int64
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from isthmus.batch import Bags, Batch, Values, gather_ranges
+from isthmus.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class BagSource:
+    """Sparse rows over a catalogue: 4 bytes an entry, 8 with weights.
+
+    Inputs and targets of a batch are the same bags, and their weights are the values of the matrix.
+
+    Attributes:
+        offsets: where each row's entries start, and after the last row, where they end.
+        indices: the column of each entry; widened to int64 a batch at a time.
+        weights: the value of each entry; None where all are 1.
+    """
+
+    offsets: Int64[Tensor, " ends"]
+    indices: Int32[Tensor, " entries"]
+    weights: Float[Tensor, " entries"] | None = None
+
+    @classmethod
+    def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
+        """Copy a SciPy CSR matrix, shape (rows, width), onto a device; the CPU when none is given.
+
+        Raises:
+            InputError: 2**31 columns or more.
+        """
+        if matrix.shape[1] >= 2**31:
+            raise InputError(f"a matrix of {matrix.shape[1]:,} columns", expected="fewer than 2**31")
+        data = np.asarray(matrix.data, dtype=np.float32)
+        weights = None if (data == 1).all() else torch.tensor(data, device=device)
+        offsets = torch.tensor(matrix.indptr.astype(np.int64), device=device)
+        return cls(offsets, torch.tensor(matrix.indices.astype(np.int32), device=device), weights)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Entries of each row."""
+        return self.offsets.diff()
+
+    def to(self, device: torch.device) -> BagSource:
+        """The same rows on another device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return BagSource(self.offsets.to(device), self.indices.to(device), weights)
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        rows = rows.to(self.offsets.device)
+        entries, offsets = gather_ranges(self.offsets, rows)
+        indices = self.indices[entries].long()
+        weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
+        bags = Bags(indices, offsets, weights)
+        return Batch(rows, bags, bags)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorSource:
+    """Dense rows; inputs and targets of a batch are the same numbers."""
+
+    values: Float[Tensor, "rows width"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The width, for each row."""
+        rows, width = self.values.shape
+        return torch.full((rows,), width, device=self.values.device)
+
+    def to(self, device: torch.device) -> VectorSource:
+        """The same rows on another device."""
+        return VectorSource(self.values.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        rows = rows.to(self.values.device)
+        values = Values(self.values[rows])
+        return Batch(rows, values, values)

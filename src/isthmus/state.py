@@ -1,0 +1,77 @@
+"""A module's tensors by name, each stored once, and the way back.
+
+Tied parameters (one table used at two places) appear in a state dict under two names and one storage. ``state_of``
+keeps the first name; ``load_state`` copies in place, so that every alias follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.errors import BundleError, InputError
+
+
+def state_of(module: nn.Module) -> dict[str, Tensor]:
+    """The module's parameters and persistent buffers on the CPU, contiguous, without aliases.
+
+    Returns:
+        Tensors by name. They may share memory with the module: copy before the module changes.
+
+    Raises:
+        InputError: the module keeps state that is no tensor.
+    """
+    kept: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in _unaliased(module).items():
+        storage = tensor.untyped_storage().data_ptr()
+        # Two different views of one storage are no aliases, yet no file format takes them: the second becomes a copy.
+        plain = tensor.clone() if storage in storages and tensor.numel() else tensor
+        storages.add(storage)
+        kept[name] = plain.cpu().contiguous()
+    return kept
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors that ``state_of`` made into a module of the same build, in place.
+
+    Raises:
+        BundleError: names, shapes or types differ from the module's; nothing was copied then.
+    """
+    own = _unaliased(module)
+    missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    if missing or unexpected:
+        found = "; ".join(part for part in (_listed("lacks", missing), _listed("has", unexpected)) if part)
+        raise BundleError(f"the saved state {found}", expected=f"the {len(own)} tensors of this model")
+    for name, tensor in own.items():
+        given = tensors[name]
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            raise BundleError(
+                f"{name} is {_described(given)}", expected=_described(tensor), remedy="the bundle is of another model"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def _unaliased(module: nn.Module) -> dict[str, Tensor]:
+    first: dict[tuple[object, ...], str] = {}
+    state = {}
+    for name, tensor in module.state_dict().items():
+        if not isinstance(tensor, Tensor):
+            raise InputError(f"{name} holds a {type(tensor).__name__}", expected="tensors only", remedy="use a buffer")
+        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride())
+        # Empty tensors all have the address 0 and are never aliases of each other.
+        if tensor.numel() == 0 or first.setdefault((*place, tensor.dtype, tensor.device), name) == name:
+            state[name] = tensor.detach()
+    return state
+
+
+def _listed(verb: str, names: list[str]) -> str:
+    return f"{verb} {', '.join(map(repr, names[:5]))}{' ...' if len(names) > 5 else ''}" if names else ""
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,45 @@
+"""What is close to what: columns among columns, rows among rows."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from isthmus.batch import Bags
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.linear import LinearAutoencoder
+from isthmus.errors import SettingError
+from isthmus.index.exact import ExactSearcher, rank
+from isthmus.protocols import Neighbours, RankingReadout, RowLists
+from isthmus.sources import BagSource
+
+CODED = 8192
+"""Rows encoded at a time."""
+
+
+def similar_columns(model: nn.Module, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
+    """The k columns nearest to each of the given ones, which are not among their own neighbours.
+
+    For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
+    a linear core it is the weight with which the given column speaks for the other. Higher is nearer.
+
+    Raises:
+        SettingError: a model that has neither.
+    """
+    itself = RowLists(columns, torch.arange(len(columns) + 1, device=columns.device))
+    if isinstance(model, LinearAutoencoder):
+        ends = torch.arange(len(columns) + 1, device=columns.device)
+        single = Bags(columns, ends, torch.ones(len(columns), device=columns.device))
+        return rank(model, single, k, exclude=itself)
+    if isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
+        weight = model.readout.weight.detach()
+        return ExactSearcher.build(weight, "cosine").search(weight[columns], k, exclude=itself)
+    raise SettingError(f"{type(model).__name__} has no vectors of its columns", expected="a ranking readout")
+
+
+def encoded(model: Autoencoder, source: BagSource) -> Float[Tensor, "rows code"]:
+    """The point codes of all rows, a few thousand at a time."""
+    parts = torch.arange(len(source), device=source.offsets.device).split(CODED)
+    with torch.no_grad():
+        return torch.cat([model.encode(source.batch(rows).inputs).point for rows in parts])
