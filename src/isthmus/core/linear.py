@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.bags import bag_sum
+from isthmus.errors import SettingError
 from isthmus.protocols import Columns
 
 
@@ -43,12 +44,21 @@ def ease(matrix: csr_array, regularisation: float) -> npt.NDArray[np.float32]:
     """EASE: the B with a zero diagonal that minimises ‖X − X B‖² + λ ‖B‖².
 
     With P = (XᵀX + λ I)⁻¹, B_ij = −P_ij / P_jj and B_jj = 0 (Steck, "Embarrassingly Shallow Autoencoders for Sparse
-    Data", WWW 2019, equation 8). Solved in float64 by one Cholesky factorisation.
+    Data", WWW 2019, equation 8). Solved in float64 by one Cholesky factorisation, in place wherever that can be: it
+    takes two matrices of float64 and the result.
+
+    Raises:
+        SettingError: λ is too small to make XᵀX + λ I positive definite in float64.
     """
-    gram = (matrix.T @ matrix).toarray().astype(np.float64)
+    exact = matrix.astype(np.float64)
+    gram = (exact.T @ exact).toarray()
     gram[np.diag_indices_from(gram)] += regularisation
-    factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    inverse = cho_solve(factor, np.eye(len(gram)), overwrite_b=True, check_finite=False)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
-    return weights.astype(np.float32)
+    try:
+        # LAPACK overwrites columns; the transposed view of a symmetric matrix has them without a copy.
+        factor = cho_factor(gram.T, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise SettingError(f"regularisation {regularisation}", expected="a larger number for these data") from None
+    inverse = cho_solve(factor, np.eye(len(gram), order="F"), overwrite_b=True, check_finite=False)
+    inverse /= -inverse.diagonal().copy()
+    np.fill_diagonal(inverse, 0.0)
+    return np.ascontiguousarray(inverse, dtype=np.float32)

@@ -67,8 +67,12 @@ class WeightedSum:
 
     def scores(self, state: list[Any], columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """The weighted sum of the parts' scores."""
-        scored = [weight * r.scores(s, columns) for (weight, r), s in zip(self.parts, state, strict=True)]
-        return torch.stack(scored).sum(0)
+        total: Tensor | None = None
+        for (weight, ranker), inner in zip(self.parts, state, strict=True):
+            scored = ranker.scores(inner, columns) * weight
+            total = scored if total is None else total.add_(scored)
+        assert total is not None
+        return total
 
 
 def ranker_of(model: nn.Module) -> Ranker:

@@ -4,14 +4,18 @@ With logits z_bi = w_i · d_b + b_i and a bag of targets x_b with n_b = Σ_i x_b
 
     log p_b = Σ_{i ∈ x_b} x_bi z_bi − n_b · log Σ_i exp z_bi
 
-The first term is a bag over the rows of W; only the log-sum-exp is dense. A chunk k of columns yields its own maximum
-m_bk and e_bi = exp(z_bi − m_bk). With s_bk = exp(m_bk − lse_b) the gradient with respect to a logit of that chunk is
+A chunk k of columns gives up the logits of its targets for the first term; then its own maximum m_bk and
+e_bi = exp(z_bi − m_bk) are all that is needed of it. With s_bk = exp(m_bk − lse_b) the gradient with respect to a logit
+of that chunk is
 
     g_b · (x_bi − n_b s_bk e_bi)  =  r_bk · (e_bi − x_bi / (n_b s_bk)),     r_bk = −g_b n_b s_bk
 
 so no pass over the logits is left for the backward: the targets are subtracted at their few places, and r scales the
 small factor of each product. The e are kept, in the dtype of the products, while they fit the byte budget; beyond it
 they are computed again. Products run in bf16 under autocast; maximum, exponential and sum are fp32 at least.
+
+Logits of a chunk are laid out column by column, [columns, batch]: in this layout the two products of the backward run
+about twice as fast on CPU as in the other, and the first one as fast.
 """
 
 from __future__ import annotations
@@ -25,7 +29,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from isthmus.batch import Bags
-from isthmus.core.bags import weighted_sums
 
 KEEP_BYTES = 512 << 20
 """Exponentials of one batch are kept for the backward up to this size."""
@@ -85,7 +88,7 @@ class _Plan:
 
 @dataclass
 class _Chunk:
-    """Exponentials of one chunk, its maximum a row, and the readout's rows in the dtype of the products."""
+    """Exponentials of one chunk [columns, batch], their maximum [batch], and the readout's rows as the products read them."""
 
     weight: Tensor
     peak: Tensor
@@ -97,7 +100,7 @@ class _Kept:
     """What the backward needs beside the tensors that autograd saves."""
 
     plan: _Plan
-    targets: Bags
+    places: _Places
     chunks: list[_Chunk] = field(default_factory=list)
 
 
@@ -106,10 +109,13 @@ class _Multinomial(torch.autograd.Function):
     def forward(ctx: Any, decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags, plan: _Plan) -> Tensor:
         product = decoded.to(plan.product)
         keep = any(ctx.needs_input_grad) and plan.keeps(len(decoded), len(weight))
-        kept, lses = _Kept(plan, targets), []
-        for columns in plan.columns:
-            chunk = _exponentials(product, weight[columns], bias[columns])
-            total = chunk.exps.sum(1, dtype=chunk.peak.dtype)
+        places = _Places.of(targets, plan.columns)
+        kept, lses, positives = _Kept(plan, places), [], bias.new_zeros(len(decoded))
+        for index, columns in enumerate(plan.columns):
+            logits, rows = _logits(product, weight[columns], bias[columns])
+            places.add_to(positives, index, logits)
+            chunk = _exponentials(logits, rows)
+            total = chunk.exps.sum(0)
             lses.append(total.log_().add_(chunk.peak))
             if keep:
                 chunk.exps = chunk.exps.to(plan.product)
@@ -117,7 +123,7 @@ class _Multinomial(torch.autograd.Function):
         lse = torch.stack(lses).logsumexp(0)
         ctx.kept = kept
         ctx.save_for_backward(decoded, weight, bias, lse)
-        return _positives(decoded, weight, bias, targets) - targets.totals() * lse
+        return positives - places.totals * lse
 
     @staticmethod
     @once_differentiable
@@ -135,37 +141,34 @@ def _columns(batch: int, width: int, chunk_bytes: int) -> list[slice]:
     return [slice(start, min(start + size, width)) for start in range(0, width, size)]
 
 
-def _exponentials(product: Tensor, weight: Tensor, bias: Tensor) -> _Chunk:
+def _logits(product: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [columns, batch] in fp32 at least, and the rows in the dtype of the products."""
     rows = weight.to(product.dtype)
-    logits = torch.mm(product, rows.T)
-    logits = logits.to(torch.promote_types(product.dtype, torch.float32)).add_(bias)
-    peak = logits.amax(1)
-    return _Chunk(rows, peak, logits.sub_(peak[:, None]).clamp_(min=LOWEST).exp_())
+    logits = torch.mm(rows, product.T)
+    return logits.to(torch.promote_types(product.dtype, torch.float32)).add_(bias[:, None]), rows
 
 
-def _positives(decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags) -> Tensor:
-    """Σ x_bi z_bi, in the precision of the weights."""
-    sums = weighted_sums(weight, targets.indices, targets.offsets, targets.weights)
-    biases = weighted_sums(bias[:, None], targets.indices, targets.offsets, targets.weights)
-    return (decoded * sums).sum(1) + biases[:, 0]
+def _exponentials(logits: Tensor, rows: Tensor) -> _Chunk:
+    """The logits are overwritten."""
+    peak = logits.amax(0)
+    return _Chunk(rows, peak, logits.sub_(peak).clamp_(min=LOWEST).exp_())
 
 
 def _gradients(
     grad: Tensor, decoded: Tensor, weight: Tensor, bias: Tensor, lse: Tensor, kept: _Kept, chunks: list[_Chunk]
 ) -> tuple[Tensor, Tensor, Tensor]:
     product = decoded.to(kept.plan.product)
-    totals = kept.targets.totals()
-    places = _Places.of(kept.targets, kept.plan.columns)
+    places = kept.places
     grad_decoded = torch.zeros_like(decoded)
     grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
     for index, columns in enumerate(kept.plan.columns):
-        chunk = chunks[index] if chunks else _exponentials(product, weight[columns], bias[columns])
+        chunk = chunks[index] if chunks else _exponentials(*_logits(product, weight[columns], bias[columns]))
         share = (chunk.peak - lse).exp_().clamp_(min=SMALLEST_SHARE)
-        scale = grad * totals * -share
-        exps = places.subtract(index, chunk.exps.to(kept.plan.product), totals * share)
-        grad_decoded += (exps @ chunk.weight).mul_(scale[:, None])
+        scale = grad * places.totals * -share
+        exps = places.subtract_from(chunk.exps.to(kept.plan.product), index, share)
+        grad_decoded += (exps.T @ chunk.weight).mul_(scale[:, None])
         scaled = torch.cat([decoded * scale[:, None], scale[:, None]], 1).to(kept.plan.product)
-        both = exps.T @ scaled
+        both = exps @ scaled
         grad_weight[columns] = both[:, :-1]
         grad_bias[columns] = both[:, -1]
     return grad_decoded, grad_weight, grad_bias
@@ -178,6 +181,7 @@ class _Places:
     rows: Tensor
     items: Tensor
     weights: Tensor
+    totals: Tensor
     bounds: list[int]
     starts: list[int]
 
@@ -188,11 +192,19 @@ class _Places:
         edges = torch.tensor([c.start for c in columns] + [columns[-1].stop], device=items.device)
         bounds = torch.searchsorted(items, edges).tolist()
         starts = [c.start for c in columns]
-        return _Places(targets.rows()[order], items, targets.weights[order], bounds, starts)
+        return _Places(targets.rows()[order], items, targets.weights[order], targets.totals(), bounds, starts)
 
-    def subtract(self, index: int, exps: Tensor, scale: Tensor) -> Tensor:
-        """``exps`` less x / scale at the targets of chunk ``index``, in place."""
+    def add_to(self, sums: Tensor, index: int, logits: Tensor) -> None:
+        """Add x · z of the targets of chunk ``index`` to the sums of their rows, in place."""
+        rows, items, weights = self._chunk(index)
+        sums.index_add_(0, rows, weights * logits[items, rows])
+
+    def subtract_from(self, exps: Tensor, index: int, share: Tensor) -> Tensor:
+        """``exps`` less x / (n · share) at the targets of chunk ``index``, in place."""
+        rows, items, weights = self._chunk(index)
+        scale = (self.totals * share)[rows].clamp_(min=torch.finfo(share.dtype).tiny)
+        return exps.index_put_((items, rows), (-weights / scale).to(exps.dtype), accumulate=True)
+
+    def _chunk(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         here = slice(self.bounds[index], self.bounds[index + 1])
-        rows, items = self.rows[here], self.items[here] - self.starts[index]
-        shares = self.weights[here] / scale[rows].clamp_(min=torch.finfo(scale.dtype).tiny)
-        return exps.index_put_((rows, items), -shares.to(exps.dtype), accumulate=True)
+        return self.rows[here], self.items[here] - self.starts[index], self.weights[here]

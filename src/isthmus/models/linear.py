@@ -25,25 +25,29 @@ LARGEST = 50_000
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear autoencoder and its regularisation."""
+    """A linear autoencoder and the regularisation that its weights are solved with."""
 
     model: LinearAutoencoder
     regularisation: float
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Solve for the weights; nothing is random, so that seed and precision change nothing."""
-        started = time.perf_counter()
+        """Solve for the weights on the CPU, then put the model on the run's device.
+
+        Nothing is random, so that seed and precision change nothing, and Ctrl-C ends the program: there is nothing half
+        done to keep.
+        """
+        started, device = time.perf_counter(), run.torch_device()
         run.progress.start(1, len(source), validation.name if validation else None)
         try:
             weights = linear.ease(_matrix(source, self.model.width), self.regularisation)
             self.model.weights.copy_(torch.from_numpy(weights))
+            self.model.to(device).eval()
             history = History(metric=validation.name if validation else None)
             record: dict[str, float | int | str] = {"epoch": 1, "phase": "solve"}
             if validation:
                 record[validation.name] = validation.score(self.model)
             record["seconds"] = time.perf_counter() - started
             history.take(record)
-            run.progress.step(len(source), 0.0)
             run.progress.epoch(record)
         finally:
             run.progress.stop()

@@ -15,21 +15,35 @@ from isthmus.state import load_state
 
 
 def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build anew and copy the tensors in.
+    """Build anew and copy the tensors in; the model is on the CPU, ready to be asked.
 
-    The model is first built without memory, so that settings which do not fit the tensors cost none.
+    It is first built without memory, so that settings which do not fit the tensors cost none.
 
     Raises:
         BundleError: tensors of other names or shapes than these settings make.
     """
     with torch.device("meta"):
-        sketch = builder(signal, generator=Generator(), **settings).model.state_dict()
-    for name, tensor in tensors.items():
-        if name not in sketch or sketch[name].shape != tensor.shape:
-            wanted = list(sketch[name].shape) if name in sketch else "no such tensor"
-            raise BundleError(f"{name} has shape {list(tensor.shape)}", expected=f"{wanted}, as the settings say")
+        sketch = builder(signal, generator=Generator(), **settings).model
+    _check_shapes(sketch, tensors)
     # The first weights are overwritten; they come from a generator because nothing else may be random.
     model = builder(signal, generator=Generator().manual_seed(0), **settings).model
     load_state(model, tensors)
     model.eval()
     return model
+
+
+def _check_shapes(sketch: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    wanted: dict[str, list[int]] = {}
+    seen: set[int] = set()
+    for name, tensor in sketch.state_dict(keep_vars=True).items():
+        # What is tied is one object under several names, and saved under the first.
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            wanted[name] = list(tensor.shape)
+    for name in sorted({*wanted, *tensors}):
+        given = list(tensors[name].shape) if name in tensors else None
+        if given != wanted.get(name):
+            raise BundleError(
+                f"{name} has shape {given}" if given is not None else f"{name} is missing",
+                expected=f"{wanted[name]}, as the settings say" if name in wanted else "no such tensor",
+            )

@@ -7,23 +7,41 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.batch import Bags
+from isthmus.core.linear import LinearAutoencoder
 from isthmus.protocols import Ranker
 
+ENTRIES = 1 << 20
+"""So many entries of bags with one entry left out are made at a time."""
 
+
+@torch.no_grad()
 def contributions(ranker: Ranker, bag: Bags, column: int) -> Float[Tensor, " entries"]:
     """How much the score of ``column`` falls when one entry of the bag is taken away, for each entry.
 
-    Higher speaks more for it, negative against it. For a linear ranker this is exactly the entry's term of the sum; for
-    any other it is the leave-one-out difference (Li, Monroe & Jurafsky 2016, "erasure").
+    Higher speaks more for it, negative against it. For a linear autoencoder this is the entry's term of the sum,
+    ``weight · B[entry, column]``; for any other ranker the leave-one-out difference is computed (Li, Monroe & Jurafsky
+    2016, "erasure").
 
     Args:
         bag: a single row.
     """
+    if isinstance(ranker, LinearAutoencoder):
+        return bag.weights * ranker.weights[bag.indices, column]
     entries = len(bag.indices)
-    without = ~torch.eye(entries, dtype=torch.bool, device=bag.indices.device)
-    lengths = torch.tensor([entries] + [entries - 1] * entries, device=bag.indices.device)
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    rest = without.nonzero()[:, 1]
-    bags = Bags(torch.cat([bag.indices, bag.indices[rest]]), offsets, torch.cat([bag.weights, bag.weights[rest]]))
-    scores = ranker.scores(ranker.prepare(bags), torch.tensor([column], device=bag.indices.device))[:, 0]
-    return scores[0] - scores[1:]
+    columns = torch.tensor([column], device=bag.indices.device)
+    whole = ranker.scores(ranker.prepare(bag), columns)[:, 0]
+    places = torch.arange(entries, device=bag.indices.device)
+    parts = [
+        ranker.scores(ranker.prepare(_without(bag, some)), columns)[:, 0]
+        for some in places.split(max(1, ENTRIES // max(1, entries)))
+    ]
+    return whole - torch.cat(parts)
+
+
+def _without(bag: Bags, left_out: Tensor) -> Bags:
+    """The bag once for each of some entries, without that entry."""
+    entries = len(bag.indices)
+    stays = torch.arange(entries, device=left_out.device) != left_out[:, None]
+    rest = stays.nonzero()[:, 1]
+    offsets = torch.arange(len(left_out) + 1, device=left_out.device) * max(0, entries - 1)
+    return Bags(bag.indices[rest], offsets, bag.weights[rest])

@@ -29,8 +29,7 @@ def similar_columns(model: nn.Module, columns: Int64[Tensor, " batch"], k: int) 
     """
     itself = RowLists(columns, torch.arange(len(columns) + 1, device=columns.device))
     if isinstance(model, LinearAutoencoder):
-        ends = torch.arange(len(columns) + 1, device=columns.device)
-        single = Bags(columns, ends, torch.ones(len(columns), device=columns.device))
+        single = Bags(columns, itself.offsets, torch.ones(len(columns), device=columns.device))
         return rank(model, single, k, exclude=itself)
     if isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
         weight = model.readout.weight.detach()

@@ -67,6 +67,10 @@ class Plan:
             raise SettingError("a plan without epochs", expected="at least one phase of at least one epoch")
         if self.learning_rate <= 0:
             raise SettingError(f"learning rate {self.learning_rate}", expected="a positive number")
+        if not self.weight_decay >= 0:
+            raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
+        if self.patience is not None and self.patience < 1:
+            raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
         if self.decay not in ("constant", "cosine"):
             raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
 

@@ -19,6 +19,7 @@ from isthmus.protocols import Phase, Source
 from isthmus.training.checkpoint import Moment, Store
 from isthmus.training.history import History
 from isthmus.training.interrupt import Wish, interruptible
+from isthmus.training.memory import freed_memory_stays
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 
@@ -49,7 +50,7 @@ class _Training:
         self.model, self.source = model.to(self.device), source.to(self.device)
         self.plan, self.run, self.validation, self.store = plan, run, validation, store
         self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
-        self.optimizer = _adam(model, plan)
+        self.optimizer = adam(model, plan)
         self.moment = Moment(
             f"{plan.described()}, {len(source)} rows, seed {run.seed}",
             model,
@@ -66,7 +67,7 @@ class _Training:
         self.history.metric = metric
         self.run.progress.start(self.plan.epochs, len(self.source), metric, first)
         try:
-            with interruptible() as wish:
+            with interruptible() as wish, freed_memory_stays():
                 for epoch in range(first, self.plan.epochs):
                     if not self._epoch(epoch, wish):
                         break
@@ -184,7 +185,8 @@ class _Training:
         )
 
 
-def _adam(model: nn.Module, plan: Plan) -> torch.optim.Adam:
+def adam(model: nn.Module, plan: Plan) -> torch.optim.Adam:
+    """The plan's optimiser over whatever of the model trains."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [

@@ -1,0 +1,133 @@
+"""``isthmus``: routing, and what becomes of errors.
+
+Exit status: 0; 2 with one line for a user's mistake; 130 for Ctrl-C; 141 when the reader of a pipe went away; 1 with
+one line for a fault of ours. Never a traceback, unless ``ISTHMUS_DEBUG=1`` asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from isthmus import __version__
+from isthmus.cli import builtin, dispatch
+from isthmus.cli.output import console, log_on_stderr, printable, status, table
+from isthmus.errors import InputError, IsthmusError
+
+OWN: Mapping[str, dispatch.Function] = {"adapters": builtin.adapters, "models": builtin.models, "info": builtin.info}
+
+PAGE = (
+    ("isthmus demo [NAME]", "train on bundled data and show what can be asked"),
+    ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
+    ("isthmus recommend DIR", "what a history calls for"),
+    ("isthmus similar DIR", "what is close to an item"),
+    ("isthmus explain DIR", "which items of a history speak for another"),
+    ("isthmus evaluate DIR FILE", "how well a bundle predicts held-out data"),
+    ("isthmus info DIR", "what a bundle is"),
+    ("isthmus models", "models that the installed adapters offer"),
+    ("isthmus adapters", "adapters that are installed"),
+)
+"""The usual verbs. An adapter may bring others; listing those here would mean importing all of them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments; those of the process when none are given.
+
+    Returns:
+        The exit status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A title that the terminal's encoding lacks shall cost a letter, not the answer.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        with log_on_stderr():
+            code = _route(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BaseException as error:
+        return _report(error)
+    return code
+
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+
+def _route(args: list[str]) -> int:
+    if not args or args[0] in (*dispatch.HELP, "help"):
+        console().print(_page())
+        return 0
+    name, rest = args[0], args[1:]
+    if name == "--version":
+        console().print(f"isthmus {__version__}")
+        return 0
+    if name.startswith("-"):
+        raise InputError(f"no option {name!r}", remedy="see isthmus --help")
+    if name in OWN:
+        return dispatch.run(OWN[name], f"isthmus {name}", rest)
+    if name == "fit":
+        return dispatch.fit(rest)
+    if name == "demo":
+        return dispatch.demo(rest)
+    return dispatch.verb(name, rest, OWN)
+
+
+def _page() -> Group:
+    return Group(
+        Text("isthmus: one narrow bridge from data of many kinds to recommendations and embeddings\n"),
+        table(("command", ""), PAGE),
+        Text(
+            "\nEach has --help and --json. A bundle may know further verbs, those of the adapter that made it."
+            "\nisthmus --version tells the version; ISTHMUS_DEBUG=1 shows tracebacks."
+        ),
+    )
+
+
+def _report(error: BaseException) -> int:
+    if os.environ.get("ISTHMUS_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, SystemExit):
+        return _exit_code(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _say("interrupted", _INTERRUPTED)
+    if isinstance(error, IsthmusError):
+        return _say(str(error), 2)
+    if isinstance(error, BrokenPipeError):
+        return _leave_pipe()
+    if isinstance(error, OSError):
+        where = f": {os.fspath(error.filename)!r}" if error.filename is not None else ""
+        return _say(f"{error.strerror or error}{where}", 2)
+    if isinstance(error, MemoryError):
+        return _say("not enough memory", 1)
+    what = f"{type(error).__name__}: {error}"
+    return _say(f"internal error: {what} (ISTHMUS_DEBUG=1 shows where; please report it)", 1)
+
+
+def _say(message: str, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        status(f"isthmus: {printable(message)}")
+    return code
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    return _say(str(error.code), 1)
+
+
+def _leave_pipe() -> int:
+    # Python flushes standard output once more at exit; what is left must have somewhere to go.
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _PIPE_CLOSED

@@ -1,0 +1,69 @@
+"""The commands that need no particular plugin."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from isthmus import plugins
+from isthmus.cli.output import Json, emit, table
+from isthmus.manifest import Manifest, peek
+
+
+def adapters(as_json: Json = False) -> None:
+    """List the adapters that are installed, without importing any."""
+    found = [asdict(said) for said in plugins.installed()]
+    emit({"adapters": found}, as_json, lambda: table(("name", "distribution", "version"), map(_three, found)))
+
+
+def models(as_json: Json = False) -> None:
+    """List the models that the installed adapters offer, for fit NAME --model."""
+    found = [
+        {"name": plugins.command_name(name), "plugin": owner, "about": _first_line(builder)}
+        for owner, plugin in plugins.load_all().items()
+        for name, builder in sorted(plugin.builders.items())
+    ]
+    rows = [(model["name"], model["plugin"], model["about"]) for model in found]
+    emit({"models": found}, as_json, lambda: table(("model", "adapter", "what it is"), rows))
+
+
+def info(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Also check every file against its SHA-256.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a bundle is, from its manifest."""
+    manifest = _verified(directory) if verify else peek(directory)
+    document: dict[str, Any] = {"path": str(directory), **asdict(manifest)}
+    document["bytes"] = sum(stamp.bytes for stamp in manifest.files.values())
+    document["verified"] = verify
+    emit(document, as_json, lambda: _summary(directory, manifest, document["bytes"]))
+
+
+def _verified(directory: Path) -> Manifest:
+    # Imported here because it brings torch, which the other commands do not need.
+    from isthmus.bundle import read
+
+    return read(directory).manifest
+
+
+def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
+    head = Text(f"{directory}: {plugins.command_name(manifest.builder)} for {manifest.plugin}, {size:,} bytes")
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    rows = [("created", manifest.created), ("written by", versions)]
+    rows += [(f"setting {name}", repr(value)) for name, value in manifest.settings.items()]
+    rows += [(name, repr(value)) for name, value in manifest.facts.items()]
+    return Group(head, table(("", ""), rows))
+
+
+def _three(said: dict[str, Any]) -> tuple[str, str, str]:
+    return said["name"], said["distribution"], said["version"]
+
+
+def _first_line(builder: object) -> str:
+    return (builder.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,118 @@
+"""From a verb to the function that a plugin gave for it, and from a function to a command.
+
+``fit`` and ``demo`` name a plugin; every other verb is asked of a bundle, whose manifest names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from isthmus import plugins
+from isthmus.errors import InputError
+from isthmus.manifest import MANIFEST, peek
+
+HELP = ("-h", "--help")
+DEFAULT_DEMO = "interactions"
+
+Function = Callable[..., None]
+
+
+def run(function: Function, program: str, args: Sequence[str]) -> int:
+    """Run an annotated function as a command.
+
+    Args:
+        function: parameters annotated for typer; the docstring is the help.
+        program: what the user typed before the arguments.
+        args: the arguments.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InputError: arguments that the function does not take.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(context_settings={"help_option_names": list(HELP)})(function)
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(program, list(args)) as context:
+            command.invoke(context)
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.TyperException as error:
+        raise InputError(error.format_message().rstrip("."), remedy=f"see {program} --help") from None
+    return 0
+
+
+def fit(args: Sequence[str]) -> int:
+    """``isthmus fit NAME FILE ...``"""
+    if args and not args[0].startswith("-"):
+        return _run_named(args[0], "fit", args[1:])
+    if set(HELP) & set(args):
+        return _help("fit", _having("fit"), " NAME")
+    raise InputError("fit needs the name of an adapter first", expected=f"one of: {', '.join(plugins.names())}")
+
+
+def demo(args: Sequence[str]) -> int:
+    """``isthmus demo [NAME] ...``"""
+    named = bool(args) and not args[0].startswith("-")
+    return _run_named(args[0] if named else DEFAULT_DEMO, "demo", args[1:] if named else args)
+
+
+def verb(name: str, args: Sequence[str], frame: Iterable[str]) -> int:
+    """``isthmus VERB DIR ...``: run the verb of the plugin that the bundle's manifest names.
+
+    Args:
+        name: the verb.
+        args: what follows it.
+        frame: commands that need no bundle, which the user may have meant.
+
+    Raises:
+        InputError: no installed plugin, or not the bundle's, knows the verb, or no bundle was given.
+        BundleError: what was given is no bundle.
+        PluginError: the bundle's plugin cannot be had.
+    """
+    directory = next((arg for arg in args if _is_bundle(arg)), None)
+    if directory is not None:
+        return _run_named(peek(directory).plugin, name, args, named=False)
+    having = _having(name)
+    if not having:
+        raise unknown(name, set(frame) | {known for plugin in plugins.load_all().values() for known in plugin.commands})
+    if set(HELP) & set(args):
+        return _help(name, having, "")
+    given = next((arg for arg in args if not arg.startswith("-")), None)
+    if given is None:
+        raise InputError(f"{name} needs a bundle", expected=f"isthmus {name} DIR", remedy=f"see isthmus {name} --help")
+    peek(given)
+    raise InputError(f"{name} needs a bundle first", expected=f"isthmus {name} DIR")
+
+
+def unknown(name: str, known: set[str], where: str = "") -> InputError:
+    """The error for a verb that nobody has."""
+    remedy = plugins.closest(name, known) or "see isthmus --help"
+    return InputError(f"no command {name!r}{where}", remedy=remedy)
+
+
+def _run_named(plugin: str, name: str, args: Sequence[str], *, named: bool = True) -> int:
+    commands = plugins.load(plugin).commands
+    if name not in commands:
+        raise unknown(name, set(commands), f" for {plugin}")
+    return run(commands[name], f"isthmus {name} {plugin}" if named else f"isthmus {name}", args)
+
+
+def _having(name: str) -> Mapping[str, Function]:
+    loaded = plugins.load_all()
+    return {owner: plugin.commands[name] for owner, plugin in loaded.items() if name in plugin.commands}
+
+
+def _help(name: str, having: Mapping[str, Function], place: str) -> int:
+    for owner, function in having.items():
+        run(function, f"isthmus {name}{place.replace('NAME', owner)}", ["--help"])
+    return 0
+
+
+def _is_bundle(arg: str) -> bool:
+    return not arg.startswith("-") and (Path(arg) / MANIFEST).is_file()

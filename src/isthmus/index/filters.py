@@ -1,0 +1,172 @@
+"""Which columns may answer which query, resolved block by block.
+
+Columns are counted by *position*: among all columns, or among the few that are allowed at all. Positions rise with
+the column, so an order by position is an order by column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from isthmus.protocols import RowLists
+from isthmus.rowlists import check_lists, check_rows, owners, part, take
+
+GATHER_SHARE = 4
+"""Columns are gathered when at most one in this many is allowed; else all are scored and the others masked."""
+
+Allow = Int64[Tensor, " allowed"] | RowLists | None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a search may answer, checked.
+
+    Attributes:
+        width: how many columns there are.
+        exclude: columns that must not answer, one list for each query.
+        lists: the only columns that may answer, one list for each query.
+        shared: the only columns that may answer any query, distinct and rising.
+    """
+
+    width: int
+    exclude: RowLists | None
+    lists: RowLists | None
+    shared: Int64[Tensor, " allowed"] | None
+
+    @classmethod
+    def checked(cls, width: int, queries: int, exclude: RowLists | None, allow: Allow, device: torch.device) -> Filters:
+        """Filters on one device.
+
+        Raises:
+            InputError: not one list for each query.
+            ValueRangeError: a row that does not exist.
+        """
+        if exclude is not None:
+            check_lists(exclude, queries, width, "exclude")
+        if isinstance(allow, RowLists):
+            check_lists(allow, queries, width, "allow")
+            return cls(width, _moved(exclude, device), _moved(allow, device), None)
+        shared: Tensor | None = allow
+        if shared is not None:
+            check_rows(shared, width, "allow")
+            shared = torch.unique(shared.to(device))
+        return cls(width, _moved(exclude, device), None, shared)
+
+    def part(self, start: int, stop: int) -> Filters:
+        """The filters of queries ``start`` to ``stop``."""
+        exclude = None if self.exclude is None else part(self.exclude, start, stop)
+        lists = None if self.lists is None else part(self.lists, start, stop)
+        return Filters(self.width, exclude, lists, self.shared)
+
+    def take(self, queries: Int64[Tensor, " batch"]) -> Filters:
+        """The filters of some queries, in the order given."""
+        exclude = None if self.exclude is None else take(self.exclude, queries)
+        lists = None if self.lists is None else take(self.lists, queries)
+        return Filters(self.width, exclude, lists, self.shared)
+
+    @property
+    def allow(self) -> Allow:
+        """The only columns that may answer, in either form."""
+        return self.lists if self.shared is None else self.shared
+
+    def candidates(self) -> Int64[Tensor, " candidates"] | None:
+        """The columns worth scoring, rising, or None for all of them."""
+        if self.shared is not None and len(self.shared) * GATHER_SHARE <= self.width:
+            return self.shared
+        if self.lists is not None and len(self.lists.rows) * GATHER_SHARE <= self.width:
+            distinct: Tensor = torch.unique(self.lists.rows)
+            return distinct
+        return None
+
+    def mask(self) -> Mask:
+        """The same filters as positions to be struck out of blocks of scores."""
+        ids = self.candidates()
+        positions = self.width if ids is None else len(ids)
+        closed = None
+        if self.shared is not None and ids is None:
+            closed = torch.ones(self.width, dtype=torch.bool, device=self.shared.device)
+            closed[self.shared] = False
+        exclude = None if self.exclude is None else Entries.of(self.exclude, ids)
+        allow = None if self.lists is None else Entries.of(self.lists, ids)
+        return Mask(positions, ids, closed, exclude, allow)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Pairs of query and position, by rising position."""
+
+    queries: Int64[Tensor, " entries"]
+    positions: Int64[Tensor, " entries"]
+
+    @classmethod
+    def of(cls, lists: RowLists, ids: Int64[Tensor, " candidates"] | None) -> Entries:
+        """The entries of some lists; columns that are no candidates are dropped."""
+        queries, positions = owners(lists), lists.rows
+        if ids is not None:
+            positions = torch.searchsorted(ids, lists.rows)
+            known = torch.isin(lists.rows, ids)
+            queries, positions = queries[known], positions[known]
+        return cls(queries, positions)
+
+    def sorted(self) -> Entries:
+        """By rising position, so that a block's entries lie together."""
+        positions, order = self.positions.sort()
+        return Entries(self.queries[order], positions)
+
+    def between(self, start: int, stop: int) -> Entries:
+        """The entries of one block, counted from its start; self must be sorted."""
+        ends = torch.tensor([start, stop], device=self.positions.device)
+        first, last = torch.searchsorted(self.positions, ends).tolist()
+        return Entries(self.queries[first:last], self.positions[first:last] - start)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Filters over positions."""
+
+    positions: int
+    ids: Int64[Tensor, " candidates"] | None
+    closed: Bool[Tensor, " positions"] | None
+    exclude: Entries | None
+    allow: Entries | None
+
+    def sorted(self) -> Mask:
+        """Ready to be cut into several blocks."""
+        exclude = None if self.exclude is None else self.exclude.sorted()
+        allow = None if self.allow is None else self.allow.sorted()
+        return Mask(self.positions, self.ids, self.closed, exclude, allow)
+
+    def between(self, start: int, stop: int) -> Mask:
+        """The mask of one block of positions; self must be sorted."""
+        ids = None if self.ids is None else self.ids[start:stop]
+        closed = None if self.closed is None else self.closed[start:stop]
+        exclude = None if self.exclude is None else self.exclude.between(start, stop)
+        allow = None if self.allow is None else self.allow.between(start, stop)
+        return Mask(stop - start, ids, closed, exclude, allow)
+
+    def struck(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
+        """The scores with -inf where nothing must answer; written in place, but for a view of somebody's table."""
+        if self.closed is None and self.allow is None and self.exclude is None:
+            return scores
+        if scores._is_view():
+            scores = scores.clone(memory_format=torch.contiguous_format)
+        if self.closed is not None:
+            scores.masked_fill_(self.closed, -torch.inf)
+        if self.allow is not None:
+            at = (self.allow.queries, self.allow.positions)
+            kept = scores[at]
+            scores.fill_(-torch.inf)
+            scores[at] = kept
+        if self.exclude is not None:
+            scores[self.exclude.queries, self.exclude.positions] = -torch.inf
+        return scores
+
+
+def _moved(lists: RowLists | None, device: torch.device) -> RowLists | None:
+    if lists is None or lists.rows.device == device:
+        return lists
+    return RowLists(lists.rows.to(device), lists.offsets.to(device))

@@ -1,0 +1,1 @@
+"""What can be asked of anything that ranks."""

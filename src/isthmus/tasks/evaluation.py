@@ -1,0 +1,172 @@
+"""Measure a ranker by what was held out: rank in blocks, look the answers up, average.
+
+Nothing of size queries × columns is made: blocks of scores live for a moment, the k best columns stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float64, Int64
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from isthmus.batch import Bags
+from isthmus.errors import InputError, SettingError
+from isthmus.index.exact import rank
+from isthmus.metrics.ranking import METRICS, Judged, coverage, judge, novelty, summarise
+from isthmus.protocols import Ranker
+from isthmus.rowlists import from_csr
+
+logger = logging.getLogger(__name__)
+
+Rows = npt.NDArray[np.int64]
+NAMES = (*METRICS, "novelty", "coverage")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, by names such as "ndcg@100".
+
+    Attributes:
+        means: over the rows that count; for coverage, the value itself.
+        standard_errors: of those means; coverage has none.
+        values: one for each row that counts, for a bootstrap or a paired test; coverage has none.
+        rows: which rows of the matrices count: those with something held out.
+        skipped: how many rows had nothing held out.
+    """
+
+    means: Mapping[str, float]
+    standard_errors: Mapping[str, float]
+    values: Mapping[str, Float64[Tensor, " rows"]]
+    rows: Int64[Tensor, " rows"]
+    skipped: int
+
+
+@dataclass(frozen=True, order=True)
+class MetricAt:
+    """A metric and how many answers it looks at."""
+
+    name: str
+    k: int
+
+    @classmethod
+    def parse(cls, text: str) -> MetricAt:
+        """Read a name such as "recall@20".
+
+        Raises:
+            SettingError: no metric of that name, or no k after it.
+        """
+        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", text)
+        if found is None or found[1] not in NAMES:
+            raise SettingError(f"metric {text!r}", expected=f"one of {', '.join(NAMES)}, then @ and k, as in recall@20")
+        return cls(found[1], int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
+
+
+def evaluate(
+    ranker: Ranker,
+    history: csr_array,
+    held_out: csr_array,
+    metrics: Sequence[str] = ("recall@20", "ndcg@100"),
+    *,
+    inputs: csr_array | None = None,
+    batch_size: int = 8192,
+    device: torch.device | None = None,
+) -> Evaluation:
+    """Rank what each row's history does not hold, and compare with what was held out.
+
+    Args:
+        ranker: what is measured.
+        history: what each row is known to hold; never answered.
+        held_out: what was hidden of each row; every stored entry counts, and the same shape as ``history``.
+        metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, which
+            look at the same rows as the others and count columns in ``history``.
+        inputs: what the ranker reads, if that is not the history; as many rows.
+        batch_size: rows on the device at a time.
+        device: where the ranker reads; the CPU, if not given.
+
+    Raises:
+        SettingError: an unknown metric, or ``batch_size`` below 1.
+        InputError: matrices that do not fit each other or the ranker.
+    """
+    wanted = [MetricAt.parse(name) for name in metrics]
+    inputs = history if inputs is None else inputs
+    _check(ranker, history, held_out, inputs, batch_size, wanted)
+    rows = np.flatnonzero(np.diff(held_out.indptr))
+    k = max(metric.k for metric in wanted)
+    answers, judged = [], []
+    for start in range(0, max(1, len(rows)), batch_size):
+        some = rows[start : start + batch_size]
+        seen = from_csr(_take(history, some), device)
+        found = rank(ranker, _bags(_take(inputs, some), device), k, exclude=seen).rows.cpu()
+        answers.append(found)
+        judged.append(judge(found, from_csr(_take(held_out, some))))
+    whole = Judged(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
+    values, covered = _measured(wanted, torch.cat(answers), whole, history)
+    logger.debug("evaluated %d rows, %d had nothing held out", len(rows), held_out.shape[0] - len(rows))
+    return _evaluation(values, covered, rows, held_out.shape[0])
+
+
+def _measured(
+    wanted: Sequence[MetricAt], ranked: Int64[Tensor, "rows k"], judged: Judged, history: csr_array
+) -> tuple[dict[str, Float64[Tensor, " rows"]], dict[str, float]]:
+    """Metrics with a value for each row, and those of the whole catalogue."""
+    values, covered = {}, {}
+    people, width = history.shape
+    for metric in wanted:
+        if metric.name == "coverage":
+            covered[str(metric)] = coverage(ranked, width, metric.k)
+        elif metric.name == "novelty":
+            counts = torch.from_numpy(np.bincount(history.indices, minlength=width).astype(np.int64))
+            values[str(metric)] = novelty(ranked, counts, people, metric.k)
+        else:
+            values[str(metric)] = METRICS[metric.name](judged, metric.k)
+    return values, covered
+
+
+def _evaluation(
+    values: Mapping[str, Float64[Tensor, " rows"]], covered: Mapping[str, float], rows: Rows, total: int
+) -> Evaluation:
+    summaries = {name: summarise(one) for name, one in values.items()}
+    means = {name: summary.mean for name, summary in summaries.items()} | dict(covered)
+    errors = {name: summary.standard_error for name, summary in summaries.items()}
+    return Evaluation(means, errors, values, torch.from_numpy(rows), total - len(rows))
+
+
+def _check(
+    ranker: Ranker,
+    history: csr_array,
+    held_out: csr_array,
+    inputs: csr_array,
+    batch_size: int,
+    wanted: Sequence[MetricAt],
+) -> None:
+    if not wanted:
+        raise SettingError("no metrics", expected="names such as recall@20")
+    if batch_size < 1:
+        raise SettingError(f"batch_size is {batch_size}", expected="at least 1")
+    if history.shape != held_out.shape:
+        raise InputError(f"held_out of shape {held_out.shape}", expected=f"{history.shape}, that of history")
+    if history.shape[1] != ranker.width:
+        raise InputError(f"history of {history.shape[1]} columns", expected=f"{ranker.width}, what the ranker scores")
+    if inputs.shape[0] != history.shape[0]:
+        raise InputError(f"inputs of {inputs.shape[0]} rows", expected=f"{history.shape[0]}, those of history")
+
+
+def _take(matrix: csr_array, rows: Rows) -> csr_array:
+    return matrix if len(rows) == matrix.shape[0] else matrix[rows]
+
+
+def _bags(matrix: csr_array, device: torch.device | None) -> Bags:
+    lists = from_csr(matrix, device)
+    weights = torch.from_numpy(matrix.data.astype(np.float32)).to(lists.rows.device)
+    return Bags(lists.rows, lists.offsets, weights)

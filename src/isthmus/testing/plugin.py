@@ -1,0 +1,74 @@
+"""What every plugin keeps.
+
+class TestTernaryPlugin(PluginContract):
+    plugin = ternary_plugin
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from abc import ABC
+from typing import ClassVar
+
+from isthmus.manifest import is_identifier
+from isthmus.protocols import Plugin
+
+
+class PluginContract(ABC):
+    """Tests for one plugin, as its entry point yields it.
+
+    Attributes:
+        plugin: the plugin under test.
+    """
+
+    plugin: ClassVar[Plugin]
+
+    def test_names_are_valid(self) -> None:
+        """Builders have Python names in lower case, so that hyphens for underscores lose nothing; verbs are words."""
+        for name in self.plugin.builders:
+            assert name.isidentifier(), name
+            assert name == name.lower(), name
+            assert is_identifier(name), name
+        for verb in self.plugin.commands:
+            assert is_identifier(verb), verb
+            assert "_" not in verb, verb
+            assert verb not in OWN_VERBS, f"{verb} is isthmus's own"
+
+    def test_builder_settings_are_json(self) -> None:
+        """Every keyword of a builder has a default that survives JSON: names and keywords are what is saved."""
+        for name, builder in self.plugin.builders.items():
+            for setting in _settings(builder):
+                assert setting.default is not inspect.Parameter.empty, f"{name}: {setting.name} has no default"
+                assert json.loads(json.dumps(setting.default)) == setting.default, f"{name}: {setting.name} is no JSON"
+
+    def test_builders_take_signal_and_generator(self) -> None:
+        """A builder is called as ``builder(signal, generator=..., **settings)``."""
+        for name, builder in self.plugin.builders.items():
+            parameters = list(inspect.signature(builder).parameters.values())
+            assert parameters[0].kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            assert parameters[0].default is inspect.Parameter.empty, f"{name}: the signal comes first"
+            assert "generator" in inspect.signature(builder).parameters, f"{name} takes no generator"
+
+    def test_builders_say_what_they_are(self) -> None:
+        """The first line of a builder's docstring is what ``isthmus models`` shows."""
+        for name, builder in self.plugin.builders.items():
+            first = (inspect.getdoc(builder) or "").partition("\n")[0]
+            assert len(first) >= 10, f"{name} has no docstring"
+
+    def test_commands_are_annotated(self) -> None:
+        """Every parameter of a command has a type, and the docstring is its help; each can answer in JSON."""
+        for verb, command in self.plugin.commands.items():
+            assert inspect.getdoc(command), f"{verb} has no docstring"
+            parameters = inspect.signature(command).parameters
+            assert "as_json" in parameters, f"{verb} has no --json"
+            for parameter in parameters.values():
+                assert parameter.annotation is not inspect.Parameter.empty, f"{verb}: {parameter.name} has no type"
+
+
+OWN_VERBS = ("adapters", "models", "info", "help")
+
+
+def _settings(builder: object) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(builder).parameters.values())  # type: ignore[arg-type]
+    return [parameter for parameter in parameters[1:] if parameter.name != "generator"]

@@ -1,0 +1,47 @@
+"""Freed memory is used again instead of being handed back and fetched page by page.
+
+A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
+the system at once, and the next step pays for touching every page anew: a fifth of a step on CPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Numbers from malloc.h, and the defaults of glibc.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 << 10, 65536
+NEVER = 2**31 - 1
+
+
+@contextmanager
+def freed_memory_stays() -> Iterator[None]:
+    """While inside, the process keeps what it frees (glibc on Linux; elsewhere nothing changes).
+
+    Afterwards the defaults hold again and unused memory is returned.
+    """
+    library = _glibc()
+    if library is None:
+        yield
+        return
+    library.mallopt(M_MMAP_MAX, 0)
+    library.mallopt(M_TRIM_THRESHOLD, NEVER)
+    try:
+        yield
+    finally:
+        library.mallopt(M_MMAP_MAX, DEFAULT_MMAP_MAX)
+        library.mallopt(M_TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD)
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    try:
+        return library if library.mallopt and library.malloc_trim and library.gnu_get_libc_version else None
+    except AttributeError:
+        return None

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import faiss
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from isthmus.errors import SettingError
+from isthmus.index.faiss import FaissSearcher, Kind, check_kind
+from isthmus.index.vectors import Metric, lifted
+from isthmus.testing.searcher import SearcherContract, brute_force, row_lists, similarity
+
+KINDS: tuple[Kind, ...] = ("flat", "ivf", "hnsw")
+
+
+class TestFlat(SearcherContract):
+    def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
+        return FaissSearcher.build(vectors, "flat", metric)
+
+
+class TestInvertedLists(SearcherContract):
+    recall = 0.7
+    rows = 2000
+
+    def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
+        return FaissSearcher.build(vectors, "ivf", metric)
+
+
+class TestEveryList(SearcherContract):
+    """All lists visited: as right as a flat index, but for ties that are cut."""
+
+    recall = 0.999
+    rows = 1000
+
+    def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
+        return FaissSearcher.build(vectors, "ivf", metric, lists=16, probes=16)
+
+
+class TestGraph(SearcherContract):
+    recall = 0.9
+    rows = 800
+
+    def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
+        return FaissSearcher.build(vectors, "hnsw", metric, links=16, breadth=64)
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_flat_over_weights_and_bias_ranks_as_the_logits_do():
+    """The identity that lets an index stand in for a decoder: logit_i = [d, 1] · [w_i, b_i]."""
+    weight, bias, decoded = numbers(700, 12), numbers(700, seed=1) * 2, numbers(9, 12, seed=2)
+    searcher = FaissSearcher.build(torch.cat([weight, bias[:, None]], 1), "flat", "ip")
+    found = searcher.search(torch.cat([decoded, torch.ones(9, 1)], 1), 50)
+    logits = decoded @ weight.T + bias
+    expected = logits.topk(50)
+    assert torch.equal(found.rows, expected.indices)
+    torch.testing.assert_close(found.scores, expected.values, atol=1e-5, rtol=1e-5)
+
+
+SEARCHERS = {
+    (kind, metric): FaissSearcher.build(numbers(150, 5), kind, metric, lists=3, probes=1, links=4, breadth=8)
+    for kind in KINDS
+    for metric in ("ip", "cosine", "l2")
+}
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[int, list[list[int]], object]:
+    rows = st.lists(st.integers(0, 149), max_size=40)
+    many = st.integers(1, 7).map(lambda step: tuple(range(0, 150, step)))
+    lists = st.lists(rows, min_size=4, max_size=4)
+    return draw(st.integers(1, 20)), draw(lists), draw(st.none() | rows.map(tuple) | many | lists)
+
+
+@given(question=questions(), which=st.sampled_from(sorted(SEARCHERS)))
+@settings(max_examples=150, deadline=None)
+def test_no_filter_leaks_and_no_answer_is_short(question: tuple, which: tuple[Kind, Metric]):
+    k, exclude, allow = question
+    each = [list(range(150)) if allow is None else list(allow)] * 4 if not isinstance(allow, list) else allow
+    given_allow = torch.tensor(allow, dtype=torch.int64) if isinstance(allow, tuple) else allow and row_lists(allow)
+    queries = numbers(4, 5, seed=9)
+    found = SEARCHERS[which].search(queries, k, exclude=row_lists(exclude), allow=given_allow)
+    true = similarity(queries, numbers(150, 5), which[1])
+    for query, rows in enumerate(found.rows.tolist()):
+        open_rows = set(each[query]) - set(exclude[query])
+        answered = [row for row in rows if row >= 0]
+        assert len(set(answered)) == len(answered) == min(k, len(open_rows))
+        assert set(answered) <= open_rows
+        assert rows == answered + [-1] * (k - len(answered))
+        expected = [true[query, row].item() for row in answered]
+        assert found.scores[query, : len(answered)].tolist() == pytest.approx(expected, abs=1e-4)
+        assert found.scores[query, len(answered) :].tolist() == [float("-inf")] * (k - len(answered))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_lists_of_one_query_leave_the_others_alone(kind: Kind):
+    vectors, queries = numbers(900, 6), numbers(3, 6, seed=1)
+    exclude = [[], list(range(700)), [5]]
+    found = FaissSearcher.build(vectors, kind, "ip", lists=4, probes=4).search(queries, 8, exclude=row_lists(exclude))
+    expected = brute_force(similarity(queries, vectors, "ip"), 8, exclude)[0]
+    assert found.rows[1].tolist() == expected[1]
+    hits = sum(len(set(a) & set(b)) for a, b in zip(found.rows.tolist(), expected, strict=True))
+    assert hits >= 22
+
+
+def test_a_graph_finds_inner_products_where_a_few_vectors_win_most():
+    """All vectors lean one way, so the longest win nearly everything, and a graph of raw inner products is lost."""
+    vectors, queries = numbers(3000, 32) + 2, numbers(100, 32, seed=3)
+    expected = brute_force(similarity(queries, vectors, "ip"), 10)[0]
+
+    def recall(rows: Tensor) -> float:
+        return sum(len(set(a) & set(b)) for a, b in zip(rows.tolist(), expected, strict=True)) / 1000
+
+    raw = faiss.IndexHNSWFlat(32, 16, faiss.METRIC_INNER_PRODUCT)
+    raw.add(vectors.numpy())
+    lost = recall(torch.from_numpy(raw.search(queries.numpy(), 10)[1]))
+    found = recall(FaissSearcher.build(vectors, "hnsw", "ip", links=16).search(queries, 10).rows)
+    assert found >= 0.85
+    assert found > lost + 0.2
+
+
+def test_among_lifted_vectors_the_nearest_has_the_greatest_inner_product():
+    vectors, queries = numbers(40, 3) * 5, numbers(4, 3, seed=1)
+    distances = torch.cdist(torch.cat([queries, torch.zeros(4, 1)], 1), lifted(vectors))
+    assert torch.equal(distances.argsort(1), (queries @ vectors.T).argsort(1, descending=True))
+    torch.testing.assert_close(lifted(vectors).norm(dim=1), vectors.norm(dim=1).max().expand(40))
+
+
+def test_a_vector_added_later_or_changed_does_not_show():
+    vectors = torch.eye(4)
+    searcher = FaissSearcher.build(vectors)
+    vectors[2] = 9
+    assert searcher.search(torch.ones(1, 4), 1).scores.tolist() == [[1.0]]
+    assert len(searcher) == searcher.width == 4
+
+
+def test_the_seed_decides_the_lists():
+    build = lambda seed: FaissSearcher.build(numbers(2000, 8), "ivf", lists=20, probes=1, seed=seed)  # noqa: E731
+    queries = numbers(20, 8, seed=1)
+    first, second, third = (build(seed).search(queries, 10).rows for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lists": 0}, "lists is 0"),
+        ({"probes": 0}, "probes is 0"),
+        ({"links": 0}, "links is 0"),
+        ({"breadth": -1}, "breadth is -1"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(settings: dict, said: str):
+    with pytest.raises(SettingError, match=said):
+        FaissSearcher.build(numbers(10, 2), **settings)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(SettingError, match="kind 'tree'"):
+        check_kind("tree")
+
+
+@pytest.mark.parametrize("first", ["import torch, faiss", "import faiss, torch"])
+def test_faiss_and_torch_live_together_in_any_order(first: str):
+    code = f"""{first}
+import torch
+from isthmus.index.faiss import FaissSearcher
+vectors = torch.randn(2000, 32) @ torch.randn(32, 32)
+for kind in ("flat", "ivf", "hnsw"):
+    FaissSearcher.build(vectors, kind).search(torch.randn(64, 32) @ torch.randn(32, 32), 5)
+print("done")"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr
+
+
+def test_only_one_module_imports_faiss():
+    code = "import sys, isthmus.index.exact, isthmus.tasks.evaluation; print('faiss' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
