@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,8 @@ class Answer:
         ids: at most k; fewer where fewer may be answered.
         scores: higher is better; comparable inside one answer.
         unknown: ids of the question that the catalogue does not hold and that were left out.
-        popular: whether nothing of the history was known, so that the most popular items were answered.
+        popular: whether nothing of the history was known, so that the most popular items were answered; their scores
+            are shares of people.
     """
 
     ids: list[Id]
@@ -35,11 +37,19 @@ class Answer:
         return {**document, "unknown": self.unknown, "popular": self.popular}
 
 
-def named(found: Neighbours, vocabulary: Vocabulary) -> list[Answer]:
-    """Rows as ids; places that no row fills are left out."""
+def named(
+    found: Neighbours,
+    vocabulary: Vocabulary,
+    unknown: Sequence[list[Id]] | None = None,
+    popular: Sequence[bool] | None = None,
+) -> list[Answer]:
+    """Rows as ids, one answer for each question; places that no row fills are left out."""
     rows, scores = found.rows.cpu().numpy(), found.scores.cpu().numpy()
+    unknown = [[] for _ in rows] if unknown is None else unknown
+    popular = [False for _ in rows] if popular is None else popular
     answers = []
-    for some, values in zip(rows, scores, strict=True):
+    for some, values, missing, fallback in zip(rows, scores, unknown, popular, strict=True):
         filled = some >= 0
-        answers.append(Answer(vocabulary.take(some[filled]), [float(v) for v in values[filled]]))
+        ids, kept = vocabulary.take(some[filled]), [float(value) for value in values[filled]]
+        answers.append(Answer(ids, kept, missing, fallback))
     return answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -13,9 +13,19 @@ from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
 from isthmus_interactions.answers import Answer
 from isthmus_interactions.assembling import Weights
+from isthmus_interactions.columns import find_columns
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.splits import FoldIn, aligned, hide
+from isthmus_interactions.tables import open_table
+from isthmus_interactions.translation import translate
+
+
+class Filters(TypedDict):
+    """What may be answered; keywords of ``Recommender.recommend``."""
+
+    exclude_seen: bool
+    allow: list[Id] | None
 
 
 def weighting(text: str) -> Weights:
@@ -43,11 +53,17 @@ def remarks(answer: Answer) -> list[str]:
     """What a person should know beside the answer."""
     said = []
     if answer.unknown:
-        shown = ", ".join(map(str, answer.unknown[:5]))
-        said.append(f"{len(answer.unknown)} unknown ids left out: {shown}{' ...' if len(answer.unknown) > 5 else ''}")
-    if answer.popular:
+        shown, count = ", ".join(map(str, answer.unknown[:5])), len(answer.unknown)
+        plural = "s" if count > 1 else ""
+        said.append(f"{count} unknown id{plural} left out: {shown}{' ...' if count > 5 else ''}")
+    if not answer.ids:
+        said.append("nothing is left that may be answered")
+    elif answer.popular:
         said.append("nothing of the history is known: these are the most popular items")
     return said
+
+
+_TOLD = ("people", "items", "interactions", "keep", "kept", "validation_people")
 
 
 def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
@@ -57,8 +73,9 @@ def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
         "path": str(out),
         "model": plugins.command_name(recommender.builder),
         "settings": dict(recommender.settings),
-        **{name: recommender.facts[name] for name in ("people", "items", "interactions", "kept", "validation_people")},
+        **{name: recommender.facts[name] for name in _TOLD},
         "epochs": len(history.records),
+        "seed": recommender.facts["seed"],
         "best_epoch": history.best_epoch,
         "metric": history.metric,
         "score": history.best_score,
@@ -68,9 +85,26 @@ def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
     }
 
 
+def held(
+    recommender: Recommender, file: Path, keep: str | None, user: str | None, item: str | None, value: str | None
+) -> Interactions:
+    """Interactions to evaluate with: kept by the rule that is asked for, or else by the one of the training data, and
+    weighted as those were.
+
+    Raises:
+        InputError: what ``Interactions.read`` raises.
+    """
+    if keep is None:
+        # Without values every row counts, whatever the rule for the ratings of the training data was.
+        valued = find_columns(open_table(file).header, user=user, item=item, value=value, time="").value is not None
+        keep = str(recommender.facts.get("keep", "all")) if valued else "all"
+    weights = weighting(str(recommender.facts.get("weights", "binary")))
+    return Interactions.read(file, user=user, item=item, value=value, time="", keep=keep, weights=weights)
+
+
 def example(recommender: Recommender) -> list[Id]:
     """Two well-known items to try."""
-    shares = recommender.popularity.shares.numpy()
+    shares = recommender.popularity.shares.cpu().numpy()
     return recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
 
 
@@ -87,12 +121,12 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
     Raises:
         InputError: none of them is in the training data.
     """
-    users = recommender.adapter.users
-    known = np.flatnonzero([id_ in users for id_ in data.users.ids.tolist()])
+    rows = translate(data.users, recommender.adapter.users)
+    known = np.flatnonzero(rows >= 0)
     if not len(known):
         raise InputError("nobody in the file is in the training data", remedy="leave out --known for new people")
     part = data.select_users(known).with_items(recommender.adapter.items)
-    history = recommender.told[users.rows(part.users.ids.tolist())]
+    history = recommender.told[rows[known]]
     new = part.matrix - part.matrix.multiply(history.astype(bool))
     new.eliminate_zeros()
     return aligned(history, new.tocsr(), part.users)

@@ -50,7 +50,9 @@ def assemble(events: Events, asked: Keep | None, weights: Weights) -> Assembled:
     matrix, times = cells.merged(counted=weights != "binary")
     if weights == "log":
         matrix.data = np.log1p(matrix.data)
-    report = Report(read, read - complete, filtered, zeros, left - matrix.nnz, keep=keep.rule, why=keep.why)
+    report = Report(
+        read, read - complete, filtered, zeros, left - matrix.nnz, keep=keep.rule, why=keep.why, weights=weights
+    )
     return users, items, matrix, times, report
 
 

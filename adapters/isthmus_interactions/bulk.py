@@ -1,4 +1,4 @@
-"""Recommendations for everybody, streamed to a Parquet file."""
+"""Recommendations for many people, streamed to a Parquet file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,40 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.errors import InputError
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.answers import Answer
+from isthmus_interactions.histories import GivenId
 
 PEOPLE = 2048
 """Asked about at a time, and a row group of the file."""
 
 
+def check_place(path: Path) -> None:
+    """Ask before long work whether a file could be written there; an older file is replaced.
+
+    Raises:
+        InputError: a directory stands at that place, or there is none to hold the file.
+    """
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
+
+
 def write(
-    path: Path, users: Iterable[Id], adapter: InteractionsAdapter, ask: Callable[[Sequence[Id]], list[Answer]]
+    path: Path, users: Iterable[GivenId], adapter: InteractionsAdapter, ask: Callable[[Sequence[GivenId]], list[Answer]]
 ) -> int:
-    """Ask in blocks and write user, rank, item and score; returns the number of rows. The file appears whole or not."""
+    """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        InputError: a directory stands at that place, or there is none to hold the file.
+    """
+    check_place(path)
     schema = pa.schema(
         [("user", _type(adapter.users)), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
     )
@@ -39,7 +61,7 @@ def write(
     return rows
 
 
-def _table(users: Sequence[Id], answers: Sequence[Answer], schema: pa.Schema) -> pa.Table:
+def _table(users: Sequence[GivenId], answers: Sequence[Answer], schema: pa.Schema) -> pa.Table:
     columns = {
         "user": [user for user, answer in zip(users, answers, strict=True) for _ in answer.ids],
         "rank": [rank for answer in answers for rank in range(1, len(answer) + 1)],

@@ -50,7 +50,7 @@ def fit(
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the people who choose the best epoch.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
@@ -68,15 +68,13 @@ def fit(
         file, user=user, item=item, value=value, time=time, keep=keep, weights=asking.weighting(weights)
     )
     named = {} if items is None else titles.read(items, data.items)
-    recommender = Recommender.fit(
-        data, model, validation=validation, metric=metric, run=run, titles=named, **settings
-    )  # fmt: skip
+    recommender = Recommender.fit(data, model, validation=validation, metric=metric, run=run, titles=named, **settings)
     history = recommender.history
     if history.interrupted and not history.records:
         raise KeyboardInterrupt
-    if history.interrupted:
-        status("interrupted: the best model so far is saved")
     recommender.save(out)
+    if history.interrupted:
+        status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
     emit(asking.fitted(out, recommender), as_json, lambda: _fitted(out, recommender))
 
 
@@ -95,15 +93,21 @@ def recommend(
     """Recommend for a history, or for people of the training data."""
     if (history is None) == (users is None):
         raise InputError("recommend needs --history or --users, and not both", remedy='try --history "id,id"')
+    if out is not None and users is None:
+        raise InputError("--out without --users", remedy="one history is answered on standard output")
+    if out is not None:
+        bulk.check_place(out)
     recommender = Recommender.load(directory)
-    if users is not None:
-        _recommend_users(recommender, users, out, k, include_seen, as_json)
-        return
     known = recommender.adapter.items
-    ids = parsed_history(history or "", known)
-    allowed = None if allow is None else parsed_history(allow, known)
-    (answer,) = recommender.recommend([ids], k, exclude_seen=not include_seen, allow=allowed)
-    _answer(recommender, answer, as_json, asking.remarks(answer))
+    filters: asking.Filters = {
+        "exclude_seen": not include_seen,
+        "allow": None if allow is None else parsed_history(allow, known),
+    }
+    if users is not None:
+        _recommend_users(recommender, users, out, k, filters, as_json)
+        return
+    (answer,) = recommender.recommend([parsed_history(history or "", known)], k, **filters)
+    _answer(recommender, answer, as_json)
 
 
 def similar(
@@ -115,7 +119,7 @@ def similar(
     """Tell which items are nearest to an item."""
     recommender = Recommender.load(directory)
     (answer,) = recommender.similar_items([recommender.adapter.items.parse(item)], k)
-    _answer(recommender, answer, as_json, [])
+    _answer(recommender, answer, as_json)
 
 
 def explain(
@@ -131,7 +135,7 @@ def explain(
     recommender = Recommender.load(directory)
     known = recommender.adapter.items
     answer = recommender.explain(parsed_history(history, known), known.parse(item), k)
-    _answer(recommender, answer, as_json, asking.remarks(answer))
+    _answer(recommender, answer, as_json)
 
 
 def evaluate(
@@ -145,14 +149,13 @@ def evaluate(
         bool, typer.Option("--known", help="FILE holds what people of the training data touched later.")
     ] = False,
     hide: Annotated[float, typer.Option(help="The share of each new person's items to hide and ask for.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the hidden items.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the hidden items.")] = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Ask a bundle for items that were held out."""
     recommender = Recommender.load(directory)
-    rule = keep if keep is not None else recommender.facts.get("keep")
-    data = Interactions.read(file, user=user, item=item, value=value, time="", keep=rule)
+    data = asking.held(recommender, file, keep, user, item, value)
     fold = asking.later(recommender, data) if known else asking.hidden(recommender, data, hide, seed)
     measured = recommender.evaluate(fold, metric or ["recall@20", "recall_capped@20", "ndcg@100"])
     document = asking.measured(measured, len(fold))
@@ -161,27 +164,27 @@ def evaluate(
 
 
 def _recommend_users(
-    recommender: Recommender, users: str, out: Path | None, k: int, include_seen: bool, as_json: bool
+    recommender: Recommender, users: str, out: Path | None, k: int, filters: asking.Filters, as_json: bool
 ) -> None:
     people = recommender.adapter.users
     ids = people.take(range(len(people))) if users == "all" else [people.parse(word) for word in words(users)]
+    people.rows(ids)
+    if not ids:
+        raise InputError(f"--users {users!r} names nobody", expected="ids of people of the training data")
     if out is None:
         if len(ids) > 1:
             raise InputError(f"{len(ids):,} people without a file for the answers", remedy="add --out recs.parquet")
-        (answer,) = recommender.recommend_users(ids, k, exclude_seen=not include_seen)
-        _answer(recommender, answer, as_json, [])
+        (answer,) = recommender.recommend_users(ids, k, **filters)
+        _answer(recommender, answer, as_json)
         return
-    people.rows(ids)
-    rows = bulk.write(
-        out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, exclude_seen=not include_seen)
-    )
+    rows = bulk.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "people": len(ids), "rows": rows}
     emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} people in {out}"))
 
 
-def _answer(recommender: Recommender, answer: Answer, as_json: bool, remarks: list[str]) -> None:
+def _answer(recommender: Recommender, answer: Answer, as_json: bool) -> None:
     document = asking.described(recommender, answer)
-    for remark in remarks:
+    for remark in asking.remarks(answer):
         status(remark)
     emit(document, as_json, lambda: _items(document))
 

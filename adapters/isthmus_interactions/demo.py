@@ -38,7 +38,7 @@ BOOK = "Pride and Prejudice"
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where to save the bundle.")] = Path("books.bundle"),
-    seed: Annotated[int, typer.Option(help="Of the split and the models.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and the models.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Train on 2,000 books and 2,622 readers, compare, recommend, and save; no network is used."""
@@ -59,7 +59,7 @@ def demo(
 def _tried(split: Split, titles: dict[Id, str], seed: int) -> list[tuple[str, Recommender]]:
     tried: list[tuple[str, Recommender]] = []
     for name, settings in MODELS.items():
-        status(f"{name}")
+        status(f"training {name}")
         run = Run(seed=seed, progress=RichProgress())
         made = Recommender.fit(split.train, name, validation=_fold(split), run=run, titles=titles, **settings)
         if made.history.interrupted:
@@ -114,12 +114,14 @@ def _document(
 
 def _page(document: dict[str, Any]) -> RenderableType:
     out, reader, book = document["path"], document["reader"], document["book"]
-    rows = [[line["model"], *(f"{line[m]['mean']:.3f} ± {line[m]['standard_error']:.3f}" for m in METRICS)]
-            for line in document["scores"]]  # fmt: skip
+    rows = [
+        [line["model"], *(f"{line[m]['mean']:.3f} ± {line[m]['standard_error']:.3f}" for m in METRICS)]
+        for line in document["scores"]
+    ]
     ids = ",".join(str(entry["id"]) for entry in reader)
     return Group(
         Text("250 readers who were in no training data (mean ± standard error)"),
-        table(("model", "recall@20", "nDCG@100"), rows),
+        table(("model", *METRICS), rows),
         Text(f"\nchosen on 250 other readers: {plugins.command_name(document['chosen'])}"),
         Text("\nA reader who was not in the data likes\n" + "\n".join(f"  {entry['title']}" for entry in reader)),
         Text("and is recommended\n" + "\n".join(f"  {entry['title']}" for entry in document["recommended"])),

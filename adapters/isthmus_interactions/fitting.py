@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,26 +15,34 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
-from isthmus.protocols import Builder
+from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
-from isthmus.tasks.evaluation import evaluate
+from isthmus.tasks.evaluation import MetricAt, evaluate
+from isthmus.training.history import History
+from isthmus.training.progress import Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.keywords import checked
 from isthmus_interactions.matrices import Csr
 from isthmus_interactions.splits import FoldIn, strong
 
 FEWEST = 50
 """With fewer people than this none are held out to choose the best epoch."""
 
+MOST_HELD_OUT = 10_000
+MIN_ITEMS = 5
+"""Fewer items than this leave nothing to hide."""
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted model, the builder's Python name, and what is worth telling."""
+    """A fitted model, its builder's Python name and all its keywords, and what is worth telling."""
 
     model: nn.Module
     builder: str
+    settings: Mapping[str, Any]
     facts: Mapping[str, Any]
 
 
@@ -44,53 +51,69 @@ def fit(
 ) -> Fitted:
     """Build and fit. Raises what ``Recommender.fit`` raises."""
     _, builder = plugins.find_builder(name, "interactions")
-    check_settings(name, builder, settings)
+    whole = checked(name, builder, settings)
+    MetricAt.parse(metric)
     train, fold = _parted(data, validation, run.seed)
-    recipe = builder(Bag(len(data.items)), generator=run.generator(), **settings)
+    recipe = _built(name, builder, Bag(len(data.items)), run, whole)
 
     def score(model: nn.Module) -> float:
         assert fold is not None
         device = run.torch_device()
         return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
 
-    source = BagSource.from_csr(train.matrix)
-    history = recipe.fit(source, run, None if fold is None else Validation(metric, score))
-    facts = {"validation_people": 0 if fold is None else len(fold), "seed": run.seed, "training": history.to_json()}
-    return Fitted(recipe.model, plugins.python_name(name), facts)
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else Validation(metric, score))
+    if train is not data and not recipe.chooses_epoch:
+        recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+    return Fitted(recipe.model, plugins.python_name(name), whole, _facts(data, fold, run, history))
 
 
-def check_settings(name: str, builder: Builder, settings: Mapping[str, Any]) -> None:
-    """Refuse settings that the builder does not know.
+def _built(name: str, builder: Builder, signal: Bag, run: Run, settings: Mapping[str, Any]) -> Recipe:
+    try:
+        return builder(signal, generator=run.generator(), **settings)
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        # What torch says when a layer is larger than the memory.
+        raise SettingError(
+            f"{name} cannot be built for {signal.width:,} items ({' '.join(str(error).split())[:200]})",
+            expected="layers that fit into memory",
+            remedy="choose smaller ones",
+        ) from error
 
-    Raises:
-        SettingError: naming the setting and those that exist.
-    """
-    known = [key for key in inspect.signature(builder).parameters if key not in ("signal", "generator")]
-    for key in settings:
-        if key not in known:
-            raise SettingError(
-                f"{name} has no setting {key!r}",
-                expected=f"one of: {', '.join(known)}",
-                remedy=plugins.closest(key, known),
-            )
+
+def _facts(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+    return {
+        "people": len(data.users),
+        "items": len(data.items),
+        "interactions": data.nnz,
+        "keep": data.report.keep,
+        "kept": data.report.why,
+        "weights": data.report.weights,
+        "validation_people": 0 if fold is None else len(fold),
+        "seed": run.seed,
+        "training": history.to_json(),
+    }
 
 
 def _parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost."""
     if isinstance(validation, FoldIn):
+        if validation.history.shape[1] != len(data.items):
+            raise SettingError(
+                f"a validation fold over {validation.history.shape[1]:,} items",
+                expected=f"the {len(data.items):,} items of the training data, in their order",
+                remedy="take both from one split",
+            )
         return data, validation
     if not 0 <= validation < 0.5:
         raise SettingError(f"validation={validation}", expected="a share of the people from 0 to less than a half")
-    if validation == 0 or len(data) < FEWEST:
-        if validation:
-            logger.info("%d people are too few to hold some out: training runs to its last epoch", len(data))
+    enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
+    people = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
+    if validation == 0:
         return data, None
-    people = max(1, min(10_000, round(len(data) * validation)))
-    try:
-        split = strong(data, held_out=people, min_items=5, seed=seed)
-    except SettingError as error:
-        logger.info("nobody is held out to choose the best epoch: %s", error)
+    if len(data) < FEWEST or people < 1:
+        logger.info("training runs to its last epoch: %d people, %d of them with %d items or more, are too few to "
+                    "hold some out", len(data), enough, MIN_ITEMS)  # fmt: skip
         return data, None
+    split = strong(data, held_out=people, min_items=MIN_ITEMS, seed=seed % 2**63)
     assert split.validation is not None
     return _without(data, split.validation), _over(split.validation, split.train, data)
 

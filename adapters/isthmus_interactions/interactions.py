@@ -100,7 +100,7 @@ class Interactions:
         """
         clean, stored = adopted(matrix)
         people, things = _named(users, clean.shape[0], "users"), _named(items, clean.shape[1], "items")
-        report = Report(rows_read=stored, zeros=stored - clean.nnz, why="every entry of the matrix")
+        report = Report(rows_read=stored, zeros=stored - clean.nnz, why="every entry of the matrix", weights="value")
         return cls(people, things, clean, None, report)
 
     def __len__(self) -> int:
@@ -162,7 +162,7 @@ class Interactions:
         return Interactions(self.users, items, matrix, times, replace(self.report, unknown_items=unknown))
 
     def _part(self, rows: int) -> Report:
-        return Report(rows_read=rows, keep=self.report.keep, why=self.report.why)
+        return Report(rows_read=rows, keep=self.report.keep, why=self.report.why, weights=self.report.weights)
 
 
 def _named(ids: Ids | None, count: int, what: str) -> Vocabulary:

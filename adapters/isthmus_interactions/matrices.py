@@ -69,3 +69,19 @@ def entries_of(matrix: Csr, rows: Ints) -> npt.NDArray[np.int64]:
 def chosen(matrix: Csr, mask: npt.NDArray[np.bool_]) -> Csr:
     """The entries where ``mask`` is true, in a matrix of the same shape."""
     return compressed(row_of_entry(matrix)[mask], matrix.indices[mask], matrix.data[mask], matrix.shape)
+
+
+def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The place of each entry within its row when the row is ordered by ``keys``, then by column."""
+    owners = row_of_entry(matrix)
+    order = np.lexsort((matrix.indices, keys, owners))
+    places = np.empty(matrix.nnz, dtype=np.int64)
+    places[order] = np.arange(matrix.nnz) - matrix.indptr[owners]
+    return places
+
+
+def some_rows(matrix: Csr, rows: Ints) -> Csr:
+    """The given rows, in the given order."""
+    entries = entries_of(matrix, rows)
+    owners = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)[rows])
+    return compressed(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))

@@ -19,6 +19,7 @@ class Report:
         unknown_items: interactions dropped because a vocabulary does not hold their item.
         keep: the rule that was applied, as ``Interactions.read(keep=)`` takes it.
         why: the rule in words, and where it comes from.
+        weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
     """
 
     rows_read: int
@@ -29,6 +30,7 @@ class Report:
     unknown_items: int = 0
     keep: str = "all"
     why: str = "every row"
+    weights: str = "binary"
 
     @property
     def rows_kept(self) -> int:

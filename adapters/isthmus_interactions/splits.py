@@ -16,7 +16,7 @@ import numpy.typing as npt
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.matrices import Csr, chosen, compressed, entries_of, row_of_entry
+from isthmus_interactions.matrices import Csr, chosen, compressed, places_in_rows, row_of_entry, some_rows
 from isthmus_interactions.translation import translate
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
     if not 0 <= validation < 1 - test:
         raise SettingError(f"validation={validation}", expected=f"at least 0 and less than {1 - test:g}")
     matrix = interactions.matrix
-    place = _places(matrix, np.random.default_rng(seed).random(matrix.nnz))
+    place = places_in_rows(matrix, np.random.default_rng(seed).random(matrix.nnz))
     counts = np.diff(matrix.indptr)
     tested = _floor(test * counts)
     owners = row_of_entry(matrix)
@@ -130,7 +130,7 @@ def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Sp
         )
     matrix = interactions.matrix
     counts = np.diff(matrix.indptr)[row_of_entry(matrix)]
-    from_last = counts - 1 - _places(matrix, interactions.times)
+    from_last = counts - 1 - places_in_rows(matrix, interactions.times)
     enough = counts >= (3 if validation else 2)
     return _parted(interactions, enough & (from_last == 0), enough & (from_last == 1) if validation else None)
 
@@ -191,7 +191,7 @@ def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
         )
     if len(rows) < len(users):
         logger.info("%s of %s people have no held-out item and are not asked about", len(users) - len(rows), len(users))
-    return FoldIn(_taken(history, rows), _taken(held_out, rows), users.take(rows))
+    return FoldIn(some_rows(history, rows), some_rows(held_out, rows), users.take(rows))
 
 
 def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> Split:
@@ -211,17 +211,8 @@ def hide(part: Interactions, share: float, generator: np.random.Generator) -> Fo
     """
     matrix = part.matrix
     hidden = _floor(share * np.diff(matrix.indptr))[row_of_entry(matrix)]
-    mask = _places(matrix, generator.random(matrix.nnz)) < hidden
+    mask = places_in_rows(matrix, generator.random(matrix.nnz)) < hidden
     return aligned(chosen(matrix, ~mask), chosen(matrix, mask), part.users)
-
-
-def _places(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The place of each entry within its row when the row is ordered by ``keys``, then by column."""
-    owners = row_of_entry(matrix)
-    order = np.lexsort((matrix.indices, keys, owners))
-    places = np.empty(matrix.nnz, dtype=np.int64)
-    places[order] = np.arange(matrix.nnz) - matrix.indptr[owners]
-    return places
 
 
 def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -229,17 +220,11 @@ def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.floor(counts + 1e-9).astype(np.int64)
 
 
-def _taken(matrix: Csr, rows: npt.NDArray[np.int64]) -> Csr:
-    entries = entries_of(matrix, rows)
-    owners = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)[rows])
-    return compressed(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))
-
-
 def _rows_of(told: Interactions, users: Vocabulary) -> Csr:
     """The rows of ``users`` among the people of ``told``, empty for strangers."""
     rows = translate(users, told.users)
     known = np.flatnonzero(rows >= 0)
-    part = _taken(told.matrix, rows[known])
+    part = some_rows(told.matrix, rows[known])
     return compressed(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
 
 

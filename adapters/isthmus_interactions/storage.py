@@ -13,9 +13,11 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus import bundle, plugins
-from isthmus.errors import BundleError
+from isthmus.errors import BundleError, SettingError
 from isthmus.models.rebuild import rebuild
+from isthmus.protocols import Builder
 from isthmus.state import state_of
+from isthmus.training.history import History
 from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.matrices import Csr
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "interactions"
 TITLES = "titles.json"
+TOLD = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
 
 
 def write(path: str | Path, recommender: Recommender) -> None:
@@ -53,20 +56,35 @@ def read(path: str | Path) -> dict[str, Any]:
     saved = bundle.read(path)
     manifest = saved.manifest
     if manifest.plugin != PLUGIN:
-        raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected="one of interactions")
-    _, builder = plugins.find_builder(manifest.builder, PLUGIN)
+        raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected=f"one of {PLUGIN}")
+    builder = _builder(path, manifest.builder)
     with bundle.as_damage(path):
+        History.from_json(dict(manifest.facts["training"]))
         adapter = InteractionsAdapter.restore(saved.documents)
-        weights = {name.removeprefix("model."): t for name, t in saved.tensors.items() if name.startswith("model.")}
+        told = _told(saved.tensors, (len(adapter.users), len(adapter.items)))
+        weights = {
+            name.removeprefix("model."): tensor for name, tensor in saved.tensors.items() if name not in TOLD
+        }  # fmt: skip
         return {
             "adapter": adapter,
             "model": rebuild(builder, adapter.signal, manifest.settings, weights),
             "builder": manifest.builder,
             "settings": manifest.settings,
-            "told": _told(saved.tensors, (len(adapter.users), len(adapter.items))),
+            "told": told,
             "titles": _titles(saved.documents),
             "facts": manifest.facts,
         }
+
+
+def _builder(path: str | Path, name: str) -> Builder:
+    try:
+        return plugins.find_builder(name, PLUGIN)[1]
+    except SettingError as error:
+        raise BundleError(
+            f"{str(path)!r} holds a model {name!r}, which the installed {PLUGIN} plugin does not know",
+            expected=error.expected,
+            remedy="install the isthmus that saved it (isthmus info names the version)",
+        ) from None
 
 
 def _told_tensors(told: Csr) -> dict[str, Tensor]:
@@ -78,7 +96,10 @@ def _told_tensors(told: Csr) -> dict[str, Tensor]:
 
 
 def _told(tensors: Mapping[str, Tensor], shape: tuple[int, int]) -> Csr:
-    offsets, items, values = (tensors[f"told.{part}"].numpy() for part in ("offsets", "items", "values"))
+    for name, dtype in TOLD.items():
+        if name not in tensors or tensors[name].dtype != dtype or tensors[name].ndim != 1:
+            raise BundleError(f"{name} is missing or of another type", expected=f"a vector of {dtype}")
+    offsets, items, values = (tensors[name].numpy() for name in TOLD)
     told: Csr = csr_array((values, items, offsets), shape=shape)
     told.check_format(full_check=True)
     if not told.has_canonical_format or not (values > 0).all():
@@ -87,8 +108,7 @@ def _told(tensors: Mapping[str, Tensor], shape: tuple[int, int]) -> Csr:
 
 
 def _titles(documents: Mapping[str, str]) -> dict[Id, str]:
-    pairs = json.loads(documents.get(TITLES, "[]"))
-    titles = dict(pairs)
+    titles = dict(json.loads(documents.get(TITLES, "[]")))
     if not all(isinstance(id_, int | str) and isinstance(text, str) for id_, text in titles.items()):
         raise BundleError(f"{TITLES} holds something else than ids and texts")
     return titles

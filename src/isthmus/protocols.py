@@ -326,6 +326,12 @@ class Recipe(Protocol):
     @property
     def model(self) -> nn.Module: ...
 
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether a validation score chooses among epochs. Where it does not, rows held out to measure the score are
+        better used for fitting once more."""
+        ...
+
     def fit(self, source: Source, run: Any, validation: Any = None) -> Any:
         """Fit ``model`` in place and return the history."""
         ...

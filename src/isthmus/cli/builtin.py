@@ -57,7 +57,8 @@ def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     rows = [("created", manifest.created), ("written by", versions)]
     rows += [(f"setting {name}", repr(value)) for name, value in manifest.settings.items()]
-    rows += [(name, repr(value)) for name, value in manifest.facts.items()]
+    # The course of a training fills pages; --json has all of it.
+    rows += [(name, repr(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
     return Group(head, table(("", ""), rows))
 
 

@@ -59,6 +59,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
     """A table of plain values; columns of numbers are aligned right. Floats are shown with four digits."""
     rows = [list(row) for row in rows]
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    made.show_header = any(columns)
     for place, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
         made.add_column(column, justify="right" if numeric else "left")

@@ -37,7 +37,7 @@ def small_bias(size: int, generator: Generator) -> nn.Parameter:
 
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
     """``nn.Linear`` with the weights above."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer = nn.Linear(inputs, outputs, device="meta")  # weights of its own would come from the global state
     layer.weight = xavier(outputs, inputs, generator)
     layer.bias = small_bias(outputs, generator)
     return layer

@@ -36,8 +36,12 @@ class LinearAutoencoder(nn.Module):
 
     def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """x B, for some columns or all."""
-        table = self.weights if columns is None else self.weights[:, columns].contiguous()
-        return bag_sum(table, state)
+        if columns is None or columns == slice(0, self.width):
+            return bag_sum(self.weights, state)
+        # Only the rows that the bags hold are gathered, not the columns of the whole matrix.
+        rows, places = state.indices.unique(return_inverse=True)
+        table = self.weights[:, columns][rows] if isinstance(columns, slice) else self.weights[rows[:, None], columns]
+        return bag_sum(table, Bags(places, state.offsets, state.weights))
 
 
 def ease(matrix: csr_array, regularisation: float) -> npt.NDArray[np.float32]:

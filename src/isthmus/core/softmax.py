@@ -33,7 +33,7 @@ from isthmus.batch import Bags
 KEEP_BYTES = 512 << 20
 """Exponentials of one batch are kept for the backward up to this size."""
 
-CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
+CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
 """Logits of one chunk, in fp32: what stays in a cache on CPU, what fills the device on CUDA."""
 
 LOWEST = -80.0
@@ -88,7 +88,7 @@ class _Plan:
 
 @dataclass
 class _Chunk:
-    """Exponentials of one chunk [columns, batch], their maximum [batch], and the readout's rows as the products read them."""
+    """Exponentials of one chunk [columns, batch], their maximum [batch], and the rows in the dtype of the products."""
 
     weight: Tensor
     peak: Tensor

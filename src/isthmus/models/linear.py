@@ -30,6 +30,11 @@ class Solved:
     model: LinearAutoencoder
     regularisation: float
 
+    @property
+    def chooses_epoch(self) -> bool:
+        """There is none."""
+        return False
+
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Solve for the weights on the CPU, then put the model on the run's device.
 

@@ -19,6 +19,11 @@ class Trained:
     model: Autoencoder
     plan: Plan
 
+    @property
+    def chooses_epoch(self) -> bool:
+        """It does."""
+        return True
+
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
         return train(self.model, source, self.plan, run, validation)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -18,23 +21,37 @@ CODED = 8192
 """Rows encoded at a time."""
 
 
-def similar_columns(model: nn.Module, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
-    """The k columns nearest to each of the given ones, which are not among their own neighbours.
+class SimilarColumns:
+    """Which columns of a model are near to which.
 
     For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
     a linear core it is the weight with which the given column speaks for the other. Higher is nearer.
 
+    Args:
+        model: what was trained; its vectors are normalised once, here.
+
     Raises:
         SettingError: a model that has neither.
     """
-    itself = RowLists(columns, torch.arange(len(columns) + 1, device=columns.device))
-    if isinstance(model, LinearAutoencoder):
-        single = Bags(columns, itself.offsets, torch.ones(len(columns), device=columns.device))
-        return rank(model, single, k, exclude=itself)
-    if isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
-        weight = model.readout.weight.detach()
-        return ExactSearcher.build(weight, "cosine").search(weight[columns], k, exclude=itself)
-    raise SettingError(f"{type(model).__name__} has no vectors of its columns", expected="a ranking readout")
+
+    def __init__(self, model: nn.Module) -> None:
+        self._search: Callable[[Int64[Tensor, " batch"], RowLists, int], Neighbours]
+        if isinstance(model, LinearAutoencoder):
+            self._search = partial(_by_weight, model)
+        elif isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
+            weight = model.readout.weight.detach()
+            self._search = partial(_by_cosine, weight, ExactSearcher.build(weight, "cosine"))
+        else:
+            raise SettingError(f"{type(model).__name__} has no vectors of its columns", expected="a ranking readout")
+
+    def search(self, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
+        """The k columns nearest to each of the given ones, which are not among their own neighbours.
+
+        Raises:
+            SettingError: ``k`` below 1.
+        """
+        itself = RowLists(columns, torch.arange(len(columns) + 1, device=columns.device))
+        return self._search(columns, itself, k)
 
 
 def encoded(model: Autoencoder, source: BagSource) -> Float[Tensor, "rows code"]:
@@ -42,3 +59,18 @@ def encoded(model: Autoencoder, source: BagSource) -> Float[Tensor, "rows code"]
     parts = torch.arange(len(source), device=source.offsets.device).split(CODED)
     with torch.no_grad():
         return torch.cat([model.encode(source.batch(rows).inputs).point for rows in parts])
+
+
+def _by_weight(model: LinearAutoencoder, columns: Int64[Tensor, " batch"], itself: RowLists, k: int) -> Neighbours:
+    single = Bags(columns, itself.offsets, torch.ones(len(columns), device=columns.device))
+    return rank(model, single, k, exclude=itself)
+
+
+def _by_cosine(
+    weight: Float[Tensor, "width hidden"],
+    searcher: ExactSearcher,
+    columns: Int64[Tensor, " batch"],
+    itself: RowLists,
+    k: int,
+) -> Neighbours:
+    return searcher.search(weight[columns], k, exclude=itself)

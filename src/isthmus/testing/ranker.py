@@ -86,6 +86,15 @@ class RankerContract(ABC):
         for before, after in zip(kept, (bags.indices, bags.offsets, bags.weights), strict=True):
             assert torch.equal(before, after)
 
+    def test_the_caller_may_overwrite_scores(self) -> None:
+        ranker, full = self.ranker(), self.scores()
+        with torch.no_grad():
+            state = ranker.prepare(self.bags())
+            for columns in (None, slice(0, ranker.width), torch.arange(ranker.width)):
+                ranker.scores(state, columns).fill_(-1e9)
+            self.close(ranker.scores(state), full)
+            self.close(ranker.scores(ranker.prepare(self.bags())), full)
+
     @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
     def test_the_ranking_is_that_of_the_scores(self, block_bytes: int) -> None:
         ranker, bags = self.ranker(), self.bags()

@@ -1,0 +1,42 @@
+"""The README keeps its word: its code runs, its numbers are the committed ones, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) == 10
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.count("\n") == 6
+    assert (tmp_path / "books.bundle" / "manifest.json").is_file()
+
+
+def test_the_two_commands_are_one_line_each():
+    for name in ("demo", "tests"):
+        (block,) = re.findall(rf"<!-- ci: {name} -->\s*```bash\n(.*?)```", TEXT, re.DOTALL)
+        assert re.fullmatch(r"pip install [^\n]+ && [^\n]+\n", block)
+
+
+def test_the_numbers_are_those_of_the_committed_results():
+    check = [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)", TEXT))))
+def test_links_lead_somewhere(link):
+    assert (ROOT / link).exists()
