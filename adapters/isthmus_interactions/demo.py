@@ -26,7 +26,7 @@ from isthmus_interactions.splits import FoldIn, Split, strong
 
 METRICS = ("recall_capped@20", "ndcg@100")
 MODELS: dict[str, dict[str, Any]] = {
-    "ease": {"regularisation": 150.0},
+    "ease": {"regularisation": 100.0},
     "mult-dae": {"epochs": 50, "batch_size": 100},
     "mult-vae": {"epochs": 40, "batch_size": 100},
 }
