@@ -132,7 +132,7 @@ def dense(batch: Batch, items: int) -> torch.Tensor:
 
 
 def peak_products(items: int) -> float:
-    """bf16 products a second of the readout's shapes, the three of a step together in their fastest layout, nothing else
+    """bf16 products a second of the readout's shapes, the three of a step in their fastest layout and nothing else
     beside them: what could be reached at best."""
     a, w = torch.randn(BATCH, HIDDEN).bfloat16(), torch.randn(items, HIDDEN).bfloat16()
     e = torch.rand(items, BATCH).bfloat16()

