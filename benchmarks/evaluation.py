@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -34,6 +33,7 @@ from scipy.sparse import csr_array, eye_array
 from isthmus.batch import Bags
 from isthmus.protocols import Columns
 from isthmus.tasks.evaluation import Evaluation, evaluate
+from isthmus_interactions.datasets import dataset_path
 
 RIVAL = Path(__file__).parent / "rivals" / "recbole_evaluation.py"
 AS_IT_COMES, LARGE = 4096, 4_000_000
@@ -194,17 +194,14 @@ def compare(problem: Problem, rival: Recbole, repeats: int, rival_repeats: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recbole-python", required=True, help="the interpreter of RecBole's environment")
-    parser.add_argument("--data", default=os.environ.get("ISTHMUS_DATA"), help="folder that holds ml-1m/ratings.npz")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--rival-repeats", type=int, default=3)
     parser.add_argument("--model", default="MultiVAE", choices=("MultiVAE", "BPR"))
     parser.add_argument("--epochs", type=int, default=5, help="of RecBole's training, before anything is measured")
     given = parser.parse_args()
-    if given.data is None:
-        parser.error("set ISTHMUS_DATA or pass --data")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_atomic(folder, Path(given.data) / "ml-1m" / "ratings.npz")
+        write_atomic(folder, dataset_path("ml-1m") / "ratings.npz")
         rival = Recbole(given.recbole_python, folder, given.model, given.epochs)
         problem = read_problem(folder / "export.npz")
         found = compare(problem, rival, given.repeats, given.rival_repeats)
