@@ -76,7 +76,7 @@ class Recommender:
             model: a builder's name; ``isthmus models`` lists them.
             validation: people to choose the best epoch by, or the share of ``train`` to hold out for that, a fifth of
                 whose items is hidden and asked for. 0 trains on everybody to the last epoch, and so do data of fewer
-                than 50 people. A model in closed form is measured by them and has nothing to choose.
+                than 50 people. A model in closed form is measured by them, then solved for everybody.
             metric: what the best epoch is best at, higher is better; see ``isthmus.tasks.evaluation``.
             run: device, seed, precision, progress and checkpoints.
             titles: texts to show with items, by id.
