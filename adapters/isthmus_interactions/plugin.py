@@ -1,6 +1,6 @@
 """What the entry point yields."""
 
-from isthmus.models import ease, mult_dae, mult_vae
+from isthmus.models import ease, edlae, mult_dae, mult_vae, rdlae, rec_vae
 from isthmus.protocols import Plugin
 from isthmus_interactions import commands
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -8,7 +8,14 @@ from isthmus_interactions.demo import demo
 
 plugin = Plugin(
     adapter=InteractionsAdapter,
-    builders={"ease": ease, "mult_dae": mult_dae, "mult_vae": mult_vae},
+    builders={
+        "ease": ease,
+        "edlae": edlae,
+        "mult_dae": mult_dae,
+        "mult_vae": mult_vae,
+        "rdlae": rdlae,
+        "rec_vae": rec_vae,
+    },
     commands={
         "fit": commands.fit,
         "demo": demo,

@@ -16,7 +16,6 @@ from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder
 from isthmus.core.likelihoods import Bernoulli
 from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
-from isthmus.core.linear import ease
 from isthmus.core.objectives import Elbo, LinearAnnealing
 from isthmus.core.priors import NoPrior, StandardNormal
 from isthmus.core.readouts import LinearReadout
@@ -175,15 +174,3 @@ def test_bernoulli_and_vectors_train_through_the_same_parts():
     targets = Values((batch.targets.values > 0).float())
     model.loss(model.step(Batch(batch.rows, batch.inputs, targets), generator=generator())).total.backward()
     assert all(p.grad is not None for p in model.parameters())
-
-
-def test_ease_solves_its_own_regression():
-    """Each column of B is ridge regression of one item on all others (Steck 2019, equation 3)."""
-    data = csr_array((np.random.default_rng(0).random((60, 8)) < 0.3).astype(np.float32))
-    weights, dense, lam = ease(data, 3.0), data.toarray().astype(np.float64), 3.0
-    for column in range(8):
-        others = np.delete(np.arange(8), column)
-        x = dense[:, others]
-        ridge = np.linalg.solve(x.T @ x + lam * np.eye(7), x.T @ dense[:, column])
-        np.testing.assert_allclose(weights[others, column], ridge, atol=1e-5)
-    assert (np.diag(weights) == 0).all()

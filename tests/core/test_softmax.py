@@ -114,3 +114,18 @@ def test_no_tensor_of_batch_times_catalogue_is_made_when_nothing_is_kept():
         ).sum().backward()
     largest = max(event.cpu_memory_usage for event in profile.events() if event.cpu_memory_usage)
     assert largest < batch * items * 4 / 2
+
+
+@pytest.mark.parametrize("frozen", [(0,), (1, 2), (1,), (2,)])
+def test_a_frozen_side_changes_nothing_for_the_other(frozen):
+    whole = parts()
+    expected = torch.autograd.grad(multinomial_log_prob(*whole, bags()).sum(), whole)
+    some = parts()
+    for place in frozen:
+        some[place].requires_grad_(False)
+    multinomial_log_prob(*some, bags()).sum().backward()
+    for place, tensor in enumerate(some):
+        if place in frozen:
+            assert tensor.grad is None
+        else:
+            torch.testing.assert_close(tensor.grad, expected[place])

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from isthmus.batch import Bag, Batch
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.linear import inverse
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import SettingError
-from isthmus.models import ease, mult_dae, mult_vae
+from isthmus.models import ease, edlae, mult_dae, mult_vae, rdlae, rec_vae
 from isthmus.sources import BagSource
+from isthmus.training.run import Run
 
 WIDTH = 30
 
@@ -175,7 +177,7 @@ def test_first_weights_are_xavier_uniform(builder: Any) -> None:
         assert float(parameter.detach().var()) == pytest.approx(bound**2 / 3, rel=0.03), name
 
 
-@pytest.mark.parametrize("builder", [mult_dae, mult_vae, ease])
+@pytest.mark.parametrize("builder", [mult_dae, mult_vae, rec_vae, ease, edlae, rdlae])
 def test_building_leaves_the_global_random_state_alone(builder: Any) -> None:
     before = torch.get_rng_state()
     one, two = (builder(Bag(9), generator=generator(5)).model.state_dict() for _ in range(2))
@@ -195,6 +197,12 @@ def test_building_leaves_the_global_random_state_alone(builder: Any) -> None:
         (mult_vae, {"weight_decay": -1.0}),
         (mult_vae, {"patience": 0}),
         (ease, {"regularisation": 0.0}),
+        (edlae, {"regularisation": 0.0}),
+        (edlae, {"dropout": 1.0}),
+        (edlae, {"dropout": -0.1}),
+        (rdlae, {"dropout": 1.0}),
+        (rdlae, {"xi": -0.1}),
+        (rdlae, {"xi": 1.1}),
     ],
 )
 def test_settings_without_meaning_are_refused(builder: Any, settings: dict[str, Any]) -> None:
@@ -202,6 +210,21 @@ def test_settings_without_meaning_are_refused(builder: Any, settings: dict[str, 
         builder(Bag(5), generator=generator(), **settings)
 
 
-def test_ease_refuses_what_no_memory_holds() -> None:
-    with pytest.raises(SettingError, match="GB"):
-        ease(Bag(50_001), generator=generator())
+@pytest.mark.parametrize("builder", [ease, edlae, rdlae])
+def test_linear_models_refuse_what_no_memory_holds(builder: Any) -> None:
+    with pytest.raises(SettingError, match=rf"{builder.__name__.upper()} over 50,001 items needs about 30 GB"):
+        builder(Bag(50_001), generator=generator())
+
+
+@pytest.mark.parametrize(
+    ("builder", "settings", "dropout", "xi"),
+    [(ease, {}, 0.0, 0.0), (edlae, {"dropout": 0.4}, 0.4, 0.0), (rdlae, {"dropout": 0.4, "xi": 0.2}, 0.4, 0.2)],
+)
+def test_linear_models_are_settings_of_one_problem(
+    builder: Any, settings: dict[str, float], dropout: float, xi: float, dense: Tensor
+) -> None:
+    matrix = csr_array(dense.numpy())
+    recipe = builder(Bag(WIDTH), generator=generator(), regularisation=2.0, **settings)
+    for _ in range(2):
+        recipe.fit(BagSource.from_csr(matrix), Run(device="cpu"))
+        np.testing.assert_array_equal(recipe.model.weights.numpy(), inverse(matrix, 2.0, dropout).weights(xi))

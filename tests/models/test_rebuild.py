@@ -8,7 +8,7 @@ from torch import Generator, nn
 
 from isthmus.batch import Bag
 from isthmus.errors import BundleError
-from isthmus.models import ease, mult_vae
+from isthmus.models import mult_vae, rdlae, rec_vae
 from isthmus.models.rebuild import rebuild
 from isthmus.state import state_of
 
@@ -31,7 +31,7 @@ def tied(signal: Bag, *, generator: Generator, size: int = 2) -> Recipe:
     return Recipe(signal.width, size)
 
 
-@pytest.mark.parametrize("builder", [tied, mult_vae, ease])
+@pytest.mark.parametrize("builder", [tied, mult_vae, rec_vae, rdlae])
 def test_the_same_model_comes_back(builder: object) -> None:
     model = builder(Bag(5), generator=Generator().manual_seed(3)).model
     with torch.no_grad():

@@ -20,7 +20,10 @@ GROUPS, ITEMS = 3, 8
 SMALL: dict[str, dict[str, Any]] = {
     "mult_vae": {"hidden": 24, "code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.01, "beta": 0.05},
     "mult_dae": {"code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.01},
+    "rec_vae": {"hidden": 24, "code": 8, "epochs": 8, "batch_size": 16, "learning_rate": 0.01},
     "ease": {"regularisation": 5.0},
+    "edlae": {"regularisation": 5.0, "dropout": 0.3},
+    "rdlae": {"regularisation": 5.0, "dropout": 0.3, "xi": 0.2},
 }
 RUN = Run(device="cpu", precision="fp32")
 

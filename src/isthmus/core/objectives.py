@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.batch import Bags
+from isthmus.errors import SettingError
 from isthmus.protocols import Step
 
 RateWeight = Callable[[Step, float], "float | Tensor"]
@@ -38,6 +40,21 @@ class LinearAnnealing:
     def __call__(self, step: Step, progress: float) -> float:
         """β at this progress."""
         return self.cap * min(1.0, progress / self.until)
+
+
+@dataclass(frozen=True)
+class ByTotal:
+    """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
+    (Shenbin et al. 2020)."""
+
+    weight: float
+
+    def __call__(self, step: Step, progress: float) -> Float[Tensor, " batch"]:
+        """One weight for each row, whatever the progress."""
+        targets = step.batch.targets
+        if not isinstance(targets, Bags):
+            raise SettingError(f"rates weighed by the total of {type(targets).__name__}", expected="bags")
+        return self.weight * targets.totals()
 
 
 @dataclass(frozen=True)

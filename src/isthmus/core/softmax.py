@@ -21,7 +21,7 @@ about twice as fast on CPU as in the other, and the first one as fast.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -104,6 +104,13 @@ class _Kept:
     chunks: list[_Chunk] = field(default_factory=list)
 
 
+class _Wanted(NamedTuple):
+    """Which sides train: phases that freeze one of them save its product."""
+
+    decoded: bool
+    readout: bool
+
+
 class _Multinomial(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags, plan: _Plan) -> Tensor:
@@ -127,12 +134,13 @@ class _Multinomial(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         decoded, weight, bias, lse = ctx.saved_tensors
         kept: _Kept = ctx.kept
         # A second backward through the same graph finds nothing kept and computes the exponentials again.
         chunks, kept.chunks = kept.chunks, []
-        return *_gradients(grad, decoded, weight, bias, lse, kept, chunks), None, None
+        wanted = _Wanted(ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2])
+        return *_gradients(grad, decoded, weight, bias, lse, kept, chunks, wanted), None, None
 
 
 def _columns(batch: int, width: int, chunk_bytes: int) -> list[slice]:
@@ -155,22 +163,31 @@ def _exponentials(logits: Tensor, rows: Tensor) -> _Chunk:
 
 
 def _gradients(
-    grad: Tensor, decoded: Tensor, weight: Tensor, bias: Tensor, lse: Tensor, kept: _Kept, chunks: list[_Chunk]
-) -> tuple[Tensor, Tensor, Tensor]:
+    grad: Tensor,
+    decoded: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    lse: Tensor,
+    kept: _Kept,
+    chunks: list[_Chunk],
+    wanted: _Wanted,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     product = decoded.to(kept.plan.product)
     places = kept.places
-    grad_decoded = torch.zeros_like(decoded)
-    grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
+    grad_decoded = torch.zeros_like(decoded) if wanted.decoded else None
+    grad_weight = torch.empty_like(weight) if wanted.readout else None
+    grad_bias = torch.empty_like(bias) if wanted.readout else None
     for index, columns in enumerate(kept.plan.columns):
         chunk = chunks[index] if chunks else _exponentials(*_logits(product, weight[columns], bias[columns]))
         share = (chunk.peak - lse).exp_().clamp_(min=SMALLEST_SHARE)
         scale = grad * places.totals * -share
         exps = places.subtract_from(chunk.exps.to(kept.plan.product), index, share)
-        grad_decoded += (exps.T @ chunk.weight).mul_(scale[:, None])
-        scaled = torch.cat([decoded * scale[:, None], scale[:, None]], 1).to(kept.plan.product)
-        both = exps @ scaled
-        grad_weight[columns] = both[:, :-1]
-        grad_bias[columns] = both[:, -1]
+        if grad_decoded is not None:
+            grad_decoded += (exps.T @ chunk.weight).mul_(scale[:, None])
+        if grad_weight is not None and grad_bias is not None:
+            scaled = torch.cat([decoded * scale[:, None], scale[:, None]], 1).to(kept.plan.product)
+            both = exps @ scaled
+            grad_weight[columns], grad_bias[columns] = both[:, :-1], both[:, -1]
     return grad_decoded, grad_weight, grad_bias
 
 

@@ -1,4 +1,4 @@
-"""Linear models in closed form."""
+"""Linear models in closed form: settings of one problem, which ``isthmus.core.linear`` states and solves."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
 
 LARGEST = 50_000
-"""Items beyond which the dense width × width matrix is refused: 20 GB in float64 for its inverse alone."""
+"""Items beyond which the dense width × width matrices are refused: 30 GB."""
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear autoencoder and the regularisation that its weights are solved with."""
+    """A linear autoencoder and the λ, p and ξ that its weights are solved with."""
 
     model: LinearAutoencoder
     regularisation: float
+    dropout: float = 0.0
+    xi: float = 0.0
 
     @property
     def chooses_epoch(self) -> bool:
@@ -44,8 +46,10 @@ class Solved:
         started, device = time.perf_counter(), run.torch_device()
         run.progress.start(1, len(source), validation.name if validation else None)
         try:
-            weights = linear.ease(_matrix(source, self.model.width), self.regularisation)
-            self.model.weights.copy_(torch.from_numpy(weights))
+            inverse = linear.inverse(_matrix(source, self.model.width), self.regularisation, self.dropout)
+            inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
+            # Two thirds of the memory; validation may want it.
+            del inverse
             self.model.to(device).eval()
             history = History(metric=validation.name if validation else None)
             record: dict[str, float | int | str] = {"epoch": 1, "phase": "solve"}
@@ -60,26 +64,68 @@ class Solved:
 
 
 def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> Solved:
-    """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019).
+    """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019); one setting to choose.
 
-    Memory grows with the square of the number of items: about 20 bytes each.
+    With C = (XᵀX + λ I)⁻¹ the weights are B_ij = −C_ij / C_jj and B_jj = 0 (equation 8).
+    Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
         regularisation: λ; larger values trust frequent pairs of items more.
     """
+    return _solved("EASE", signal, regularisation)
+
+
+def edlae(signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5) -> Solved:
+    """EDLAE: EASE with dropout, still in closed form (Steck, NeurIPS 2020); the first to try below 50,000 items.
+
+    Dropping each entry of X with probability p while the whole row is to be predicted costs, in the mean, the penalty
+    ‖Λ^½ B‖² with Λ = p / (1 − p) · diag(XᵀX) + λ I: frequent items are held back more. With C = (XᵀX + Λ)⁻¹ the weights
+    are those of EASE, B_ij = −C_ij / C_jj and B_jj = 0 ("Autoencoders that don't overfit towards the Identity").
+    Memory grows with the square of the number of items: 12 bytes for each pair.
+
+    Args:
+        regularisation: λ; larger values trust frequent pairs of items more.
+        dropout: p; 0 is EASE.
+    """
+    return _solved("EDLAE", signal, regularisation, dropout)
+
+
+def rdlae(
+    signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.3, xi: float = 0.4
+) -> Solved:
+    """RDLAE: EDLAE whose items may predict themselves a little (Moon, Kim & Lee, SIGIR 2023); kind to rare items.
+
+    The diagonal of the weights is at most ξ instead of 0. With C and Λ as in EDLAE and μ_j = max(0, (1 − ξ) / C_jj −
+    Λ_j) they are B = I − C · diag(Λ + μ) ("It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for
+    Recommendation"). Off the diagonal that is EDLAE with column j times 1 − B_jj: items that hardly predict themselves,
+    the rare ones, are held back less. Memory grows with the square of the number of items: 12 bytes for each pair.
+
+    Args:
+        regularisation: λ; larger values trust frequent pairs of items more.
+        dropout: p; 0 without dropout.
+        xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 leaves the diagonal free.
+    """
+    return _solved("RDLAE", signal, regularisation, dropout, xi)
+
+
+def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> Solved:
     check_settings(regularisation=regularisation)
+    if not 0 <= dropout < 1:
+        raise SettingError(f"dropout={dropout}", expected="0 <= dropout < 1")
+    if not 0 <= xi <= 1:
+        raise SettingError(f"xi={xi}", expected="0 <= xi <= 1")
     if signal.width > LARGEST:
         raise SettingError(
-            f"EASE over {signal.width:,} items needs about {20 * signal.width**2 / 1e9:,.0f} GB",
+            f"{name} over {signal.width:,} items needs about {linear.BYTES * signal.width**2 / 1e9:,.0f} GB",
             expected=f"at most {LARGEST:,} items",
-            remedy="use mult-vae or mult-dae, whose memory grows with the items and not with their square",
+            remedy="use rec-vae, mult-vae or mult-dae, whose memory grows with the items and not with their square",
         )
-    return Solved(LinearAutoencoder(signal.width), regularisation)
+    return Solved(LinearAutoencoder(signal.width), regularisation, dropout, xi)
 
 
 def _matrix(source: Source, width: int) -> csr_array:
     inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
     if not isinstance(inputs, Bags):
-        raise SettingError(f"EASE on {type(inputs).__name__}", expected="bags")
+        raise SettingError(f"a linear model on {type(inputs).__name__}", expected="bags")
     parts = (inputs.weights.numpy(), inputs.indices.numpy(), inputs.offsets.numpy())
     return csr_array(parts, shape=(inputs.size, width), dtype=np.float32)

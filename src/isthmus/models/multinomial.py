@@ -34,7 +34,7 @@ def mult_dae(
     weight_decay: float = 4e-5,
     patience: int | None = None,
 ) -> Trained:
-    """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al. 2018, sections 2.3 and 4).
+    """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018); small, quick, robust.
 
     The network is width-200-width with tanh, L2-normalised input and dropout on it. The paper's penalty is
     λ ‖W‖² with λ = 0.01 / 500 on the mean loss of a batch: in terms of Adam's weight decay 2λ.
@@ -72,7 +72,7 @@ def mult_vae(
     weight_decay: float = 0.0,
     patience: int | None = None,
 ) -> Trained:
-    """Mult-VAE: a variational autoencoder with a multinomial likelihood and a partly annealed rate (Liang et al. 2018).
+    """Mult-VAE: a variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018); for many people.
 
     The network is width-600-200-600-width with tanh, L2-normalised input and dropout on it. Noise is N(0, 1) and only
     in training; the mean is used afterwards. β rises linearly to 0.2 over the first 85 % of the epochs (in the paper's
