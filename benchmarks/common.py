@@ -41,10 +41,12 @@ def record(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The short hash of the checkout, with ``+dirty`` when files differ from it; ``none`` outside a repository."""
+    """The short hash of the checkout, with ``+dirty`` when files other than results differ from it; ``none`` outside a
+    repository."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
-        return head + ("+dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)benchmarks/results")
+        return head + ("+dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "none"
 

@@ -11,7 +11,7 @@ from isthmus.index.filters import Filters
 from isthmus.index.selection import Best, best_of, merge
 from isthmus.protocols import Columns, Neighbours
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 16 << 20
 """What one block of scores may take: small enough to be reused by the allocator and to stay near the processor."""
 
 QUERIES = (512, 4096)
