@@ -212,6 +212,14 @@ def test_a_checkpoint_of_another_plan_is_refused(tmp_path):
         recipe(epochs=3).fit(source(), Run(device="cpu", checkpoints=tmp_path, resume=True))
 
 
+def test_a_new_training_does_not_mix_with_an_earlier_one(tmp_path):
+    recipe(epochs=2).fit(source(), Run(device="cpu", checkpoints=tmp_path, every=1))
+    kept = sorted(tmp_path.iterdir())
+    with pytest.raises(SettingError, match="earlier training"):
+        recipe(epochs=2).fit(source(), Run(device="cpu", checkpoints=tmp_path))
+    assert sorted(tmp_path.iterdir()) == kept
+
+
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(InputError, match="without rows"):
         recipe(epochs=1).fit(BagSource.from_csr(csr_array((0, WIDTH), dtype=np.float32)), Run(device="cpu"))

@@ -51,6 +51,19 @@ class Store:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
 
+    def check_empty(self) -> None:
+        """Ask before a training that does not resume: two of them in one directory would delete each other's files.
+
+        Raises:
+            SettingError: checkpoints of an earlier training are there.
+        """
+        if self._checkpoints():
+            raise SettingError(
+                f"{self.directory} holds checkpoints of an earlier training",
+                expected="an empty directory",
+                remedy="resume it (--resume), or name another directory",
+            )
+
     def save(self, epoch: int, moment: Moment, history: History) -> None:
         """A checkpoint after ``epoch`` epochs, whole or not at all; older ones than the last two go."""
         bundle.write(

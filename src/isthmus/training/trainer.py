@@ -79,6 +79,7 @@ class _Training:
 
     def _resumed(self) -> int:
         if not self.run.resume:
+            self.store.check_empty()
             return 0
         first, self.history = self.store.resume(self.moment)
         self.history.interrupted = False

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from planted import RUN, SMALL, planted, trained
 from scipy.sparse import csr_array
 
@@ -182,3 +183,10 @@ def test_the_same_seed_gives_the_same_model() -> None:
 def test_nothing_to_read_is_an_input_error() -> None:
     with pytest.raises(InputError):
         Recommender.fit("no-such-file.csv")
+
+
+def test_a_closed_form_is_measured_on_some_and_solved_for_everybody() -> None:
+    measured, whole = (short("ease", planted(), validation=share) for share in (0.2, 0.0))
+    assert measured.facts["validation_people"] == 18
+    assert measured.history.best_score is not None
+    assert torch.equal(measured.model.weights, whole.model.weights)
