@@ -25,10 +25,13 @@ def faults(times=4):
 
 @pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
 def test_freed_tables_keep_their_pages_only_while_inside():
+    before = faults()
+    if before < 0.5 * PAGES:
+        pytest.skip("this system does not hand pages back one by one")
     with freed_memory_stays():
         inside = faults()
-    assert inside < 0.1 * PAGES
-    assert faults() > 0.5 * PAGES
+    assert inside < 0.1 * before
+    assert faults() > 0.5 * before
 
 
 def test_elsewhere_nothing_changes(monkeypatch):
