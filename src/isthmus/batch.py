@@ -98,8 +98,11 @@ class Bags:
         """Each row ``samples`` times, copies side by side."""
         if samples == 1:
             return self
-        chosen = torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples)
-        entries, offsets = gather_ranges(self.offsets, chosen)
+        return self.take(torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples))
+
+    def take(self, rows: Int64[Tensor, " chosen"]) -> Bags:
+        """The given rows, in the order given."""
+        entries, offsets = gather_ranges(self.offsets, rows)
         return Bags(self.indices[entries], offsets, self.weights[entries])
 
 

@@ -8,16 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus.batch import Bags, gather_ranges
+from isthmus.batch import Bags
 from isthmus.index.exact import rank
 from isthmus.protocols import Ranker, RowLists
 from isthmus.testing.searcher import brute_force
-
-
-def take_bags(bags: Bags, rows: Tensor) -> Bags:
-    """Some rows of some bags, in the order given."""
-    entries, offsets = gather_ranges(bags.offsets, rows)
-    return Bags(bags.indices[entries], offsets, bags.weights[entries])
 
 
 class RankerContract(ABC):
@@ -71,15 +65,15 @@ class RankerContract(ABC):
         ranker = self.ranker()
         with torch.no_grad():
             order = torch.arange(bags.size).flip(0)
-            self.close(ranker.scores(ranker.prepare(take_bags(bags, order))), full[order])
-            self.close(ranker.scores(ranker.prepare(take_bags(bags, order[:1]))), full[order[:1]])
+            self.close(ranker.scores(ranker.prepare(bags.take(order))), full[order])
+            self.close(ranker.scores(ranker.prepare(bags.take(order[:1]))), full[order[:1]])
 
     def test_asking_changes_nothing(self) -> None:
         ranker, bags, full = self.ranker(), self.bags(), self.scores()
         kept = bags.indices.clone(), bags.offsets.clone(), bags.weights.clone()
         with torch.no_grad():
             state = ranker.prepare(bags)
-            ranker.prepare(take_bags(bags, torch.tensor([0])))
+            ranker.prepare(bags.take(torch.tensor([0])))
             rank(ranker, bags, 1, exclude=RowLists(bags.indices, bags.offsets))
             assert torch.equal(ranker.scores(state), full)
             assert torch.equal(ranker.scores(ranker.prepare(bags)), full)

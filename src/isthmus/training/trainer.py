@@ -132,9 +132,9 @@ class _Training:
         return {name: float(value) / rows_seen for name, value in sums.items()}
 
     def _step(self, rows: Tensor, phase: Phase, epoch: int) -> dict[str, Tensor]:
-        progress = self.seen / (self.plan.epochs * len(self.source))
+        progress = self._progress()
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(progress)
+            group["lr"] = self._rate()
         batch = self.source.batch(rows.to(self.device))
         with self.run.products():
             step = self.model.step(batch, generator=self.noise, corrupts=phase.corrupts)
@@ -151,11 +151,14 @@ class _Training:
         self.seen += len(rows)
         return {"loss": loss.total.detach(), **loss.terms}
 
-    def _rate(self, progress: float | None = None) -> float:
-        done = self.seen / (self.plan.epochs * len(self.source)) if progress is None else progress
+    def _progress(self) -> float:
+        """From 0 to 1, in rows seen over the whole plan."""
+        return self.seen / (self.plan.epochs * len(self.source))
+
+    def _rate(self) -> float:
         if self.plan.decay == "constant":
             return self.plan.learning_rate
-        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * self._progress()))
 
     def _select(self, phase: Phase) -> None:
         chosen = {id(p) for name, p in self.model.named_parameters() if name.startswith(phase.trains or ("",))}

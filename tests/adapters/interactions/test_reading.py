@@ -19,16 +19,6 @@ CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1
 DENSE = [[1, 0], [1, 1]]  # users 2 and 7; items 10 and 30; the 1 is below the top two fifths
 
 
-@pytest.fixture
-def write(tmp_path):
-    def written(text, name="events.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return written
-
-
 def frame():
     return pd.read_csv(io.StringIO(CSV))
 

@@ -17,16 +17,6 @@ from isthmus_interactions.interactions import Interactions
 CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1,70\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def written(text, name="events.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return written
-
-
 # --- columns ---
 
 
