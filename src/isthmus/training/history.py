@@ -20,6 +20,7 @@ class History:
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C ended it.
         stopped_early: whether patience ended it.
+        out_of_time: whether ``Run.seconds`` ended it.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -28,6 +29,7 @@ class History:
     best_score: float | None = None
     interrupted: bool = False
     stopped_early: bool = False
+    out_of_time: bool = False
 
     @property
     def seconds(self) -> float:

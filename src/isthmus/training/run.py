@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.core.hardware import multiplies_bf16
 from isthmus.errors import SettingError
 from isthmus.training.progress import Progress, Silent
 
@@ -29,6 +30,10 @@ class Run:
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
+        seconds: how long training may take, validation included; afterwards it ends as Ctrl-C would end it, without the
+            epoch that is not done. None sets no limit.
+        until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
+            end of the plan.
     """
 
     device: str = "auto"
@@ -38,6 +43,8 @@ class Run:
     checkpoints: Path | None = None
     every: int = 10
     resume: bool = False
+    seconds: float | None = None
+    until: int | None = None
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -46,6 +53,10 @@ class Run:
             raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
         if self.every < 1:
             raise SettingError(f"a checkpoint every {self.every} epochs", expected="at least 1")
+        if self.seconds is not None and not self.seconds > 0:
+            raise SettingError(f"training for {self.seconds} seconds", expected="more than 0, or no limit")
+        if self.until is not None and self.until < 1:
+            raise SettingError(f"training until epoch {self.until}", expected="at least 1, or no limit")
         if self.resume and self.checkpoints is None:
             raise SettingError("resume without a directory of checkpoints", remedy="name the directory to resume from")
 
@@ -84,10 +95,3 @@ class Validation:
     name: str
     score: Callable[[nn.Module], float]
     every: int = 1
-
-
-def multiplies_bf16(device: str) -> bool:
-    """Whether products in bf16 are faster than in fp32: AMX on CPU, compute capability 8 and later on CUDA."""
-    if device == "cuda":
-        return torch.cuda.get_device_capability()[0] >= 8
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

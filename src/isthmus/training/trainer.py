@@ -21,6 +21,7 @@ from isthmus.training.history import History
 from isthmus.training.interrupt import Wish, interruptible
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.plan import Plan
+from isthmus.training.rowwise import RowwiseAdam
 from isthmus.training.run import Run, Validation
 
 
@@ -60,15 +61,17 @@ class _Training:
         self.trainable = [p for p in model.parameters() if p.requires_grad]
         self.history = History()
         self.seen = 0
+        self.last = plan.epochs if run.until is None else min(run.until, plan.epochs)
+        self.deadline = math.inf if run.seconds is None else time.perf_counter() + run.seconds
 
     def go(self) -> History:
         first = self._resumed()
         metric = self.validation.name if self.validation else None
         self.history.metric = metric
-        self.run.progress.start(self.plan.epochs, len(self.source), metric, first)
+        self.run.progress.start(self.last, len(self.source), metric, first)
         try:
             with interruptible() as wish, freed_memory_stays():
-                for epoch in range(first, self.plan.epochs):
+                for epoch in range(first, self.last):
                     if not self._epoch(epoch, wish):
                         break
                 self.history.interrupted = wish.stop
@@ -82,7 +85,7 @@ class _Training:
             self.store.check_empty()
             return 0
         first, self.history = self.store.resume(self.moment)
-        self.history.interrupted = False
+        self.history.interrupted = self.history.out_of_time = False
         self.seen = first * len(self.source)
         return first
 
@@ -106,7 +109,7 @@ class _Training:
             record[self.validation.name] = self.validation.score(self.model)
         record["seconds"] = time.perf_counter() - started
         self._take(record, epoch)
-        return not wish.stop and not self.history.stopped_early
+        return not (wish.stop or self.history.stopped_early or self._late())
 
     def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
         if self.history.take(record):
@@ -114,16 +117,16 @@ class _Training:
         patience = self.plan.patience
         self.history.stopped_early = patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
-        if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.plan.epochs):
+        if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.last):
             self.store.save(epoch + 1, self.moment, self.history)
 
     def _pass(self, phase: Phase, epoch: int, wish: Wish) -> dict[str, float] | None:
-        """Means of the loss and its terms over one epoch; None where Ctrl-C came before its end."""
+        """Means of the loss and its terms over one epoch; None where Ctrl-C or the time limit came first."""
         self.model.train()
         sums: dict[str, Tensor] = {}
         rows_seen = 0
         for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
-            if wish.stop:
+            if wish.stop or self._late():
                 return None
             for name, value in self._step(rows, phase, epoch).items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
@@ -150,6 +153,10 @@ class _Training:
         self._act("step", phase)
         self.seen += len(rows)
         return {"loss": loss.total.detach(), **loss.terms}
+
+    def _late(self) -> bool:
+        self.history.out_of_time = time.perf_counter() > self.deadline
+        return self.history.out_of_time
 
     def _progress(self) -> float:
         """From 0 to 1, in rows seen over the whole plan."""
@@ -189,7 +196,7 @@ class _Training:
         )
 
 
-def adam(model: nn.Module, plan: Plan) -> torch.optim.Adam:
+def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser over whatever of the model trains."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
@@ -198,6 +205,8 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Adam:
         for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
         if params
     ]
+    if plan.rowwise:
+        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
     return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
 
 

@@ -1,0 +1,100 @@
+"""Training that ends before its plan does: by the clock, or at an epoch that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from isthmus.batch import Bag
+from isthmus.errors import SettingError
+from isthmus.models import mult_vae
+from isthmus.models.recipe import Trained
+from isthmus.sources import BagSource
+from isthmus.training import trainer
+from isthmus.training.run import Run, Validation
+
+SOURCE = BagSource.from_csr(csr_array((np.random.default_rng(0).random((60, 20)) < 0.3).astype(np.float32)))
+
+
+def recipe(epochs: int = 6) -> Trained:
+    generator = torch.Generator().manual_seed(0)
+    return mult_vae(Bag(20), generator=generator, hidden=8, code=4, epochs=epochs, batch_size=20)
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+class Clock:
+    """A second passes at every look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_until_ends_the_plan_early_and_leaves_its_schedules_as_they_are() -> None:
+    seen: list[list[Tensor]] = []
+
+    def remember(model: nn.Module) -> float:
+        seen.append(weights(model))
+        return float(len(seen))
+
+    recipe().fit(SOURCE, Run(), Validation("score", remember))
+    short = recipe()
+    history = short.fit(SOURCE, Run(until=4))
+    assert [record["epoch"] for record in history.records] == [1, 2, 3, 4]
+    assert all(torch.equal(a, b) for a, b in zip(weights(short.model), seen[3], strict=True))
+    # A plan of four epochs anneals faster, so this is not what it trains.
+    other = recipe(4)
+    other.fit(SOURCE, Run())
+    assert not all(torch.equal(a, b) for a, b in zip(weights(other.model), seen[3], strict=True))
+
+
+def test_until_beyond_the_plan_changes_nothing() -> None:
+    assert len(recipe(2).fit(SOURCE, Run(until=9)).records) == 2
+
+
+def test_out_of_time_it_keeps_the_best_epoch_that_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(trainer, "time", clock)
+    scores: list[float] = []
+    kept: list[Any] = []
+
+    def falling(model: nn.Module) -> float:
+        scores.append(-float(len(scores)))
+        kept.append(weights(model))
+        return scores[-1]
+
+    trained = recipe(50)
+    history = trained.fit(SOURCE, Run(seconds=25.0), Validation("score", falling))
+    assert history.out_of_time
+    assert not history.interrupted
+    assert 2 <= len(history.records) < 50
+    assert history.best_epoch == 1
+    assert all(torch.equal(a, b) for a, b in zip(weights(trained.model), kept[0], strict=True))
+
+
+def test_without_time_for_an_epoch_the_history_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "time", Clock())
+    history = recipe().fit(SOURCE, Run(seconds=0.5))
+    assert (history.records, history.out_of_time) == ([], True)
+
+
+def test_with_enough_time_nothing_is_said() -> None:
+    history = recipe(1).fit(SOURCE, Run(seconds=1e6))
+    assert (len(history.records), history.out_of_time) == (1, False)
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"seconds": -1.0}, {"until": 0}])
+def test_limits_that_are_none(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingError):
+        Run(**wrong)
