@@ -7,6 +7,7 @@ with score -inf.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from isthmus.batch import Bags
 from isthmus.index.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.filters import Allow, Filters
+from isthmus.index.halved import Halved, pays, suits
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
 from isthmus.protocols import Columns, Neighbours, Ranker, RowLists
 from isthmus.rowlists import check_rows
@@ -75,17 +77,22 @@ def rank_prepared(
 class ExactSearcher:
     """Every vector is compared with every query. Made by ``build``; immutable."""
 
-    def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor) -> None:
-        self._vectors, self._metric, self._centre = vectors, metric, centre
+    def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, halved: bool) -> None:
+        self._vectors, self._metric, self._centre, self._may_halve = vectors, metric, centre, halved
         self._squares = vectors.square().sum(1, dtype=torch.float64).to(vectors.dtype)
 
     @classmethod
-    def build(cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip") -> ExactSearcher:
+    def build(
+        cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip", *, halved: bool = True
+    ) -> ExactSearcher:
         """A searcher on the device of the vectors; float64 stays so, everything else becomes float32.
 
         Args:
             vectors: one vector for each row.
             metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
+            halved: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
+                (``isthmus.index.halved``). The answers are as exact, scores may differ in their last bits; the first
+                such search makes a copy of half the size of the vectors.
 
         Raises:
             SettingError: an unknown metric.
@@ -103,7 +110,7 @@ class ExactSearcher:
             # Distances do not change, and their expansion into products loses less near the origin.
             centre = vectors.mean(0, dtype=torch.float64).to(vectors.dtype)
             vectors -= centre
-        return cls(vectors, metric, centre)
+        return cls(vectors, metric, centre, halved)
 
     @property
     def width(self) -> int:
@@ -134,11 +141,17 @@ class ExactSearcher:
         check_queries(queries, self.width, self._vectors.device)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self._ready(queries)
-        found = []
-        for start, stop in spans(len(queries), len(self), block_bytes):
-            score = self._scores_of(queries[start:stop])
-            found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
-        return joined(found)
+
+        def in_full(some: Tensor, filters: Filters) -> Neighbours:
+            found = []
+            for start, stop in spans(len(some), len(self), block_bytes):
+                score = self._scores_of(some[start:stop])
+                found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
+            return joined(found)
+
+        if self._may_halve and pays(len(self), len(queries), k, filters) and self._halved is not None:
+            return self._halved.search(queries, k, filters, in_full, block_bytes)
+        return in_full(queries, filters)
 
     @torch.no_grad()
     def scores(self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
@@ -154,6 +167,10 @@ class ExactSearcher:
         if self._metric == "l2":
             return -(vectors - queries[:, None]).square().sum(2)
         return torch.bmm(vectors, queries[:, :, None])[:, :, 0]
+
+    @cached_property
+    def _halved(self) -> Halved | None:
+        return Halved(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
 
     def _ready(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         queries = queries.to(self._vectors.dtype)

@@ -1,0 +1,81 @@
+"""Scores of chosen pairs of query and column, a piece at a time so that what is gathered stays near the processor."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isthmus.protocols import Neighbours
+
+PIECE = 1 << 19
+"""Numbers gathered at a time."""
+
+
+def within(
+    vectors: Float[Tensor, "rows width"],
+    queries: Float[Tensor, "batch width"],
+    query: Int64[Tensor, " pairs"],
+    group: Int64[Tensor, " pairs"],
+    size: int,
+    floor: Float[Tensor, " batch"],
+) -> tuple[Int64[Tensor, " found"], Int64[Tensor, " found"]]:
+    """Pairs of query and column whose score, summed in float32, reaches the query's floor, in the order of the pairs.
+
+    Args:
+        query: of each pair.
+        group: of each pair: ``size`` columns from ``group * size`` on; columns beyond the last row do not count.
+    """
+    rows, width = vectors.shape
+    columns = group[:, None] * size + torch.arange(size, device=group.device)
+    scores = torch.full(columns.shape, -torch.inf, dtype=vectors.dtype)
+    step = max(1, PIECE // (size * width))
+    gathered = vectors.new_empty(step * size, width)
+    places = columns.clamp(max=rows - 1)
+    for start in range(0, len(query), step):
+        some = slice(start, min(start + step, len(query)))
+        chosen = torch.index_select(
+            vectors, 0, places[some].flatten(), out=gathered[: (some.stop - some.start) * size]
+        ).view(-1, size, width)
+        # Not as a matrix product: its precision is a setting of the process.
+        torch.sum(chosen.mul_(queries[query[some], None]), 2, out=scores[some])
+    pair, place = ((scores >= floor[query, None]) & (columns < rows)).nonzero(as_tuple=True)
+    return query[pair], columns[pair, place]
+
+
+def exact_scores(
+    vectors: Float[Tensor, "rows width"],
+    queries: Float[Tensor, "batch width"],
+    query: Int64[Tensor, " pairs"],
+    column: Int64[Tensor, " pairs"],
+) -> Float[Tensor, " pairs"]:
+    """Inner products summed in float64 and rounded to the type of the vectors: equal vectors have equal scores."""
+    scores = torch.empty(len(query), dtype=torch.float64)
+    step = max(1, PIECE // (4 * vectors.shape[1]))
+    for start in range(0, len(query), step):
+        some = slice(start, start + step)
+        products = vectors[column[some]].double().mul_(queries[query[some]])
+        torch.sum(products, 1, out=scores[some])
+    return scores.to(vectors.dtype)
+
+
+def first_k(
+    query: Int64[Tensor, " pairs"],
+    column: Int64[Tensor, " pairs"],
+    scores: Float[Tensor, " pairs"],
+    batch: int,
+    k: int,
+) -> Neighbours:
+    """The ``k`` best columns of each query, equal scores by rising column; pairs come by rising query and column.
+
+    Where a query has fewer than k pairs, the rest is row -1 with score -inf.
+    """
+    counts = torch.bincount(query, minlength=batch)
+    widest = max(k, int(counts.max()))
+    places = torch.arange(len(query), device=query.device) - (counts.cumsum(0) - counts)[query]
+    table = torch.full((batch, widest), -torch.inf, dtype=scores.dtype)
+    rows = torch.full((batch, widest), -1)
+    table[query, places], rows[query, places] = scores, column
+    # A stable sort leaves equal scores as they stand, which is by rising column.
+    best, order = table.sort(dim=1, descending=True, stable=True)
+    return Neighbours(rows.gather(1, order[:, :k]), best[:, :k])
