@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from isthmus.core.autoencoder import Autoencoder
@@ -14,10 +15,15 @@ from isthmus.training.trainer import train
 
 @dataclass(frozen=True)
 class Trained:
-    """An autoencoder and the plan that trains it."""
+    """An autoencoder and the plan that trains it.
+
+    Attributes:
+        learns: what has to be known of the source before training, such as how often each item occurs.
+    """
 
     model: Autoencoder
     plan: Plan
+    learns: Callable[[Source], None] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -26,4 +32,6 @@ class Trained:
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
+        if self.learns is not None:
+            self.learns(source)
         return train(self.model, source, self.plan, run, validation)

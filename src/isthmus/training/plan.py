@@ -51,6 +51,7 @@ class Plan:
         weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
         clip: largest L2 norm of the whole gradient; None leaves it alone.
         patience: epochs without a better validation score before training stops; None trains to the end.
+        rowwise: parameters whose gradient is sparse change in its rows only (``rowwise.RowwiseAdam``).
     """
 
     phases: tuple[Phase, ...]
@@ -61,6 +62,7 @@ class Plan:
     weight_decay: float = 0.0
     clip: float | None = None
     patience: int | None = None
+    rowwise: bool = False
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
@@ -71,6 +73,10 @@ class Plan:
             raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
         if self.patience is not None and self.patience < 1:
             raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
+        if self.rowwise and self.clip is not None:
+            raise SettingError(
+                f"clip {self.clip} of a row-wise plan", expected="None", remedy="lower the learning rate"
+            )
         if self.decay not in ("constant", "cosine"):
             raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
 
@@ -83,8 +89,10 @@ class Plan:
         """The plan in words that stay the same from one process to the next."""
         phases = [(phase.name, phase.epochs, phase.trains, phase.corrupts) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
+        rowwise = ", row-wise" if self.rowwise else ""
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
+            f"{rowwise}"
         )
 
     def phase_of(self, epoch: int) -> Phase:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Bags, Tensors
 from isthmus.core.bags import bag_sum
 from isthmus.core.layers import ACTIVATIONS, Mlp, small_bias, xavier
+from isthmus.core.rows import sparse_bag_sum
 
 
 class BagEncoder(nn.Module):
@@ -19,6 +20,7 @@ class BagEncoder(nn.Module):
         width: how many items.
         sizes: widths of the layers; the first is ``entered``, the last is the hidden state handed to the bottleneck.
         activation: between layers; the last layer stays linear unless ``activate_last``.
+        sparse_gradient: the gradient of the item vectors is sparse, for a plan with ``rowwise``.
     """  # noqa: E501
 
     def __init__(
@@ -29,17 +31,19 @@ class BagEncoder(nn.Module):
         generator: Generator,
         activation: str = "tanh",
         activate_last: bool = False,
+        sparse_gradient: bool = False,
     ) -> None:
         super().__init__()
         self.table = xavier(width, sizes[0], generator)
         self.bias = small_bias(sizes[0], generator)
         self.mlp = Mlp(sizes, generator=generator, activation=activation, activate_last=activate_last)
+        self.sum = sparse_bag_sum if sparse_gradient else bag_sum
         self.activation = ACTIVATIONS[activation if activate_last or len(sizes) > 1 else "identity"]
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch entered"]:
         """The sum of the item vectors of each bag."""
         assert isinstance(inputs, Bags), "a bag encoder reads bags"
-        return bag_sum(self.table, inputs)
+        return self.sum(self.table, inputs)
 
     def trunk(self, entered: Float[Tensor, "batch entered"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """The rest of the encoder."""
