@@ -16,6 +16,7 @@ from torch import nn
 from isthmus.batch import Bag, Bags, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bags import bag_sum
+from isthmus.core.blend import Blend
 from isthmus.core.bottlenecks import Deterministic, DiagonalGaussian, Gaussian
 from isthmus.core.corruptions import Dropout, GaussianNoise
 from isthmus.core.decoders import DenseDecoder
@@ -25,7 +26,7 @@ from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
 from isthmus.core.linear import LinearAutoencoder
 from isthmus.core.objectives import Elbo
 from isthmus.core.priors import NoPrior, StandardNormal
-from isthmus.core.rankers import AutoencoderRanker, WeightedSum, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, ranker_of
 from isthmus.core.readouts import LinearReadout
 from isthmus.models import ease, mult_vae
 from isthmus.protocols import Code, Hook, Phase, Ranker, RankingReadout, SequenceDecoder
@@ -247,12 +248,13 @@ def test_ease_is_a_ranker_like_any_other():
     np.testing.assert_allclose(scores.numpy(), data @ recipe.model.weights.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_deep_plus_ease_is_a_weighted_sum():
+def test_deep_plus_ease_is_a_blend():
     bags = bag_batch().inputs
     deep = AutoencoderRanker(mult_vae(Bag(ITEMS), generator=generator(), hidden=8, code=4).model)
     linear = LinearAutoencoder(ITEMS)
     linear.weights.copy_(torch.randn(ITEMS, ITEMS, generator=generator(2)))
-    both = WeightedSum([(1.0, deep), (0.3, linear)])
+    both = Blend([deep.model, linear])
+    both.weigh([1.0, 0.3], [0.0, 0.0])
     state, columns = both.prepare(bags), torch.tensor([4, 1, 7])
     expected = deep.scores(deep.prepare(bags)) + 0.3 * linear.scores(bags)
     torch.testing.assert_close(both.scores(state), expected)

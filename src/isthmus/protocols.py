@@ -302,6 +302,15 @@ class Ranker(Protocol):
 
 
 @runtime_checkable
+class LinearRanker(Ranker, Protocol):
+    """scores = x B. What speaks for a column, and how much, can be read off."""
+
+    def weights_for(self, column: int) -> Float[Tensor, " width"]:
+        """That column of B."""
+        ...
+
+
+@runtime_checkable
 class Searcher(Protocol):
     """Nearest vectors. The score of ``l2`` is the negative squared distance."""
 

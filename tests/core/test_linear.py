@@ -127,3 +127,11 @@ def test_too_little_regularisation_is_refused() -> None:
     twice = np.ones((16, 2), np.float32)
     with pytest.raises(SettingError, match="larger"):
         linear.inverse(csr_array(twice), 1e-30)
+
+
+def test_one_gram_matrix_serves_every_ridge(data: csr_array) -> None:
+    gram = linear.Gram.of(data)
+    for regularisation, dropout in ((LAMBDA, 0.0), (7.0, 0.3), (LAMBDA, 0.0)):
+        expected = linear.inverse(data, regularisation, dropout)
+        shared = gram.inverse(regularisation, dropout)
+        np.testing.assert_array_equal(shared.weights(0.2), expected.weights(0.2))

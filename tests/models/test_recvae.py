@@ -246,6 +246,16 @@ def test_the_memory_is_saved_and_comes_back(source: BagSource) -> None:
     assert not any(parameter.requires_grad for parameter in again.prior.parameters())
 
 
+@pytest.mark.parametrize(("encoder_epochs", "decoder_epochs"), [(3, 1), (1, 2)])
+def test_patience_counts_rounds(source: BagSource, encoder_epochs: int, decoder_epochs: int) -> None:
+    """The best score comes with the first pass; so many whole rounds more may pass without a better one."""
+    recipe = tiny(epochs=9, patience=2, encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
+    scores = iter([1.0] + 30 * [0.0])
+    history = recipe.fit(source, CPU, Validation("known", lambda model: next(scores)))
+    assert history.stopped_early
+    assert len(history.records) == 1 + 2 * (encoder_epochs + decoder_epochs)
+
+
 def test_it_learns_who_belongs_together() -> None:
     split = strong(planted(), held_out=20, seed=2)
     recommender = trained("rec_vae", split.train)

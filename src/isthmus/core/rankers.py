@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -46,33 +43,6 @@ class AutoencoderRanker:
         """Logits."""
         with torch.no_grad():
             return self.readout.logits(state, columns)
-
-
-class WeightedSum:
-    """Σ weight · scores of several rankers over the same columns."""
-
-    def __init__(self, parts: Sequence[tuple[float, Ranker]]) -> None:
-        if not parts or len({ranker.width for _, ranker in parts}) != 1:
-            raise SettingError("rankers of different widths, or none", expected="rankers over the same columns")
-        self.parts = tuple(parts)
-
-    @property
-    def width(self) -> int:
-        """How many columns are ranked."""
-        return self.parts[0][1].width
-
-    def prepare(self, inputs: Bags) -> list[Any]:
-        """The state of each part."""
-        return [ranker.prepare(inputs) for _, ranker in self.parts]
-
-    def scores(self, state: list[Any], columns: Columns = None) -> Float[Tensor, "batch columns"]:
-        """The weighted sum of the parts' scores."""
-        total: Tensor | None = None
-        for (weight, ranker), inner in zip(self.parts, state, strict=True):
-            scored = ranker.scores(inner, columns) * weight
-            total = scored if total is None else total.add_(scored)
-        assert total is not None
-        return total
 
 
 def ranker_of(model: nn.Module) -> Ranker:

@@ -12,8 +12,9 @@ from torch import Generator
 
 from isthmus.batch import Bag, Bags
 from isthmus.core import linear
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.linear import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
+from isthmus.models.machine import available_bytes
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
@@ -22,15 +23,22 @@ from isthmus.training.run import Run, Validation
 LARGEST = 50_000
 """Items beyond which the dense width × width matrices are refused: 30 GB."""
 
+SMALLER = "use sparse-linear or elsa, whose memory grows with the items and not with their square"
+
 
 @dataclass(frozen=True)
 class Solved:
-    """A linear autoencoder and the λ, p and ξ that its weights are solved with."""
+    """A linear autoencoder and the λ, p and ξ that its weights are solved with.
+
+    Attributes:
+        gram: XᵀX of the source that ``fit`` is going to get, where it is known already; see ``gram_of``.
+    """
 
     model: LinearAutoencoder
     regularisation: float
     dropout: float = 0.0
     xi: float = 0.0
+    gram: Gram | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -42,11 +50,15 @@ class Solved:
 
         Nothing is random, so that seed and precision change nothing, and Ctrl-C ends the program: there is nothing half
         done to keep.
+
+        Raises:
+            SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
         """
         started, device = time.perf_counter(), run.torch_device()
+        _check_memory(self.model)
         run.progress.start(1, len(source), validation.name if validation else None)
         try:
-            inverse = linear.inverse(_matrix(source, self.model.width), self.regularisation, self.dropout)
+            inverse = self._inverse(source)
             inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
             # Two thirds of the memory; validation may want it.
             del inverse
@@ -62,9 +74,24 @@ class Solved:
             run.progress.stop()
         return history
 
+    def _inverse(self, source: Source) -> Inverse:
+        if self.gram is not None:
+            return self.gram.inverse(self.regularisation, self.dropout)
+        return linear.inverse(bags_matrix(source, self.model.width), self.regularisation, self.dropout)
+
+
+def gram_of(source: Source, width: int) -> Gram:
+    """XᵀX of a source, for models of other λ, p and ξ: ``dataclasses.replace(solved, gram=gram)`` spares them its cost.
+
+    Memory: 8 bytes for each pair of items, beside what each solution takes.
+    """
+    return Gram.of(bags_matrix(source, width))
+
 
 def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> Solved:
-    """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019); one setting to choose.
+    """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019).
+
+    Advice: a strong first answer in seconds, with one setting to choose; for sparse data with a long tail of items.
 
     With C = (XᵀX + λ I)⁻¹ the weights are B_ij = −C_ij / C_jj and B_jj = 0 (equation 8).
     Memory grows with the square of the number of items: 12 bytes for each pair.
@@ -76,7 +103,9 @@ def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) ->
 
 
 def edlae(signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5) -> Solved:
-    """EDLAE: EASE with dropout, still in closed form (Steck, NeurIPS 2020); the first to try below 50,000 items.
+    """EDLAE: EASE with dropout, still in closed form (Steck, NeurIPS 2020).
+
+    Advice: the first to try up to 50,000 items; on sparse data with a long tail no network here is near it.
 
     Dropping each entry of X with probability p while the whole row is to be predicted costs, in the mean, the penalty
     ‖Λ^½ B‖² with Λ = p / (1 − p) · diag(XᵀX) + λ I: frequent items are held back more. With C = (XᵀX + Λ)⁻¹ the weights
@@ -93,7 +122,9 @@ def edlae(signal: Bag, *, generator: Generator, regularisation: float = 400.0, d
 def rdlae(
     signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.3, xi: float = 0.4
 ) -> Solved:
-    """RDLAE: EDLAE whose items may predict themselves a little (Moon, Kim & Lee, SIGIR 2023); kind to rare items.
+    """RDLAE: EDLAE whose items may predict themselves a little (Moon, Kim & Lee, SIGIR 2023).
+
+    Advice: where rare items matter; one setting more to choose than EDLAE, and as quick.
 
     The diagonal of the weights is at most ξ instead of 0. With C and Λ as in EDLAE and μ_j = max(0, (1 − ξ) / C_jj −
     Λ_j) they are B = I − C · diag(Λ + μ) ("It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for
@@ -118,12 +149,31 @@ def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0,
         raise SettingError(
             f"{name} over {signal.width:,} items needs about {linear.BYTES * signal.width**2 / 1e9:,.0f} GB",
             expected=f"at most {LARGEST:,} items",
-            remedy="use rec-vae, mult-vae or mult-dae, whose memory grows with the items and not with their square",
+            remedy=SMALLER,
         )
     return Solved(LinearAutoencoder(signal.width), regularisation, dropout, xi)
 
 
-def _matrix(source: Source, width: int) -> csr_array:
+def _check_memory(model: LinearAutoencoder) -> None:
+    """Before an hour of swapping, or a killed process. Loading a model needs a third, so builders do not ask."""
+    free = available_bytes()
+    # Weights of an earlier fit are in memory; pages that were never written are not.
+    here = model.weights.device.type == "cpu" and bool(model.weights.diagonal(1).any())
+    need = (linear.BYTES - (model.weights.element_size() if here else 0)) * model.width**2
+    if free is not None and need > free:
+        raise SettingError(
+            f"a linear model of {model.width:,} items needs {need / 1e9:,.2f} GB more",
+            expected=f"at most the {free / 1e9:,.2f} GB of memory that are free",
+            remedy=SMALLER,
+        )
+
+
+def bags_matrix(source: Source, width: int) -> csr_array:
+    """The rows of a source of bags as one matrix on the CPU.
+
+    Raises:
+        SettingError: a source of anything else.
+    """
     inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
     if not isinstance(inputs, Bags):
         raise SettingError(f"a linear model on {type(inputs).__name__}", expected="bags")

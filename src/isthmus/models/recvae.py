@@ -39,7 +39,9 @@ def rec_vae(
     learning_rate: float = 5e-4,
     patience: int | None = None,
 ) -> Trained:
-    """RecVAE: a deep variational autoencoder that remembers its former self (Shenbin et al., WSDM 2020); for much data.
+    """RecVAE: a deep variational autoencoder that remembers its former self (Shenbin et al., WSDM 2020).
+
+    Advice: the best network here for many people with dense histories, such as film ratings; the slowest to train.
 
     The encoder is five densely connected layers over the L2-normalised row, with dropout on it; the decoder is one
     linear layer on the code. A person's rate has the weight γ Σ_i x_i, and the prior mixes N(0, 1), the posterior of the
@@ -55,10 +57,12 @@ def rec_vae(
         epochs: rounds; each has ``encoder_epochs`` + ``decoder_epochs`` passes over the data.
         encoder_epochs: passes of a round that train the encoder.
         decoder_epochs: passes of a round that train the decoder.
-        patience: passes over the data without a better validation score before training stops; None trains all rounds.
+        patience: rounds without a better validation score before training stops; None trains all rounds.
     """  # noqa: E501
     check_settings(hidden=hidden, code=code, gamma=gamma, epochs=epochs, batch_size=batch_size)
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
+    if patience is not None:
+        check_settings(patience=patience)
     encoder = ConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)
@@ -76,7 +80,9 @@ def rec_vae(
         objective=Elbo(ByTotal(gamma)),
     )
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
-    return Trained(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=patience))
+    # The loop counts passes over the data.
+    passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
+    return Trained(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes))
 
 
 def _draw_by_inputs(

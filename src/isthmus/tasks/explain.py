@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.batch import Bags
-from isthmus.core.linear import LinearAutoencoder
-from isthmus.protocols import Ranker
+from isthmus.protocols import LinearRanker, Ranker
 
 ENTRIES = 1 << 20
 """So many entries of bags with one entry left out are made at a time."""
@@ -18,15 +17,15 @@ ENTRIES = 1 << 20
 def contributions(ranker: Ranker, bag: Bags, column: int) -> Float[Tensor, " entries"]:
     """How much the score of ``column`` falls when one entry of the bag is taken away, for each entry.
 
-    Higher speaks more for it, negative against it. For a linear autoencoder this is the entry's term of the sum,
+    Higher speaks more for it, negative against it. For a linear ranker this is the entry's term of the sum,
     ``weight · B[entry, column]``; for any other ranker the leave-one-out difference is computed (Li, Monroe & Jurafsky
     2016, "erasure").
 
     Args:
         bag: a single row.
     """
-    if isinstance(ranker, LinearAutoencoder):
-        return bag.weights * ranker.weights[bag.indices, column]
+    if isinstance(ranker, LinearRanker):
+        return bag.weights * ranker.weights_for(column)[bag.indices]
     entries = len(bag.indices)
     columns = torch.tensor([column], device=bag.indices.device)
     whole = ranker.scores(ranker.prepare(bag), columns)[:, 0]

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.index.exact import ExactSearcher, rank
-from isthmus.protocols import Neighbours, RankingReadout, RowLists
+from isthmus.protocols import LinearRanker, Neighbours, RankingReadout, RowLists
 from isthmus.sources import BagSource
 
 CODED = 8192
@@ -25,7 +25,8 @@ class SimilarColumns:
     """Which columns of a model are near to which.
 
     For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
-    a linear core it is the weight with which the given column speaks for the other. Higher is nearer.
+    a linear core it is the weight with which the given column speaks for the other, and for a blend the score that it
+    gives to the other after the given one alone. Higher is nearer.
 
     Args:
         model: what was trained; its vectors are normalised once, here.
@@ -36,7 +37,7 @@ class SimilarColumns:
 
     def __init__(self, model: nn.Module) -> None:
         self._search: Callable[[Int64[Tensor, " batch"], RowLists, int], Neighbours]
-        if isinstance(model, LinearAutoencoder):
+        if isinstance(model, LinearRanker | Blend):
             self._search = partial(_by_weight, model)
         elif isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
             weight = model.readout.weight.detach()
@@ -61,7 +62,7 @@ def encoded(model: Autoencoder, source: BagSource) -> Float[Tensor, "rows code"]
         return torch.cat([model.encode(source.batch(rows).inputs).point for rows in parts])
 
 
-def _by_weight(model: LinearAutoencoder, columns: Int64[Tensor, " batch"], itself: RowLists, k: int) -> Neighbours:
+def _by_weight(model: LinearRanker | Blend, columns: Int64[Tensor, " batch"], itself: RowLists, k: int) -> Neighbours:
     single = Bags(columns, itself.offsets, torch.ones(len(columns), device=columns.device))
     return rank(model, single, k, exclude=itself)
 

@@ -1,0 +1,135 @@
+"""One table of unit rows for both ends of an autoencoder, and the cosine that it is trained with.
+
+    decoded = x A,     prediction = x A Aᵀ − x,     A [width, code] with rows of length 1
+
+ELSA: Vančura, Alves, Kasalický & Kordík, "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys
+2022. Since the rows are of length 1, the diagonal of A Aᵀ − I is 0, as EASE's is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Bags, Tensors
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bags import bag_sum
+from isthmus.errors import SettingError
+from isthmus.protocols import Columns, Hook
+
+
+class UnitRows(nn.Module):
+    """logit_i = a_i · d for unit rows a_i: a ranking readout whose bias is 0.
+
+    The table itself has unit rows, at first by ``__init__`` and in training by ``keep_unit_rows``, so that it can be
+    read as it is. Where a gradient is taken it is that of ``table / ‖table‖``, which has no part along the rows.
+
+    Args:
+        width: how many rows.
+        code: how long they are.
+    """
+
+    def __init__(self, width: int, code: int, *, generator: Generator) -> None:
+        super().__init__()
+        drawn = torch.empty(width, code).normal_(generator=generator)
+        self.table = nn.Parameter(F.normalize(drawn, dim=1))
+
+    @property
+    def weight(self) -> Float[Tensor, "width code"]:
+        """A."""
+        return self._unit(self.table)
+
+    @property
+    def bias(self) -> Float[Tensor, " width"]:
+        """Zeros."""
+        return self.table.new_zeros(len(self.table))
+
+    def logits(self, decoded: Float[Tensor, "batch code"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        """Inner products of the decoded state with all rows, a slice of them, or some by number."""
+        return decoded @ self._unit(self.table if columns is None else self.table[columns]).T
+
+    def vectors(self) -> Float[Tensor, "width code_plus_one"]:
+        """[a_i, 0], detached: the rows of an index."""
+        return F.pad(self.table.detach(), (0, 1))
+
+    def queries(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, "batch code_plus_one"]:
+        """[d, 1]."""
+        return F.pad(decoded, (0, 1), value=1.0)
+
+    def sums(self, bags: Bags) -> Float[Tensor, "batch code"]:
+        """x A; only the rows that the bags hold are touched."""
+        if not torch.is_grad_enabled():
+            return bag_sum(self.table, bags)
+        rows, places = bags.indices.unique(return_inverse=True)
+        return bag_sum(self._unit(self.table[rows]), Bags(places, bags.offsets, bags.weights))
+
+    def square_sum(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, " batch"]:
+        """‖d Aᵀ‖² = d (AᵀA) dᵀ of each row, without the logits; in the precision of the table."""
+        with torch.autocast(decoded.device.type, enabled=False):
+            rows, decoded = self.weight, decoded.to(self.table.dtype)
+            half = rows.T @ rows.detach()
+            # The gradient with respect to AᵀA is symmetric: one of its two products is enough, taken twice.
+            gram = 2 * half - half.detach()
+            return ((decoded @ gram) * decoded).sum(1)
+
+    def _unit(self, rows: Float[Tensor, "rows code"]) -> Float[Tensor, "rows code"]:
+        return F.normalize(rows, dim=1) if torch.is_grad_enabled() else rows
+
+
+class TiedEncoder(nn.Module):
+    """``enter``: the sum of the readout's rows of a bag, x A; there is nothing more."""
+
+    def __init__(self, readout: UnitRows) -> None:
+        super().__init__()
+        self.readout = readout
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
+        """x A."""
+        assert isinstance(inputs, Bags), "a tied encoder reads bags"
+        return self.readout.sums(inputs)
+
+    def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
+        """The same."""
+        return entered
+
+
+class UnitError:
+    """−‖x/‖x‖ − y/‖y‖‖² = 2 cos(x, y) − 2 for y = d Aᵀ − x: a score from −4 to 0, not nats (equation 5 of the paper).
+
+    From x · y = d · xA − ‖x‖² and ‖y‖² = ‖d Aᵀ‖² − 2 d · xA + ‖x‖² it is had without a row of the catalogue's width.
+    The authors' code cuts y at 0 first, which needs that row and is left out. A bag without entries scores −2.
+    """
+
+    def __call__(
+        self, readout: UnitRows, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """The score of each row."""
+        if not isinstance(targets, Bags):
+            raise SettingError(f"the unit error of {type(targets).__name__}", expected="bags")
+        own = targets.reweighted(targets.weights.square()).totals()
+        shared = (decoded * readout.sums(targets)).sum(1)
+        # Rounding may leave a little below 0 of a prediction that is nearly 0.
+        squares = (readout.square_sum(decoded) - 2 * shared + own).clamp(min=torch.finfo(own.dtype).eps)
+        cosine = (shared - own) / (squares * own.clamp(min=torch.finfo(own.dtype).eps)).sqrt()
+        return 2 * cosine - 2
+
+    def mean(self, readout: UnitRows, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """The logits, d Aᵀ."""
+        return readout.logits(decoded).float()
+
+    def sample(self, readout: UnitRows, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """The logits too: there is no noise."""
+        return self.mean(readout, decoded)
+
+
+def keep_unit_rows() -> Hook:
+    """After every step the rows of a ``UnitRows`` readout are of length 1 again."""
+    return Hook("step", _normalise)
+
+
+def _normalise(model: Autoencoder) -> None:
+    assert isinstance(model.readout, UnitRows), "only unit rows are kept so"
+    table = model.readout.table
+    table.div_(table.norm(dim=1, keepdim=True).clamp(min=torch.finfo(table.dtype).tiny))

@@ -1,0 +1,106 @@
+"""A deep core plus linear logits, stacked, with weights fitted on people who were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Generator
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.blend import Blend
+from isthmus.errors import SettingError
+from isthmus.models.weighing import weigh
+from isthmus.protocols import Recipe, Source
+from isthmus.training.history import History
+from isthmus.training.progress import Record
+from isthmus.training.run import Run, Validation
+
+DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae"})
+
+
+@dataclass(frozen=True)
+class Blended:
+    """A blend, and its parts' names and recipes."""
+
+    model: Blend
+    names: Sequence[str]
+    recipes: Sequence[Recipe]
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Parts that do are left alone when the blend is fitted once more on everybody."""
+        return False
+
+    def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
+        """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
+
+        Raises:
+            SettingError: no validation, and no weights fitted before.
+        """
+        if validation is None:
+            return self._solve_again(source, run)
+        history = History(metric=validation.name)
+        for name, recipe in zip(self.names, self.recipes, strict=True):
+            part = recipe.fit(source, _with_own_checkpoints(run, name), validation)
+            history.take(_summary(len(history.records) + 1, name, part, validation.name))
+            history.interrupted |= part.interrupted
+            history.out_of_time |= part.out_of_time
+        history.take(weigh(self.model, self.names, source, validation, len(history.records) + 1))
+        history.best_epoch = len(history.records)
+        history.best_score = float(history.records[-1][validation.name])
+        return history
+
+    def _solve_again(self, source: Source, run: Run) -> History:
+        if not self.model.weights.any():
+            raise SettingError("a blend without people held out", expected="validation above 0, to fit its weights")
+        for recipe in self.recipes:
+            if not recipe.chooses_epoch:
+                recipe.fit(source, run)
+        return History()
+
+
+def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> Blended:
+    """Blend: several models whose scores are added, as VASP joins a deep and a linear one (Vančura & Kordík 2021).
+
+    Each part is fitted by itself. Then the weight of each next part beside those before it is chosen on the people held
+    out, from 0 (it is left out, and the history says so), together with the power of the history's length that its
+    scores are divided by: 0, 1/4 or 1/2. VASP multiplies probabilities, which adds logits, and trains both paths at
+    once ("Deep Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP)"); here they are
+    stacked. Advice: for the last few per cent, where deep and linear models come close to each other.
+
+    Args:
+        parts: builders' names, with settings as in [{"model": "rec_vae", "settings": {"epochs": 20}}, "edlae"]; by
+            default RecVAE and EDLAE as they come.
+    """
+    built = [_part(signal, generator, part) for part in (DEFAULT if parts is None else parts)]
+    names = [name if name not in [n for n, _ in built[:i]] else f"{name} {i + 1}" for i, (name, _) in enumerate(built)]
+    recipes = [recipe for _, recipe in built]
+    return Blended(Blend([recipe.model for recipe in recipes]), names, recipes)
+
+
+def _part(signal: Bag, generator: Generator, part: Any) -> tuple[str, Recipe]:
+    whole = {"model": part} if isinstance(part, str) else part
+    settings = whole.get("settings", {}) if isinstance(whole, Mapping) else None
+    if not isinstance(settings, Mapping) or not isinstance(whole.get("model"), str):
+        raise SettingError(f"a part {part!r}", expected='a name, or {"model": NAME, "settings": {...}}')
+    name = plugins.python_name(whole["model"])
+    _, builder = plugins.find_builder(name)
+    try:
+        return name, builder(signal, generator=generator, **settings)
+    except TypeError as error:
+        raise SettingError(
+            f"settings {dict(settings)} for {name} ({error})", expected="settings of that model"
+        ) from error
+
+
+def _with_own_checkpoints(run: Run, name: str) -> Run:
+    return run if run.checkpoints is None else replace(run, checkpoints=run.checkpoints / name.replace(" ", "-"))
+
+
+def _summary(number: int, name: str, part: History, metric: str) -> Record:
+    """One line for the whole training of a part."""
+    score = {metric: part.best_score} if part.best_score is not None else {}
+    return {"epoch": number, "phase": name, **score, "epochs": part.best_epoch or 0, "seconds": part.seconds}
