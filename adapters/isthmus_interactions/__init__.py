@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus_interactions.answers import Answer
+    from isthmus_interactions.content.features import ItemFeatures
     from isthmus_interactions.interactions import Interactions
     from isthmus_interactions.recommender import Recommender
+    from isthmus_interactions.searching.tuning import tune
 
-__all__ = ["Answer", "Interactions", "Recommender"]
+__all__ = ["Answer", "Interactions", "ItemFeatures", "Recommender", "tune"]
 
-_HOMES = {"Answer": "answers", "Interactions": "interactions", "Recommender": "recommender"}
+_HOMES = {
+    "Answer": "answers",
+    "Interactions": "interactions",
+    "ItemFeatures": "content.features",
+    "Recommender": "recommender",
+    "tune": "searching.tuning",
+}
 
 
 def __getattr__(name: str) -> Any:

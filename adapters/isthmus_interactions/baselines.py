@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.linear import LinearAutoencoder
@@ -16,11 +16,14 @@ from isthmus.protocols import Columns, Ranker
 from isthmus_interactions.matrices import Csr
 
 
-class Popularity:
+class Popularity(nn.Module):
     """The same ranking for everybody: the share of people who touched an item."""
 
+    shares: Tensor
+
     def __init__(self, shares: Float[Tensor, " width"]) -> None:
-        self.shares = shares
+        super().__init__()
+        self.register_buffer("shares", shares)
 
     @classmethod
     def of(cls, matrix: Csr, device: torch.device | None = None) -> Popularity:

@@ -53,21 +53,30 @@ def fit(
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    train, fold = _parted(data, validation, run.seed)
-    recipe = _built(name, builder, Bag(len(data.items)), run, whole)
+    train, fold = parted(data, validation, run.seed)
+    recipe = built(name, builder, Bag(len(data.items)), run, whole)
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
+    if train is not data and not recipe.chooses_epoch:
+        recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+    return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
+
+
+def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
+    """The score of a model among held-out people."""
 
     def score(model: nn.Module) -> float:
-        assert fold is not None
         device = run.torch_device()
         return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
 
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else Validation(metric, score))
-    if train is not data and not recipe.chooses_epoch:
-        recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
-    return Fitted(recipe.model, plugins.python_name(name), whole, _facts(data, fold, run, history))
+    return Validation(metric, score)
 
 
-def _built(name: str, builder: Builder, signal: Bag, run: Run, settings: Mapping[str, Any]) -> Recipe:
+def built(name: str, builder: Builder, signal: Bag, run: Run, settings: Mapping[str, Any]) -> Recipe:
+    """What the builder makes of all its settings.
+
+    Raises:
+        SettingError: settings that it cannot have, or a model larger than the memory.
+    """
     try:
         return builder(signal, generator=run.generator(), **settings)
     except (RuntimeError, OverflowError, MemoryError) as error:
@@ -79,7 +88,8 @@ def _built(name: str, builder: Builder, signal: Bag, run: Run, settings: Mapping
         ) from error
 
 
-def _facts(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+    """What a bundle tells of the data and the training."""
     return {
         "people": len(data.users),
         "items": len(data.items),
@@ -93,8 +103,11 @@ def _facts(data: Interactions, fold: FoldIn | None, run: Run, history: History) 
     }
 
 
-def _parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
-    """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost."""
+def parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
+    """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
+
+    The same data, share and seed give the same people. Nobody is asked where there are too few, or the share is 0.
+    """
     if isinstance(validation, FoldIn):
         if validation.history.shape[1] != len(data.items):
             raise SettingError(

@@ -1,23 +1,37 @@
 """What the entry point yields."""
 
-from isthmus.models import ease, edlae, mult_dae, mult_vae, rdlae, rec_vae
+from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sparse_linear
 from isthmus.protocols import Plugin
-from isthmus_interactions import commands
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.demo import demo
+from isthmus_interactions.counted import item_knn, popularity
+from isthmus_interactions.factorisation.implicit_models import als, bpr
+from isthmus_interactions.verbs import commands
+from isthmus_interactions.verbs.demo import demo
+from isthmus_interactions.verbs.fit_command import fit
+from isthmus_interactions.verbs.tune_command import tune
+from isthmus_interactions.verbs.update_command import update
 
 plugin = Plugin(
     adapter=InteractionsAdapter,
     builders={
+        "als": als,
+        "blend": blend,
+        "bpr": bpr,
         "ease": ease,
         "edlae": edlae,
+        "elsa": elsa,
+        "item_knn": item_knn,
         "mult_dae": mult_dae,
         "mult_vae": mult_vae,
+        "popularity": popularity,
         "rdlae": rdlae,
         "rec_vae": rec_vae,
+        "sparse_linear": sparse_linear,
     },
     commands={
-        "fit": commands.fit,
+        "fit": fit,
+        "tune": tune,
+        "update": update,
         "demo": demo,
         "recommend": commands.recommend,
         "similar": commands.similar,

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from isthmus import bundle, plugins
 from isthmus.errors import BundleError, SettingError
-from isthmus.models.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.content import extending
 from isthmus_interactions.matrices import Csr
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ TOLD = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": t
 def write(path: str | Path, recommender: Recommender) -> None:
     """Save the model, the vocabularies, the titles, and what the people of the training data touched."""
     tensors = {f"model.{name}": tensor for name, tensor in state_of(recommender.model).items()}
-    documents = dict(recommender.adapter.state())
+    documents = dict(recommender.adapter.state()) | extending.documents(recommender.model)
     if recommender.titles:
         documents[TITLES] = json.dumps(list(recommender.titles.items()), ensure_ascii=False)
     bundle.write(
@@ -67,7 +67,7 @@ def read(path: str | Path) -> dict[str, Any]:
         }  # fmt: skip
         return {
             "adapter": adapter,
-            "model": rebuild(builder, adapter.signal, manifest.settings, weights),
+            "model": extending.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
             "builder": manifest.builder,
             "settings": manifest.settings,
             "told": told,

@@ -14,14 +14,15 @@ def translate(old: Vocabulary, new: Vocabulary) -> npt.NDArray[np.int64]:
     Integers are looked up as text in a vocabulary of text, and text as integers in one of integers, as one file may
     hold only plain integers where another, of the same catalogue, holds other ids too.
     """
-    ids = [_as_kind(id_, new) for id_ in old.ids.tolist()]
+    ids = [as_kind(id_, new) for id_ in old.ids.tolist()]
     known = np.fromiter((id_ in new for id_ in ids), dtype=bool, count=len(ids))
     rows = np.full(len(ids), -1, dtype=np.int64)
     rows[known] = new.split(ids)[0]
     return rows
 
 
-def _as_kind(id_: Id, vocabulary: Vocabulary) -> Id:
+def as_kind(id_: Id, vocabulary: Vocabulary) -> Id:
+    """An id as the vocabulary would hold it, if it can: an integer as text, or a plain integer's text as integer."""
     if vocabulary.kind == "string":
         return str(id_)
     # A text is an integer only if the integer would be written like it: "7", not "007".

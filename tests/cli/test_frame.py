@@ -91,7 +91,8 @@ def test_models(run: Run, announce: Announce) -> None:
     code, answer, said = run("models", "--json")
     assert code == 0
     own = [model for model in json.loads(answer)["models"] if model["plugin"] == "letters"]
-    assert own == [{"name": "count-vae", "plugin": "letters", "about": "Counts things (Nobody 1999)."}]
+    told = {"about": "Counts things", "paper": "Nobody 1999", "advice": None}
+    assert own == [{"name": "count-vae", "plugin": "letters", **told}]
     assert "broken" in said
     assert "count-vae" in run("models")[1]
 

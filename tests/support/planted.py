@@ -24,6 +24,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "ease": {"regularisation": 5.0},
     "edlae": {"regularisation": 5.0, "dropout": 0.3},
     "rdlae": {"regularisation": 5.0, "dropout": 0.3, "xi": 0.2},
+    "sparse_linear": {"neighbours": 7, "regularisation": 5.0, "dropout": 0.3, "xi": 0.1},
+    "elsa": {"code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.1},
+}
+SMALL |= {
+    "als": {"factors": 6, "regularisation": 0.1, "iterations": 8},
+    "bpr": {"factors": 6, "iterations": 60},
+    "item_knn": {"neighbours": 5},
+    "popularity": {},
 }
 RUN = Run(device="cpu", precision="fp32")
 

@@ -27,6 +27,8 @@ OWN: Mapping[str, dispatch.Function] = {"adapters": builtin.adapters, "models": 
 PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show what can be asked"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
+    ("isthmus update DIR FILE", "take new interactions, people and items into a bundle"),
+    ("isthmus tune NAME FILE", "search the settings of one model"),
     ("isthmus recommend DIR", "what a history calls for"),
     ("isthmus similar DIR", "what is close to an item"),
     ("isthmus explain DIR", "which items of a history speak for another"),
@@ -76,8 +78,8 @@ def _route(args: list[str]) -> int:
         raise InputError(f"no option {name!r}", remedy="see isthmus --help")
     if name in OWN:
         return dispatch.run(OWN[name], f"isthmus {name}", rest)
-    if name == "fit":
-        return dispatch.fit(rest)
+    if name in dispatch.ON_DATA:
+        return dispatch.on_data(name, rest)
     if name == "demo":
         return dispatch.demo(rest)
     return dispatch.verb(name, rest, OWN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,12 +26,12 @@ def adapters(as_json: Json = False) -> None:
 def models(as_json: Json = False) -> None:
     """List the models that the installed adapters offer, for fit NAME --model."""
     found = [
-        {"name": plugins.command_name(name), "plugin": owner, "about": _first_line(builder)}
+        {"name": plugins.command_name(name), "plugin": owner, **_told(builder)}
         for owner, plugin in plugins.load_all().items()
         for name, builder in sorted(plugin.builders.items())
     ]
-    rows = [(model["name"], model["plugin"], model["about"]) for model in found]
-    emit({"models": found}, as_json, lambda: table(("model", "adapter", "what it is"), rows))
+    rows = [[model[key] or "" for key in ("name", "plugin", "about", "paper", "advice")] for model in found]
+    emit({"models": found}, as_json, lambda: table(("model", "adapter", "what it is", "paper", "when to use it"), rows))
 
 
 def info(
@@ -66,5 +68,15 @@ def _three(said: dict[str, Any]) -> tuple[str, str, str]:
     return said["name"], said["distribution"], said["version"]
 
 
-def _first_line(builder: object) -> str:
-    return (builder.__doc__ or "").strip().partition("\n")[0]
+def _told(builder: object) -> dict[str, str | None]:
+    """What a builder's docstring says: its first paragraph up to the paper in brackets, and its ``Advice:``."""
+    paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(builder) or "").split("\n\n")]
+    about, paper = paragraphs[0], _PAPER.search(paragraphs[0])
+    advice = next((found[1] for found in map(_ADVICE.search, paragraphs) if found), None)
+    if paper is None:
+        return {"about": about, "paper": None, "advice": advice}
+    return {"about": about[: paper.start()].rstrip(), "paper": paper[1], "advice": advice}
+
+
+_PAPER = re.compile(r"\(([^()]*\b\d{4})\)")
+_ADVICE = re.compile(r"\bAdvice: (.*)")

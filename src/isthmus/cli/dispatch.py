@@ -1,6 +1,6 @@
 """From a verb to the function that a plugin gave for it, and from a function to a command.
 
-``fit`` and ``demo`` name a plugin; every other verb is asked of a bundle, whose manifest names it.
+``fit``, ``tune`` and ``demo`` name a plugin; every other verb is asked of a bundle, whose manifest names it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from isthmus.manifest import MANIFEST, peek
 
 HELP = ("-h", "--help")
 DEFAULT_DEMO = "interactions"
+ON_DATA = ("fit", "tune")
+"""Verbs that need a plugin and its data, and no bundle."""
 
 Function = Callable[..., None]
 
@@ -34,7 +36,7 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
     Raises:
         InputError: arguments that the function does not take.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(context_settings={"help_option_names": list(HELP)})(function)
     command = typer.main.get_command(app)
     try:
@@ -47,13 +49,13 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
     return 0
 
 
-def fit(args: Sequence[str]) -> int:
-    """``isthmus fit NAME FILE ...``"""
+def on_data(name: str, args: Sequence[str]) -> int:
+    """``isthmus fit NAME FILE ...``, or another verb of ``ON_DATA``."""
     if args and not args[0].startswith("-"):
-        return _run_named(args[0], "fit", args[1:])
+        return _run_named(args[0], name, args[1:])
     if set(HELP) & set(args):
-        return _help("fit", _having("fit"), " NAME")
-    raise InputError("fit needs the name of an adapter first", expected=f"one of: {', '.join(plugins.names())}")
+        return _help(name, _having(name), " NAME")
+    raise InputError(f"{name} needs the name of an adapter first", expected=f"one of: {', '.join(plugins.names())}")
 
 
 def demo(args: Sequence[str]) -> int:

@@ -8,8 +8,9 @@ import torch
 from planted import default, planted
 
 from isthmus.batch import Bags
+from isthmus.core.blend import Blend
 from isthmus.core.linear import LinearAutoencoder
-from isthmus.core.rankers import AutoencoderRanker, WeightedSum, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.tasks.similar import SimilarColumns
@@ -32,9 +33,11 @@ class TestEase(OnPlantedBags):
         return ranker_of(default("ease").model)
 
 
-class TestWeightedSum(OnPlantedBags):
+class TestBlend(OnPlantedBags):
     def ranker(self) -> Ranker:
-        return WeightedSum([(0.3, ranker_of(default("mult_dae").model)), (2.0, ranker_of(default("ease").model))])
+        blend = Blend([default("mult_dae").model, default("ease").model])
+        blend.weigh([0.3, 2.0], [0.0, 0.5])
+        return blend
 
 
 class TestItemNeighbours(OnPlantedBags):
@@ -45,16 +48,6 @@ class TestItemNeighbours(OnPlantedBags):
 class TestOrPopular(OnPlantedBags):
     def ranker(self) -> Ranker:
         return default("mult_vae").ranker
-
-
-def test_a_weighted_sum_is_the_sum() -> None:
-    bags, parts = OnPlantedBags.bags(None), [ranker_of(default(name).model) for name in ("mult_dae", "ease")]
-    joined = WeightedSum(list(zip((0.3, -2.0), parts, strict=True)))
-    one, two = (part.scores(part.prepare(bags)) for part in parts)
-    torch.testing.assert_close(joined.scores(joined.prepare(bags)), 0.3 * one - 2 * two)
-    for wrong in ([], [(1.0, parts[0]), (1.0, Popularity(torch.ones(3)))]):
-        with pytest.raises(SettingError, match="rankers"):
-            WeightedSum(wrong)
 
 
 def test_what_cannot_rank_is_refused() -> None:

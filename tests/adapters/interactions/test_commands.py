@@ -22,7 +22,18 @@ from isthmus.cli import main
 from isthmus_interactions import Recommender
 
 Run = Callable[..., tuple[int, str, str]]
-SMALL = ("--setting", "hidden=16", "--setting", "code=4", "--precision", "fp32", "--device", "cpu")
+SMALL = (
+    "--model",
+    "mult-vae",
+    "--setting",
+    "hidden=16",
+    "--setting",
+    "code=4",
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture
@@ -145,11 +156,14 @@ def test_checkpoints_and_resume(run: Run, folder: Path) -> None:
         (["FILE", "--out", "o", "--keep", "some"], "keep='some'"),
         (["FILE", "--out", "o", "--weights", "heavy"], "weights 'heavy'"),
         (["FILE", "--out", "o", "--model", "mult-va"], "did you mean 'mult-vae'"),
-        (["FILE", "--out", "o", "--setting", "kode=3"], "no setting 'kode'"),
+        (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "kode=3"], "no setting 'kode'"),
         (["FILE", "--out", "o", "--setting", "code"], "NAME=VALUE"),
-        (["FILE", "--out", "o", "--setting", "code=many"], "a whole number"),
-        (["FILE", "--out", "o", "--setting", "code=1000000000000000"], "cannot be built"),
+        (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=many"], "a whole number"),
+        (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=1000000000000000"], "cannot be built"),
         (["FILE", "--out", "o", "--metric", "ndgc@100"], "metric 'ndgc@100'"),
+        (["FILE", "--out", "o", "--setting", "code=3"], "without a model"),
+        (["FILE", "--out", "o", "--budget", "soon"], "a time of 'soon'"),
+        (["FILE", "--out", "o", "--budget", "-3m"], "a time of '-3m'"),
         (["FILE", "--out", "o", "--seed", "-1"], "--seed"),
         (["FILE", "--out", "o", "--epochs", "0"], "--epochs"),
         (["FILE", "--out", "o", "--validation", "0.9"], "validation=0.9"),
@@ -388,8 +402,8 @@ def test_ctrl_c_before_the_first_epoch_saves_nothing(folder: Path, tmp_path: Pat
     table = pa.concat_tables([events(f"{copy}-") for copy in range(60)])
     pacsv.write_csv(table, tmp_path / "many.csv")
     # Batches of one person: an epoch takes much longer than the signal.
-    process = child("fit", "interactions", "many.csv", "--out", "o", "--setting", "batch_size=1", "--epochs", 3,
-                    cwd=tmp_path)  # fmt: skip
+    process = child("fit", "interactions", "many.csv", "--out", "o", "--model", "mult-vae", "--setting", "batch_size=1",
+                    "--epochs", 3, cwd=tmp_path)  # fmt: skip
     read_until(process, "kept:")
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

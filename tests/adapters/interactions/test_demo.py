@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.cli import main
-from isthmus_interactions import Recommender, demo
+from isthmus_interactions import Recommender
+from isthmus_interactions.verbs import demo
 
 SHORT = {"ease": {"regularisation": 150.0}, "mult-dae": {"epochs": 2, "code": 16}}
 

@@ -39,14 +39,14 @@ def test_a_share_of_the_people_chooses_the_best_epoch(model: str) -> None:
 
 def test_who_validates_does_not_train() -> None:
     data = planted()
-    train, fold = module._parted(data, 0.2, 3)
+    train, fold = module.parted(data, 0.2, 3)
     assert fold is not None
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
     assert len(fold) + len(train) == 90
     assert train.items == data.items
     whole = data.matrix[data.users.rows(fold.users)]
     np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), whole.toarray())
-    again = module._parted(data, 0.2, 3)[1]
+    again = module.parted(data, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
@@ -156,7 +156,7 @@ def test_mistakes_are_told_before_anything_is_trained(options: dict[str, Any], s
 
     run = Run(device="cpu", precision="fp32", progress=Watching())
     with pytest.raises(SettingError) as caught:
-        Recommender.fit(planted(), run=run, **options)
+        Recommender.fit(planted(), **{"model": "mult-vae", "run": run, **options})
     assert said in str(caught.value)
     assert steps == []
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import ColumnError, SettingError, SourceError, ValueRangeError
-from isthmus_interactions import tables
+from isthmus_interactions.files import tables
 from isthmus_interactions.interactions import Interactions
 
 CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1,70\n"

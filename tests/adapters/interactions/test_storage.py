@@ -19,7 +19,7 @@ from isthmus.errors import BundleError, IsthmusError
 from isthmus_interactions import Recommender
 from isthmus_interactions.splits import hide
 
-BUILDERS = ("mult_vae", "mult_dae", "rec_vae", "ease", "edlae", "rdlae")
+BUILDERS = ("mult_vae", "mult_dae", "rec_vae", "ease", "edlae", "rdlae", "sparse_linear", "elsa")
 
 
 @pytest.fixture(scope="module")

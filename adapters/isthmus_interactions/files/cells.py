@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import ValueRangeError
-from isthmus_interactions.encoding import Codes
+from isthmus_interactions.files.encoding import Codes
 from isthmus_interactions.matrices import Csr, compressed
 
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, SourceError, ValueRangeError
-from isthmus_interactions.columns import Columns, find_columns
-from isthmus_interactions.encoding import Coded, IdColumn
-from isthmus_interactions.keep import Levels, widen
-from isthmus_interactions.pages import Pages
-from isthmus_interactions.tables import Table, open_table
+from isthmus_interactions.files.columns import Columns, find_columns
+from isthmus_interactions.files.encoding import Coded, IdColumn
+from isthmus_interactions.files.keep import Levels, widen
+from isthmus_interactions.files.pages import Pages
+from isthmus_interactions.files.tables import Table, open_table
 
 Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]

@@ -18,11 +18,11 @@ from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
 from isthmus.vocabulary import Id
-from isthmus_interactions import asking
 from isthmus_interactions.baselines import Popularity, item_neighbours
 from isthmus_interactions.datasets import demo_goodbooks
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.splits import FoldIn, Split, strong
+from isthmus_interactions.verbs import asking
 
 METRICS = ("recall_capped@20", "ndcg@100")
 MODELS: dict[str, dict[str, Any]] = {

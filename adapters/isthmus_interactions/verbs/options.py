@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,12 @@ Keep = Annotated[str | None, typer.Option(help='Which values count: all, ">=4", 
 Weights = Annotated[str, typer.Option(help="What a cell holds: binary, value or log.")]
 Many = Annotated[int, typer.Option("-k", min=1, help="How many answers.")]
 HistoryText = Annotated[str | None, typer.Option("--history", help="Ids with commas between, or a file, an id a line.")]
+FeatureFile = Annotated[Path | None, typer.Option("--features", help="A table of items, also of untouched ones.")]
+FeatureId = Annotated[str | None, typer.Option("--feature-id", help="Its column of ids [item, item_id, id].")]
+Tags = Annotated[list[str] | None, typer.Option("--tags", help="Its column of tags, a|b; may be repeated.")]
+Text = Annotated[list[str] | None, typer.Option("--text", help="Its column of prose; may be repeated.")]
+Vectors = Annotated[list[str] | None, typer.Option("--vectors", help="Its column of embeddings; may be repeated.")]
+FeatureTitle = Annotated[str | None, typer.Option("--title", help="Its column of titles [title].")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Such as recall@20; may be repeated.")]
 
 
@@ -46,6 +53,25 @@ def words(text: str) -> list[str]:
     except UnicodeDecodeError:
         raise InputError(f"{text!r} is no text", expected="UTF-8, an id a line") from None
     return [word.strip() for word in found if word.strip()]
+
+
+def parsed_duration(text: str) -> float:
+    """Seconds of ``90s``, ``10m``, ``1.5h``, or of a bare number.
+
+    Raises:
+        SettingError: no positive length of time.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise SettingError(f"a time of {text!r}", expected="seconds, minutes or hours, such as 90s, 10m or 2h")
+    return seconds
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def parsed_settings(pairs: list[str]) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from isthmus.errors import InputError, SettingError
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
 from isthmus_interactions.answers import Answer
-from isthmus_interactions.assembling import Weights
-from isthmus_interactions.columns import find_columns
+from isthmus_interactions.content.features import ItemFeatures
+from isthmus_interactions.files.assembling import Weights
+from isthmus_interactions.files.columns import find_columns
+from isthmus_interactions.files.tables import open_table
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.splits import FoldIn, aligned, hide
-from isthmus_interactions.tables import open_table
 from isthmus_interactions.translation import translate
 
 
@@ -26,6 +27,7 @@ class Filters(TypedDict):
 
     exclude_seen: bool
     allow: list[Id] | None
+    diversity: float
 
 
 def weighting(text: str) -> Weights:
@@ -82,7 +84,29 @@ def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
         "seconds": round(history.seconds, 2),
         "interrupted": history.interrupted,
         "stopped_early": history.stopped_early,
+        # What auto tells beside that, and with_features.
+        **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
     }
+
+
+def features(
+    file: Path | None,
+    id_: str | None,
+    tags: list[str] | None,
+    text: list[str] | None,
+    vectors: list[str] | None,
+    title: str | None,
+) -> ItemFeatures | None:
+    """What a table tells of items, if there is one. Raises what ``ItemFeatures.read`` raises.
+
+    Raises:
+        InputError: columns without a table.
+    """
+    if file is not None:
+        return ItemFeatures.read(file, id=id_, tags=tags, text=text, vectors=vectors, title=title)
+    if any((id_, tags, text, vectors, title)):
+        raise InputError("columns of features without a table", remedy="name it with --features FILE")
+    return None
 
 
 def held(

@@ -20,7 +20,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import SourceError, ValueRangeError
-from isthmus_interactions.columns import Columns
+from isthmus_interactions.files.columns import Columns
 
 BATCH_ROWS = 1 << 20
 """Rows of a batch at most; what is held beside the result is proportional to it."""

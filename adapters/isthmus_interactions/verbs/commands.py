@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus import bundle
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError
-from isthmus.training.run import Run
-from isthmus_interactions import asking, bulk, titles
+from isthmus_interactions import bulk
 from isthmus_interactions.answers import Answer
-from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.options import (
+from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.verbs import asking
+from isthmus_interactions.verbs.options import (
     Data,
     Directory,
     HistoryText,
@@ -25,57 +23,11 @@ from isthmus_interactions.options import (
     Keep,
     Many,
     Metrics,
-    TimeColumn,
     UserColumn,
     ValueColumn,
-    Weights,
     parsed_history,
-    parsed_settings,
     words,
 )
-from isthmus_interactions.recommender import Recommender
-
-
-def fit(
-    file: Data,
-    out: Annotated[Path, typer.Option(help="Where to save the bundle.")],
-    model: Annotated[str, typer.Option(help="A name from isthmus models.")] = "mult-vae",
-    user: UserColumn = None,
-    item: ItemColumn = None,
-    value: ValueColumn = None,
-    time: TimeColumn = None,
-    keep: Keep = None,
-    weights: Weights = "binary",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
-    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of the people who choose the best epoch.")] = 0.1,
-    metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Train a recommender on interactions and save it."""
-    bundle.check_target(out)
-    progress = RichProgress()
-    run = Run(device, seed, precision, progress, checkpoints, every, resume)
-    settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
-    data = Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=asking.weighting(weights)
-    )
-    named = {} if items is None else titles.read(items, data.items)
-    recommender = Recommender.fit(data, model, validation=validation, metric=metric, run=run, titles=named, **settings)
-    history = recommender.history
-    if history.interrupted and not history.records:
-        raise KeyboardInterrupt
-    recommender.save(out)
-    if history.interrupted:
-        status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
-    emit(asking.fitted(out, recommender), as_json, lambda: _fitted(out, recommender))
 
 
 def recommend(
@@ -88,6 +40,7 @@ def recommend(
     k: Many = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer what was touched.")] = False,
     allow: Annotated[str | None, typer.Option(help="Only these: ids with commas between, or a file.")] = None,
+    diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Recommend for a history, or for people of the training data."""
@@ -102,6 +55,7 @@ def recommend(
     filters: asking.Filters = {
         "exclude_seen": not include_seen,
         "allow": None if allow is None else parsed_history(allow, known),
+        "diversity": diversity,
     }
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
@@ -194,10 +148,3 @@ def _items(document: dict[str, Any]) -> RenderableType:
     columns = ("id", "title", "score") if titled else ("id", "score")
     rows = [[entry.get(column, "") for column in columns] for entry in document["items"]]
     return table(columns, rows)
-
-
-def _fitted(out: Path, recommender: Recommender) -> RenderableType:
-    document = asking.fitted(out, recommender)
-    shown = [(name, value) for name, value in document.items() if value is not None and not isinstance(value, dict)]
-    example = ",".join(str(id_) for id_ in asking.example(recommender))
-    return Group(table(("", ""), shown), Text(f'\ntry: isthmus recommend {out} --history "{example}"'))

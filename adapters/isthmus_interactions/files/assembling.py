@@ -8,11 +8,11 @@ import numpy as np
 
 from isthmus.errors import SettingError, SourceError
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.cells import Cells
-from isthmus_interactions.keep import Keep, default_keep
+from isthmus_interactions.files.cells import Cells
+from isthmus_interactions.files.keep import Keep, default_keep
+from isthmus_interactions.files.reading import Events, Times
+from isthmus_interactions.files.report import Report
 from isthmus_interactions.matrices import Csr
-from isthmus_interactions.reading import Events, Times
-from isthmus_interactions.report import Report
 
 Weights = Literal["binary", "value", "log"]
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, ValueRangeError
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.pages import Pages
+from isthmus_interactions.files.pages import Pages
 
 Codes = npt.NDArray[np.int32]
 

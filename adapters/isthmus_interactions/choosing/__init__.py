@@ -1,0 +1,1 @@
+"""Which model: ``auto``, a contest among people who were held out."""

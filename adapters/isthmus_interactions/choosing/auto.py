@@ -1,0 +1,62 @@
+"""``model="auto"``: a small portfolio within a budget, chosen by people held out. No test data come near it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from isthmus.errors import SettingError
+from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.run import Run
+from isthmus_interactions import fitting
+from isthmus_interactions.choosing.contest import Contest
+from isthmus_interactions.choosing.refitting import refit
+from isthmus_interactions.fitting import Fitted
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn
+
+BUDGET = 600.0
+"""Seconds, where nothing is said."""
+
+SEARCH = 0.6
+"""The share of the budget in which to search; the rest is for fitting the best on everybody."""
+
+logger = logging.getLogger(__name__)
+
+
+def fit(
+    data: Interactions, validation: FoldIn | float, metric: str, run: Run, budget: float, settings: Mapping[str, Any]
+) -> Fitted:
+    """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
+
+    Ctrl-C ends the search, and what is best so far is kept.
+
+    Raises:
+        SettingError: settings, which only a named model can have; no such metric; or a budget of no time.
+        KeyboardInterrupt: Ctrl-C before anything was tried.
+    """
+    if settings:
+        given = ", ".join(settings)
+        raise SettingError(f"{given} without a model", remedy="name the model that is to have it, as in --model edlae")
+    if not budget > 0:
+        raise SettingError(f"a budget of {budget:g} seconds", expected="more than 0")
+    MetricAt.parse(metric)
+    end = time.perf_counter() + budget
+    train, fold = fitting.parted(data, validation, run.seed)
+    if fold is None:
+        logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
+        return fitting.fit(data, "edlae", 0.0, metric, run, {})
+    contest = Contest(train, fitting.measured(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    contest.hold()
+    best = contest.scored[0]
+    logger.info("the best is %s: %s %.4f among %d people", best.name, metric, best.score, len(fold))
+    kept, again = best, list[str]()
+    if train is not data and not contest.interrupted:
+        kept, again = refit(best, contest.tried, data, run, end)
+    assert kept.recipe is not None
+    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=contest.interrupted))
+    told = {"tried": [tried.line(metric) for tried in contest.tried], "budget": budget, "fitted_on_everybody": again}
+    return Fitted(kept.recipe.model, kept.name, kept.settings, {**facts, **told})

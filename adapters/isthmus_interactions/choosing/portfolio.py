@@ -1,0 +1,75 @@
+"""What ``auto`` tries, by the size of the data, the memory and the time there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from isthmus.models.linear import LARGEST
+from isthmus.models.machine import available_bytes
+from isthmus_interactions.interactions import Interactions
+
+MEMORY_SHARE = 0.6
+"""Of the free memory, what a model may take while it is fitted."""
+
+DENSE_BYTES = 20
+"""A Gram matrix, a solution in its copy and the weights, for each pair of items."""
+
+DENSE_SECONDS = 4e-11
+"""Of one core for each cubed item; measured."""
+
+ADAM_BYTES = 16
+"""A weight, its gradient and two moments."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Settings of the linear family: λ, p and ξ."""
+
+    regularisation: float
+    dropout: float
+    xi: float
+
+
+FIRST = Point(200.0, 0.5, 0.0)
+
+
+def neighbours(best: Point) -> Iterator[Point]:
+    """What to try next to the best so far: first the scale of λ, then the others."""
+    for factor in (2.5, 0.4):
+        yield replace(best, regularisation=best.regularisation * factor)
+    for xi in (0.3, 0.6, 0.0):
+        yield replace(best, xi=xi)
+    for dropout in (0.25, 0.7):
+        yield replace(best, dropout=dropout)
+
+
+def dense_fits(items: int, seconds: float) -> bool:
+    """Whether items × items matrices fit into memory, and a few solutions into the time."""
+    free = available_bytes()
+    room = free is None or DENSE_BYTES * items**2 <= MEMORY_SHARE * free
+    return items <= LARGEST and room and 3 * DENSE_SECONDS * items**3 / torch.get_num_threads() <= seconds
+
+
+def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
+    """Deep models, the quick one first, with settings for the number of people; those that fit into memory.
+
+    Batches are smaller where people are few, so that an epoch has enough steps.
+    """
+    batch = 100 if len(data) < 3_000 else 200 if len(data) < 20_000 else 500
+    # ELSA's steps are large, and it wants some 20 of them an epoch.
+    fewer = min(512, max(64, len(data) // 20))
+    everything: list[tuple[str, int, Mapping[str, Any]]] = [
+        ("elsa", 256, {"batch_size": fewer, "patience": 4}),
+        ("mult_vae", 1200, {"epochs": 100, "batch_size": batch, "patience": 15}),
+        ("rec_vae", 800, {"epochs": 50, "batch_size": batch, "patience": 6}),
+    ]
+    free = available_bytes()
+    return [
+        (name, settings)
+        for name, columns, settings in everything
+        if free is None or ADAM_BYTES * columns * len(data.items) <= MEMORY_SHARE * free
+    ]

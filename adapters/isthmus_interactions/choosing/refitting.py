@@ -1,0 +1,69 @@
+"""The winner once more, on everybody: the people who were held out to choose it count, too."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.blend import Blend
+from isthmus.models.blend import Blended
+from isthmus.protocols import Recipe
+from isthmus.sources import BagSource
+from isthmus.training.progress import Silent
+from isthmus.training.run import Run
+from isthmus_interactions import fitting
+from isthmus_interactions.choosing.contest import Tried
+from isthmus_interactions.interactions import Interactions
+
+logger = logging.getLogger(__name__)
+
+
+def refit(best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float) -> tuple[Tried, list[str]]:
+    """Fit the winner, or each part of a blend, on all data, as far as time allows.
+
+    What is solved is solved again. A network is trained anew to its best epoch if that took less time than is left;
+    else the one that was chosen stays. The weights of a blend stay, too.
+
+    Args:
+        best: the winner.
+        others: what else was tried; the parts of a blend are among them.
+        end: when to stop, as ``time.perf_counter`` counts.
+
+    Returns:
+        The winner with its new model, and the names of what was fitted on everybody.
+    """
+    if not isinstance(best.recipe, Blended):
+        recipe, done = _once_more(best, data, run, end)
+        return replace(best, recipe=recipe), [best.name] if done else []
+    by_model = {id(tried.recipe): tried for tried in others}
+    parts = [_once_more(by_model[id(recipe)], data, run, end) for recipe in best.recipe.recipes]
+    model = Blend([recipe.model for recipe, _ in parts])
+    model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
+    names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
+    blended = Blended(model, best.recipe.names, [recipe for recipe, _ in parts])
+    return replace(best, recipe=blended), names
+
+
+def _once_more(tried: Tried, data: Interactions, run: Run, end: float) -> tuple[Recipe, bool]:
+    """The recipe, fitted on all data if there is time, and whether it was."""
+    assert tried.recipe is not None
+    source = BagSource.from_csr(data.matrix)
+    if not tried.recipe.chooses_epoch:
+        logger.info("fitting %s on everybody", plugins.command_name(tried.name))
+        tried.recipe.fit(source, replace(run, progress=Silent(), checkpoints=None, resume=False))
+        return tried.recipe, True
+    epochs = tried.history.best_epoch or 1
+    expected = sum(float(record["seconds"]) for record in tried.history.records[:epochs])
+    if time.perf_counter() + expected > end:
+        logger.info("no time is left to train %s on everybody", plugins.command_name(tried.name))
+        return tried.recipe, False
+    logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
+    _, builder = plugins.find_builder(tried.name, "interactions")
+    recipe = fitting.built(tried.name, builder, Bag(len(data.items)), run, tried.settings)
+    history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
+    # Half a training is worth less than the whole one that was chosen.
+    return (tried.recipe, False) if history.interrupted else (recipe, True)

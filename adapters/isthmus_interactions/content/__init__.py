@@ -1,0 +1,1 @@
+"""What is known of items beside who touched them: tags, texts, vectors."""

@@ -1,0 +1,1 @@
+"""``implicit``'s ALS and BPR as parts of an autoencoder."""

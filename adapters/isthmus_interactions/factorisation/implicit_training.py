@@ -1,0 +1,181 @@
+"""The only file that imports ``implicit``: it trains there, and the factors are taken over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.sparse import csr_matrix
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.readouts import LinearReadout
+from isthmus.errors import MissingLibraryError, NonFiniteLossError
+from isthmus.protocols import Source
+from isthmus.training.history import History
+from isthmus.training.interrupt import Wish, interruptible
+from isthmus.training.run import Run, Validation
+from isthmus_interactions.counted import matrix_of
+from isthmus_interactions.factorisation.pairwise import Opponents
+from isthmus_interactions.matrices import Csr
+
+REMEDY = "train with more regularisation or a smaller learning rate"
+
+Record = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Library:
+    """What is used of ``implicit``, and of ``threadpoolctl``, which comes with it.
+
+    Attributes:
+        als, bpr: the classes of the models on the CPU.
+        failure: raised for factors that are NaN.
+        limits: of the threads of a BLAS.
+    """
+
+    als: Any
+    bpr: Any
+    failure: type[Exception]
+    limits: Any
+
+
+class _EnoughError(Exception):
+    """Raised between two passes to leave ``implicit``'s loop."""
+
+
+@dataclass
+class _Watch:
+    """Takes a record of each pass, and ends the training when somebody wishes so or time is over."""
+
+    run: Run
+    history: History
+    wish: Wish
+    last: int
+    started: float
+    record: Record | None = None
+
+    def __call__(self, iteration: int, seconds: float, *_: Any) -> None:
+        """``implicit`` calls this after each pass."""
+        self.flush()
+        self.record = {"epoch": iteration + 1, "phase": "train", "seconds": float(seconds)}
+        late = self.run.seconds is not None and time.perf_counter() - self.started > self.run.seconds
+        if (self.wish.stop or late) and iteration + 1 < self.last:
+            self.history.interrupted, self.history.out_of_time = self.wish.stop, late and not self.wish.stop
+            raise _EnoughError
+
+    def flush(self) -> None:
+        """Hand on the record of the pass before, which was not the last one."""
+        if self.record is not None:
+            self.history.take(self.record)
+            self.run.progress.epoch(self.record)
+
+
+@dataclass(frozen=True)
+class ByImplicit:
+    """An autoencoder whose readout ``implicit`` trains.
+
+    Attributes:
+        model: the readout gets the factors of the items.
+        trainer: which model there.
+        settings: keywords there.
+        readout: of ``model``.
+        opponents: of ``model``, for BPR.
+    """
+
+    model: Autoencoder
+    trainer: Literal["als", "bpr"]
+    settings: Mapping[str, Any]
+    readout: LinearReadout
+    opponents: Opponents | None = None
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """It does not: its score is taken after the last pass."""
+        return False
+
+    def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
+        """Train on the CPU, take the factors over, and put the model on the run's device.
+
+        Ctrl-C and ``run.seconds`` end the training after the pass that is going on.
+
+        Raises:
+            MissingLibraryError: ``implicit`` is not installed.
+            NonFiniteLossError: the factors became NaN or infinite.
+        """
+        made, started = library(), time.perf_counter()
+        maker = made.als if self.trainer == "als" else made.bpr
+        last = min(self.settings["iterations"], run.until or self.settings["iterations"])
+        settings = {**self.settings, "iterations": last, "random_state": run.generator().initial_seed()}
+        history = History(metric=validation.name if validation else None)
+        run.progress.start(last, len(source), history.metric)
+        try:
+            with interruptible() as wish:
+                watch = _Watch(run, history, wish, last, started)
+                matrix = matrix_of(source, len(self.readout.weight))
+                trained = _train(made, maker, settings, matrix, watch)
+            self.take_over(trained.item_factors, matrix)
+            self.model.to(run.torch_device()).eval()
+            if watch.record is not None and validation:
+                watch.record[validation.name] = validation.score(self.model)
+            watch.flush()
+        finally:
+            run.progress.stop()
+        return history
+
+    def take_over(self, factors: npt.NDArray[np.floating[Any]], matrix: Csr) -> None:
+        """Copy items' factors into the readout, and into BPR's opponents how often each item was touched.
+
+        Args:
+            factors: of ALS [width, code]; of BPR [width, code + 1], biases in the last column.
+            matrix: what they were trained on, shape (people, items).
+
+        Raises:
+            NonFiniteLossError: a factor is NaN or infinite.
+        """
+        table = torch.from_numpy(np.asarray(factors, np.float32))
+        if not bool(table.isfinite().all()):
+            raise NonFiniteLossError("factors that are NaN or infinite", remedy=REMEDY)
+        code = self.readout.weight.shape[1]
+        with torch.no_grad():
+            self.readout.weight.copy_(table[:, :code])
+            self.readout.bias.copy_(table[:, code] if table.shape[1] > code else torch.zeros(len(table)))
+            if self.opponents is not None:
+                counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+                self.opponents.shares.copy_(torch.from_numpy(counts / max(1, counts.sum())))
+
+
+def library() -> Library:
+    """``implicit``'s models on the CPU.
+
+    Raises:
+        MissingLibraryError: it is not installed, or cannot be imported.
+    """
+    try:
+        from implicit.cpu.als import AlternatingLeastSquares
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
+        from implicit.recommender_base import ModelFitError
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"als and bpr are trained by implicit, which cannot be imported ({error})",
+            remedy='pip install "isthmus[implicit]"',
+        ) from error
+    return Library(AlternatingLeastSquares, BayesianPersonalizedRanking, ModelFitError, threadpool_limits)
+
+
+def _train(made: Library, maker: Any, settings: Mapping[str, Any], matrix: Csr, watch: _Watch) -> Any:
+    # Its own threads and those of the BLAS get into each other's way.
+    with made.limits(1, "blas"):
+        model = maker(**settings)
+        try:
+            model.fit(csr_matrix(matrix), show_progress=False, callback=watch)
+        except _EnoughError:
+            pass
+        except made.failure as error:
+            raise NonFiniteLossError(f"implicit: {error}", remedy=REMEDY) from error
+    return model

@@ -1,0 +1,206 @@
+"""The fold-in of BPR (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from
+Implicit Feedback", UAI 2009) with the items held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from isthmus.batch import Tensors
+from isthmus.core.bags import bag_sum
+from isthmus.core.readouts import LinearReadout
+from isthmus.protocols import RankingReadout
+from isthmus_interactions.factorisation.factors import Block, blocks, in_order, only_bags
+
+STEPS, HALVINGS = 60, 30
+TOLERANCE = 1e-5
+"""Of the gradient's largest entry, per touched item."""
+
+
+class Opponents(nn.Module):
+    """The items that those of a history are compared with: drawn by how often they were touched, as ``implicit`` draws
+    them, those of the history left out.
+
+    A catalogue of at most ``count`` items takes part whole; of a larger one the items at ``count`` equidistant
+    quantiles of the popularity do, the same for everybody, weighted by how many quantiles fall on each.
+
+    Args:
+        width: how many items.
+        count: how many draws stand for all.
+        verify: whether the items of a history are left out.
+    """
+
+    shares: Tensor
+
+    def __init__(self, width: int, count: int, *, verify: bool) -> None:
+        super().__init__()
+        self.count, self.verify = count, verify
+        self.register_buffer("shares", torch.full((width,), 1 / width))
+
+    def drawn(self) -> tuple[Int64[Tensor, " drawn"], Float[Tensor, " drawn"]]:
+        """Items and their weights, which sum to 1."""
+        shares = self.shares.double()
+        if len(shares) <= self.count:
+            return torch.arange(len(shares), device=shares.device), shares
+        ends = shares.cumsum(0)
+        quantiles = (torch.arange(self.count, device=shares.device) + 0.5) / self.count * ends[-1]
+        items, times = torch.searchsorted(ends, quantiles).unique(return_counts=True)
+        return items, times.double() / self.count
+
+    def weights(
+        self, part: Block, items: Int64[Tensor, " drawn"], each: Float[Tensor, " drawn"]
+    ) -> Float[Tensor, "block drawn"]:
+        """The weight of each opponent for each person of a block: 0 for what is in the history."""
+        wide = torch.cat([each, each.new_zeros(1)]).repeat(len(part.rows), 1)
+        if self.verify:
+            # Whatever is no opponent, and what fills up the rectangle, points to a last column that is cut off.
+            place = torch.full((len(self.shares),), len(items), device=items.device)
+            place[items] = torch.arange(len(items), device=items.device)
+            wide.scatter_(1, place[part.items].masked_fill(~part.there, len(items)), 0.0)
+        return wide[:, :-1]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Σ_i Σ_j weight_j softplus(s_j − s_i) + ½ ridge ‖x‖² for each person of a block, s = y · x + b."""
+
+    own: Float[Tensor, "block longest code"]
+    own_bias: Float[Tensor, "block longest"]
+    there: Float[Tensor, "block longest"]
+    others: Float[Tensor, "drawn code"]
+    other_bias: Float[Tensor, " drawn"]
+    weights: Float[Tensor, "block drawn"]
+    ridge: Float[Tensor, " block"]
+
+    def margins(self, x: Float[Tensor, "block code"]) -> Float[Tensor, "block longest drawn"]:
+        """s_j − s_i."""
+        mine = (self.own @ x[:, :, None])[:, :, 0] + self.own_bias
+        return (x @ self.others.T + self.other_bias)[:, None, :] - mine[:, :, None]
+
+    def misfit(self, x: Float[Tensor, "block code"]) -> Float[Tensor, " block"]:
+        """The double sum alone."""
+        lost = (F.softplus(self.margins(x)) @ self.weights[:, :, None])[:, :, 0]
+        return (lost * self.there).sum(1)
+
+    def value(self, x: Float[Tensor, "block code"]) -> Float[Tensor, " block"]:
+        """What is minimised."""
+        return self.misfit(x) + 0.5 * self.ridge * x.square().sum(1)
+
+    def derivatives(
+        self, x: Float[Tensor, "block code"]
+    ) -> tuple[Float[Tensor, "block code"], Float[Tensor, "block code code"]]:
+        """Gradient and Hessian: sums over pairs of (y_j − y_i) and of its outer products, taken apart into sums over i,
+        over j, and one mixed term, so that no pair has a vector of its own."""
+        slope = self.margins(x).sigmoid_()
+        pairs = self.there[:, :, None] * self.weights[:, None, :]
+        first = pairs * slope
+        gradient = first.sum(1) @ self.others - (first.sum(2)[:, None, :] @ self.own)[:, 0]
+        second = first.mul_(1 - slope)
+        mixed = self.own.mT @ (second @ self.others)
+        hessian = self.own.mT @ (second.sum(2)[:, :, None] * self.own) - mixed - mixed.mT
+        hessian += self.others.T @ (second.sum(1)[:, :, None] * self.others)
+        identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        return gradient + self.ridge[:, None] * x, hessian + self.ridge[:, None, None] * identity
+
+    def solved(self) -> Float[Tensor, "block code"]:
+        """Newton's method from 0 with backtracking; the problem is strictly convex, so there is one answer."""
+        x = torch.zeros(len(self.ridge), self.others.shape[1], dtype=self.ridge.dtype, device=self.ridge.device)
+        value, enough = self.value(x), TOLERANCE * self.there.sum(1).clamp(min=1)
+        for _ in range(STEPS):
+            gradient, hessian = self.derivatives(x)
+            if bool((gradient.abs().amax(1) <= enough).all()):
+                break
+            step = torch.linalg.solve_ex(hessian, -gradient[:, :, None])[0][:, :, 0]
+            x, value = self._moved(x, value, step, 1e-4 * (gradient * step).sum(1))
+        return x
+
+    def _moved(self, x: Tensor, value: Tensor, step: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
+        """Along the step, halved for each person until it keeps its promise (Armijo), but for rounding."""
+        length, slack = torch.ones_like(value), 1e-6 * value.abs()
+        for _ in range(HALVINGS):
+            moved = x + length[:, None] * step
+            reached = self.value(moved)
+            worse = reached > value + length * promised + slack
+            if not bool(worse.any()):
+                break
+            length = torch.where(worse, length / 2, length)
+        return moved, reached
+
+
+def problems(
+    readout: RankingReadout, opponents: Opponents, inputs: Tensors | None, regularisation: float, prior: float
+) -> Iterator[tuple[Block, _Problem]]:
+    """Each block of people with what it minimises."""
+    items, each = opponents.drawn()
+    others, other_bias = readout.weight[items].float(), readout.bias[items].float()
+    drawn, code = others.shape
+    for part in blocks(only_bags(inputs), 3 * drawn + 3 * code, 3 * drawn + 3 * code**2):
+        own, own_bias = readout.weight[part.items].float(), readout.bias[part.items].float()
+        there, weights = part.there.float(), opponents.weights(part, items, each.float())
+        ridge = regularisation * there.sum(1) * weights.sum(1) + prior
+        yield part, _Problem(own, own_bias, there, others, other_bias, weights, ridge)
+
+
+class PairwiseFit(nn.Module):
+    """A person's factor x as the minimum of BPR's expected loss, given what they touched:
+
+        Σ_{i in history} E_j [softplus(s_j − s_i) + ½ λ ‖x‖²] + ½ π ‖x‖²,     s = y · x + b
+
+    over opponents j as training draws them. The last term is the normal prior of a factor: training stops early and
+    shares the items among everybody, a factor that is found alone would fit its history without an end. Weights play no
+    part, as in training.
+
+    Args:
+        readout: items' factors and biases.
+        opponents: what the items of a history are compared with.
+        regularisation: λ.
+        prior: π, the precision of the prior.
+    """
+
+    def __init__(self, readout: LinearReadout, opponents: Opponents, *, regularisation: float, prior: float) -> None:
+        super().__init__()
+        self.readout, self.opponents = readout, opponents
+        self.regularisation, self.prior = regularisation, prior
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
+        """The sum of the factors of what was touched."""
+        bags = only_bags(inputs)
+        return bag_sum(self.readout.weight, bags.reweighted(torch.ones_like(bags.weights)))
+
+    @torch.no_grad()
+    def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
+        """x, by Newton's method."""
+        stated = problems(self.readout, self.opponents, inputs, self.regularisation, self.prior)
+        return in_order([(part.rows, problem.solved()) for part, problem in stated], entered)
+
+
+class PairwiseLogistic:
+    """log p = Σ_i E_j log σ(s_i − s_j), BPR-Opt without its regularisation (Rendle et al. 2009, section 4.1).
+
+    Args:
+        opponents: what the targets are compared with.
+    """
+
+    def __init__(self, opponents: Opponents) -> None:
+        self.opponents = opponents
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        stated = problems(readout, self.opponents, targets, 0.0, 0.0)
+        misfits = [(part.rows, problem.misfit(decoded[part.rows].float())) for part, problem in stated]
+        return -in_order(misfits, decoded.new_zeros(len(decoded)))
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """The chance to be preferred to an item of score 0."""
+        return readout.logits(decoded).float().sigmoid()
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """Zeros and ones."""
+        return torch.bernoulli(self.mean(readout, decoded), generator=generator)

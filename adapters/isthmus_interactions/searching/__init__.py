@@ -1,0 +1,1 @@
+"""Which settings: the search behind ``isthmus tune``."""

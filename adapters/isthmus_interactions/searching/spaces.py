@@ -1,0 +1,130 @@
+"""Where ``tune`` searches: for each builder its settings with their ranges. Data, not code.
+
+What is left out stays at its default: epochs and patience say how long to train, not what to train, and can be given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus import plugins
+from isthmus.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included; whole ones where both ends are.
+
+    Attributes:
+        low: the smallest.
+        high: the largest.
+        log: whether a factor means the same everywhere, and not a difference.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    def __contains__(self, value: Any) -> bool:
+        whole = type(self.low) is int and type(self.high) is int
+        return type(value) in ((int,) if whole else (int, float)) and self.low <= value <= self.high
+
+
+Choice = tuple[str | int | float | bool, ...]
+"""One of several values, among which nothing lies."""
+
+Space = Mapping[str, Range | Choice]
+
+_RIDGE = Range(10.0, 5000.0, log=True)
+_SHARE = Range(0.1, 0.8)
+_RATE = Range(1e-4, 1e-2, log=True)
+_WIDTH = Range(100, 1200, log=True)
+_CODE = Range(32, 512, log=True)
+_BATCH = (100, 250, 500, 1000)
+
+SPACES: Mapping[str, Space] = {
+    "als": {
+        "factors": _CODE,
+        "regularisation": Range(1e-3, 100.0, log=True),
+        "alpha": Range(0.1, 100.0, log=True),
+    },
+    "bpr": {
+        "factors": _CODE,
+        "regularisation": Range(1e-4, 0.1, log=True),
+        "learning_rate": Range(1e-3, 0.3, log=True),
+    },
+    "ease": {"regularisation": _RIDGE},
+    "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9)},
+    "rdlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "xi": Range(0.0, 1.0)},
+    "item_knn": {"neighbours": Range(5, 1000, log=True)},
+    "sparse_linear": {
+        "neighbours": Range(25, 200, log=True),
+        "regularisation": Range(5.0, 2000.0, log=True),
+        "dropout": Range(0.0, 0.9),
+        "xi": Range(0.0, 1.0),
+    },
+    "elsa": {
+        "code": Range(64, 1024, log=True),
+        "batch_size": (128, 256, 512, 1024),
+        "learning_rate": Range(3e-3, 0.3, log=True),
+        "decay": ("cosine", "constant"),
+    },
+    "mult_dae": {
+        "code": _CODE,
+        "dropout": _SHARE,
+        "batch_size": _BATCH,
+        "learning_rate": _RATE,
+        "weight_decay": Range(1e-7, 1e-3, log=True),
+    },
+    "mult_vae": {
+        "hidden": _WIDTH,
+        "code": _CODE,
+        "dropout": _SHARE,
+        "beta": Range(0.02, 1.0, log=True),
+        "annealing": Range(0.1, 1.0),
+        "batch_size": _BATCH,
+        "learning_rate": _RATE,
+    },
+    "rec_vae": {
+        "hidden": _WIDTH,
+        "code": _CODE,
+        "gamma": Range(5e-4, 0.05, log=True),
+        "dropout": _SHARE,
+        "batch_size": _BATCH,
+        "learning_rate": _RATE,
+    },
+}
+"""By the builder's Python name. Every default lies inside, for the first trial is the defaults."""
+
+
+def space_of(name: str, fixed: Mapping[str, Any]) -> Space:
+    """What is searched of a model once some settings are fixed.
+
+    Args:
+        name: of the builder, as in Python or with hyphens.
+        fixed: settings that are given and not searched.
+
+    Raises:
+        SettingError: nothing can be searched, because the model has no space or all of it is fixed.
+    """
+    whole = SPACES.get(plugins.python_name(name))
+    if whole is None:
+        known = ", ".join(plugins.command_name(known) for known in SPACES)
+        raise SettingError(f"{name} has no settings to search", expected=f"one of: {known}", remedy="fit it as it is")
+    left = {setting: span for setting, span in whole.items() if setting not in fixed}
+    if not left:
+        raise SettingError(
+            f"every setting of {name} that could be searched is given", expected=f"one of {', '.join(whole)} left free"
+        )
+    return left
+
+
+def described(space: Space) -> dict[str, Any]:
+    """The space as a JSON document."""
+    return {name: _described(span) for name, span in space.items()}
+
+
+def _described(span: Range | Choice) -> Any:
+    return {"low": span.low, "high": span.high, "log": span.log} if isinstance(span, Range) else list(span)

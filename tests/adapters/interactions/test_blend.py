@@ -1,0 +1,194 @@
+"""The blend follows whoever is right: planted data that only a network, a linear model, or both can answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from isthmus.batch import Bag, Bags
+from isthmus.core.blend import Blend
+from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.rankers import ranker_of
+from isthmus.errors import SettingError
+from isthmus.models import blend
+from isthmus.models.weighing import weigh
+from isthmus.sources import BagSource
+from isthmus.training.run import Run
+from isthmus_interactions import Recommender
+from isthmus_interactions.fitting import Fitted, fit, measured
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn
+
+Dense = npt.NDArray[np.float32]
+Part = tuple[Dense, Dense]
+"""What is known and what is wanted of each person."""
+
+DEEP = {"model": "mult-dae", "settings": {"code": 64, "epochs": 40, "batch_size": 100, "learning_rate": 0.005}}
+NARROW = {"model": "mult-dae", "settings": {"code": 8, "epochs": 10, "batch_size": 100, "learning_rate": 0.005}}
+LINEAR = {"model": "edlae", "settings": {"regularisation": 10.0}}
+
+
+def either_or(people: int, rng: np.random.Generator, each: int = 8) -> Part:
+    """Two traits, shown by items of two groups each; wanted are items of group 4 + (first XOR second): no sum of item
+    weights ranks them."""
+    first, second = rng.integers(2, size=people), rng.integers(2, size=people)
+    known = np.zeros((people, 6 * each), np.float32)
+    wanted = known.copy()
+    for person in range(people):
+        for group, row in ((first, known), (2 + second, known), (4 + (first ^ second), wanted)):
+            row[person, group[person] * each + rng.choice(each, 4, replace=False)] = 1
+    return known, wanted
+
+
+def twins(people: int, rng: np.random.Generator, pairs: int = 150) -> Part:
+    """Whoever has an item wants its twin: as many directions as pairs, which no narrow code holds."""
+    known = np.zeros((people, 2 * pairs), np.float32)
+    wanted = known.copy()
+    for person in range(people):
+        chosen, side = rng.choice(pairs, 6, replace=False), rng.integers(2, size=6)
+        known[person, 2 * chosen + side], wanted[person, 2 * chosen + 1 - side] = 1, 1
+    return known, wanted
+
+
+def fitted(make: Any, deep: dict[str, Any]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    (known, wanted), (asked_known, asked_wanted) = make(800, rng), make(200, rng)
+    data = Interactions.from_csr(csr_array(known + wanted))
+    fold = FoldIn(csr_array(asked_known), csr_array(asked_wanted), list(range(200)))
+    made: Fitted = fit(data, "blend", fold, "ndcg@10", Run(), {"parts": [deep, LINEAR]})
+    record: dict[str, Any] = made.facts["training"]["records"][-1]
+    return record
+
+
+def test_it_follows_the_network_where_only_a_network_can_answer() -> None:
+    found = fitted(either_or, DEEP)
+    assert found["mult_dae alone"] > 2 * found["edlae alone"]
+    assert found["ndcg@10"] >= found["mult_dae alone"]
+    assert found["share of mult_dae"] > 0.5
+
+
+def test_it_follows_the_linear_model_where_only_that_can_answer_and_says_that_the_other_has_no_share() -> None:
+    found = fitted(twins, NARROW)
+    assert found["edlae alone"] > 0.99
+    assert found["edlae alone"] > 2 * found["mult_dae alone"]
+    assert found["ndcg@10"] == found["edlae alone"]
+    assert (found["share of mult_dae"], found["share of edlae"]) == (0.0, 1.0)
+
+
+def test_it_is_ahead_of_both_where_each_knows_a_half() -> None:
+    known, wanted = twins(300, np.random.default_rng(3), pairs=20)
+    pairs, half = torch.from_numpy(known + wanted), torch.arange(40) < 20
+    cooccurring = (pairs.T @ pairs).fill_diagonal_(0.0)
+    # What one does not know it guesses, on a larger scale than that of the other.
+    guessed = torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0))
+    model = Blend(
+        [linear(torch.where(half, cooccurring, guessed[0])), linear(7 * torch.where(half, guessed[1], cooccurring))]
+    )
+    fold = FoldIn(csr_array(known), csr_array(wanted), list(range(300)))
+    record = weigh(model, ["left", "right"], BagSource.from_csr(csr_array(known)), measured(fold, "ndcg@10", Run()), 1)
+    assert float(record["ndcg@10"]) > 1.05 * max(float(record["left alone"]), float(record["right alone"]))
+    assert min(float(record["share of left"]), float(record["share of right"])) > 0.1
+    torch.testing.assert_close(model.weights, model.weights.clamp(min=1e-6))
+
+
+def linear(weights: Tensor) -> LinearAutoencoder:
+    model = LinearAutoencoder(len(weights))
+    model.weights.copy_(weights)
+    return model
+
+
+def bags(dense: Tensor) -> Bags:
+    bagged = BagSource.from_csr(csr_array(dense.numpy())).batch(torch.arange(len(dense))).inputs
+    assert isinstance(bagged, Bags)
+    return bagged
+
+
+def test_scores_are_the_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.rand(2, 7, 7, generator=generator)
+    rows = torch.tensor([[1.0, 0, 1, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0]])
+    model = Blend([linear(first), linear(second)])
+    model.weigh([0.5, 2.0], [0.0, 0.5])
+    lengths = torch.tensor([3.0, 1, 1])[:, None]
+    wanted = 0.5 * rows @ first + 2.0 * rows @ second / lengths**0.5
+    state = model.prepare(bags(rows))
+    torch.testing.assert_close(model.scores(state), wanted)
+    torch.testing.assert_close(model.scores(state, torch.tensor([4, 1])), wanted[:, [4, 1]])
+
+
+class Unaskable(LinearAutoencoder):
+    """A part that must not be asked."""
+
+    def prepare(self, inputs: Bags) -> Bags:
+        raise AssertionError("asked")
+
+
+def test_a_part_without_weight_is_not_asked() -> None:
+    model = Blend([linear(torch.eye(3)), Unaskable(3)])
+    model.weigh([1.0, 0.0], [0.0, 0.0])
+    rows = torch.tensor([[1.0, 0, 0]])
+    torch.testing.assert_close(model.scores(model.prepare(bags(rows))), rows)
+
+
+def test_errors() -> None:
+    with pytest.raises(SettingError, match="same columns"):
+        Blend([])
+    with pytest.raises(SettingError, match="same columns"):
+        Blend([LinearAutoencoder(3), LinearAutoencoder(4)])
+    with pytest.raises(SettingError, match="cannot rank"):
+        Blend([nn.Linear(2, 2)])
+    untouched = Blend([LinearAutoencoder(3)])
+    with pytest.raises(SettingError, match="all 0"):
+        untouched.scores(untouched.prepare(bags(torch.ones(1, 3))))
+    generator = torch.Generator()
+    for parts in ([{"settings": {}}], [{"model": "edlae", "settings": [1]}], [7], [{"model": 3}], []):
+        with pytest.raises(SettingError):
+            blend(Bag(5), generator=generator, parts=parts)
+    with pytest.raises(SettingError, match="no model"):
+        blend(Bag(5), generator=generator, parts=[{"model": "nonesuch"}])
+    with pytest.raises(SettingError, match="nonesuch"):
+        blend(Bag(5), generator=generator, parts=[{"model": "edlae", "settings": {"nonesuch": 1}}])
+
+
+def test_without_people_held_out_it_says_what_it_needs() -> None:
+    data = Interactions.from_csr(csr_array(np.ones((60, 6), np.float32)))
+    with pytest.raises(SettingError, match="held out"):
+        Recommender.fit(data, "blend", validation=0.0, parts=[LINEAR])
+
+
+def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
+    known, wanted = twins(200, np.random.default_rng(1), pairs=30)
+    data = Interactions.from_csr(csr_array(known + wanted))
+    small = {"model": "mult_vae", "settings": {"code": 8, "hidden": 16, "epochs": 2}}
+    recommender = Recommender.fit(data, "blend", parts=[small, LINEAR, LINEAR])
+    recommender.save(tmp_path / "a.bundle")
+    again = Recommender.load(tmp_path / "a.bundle")
+    assert again.recommend([[3, 8]]) == recommender.recommend([[3, 8]])
+    assert again.recommend([[3]], k=1)[0].ids == [2]
+    assert again.similar_items([3], k=1)[0].ids == [2]
+    assert again.explain([3, 10], 2, k=1).ids == [3]
+    assert {"share of edlae", "share of edlae 3"} <= set(recommender.history.records[-1])
+
+
+def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
+    known, wanted = twins(300, np.random.default_rng(2), pairs=20)
+    data = Interactions.from_csr(csr_array(known + wanted))
+    source = BagSource.from_csr(data.matrix)
+    small = {"model": "mult_dae", "settings": {"code": 8, "epochs": 1}}
+    recipe = blend(Bag(len(data.items)), generator=torch.Generator().manual_seed(0), parts=[small, LINEAR])
+    with pytest.raises(SettingError, match="held out"):
+        recipe.fit(source, Run())
+    recipe.model.weigh([0.25, 1.0], [0.0, 0.0])
+    network = [parameter.clone() for parameter in recipe.model.parts[0].parameters()]
+    recipe.fit(source, Run())
+    assert recipe.model.weights.tolist() == [0.25, 1.0]
+    assert all(torch.equal(a, b) for a, b in zip(network, recipe.model.parts[0].parameters(), strict=True))
+    ranker = ranker_of(recipe.model.parts[1])
+    assert ranker.scores(ranker.prepare(bags(torch.eye(40)[:1]))).argmax() == 1
