@@ -94,9 +94,9 @@ def cost(softmax: str, items: int, people: int) -> dict[str, Any]:
     }
 
 
-def quality(softmax: str, items: int, people: int, epochs: int, learning_rate: float) -> dict[str, Any]:
+def quality(softmax: str, items: int, people: int, epochs: int, learning_rate: float, seed: int) -> dict[str, Any]:
     """nDCG of people who were not trained on, by the weights of the epoch that is best for other people again."""
-    data = split(people, 2 * ASKED, items)
+    data = split(people, 2 * ASKED, items, seed=seed)
     source = BagSource.from_csr(data.train)
 
     def measured(ranker: Any, part: slice) -> Evaluation:
@@ -178,8 +178,8 @@ def measure_costs(items: int, people: int) -> None:
         print(f" ({line['steps_measured']} of {line['steps_an_epoch']} steps), {line['peak_gb']:.2f} GB", flush=True)
 
 
-def measure_quality(items: int, people: int, epochs: int, learning_rate: float) -> None:
-    settings = {"items": items, "people": people, "epochs": epochs, "learning_rate": learning_rate}
+def measure_quality(items: int, people: int, epochs: int, learning_rate: float, seed: int) -> None:
+    settings = {"items": items, "people": people, "epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     configuration = {"question": "quality", **settings, "negatives": NEGATIVES, "code": CODE, "batch": BATCH}
     if measured_before(configuration):
         return
@@ -213,11 +213,18 @@ def main() -> None:
     parser.add_argument("--quality-people", type=int, default=40_000)
     parser.add_argument("--quality-epochs", type=int, default=8)
     parser.add_argument("--quality-rate", type=float, default=3e-3, help="Adam's learning rate")
+    parser.add_argument("--quality-seed", type=int, default=1, help="of the data; the sampler was made with 0")
     options = parser.parse_args()
     for items in options.items:
         measure_costs(items, options.people)
     if options.quality:
-        measure_quality(options.quality_items, options.quality_people, options.quality_epochs, options.quality_rate)
+        measure_quality(
+            options.quality_items,
+            options.quality_people,
+            options.quality_epochs,
+            options.quality_rate,
+            options.quality_seed,
+        )
 
 
 if __name__ == "__main__":

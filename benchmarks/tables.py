@@ -6,25 +6,17 @@ python benchmarks/tables.py --check    # exit 1 where the README says something 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from quality_tables import quality as published
+from result_lines import newest
+from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 START, END = "<!-- results: from benchmarks/tables.py -->", "<!-- /results -->"
-Line = dict[str, Any]
-
-
-def newest(name: str, key: Callable[[Line], Any]) -> list[Line]:
-    """The last line of each configuration, in the order of their first appearance."""
-    lines = (HERE / "results" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    found: dict[Any, Line] = {}
-    for line in map(json.loads, lines):
-        found[json.dumps(key(line), sort_keys=True)] = line
-    return list(found.values())
 
 
 def training_steps() -> list[str]:
@@ -107,6 +99,12 @@ def loading() -> list[str]:
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "One training step (Mult-VAE 600-200-600, batch 500)": training_steps,
+    "Recommendation quality on published splits": published,
+    "Time to a rival's quality": time_to_quality,
+    "EASE: time and memory above the data": closed_forms,
+    "Exact search": exact_search,
+    "Growing catalogues (Mult-DAE, code 128, batch 500, synthetic)": growing,
+    "Items that nobody has touched": cold,
     "Recommendation quality (demo-goodbooks)": quality,
     "A catalogue of a million items": memory,
     "Evaluation (ML-1M, recall and nDCG at 10 and 20, equal metrics)": evaluations,

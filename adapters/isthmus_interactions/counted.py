@@ -13,10 +13,10 @@ import torch
 from scipy.sparse import csr_array
 from torch import Generator
 
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag
 from isthmus.core.sparse_linear import SparseLinear
-from isthmus.errors import SettingError
 from isthmus.index.selection import best_of
+from isthmus.models.linear import bags_matrix
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
@@ -45,7 +45,7 @@ class Counted:
         started, metric = time.perf_counter(), validation.name if validation else None
         run.progress.start(1, len(source), metric)
         try:
-            self.fill(self.model.cpu(), matrix_of(source, self.model.width))
+            self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
             self.model.to(run.torch_device()).eval()
             history = History(metric=metric)
             record: dict[str, float | int | str] = {"epoch": 1, "phase": "count"}
@@ -110,17 +110,3 @@ def _unit_columns(matrix: Csr) -> csr_array[np.float64, tuple[int, int]]:
     scaled = values / np.sqrt(squares)[matrix.indices]
     unit: csr_array[np.float64, tuple[int, int]] = csr_array((scaled, matrix.indices, matrix.indptr), matrix.shape)
     return unit
-
-
-def matrix_of(source: Source, width: int) -> Csr:
-    """The rows of a source, which have to be bags, as SciPy has them.
-
-    Raises:
-        SettingError: they are not.
-    """
-    inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
-    if not isinstance(inputs, Bags):
-        raise SettingError(f"rows of {type(inputs).__name__}", expected="bags")
-    parts = (inputs.weights.numpy(), inputs.indices.numpy(), inputs.offsets.numpy())
-    matrix: Csr = csr_array(parts, shape=(inputs.size, width), dtype=np.float32)
-    return matrix

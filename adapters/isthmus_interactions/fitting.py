@@ -56,8 +56,9 @@ def fit(
     train, fold = parted(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
-    if train is not data and not recipe.chooses_epoch:
-        recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+    if train is not data and not recipe.chooses_epoch and not history.interrupted:
+        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+        history.interrupted = again.interrupted
     return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus import plugins
 from isthmus.errors import SettingError
+from isthmus.models.blend import blend, named_parts
 from isthmus.protocols import Builder
 
 _PLAIN: Mapping[type, tuple[type, ...]] = {
@@ -28,7 +29,8 @@ _LARGEST: Mapping[type, float] = {int: 2**63 - 1, float: sys.float_info.max}
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All keywords of a builder: those given, checked against its annotations, and the defaults of the others.
 
-    Saving all of them keeps a bundle what it is when a later version has other defaults.
+    Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
+    has other defaults.
 
     Raises:
         SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
@@ -43,7 +45,12 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
                 expected=f"one of: {', '.join(known)}",
                 remedy=plugins.closest(key, known),
             )
-    return known | {key: _value(name, key, value, hints.get(key, Any)) for key, value in settings.items()}
+    whole = known | {key: _value(name, key, value, hints.get(key, Any)) for key, value in settings.items()}
+    if builder is blend:
+        whole["parts"] = [
+            {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
+        ]
+    return whole
 
 
 def _value(name: str, key: str, value: Any, wanted: Any) -> Any:

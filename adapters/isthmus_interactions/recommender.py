@@ -30,6 +30,7 @@ from isthmus_interactions.baselines import OrPopular, Popularity
 from isthmus_interactions.choosing import auto
 from isthmus_interactions.content import extending
 from isthmus_interactions.content.features import ItemFeatures
+from isthmus_interactions.content.placing import placed
 from isthmus_interactions.content.ranker import WithNewItems
 from isthmus_interactions.content.similar import SimilarWithNew
 from isthmus_interactions.diversity import Diversity, candidates, check_diversity
@@ -102,6 +103,9 @@ class Recommender:
         """
         data = train if isinstance(train, Interactions) else Interactions.read(train)
         run = run or Run()
+        if features is not None:
+            # Before the training, which may be long.
+            placed(data.items, data.matrix, features)
         if model == "auto":
             made = auto.fit(data, validation, metric, run, budget, settings)
         else:
@@ -174,7 +178,8 @@ class Recommender:
         an interaction that both have counts once where weights are binary; amounts are summed, as one reading of all
         rows would have summed them. A model in closed form is solved again for everybody. One that is trained goes on
         from its weights, with fresh rows for new items, over everybody; where that cannot be, it is fitted anew with
-        its settings. ``facts["updates"]`` tells what was done each time, and ``history`` is that of the last one.
+        its settings. So is each part of a blend, whose weights stay; parts of weight 0 only get room for what is new.
+        ``facts["updates"]`` tells what was done each time, and ``history`` is that of the last one.
 
         Args:
             new: interactions, or whatever ``Interactions.read`` takes, of which the same values count as in ``fit``.

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
+from isthmus.models.blend import Blended
 from isthmus.models.recipe import Trained
-from isthmus.models.widen import can_widen, widened
-from isthmus.protocols import Builder, Objective, Recipe, Step
+from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
-from isthmus.state import load_state, state_of
 from isthmus.tasks.evaluation import MetricAt
-from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_interactions import fitting
+from isthmus_interactions import fitting, updating_blends
 from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.continuing import continues, epochs_of, go_on, shortened
 from isthmus_interactions.files.titles import known_titles
 from isthmus_interactions.fitting import FEWEST, MIN_ITEMS, MOST_HELD_OUT, Fitted
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.joining import Joined, join
+from isthmus_interactions.keywords import checked
 from isthmus_interactions.matrices import chosen, entries_of, places_in_rows, row_of_entry
 from isthmus_interactions.splits import FoldIn, aligned
 
 if TYPE_CHECKING:
     from isthmus_interactions.recommender import Recommender
-
-TENTH = 10
-"""Going on takes a tenth of the epochs of the first training, and at least one: the old weights are already where many
-epochs have brought them, and only the new rows have everything before them. Adam moves each number by up to the
-learning rate in a step, however small its gradient, so that a few passes are enough for rows that start near zero."""
 
 HIDDEN = 5
 """Of somebody who validates every fifth item is hidden, rounded down, as in ``fit``."""
@@ -58,42 +53,67 @@ def update(
     """The fields of the new ``Recommender``. Raises what ``Recommender.update`` raises."""
     metric = metric or old.facts["training"]["metric"] or "ndcg@100"
     MetricAt.parse(metric)
+    builder = plugins.find_builder(old.builder, "interactions")[1]
+    old = replace(old, settings=checked(old.builder, builder, old.settings))
     _check(old, epochs, validation)
     joined = join(old.adapter, old.told, old.facts, new)
     data = joined.data
-    builder = plugins.find_builder(old.builder, "interactions")[1]
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
-    report: dict[str, Any] = {
+    if isinstance(sketch, Blended):
+        made = _blended(old, sketch, builder, joined, epochs, validation, metric, run)
+    elif continues(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
+        made = _continued(old, builder, joined, epochs, validation, metric, run)
+    else:
+        made = _anew(old, sketch, data, epochs, validation, metric, run)
+    history = made.fitted.facts["training"]
+    report = {
         "people": len(data.users) - len(old.adapter.users),
         "items": len(data.items) - len(old.adapter.items),
         "interactions": int(joined.fresh.sum()),
-        "score_before": None,
+        "epochs": len(history["records"]),
+        "best_epoch": history["best_epoch"],
+        "metric": history["metric"],
+        "score": history["best_score"],
+        **made.told,
     }
-    if _continues(sketch, old, len(data.items)):
-        made, before = _continued(old, builder, joined, epochs, validation, metric, run)
-        report |= {"how": "trained on", "score_before": before}
-    else:
-        made = fitting.fit(data, old.builder, validation, metric, run, old.settings)
-        report["how"] = "fitted anew"
-        if epochs is not None:
-            logger.warning("%s cannot go on from its weights: fitted anew, by its own settings", old.builder)
-    history = made.facts["training"]
-    report |= {"epochs": len(history["records"]), "best_epoch": history["best_epoch"]}
-    report |= {"metric": history["metric"], "score": history["best_score"]}
     return {
         "adapter": InteractionsAdapter.fit(data),
-        "model": made.model,
+        "model": made.fitted.model,
         "builder": old.builder,
         "settings": old.settings,
         "told": data.matrix,
         "titles": {**old.titles, **known_titles(titles, data.items)},
-        "facts": {**old.facts, **made.facts, "updates": [*old.facts.get("updates", []), report]},
+        "facts": _facts(old, made, report),
     }
 
 
+@dataclass(frozen=True)
+class _Made:
+    """An updated model.
+
+    Attributes:
+        told: what is particular to the way it was made, for the report.
+        everybody: the names of what has learned from everybody, held-out people included.
+    """
+
+    fitted: Fitted
+    told: Mapping[str, Any]
+    everybody: Sequence[str]
+
+
+def _facts(old: Recommender, made: _Made, report: Mapping[str, Any]) -> dict[str, Any]:
+    """What was tried to choose the model, and within which budget, stays as it was: nothing was chosen anew. Which
+    library trained the weights, and what has learned from everybody, does not."""
+    facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
+    if "fitted_on_everybody" in old.facts:
+        facts["fitted_on_everybody"] = list(made.everybody)
+    return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}
+
+
 def _check(old: Recommender, epochs: int | None, validation: float) -> None:
-    if epochs is not None and "epochs" not in old.settings:
+    several = old.settings.get("parts", [])
+    if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in several))):
         raise SettingError(
             f"epochs={epochs} for {plugins.command_name(old.builder)}, which has none", remedy="leave it out"
         )
@@ -103,13 +123,14 @@ def _check(old: Recommender, epochs: int | None, validation: float) -> None:
         raise SettingError(f"validation={validation}", expected="a share of the people from 0 to less than a half")
 
 
-def _continues(sketch: Recipe, old: Recommender, width: int) -> bool:
-    """Whether training can go on from the old weights: the loop trains the model, and every tensor can be widened."""
-    return (
-        isinstance(sketch, Trained)
-        and "epochs" in old.settings
-        and can_widen(sketch.model, state_of(old.model), len(old.adapter.items), width)
-    )
+def _anew(
+    old: Recommender, sketch: Recipe, data: Interactions, epochs: int | None, validation: float, metric: str, run: Run
+) -> _Made:
+    if epochs is not None:
+        logger.warning("%s cannot go on from its weights: fitted anew, by its own settings", old.builder)
+    fitted = fitting.fit(data, old.builder, validation, metric, run, old.settings)
+    whole = not sketch.chooses_epoch or not fitted.facts["validation_people"]
+    return _Made(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if whole else [])
 
 
 def _continued(
@@ -120,43 +141,49 @@ def _continued(
     validation: float,
     metric: str,
     run: Run,
-) -> tuple[Fitted, float | None]:
-    """Train on from the old weights; and the validation score before that."""
-    data, settings = joined.data, dict(old.settings)
-    settings["epochs"] = max(1, settings["epochs"] // TENTH) if epochs is None else epochs
-    signal = Bag(len(data.items))
-    recipe = fitting.built(old.builder, builder, signal, run, {**settings, "epochs": max(1, settings["epochs"])})
+) -> _Made:
+    """Train on from the old weights."""
+    data = joined.data
+    recipe = fitting.built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
     assert isinstance(recipe, Trained)
-    start = widened(state_of(recipe.model), state_of(old.model))
-    load_state(recipe.model, start)
     train, fold = _parted(joined, validation, run.seed)
-    recipe.model.to(run.torch_device()).eval()
     chooser = None if fold is None else fitting.measured(fold, metric, run)
-    before = None if chooser is None else chooser.score(recipe.model)
-    history = History(metric=None if chooser is None else metric)
-    if settings["epochs"]:
-        history = _with_full_weights(recipe).fit(BagSource.from_csr(train.matrix), run, chooser)
-    if not history.records or (before is not None and (history.best_score is None or history.best_score <= before)):
-        # Epoch 0: none of the epochs was better than none at all.
-        load_state(recipe.model, start)
-        history.best_epoch, history.best_score = 0, before
-    facts = fitting.facts_of(data, fold, run, history)
-    return Fitted(recipe.model, old.builder, old.settings, facts), before
+    source, passes = BagSource.from_csr(train.matrix), epochs_of(old.settings, epochs)
+    history, before = go_on(recipe, old.model, source, run, chooser, passes)
+    fitted = Fitted(recipe.model, old.builder, old.settings, fitting.facts_of(data, fold, run, history))
+    whole = fold is None and history.best_epoch != 0
+    return _Made(fitted, {"how": "trained on", "score_before": before}, [old.builder] if whole else [])
 
 
-def _with_full_weights(recipe: Trained) -> Trained:
-    """The recipe with what its objective anneals at the end of annealing: the old weights have been through it, and a
-    rate that cost nothing for a while would let codes drift apart again."""
-    plan, model = recipe.plan, recipe.model
-    phases = tuple(replace(phase, objective=_at_the_end(phase.objective or model.objective)) for phase in plan.phases)
-    return replace(recipe, plan=replace(plan, phases=phases))
-
-
-def _at_the_end(objective: Objective) -> Objective:
-    def final(step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
-        return objective(step, rate, 1.0)
-
-    return final
+def _blended(
+    old: Recommender,
+    sketch: Blended,
+    builder: Builder,
+    joined: Joined,
+    epochs: int | None,
+    validation: float,
+    metric: str,
+    run: Run,
+) -> _Made:
+    """Each part in its own way; the weights stay."""
+    data, before = joined.data, old.model
+    assert isinstance(before, Blend)
+    train, fold = _parted(joined, validation, run.seed)
+    everybody = BagSource.from_csr(data.matrix)
+    source = everybody if train is data else BagSource.from_csr(train.matrix)
+    chooser = None if fold is None else fitting.measured(fold, metric, run)
+    course = updating_blends.Course(source, everybody, chooser, epochs, run)
+    columns = (len(old.adapter.items), len(data.items))
+    parts = updating_blends.parts_of(before, sketch, old.settings, columns, epochs)
+    settings = updating_blends.shortened_parts(old.settings, parts, epochs)
+    recipe = fitting.built(old.builder, builder, Bag(columns[1]), run, settings)
+    assert isinstance(recipe, Blended)
+    history, score = updating_blends.update(before, recipe, parts, course)
+    told = [part.told() for part in parts]
+    fitted = Fitted(recipe.model, old.builder, old.settings, fitting.facts_of(data, fold, run, history))
+    report = {"how": "part by part", "score_before": score, "epochs": sum(part["epochs"] for part in told)}
+    names = updating_blends.learned_from_everybody(parts, course)
+    return _Made(fitted, {**report, "best_epoch": None, "parts": told}, names)
 
 
 def _parted(joined: Joined, share: float, seed: int) -> tuple[Interactions, FoldIn | None]:

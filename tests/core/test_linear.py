@@ -118,7 +118,7 @@ def test_one_inverse_serves_every_bound_and_writes_where_it_is_told(data: csr_ar
 
 
 def test_the_memory_is_told_before_it_is_taken(data: csr_array, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "isthmus.core.linear"):
+    with caplog.at_level(logging.DEBUG, "isthmus.core.linear"):
         linear.inverse(data, LAMBDA)
     assert "9 columns takes about 0.00 GB" in caplog.text
 

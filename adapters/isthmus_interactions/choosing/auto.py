@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
@@ -32,7 +33,7 @@ def fit(
 ) -> Fitted:
     """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
 
-    Ctrl-C ends the search, and what is best so far is kept.
+    Ctrl-C ends the search or the last fit, and what is best so far is kept.
 
     Raises:
         SettingError: settings, which only a named model can have; no such metric; or a budget of no time.
@@ -44,7 +45,8 @@ def fit(
     if not budget > 0:
         raise SettingError(f"a budget of {budget:g} seconds", expected="more than 0")
     MetricAt.parse(metric)
-    end = time.perf_counter() + budget
+    started = time.perf_counter()
+    end = started + budget
     train, fold = fitting.parted(data, validation, run.seed)
     if fold is None:
         logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
@@ -52,11 +54,18 @@ def fit(
     contest = Contest(train, fitting.measured(fold, metric, run), run, end - (1 - SEARCH) * budget)
     contest.hold()
     best = contest.scored[0]
-    logger.info("the best is %s: %s %.4f among %d people", best.name, metric, best.score, len(fold))
-    kept, again = best, list[str]()
-    if train is not data and not contest.interrupted:
-        kept, again = refit(best, contest.tried, data, run, end)
+    logger.info(
+        "the best is %s: %s %.4f among %d people", plugins.command_name(best.name), metric, best.score, len(fold)
+    )
+    kept, again, interrupted = best, list[str](), contest.interrupted
+    if train is not data and not interrupted:
+        kept, again, interrupted = refit(best, contest.tried, data, run, end)
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=contest.interrupted))
-    told = {"tried": [tried.line(metric) for tried in contest.tried], "budget": budget, "fitted_on_everybody": again}
+    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
+    told = {
+        "tried": [tried.line(metric) for tried in contest.tried],
+        "budget": budget,
+        "seconds_in_all": time.perf_counter() - started,
+        "fitted_on_everybody": again,
+    }
     return Fitted(kept.recipe.model, kept.name, kept.settings, {**facts, **told})

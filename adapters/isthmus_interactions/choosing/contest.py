@@ -12,6 +12,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.core.linear import Gram
+from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.weighing import weigh
@@ -20,7 +21,7 @@ from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
 from isthmus_interactions import fitting
-from isthmus_interactions.choosing.portfolio import FIRST, Point, dense_fits, neighbours, networks
+from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.keywords import checked
 
@@ -42,8 +43,9 @@ class Tried:
         settings: all its keywords.
         recipe: its fitted model and how to fit it again; dropped where a better one of that name was found.
         history: the course of its training.
-        score: of the held-out people, higher is better; None where time ran out before the first one.
+        score: of the held-out people, higher is better; None where time ran out before the first one, or it failed.
         seconds: fitting and scoring.
+        why: of a failure.
     """
 
     name: str
@@ -52,18 +54,20 @@ class Tried:
     history: History
     score: float | None
     seconds: float
+    why: str = ""
 
     def line(self, metric: str) -> dict[str, Any]:
         """What is told of it."""
-        note = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
-        extra = {key: value for key, value in self.history.records[-1].items() if str(key).startswith("share of ")}
+        ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
+        last = self.history.records[-1] if self.history.records else {}
+        extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
         return {
             "model": self.name,
             "settings": dict(self.settings),
             metric: self.score,
             "seconds": round(self.seconds, 2),
             "epochs": len(self.history.records),
-            "note": note,
+            "note": self.why or ended,
             **extra,
         }
 
@@ -102,7 +106,7 @@ class Contest:
             for place, (name, settings) in enumerate(todo):
                 left = self.end - time.perf_counter()
                 if left > 0:
-                    self._try(name, settings, left / (len(todo) - place))
+                    self._try_network(name, settings, left / (len(todo) - place))
             self._blend()
         except KeyboardInterrupt:
             self.interrupted = True
@@ -116,7 +120,7 @@ class Contest:
         dense = dense_fits(width, limit)
         gram = gram_of(self.source, width) if dense else None
         seen: list[Point] = []
-        point: Point | None = FIRST
+        point: Point | None = first(self.train)
         while point is not None and len(seen) < MOST:
             seen.append(point)
             self._try("rdlae" if dense else "sparse_linear", asdict(point), None, gram)
@@ -163,17 +167,35 @@ class Contest:
         if history.interrupted:
             raise KeyboardInterrupt
 
+    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
+        """The same, where others go on without it if its training fails."""
+        started = time.perf_counter()
+        try:
+            self._try(name, settings, seconds)
+        except NonFiniteLossError as error:
+            if not self.scored:
+                raise
+            logger.warning("%s failed: %s", plugins.command_name(name), error)
+            history, spent = History(metric=self.validation.name), time.perf_counter() - started
+            self.tried.append(Tried(name, settings, None, history, None, spent, str(error)))
+
     def _blend(self) -> None:
         parts = self.best_of_each()
         if len(parts) < 2:
             return
         started = time.perf_counter()
         names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
-        logger.info("weighing %s", " and ".join(map(plugins.command_name, names)))
+        logger.info("weighing %s", ", ".join(map(plugins.command_name, names)))
         model = Blend([recipe.model for recipe in recipes])
         record = weigh(model, names, self.source, self.validation, 1)
         history = History(metric=self.validation.name)
         history.take(record)
+        # A part without a weight would be saved and fitted again for nothing.
+        counts = [part for part, weight in enumerate(model.weights.tolist()) if weight]
+        weights, exponents = model.weights[counts].tolist(), model.exponents[counts].tolist()
+        parts, names, recipes = [parts[i] for i in counts], [names[i] for i in counts], [recipes[i] for i in counts]
+        model = Blend([recipe.model for recipe in recipes])
+        model.weigh(weights, exponents)
         settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
         spent = time.perf_counter() - started
         self.tried.append(Tried("blend", settings, Blended(model, names, recipes), history, history.best_score, spent))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.blend import Blend
+from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
@@ -22,11 +23,13 @@ from isthmus_interactions.interactions import Interactions
 logger = logging.getLogger(__name__)
 
 
-def refit(best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float) -> tuple[Tried, list[str]]:
+def refit(
+    best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float
+) -> tuple[Tried, list[str], bool]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
-    What is solved is solved again. A network is trained anew to its best epoch if that took less time than is left;
-    else the one that was chosen stays. The weights of a blend stay, too.
+    What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
+    left; else the one that was chosen stays. The weights of a blend stay, too.
 
     Args:
         best: the winner.
@@ -34,36 +37,50 @@ def refit(best: Tried, others: Sequence[Tried], data: Interactions, run: Run, en
         end: when to stop, as ``time.perf_counter`` counts.
 
     Returns:
-        The winner with its new model, and the names of what was fitted on everybody.
+        The winner with its new model, the names of what was fitted on everybody, and whether Ctrl-C ended it: then what
+        was not done yet stays as it was chosen.
     """
     if not isinstance(best.recipe, Blended):
-        recipe, done = _once_more(best, data, run, end)
-        return replace(best, recipe=recipe), [best.name] if done else []
+        recipe, done, stopped = _once_more(best, data, run, end)
+        return replace(best, recipe=recipe), [best.name] if done else [], stopped
     by_model = {id(tried.recipe): tried for tried in others}
-    parts = [_once_more(by_model[id(recipe)], data, run, end) for recipe in best.recipe.recipes]
+    parts, stopped = list[tuple[Recipe, bool]](), False
+    for before in best.recipe.recipes:
+        recipe, done = before, False
+        if not stopped:
+            recipe, done, stopped = _once_more(by_model[id(before)], data, run, end)
+        parts.append((recipe, done))
     model = Blend([recipe.model for recipe, _ in parts])
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
     names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
     blended = Blended(model, best.recipe.names, [recipe for recipe, _ in parts])
-    return replace(best, recipe=blended), names
+    return replace(best, recipe=blended), names, stopped
 
 
-def _once_more(tried: Tried, data: Interactions, run: Run, end: float) -> tuple[Recipe, bool]:
-    """The recipe, fitted on all data if there is time, and whether it was."""
+def _once_more(tried: Tried, data: Interactions, run: Run, end: float) -> tuple[Recipe, bool, bool]:
+    """The recipe, fitted on all data if there is time; whether it was; and whether Ctrl-C came."""
     assert tried.recipe is not None
     source = BagSource.from_csr(data.matrix)
+    epochs = tried.history.best_epoch or 1
+    records = tried.history.records[:epochs] if tried.recipe.chooses_epoch else tried.history.records
+    if time.perf_counter() + sum(float(record["seconds"]) for record in records) > end:
+        logger.info("no time is left to fit %s on everybody", plugins.command_name(tried.name))
+        return tried.recipe, False, False
     if not tried.recipe.chooses_epoch:
         logger.info("fitting %s on everybody", plugins.command_name(tried.name))
-        tried.recipe.fit(source, replace(run, progress=Silent(), checkpoints=None, resume=False))
-        return tried.recipe, True
-    epochs = tried.history.best_epoch or 1
-    expected = sum(float(record["seconds"]) for record in tried.history.records[:epochs])
-    if time.perf_counter() + expected > end:
-        logger.info("no time is left to train %s on everybody", plugins.command_name(tried.name))
-        return tried.recipe, False
+        try:
+            tried.recipe.fit(source, replace(run, progress=Silent(), checkpoints=None, resume=False))
+        except KeyboardInterrupt:
+            # Its model is whole at any moment: of those who trained, or of everybody.
+            return tried.recipe, False, True
+        return tried.recipe, True, False
     logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
     _, builder = plugins.find_builder(tried.name, "interactions")
     recipe = fitting.built(tried.name, builder, Bag(len(data.items)), run, tried.settings)
-    history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
+    try:
+        history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
+    except NonFiniteLossError as error:
+        logger.warning("%s stays as it was chosen: %s", plugins.command_name(tried.name), error)
+        return tried.recipe, False, False
     # Half a training is worth less than the whole one that was chosen.
-    return (tried.recipe, False) if history.interrupted else (recipe, True)
+    return (tried.recipe, False, True) if history.interrupted else (recipe, True, False)

@@ -17,7 +17,8 @@ from torch import Generator, Tensor, nn
 from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
-from isthmus.errors import BundleError, InputError, SettingError
+from isthmus.errors import BundleError, SettingError
+from isthmus.models.blend import Blended
 from isthmus.models.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.sources import BagSource
@@ -27,6 +28,7 @@ from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.content.choice import Choice, choose
 from isthmus_interactions.content.features import ItemFeatures
+from isthmus_interactions.content.placing import placed
 from isthmus_interactions.content.ranker import NAMES, NEAR, WithNewItems
 from isthmus_interactions.content.ridge import Mixing, mixing
 from isthmus_interactions.content.trial import FEWEST_PEOPLE, Rows, Trial, asked_people
@@ -50,17 +52,8 @@ def extended(old: Recommender, features: ItemFeatures, boost: float, seed: int) 
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
     fields = plain(old)
     items, told = fields["adapter"].items, fields["told"]
-    whole, place = _joined(items, features)
-    counts = np.bincount(told.indices, minlength=len(items))
-    touched = np.concatenate([counts > 0, np.zeros(len(whole) - len(items), bool)])
-    known, new = (np.flatnonzero((place >= 0) & chosen) for chosen in (touched, ~touched))
-    if len(known) < 2:
-        raise InputError(
-            f"{len(known)} of {len(features):,} items with features have interactions",
-            expected="some of the training data's items, whose ids look like "
-            + ", ".join(map(repr, items.take(range(min(3, len(items)))))),
-            remedy="name the column of ids (id=NAME, --feature-id NAME)",
-        )
+    found = placed(items, told, features)
+    whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
         logger.warning("every item with features has interactions: nothing is added")
         return fields
@@ -70,7 +63,8 @@ def extended(old: Recommender, features: ItemFeatures, boost: float, seed: int) 
     choice = replace(choice, model=choice.model * boost, history=choice.history * boost)
     mixed = mixing(about, unknown, choice.regularisation, choice.power)
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
-    logger.info("%d items without interactions join %d with them: %s", len(new), len(known), choice)
+    quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
+    logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
     model = WithNewItems(fields["model"], {name: tensor.to(device) for name, tensor in tensors.items()})
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
     return fields | {
@@ -105,7 +99,8 @@ def check_plain(model: nn.Module) -> None:
     if isinstance(model, WithNewItems):
         raise SettingError(
             "a recommender with items that only their features know cannot be updated",
-            remedy="update what without_features() returns, and give the features again",
+            remedy="fit on all data with --features; or, in Python, update what without_features() returns, and "
+            "give the features again",
         )
 
 
@@ -142,7 +137,8 @@ def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, dev
     """Several draws of items, asked of the same people.
 
     A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
-    is therefore solved again without them; one that is trained is not, for the time that it would take.
+    is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
+    would take.
     """
     told, generator = fields["told"], np.random.default_rng(seed)
     people = asked_people(told, generator)
@@ -154,9 +150,11 @@ def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, dev
     model = fields["model"]
     if not sketch.chooses_epoch:
         recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **fields["settings"])
+        if isinstance(recipe, Blended):
+            recipe.model.load_state_dict(model.state_dict())
         others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
         recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
-        model = recipe.model
+        model = recipe.model.to(device).eval()
     asked, ranker = some_rows(told, people), ranker_of(model)
     drawn = [Trial.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
@@ -185,18 +183,6 @@ def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
         raise BundleError("the places of new items are not one for each", expected=f"0 to {new - 1}")
     if bool((places[known:] < 0).any()) or bool((near < 0).any()) or bool((near >= known).any()):
         raise BundleError("new items refer to columns that do not exist", expected=f"columns below {known}")
-
-
-def _joined(items: Vocabulary, features: ItemFeatures) -> tuple[Vocabulary, Rows]:
-    """The items, then those that only the features hold; and the row of features of each, or -1."""
-    ids = [as_kind(id_, items) for id_ in features.items.ids.tolist()]
-    wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
-    if wrong:
-        raise InputError(f"features of the item {wrong[0]!r}", expected=f"{items.kind} ids, as in the training data")
-    whole = items.extended(ids)
-    place = np.full(len(whole), -1, dtype=np.int64)
-    place[whole.rows(ids)] = np.arange(len(ids))
-    return whole, place
 
 
 def _tensors(mixed: Mixing, choice: Choice, known: Rows, new: Rows, widths: tuple[int, int]) -> dict[str, Tensor]:

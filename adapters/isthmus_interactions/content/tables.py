@@ -52,7 +52,8 @@ class FeatureColumns:
             [names] if isinstance(names, str) else list(names or []) for names in (tags, text, vectors)
         )
         if not (tagged or written or given):
-            raise InputError("no column of features", expected="tags, text or vectors", remedy='such as tags="genres"')
+            remedy = 'such as tags="genres" (--tags genres)'
+            raise InputError("no column of features", expected="tags, text or vectors", remedy=remedy)
         return cls(id_, tagged, written, given, title)
 
 

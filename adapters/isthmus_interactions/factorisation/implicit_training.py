@@ -15,11 +15,11 @@ from scipy.sparse import csr_matrix
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import MissingLibraryError, NonFiniteLossError
+from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.interrupt import Wish, interruptible
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.counted import matrix_of
 from isthmus_interactions.factorisation.pairwise import Opponents
 from isthmus_interactions.matrices import Csr
 
@@ -116,7 +116,7 @@ class ByImplicit:
         try:
             with interruptible() as wish:
                 watch = _Watch(run, history, wish, last, started)
-                matrix = matrix_of(source, len(self.readout.weight))
+                matrix = bags_matrix(source, len(self.readout.weight))
                 trained = _train(made, maker, settings, matrix, watch)
             self.take_over(trained.item_factors, matrix)
             self.model.to(run.torch_device()).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -51,13 +52,17 @@ def described(recommender: Recommender, answer: Answer) -> dict[str, Any]:
     return document
 
 
+def left_out(unknown: Sequence[Id], where: str = "") -> str:
+    """The remark on ids that nobody knows."""
+    shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
+    return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
+
+
 def remarks(answer: Answer) -> list[str]:
     """What a person should know beside the answer."""
     said = []
     if answer.unknown:
-        shown, count = ", ".join(map(str, answer.unknown[:5])), len(answer.unknown)
-        plural = "s" if count > 1 else ""
-        said.append(f"{count} unknown id{plural} left out: {shown}{' ...' if count > 5 else ''}")
+        said.append(left_out(answer.unknown))
     if not answer.ids:
         said.append("nothing is left that may be answered")
     elif answer.popular:
@@ -81,7 +86,8 @@ def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "metric": history.metric,
         "score": history.best_score,
-        "seconds": round(history.seconds, 2),
+        # Of auto's whole way; its history is that of the model that was chosen.
+        "seconds": round(recommender.facts.get("seconds_in_all", history.seconds), 2),
         "interrupted": history.interrupted,
         "stopped_early": history.stopped_early,
         # What auto tells beside that, and with_features.
@@ -126,10 +132,16 @@ def held(
     return Interactions.read(file, user=user, item=item, value=value, time="", keep=keep, weights=weights)
 
 
-def example(recommender: Recommender) -> list[Id]:
-    """Two well-known items to try."""
+def example(recommender: Recommender, out: Path) -> str:
+    """What to type next: two well-known items, or one person where ids of items cannot stand in a list."""
     shares = recommender.popularity.shares.cpu().numpy()
-    return recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
+    items = recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
+    people = recommender.adapter.users.take(range(1))
+    for option, ids in (("--history", items), ("--users", people)):
+        texts = [str(id_) for id_ in ids]
+        if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
+            return f'isthmus recommend {out} {option} "{",".join(texts)}"'
+    return f"isthmus recommend {out} --history FILE, with an id a line"
 
 
 def hidden(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
@@ -143,7 +155,7 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
     """People of the training data: their training rows are the history, what is new in ``data`` is asked for.
 
     Raises:
-        InputError: none of them is in the training data.
+        InputError: none of them is in the training data, or nothing is new.
     """
     rows = translate(data.users, recommender.adapter.users)
     known = np.flatnonzero(rows >= 0)
@@ -153,6 +165,11 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
     history = recommender.told[rows[known]]
     new = part.matrix - part.matrix.multiply(history.astype(bool))
     new.eliminate_zeros()
+    if not new.nnz:
+        raise InputError(
+            "nothing in the file is new to the people of the training data",
+            expected="what they touched later, of items in the training data",
+        )
     return aligned(history, new.tocsr(), part.users)
 
 

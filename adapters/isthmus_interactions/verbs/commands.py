@@ -52,11 +52,10 @@ def recommend(
         bulk.check_place(out)
     recommender = Recommender.load(directory)
     known = recommender.adapter.items
-    filters: asking.Filters = {
-        "exclude_seen": not include_seen,
-        "allow": None if allow is None else parsed_history(allow, known),
-        "diversity": diversity,
-    }
+    allowed = None if allow is None else parsed_history(allow, known)
+    if unknown := [id_ for id_ in allowed or [] if id_ not in known]:
+        status(asking.left_out(unknown, " of --allow"))
+    filters: asking.Filters = {"exclude_seen": not include_seen, "allow": allowed, "diversity": diversity}
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
         return

@@ -27,6 +27,7 @@ from isthmus_interactions.verbs import asking
 METRICS = ("recall_capped@20", "ndcg@100")
 MODELS: dict[str, dict[str, Any]] = {
     "ease": {"regularisation": 100.0},
+    "rdlae": {"regularisation": 50.0, "dropout": 0.5, "xi": 0.3},
     "mult-dae": {"epochs": 50, "batch_size": 100},
     "mult-vae": {"epochs": 40, "batch_size": 100},
 }

@@ -12,7 +12,9 @@ from rich.text import Text as Line
 from isthmus import bundle, plugins
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
+from isthmus.errors import InputError
 from isthmus.training.run import Run
+from isthmus_interactions.choosing import auto
 from isthmus_interactions.files import titles
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
@@ -46,7 +48,7 @@ def fit(
     time: TimeColumn = None,
     keep: Keep = None,
     weights: Weights = "binary",
-    budget: Annotated[str, typer.Option(help="What auto may take, such as 90s, 10m or 2h.")] = "10m",
+    budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the people who choose the best epoch.")] = 0.1,
@@ -68,7 +70,9 @@ def fit(
 ) -> None:
     """Train a recommender on interactions and save it; without --model, the best of several."""
     bundle.check_target(out)
-    seconds = parsed_duration(budget)
+    seconds = auto.BUDGET if budget is None else parsed_duration(budget)
+    if budget is not None and model != "auto":
+        raise InputError(f"--budget {budget} with --model {model}", remedy="leave out one of them: auto has a budget")
     progress = RichProgress()
     run = Run(device, seed, precision, progress, checkpoints, every, resume)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
@@ -93,17 +97,15 @@ def fit(
         raise KeyboardInterrupt
     recommender.save(out)
     if history.interrupted:
-        status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
+        after = "" if "tried" in recommender.facts else f" after epoch {len(history.records)}"
+        status(f"interrupted{after}: the best model so far is saved")
     emit(asking.fitted(out, recommender), as_json, lambda: _fitted(out, recommender))
 
 
 def _fitted(out: Path, recommender: Recommender) -> RenderableType:
     document = asking.fitted(out, recommender)
     shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
-    example = ",".join(str(id_) for id_ in asking.example(recommender))
-    return Group(
-        *_tried(document), table(("", ""), shown), Line(f'\ntry: isthmus recommend {out} --history "{example}"')
-    )
+    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {asking.example(recommender, out)}"))
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:

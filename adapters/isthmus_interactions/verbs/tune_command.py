@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -146,7 +147,7 @@ def _page(tuned: Tuned, file: Path, study: Path | None, saved: Path | None) -> R
         for trial in tuned.trials
     ]
     name = plugins.command_name(tuned.model)
-    given = " ".join(f"--setting {key}={value}" for key, value in tuned.settings.items())
+    given = " ".join(f"--setting {key}={_typed(value)}" for key, value in tuned.settings.items())
     lines = [f"\nbest of {len(rows)}: {tuned.metric} {best.score:.4f} in trial {best.number}"]
     if saved is not None:
         lines.append(f"saved to {saved}")
@@ -155,6 +156,11 @@ def _page(tuned: Tuned, file: Path, study: Path | None, saved: Path | None) -> R
     if tuned.interrupted:
         lines.append("interrupted: " + ("the same command goes on" if study else "with --study DIR it could go on"))
     return Group(table(("trial", tuned.metric, "time", "", *names), rows), *map(Text, lines))
+
+
+def _typed(value: Any) -> str:
+    """As ``parsed_settings`` reads it."""
+    return shlex.quote(value if isinstance(value, str) else json.dumps(value))
 
 
 def _short(value: Any) -> str:

@@ -69,5 +69,6 @@ def _document(target: Path, updated: Recommender) -> dict[str, Any]:
 
 
 def _said(document: dict[str, Any]) -> RenderableType:
-    rows = [(name, value) for name, value in document.items() if value is not None and name != "new"]
+    rows = [(name, value) for name, value in document.items() if value is not None and name not in ("new", "parts")]
+    rows += [(part["model"], part["how"]) for part in document.get("parts", [])]
     return table(("", ""), [*rows, *((f"new {name}", count) for name, count in document["new"].items())])

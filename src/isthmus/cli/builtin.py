@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -58,10 +59,29 @@ def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
     head = Text(f"{directory}: {plugins.command_name(manifest.builder)} for {manifest.plugin}, {size:,} bytes")
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     rows = [("created", manifest.created), ("written by", versions)]
-    rows += [(f"setting {name}", repr(value)) for name, value in manifest.settings.items()]
+    rows += [line for name, value in manifest.settings.items() for line in _setting(name, value)]
     # The course of a training fills pages; --json has all of it.
-    rows += [(name, repr(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
+    rows += [(name, _plainly(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
     return Group(head, table(("", ""), rows))
+
+
+def _setting(name: str, value: Any) -> list[tuple[str, str]]:
+    """The lines of one setting: one for each model where it is a list of them, as a blend's parts are."""
+    if not (isinstance(value, list) and value and all(isinstance(part, dict) and "model" in part for part in value)):
+        return [(f"setting {name}", _plainly(value))]
+    return [
+        (
+            f"{name} {number}: {plugins.command_name(part['model'])}",
+            ", ".join(f"{key} {_plainly(inner)}" for key, inner in part.get("settings", {}).items()),
+        )
+        for number, part in enumerate(value, start=1)
+    ]
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _three(said: dict[str, Any]) -> tuple[str, str, str]:

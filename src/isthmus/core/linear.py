@@ -43,6 +43,9 @@ BYTES = 12
 BLOCK_BYTES = 256 << 20
 """What a block of the sparse Gram matrix may take beside that."""
 
+TOLD = 100 << 20
+"""From so many bytes on it is worth telling."""
+
 TILE = 512
 """Rows of the solution written at a time."""
 
@@ -147,7 +150,13 @@ def inverse(matrix: csr_array, regularisation: float, dropout: float = 0.0) -> I
         SettingError: λ is too small to make XᵀX + Λ positive definite in float64.
     """
     width = matrix.shape[1]
-    logger.info("a linear model of %d columns takes about %.2f GB", width, BYTES * width**2 / 1e9)
+    need = BYTES * width**2
+    logger.log(
+        logging.INFO if need >= TOLD else logging.DEBUG,
+        "a linear model of %s columns takes about %.2f GB",
+        f"{width:,}",
+        need / 1e9,
+    )
     return _inverted(_upper_gram(matrix), regularisation, dropout)
 
 

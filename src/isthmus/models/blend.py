@@ -13,7 +13,7 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.models.weighing import weigh
-from isthmus.protocols import Recipe, Source
+from isthmus.protocols import Builder, Recipe, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
@@ -37,6 +37,8 @@ class Blended:
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
 
+        Ctrl-C ends it: parts that were not fitted until then get the weight 0.
+
         Raises:
             SettingError: no validation, and no weights fitted before.
         """
@@ -44,14 +46,27 @@ class Blended:
             return self._solve_again(source, run)
         history = History(metric=validation.name)
         for name, recipe in zip(self.names, self.recipes, strict=True):
-            part = recipe.fit(source, _with_own_checkpoints(run, name), validation)
+            part = recipe.fit(source, with_own_checkpoints(run, name), validation)
             history.take(_summary(len(history.records) + 1, name, part, validation.name))
             history.interrupted |= part.interrupted
             history.out_of_time |= part.out_of_time
-        history.take(weigh(self.model, self.names, source, validation, len(history.records) + 1))
+            if part.interrupted:
+                break
+        self._weigh(source, validation, history)
+        return history
+
+    def _weigh(self, source: Source, validation: Validation, history: History) -> None:
+        """Among the parts that have a score: those that were fitted, the first ones."""
+        fitted = sum(validation.name in record for record in history.records)
+        if not fitted:
+            history.records.clear()
+            return
+        some = Blend([recipe.model for recipe in self.recipes[:fitted]])
+        history.take(weigh(some, self.names[:fitted], source, validation, len(history.records) + 1))
+        nothing = [0.0] * (len(self.names) - fitted)
+        self.model.weigh([*some.weights.tolist(), *nothing], [*some.exponents.tolist(), *nothing])
         history.best_epoch = len(history.records)
         history.best_score = float(history.records[-1][validation.name])
-        return history
 
     def _solve_again(self, source: Source, run: Run) -> History:
         if not self.model.weights.any():
@@ -75,19 +90,38 @@ def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) 
         parts: builders' names, with settings as in [{"model": "rec_vae", "settings": {"epochs": 20}}, "edlae"]; by
             default RecVAE and EDLAE as they come.
     """
-    built = [_part(signal, generator, part) for part in (DEFAULT if parts is None else parts)]
+    built = [_built(signal, generator, *part) for part in named_parts(parts)]
     names = [name if name not in [n for n, _ in built[:i]] else f"{name} {i + 1}" for i, (name, _) in enumerate(built)]
     recipes = [recipe for _, recipe in built]
     return Blended(Blend([recipe.model for recipe in recipes]), names, recipes)
 
 
-def _part(signal: Bag, generator: Generator, part: Any) -> tuple[str, Recipe]:
+def named_parts(parts: Any) -> list[tuple[str, Builder, Mapping[str, Any]]]:
+    """Of each part of a blend the builder's Python name, the builder, and the settings that were given.
+
+    Args:
+        parts: as ``blend`` takes them; None for its default.
+
+    Raises:
+        SettingError: no list of parts, a part of another form, or no such builder.
+    """
+    if not isinstance(parts, list | tuple | None):
+        raise SettingError(f"parts={parts!r}", expected="a list of models")
+    return [_named(part) for part in (DEFAULT if parts is None else parts)]
+
+
+def _named(part: Any) -> tuple[str, Builder, Mapping[str, Any]]:
     whole = {"model": part} if isinstance(part, str) else part
     settings = whole.get("settings", {}) if isinstance(whole, Mapping) else None
     if not isinstance(settings, Mapping) or not isinstance(whole.get("model"), str):
         raise SettingError(f"a part {part!r}", expected='a name, or {"model": NAME, "settings": {...}}')
     name = plugins.python_name(whole["model"])
-    _, builder = plugins.find_builder(name)
+    return name, plugins.find_builder(name)[1], settings
+
+
+def _built(
+    signal: Bag, generator: Generator, name: str, builder: Builder, settings: Mapping[str, Any]
+) -> tuple[str, Recipe]:
     try:
         return name, builder(signal, generator=generator, **settings)
     except TypeError as error:
@@ -96,7 +130,8 @@ def _part(signal: Bag, generator: Generator, part: Any) -> tuple[str, Recipe]:
         ) from error
 
 
-def _with_own_checkpoints(run: Run, name: str) -> Run:
+def with_own_checkpoints(run: Run, name: str) -> Run:
+    """The run, with a directory of checkpoints of its own for the part of that name."""
     return run if run.checkpoints is None else replace(run, checkpoints=run.checkpoints / name.replace(" ", "-"))
 
 

@@ -15,7 +15,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Likelihood, Source
 
 SAMPLED_FROM = 100_000
-"""Items from which on the estimate pays: about as fast as the exact softmax near 40,000 items, and nearly twice as fast
+"""Items from which on the estimate pays: about as fast as the exact softmax near 40,000 items, and 1.5 times as fast
 here, with batches of 500 people of 43 items (``benchmarks/scaling.py``)."""
 
 NEGATIVES = 16384

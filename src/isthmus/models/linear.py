@@ -18,6 +18,7 @@ from isthmus.models.machine import available_bytes
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
+from isthmus.training.interrupt import interruptible
 from isthmus.training.run import Run, Validation
 
 LARGEST = 50_000
@@ -48,8 +49,8 @@ class Solved:
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Solve for the weights on the CPU, then put the model on the run's device.
 
-        Nothing is random, so that seed and precision change nothing, and Ctrl-C ends the program: there is nothing half
-        done to keep.
+        Nothing is random, so that seed and precision change nothing. Ctrl-C ends the program; the weights are then as
+        they were before, or all of them new.
 
         Raises:
             SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
@@ -59,10 +60,13 @@ class Solved:
         run.progress.start(1, len(source), validation.name if validation else None)
         try:
             inverse = self._inverse(source)
-            inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
-            # Two thirds of the memory; validation may want it.
-            del inverse
-            self.model.to(device).eval()
+            with interruptible() as wish:
+                inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
+                # Two thirds of the memory; validation may want it.
+                del inverse
+                self.model.to(device).eval()
+            if wish.stop:
+                raise KeyboardInterrupt
             history = History(metric=validation.name if validation else None)
             record: dict[str, float | int | str] = {"epoch": 1, "phase": "solve"}
             if validation:

@@ -69,7 +69,7 @@ class SolvedByColumn:
         """The weights, in place; the mean share left."""
         width, slots = self.model.weights.shape
         need = neighbourhoods.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
-        logger.info("a sparse linear model of %d columns takes about %.2f GB at most", width, need / 1e9)
+        logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need / 1e9)
         neighbours, weights = torch.empty(width, slots, dtype=torch.int32), torch.empty(width, slots)
         left, done = 0.0, 0
         for part in neighbourhoods.solutions(matrix, self.neighbours, self.regularisation, self.dropout, self.xi):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,15 @@ from isthmus.core.blend import Blend
 from isthmus.core.linear import LinearAutoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
-from isthmus.models import blend
+from isthmus.models import blend, mult_dae, rec_vae
 from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
+from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.fitting import Fitted, fit, measured
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.keywords import checked
 from isthmus_interactions.splits import FoldIn
 
 Dense = npt.NDArray[np.float32]
@@ -177,6 +182,48 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     assert {"share of edlae", "share of edlae 3"} <= set(recommender.history.records[-1])
 
 
+def test_all_keywords_of_each_part_are_saved(tmp_path: Path) -> None:
+    data = Interactions.from_csr(csr_array(twins(200, np.random.default_rng(1), pairs=30)[0]))
+    small = {"model": "mult-dae", "settings": {"code": 8, "epochs": 1, "learning_rate": 1}}
+    inner = {"model": "blend", "settings": {"parts": ["ease"]}}
+    recommender = Recommender.fit(data, "blend", parts=[small, "edlae", {"model": "ease"}, inner])
+    deep, *linear = recommender.settings["parts"]
+    assert linear[:2] == [
+        {"model": "edlae", "settings": {"regularisation": 400.0, "dropout": 0.5}},
+        {"model": "ease", "settings": {"regularisation": 500.0}},
+    ]
+    assert linear[2] == {"model": "blend", "settings": {"parts": [linear[1]]}}
+    whole = checked("mult_dae", mult_dae, {"code": 8, "epochs": 1, "learning_rate": 1.0})
+    assert deep == {"model": "mult_dae", "settings": whole}
+    assert type(deep["settings"]["learning_rate"]) is float
+    recommender.save(tmp_path / "b")
+    again = Recommender.load(tmp_path / "b")
+    assert again.settings == recommender.settings
+    assert checked("blend", blend, again.settings) == again.settings
+    assert again.recommend([[3, 8]]) == recommender.recommend([[3, 8]])
+
+
+def test_parts_that_are_left_to_their_defaults_are_saved_too() -> None:
+    parts = checked("blend", blend, {})["parts"]
+    assert [part["model"] for part in parts] == ["rec_vae", "edlae"]
+    assert parts == checked("blend", blend, {"parts": ["rec-vae", "edlae"]})["parts"]
+    assert set(parts[0]["settings"]) == set(inspect.signature(rec_vae).parameters) - {"signal", "generator"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ("edlae", "a list of models"),
+        ([{"model": "edlae", "settings": {"droput": 0.1}}], "did you mean 'dropout'"),
+        ([{"model": "edlae", "settings": {"dropout": "much"}}], "dropout='much' for edlae"),
+        (["nonesuch"], "no model"),
+    ],
+)
+def test_settings_of_parts_are_checked_as_those_of_any_model(parts: Any, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        checked("blend", blend, {"parts": parts})
+
+
 def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
     known, wanted = twins(300, np.random.default_rng(2), pairs=20)
     data = Interactions.from_csr(csr_array(known + wanted))
@@ -192,3 +239,32 @@ def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
     assert all(torch.equal(a, b) for a, b in zip(network, recipe.model.parts[0].parameters(), strict=True))
     ranker = ranker_of(recipe.model.parts[1])
     assert ranker.scores(ranker.prepare(bags(torch.eye(40)[:1]))).argmax() == 1
+
+
+class Interrupting(Silent):
+    """Ctrl-C at an epoch of the first part."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def step(self, rows: int, loss: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_ends_all_parts_and_those_that_were_not_fitted_have_no_weight() -> None:
+    known, wanted = twins(100, np.random.default_rng(4), pairs=15)
+    data = Interactions.from_csr(csr_array(known + wanted))
+    slow = {"model": "mult_dae", "settings": {"code": 4, "epochs": 50, "batch_size": 10}}
+    # Nine steps an epoch: in the third one.
+    run = Run(device="cpu", precision="fp32", progress=Interrupting(20))
+    recommender = Recommender.fit(data, "blend", parts=[slow, LINEAR], run=run, metric="ndcg@5")
+    assert recommender.history.interrupted
+    assert [record["phase"] for record in recommender.history.records] == ["mult_dae", "blend"]
+    assert isinstance(recommender.model, Blend)
+    first, second = recommender.model.weights.tolist()
+    assert first > 0
+    assert second == 0
+    early = Run(device="cpu", precision="fp32", progress=Interrupting(1))
+    assert Recommender.fit(data, "blend", parts=[slow, LINEAR], run=early).history.records == []

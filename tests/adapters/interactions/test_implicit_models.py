@@ -218,6 +218,19 @@ def test_ctrl_c_ends_it_between_two_passes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_after_ctrl_c_it_is_not_trained_again_on_everybody(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, train = [], implicit_training._train
+
+    def counting(*given: Any) -> Any:
+        sizes.append(given[3].shape[0])
+        return train(*given)
+
+    monkeypatch.setattr(implicit_training, "_train", counting)
+    assert trained(name, run=replace(RUN, progress=Wishing()), iterations=50, validation=0.2).history.interrupted
+    assert sizes == [72]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_time_and_epochs_have_limits(name: str) -> None:
     late = trained(name, run=replace(RUN, seconds=1e-9), iterations=50).history
     assert (len(late.records), late.out_of_time, late.interrupted) == (1, True, False)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from scipy.sparse import csr_array
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.core.blend import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
 from isthmus.training.progress import Silent
-from isthmus_interactions import Interactions, Recommender, updating
+from isthmus_interactions import Interactions, Recommender, continuing, fitting, updating, updating_blends
 from isthmus_interactions.joining import join
 from isthmus_interactions.splits import hide
 
@@ -192,7 +195,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
     """β is 0 in the first step of a first training; going on, its rate costs what it did at the end."""
     builder = plugins.find_builder("mult_vae", "interactions")[1]
     recipe = builder(Bag(24), generator=torch.Generator().manual_seed(0), hidden=8, code=4)
-    phase = updating._with_full_weights(recipe).plan.phases[0]
+    phase = continuing._with_full_weights(recipe).plan.phases[0]
     batch = default("mult_vae")._people._source.batch(torch.arange(4))
     step = recipe.model.step(batch, generator=torch.Generator().manual_seed(1))
     start = recipe.model.loss(step, progress=0.0, objective=phase.objective).total
@@ -204,7 +207,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
 
 
 def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updating, "can_widen", lambda *_: False)
+    monkeypatch.setattr(continuing, "can_widen", lambda *_: False)
     after = updated("mult_dae")
     assert after.facts["updates"][0]["how"] == "fitted anew"
     assert len(after.history.records) == after.settings["epochs"] == 12
@@ -239,6 +242,156 @@ def test_an_update_that_diverges_is_an_error() -> None:
     good = default("mult_vae")
     with pytest.raises(NonFiniteLossError):
         updated(replace(good, settings={**good.settings, "learning_rate": 1e30}), epochs=3)
+
+
+# --- blends ----------------------------------------------------------------------------------------------------------
+
+PARTS = ("mult_dae", "ease", "mult_vae", "sparse_linear", "rdlae")
+WEIGHTS, EXPONENTS = (0.5, 1.0, 0.0, 0.25, 0.0), (0.0, 0.25, 0.0, 0.5, 0.0)
+
+
+@cache
+def blended(*names: str) -> Recommender:
+    """A blend of models that were fitted one by one, with weights as above: two of five are left out."""
+    names = names or PARTS
+    model = Blend([deepcopy(default(name).model) for name in names])
+    model.weigh(WEIGHTS[: len(names)], EXPONENTS[: len(names)])
+    settings = {"parts": [{"model": name, "settings": dict(default(name).settings)} for name in names]}
+    return replace(default("mult_dae"), model=model.eval(), builder="blend", settings=settings)
+
+
+def ways(after: Recommender) -> list[str]:
+    return [part["how"] for part in after.facts["updates"][-1]["parts"]]
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_each_part_of_a_blend_in_its_own_way(validation: float) -> None:
+    old = blended()
+    state = {name: tensor.clone() for name, tensor in old.model.state_dict().items()}
+    after = updated(old, validation=validation, epochs=3, metric="ndcg@5")
+    report = after.facts["updates"][0]
+    assert ways(after) == ["trained on", "solved again", "left out", "solved again", "left out"]
+    assert [part["model"] for part in report["parts"]] == list(PARTS)
+    assert [part["epochs"] for part in report["parts"]] == [3, 0, 0, 0, 0]
+    assert (report["how"], report["epochs"], report["best_epoch"]) == ("part by part", 3, None)
+    assert torch.equal(after.model.weights, old.model.weights)
+    assert torch.equal(after.model.exponents, old.model.exponents)
+    assert after.settings == old.settings
+    # What is solved is solved for everybody, with those who validate.
+    for place in (1, 3):
+        alone = updated(PARTS[place])
+        assert torch.equal(after.model.parts[place].weights, alone.model.weights)
+    # What is trained goes on as it would alone.
+    alone = updated("mult_dae", epochs=3, validation=validation, metric="ndcg@5")
+    assert torch.equal(after.model.parts[0].readout.weight, alone.model.readout.weight)
+    assert report["parts"][0]["score"] == alone.facts["updates"][0]["score"]
+    assert report["parts"][0]["best_epoch"] == alone.facts["updates"][0]["best_epoch"]
+    assert torch.equal(after.model.parts[2].readout.weight[:24], old.model.parts[2].readout.weight)
+    assert torch.equal(after.model.parts[4].weights[:24, :24], old.model.parts[4].weights)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in old.model.state_dict().items())
+    for group in range(GROUPS):
+        (answer,) = after.recommend([[10 * (group * ITEMS + i) for i in range(ITEMS)]], k=2)
+        assert set(answer.ids) == {1000 + 2 * group, 1001 + 2 * group}
+
+
+def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
+    old = blended("mult_dae", "ease")
+    after = updated(old, validation=0.2, epochs=4, metric="ndcg@5")
+    report = after.facts["updates"][0]
+    assert report["score"] > report["score_before"] > 0
+    assert after.history.best_score == report["score"] == after.history.records[-1]["ndcg@5"]
+    assert [record["phase"] for record in after.history.records] == ["ease", "mult_dae", "blend"]
+    # Neither what is solved nor what is trained knew the people whose score was taken.
+    joined = join(old.adapter, old.told, old.facts, later())
+    train, fold = updating._parted(joined, 0.2, 0)
+    assert fold is not None
+    apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
+    apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
+    assert report["score"] == fitting.measured(fold, "ndcg@5", RUN).score(apart)
+
+
+@pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
+def test_a_blend_needs_nobody_held_out(options: dict[str, Any]) -> None:
+    after = updated(blended(), **options)
+    assert after.facts["validation_people"] == 0
+    assert ways(after)[:2] == ["trained on", "solved again"]
+    assert after.facts["updates"][0]["epochs"] == 1
+    assert (after.history.metric, after.facts["updates"][0]["score_before"]) == (None, None)
+
+
+def test_no_epoch_of_a_part_is_better_than_one_that_ruins_it() -> None:
+    good = blended("mult_dae", "ease")
+    ruined = {**good.settings["parts"][0]["settings"], "learning_rate": 30.0}
+    settings = {"parts": [{"model": "mult_dae", "settings": ruined}, good.settings["parts"][1]]}
+    after = updated(replace(good, settings=settings), epochs=2, validation=0.2, metric="ndcg@5")
+    part = after.facts["updates"][0]["parts"][0]
+    assert (part["best_epoch"], part["score"]) == (0, part["score_before"])
+    assert torch.equal(after.model.parts[0].readout.weight[:24], good.model.parts[0].readout.weight)
+
+
+def test_no_epochs_only_widen_what_is_trained() -> None:
+    after = updated(blended(), epochs=0)
+    assert ways(after)[:2] == ["widened", "solved again"]
+    assert torch.equal(after.model.parts[0].readout.weight[:24], blended().model.parts[0].readout.weight)
+    assert after.facts["updates"][0]["epochs"] == 0
+    with pytest.raises(SettingError, match="blend, which has none"):
+        updated(blended("ease", "rdlae"), epochs=1)
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_a_part_that_cannot_go_on_is_fitted_anew(validation: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuing, "can_widen", lambda *_: False)
+    monkeypatch.setattr(updating_blends, "can_widen", lambda *_: False)
+    after = updated(blended(), validation=validation)
+    assert ways(after) == ["fitted anew", "solved again", "left out", "solved again", "left out"]
+    assert after.facts["updates"][0]["parts"][0]["epochs"] == 12
+    assert after.facts["updates"][0]["score_before"] is None
+    assert after.model.width == 30
+
+
+def test_ctrl_c_ends_what_is_trained_and_keeps_the_rest() -> None:
+    old = blended("mult_dae", "ease")
+    twice = {"parts": [old.settings["parts"][0], old.settings["parts"][0], old.settings["parts"][1]]}
+    model = Blend([*(deepcopy(old.model.parts[0]) for _ in range(2)), deepcopy(old.model.parts[1])])
+    model.weigh([1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
+    # The solution counts as one epoch of progress.
+    run = replace(RUN, progress=Interrupts(3))
+    after = updated(replace(old, model=model, settings=twice), epochs=1000, run=run)
+    assert after.history.interrupted
+    assert ways(after) == ["trained on", "widened", "solved again"]
+    assert [part["epochs"] for part in after.facts["updates"][0]["parts"]] == [1, 0, 0]
+    assert torch.equal(after.model.parts[1].readout.weight[:24], model.parts[1].readout.weight)
+    assert torch.equal(after.model.parts[2].weights, updated("ease").model.weights)
+
+
+def test_an_updated_blend_is_saved_loaded_and_updated_again(tmp_path: Path) -> None:
+    after = updated(blended(), validation=0.2)
+    after.save(tmp_path / "b")
+    again = Recommender.load(tmp_path / "b")
+    assert again.recommend([[0, 10, 1000], []], 8) == after.recommend([[0, 10, 1000], []], 8)
+    third = updated(again, later(4, 9, 8000))
+    assert [one["how"] for one in third.facts["updates"]] == ["part by part"] * 2
+    assert third.model.weights.tolist() == list(WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("model", "validation", "names"),
+    [
+        ("blend", 0.0, ["mult_dae", "ease", "sparse_linear"]),
+        ("blend", 0.2, ["ease", "sparse_linear"]),
+        ("mult_dae", 0.0, ["mult_dae"]),
+        ("mult_dae", 0.2, []),
+        ("ease", 0.2, ["ease"]),
+    ],
+)
+def test_facts_of_auto_stay_true(model: str, validation: float, names: list[str]) -> None:
+    old = blended() if model == "blend" else default(model)
+    auto = {"tried": [{"model": "ease"}], "budget": 600.0, "fitted_on_everybody": ["mult_vae"], "trained_by": "another"}
+    after = updated(replace(old, facts={**old.facts, **auto}), validation=validation)
+    assert (after.facts["tried"], after.facts["budget"]) == (auto["tried"], 600.0)
+    assert after.facts["fitted_on_everybody"] == names
+    assert "trained_by" not in after.facts
+    assert "fitted_on_everybody" not in updated(old).facts
 
 
 # --- the rest of a recommender's life --------------------------------------------------------------------------------
