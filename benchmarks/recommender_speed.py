@@ -64,21 +64,23 @@ def main() -> None:
     parser.add_argument("--part", choices=["training", "ease"], required=True)
     parser.add_argument("--recbole-python", type=Path, required=True)
     parser.add_argument("--cornac-python", type=Path, required=True)
+    parser.add_argument("--rival", choices=["recbole", "cornac"], action="append", help="of training, only these")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     pythons = {"recbole": given.recbole_python, "cornac": given.cornac_python, "isthmus": Path(sys.executable)}
     if given.part == "training":
-        trainings(pythons, given.repeats)
+        trainings(pythons, given.rival or ["recbole", "cornac"], given.repeats)
     else:
         for split in ("ml-1m-ultragcn", "goodbooks"):
             solutions(split, pythons, given.repeats)
 
 
-def trainings(pythons: dict[str, Path], repeats: int) -> None:
+def trainings(pythons: dict[str, Path], rivals: Sequence[str], repeats: int) -> None:
     """Time to the rival's quality, ``repeats`` times with another seed each."""
     train, fold = tuning(SPLIT)
     popular = evaluate(Popularity.of(train.matrix), fold.history, fold.held_out, (METRIC,)).means[METRIC]
-    for rival, settings in (("recbole", RECBOLE), ("cornac", CORNAC)):
+    for rival in rivals:
+        settings = {"recbole": RECBOLE, "cornac": CORNAC}[rival]
         runs = []
         for seed in range(repeats):
             theirs = _recbole(pythons, seed, train.matrix, fold) if rival == "recbole" else _cornac(pythons, seed, fold)
