@@ -26,7 +26,7 @@ _MIDDLE = {"batch_size": 200}
 def _networks(batch: Setting) -> dict[str, list[Setting]]:
     return {
         "mult_dae": [{**batch, "epochs": 100, "patience": 10}],
-        "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in ({}, {"dropout": 0.7, "beta": 0.6})],
+        "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in ({}, {"code": 64, "dropout": 0.65})],
         "rec_vae": [{**batch, "epochs": 50, "patience": 5}],
     }
 

@@ -40,7 +40,7 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.metrics.ranking import METRICS as FORMULAS
 from isthmus.metrics.ranking import judge
-from isthmus.models import edlae, mult_vae
+from isthmus.models import edlae, elsa, mult_vae
 from isthmus.protocols import Recipe
 from isthmus.rowlists import from_csr
 from isthmus.sources import BagSource
@@ -55,8 +55,9 @@ SPLIT = "ml-1m-infinite-ae"
 EPOCHS, PATIENCE = 100, 10
 RECBOLE = {"train_batch_size": 500, "learning_rate": 1e-3}
 CORNAC = {"k": 200, "autoencoder_structure": [600], "batch_size": 500}
-OURS: dict[str, Any] = {"epochs": 60, "batch_size": 200, "learning_rate": 2e-3}
-"""Of Mult-VAE; everything else as published. Fixed before any run that is recorded."""
+OURS: dict[str, Any] = {"epochs": 40, "batch_size": 100, "learning_rate": 2e-3, "code": 64}
+"""Of Mult-VAE; everything else as published. As many dimensions as RecBole's; chosen among four by the time to the goal
+with seed 5, which is not among those recorded. With the published code of 200 the goal is not reached."""
 
 
 def main() -> None:
@@ -85,8 +86,11 @@ def trainings(pythons: dict[str, Path], rivals: Sequence[str], repeats: int) -> 
         for seed in range(repeats):
             theirs = _recbole(pythons, seed, train.matrix, fold) if rival == "recbole" else _cornac(pythons, seed, fold)
             ours = reached(mult_vae, OURS, seed, train.matrix, fold, theirs["score"])
-            solved = reached(edlae, {}, seed, train.matrix, fold, theirs["score"])
-            runs.append({"seed": seed, "rival": theirs, "isthmus": ours, "edlae": solved})
+            others = {
+                name: reached(builder, {}, seed, train.matrix, fold, theirs["score"])
+                for name, builder in (("elsa", elsa), ("edlae", edlae))
+            }
+            runs.append({"seed": seed, "rival": theirs, "isthmus": ours, **others})
             print(json.dumps(runs[-1]), flush=True)
         ratios = [run["rival"]["seconds"] / run["isthmus"]["seconds"] for run in runs]
         record(
