@@ -66,7 +66,7 @@ def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
     Batches are smaller where people are few, so that an epoch has enough steps.
     """
     batch = 100 if len(data) < 3_000 else 200 if len(data) < 20_000 else 500
-    # On MovieLens-1M a code of 64 is ahead of the published 200 by 4 % on held-out people; the latter is for many people.
+    # On the held-out part of MovieLens-1M a code of 64 is 4 % ahead of the published 200, which is for many people.
     narrow = {"code": 64, "dropout": 0.65} if len(data) < 20_000 else {}
     # ELSA's steps are large, and it wants some 20 of them an epoch.
     fewer = min(512, max(64, len(data) // 20))
