@@ -68,8 +68,8 @@ def quality() -> list[str]:
         f"Strong generalisation: {config['test_people']} readers held out of {config['people']:,}, 80/20 fold-in, "
         f"{config['items']:,} books, ratings of 4 and 5, seed {config['seed']}; mean ± standard error. "
         "The epoch (and, in the demo, the model) is chosen on 250 other readers, and so was EASE's λ = 100 among 25, "
-        "50, 100, 150, 200 and 300, and RDLAE's λ = 50, p = 0.5, ξ = 0.3 among five settings; the deep models have Liang "
-        "et al.'s settings but for a batch of 100 and 40 or 50 epochs.",
+        "50, 100, 150, 200 and 300, and RDLAE's λ = 50, p = 0.5, ξ = 0.3 among five settings; the deep models have "
+        "Liang et al.'s settings but for a batch of 100 and 40 or 50 epochs.",
         "",
         "| model | recall@20 (divided by min(20, n)) | nDCG@100 |",
         "|---|---|---|",
