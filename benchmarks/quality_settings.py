@@ -51,7 +51,9 @@ def choices(split: str, model: str) -> list[Setting]:
         "ease": [{"regularisation": one} for one in _LAMBDAS],
         "edlae": _linear((100.0, 200.0, 400.0, 800.0), (0.3, 0.5)),
         "rdlae": _linear((100.0, 200.0, 400.0, 800.0), (0.5,), (0.3, 0.5)),
-        "sparse_linear": _linear((50.0, 150.0, 400.0), (0.3,)),
+        "sparse_linear": _linear(
+            (25.0, 50.0, 100.0) if split in ("ml-100k", "goodbooks") else (50.0, 150.0, 400.0), (0.3, 0.5)
+        ),
         "elsa": [{"code": code, "epochs": epochs} for code in (256, 512) for epochs in (10, 20)],
         **_networks(_SMALL if split in ("ml-100k", "goodbooks") else _MIDDLE),
     }

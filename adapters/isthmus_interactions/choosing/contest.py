@@ -21,7 +21,7 @@ from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
 from isthmus_interactions import fitting
-from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks
+from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks, sparse_fits
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.keywords import checked
 
@@ -130,6 +130,10 @@ class Contest:
             best = self.scored[0].settings
             around = neighbours(Point(best["regularisation"], best["dropout"], best["xi"]))
             point = next((one for one in around if one not in seen), None)
+        if dense and sparse_fits(width, started + limit - time.perf_counter()):
+            # Fewer weights overfit less where items are many and people few.
+            best = self.scored[0].settings
+            self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
 
     def _forget(self) -> None:
         """The models of candidates that a better one of their name has overtaken; a dense one may take gigabytes."""

@@ -25,6 +25,10 @@ ADAM_BYTES = 16
 """A weight, its gradient and two moments."""
 
 
+SPARSE_SECONDS = 3e-3
+"""Of one core for each item, with 100 neighbours; measured."""
+
+
 @dataclass(frozen=True)
 class Point:
     """Settings of the linear family: λ, p and ξ."""
@@ -58,6 +62,11 @@ def dense_fits(items: int, seconds: float) -> bool:
     free = available_bytes()
     room = free is None or DENSE_BYTES * items**2 <= MEMORY_SHARE * free
     return items <= LARGEST and room and 3 * DENSE_SECONDS * items**3 / torch.get_num_threads() <= seconds
+
+
+def sparse_fits(items: int, seconds: float) -> bool:
+    """Whether a sparse linear model fits into the time."""
+    return SPARSE_SECONDS * items / torch.get_num_threads() <= seconds
 
 
 def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:

@@ -43,7 +43,7 @@ def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
 def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_it_tried(tmp_path: Path) -> None:
     recommender = fitted()
     tried = recommender.facts["tried"]
-    assert {"rdlae", "mult_vae", "mult_dae", "blend"} == {line["model"] for line in tried}
+    assert {"rdlae", "sparse_linear", "mult_vae", "mult_dae", "blend"} == {line["model"] for line in tried}
     assert sum(line["model"] == "rdlae" for line in tried) > 1
     assert recommender.history.best_score == max(line["ndcg@5"] for line in tried)
     assert all(line["seconds"] >= 0 and 0 <= line["ndcg@5"] <= 1 for line in tried)

@@ -39,7 +39,7 @@ def weighted(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, float]) -> None:
 
     def weigh_so(model: Any, names: Any, source: Any, validation: Any, number: int) -> Record:
         record = weigh(model, names, source, validation, number)
-        model.weigh([wanted[name] for name in names], [0.5] * len(names))
+        model.weigh([wanted.get(name, 0.0) for name in names], [0.5] * len(names))
         return {**record, validation.name: 2.0}
 
     monkeypatch.setattr(contest, "weigh", weigh_so)
