@@ -47,7 +47,7 @@ def quality() -> list[str]:
         "Settings were chosen on validation data alone (at most eight a model and split, listed in the result lines), "
         "then fitted on everything known before the test; seed 0. `fit` is the time of the last fit, on one core of a "
         "busy machine. What others published is marked and was not run here. `auto` names no "
-        "model: it has 5 minutes and the metric of the split. Rivals that a table lacks were not run there.",
+        "model: it has a budget and the metric of the split. Rivals that a table lacks were not run there.",
     ]
     for split in TITLES:
         table = _table(split)
@@ -96,7 +96,8 @@ def _compared(split: str) -> list[str]:
 def _ours(line: Line) -> str:
     name = f"**`{_name(line['model'])}`**"
     if line["model"] == "auto":
-        return f"{name}, which took `{_name(line['chosen'])}`"
+        minutes = line["setting"]["budget"] / 60
+        return f"{name} with {minutes:.0f} minutes, which took `{_name(line['chosen'])}`"
     if line["model"] == "blend":
         shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
         told = ", ".join(f"{_name(part)} {share:.0%}" for part, share in shares.items())
