@@ -11,6 +11,16 @@ Setting = Mapping[str, Any]
 DENSE = ("ml-1m-ultragcn", "ml-1m-infinite-ae", "ml-100k", "goodbooks", "ml-1m-diffrec")
 WIDE = ("amazon-cds",)
 
+METRICS: Mapping[str, tuple[str, ...]] = {
+    "ml-1m-ultragcn": ("recall@20", "ndcg@20"),
+    "ml-1m-infinite-ae": ("ndcg@10",),
+    "ml-100k": ("recall_capped@20", "ndcg@100"),
+    "goodbooks": ("recall_capped@20", "ndcg@100"),
+    "ml-1m-diffrec": ("recall@20", "ndcg@20", "recall@10", "ndcg@10"),
+    "amazon-cds": ("recall@20", "ndcg@20"),
+}
+"""What is reported of the test."""
+
 _LAMBDAS = (50.0, 100.0, 200.0, 400.0, 800.0, 1500.0)
 
 

@@ -44,16 +44,6 @@ out for validation and a tenth for the test."""
 STRONG = ("ml-100k", "goodbooks")
 """Where the people asked about are not those trained on."""
 
-METRICS: Mapping[str, tuple[str, ...]] = {
-    "ml-1m-ultragcn": ("recall@20", "ndcg@20"),
-    "ml-1m-infinite-ae": ("ndcg@10",),
-    "ml-100k": ("recall_capped@20", "ndcg@100"),
-    "goodbooks": ("recall_capped@20", "ndcg@100"),
-    "ml-1m-diffrec": ("recall@20", "ndcg@20", "recall@10", "ndcg@10"),
-    "amazon-cds": ("recall@20", "ndcg@20"),
-}
-"""What is reported of the test."""
-
 CHOSEN_BY: Mapping[str, str] = {
     "ml-1m-ultragcn": "ndcg@20",
     "ml-1m-infinite-ae": "ndcg@10",

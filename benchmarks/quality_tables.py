@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
-Line = dict[str, Any]
+from quality_settings import METRICS
+from result_lines import Line, finals, lines
 
 TITLES: Mapping[str, str] = {
     "ml-1m-ultragcn": "ML-1M, split of UltraGCN",
@@ -17,15 +14,6 @@ TITLES: Mapping[str, str] = {
     "ml-100k": "ML-100k, strong generalisation (seed 0, 93 test people)",
     "goodbooks": "goodbooks-10k sample, strong generalisation (seed 0, 266 test people)",
     "amazon-cds": "Amazon CDs, split of UltraGCN (35,648 items)",
-}
-
-METRICS: Mapping[str, tuple[str, ...]] = {
-    "ml-1m-ultragcn": ("recall@20", "ndcg@20"),
-    "ml-1m-infinite-ae": ("ndcg@10",),
-    "ml-1m-diffrec": ("recall@20", "ndcg@20", "recall@10", "ndcg@10"),
-    "ml-100k": ("recall_capped@20", "ndcg@100"),
-    "goodbooks": ("recall_capped@20", "ndcg@100"),
-    "amazon-cds": ("recall@20", "ndcg@20"),
 }
 
 PUBLISHED: Mapping[str, Sequence[tuple[str, tuple[float, ...]]]] = {
@@ -59,10 +47,10 @@ def quality() -> list[str]:
 def _table(split: str) -> list[str]:
     metrics = METRICS[split]
     found = [
-        (_ours(line), _values(line, metrics), line["fit_seconds"]) for line in _finals("recommendation_quality", split)
+        (_ours(line), _values(line, metrics), line["fit_seconds"]) for line in finals("recommendation_quality", split)
     ]
     missing = []
-    for line in _finals("recommendation_rivals", split):
+    for line in finals("recommendation_rivals", split):
         library, model = line["rival"].split(" ", 1)
         name = f"{model} of {RELEASES[library]}"
         if line["outcome"] == "done":
@@ -82,7 +70,7 @@ def _table(split: str) -> list[str]:
 def _compared(split: str) -> list[str]:
     """The paired bootstrap, in a sentence each."""
     latest = {
-        (line["ours"], line["metric"]): line for line in _lines("recommendation_compare") if line["split"] == split
+        (line["ours"], line["metric"]): line for line in lines("recommendation_compare") if line["split"] == split
     }
     said = [
         f"`{_name(line['ours'])}` against {line['rival']}, {line['metric']}: {line['difference']:+.4f} "
@@ -115,15 +103,3 @@ def _values(line: Line, metrics: Sequence[str]) -> tuple[float, ...]:
 
 def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _finals(name: str, split: str) -> list[Line]:
-    """The last line of each model, seed 0."""
-    found = {line.get("model") or line["rival"]: line for line in _lines(name)
-             if line["stage"] == "final" and line["split"] == split and line["seed"] == 0}  # fmt: skip
-    return list(found.values())
-
-
-def _lines(name: str) -> list[Line]:
-    path = RESULTS / f"{name}.jsonl"
-    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []

@@ -10,16 +10,15 @@ that is best in the test, which favours the rival.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from common import RESULTS, record
-from quality_splits import CHOSEN_BY, METRICS, SPLITS, paired_bootstrap
+from common import record
+from quality_settings import METRICS
+from quality_splits import CHOSEN_BY, SPLITS, paired_bootstrap
+from result_lines import Line, finals, lines
 
 NAME = "recommendation_compare"
-Line = dict[str, Any]
 
 
 def main() -> None:
@@ -78,18 +77,6 @@ def chosen(split: str, mine: list[Line]) -> Line:
 
 def named(model: str, mine: list[Line]) -> Line | None:
     return next((line for line in mine if line["model"] == model), None)
-
-
-def finals(name: str, split: str) -> list[Line]:
-    """The last line of each model, seed 0."""
-    found = {line.get("model") or line["rival"]: line for line in lines(name)
-             if line["stage"] == "final" and line["split"] == split and line["seed"] == 0}  # fmt: skip
-    return list(found.values())
-
-
-def lines(name: str) -> list[Line]:
-    path = RESULTS / f"{name}.jsonl"
-    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

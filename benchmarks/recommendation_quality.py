@@ -17,15 +17,16 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import RESULTS, record
+from common import record
 from quality_models import Kept
-from quality_settings import MODELS, SOLVED, TRAINED, choices
-from quality_splits import CHOSEN_BY, METRICS, SPLITS, final, tuning
+from quality_settings import METRICS, MODELS, SOLVED, TRAINED, choices
+from quality_splits import CHOSEN_BY, SPLITS, final, tuning
+from result_lines import Line, lines
 from torch import nn
 
 from isthmus import plugins
@@ -44,7 +45,6 @@ from isthmus_interactions.splits import FoldIn
 logger = logging.getLogger("recommendation_quality")
 
 NAME = "recommendation_quality"
-Line = dict[str, Any]
 
 
 def main() -> None:
@@ -115,10 +115,10 @@ def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch:
 
 def blended(split: str, seed: int, kept: Kept) -> None:
     """The best linear model and the networks together, from the fits that there are."""
-    finals = {line["model"]: line for line in lines() if line["split"] == split and line["stage"] == "final"}
+    finals = {line["model"]: line for line in lines(NAME) if line["split"] == split and line["stage"] == "final"}
     tried = {
         (line["model"], json.dumps(line["setting"])): line["metrics"][CHOSEN_BY[split]]
-        for line in lines()
+        for line in lines(NAME)
         if line["split"] == split and line["stage"] == "tuning"
     }
     solved = [name for name in SOLVED if name in finals]
@@ -185,20 +185,13 @@ def recipe_of(model: str, items: int, setting: Mapping[str, Any], run: Run) -> A
 def once(stage: str, split: str, model: str, setting: Mapping[str, Any], seed: int, work: Callable[[], Line]) -> Line:
     """The line of this piece of work: the one already there, or a new one."""
     key = {"stage": stage, "split": split, "model": model, "setting": dict(setting), "seed": seed}
-    for line in lines():
+    for line in lines(NAME):
         if all(line[name] == value for name, value in key.items()):
             return line
     logger.info("%s %s, %s %s", stage, split, model, json.dumps(dict(setting)))
     line = record(NAME, **key, **work())
     logger.info("%s in %.1f s", line["metrics"], line["fit_seconds"])
     return line
-
-
-def lines() -> Iterator[Line]:
-    """What has been recorded."""
-    path = RESULTS / f"{NAME}.jsonl"
-    if path.exists():
-        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
 
 
 if __name__ == "__main__":

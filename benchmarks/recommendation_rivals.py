@@ -28,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import RESULTS, record
-from quality_splits import CHOSEN_BY, METRICS, SPLITS, STRONG, final, per_user, tuning
+from common import record
+from quality_settings import METRICS
+from quality_splits import CHOSEN_BY, SPLITS, STRONG, final, per_user, tuning
+from result_lines import Line, lines
 from rival_process import Environments, Limits, Outcome, StopAskedError, hand_over, supervised
 from rival_settings import GROUPS, RIVALS, Rival, Setting
 
@@ -40,7 +42,6 @@ logger = logging.getLogger("recommendation_rivals")
 
 NAME = "recommendation_rivals"
 ANSWERS = 100
-Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -115,20 +116,13 @@ def compare(split: str, rival: Rival, seed: int, bench: Bench) -> None:
 def once(stage: str, split: str, rival: Rival, setting: Setting, seed: int, work: Any) -> Line:
     """The line of this piece of work: the one already there, or a new one."""
     key = {"stage": stage, "split": split, "rival": rival.name, "setting": dict(setting), "seed": seed}
-    for line in lines():
+    for line in lines(NAME):
         if all(line[name] == value for name, value in key.items()):
             return line
     logger.info("%s %s, %s %s", stage, split, rival.name, json.dumps(dict(setting)))
     line = record(NAME, **key, **work())
     logger.info("%s %s", line["outcome"], line.get("metrics", ""))
     return line
-
-
-def lines() -> Iterator[Line]:
-    """What has been recorded."""
-    path = RESULTS / f"{NAME}.jsonl"
-    if path.exists():
-        yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())
 
 
 def measured(

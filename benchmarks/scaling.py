@@ -18,7 +18,6 @@ What was measured at the same clean commit is not measured again.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -26,19 +25,19 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
-import torch
-from common import RESULTS, commit, peak_rss, record
+from common import commit, peak_rss, record
 from planted import interactions, split
-from torch import Tensor, nn
+from result_lines import lines
+from torch import nn
 
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.models import mult_dae
 from isthmus.models.catalogue import NEGATIVES
-from isthmus.protocols import Columns
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import Evaluation, evaluate
 from isthmus.training.run import Run, Validation
+from isthmus_interactions.baselines import Popularity
 
 BATCH, CODE = 500, 128
 SOFTMAXES = {"exact": 0, "sampled": NEGATIVES}
@@ -46,24 +45,6 @@ EXACT_WORK = 4_000_000
 """Items × steps of an epoch of the exact softmax, at most; beyond it the epoch is extrapolated."""
 ASKED = 2000
 METRIC = "ndcg@100"
-
-
-class Popularity:
-    """The same scores for everybody: how many people of the training data chose an item."""
-
-    def __init__(self, counts: Tensor) -> None:
-        self.counts = counts
-
-    @property
-    def width(self) -> int:
-        return len(self.counts)
-
-    def prepare(self, inputs: Bags) -> int:
-        return inputs.size
-
-    def scores(self, state: int, columns: Columns = None) -> Tensor:
-        chosen = self.counts if columns is None else self.counts[columns]
-        return chosen.repeat(state, 1)
 
 
 def steps_of(softmax: str, items: int, people: int) -> int:
@@ -104,8 +85,7 @@ def quality(softmax: str, items: int, people: int, epochs: int, learning_rate: f
 
     validation, test = slice(0, ASKED), slice(ASKED, 2 * ASKED)
     if softmax == "popularity":
-        counts = np.bincount(data.train.indices, minlength=items)
-        return described(measured(Popularity(torch.tensor(counts, dtype=torch.float32)), test))
+        return described(measured(Popularity.of(data.train), test))
 
     def score(model: nn.Module) -> float:
         return measured(ranker_of(model), validation).means[METRIC]
@@ -153,11 +133,10 @@ def alone(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any
 
 def measured_before(configuration: dict[str, Any]) -> bool:
     """Whether a line of this configuration and of this very code is there."""
-    place, now = RESULTS / "scaling.jsonl", commit()
-    if not place.exists() or now == "none" or now.endswith("+dirty"):
+    now = commit()
+    if now == "none" or now.endswith("+dirty"):
         return False
-    lines = map(json.loads, place.read_text(encoding="utf-8").splitlines())
-    return any(line["commit"] == now and line["configuration"] == configuration for line in lines)
+    return any(line["commit"] == now and line["configuration"] == configuration for line in lines("scaling"))
 
 
 def measure_costs(items: int, people: int) -> None:

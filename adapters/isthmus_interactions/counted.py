@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,11 @@ from isthmus.batch import Bag
 from isthmus.core.sparse_linear import SparseLinear
 from isthmus.index.selection import best_of
 from isthmus.models.linear import bags_matrix
+from isthmus.models.recipe import at_once
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
+from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.matrices import Csr
@@ -42,21 +43,12 @@ class Counted:
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Count, then put the model on the run's device. Nothing is random, and nothing can be half done."""
-        started, metric = time.perf_counter(), validation.name if validation else None
-        run.progress.start(1, len(source), metric)
-        try:
+
+        def work() -> Record:
             self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
-            self.model.to(run.torch_device()).eval()
-            history = History(metric=metric)
-            record: dict[str, float | int | str] = {"epoch": 1, "phase": "count"}
-            if validation:
-                record[validation.name] = validation.score(self.model)
-            record["seconds"] = time.perf_counter() - started
-            history.take(record)
-            run.progress.epoch(record)
-        finally:
-            run.progress.stop()
-        return history
+            return {}
+
+        return at_once(self.model, "count", len(source), run, validation, work)
 
 
 def popularity(signal: Bag, *, generator: Generator) -> Counted:

@@ -40,15 +40,16 @@ def refit(
         The winner with its new model, the names of what was fitted on everybody, and whether Ctrl-C ended it: then what
         was not done yet stays as it was chosen.
     """
+    source = BagSource.from_csr(data.matrix)
     if not isinstance(best.recipe, Blended):
-        recipe, done, stopped = _once_more(best, data, run, end)
+        recipe, done, stopped = _once_more(best, source, len(data.items), run, end)
         return replace(best, recipe=recipe), [best.name] if done else [], stopped
     by_model = {id(tried.recipe): tried for tried in others}
     parts, stopped = list[tuple[Recipe, bool]](), False
     for before in best.recipe.recipes:
         recipe, done = before, False
         if not stopped:
-            recipe, done, stopped = _once_more(by_model[id(before)], data, run, end)
+            recipe, done, stopped = _once_more(by_model[id(before)], source, len(data.items), run, end)
         parts.append((recipe, done))
     model = Blend([recipe.model for recipe, _ in parts])
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
@@ -57,10 +58,9 @@ def refit(
     return replace(best, recipe=blended), names, stopped
 
 
-def _once_more(tried: Tried, data: Interactions, run: Run, end: float) -> tuple[Recipe, bool, bool]:
-    """The recipe, fitted on all data if there is time; whether it was; and whether Ctrl-C came."""
+def _once_more(tried: Tried, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
+    """The recipe, fitted on the source if there is time; whether it was; and whether Ctrl-C came."""
     assert tried.recipe is not None
-    source = BagSource.from_csr(data.matrix)
     epochs = tried.history.best_epoch or 1
     records = tried.history.records[:epochs] if tried.recipe.chooses_epoch else tried.history.records
     if time.perf_counter() + sum(float(record["seconds"]) for record in records) > end:
@@ -76,7 +76,7 @@ def _once_more(tried: Tried, data: Interactions, run: Run, end: float) -> tuple[
         return tried.recipe, True, False
     logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
     _, builder = plugins.find_builder(tried.name, "interactions")
-    recipe = fitting.built(tried.name, builder, Bag(len(data.items)), run, tried.settings)
+    recipe = fitting.built(tried.name, builder, Bag(items), run, tried.settings)
     try:
         history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
     except NonFiniteLossError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,12 @@ from isthmus.core import linear
 from isthmus.core.linear import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.models.machine import available_bytes
+from isthmus.models.recipe import at_once
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.interrupt import interruptible
+from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 
 LARGEST = 50_000
@@ -55,28 +56,20 @@ class Solved:
         Raises:
             SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
         """
-        started, device = time.perf_counter(), run.torch_device()
+        device = run.torch_device()
         _check_memory(self.model)
-        run.progress.start(1, len(source), validation.name if validation else None)
-        try:
+
+        def work() -> Record:
+            # Local: two thirds of the memory are free again before validation wants some.
             inverse = self._inverse(source)
             with interruptible() as wish:
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
-                # Two thirds of the memory; validation may want it.
-                del inverse
                 self.model.to(device).eval()
             if wish.stop:
                 raise KeyboardInterrupt
-            history = History(metric=validation.name if validation else None)
-            record: dict[str, float | int | str] = {"epoch": 1, "phase": "solve"}
-            if validation:
-                record[validation.name] = validation.score(self.model)
-            record["seconds"] = time.perf_counter() - started
-            history.take(record)
-            run.progress.epoch(record)
-        finally:
-            run.progress.stop()
-        return history
+            return {}
+
+        return at_once(self.model, "solve", len(source), run, validation, work)
 
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.plan import Plan
+from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
@@ -35,3 +39,29 @@ class Trained:
         if self.learns is not None:
             self.learns(source)
         return train(self.model, source, self.plan, run, validation)
+
+
+def at_once(
+    model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
+) -> History:
+    """The history of a model that is solved or counted: one epoch, its progress, its score and its time.
+
+    Args:
+        phase: the name of the epoch.
+        rows: how many progress counts in all.
+        work: fills the model and may return more for the record; afterwards the model is put on the run's device.
+    """
+    started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
+    run.progress.start(1, rows, metric)
+    try:
+        record: dict[str, float | int | str] = {"epoch": 1, "phase": phase, **work()}
+        model.to(device).eval()
+        if validation:
+            record[validation.name] = validation.score(model)
+        record["seconds"] = time.perf_counter() - started
+        history = History(metric=metric)
+        history.take(record)
+        run.progress.epoch(record)
+    finally:
+        run.progress.stop()
+    return history

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from isthmus.core import neighbourhoods
 from isthmus.core.sparse_linear import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.models.linear import bags_matrix
+from isthmus.models.recipe import at_once
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Source
 from isthmus.training.history import History
@@ -48,22 +48,14 @@ class SolvedByColumn:
         Raises:
             SettingError: the regularisation is too small for these data.
         """
-        started, device = time.perf_counter(), run.torch_device()
-        metric = validation.name if validation else None
-        run.progress.start(1, self.model.width, metric)
-        try:
-            loss = self._solve(bags_matrix(source, self.model.width), run)
-            self.model.to(device).eval()
-            record: dict[str, float | int | str] = {"epoch": 1, "phase": "solve", "loss": loss}
-            if validation:
-                record[validation.name] = validation.score(self.model)
-            record["seconds"] = time.perf_counter() - started
-            history = History(metric=metric)
-            history.take(record)
-            run.progress.epoch(record)
-        finally:
-            run.progress.stop()
-        return history
+        return at_once(
+            self.model,
+            "solve",
+            self.model.width,
+            run,
+            validation,
+            lambda: {"loss": self._solve(bags_matrix(source, self.model.width), run)},
+        )
 
     def _solve(self, matrix: csr_array, run: Run) -> float:
         """The weights, in place; the mean share left."""

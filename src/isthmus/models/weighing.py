@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import nn
@@ -62,9 +63,12 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
 def _joined(model: Blend, validation: Validation, before: Weighed, part: int, bags: Bags) -> Weighed:
     """The best of leaving a part out and of the shares and exponents that are tried."""
 
+    spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
+
+    @cache
     def tried(share: float, exponent: float) -> Weighed:
         weights, exponents = list(_scaled(before.weights, 1 - share)), list(before.exponents)
-        weights[part], exponents[part] = share / _spread(model.parts[part], bags, exponent), exponent
+        weights[part], exponents[part] = share / spreads[exponent], exponent
         return _scored(model, validation, Weighed(tuple(weights), tuple(exponents), 0.0))
 
     share = max(COARSE, key=lambda one: tried(one, EXPONENT).score)
