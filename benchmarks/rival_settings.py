@@ -111,6 +111,7 @@ MULTIVAE = Rival(
     ],
     epochs=150,
     every=3,
+    fits_large=[{**_MULTIVAE, "latent_dimension": 400, "total_anneal_steps": 2000}],
 )
 VAECF = Rival(
     "cornac",
@@ -121,6 +122,7 @@ VAECF = Rival(
         {**_VAECF, "batch_size": 500, "beta": 0.2},
     ],
     epochs=150,
+    fits_large=[{**_VAECF, "batch_size": 500, "beta": 0.2}],
 )
 RECVAE_RECBOLE = Rival(
     "recbole",
@@ -129,8 +131,17 @@ RECVAE_RECBOLE = Rival(
     epochs=200,
     every=1,
     patience=10,
+    fits_large=[{"train_batch_size": 500, "learning_rate": 5e-4}],
 )
-RECVAE_CORNAC = Rival("cornac", "RecVAE", [{"batch_size": one} for one in (500, 100)], epochs=200, every=1, patience=10)
+RECVAE_CORNAC = Rival(
+    "cornac",
+    "RecVAE",
+    [{"batch_size": one} for one in (500, 100)],
+    epochs=200,
+    every=1,
+    patience=10,
+    fits_large=[{"batch_size": 500}],
+)
 
 SMALL = ("ml-1m-ultragcn", "ml-1m-infinite-ae", "ml-100k", "goodbooks", "ml-1m-diffrec")
 LARGE = ("amazon-cds",)
