@@ -31,6 +31,8 @@ def _linear(lambdas: Sequence[float], dropouts: Sequence[float], xis: Sequence[f
 
 _SMALL = {"batch_size": 100}
 _MIDDLE = {"batch_size": 200}
+_SMALL_VAE = {"code": 64, "dropout": 0.65, "hidden": 200, "learning_rate": 3e-4}
+_MIDDLE_VAE = {"code": 400, "annealing": 0.1, "batch_size": 100}
 
 
 _NARROW = {"code": 64, "dropout": 0.65}
@@ -41,17 +43,16 @@ _MULT_VAE: list[Setting] = [
     _NARROW,
     {**_NARROW, "beta": 1.0, "annealing": 0.1},
     {**_NARROW, "learning_rate": 3e-4},
-    {**_NARROW, "hidden": 200, "learning_rate": 3e-4},
     {"code": 200, "dropout": 0.8, "learning_rate": 3e-4},
     {"code": 400, "dropout": 0.5, "beta": 0.05, "annealing": 0.1, "learning_rate": 3e-4},
     {**_NARROW, "dropout": 0.8, "weight_decay": 1e-3},
 ]
 
 
-def _networks(batch: Setting) -> dict[str, list[Setting]]:
+def _networks(batch: Setting, more_vae: Setting) -> dict[str, list[Setting]]:
     return {
         "mult_dae": [{**batch, "epochs": 100, "patience": 10}],
-        "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in _MULT_VAE],
+        "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in (*_MULT_VAE, more_vae)],
         "rec_vae": [{**batch, "epochs": 50, "patience": 5}],
     }
 
@@ -80,7 +81,7 @@ def choices(split: str, model: str) -> list[Setting]:
             (25.0, 50.0, 100.0) if split in ("ml-100k", "goodbooks") else (50.0, 150.0, 400.0), (0.3, 0.5)
         ),
         "elsa": [{"code": code, "epochs": epochs} for code in (256, 512) for epochs in (10, 20)],
-        **_networks(_SMALL if split in ("ml-100k", "goodbooks") else _MIDDLE),
+        **(_networks(_SMALL, _SMALL_VAE) if split in ("ml-100k", "goodbooks") else _networks(_MIDDLE, _MIDDLE_VAE)),
     }
     if split == "goodbooks":
         # Sparser than films: the first grids were best at their low end.
