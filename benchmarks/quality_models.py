@@ -15,9 +15,9 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.models.keywords import checked
 from isthmus.models.rebuild import rebuild
 from isthmus.state import state_of
-from isthmus_interactions.keywords import checked
 
 Key = tuple[str, str, str, Mapping[str, Any], int]
 """Stage, split, model, setting, seed."""

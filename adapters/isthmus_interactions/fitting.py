@@ -15,6 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
+from isthmus.models.keywords import checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt, evaluate
@@ -22,7 +23,6 @@ from isthmus.training.history import History
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.keywords import checked
 from isthmus_interactions.matrices import Csr
 from isthmus_interactions.splits import FoldIn, strong
 

@@ -16,6 +16,7 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import Blended
+from isthmus.models.keywords import checked
 from isthmus.models.recipe import Trained
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
@@ -28,7 +29,6 @@ from isthmus_interactions.files.titles import known_titles
 from isthmus_interactions.fitting import FEWEST, MIN_ITEMS, MOST_HELD_OUT, Fitted
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.joining import Joined, join
-from isthmus_interactions.keywords import checked
 from isthmus_interactions.matrices import chosen, entries_of, places_in_rows, row_of_entry
 from isthmus_interactions.splits import FoldIn, aligned
 

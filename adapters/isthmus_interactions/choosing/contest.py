@@ -14,6 +14,7 @@ from isthmus.core.blend import Blend
 from isthmus.core.linear import Gram
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
+from isthmus.models.keywords import checked
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
@@ -23,7 +24,6 @@ from isthmus.training.run import Run, Validation
 from isthmus_interactions import fitting
 from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks, sparse_fits
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.keywords import checked
 
 LINEAR = 0.35
 """The share of the time that linear models may take."""

@@ -10,6 +10,7 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.errors import InputError, SettingError
+from isthmus.models.keywords import checked
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_interactions import fitting
@@ -17,7 +18,6 @@ from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.factorisation.implicit_training import ByImplicit, library
 from isthmus_interactions.fitting import Fitted
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.keywords import checked
 
 
 def adopted(model: Any, data: Interactions) -> Fitted:

@@ -15,6 +15,7 @@ from isthmus.batch import Bag
 from isthmus.core import linear
 from isthmus.core.linear import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
+from isthmus.models.keywords import checked
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.machine import available_bytes
 from isthmus.protocols import Builder, Recipe
@@ -24,7 +25,6 @@ from isthmus.training.progress import Progress, Record
 from isthmus.training.run import Run
 from isthmus_interactions import fitting
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.keywords import checked
 from isthmus_interactions.searching import spaces
 from isthmus_interactions.searching.study import State, Trial, fingerprint, people_of
 from isthmus_interactions.splits import FoldIn

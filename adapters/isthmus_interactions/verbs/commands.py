@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from isthmus.cli.options import Directory
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.errors import InputError
 from isthmus_interactions import bulk
@@ -17,7 +18,6 @@ from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.verbs import asking
 from isthmus_interactions.verbs.options import (
     Data,
-    Directory,
     HistoryText,
     ItemColumn,
     Keep,

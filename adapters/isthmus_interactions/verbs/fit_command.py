@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
 from isthmus import bundle, plugins
+from isthmus.cli.options import parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError
@@ -33,8 +34,6 @@ from isthmus_interactions.verbs.options import (
     ValueColumn,
     Vectors,
     Weights,
-    parsed_duration,
-    parsed_settings,
 )
 
 

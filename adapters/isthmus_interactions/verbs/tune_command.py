@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
+from isthmus.cli.options import parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
 from isthmus.training.progress import Progress, Silent
@@ -32,8 +33,6 @@ from isthmus_interactions.verbs.options import (
     UserColumn,
     ValueColumn,
     Weights,
-    parsed_duration,
-    parsed_settings,
 )
 
 

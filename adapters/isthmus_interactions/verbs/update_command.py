@@ -9,13 +9,14 @@ import typer
 from rich.console import RenderableType
 
 from isthmus import bundle, plugins
+from isthmus.cli.options import Directory
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
 from isthmus.training.run import Run
 from isthmus_interactions.files import titles
 from isthmus_interactions.joining import alike, read_like
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.verbs.options import Data, Directory, ItemColumn, Keep, UserColumn, ValueColumn
+from isthmus_interactions.verbs.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
 
 
 def update(

@@ -21,6 +21,7 @@ from isthmus.core.linear import LinearAutoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae
+from isthmus.models.keywords import checked
 from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
@@ -28,7 +29,6 @@ from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.fitting import Fitted, fit, measured
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.keywords import checked
 from isthmus_interactions.splits import FoldIn
 
 Dense = npt.NDArray[np.float32]

@@ -10,9 +10,9 @@ import pytest
 from planted import one_thread, planted
 
 from isthmus.cli import main
+from isthmus.cli.options import parsed_settings
 from isthmus_interactions import Recommender
 from isthmus_interactions.verbs import asking, tune_command
-from isthmus_interactions.verbs.options import parsed_settings
 
 Run = Callable[..., tuple[int, str, str]]
 

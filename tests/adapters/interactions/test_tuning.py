@@ -19,6 +19,7 @@ from planted import RUN, one_thread, planted
 from torch import nn
 
 import isthmus_interactions.searching
+from isthmus.cli.options import parsed_duration
 from isthmus.core.linear import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
 from isthmus.training.history import History
@@ -31,7 +32,6 @@ from isthmus_interactions.searching.spaces import SPACES, Range
 from isthmus_interactions.searching.study import Trial
 from isthmus_interactions.searching.tuning import Tuned
 from isthmus_interactions.splits import strong
-from isthmus_interactions.verbs.options import parsed_duration
 
 QUICK: dict[str, Any] = {"trials": 4, "run": RUN, "metric": "ndcg@5"}
 NO_SPACE = {"popularity", "blend"}

@@ -1,0 +1,78 @@
+"""A builder's keywords: which it knows, of what types, and those that were left at their defaults."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from isthmus import plugins
+from isthmus.errors import SettingError
+from isthmus.models.blend import blend, named_parts
+from isthmus.protocols import Builder
+
+_PLAIN: Mapping[type, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    str: (str,),
+    NoneType: (NoneType,),
+}
+
+_LARGEST: Mapping[type, float] = {int: 2**63 - 1, float: sys.float_info.max}
+
+
+def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All keywords of a builder: those given, checked against its annotations, and the defaults of the others.
+
+    Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
+    has other defaults.
+
+    Raises:
+        SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
+    """
+    parameters = list(inspect.signature(builder).parameters.values())[1:]
+    known = {p.name: p.default for p in parameters if p.name != "generator"}
+    hints = get_type_hints(builder)
+    for key in settings:
+        if key not in known:
+            raise SettingError(
+                f"{name} has no setting {key!r}",
+                expected=f"one of: {', '.join(known)}",
+                remedy=plugins.closest(key, known),
+            )
+    whole = known | {key: _value(name, key, value, hints.get(key, Any)) for key, value in settings.items()}
+    if builder is blend:
+        whole["parts"] = [
+            {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
+        ]
+    return whole
+
+
+def _value(name: str, key: str, value: Any, wanted: Any) -> Any:
+    plain, options = value.item() if isinstance(value, np.generic) else value, _options(wanted)
+    if not any(_fits(plain, option) for option in options):
+        raise SettingError(f"{key}={plain!r} for {name}", expected=_shown(wanted))
+    # A whole number where a float is meant becomes one, so that 1 and 1.0 are the same setting.
+    return float(plain) if type(plain) is int and float in options and int not in options else plain
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _fits(value: Any, option: Any) -> bool:
+    if option not in _PLAIN:
+        return True  # lists and the like are the builder's own concern
+    if type(value) not in _PLAIN[option]:
+        return False
+    return abs(value) <= _LARGEST[option] if option in _LARGEST else True
+
+
+def _shown(hint: Any) -> str:
+    names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text", NoneType: "null"}
+    return " or ".join(names.get(option, str(option)) for option in _options(hint))
