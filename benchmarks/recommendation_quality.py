@@ -33,13 +33,13 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.core.rankers import ranker_of
-from isthmus.models.keywords import checked
+from isthmus.models.keywords import built, checked
 from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
 from isthmus_interactions.choosing import auto
-from isthmus_interactions.fitting import built, measured
+from isthmus_interactions.fitting import measured
 from isthmus_interactions.splits import FoldIn
 
 logger = logging.getLogger("recommendation_quality")

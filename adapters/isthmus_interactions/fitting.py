@@ -15,8 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
-from isthmus.models.keywords import checked
-from isthmus.protocols import Builder, Recipe
+from isthmus.models.keywords import built, checked
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt, evaluate
 from isthmus.training.history import History
@@ -70,23 +69,6 @@ def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
         return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
 
     return Validation(metric, score)
-
-
-def built(name: str, builder: Builder, signal: Bag, run: Run, settings: Mapping[str, Any]) -> Recipe:
-    """What the builder makes of all its settings.
-
-    Raises:
-        SettingError: settings that it cannot have, or a model larger than the memory.
-    """
-    try:
-        return builder(signal, generator=run.generator(), **settings)
-    except (RuntimeError, OverflowError, MemoryError) as error:
-        # What torch says when a layer is larger than the memory.
-        raise SettingError(
-            f"{name} cannot be built for {signal.width:,} items ({' '.join(str(error).split())[:200]})",
-            expected="layers that fit into memory",
-            remedy="choose smaller ones",
-        ) from error
 
 
 def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import Blended
-from isthmus.models.keywords import checked
+from isthmus.models.keywords import built, checked
 from isthmus.models.recipe import Trained
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
@@ -144,7 +144,7 @@ def _continued(
 ) -> _Made:
     """Train on from the old weights."""
     data = joined.data
-    recipe = fitting.built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
+    recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
     assert isinstance(recipe, Trained)
     train, fold = _parted(joined, validation, run.seed)
     chooser = None if fold is None else fitting.measured(fold, metric, run)
@@ -176,7 +176,7 @@ def _blended(
     columns = (len(old.adapter.items), len(data.items))
     parts = updating_blends.parts_of(before, sketch, old.settings, columns, epochs)
     settings = updating_blends.shortened_parts(old.settings, parts, epochs)
-    recipe = fitting.built(old.builder, builder, Bag(columns[1]), run, settings)
+    recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
     assert isinstance(recipe, Blended)
     history, score = updating_blends.update(before, recipe, parts, course)
     told = [part.told() for part in parts]

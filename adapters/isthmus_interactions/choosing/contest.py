@@ -14,14 +14,13 @@ from isthmus.core.blend import Blend
 from isthmus.core.linear import Gram
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
-from isthmus.models.keywords import checked
+from isthmus.models.keywords import built, checked
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
-from isthmus_interactions import fitting
 from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks, sparse_fits
 from isthmus_interactions.interactions import Interactions
 
@@ -160,7 +159,7 @@ class Contest:
         logger.info("trying %s: %s", plugins.command_name(name), shown)
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, seconds=seconds, checkpoints=checkpoints)
-        recipe = fitting.built(name, builder, Bag(len(self.train.items)), run, whole)
+        recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
         if isinstance(recipe, Solved):
             recipe = replace(recipe, gram=gram)
         history = recipe.fit(self.source, run, self.validation)

@@ -12,11 +12,11 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
+from isthmus.models.keywords import built
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
-from isthmus_interactions import fitting
 from isthmus_interactions.choosing.contest import Tried
 from isthmus_interactions.interactions import Interactions
 
@@ -76,7 +76,7 @@ def _once_more(tried: Tried, source: BagSource, items: int, run: Run, end: float
         return tried.recipe, True, False
     logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
     _, builder = plugins.find_builder(tried.name, "interactions")
-    recipe = fitting.built(tried.name, builder, Bag(items), run, tried.settings)
+    recipe = built(tried.name, builder, Bag(items), run, tried.settings)
     try:
         history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
     except NonFiniteLossError as error:

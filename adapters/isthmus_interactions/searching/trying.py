@@ -15,7 +15,7 @@ from isthmus.batch import Bag
 from isthmus.core import linear
 from isthmus.core.linear import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.models.keywords import checked
+from isthmus.models.keywords import built, checked
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.machine import available_bytes
 from isthmus.protocols import Builder, Recipe
@@ -106,7 +106,7 @@ class Search:
 
     def _recipe(self, settings: Mapping[str, Any]) -> Recipe:
         signal = Bag(len(self.train.items))
-        recipe = fitting.built(self.name, self.builder, signal, self.run, {**self.defaults, **settings})
+        recipe = built(self.name, self.builder, signal, self.run, {**self.defaults, **settings})
         return replace(recipe, gram=self.gram) if isinstance(recipe, Solved) else recipe
 
     @cached_property

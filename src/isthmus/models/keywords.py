@@ -1,4 +1,4 @@
-"""A builder's keywords: which it knows, of what types, and those that were left at their defaults."""
+"""A builder's keywords: which it knows, of what types, those left at their defaults, and what it makes of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from isthmus import plugins
+from isthmus.batch import Signal
 from isthmus.errors import SettingError
 from isthmus.models.blend import blend, named_parts
-from isthmus.protocols import Builder
+from isthmus.protocols import Builder, Recipe
+from isthmus.training.run import Run
 
 _PLAIN: Mapping[type, tuple[type, ...]] = {
     int: (int,),
@@ -51,6 +53,23 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
             {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
         ]
     return whole
+
+
+def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
+    """What the builder makes of all its settings.
+
+    Raises:
+        SettingError: settings that it cannot have, or a model larger than the memory.
+    """
+    try:
+        return builder(signal, generator=run.generator(), **settings)
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        # What torch says when a layer is larger than the memory.
+        raise SettingError(
+            f"{name} cannot be built for {signal} ({' '.join(str(error).split())[:200]})",
+            expected="layers that fit into memory",
+            remedy="choose smaller ones",
+        ) from error
 
 
 def _value(name: str, key: str, value: Any, wanted: Any) -> Any:

@@ -53,14 +53,14 @@ def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
 
 
 def test_others_go_on_without_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    built = contest.fitting.built
+    built = contest.built
 
     def failing(name: str, *others: Any) -> Any:
         if name == "mult_vae":
             raise NonFiniteLossError("the loss became NaN")
         return built(name, *others)
 
-    monkeypatch.setattr(contest.fitting, "built", failing)
+    monkeypatch.setattr(contest, "built", failing)
     lines = {line["model"]: line for line in fitted().facts["tried"]}
     assert lines["mult_vae"]["ndcg@5"] is None
     assert lines["mult_vae"]["note"] == "the loss became NaN"
@@ -72,7 +72,7 @@ def test_where_everything_fails_the_reason_is_told(monkeypatch: pytest.MonkeyPat
         raise NonFiniteLossError("the loss became NaN")
 
     monkeypatch.setattr(contest.Contest, "_linear", lambda self: None)
-    monkeypatch.setattr(contest.fitting, "built", failing)
+    monkeypatch.setattr(contest, "built", failing)
     with pytest.raises(NonFiniteLossError, match="NaN"):
         fitted()
 
