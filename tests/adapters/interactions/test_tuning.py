@@ -24,7 +24,7 @@ from isthmus.core.linear import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
 from isthmus.training.history import History
 from isthmus.training.progress import Silent
-from isthmus_interactions import Recommender, fitting, tune
+from isthmus_interactions import Recommender, tune
 from isthmus_interactions.plugin import plugin
 from isthmus_interactions.searching import sampling, trying
 from isthmus_interactions.searching.sampling import Asked
@@ -73,7 +73,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def put(*recipes: Scripted) -> None:
         left = iter(recipes)
-        monkeypatch.setattr(fitting, "built", lambda *args: next(left))
+        monkeypatch.setattr(trying, "built", lambda *args: next(left))
 
     return put
 
