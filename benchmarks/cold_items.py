@@ -30,13 +30,14 @@ import pyarrow as pa
 import torch
 from common import record
 
+from isthmus.datafolder import dataset_path, unpacked
 from isthmus.metrics.ranking import METRICS, judge
 from isthmus.rowlists import from_csr
 from isthmus.training.run import Run
 from isthmus_interactions.content.extending import FACTS
 from isthmus_interactions.content.features import ItemFeatures
 from isthmus_interactions.content.ridge import mixing, products
-from isthmus_interactions.datasets import dataset_path, goodbooks_sample, movielens_1m, unpacked
+from isthmus_interactions.datasets import goodbooks_sample, movielens_1m
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.matrices import Csr, places_in_rows, row_of_entry
 from isthmus_interactions.recommender import Recommender

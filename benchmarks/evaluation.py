@@ -31,9 +31,9 @@ from common import median_ratio, record
 from scipy.sparse import csr_array, eye_array
 
 from isthmus.batch import Bags
+from isthmus.datafolder import dataset_path
 from isthmus.protocols import Columns
 from isthmus.tasks.evaluation import Evaluation, evaluate
-from isthmus_interactions.datasets import dataset_path
 
 RIVAL = Path(__file__).parent / "rivals" / "recbole_evaluation.py"
 AS_IT_COMES, LARGE = 4096, 4_000_000

@@ -23,7 +23,7 @@ def test_ours_is_announced_like_anybodys() -> None:
 
 def test_listing_imports_nothing(announce: Announce) -> None:
     announce("letters", "raise AssertionError('imported')")
-    assert [said.name for said in plugins.installed()] == ["interactions", "letters"]
+    assert [said.name for said in plugins.installed()] == ["interactions", "letters", "text"]
     code = (
         "import sys; from isthmus import plugins; plugins.installed()\n"
         "print([m for m in ('torch', 'faiss', 'isthmus_interactions', 'isthmus.protocols') if m in sys.modules])"
@@ -58,7 +58,7 @@ def test_the_same_distribution_twice_is_no_clash(announce: Announce) -> None:
     old = announce("letters", "raise AssertionError('shadowed')")
     announce("letters")
     write_distribution(old, "Letters", "letters = elsewhere:plugin", version="0.9")
-    assert [said.name for said in plugins.installed()] == ["interactions", "letters"]
+    assert [said.name for said in plugins.installed()] == ["interactions", "letters", "text"]
     assert "count_vae" in plugins.load("letters").builders
 
 
@@ -72,7 +72,7 @@ def test_a_clash_names_both_origins_and_harms_nobody_else(announce: Announce) ->
         assert "pip uninstall" in str(raised.value)
     assert plugins.load("numbers").commands
     assert plugins.find_builder("count-vae")[0] == "numbers"
-    assert plugins.names() == ["interactions", "letters", "numbers"]
+    assert plugins.names() == ["interactions", "letters", "numbers", "text"]
 
 
 @pytest.mark.parametrize(

@@ -108,10 +108,17 @@ class Bags:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Token ids with a mask that is true where a token stands and false on padding."""
+    """Token ids with a mask that is true where a token stands and false on padding, which is at the end of a row.
+
+    Attributes:
+        ids: any id below the vocabulary on padding: the mask decides.
+        unseen: positions whose token a decoder is not shown as its input (word dropout); encoders and likelihoods
+            ignore it.
+    """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
+    unseen: Bool[Tensor, "batch steps"] | None = None
 
     @property
     def size(self) -> int:
@@ -120,7 +127,8 @@ class TokenRows:
 
     def repeat(self, samples: int) -> TokenRows:
         """Each row ``samples`` times, copies side by side."""
-        return TokenRows(self.ids.repeat_interleave(samples, 0), self.mask.repeat_interleave(samples, 0))
+        ids, mask = (t.repeat_interleave(samples, 0) for t in (self.ids, self.mask))
+        return TokenRows(ids, mask, None if self.unseen is None else self.unseen.repeat_interleave(samples, 0))
 
 
 @dataclass(frozen=True)

@@ -232,10 +232,17 @@ Objective = Callable[[Step, Float[Tensor, " batch"], float], Float[Tensor, ""]]
 
 @dataclass(frozen=True)
 class Hook:
-    """Something to do to a model after every step or epoch: unit norms, dead counts, the old encoder."""
+    """Something to do to a model after every step or epoch: unit norms, dead counts, the old encoder.
+
+    Attributes:
+        when: after every step, or after every epoch (before its score and its checkpoint).
+        act: what is done, in place.
+        forgets: prefixes of the parameters whose moments the optimiser drops then, because they were drawn anew.
+    """
 
     when: Literal["step", "epoch"]
     act: Callable[[Autoencoder], None]
+    forgets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -249,6 +256,8 @@ class Phase:
         objective: replaces the model's own objective.
         hooks: run in this phase beside the model's own.
         name: for history and progress.
+        draws: whether the decoder sees a draw from the posterior; else it sees the point.
+        scored: whether a validation score is taken, so that the epochs of this phase can be the best ones.
     """
 
     epochs: int
@@ -257,6 +266,8 @@ class Phase:
     objective: Objective | None = None
     hooks: tuple[Hook, ...] = ()
     name: str = ""
+    draws: bool = True
+    scored: bool = True
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------

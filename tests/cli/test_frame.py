@@ -72,7 +72,7 @@ def test_adapters(run: Run, announce: Announce) -> None:
     code, answer, said = run("adapters", "--json")
     assert (code, said) == (0, "")
     document = json.loads(answer)
-    assert [said["name"] for said in document["adapters"]] == ["interactions", "letters"]
+    assert [said["name"] for said in document["adapters"]] == ["interactions", "letters", "text"]
     assert document["adapters"][1]["distribution"] == "letters"
     code, answer, _ = run("adapters")
     assert code == 0

@@ -96,13 +96,20 @@ class Autoencoder(nn.Module):
         return self.decoder(sample, given)
 
     def step(
-        self, batch: Batch, *, generator: Generator | None = None, samples: int = 1, corrupts: bool = True
+        self,
+        batch: Batch,
+        *,
+        generator: Generator | None = None,
+        samples: int = 1,
+        corrupts: bool = True,
+        draws: bool = True,
     ) -> Step:
-        """One forward pass. With a generator the inputs are corrupted and the code is sampled; without, neither."""
+        """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupts`` or
+        ``draws`` says no; without one, neither."""
         inputs = self._scaled(batch.inputs)
         if self.corruption is not None and corrupts and generator is not None:
             inputs = self.corruption(inputs, generator)
-        code = self._code(inputs, generator, samples)
+        code = self._code(inputs, generator if draws else None, samples)
         given = Batch(batch.rows, inputs, batch.targets).repeat(samples)
         decoded = self.decoder(code.sample, given)
         log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)

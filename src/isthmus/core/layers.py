@@ -35,6 +35,11 @@ def small_bias(size: int, generator: Generator) -> nn.Parameter:
     return nn.Parameter(nn.init.trunc_normal_(bias, std=BIAS_DEVIATION, generator=generator))
 
 
+def uniform(*shape: int, bound: float, generator: Generator) -> nn.Parameter:
+    """Numbers from U(−bound, bound)."""
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=generator))
+
+
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
     """``nn.Linear`` with the weights above."""
     layer = nn.Linear(inputs, outputs, device="meta")  # weights of its own would come from the global state

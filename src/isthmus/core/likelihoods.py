@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from isthmus.batch import Bags, Tensors, Values
+from isthmus.batch import Bags, Tensors, TokenRows, Values
 from isthmus.core.bags import bag_sum
 from isthmus.core.softmax import multinomial_log_prob
 from isthmus.errors import SettingError
@@ -39,6 +39,56 @@ class Multinomial:
         """One draw a row, as counts."""
         drawn = torch.multinomial(self.mean(readout, decoded), 1, generator=generator)
         return F.one_hot(drawn[:, 0], len(readout.weight)).to(decoded.dtype)
+
+
+class Categorical:
+    """Σ_t log softmax(logits_t)[id_t] over the tokens of a row: a multinomial with one target for each position.
+
+    Only positions where a token stands are computed; padding costs nothing.
+    """
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded) of decoded states [batch, steps, hidden], of which position t predicts token t.
+
+        Raises:
+            SettingError: targets that are no tokens, or of another shape than the decoded states.
+        """
+        log_probs = self.token_log_probs(readout, decoded, targets)
+        rows = _tokens(targets).mask.nonzero()[:, 0]
+        return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
+
+    def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
+        """Nats of each token that is no padding, row after row.
+
+        Raises:
+            SettingError: targets that are no tokens, or of another shape than the decoded states.
+        """
+        rows = _tokens(targets)
+        if decoded.shape[:-1] != rows.ids.shape:
+            raise SettingError(
+                f"decoded states {list(decoded.shape)} for targets {list(rows.ids.shape)}",
+                expected="one state for each position of the targets",
+            )
+        real = rows.mask.flatten().nonzero()[:, 0]
+        ids, ends = rows.ids.flatten()[real], torch.arange(len(real) + 1, device=real.device)
+        bags = Bags(ids, ends, torch.ones(len(real), device=real.device))
+        return multinomial_log_prob(decoded.flatten(0, 1)[real], readout.weight, readout.bias, bags)
+
+    def mean(
+        self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"]
+    ) -> Float[Tensor, "*positions width"]:
+        """Probabilities of the next token."""
+        logits = readout.logits(decoded.reshape(-1, decoded.shape[-1]))
+        return logits.float().softmax(1).view(*decoded.shape[:-1], -1)
+
+    def sample(
+        self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"], generator: Generator
+    ) -> Int64[Tensor, " *positions"]:
+        """One token id for each position, drawn independently."""
+        chances = self.mean(readout, decoded.reshape(-1, decoded.shape[-1]))
+        return torch.multinomial(chances, 1, generator=generator).view(decoded.shape[:-1])
 
 
 class Bernoulli:
@@ -120,6 +170,12 @@ def _square_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " bat
 def _bags(targets: Tensors) -> Bags:
     if not isinstance(targets, Bags):
         raise SettingError(f"multinomial likelihood of {type(targets).__name__}", expected="bags")
+    return targets
+
+
+def _tokens(targets: Tensors) -> TokenRows:
+    if not isinstance(targets, TokenRows):
+        raise SettingError(f"categorical likelihood of {type(targets).__name__}", expected="token rows")
     return targets
 
 

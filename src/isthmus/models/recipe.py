@@ -57,7 +57,7 @@ def at_once(
         record: dict[str, float | int | str] = {"epoch": 1, "phase": phase, **work()}
         model.to(device).eval()
         if validation:
-            record[validation.name] = validation.score(model)
+            record |= validation.numbers(model)
         record["seconds"] = time.perf_counter() - started
         history = History(metric=metric)
         history.take(record)

@@ -14,3 +14,13 @@ def check_settings(**settings: int | float) -> None:
     for name, value in settings.items():
         if not value > 0:
             raise SettingError(f"{name}={value}", expected="a number above 0")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises:
+        SettingError: naming the setting and the choices.
+    """
+    if value not in choices:
+        raise SettingError(f"{name}={value!r}", expected=" or ".join(map(repr, choices)))

@@ -90,9 +90,10 @@ class Plan:
         phases = [(phase.name, phase.epochs, phase.trains, phase.corrupts) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""
+        points = [index for index, phase in enumerate(self.phases) if not phase.draws]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{rowwise}"
+            f"{rowwise}{f', without draws in phases {points}' if points else ''}"
         )
 
     def phase_of(self, epoch: int) -> Phase:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +90,15 @@ class Validation:
         name: such as ``ndcg@100``.
         score: of the model as it stands; higher is better.
         every: epochs between scores.
+        watch: more numbers for the record of a scored epoch, by name; they decide nothing.
     """
 
     name: str
     score: Callable[[nn.Module], float]
     every: int = 1
+    watch: Callable[[nn.Module], Mapping[str, float]] | None = None
+
+    def numbers(self, model: nn.Module, *, scored: bool = True) -> dict[str, float | int | str]:
+        """The score under its name, unless this epoch is not to be scored, and whatever is watched."""
+        numbers: dict[str, float | int | str] = {self.name: self.score(model)} if scored else {}
+        return numbers | dict(self.watch(model) if self.watch else {})

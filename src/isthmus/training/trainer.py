@@ -106,7 +106,7 @@ class _Training:
         }
         if self.validation and (epoch + 1) % self.validation.every == 0:
             self.model.eval()
-            record[self.validation.name] = self.validation.score(self.model)
+            record |= self.validation.numbers(self.model, scored=phase.scored)
         record["seconds"] = time.perf_counter() - started
         self._take(record, epoch)
         return not (wish.stop or self.history.stopped_early or self._late())
@@ -140,7 +140,7 @@ class _Training:
             group["lr"] = self._rate()
         batch = self.source.batch(rows.to(self.device))
         with self.run.products():
-            step = self.model.step(batch, generator=self.noise, corrupts=phase.corrupts)
+            step = self.model.step(batch, generator=self.noise, corrupts=phase.corrupts, draws=phase.draws)
             loss = self.model.loss(step, progress=progress, objective=phase.objective)
         value = float(loss.total.detach())
         if not math.isfinite(value):
@@ -177,6 +177,12 @@ class _Training:
             for hook in (*self.model.hooks, *phase.hooks):
                 if hook.when == when:
                     hook.act(self.model)
+                    self._forget(hook.forgets)
+
+    def _forget(self, prefixes: tuple[str, ...]) -> None:
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(prefixes):
+                self.optimizer.state.pop(parameter, None)
 
     def _settle(self) -> None:
         """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""

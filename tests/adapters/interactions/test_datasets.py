@@ -7,6 +7,7 @@ import lzma
 import numpy as np
 import pytest
 
+from isthmus.datafolder import dataset_path
 from isthmus.errors import SourceError
 from isthmus_interactions import datasets
 from isthmus_interactions.splits import leave_last_out
@@ -14,7 +15,7 @@ from isthmus_interactions.splits import leave_last_out
 
 def needs(name):
     try:
-        datasets.dataset_path(name)
+        dataset_path(name)
         reason = ""
     except SourceError as absent:
         reason = str(absent)
@@ -35,9 +36,9 @@ def test_the_demo_is_bundled(monkeypatch):
 def test_the_folder_is_named_by_the_variable(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
-    assert datasets.dataset_path("mine") == tmp_path / "mine"
+    assert dataset_path("mine") == tmp_path / "mine"
     with pytest.raises(SourceError, match=r"no ml-1m in .*expected one of mine.*ISTHMUS_DATA"):
-        datasets.dataset_path("ml-1m")
+        dataset_path("ml-1m")
 
 
 def test_an_absent_folder_names_the_variable(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
 """Decoders: from samples of the code to whatever the readout reads."""
 
+from isthmus.core.decoders.attention import TransformerDecoder
 from isthmus.core.decoders.dense import DenseDecoder
+from isthmus.core.decoders.memory import MemoryDecoder
+from isthmus.core.decoders.recurrent import LstmDecoder
 
-__all__ = ["DenseDecoder"]
+__all__ = ["DenseDecoder", "LstmDecoder", "MemoryDecoder", "TransformerDecoder"]

@@ -1,7 +1,18 @@
 """Encoders: ``enter`` to the first differentiable state, ``trunk`` from there to the hidden state."""
 
+from isthmus.core.encoders.attention import TransformerEncoder
 from isthmus.core.encoders.bag import BagEncoder
 from isthmus.core.encoders.connected import ConnectedEncoder
 from isthmus.core.encoders.dense import DenseEncoder
+from isthmus.core.encoders.pretrained import KnownVectors, PretrainedEncoder
+from isthmus.core.encoders.recurrent import LstmEncoder
 
-__all__ = ["BagEncoder", "ConnectedEncoder", "DenseEncoder"]
+__all__ = [
+    "BagEncoder",
+    "ConnectedEncoder",
+    "DenseEncoder",
+    "KnownVectors",
+    "LstmEncoder",
+    "PretrainedEncoder",
+    "TransformerEncoder",
+]

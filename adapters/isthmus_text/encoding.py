@@ -1,0 +1,130 @@
+"""From texts to codes: streamed, in batches of like length, in the order of the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from isthmus.batch import TokenRows
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import InputError
+from isthmus_text.adapter import TextAdapter
+from isthmus_text.texts import Texts
+
+CHUNK = 8192
+"""Texts that are sorted by length together."""
+
+TOKENS = 8192
+"""Tokens of one batch, padding included."""
+
+Codes = Float32[np.ndarray, "n code"]
+
+
+@torch.no_grad()
+def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str], out: Path | None = None) -> Codes:
+    """One code for each text, in their order; the best single guess, without noise.
+
+    Args:
+        texts: any number; at most ``CHUNK`` of them are held at a time.
+        out: a new ``.npy`` file that is filled as texts are encoded, for corpora whose codes exceed the memory. It is
+            returned as a read-only memory map.
+
+    Raises:
+        InputError: something that is no text, or ``out`` exists.
+    """
+    if out is None:
+        found = list(_parts(model, adapter, texts))
+        return (
+            np.concatenate(found)
+            if found
+            else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.longest)).numpy()[:0]
+        )
+    data = Texts.of(texts)
+    return _written(_parts(model, adapter, data), len(data), out)
+
+
+def checked(codes: Any, width: int) -> Float[Tensor, "n code"]:
+    """Codes that a user brought, as fp32.
+
+    Raises:
+        InputError: another width than the model's, NaN or infinite.
+    """
+    held = codes.detach().cpu().numpy() if isinstance(codes, Tensor) else codes
+    wanted = torch.from_numpy(np.array(held, dtype=np.float32))
+    if wanted.ndim != 2 or wanted.shape[1] != width:
+        raise InputError(f"codes of shape {tuple(wanted.shape)}", expected=f"(n, {width})")
+    if not bool(wanted.isfinite().all()):
+        raise InputError("codes with NaN or infinity", expected="finite numbers")
+    return wanted
+
+
+def token_rows(ids: list[list[int]], device: torch.device) -> TokenRows:
+    """Rows of ids, padded on the right to the longest of them."""
+    lengths = torch.tensor([len(row) for row in ids])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
+    padded = torch.zeros(mask.shape, dtype=torch.int64)
+    padded[mask] = torch.tensor([one for row in ids for one in row], dtype=torch.int64)
+    return TokenRows(padded.to(device), mask.to(device))
+
+
+def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str]) -> Iterator[Codes]:
+    stream = iter(texts)
+    for first in count(1, CHUNK):
+        chunk = list(islice(stream, CHUNK))
+        if not chunk:
+            return
+        _check(chunk, first)
+        yield _encoded(model, adapter.tokenizer.encode_batch(chunk, adapter.longest)).numpy()
+
+
+def _check(chunk: list[Any], first: int) -> None:
+    for number, text in enumerate(chunk, first):
+        if not isinstance(text, str):
+            raise InputError(f"text {number:,} is a {type(text).__name__}", expected="str")
+
+
+def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
+    device = next(model.parameters()).device
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    batches = (token_rows([ids[row] for row in rows], device) for rows in _batches(order, ids))
+    codes = torch.cat([model.encode(batch).point.float().cpu() for batch in batches])
+    placed = torch.empty_like(codes)
+    placed[torch.tensor(order)] = codes
+    return placed
+
+
+def _batches(order: list[int], ids: list[list[int]]) -> Iterator[list[int]]:
+    """Rows of ascending length, cut where another one would exceed the budget."""
+    batch: list[int] = []
+    for row in order:
+        if batch and (len(batch) + 1) * len(ids[row]) > TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    yield batch
+
+
+def _written(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
+    if out.exists():
+        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    scratch = out.with_name(f".{out.name}.part")
+    try:
+        first = next(parts)
+        codes = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=(rows, first.shape[1]))
+        start = 0
+        for part in chain([first], parts):
+            codes[start : start + len(part)] = part
+            start += len(part)
+        codes.flush()
+        scratch.rename(out)
+    finally:
+        scratch.unlink(missing_ok=True)
+    mapped: Codes = np.load(out, mmap_mode="r", allow_pickle=False)
+    return mapped

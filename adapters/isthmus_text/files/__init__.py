@@ -1,0 +1,1 @@
+"""From files, columns and iterators to texts."""

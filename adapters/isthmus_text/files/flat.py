@@ -1,0 +1,87 @@
+"""Many texts as one run of UTF-8 bytes with the place of each: 16 bytes a text beside its own."""
+
+from __future__ import annotations
+
+import codecs
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError
+from isthmus_text.files.spool import Bytes, Spool
+
+Places = npt.NDArray[np.int64]
+
+BLOCK = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """Text r is ``data[starts[r]:ends[r]]``."""
+
+    data: Bytes
+    starts: Places
+    ends: Places
+
+
+class Gathering:
+    """Takes texts one by one or many at once and lays them end to end."""
+
+    def __init__(self) -> None:
+        self._spool, self._ends = Spool(), array("q", [0])
+
+    def add(self, text: bytes) -> None:
+        """One more text, UTF-8."""
+        self._spool.write(text)
+        self._ends.append(self._spool.size)
+
+    def extend(self, data: Bytes, lengths: Places) -> None:
+        """Texts that lie end to end in ``data``."""
+        self._ends.frombytes((self._spool.size + np.cumsum(lengths, dtype=np.int64)).tobytes())
+        self._spool.write(data.tobytes())
+
+    def finished(self, name: str, unit: str) -> Flat:
+        """All texts, checked; see ``check_utf8``."""
+        ends = np.frombuffer(self._ends, np.int64)
+        flat = Flat(self._spool.mapped(), ends[:-1], ends[1:])
+        check_utf8(flat, name, unit)
+        return flat
+
+
+def check_utf8(flat: Flat, name: str, unit: str) -> None:
+    """Refuse bytes that are no UTF-8.
+
+    Args:
+        flat: the texts; every byte between the first start and the last end is looked at.
+        name: where they come from, for the message.
+        unit: what one of them is called there: line, row, document, text.
+
+    Raises:
+        InputError: naming the number of the first text that is none.
+    """
+    wrong = _invalid_byte(flat.data)
+    row = None if wrong is None else max(int(np.searchsorted(flat.starts, wrong, side="right")) - 1, 0)
+    if row is None:
+        # Bytes that are valid end to end can still be cut inside a character.
+        filled = np.flatnonzero(flat.ends > flat.starts)
+        cut = filled[(flat.data[flat.starts[filled]] & 0xC0) == 0x80]
+        row = int(cut[0]) if len(cut) else None
+    if row is not None:
+        raise InputError(
+            f"{unit} {row + 1:,} of {name} is not valid UTF-8",
+            expected="text in UTF-8",
+            remedy="say which encoding it has, such as encoding='latin-1' (--encoding latin-1)",
+        )
+
+
+def _invalid_byte(data: Bytes) -> int | None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(data) + 1, BLOCK):
+        kept = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[start : start + BLOCK].tobytes(), final=start + BLOCK > len(data))
+        except UnicodeDecodeError as error:
+            return start - kept + error.start
+    return None

@@ -1,0 +1,183 @@
+"""A fine-tuned encoder as a folder that ``sentence_transformers.SentenceTransformer(path)`` loads; safetensors only."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
+
+try:
+    from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+except ImportError as error:
+    raise MissingLibraryError(
+        f"the export needs the library 'transformers', which cannot be imported ({error})",
+        remedy='pip install "isthmus[text]"',
+    ) from error
+
+Pooling = Literal["mean", "first", "max"]
+
+_FLAGS = {"first": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens", "max": "pooling_mode_max_tokens"}
+_MODULES = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+
+_log = logging.getLogger(__name__)
+
+
+def to_sentence_transformers(
+    folder: str | Path,
+    model: PreTrainedModel,
+    tokenizer: str | Path,
+    *,
+    longest: int,
+    pooling: Pooling = "mean",
+    normalise: bool = True,
+) -> Path:
+    """Write a model that ``sentence_transformers`` loads and that gives the same vectors.
+
+    The folder appears whole or not at all. The model stays as it is; of one with a head, only the encoder is written.
+
+    Args:
+        folder: to be made; nothing may stand there.
+        model: an encoder with token vectors as ``last_hidden_state``.
+        tokenizer: a local directory of ``transformers`` with the model's tokenizer, or a ``tokenizer.json``.
+        longest: tokens, special ones counted, after which a text is cut.
+        pooling: of the token vectors: their mean or maximum over real tokens, or that of the first token.
+        normalise: bring each vector to length 1.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: something stands at that place.
+        SourceError: the tokenizer cannot be read.
+        SettingError: a pooling that is unknown, a model with a decoder, a tokenizer of another model, or a ``longest``
+            that the model has no positions for.
+    """
+    if pooling not in get_args(Pooling):
+        raise SettingError(f"pooling {pooling!r}", expected=f"one of: {', '.join(get_args(Pooling))}")
+    encoder = model.base_model
+    if not isinstance(encoder, PreTrainedModel):
+        raise SettingError(f"a {type(model).__name__} without an encoder of its own", expected="an encoder")
+    words = _tokenizer(Path(tokenizer), encoder)
+    _check(encoder, words, longest)
+    words.model_max_length = longest
+    with _appearing(Path(folder)) as scratch:
+        encoder.save_pretrained(scratch)
+        words.save_pretrained(scratch)
+        for name, content in _settings(encoder.config.hidden_size, pooling, normalise, longest).items():
+            _write(scratch / name, json.dumps(content, indent=2))
+        if normalise:
+            (scratch / "2_Normalize").mkdir()
+        _write(scratch / "README.md", _card(encoder.config.hidden_size, pooling, normalise, longest))
+    _log.info("wrote %s for sentence_transformers", folder)
+    return Path(folder)
+
+
+def _settings(width: int, pooling: Pooling, normalise: bool, longest: int) -> dict[str, Any]:
+    """What stands in each JSON file; the older names of keys and classes, which every version reads."""
+    used = [(path, kind) for path, kind in _MODULES.items() if normalise or kind != "Normalize"]
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(used)
+    ]
+    flags = {flag: name == pooling for name, flag in _FLAGS.items()}
+    return {
+        "modules.json": modules,
+        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+        "config_sentence_transformers.json": {
+            "prompts": {},
+            "default_prompt_name": None,
+            "similarity_fn_name": "cosine",
+        },
+        "1_Pooling/config.json": {"word_embedding_dimension": width, **flags},
+    }
+
+
+def _tokenizer(place: Path, encoder: PreTrainedModel) -> PreTrainedTokenizerBase:
+    """A lone ``tokenizer.json`` says neither which token pads nor what the model is given: the model does."""
+    if not place.exists():
+        raise SourceError(f"no tokenizer at {str(place)!r}", expected="a local directory or a tokenizer.json")
+    try:
+        if place.is_dir():
+            read: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, local_files_only=True)
+            return read
+        lone: PreTrainedTokenizerBase = PreTrainedTokenizerFast(tokenizer_file=str(place))  # type: ignore[no-untyped-call]
+    except Exception as error:
+        raise SourceError(
+            f"the tokenizer {str(place)!r} cannot be read ({error})", expected="one that transformers reads"
+        ) from error
+    taken = inspect.signature(encoder.forward).parameters
+    lone.model_input_names = [name for name in lone.model_input_names if name in taken]
+    if encoder.config.pad_token_id is not None:
+        lone.pad_token = lone.convert_ids_to_tokens(encoder.config.pad_token_id)
+    return lone
+
+
+def _check(encoder: PreTrainedModel, words: PreTrainedTokenizerBase, longest: int) -> None:
+    config = encoder.config
+    if getattr(config, "is_encoder_decoder", False):
+        raise SettingError(f"a {type(encoder).__name__}, which has a decoder", expected="an encoder alone")
+    if words.pad_token is None:
+        raise SettingError(
+            "a tokenizer without a padding token", remedy="set pad_token_id in the model's configuration"
+        )
+    if len(words) > config.vocab_size:
+        raise SettingError(
+            f"a tokenizer of {len(words)} tokens for a model of {config.vocab_size}", remedy="give the model's own"
+        )
+    fewest = words.num_special_tokens_to_add() + 1
+    most = getattr(config, "max_position_embeddings", None) or longest
+    if not fewest <= longest <= most:
+        raise SettingError(f"longest {longest}", expected=f"{fewest} to {most} tokens, special ones counted")
+
+
+def _card(width: int, pooling: Pooling, normalise: bool, longest: int) -> str:
+    ending = ", brought to length 1" if normalise else ""
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags: [sentence-transformers, feature-extraction, isthmus]
+---
+
+# A sentence encoder trained with isthmus
+
+Turns a text of up to {longest} tokens into {width} values: its token vectors, pooled by {pooling}{ending}.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+vectors = SentenceTransformer("this-folder").encode(["A text.", "Another one."])
+```
+"""
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text + "\n" * (not text.endswith("\n")), encoding="utf-8")
+
+
+@contextmanager
+def _appearing(place: Path) -> Iterator[Path]:
+    """A scratch directory beside ``place`` that becomes it when the block ends, and vanishes if it fails."""
+    if os.path.lexists(place):
+        raise InputError(f"{str(place)!r} exists", expected="a new name", remedy="choose another or move it away")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    scratch = place.parent / f".{place.name}.{secrets.token_hex(6)}.partial"
+    try:
+        scratch.mkdir()
+        yield scratch
+        for path in scratch.rglob("*"):
+            if path.is_file():
+                with path.open("r+b") as file:
+                    os.fsync(file.fileno())
+        os.rename(scratch, place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

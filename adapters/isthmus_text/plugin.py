@@ -1,0 +1,29 @@
+"""What the entry point yields."""
+
+from isthmus.models.sequence import sequence_vae
+from isthmus.protocols import Plugin
+from isthmus_text.adapter import TextAdapter
+from isthmus_text.pretrained import denoising_text, readable_embeddings
+from isthmus_text.verbs import commands
+from isthmus_text.verbs.demo import demo
+from isthmus_text.verbs.fit_command import fit
+
+plugin = Plugin(
+    adapter=TextAdapter,
+    builders={
+        "denoising_text": denoising_text,
+        "readable_embeddings": readable_embeddings,
+        "sequence_vae": sequence_vae,
+    },
+    commands={
+        "fit": fit,
+        "demo": demo,
+        "encode": commands.encode,
+        "decode": commands.decode,
+        "reconstruct": commands.reconstruct,
+        "sample": commands.sample,
+        "interpolate": commands.interpolate,
+        "search": commands.search,
+        "evaluate": commands.evaluate,
+    },
+)

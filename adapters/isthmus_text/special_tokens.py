@@ -1,0 +1,89 @@
+"""Which ids of somebody's tokenizer end a sequence, stand for the unknown, pad and start: read off its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import InputError
+
+ENDS = ("</s>", "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[EOS]", "<end>")
+UNKNOWNS = ("<unk>", "[UNK]")
+PADS = ("<pad>", "[PAD]")
+STARTS = ("<s>", "[CLS]", "<bos>", "[BOS]")
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """Ids with a meaning.
+
+    Attributes:
+        end: ends every row.
+        unknown: stands for what the vocabulary lacks; None where it lacks nothing or drops it.
+        pad: fills rows up; masks decide what is padding, never this id.
+        start: what the tokenizer's model expects before a text; rows never hold it. None where there is none.
+    """
+
+    end: int
+    unknown: int | None
+    pad: int = 0
+    start: int | None = None
+
+
+def find_special_ids(vocabulary: Mapping[str, int], folder: Path, unknown: str | None) -> SpecialIds:
+    """The special ids that ``tokenizer_config.json`` or ``special_tokens_map.json`` beside the tokenizer name, and
+    otherwise those of the usual names.
+
+    Args:
+        vocabulary: every token, added ones too, and its id.
+        folder: where the tokenizer lies.
+        unknown: the token that the tokenizer's own model has for the unknown.
+
+    Raises:
+        InputError: nothing ends a sequence.
+    """
+    named = _named(folder)
+
+    def first(roles: tuple[str, ...], usual: tuple[str, ...]) -> int | None:
+        names = [*(named[role] for role in roles if role in named), *usual]
+        return next((vocabulary[name] for name in names if name in vocabulary), None)
+
+    end = first(("eos_token", "sep_token"), ENDS)
+    if end is None:
+        raise InputError(
+            f"the tokenizer in {folder} has no token that ends a sequence",
+            expected=f"eos_token or sep_token in tokenizer_config.json, or a token such as {', '.join(ENDS[:3])}",
+            remedy="add one to the tokenizer, or train a tokenizer of your own",
+        )
+    found = first(("unk_token",), (*((unknown,) if unknown else ()), *UNKNOWNS))
+    pad = first(("pad_token",), PADS)
+    # Vocabularies over bytes name their end as the unknown, which they never need, and often have no padding.
+    return SpecialIds(
+        end=end,
+        unknown=None if found == end else found,
+        pad=end if pad is None else pad,
+        start=first(("bos_token", "cls_token"), STARTS),
+    )
+
+
+def _named(folder: Path) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        for role, token in _document(folder / file).items():
+            text = token.get("content") if isinstance(token, dict) else token
+            if role.endswith("_token") and isinstance(text, str):
+                named[role] = text
+    return named
+
+
+def _document(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError):
+        raise InputError(f"{path} is no JSON document", expected="what belongs to the tokenizer") from None
+    return document if isinstance(document, dict) else {}

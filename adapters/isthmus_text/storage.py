@@ -1,0 +1,84 @@
+"""A text autoencoder as a bundle, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus import bundle, plugins
+from isthmus.core.fitted import FittedMixture
+from isthmus.errors import BundleError, SettingError
+from isthmus.models.rebuild import rebuild
+from isthmus.protocols import Builder
+from isthmus.state import state_of
+from isthmus.training.history import History
+from isthmus_text.adapter import TextAdapter
+from isthmus_text.corpus import Corpus
+from isthmus_text.fitting import PLUGIN
+
+if TYPE_CHECKING:
+    from isthmus_text.autoencoder import TextAutoencoder
+
+MODEL, MIXTURE = "model.", "mixture."
+
+
+def write(path: str | Path, model: TextAutoencoder) -> None:
+    """Save the model, the tokenizer, the fitted prior, and the corpus with its codes."""
+    tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model.model).items()}
+    documents = dict(model.adapter.state())
+    if model.mixture is not None:
+        tensors |= {f"{MIXTURE}{name}": tensor for name, tensor in model.mixture.tensors().items()}
+    if model.corpus is not None:
+        tensors |= model.corpus.tensors()
+        documents |= model.corpus.documents()
+    bundle.write(
+        path,
+        plugin=PLUGIN,
+        builder=model.builder,
+        settings=model.settings,
+        tensors=tensors,
+        documents=documents,
+        facts=model.facts,
+    )
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The fields of a ``TextAutoencoder``.
+
+    Raises:
+        BundleError: a directory that is truncated, altered, foreign or too new.
+    """
+    saved = bundle.read(path)
+    manifest = saved.manifest
+    if manifest.plugin != PLUGIN:
+        raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected=f"one of {PLUGIN}")
+    builder = _builder(path, manifest.builder)
+    with bundle.as_damage(path):
+        History.from_json(dict(manifest.facts["training"]))
+        adapter = TextAdapter.restore(saved.documents)
+        parts = {
+            prefix: {
+                name.removeprefix(prefix): tensor for name, tensor in saved.tensors.items() if name.startswith(prefix)
+            }
+            for prefix in (MODEL, MIXTURE)
+        }
+        return {
+            "adapter": adapter,
+            "model": rebuild(builder, adapter.signal, manifest.settings, parts[MODEL]),
+            "builder": manifest.builder,
+            "settings": manifest.settings,
+            "facts": manifest.facts,
+            "mixture": FittedMixture.from_tensors(parts[MIXTURE]) if parts[MIXTURE] else None,
+            "corpus": Corpus.restored(saved.documents, saved.tensors),
+        }
+
+
+def _builder(path: str | Path, name: str) -> Builder:
+    try:
+        return plugins.find_builder(name, PLUGIN)[1]
+    except SettingError as error:
+        raise BundleError(
+            f"{str(path)!r} holds a model {name!r}, which the installed {PLUGIN} plugin does not know",
+            expected=error.expected,
+            remedy="install the isthmus that saved it (isthmus info names the version)",
+        ) from None

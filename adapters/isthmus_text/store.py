@@ -1,0 +1,154 @@
+"""Token ids end to end in a file that is mapped, never loaded: 2 bytes each below a vocabulary of 65,536, else 4."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError, SourceError
+from isthmus_text.files.spool import Bytes, Spool
+
+Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
+
+TOKENS, OFFSETS, ABOUT = "tokens.bin", "offsets.bin", "store.json"
+_FORMAT = 1
+_HELD = 1 << 20
+
+
+def dtype_for(vocabulary: int) -> np.dtype[Any]:
+    """The narrowest type for ids below ``vocabulary``; little-endian, as files are."""
+    return np.dtype("<u2" if vocabulary < 65_536 else "<i4")
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStore:
+    """Rows of token ids, read-only.
+
+    Attributes:
+        tokens: the ids of all rows, end to end; uint16 or int32.
+        offsets: where each row starts and, after the last, where it ends; int64.
+        vocabulary: every id is below it.
+        truncated: how many rows were longer than allowed and were cut.
+    """
+
+    tokens: Ids
+    offsets: npt.NDArray[np.int64]
+    vocabulary: int
+    truncated: int = 0
+
+    @classmethod
+    def write(
+        cls, folder: str | Path, rows: Iterable[list[int]], vocabulary: int, *, longest: int | None = None
+    ) -> TokenStore:
+        """Store rows in a new or empty folder, and map them.
+
+        Args:
+            folder: made where it is missing.
+            rows: ids, gone through once; at most a million ids are held.
+            vocabulary: ids are below it.
+            longest: a longer row keeps its first ``longest - 1`` ids and its last one, which ends it.
+
+        Raises:
+            InputError: an id outside the vocabulary (the row is named), or a folder that holds something.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        if any(place.iterdir()):
+            raise InputError(f"{place} is not empty", expected="a new or empty folder")
+        with (place / TOKENS).open("wb") as file:
+            ends, truncated = _poured(rows, file.write, vocabulary, longest)
+        (place / OFFSETS).write_bytes(ends.tobytes())
+        about = {"format": _FORMAT, "rows": len(ends) - 1, "vocabulary": vocabulary, "truncated": truncated}
+        (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        return cls.open(place)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> TokenStore:
+        """What ``write`` stored.
+
+        Raises:
+            SourceError: files that are missing, cut short, or not of one store.
+        """
+        place = Path(folder)
+        try:
+            about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+            rows, vocabulary, truncated = (int(about[name]) for name in ("rows", "vocabulary", "truncated"))
+            tokens = _mapped(place / TOKENS).view(dtype_for(vocabulary))
+            offsets = _mapped(place / OFFSETS).view("<i8")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SourceError(f"{place} holds no whole token store ({error})", expected="what was written") from None
+        whole = about.get("format") == _FORMAT and len(offsets) == rows + 1
+        if not whole or int(offsets[0]) != 0 or int(offsets[-1]) != len(tokens) or bool((np.diff(offsets) < 0).any()):
+            raise SourceError(f"{place} holds no whole token store", expected=f"{rows} rows over {vocabulary} tokens")
+        return cls(tokens, offsets, vocabulary, truncated)
+
+    @classmethod
+    def temporary(cls, rows: Iterable[list[int]], vocabulary: int, *, longest: int | None = None) -> TokenStore:
+        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is gone as soon as
+        nothing refers to it.
+
+        Raises:
+            InputError: an id outside the vocabulary; the row is named.
+        """
+        spool = Spool()
+        ends, truncated = _poured(rows, spool.write, vocabulary, longest)
+        return cls(spool.mapped().view(dtype_for(vocabulary)), ends, vocabulary, truncated)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> list[int]:
+        place = range(len(self))[row]
+        return [int(id_) for id_ in self.tokens[self.offsets[place] : self.offsets[place + 1]]]
+
+    @property
+    def longest(self) -> int:
+        """Ids of the longest row; 0 without rows."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+
+def _poured(
+    rows: Iterable[list[int]], write: Callable[[bytes], object], vocabulary: int, longest: int | None
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Hand all ids on as bytes; the offsets, and how many rows were cut."""
+    dtype, ends, held = dtype_for(vocabulary), array("q", [0]), array("q")
+    truncated = written = 0
+    for row in rows:
+        if longest is not None and len(row) > longest:
+            truncated += 1
+            held.extend(row[: longest - 1])
+            held.append(row[-1])
+        else:
+            held.extend(row)
+        ends.append(written + len(held))
+        if len(held) >= _HELD:
+            write(_checked(held, ends, vocabulary).astype(dtype).tobytes())
+            written += len(held)
+            held = array("q")
+    write(_checked(held, ends, vocabulary).astype(dtype).tobytes())
+    return np.frombuffer(ends, np.int64), truncated
+
+
+def _checked(held: array[int], ends: array[int], vocabulary: int) -> npt.NDArray[np.int64]:
+    ids = np.frombuffer(held, np.int64) if held else np.empty(0, np.int64)
+    wrong = np.flatnonzero((ids < 0) | (ids >= vocabulary))
+    if len(wrong):
+        place = ends[-1] - len(ids) + int(wrong[0])
+        row = int(np.searchsorted(np.frombuffer(ends, np.int64), place, side="right")) - 1
+        raise InputError(f"row {row:,} holds the token id {ids[wrong[0]]}", expected=f"0 to {vocabulary - 1}")
+    return ids
+
+
+def _mapped(path: Path) -> Bytes:
+    if not path.stat().st_size:
+        return np.empty(0, np.uint8)
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)

@@ -1,0 +1,147 @@
+"""Texts as they are: read from files, tables, lists and iterators, kept as bytes and decoded when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError, SettingError, SourceError
+from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
+from isthmus_text.files.flat import Flat, Gathering
+from isthmus_text.files.plain import read_documents, read_lines
+
+Unit = Literal["line", "document"]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A sequence of texts that can be gone through any number of times. Nothing in it changes.
+
+    Texts are held as UTF-8 bytes, in memory up to 64 MiB and mapped from disk beyond, with 16 bytes for the place of
+    each: ten million lines take 160 MB of memory and are never Python strings all at once.
+
+    Attributes:
+        flat: the bytes and the place of each text.
+    """
+
+    flat: Flat
+
+    @classmethod
+    def read(cls, source: object, *, column: str | None = None, unit: Unit = "line", encoding: str = "utf-8") -> Texts:
+        """Texts from wherever they are. The empty text is a text: it keeps its place, so that rows stay aligned.
+
+        Args:
+            source: a path, a table or texts. Paths: a text file (also .gz, .xz, .bz2), a folder of documents
+                (``*.txt``), CSV or TSV (also packed) or Parquet. Tables: anything with the Arrow PyCapsule interface
+                (pandas, polars, ...). Texts: an iterable of str, gone through once.
+            column: the column of a table that holds the texts; by default the only one, or the one named ``text``.
+            unit: whether a text is a line or a whole file. Lines lose their ends (LF or CRLF) and nothing else; in
+                documents CRLF becomes LF.
+            encoding: of a file; a byte order mark is dropped. The columns of Parquet are always UTF-8.
+
+        A text file beyond 64 MiB is mapped where it lies and must not be changed while its texts are used.
+
+        Raises:
+            SourceError: no file, an unreadable or empty one, or one that is no text.
+            ColumnError: a column that is missing, that has to be named, or that holds no text.
+            InputError: not valid UTF-8 (line or row are named), or something among the texts that is no str.
+            SettingError: an unknown unit or encoding, or a column or unit that has no meaning for the source.
+        """
+        if unit not in ("line", "document"):
+            raise SettingError(f"unit={unit!r}", expected="'line' or 'document'")
+        if isinstance(source, str | Path):
+            return cls(_from_path(Path(source), column, unit, encoding))
+        table = as_table(source)
+        if table is not None:
+            return cls(read_table_column(table, column))
+        if column is not None:
+            raise SettingError(f"column={column!r} for a {type(source).__name__}", expected="a file or a table")
+        return cls(_from_iterable(source))
+
+    @classmethod
+    def of(cls, records: object) -> Texts:
+        """The records themselves if they are ``Texts``; otherwise ``read(records)``."""
+        return records if isinstance(records, Texts) else cls.read(records)
+
+    def __len__(self) -> int:
+        return len(self.flat.starts)
+
+    def __iter__(self) -> Iterator[str]:
+        for block in self.blocks():
+            yield from block
+
+    def __getitem__(self, row: int) -> str:
+        place = range(len(self))[row]
+        return self.flat.data[self.flat.starts[place] : self.flat.ends[place]].tobytes().decode("utf-8")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all texts together."""
+        return int((self.flat.ends - self.flat.starts).sum())
+
+    @property
+    def empty(self) -> int:
+        """How many texts are empty."""
+        return int((self.flat.ends == self.flat.starts).sum())
+
+    def select(self, rows: Rows) -> Texts:
+        """The given rows, in the given order; the bytes are shared.
+
+        Raises:
+            IndexError: a row that does not exist.
+        """
+        wanted = np.asarray(rows, dtype=np.int64)
+        return Texts(Flat(self.flat.data, self.flat.starts[wanted], self.flat.ends[wanted]))
+
+    def spread(self, count: int) -> Texts:
+        """At most ``count`` texts, evenly spaced from the first on; always the same ones."""
+        total = len(self)
+        return self if count >= total else self.select(np.arange(count) * total // max(count, 1))
+
+    def blocks(self, count: int = 8192, size: int = 1 << 24) -> Iterator[list[str]]:
+        """All texts in order, as lists of at most ``count`` and about ``size`` bytes (a longer text is alone)."""
+        view = self.flat.data.data
+        for first in range(0, len(self), count):
+            starts, ends = self.flat.starts[first : first + count], self.flat.ends[first : first + count]
+            filled = np.cumsum(ends - starts) // size
+            cuts = [0, *(np.flatnonzero(np.diff(filled)) + 1).tolist(), len(starts)]
+            places = list(zip(starts.tolist(), ends.tolist(), strict=True))
+            for low, high in pairwise(cuts):
+                yield [str(view[start:end], "utf-8") for start, end in places[low:high]]
+
+
+def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> Flat:
+    if not path.exists():
+        raise SourceError(f"no file {str(path)[:200]!r}", expected="a file, a folder, or a list of texts")
+    if is_table(path) and path.is_file():
+        return read_column(path, column, encoding)
+    if column is not None:
+        raise SettingError(f"column={column!r} for {path}", expected="a file named .csv, .tsv or .parquet")
+    if unit == "document":
+        return read_documents(path, encoding)
+    if path.is_dir():
+        raise SettingError(
+            f"{path} is a folder", expected="a file of lines", remedy="use unit='document' for a folder of documents"
+        )
+    return read_lines(path, encoding)
+
+
+def _from_iterable(source: object) -> Flat:
+    if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | memoryview | Mapping):
+        raise SourceError(f"a {type(source).__name__}", expected="a path, a table or an iterable of str")
+    gathering = Gathering()
+    for number, text in enumerate(source, 1):
+        if not isinstance(text, str):
+            raise InputError(f"text {number:,} is a {type(text).__name__} ({str(text)[:50]})", expected="str")
+        try:
+            gathering.add(text.encode("utf-8"))
+        except UnicodeEncodeError:
+            raise InputError(f"text {number:,} holds half of a surrogate pair", expected="valid Unicode") from None
+    return gathering.finished("the texts given", "text")

@@ -1,0 +1,75 @@
+"""Vectors computed once: what a frozen encoder says of every text, and a source that trains a decoder on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isthmus.batch import Batch
+from isthmus.core.encoders.pretrained import PretrainedEncoder
+from isthmus.errors import InputError
+from isthmus.protocols import Source
+
+TOKENS = 8192
+"""Tokens of one batch, padding among them."""
+
+
+@torch.inference_mode()
+def vectors_of(encoder: PretrainedEncoder, source: Source, *, tokens: int = TOKENS) -> Float[Tensor, "rows width"]:
+    """One vector a row of the source, in its order, fp32, on the CPU. Long rows go first, each beside rows of its size.
+
+    Args:
+        tokens: of one batch, padding among them.
+    """
+    found = torch.empty(len(source), encoder.width)
+    for rows in _by_length(source.lengths.cpu(), tokens):
+        inputs = source.batch(rows).inputs
+        found[rows] = encoder.trunk(encoder.enter(inputs), inputs).float().cpu()
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """The inputs of one source with the targets of another, row by row: vectors to read and the tokens of their texts.
+
+    Raises:
+        InputError: sources of different lengths.
+    """
+
+    read: Source
+    written: Source
+
+    def __post_init__(self) -> None:
+        if len(self.read) != len(self.written):
+            raise InputError(
+                f"{len(self.read):,} rows to read and {len(self.written):,} to write", expected="one for each other"
+            )
+
+    def __len__(self) -> int:
+        return len(self.written)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Those of the targets."""
+        return self.written.lengths
+
+    def to(self, device: torch.device) -> Paired:
+        """The same pairs on another device."""
+        return Paired(self.read.to(device), self.written.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        return Batch(rows, self.read.batch(rows).inputs, self.written.batch(rows).targets)
+
+
+def _by_length(lengths: Int64[Tensor, " rows"], tokens: int) -> Iterator[Int64[Tensor, " batch"]]:
+    order = torch.argsort(lengths, descending=True, stable=True)
+    first = 0
+    while first < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[first]])))
+        yield order[first : first + size]
+        first += size

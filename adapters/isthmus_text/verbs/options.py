@@ -1,0 +1,56 @@
+"""Options that several commands share, and where their texts and codes come from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from isthmus.errors import SourceError
+from isthmus_text.texts import Texts
+
+Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CSV, Parquet, or - for standard input.")]
+Column = Annotated[str | None, typer.Option(help="The column of a table that holds the texts [text].")]
+Documents = Annotated[bool, typer.Option("--documents", help="A file is one text; FILE may be a folder of them.")]
+Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by chance.")]
+OutFile = Annotated[Path | None, typer.Option(help="A file for the answers, a text a line; else standard output.")]
+
+
+def texts_from(source: str, column: str | None = None, documents: bool = False) -> Texts:
+    """The texts of a file, or the lines of standard input.
+
+    Raises:
+        SourceError: nothing, or no text.
+    """
+    if source != "-":
+        return Texts.read(source, column=column, unit="document" if documents else "line")
+    try:
+        read = sys.stdin.read()
+    except UnicodeDecodeError:
+        raise SourceError("standard input is no text", expected="UTF-8") from None
+    lines = [read] if documents else read.splitlines()
+    if not lines:
+        raise SourceError("standard input is empty", expected="a text a line")
+    return Texts.read(lines)
+
+
+def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """The numbers of a ``.npy`` file, float32.
+
+    Raises:
+        SourceError: no such file, or not numbers.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.asarray(found, dtype=np.float32)
+    except (OSError, ValueError, TypeError) as error:
+        raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as encode writes it") from None
+
+
+def write_lines(path: Path, texts: list[str]) -> None:
+    """A text a line; ends of lines inside a text become blanks, so that rows stay aligned."""
+    path.write_text("".join(f"{' '.join(text.splitlines())}\n" for text in texts), encoding="utf-8")

@@ -1,0 +1,98 @@
+"""What is measured of a text model while it trains: its own objective on held-out texts, and what its codes hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bottlenecks import DiagonalGaussian
+from isthmus.metrics.codes import active_units, mutual_information
+from isthmus.protocols import Source
+from isthmus.tasks.collapse import Diagnosis
+from isthmus.training.bucketing import TokenBudget
+from isthmus.training.run import Run, Validation
+
+METRIC = "objective"
+"""The model's own loss at the end of its schedule, negated: nats a text, higher is better. With a rate weight of 1 it
+is the evidence lower bound."""
+
+TOKENS = 8192
+SEED = 97
+"""Of the noise of the codes: the same in every epoch, so that scores differ by the model alone."""
+
+
+CURES = (
+    "collapse='batch-norm' or a larger scale",
+    "collapse='free-bits' with more free_bits",
+    "a smaller beta",
+    "annealing='cyclical'",
+    "word_dropout",
+)
+"""What a user can change when the decoder does not listen, by the names of the settings of ``sequence_vae``."""
+
+
+@dataclass
+class Watch:
+    """One pass over held-out texts gives the score and what is watched beside it.
+
+    Attributes:
+        source: the held-out texts.
+        run: device and precision.
+        diagnosis: of the latest pass; None for deterministic models.
+    """
+
+    source: Source
+    run: Run
+    diagnosis: Diagnosis | None = None
+    _nll: float = 0.0
+
+    def validation(self) -> Validation:
+        """As the training loop wants it."""
+        return Validation(METRIC, self.score, watch=lambda model: self.watched())
+
+    @torch.no_grad()
+    def score(self, model: nn.Module) -> float:
+        """The objective, negated, of the model as it stands."""
+        assert isinstance(model, Autoencoder)
+        device = self.run.torch_device()
+        noise = torch.Generator(device).manual_seed(SEED)
+        sums = torch.zeros(3, dtype=torch.float64)
+        posteriors: list[DiagonalGaussian] = []
+        for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
+            with self.run.products():
+                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupts=False)
+                loss = model.loss(step)
+            sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
+            if isinstance(step.code.posterior, DiagonalGaussian):
+                posteriors.append(step.code.posterior)
+        total, self._nll, rate = (sums / len(self.source)).tolist()
+        self.diagnosis = _diagnosed(posteriors, self._nll, rate) if posteriors and len(self.source) > 1 else None
+        return -float(total)
+
+    def watched(self) -> dict[str, float]:
+        """Numbers of the latest pass; nats a text, and a mutual information of at most ln ``of_texts``."""
+        if self.diagnosis is None:
+            return {"held_out_nll": self._nll}
+        return {
+            "held_out_nll": self._nll,
+            "held_out_rate": self.diagnosis.rate,
+            "active_units": self.diagnosis.active,
+            "mutual_information": self.diagnosis.information.nats,
+            "of_texts": self.diagnosis.information.records,
+        }
+
+
+def _diagnosed(posteriors: list[DiagonalGaussian], nll: float, rate: float) -> Diagnosis:
+    mean = torch.cat([one.mean.float().cpu() for one in posteriors])
+    scale = torch.cat([one.log_scale.float().cpu() for one in posteriors])
+    return Diagnosis(
+        nll=nll,
+        rate=rate,
+        active=active_units(mean),
+        clearly_active=active_units(mean, 0.2),
+        code=mean.shape[1],
+        information=mutual_information(mean, scale, generator=torch.Generator().manual_seed(SEED)),
+    )

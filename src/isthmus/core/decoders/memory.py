@@ -1,0 +1,139 @@
+"""From a vector that is given, such as a sentence embedding, back to the sequence: a causal Transformer that looks the
+vector up in every layer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch
+from isthmus.core.attention import Block, Cache, check_length
+from isthmus.core.dropout import SeededDropout
+from isthmus.core.layers import linear, uniform
+from isthmus.core.token_vectors import BOUND, ShownTokens
+
+
+class MemoryState(NamedTuple):
+    """What the next step needs: keys and values of each layer, the memory first and then all positions so far, and
+    what the code adds at the input and in each layer [batch, layers + 1, width]."""
+
+    caches: tuple[Cache, ...]
+    pushes: Tensor
+
+
+class MemoryDecoder(nn.Module):
+    """Unfolds a code into ``slots`` vectors, to which every position of every layer may attend beside the tokens before
+    it, and adds the code inside every block as well. Attention chooses what is still to be said (the memory of Li et
+    al., "Optimus", EMNLP 2020, section 3.2); slots of an embedding as in Morris et al., EMNLP 2023, section 5.
+
+        s = unfold(√code · z)  [slots, width],     keys and values of layer l = W_l s
+
+    √code brings a vector of length 1 to the size that layers are initialised for. All of it runs once a row.
+
+    Args:
+        vocabulary: how many token ids.
+        width: of a token vector and of every state, which the readout reads.
+        layers, heads: how many blocks, and how many heads in each.
+        length: the longest row; each position has a learned vector.
+        code: dimensions of the code.
+        slots: vectors that the code is unfolded into.
+        dropout: on what enters the first block and on what each one adds, in training.
+
+    Raises:
+        SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        layers: int,
+        heads: int,
+        length: int,
+        code: int,
+        *,
+        generator: Generator,
+        slots: int = 8,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.heads, self.slots, self.scale = heads, slots, code**0.5
+        self.shown = ShownTokens(vocabulary, width, generator=generator)
+        self.positions = uniform(length, width, bound=BOUND, generator=generator)
+        self.unfold = linear(code, slots * width, generator)
+        self.refine = linear(slots * width, width, generator)
+        self.norm_slots = nn.LayerNorm(width)
+        self.pushes = nn.ModuleList(linear(code, width, generator) for _ in range(layers + 1))
+        self.memories = nn.ModuleList(linear(width, 2 * width, generator) for _ in range(layers))
+        self.dropout = SeededDropout(dropout, generator)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, layers, generator=generator, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None
+    ) -> Float[Tensor, "batch_samples steps hidden"]:
+        """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
+
+        Raises:
+            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
+            ValueRangeError: targets that are longer than ``length``.
+        """
+        states, _ = self._steps(self.shown(given, len(sample)), self._recall(sample))
+        return states
+
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], MemoryState]:
+        """The state that predicts the first token, and what ``advance`` needs."""
+        return self._step(self.shown.begin(len(sample)), self._recall(sample))
+
+    def advance(
+        self, state: MemoryState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], MemoryState]:
+        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
+
+        Raises:
+            ValueRangeError: ``length`` tokens are there already; no state is needed after the last one.
+        """
+        return self._step(self.shown.lookup(ids), state)
+
+    def reorder(self, state: MemoryState, rows: Int64[Tensor, " rows"]) -> MemoryState:
+        """The state of the given rows, any of them any number of times."""
+        return MemoryState(tuple((key[rows], value[rows]) for key, value in state.caches), state.pushes[rows])
+
+    def _recall(self, sample: Tensor) -> MemoryState:
+        """Before the first position: the memory and the pushes alone."""
+        scaled = self.scale * sample
+        slots = self.unfold(scaled).view(len(sample), self.slots, -1)
+        # What a slot holds may depend on all of the code in a way that is not linear.
+        mixed = self.refine(nn.functional.silu(slots.flatten(1)))[:, None]
+        slots = self.norm_slots(slots + mixed)
+        caches = []
+        for memory in self.memories:
+            parts = memory(slots).view(len(sample), self.slots, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+            caches.append((parts[0], parts[1]))
+        return MemoryState(tuple(caches), torch.stack([push(scaled) for push in self.pushes], 1))
+
+    def _step(self, tokens: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+        states, after = self._steps(tokens[:, None], state)
+        return states[:, 0], after
+
+    def _steps(self, tokens: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+        """All positions at once after the memory alone, else one position more."""
+        before, steps = state.caches[0][0].shape[2] - self.slots, tokens.shape[1]
+        check_length(before + steps, len(self.positions))
+        x = self.dropout(tokens + self.positions[before : before + steps] + state.pushes[:, :1])
+        seen = _seen(self.slots + before, steps, tokens.device)
+        caches = []
+        for layer, (block, past) in enumerate(zip(self.blocks, state.caches, strict=True), start=1):
+            x, cache = block(x, seen=seen, past=past, push=state.pushes[:, layer : layer + 1])
+            caches.append(cache)
+        return self.norm(x), MemoryState(tuple(caches), state.pushes)
+
+
+def _seen(before: int, steps: int, device: torch.device) -> Bool[Tensor, "1 1 steps keys"]:
+    """Every position sees all that came before the first one, itself, and the positions between."""
+    return torch.ones(steps, before + steps, dtype=torch.bool, device=device).tril(before)[None, None]

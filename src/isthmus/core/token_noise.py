@@ -1,0 +1,109 @@
+"""Noise on token rows, in training only. What the likelihood scores stays clean and whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Tensors, TokenRows
+from isthmus.errors import SettingError
+from isthmus.protocols import Hook
+
+PADDING = 0
+
+
+@dataclass(frozen=True)
+class TokenDeletion:
+    """Deletes each token with probability ``rate``: 0.6 deletes 60 % of them (Wang, Reimers & Gurevych, EMNLP
+    Findings 2021). What is left moves together, so that the encoder does not see where something is missing.
+
+    A row keeps at least one of its tokens beside the end, drawn evenly.
+
+    Args:
+        rate: share of the tokens that are deleted.
+        keep_end: whether the last token of a row, its end, always stays.
+    """
+
+    rate: float = 0.6
+    keep_end: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise SettingError(f"deletion of {self.rate} of the tokens", expected="0 <= rate < 1")
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """Shorter rows, padded on the right with id 0 to the longest of them.
+
+        Raises:
+            SettingError: inputs that are no token rows, or whose decoder is to be shown less: the places are lost.
+        """
+        rows = _rows(inputs, "deletion of tokens")
+        if rows.unseen is not None:
+            raise SettingError("deletion after word dropout", expected="one of them")
+        content, steps = rows.mask, torch.arange(rows.ids.shape[1], device=rows.ids.device)
+        if self.keep_end:
+            # A row of its end alone has no content, and keeps the end.
+            content = content & (steps < rows.mask.sum(1, keepdim=True) - 1)
+        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        luckiest = luck.masked_fill(~content, -1.0).argmax(1, keepdim=True)
+        kept = rows.mask & ((luck >= self.rate) | ~content | (steps == luckiest))
+        order = torch.argsort(~kept, dim=1, stable=True)
+        counts = kept.sum(1, keepdim=True)
+        longest = int(counts.max()) if len(counts) else 0
+        mask = steps[:longest] < counts
+        return TokenRows(rows.ids.gather(1, order)[:, :longest].masked_fill(~mask, PADDING), mask)
+
+
+class WordDropout(nn.Module):
+    """Hides tokens from the decoder, so that it has to ask the code (Bowman et al., CoNLL 2016), with a
+    rate that falls linearly from ``rate`` to 0 over ``epochs``. The encoder sees every token.
+
+    A constant rate makes fluent text impossible; hence the schedule. The epochs that are over are counted in a buffer,
+    which checkpoints carry; ``hook`` counts them.
+
+    Args:
+        rate: share of the tokens hidden in the first epoch.
+        epochs: how many epochs it takes until nothing is hidden.
+    """
+
+    def __init__(self, rate: float, epochs: int) -> None:
+        super().__init__()
+        if not 0 <= rate <= 1:
+            raise SettingError(f"word dropout of {rate}", expected="0 <= rate <= 1")
+        if epochs < 1:
+            raise SettingError(f"word dropout over {epochs} epochs", expected="at least 1")
+        self.first, self.epochs = rate, epochs
+        self.over: Tensor
+        self.register_buffer("over", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def rate(self) -> Tensor:
+        """The share that is hidden now, a scalar on the buffer's device: reading it waits for nothing."""
+        return self.first * (1 - self.over / self.epochs).clamp(min=0.0)
+
+    @property
+    def hook(self) -> Hook:
+        """Counts an epoch."""
+        return Hook("epoch", lambda model: self.count())
+
+    def forward(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """The same rows with ``unseen`` marked.
+
+        Raises:
+            SettingError: inputs that are no token rows.
+        """
+        rows = _rows(inputs, "word dropout")
+        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        return replace(rows, unseen=rows.mask & (luck < self.rate))
+
+    def count(self) -> None:
+        """One epoch is over."""
+        self.over += 1
+
+
+def _rows(inputs: Tensors, noise: str) -> TokenRows:
+    if not isinstance(inputs, TokenRows):
+        raise SettingError(f"{noise} of {type(inputs).__name__}", expected="token rows")
+    return inputs

@@ -1,0 +1,126 @@
+"""One token after another: a sequence decoder and its readout as log-probabilities of the next token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Generator, Tensor
+
+from isthmus.errors import ValueRangeError
+from isthmus.index.selection import best_of
+from isthmus.protocols import Readout, SequenceDecoder
+
+Choose = Callable[[Tensor], Tensor]
+"""Log-probabilities [batch width] to one token id a row."""
+HEAD = 256
+"""So many of the likeliest tokens are sorted first: a nucleus is rarely larger, and sorting all of a row is slow."""
+
+
+@dataclass(frozen=True)
+class Stepwise:
+    """What every way to generate asks.
+
+    Attributes:
+        decoder, readout: what predicts.
+        end: the id that ends a row.
+        longest: the most tokens of a row, its end included.
+        forbidden: ids that are never said.
+    """
+
+    decoder: SequenceDecoder
+    readout: Readout
+    end: int
+    longest: int
+    forbidden: tuple[int, ...] = ()
+
+    def start(self, codes: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch width"], Any]:
+        """Log-probabilities of the first token, and the state to go on from."""
+        hidden, state = self.decoder.start(codes)
+        return self._log_probs(hidden), state
+
+    def advance(self, state: Any, ids: Int64[Tensor, " batch"]) -> tuple[Float[Tensor, "batch width"], Any]:
+        """The same, after one more token a row."""
+        hidden, state = self.decoder.advance(state, ids)
+        return self._log_probs(hidden), state
+
+    def reorder(self, state: Any, rows: Int64[Tensor, " rows"]) -> Any:
+        """The state of the given rows."""
+        return self.decoder.reorder(state, rows)
+
+    def _log_probs(self, hidden: Tensor) -> Float[Tensor, "batch width"]:
+        """The model's own, not normalised anew over what is allowed; -inf for what is forbidden."""
+        log_probs = self.readout.logits(hidden).float().log_softmax(1)
+        # One NaN among the logits makes the whole row NaN.
+        if bool(log_probs[:, 0].isnan().any()):
+            raise ValueRangeError(
+                "a logit is NaN", expected="numbers", remedy="check the model's weights and the codes"
+            )
+        if self.forbidden:
+            log_probs[:, list(self.forbidden)] = -torch.inf
+        return log_probs
+
+
+def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choose) -> list[list[int]]:
+    """Choose every token for good; rows that have ended leave the batch."""
+    content = steps.longest - 1
+    said = torch.full((len(codes), content), steps.end, device=codes.device)
+    where = torch.arange(len(codes), device=codes.device)
+    log_probs, state = steps.start(codes)
+    for step in range(content):
+        ids = choose(log_probs)
+        said[where, step] = ids
+        live = (ids != steps.end).nonzero()[:, 0]
+        if len(live) == 0 or step == content - 1:
+            break
+        if len(live) < len(ids):
+            where, ids, state = where[live], ids[live], steps.reorder(state, live)
+        log_probs, state = steps.advance(state, ids)
+    return [until(row, steps.end) for row in said.tolist()]
+
+
+def until(ids: list[int], end: int) -> list[int]:
+    """What stands before the first ``end``."""
+    return ids[: ids.index(end)] if end in ids else ids
+
+
+def likeliest(log_probs: Float[Tensor, "batch width"]) -> Int64[Tensor, " batch"]:
+    """The most probable token; the least id among equals."""
+    return log_probs.argmax(1)
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """A draw from the fewest likely tokens that hold ``top_p`` of the probability (Holtzman et al. 2020, section 3.1).
+
+    Uniform numbers come from the generator on its own device and are looked up in the cumulated probabilities: a
+    generator on the CPU gives the same tokens wherever the model is, up to rounding.
+    """
+
+    top_p: float
+    temperature: float
+    generator: Generator
+
+    def __call__(self, log_probs: Float[Tensor, "batch width"]) -> Int64[Tensor, " batch"]:
+        """One token a row."""
+        falling, tokens = self._likely(log_probs)
+        # A token stays if those before it do not yet reach top_p, so the first one always stays.
+        kept = falling * (falling.cumsum(1) - falling < self.top_p)
+        ends = kept.cumsum(1)
+        uniform = torch.rand(len(ends), 1, dtype=torch.float64, device=self.generator.device, generator=self.generator)
+        places = torch.searchsorted(ends, uniform.to(ends.device) * ends[:, -1:], right=True)
+        # Rounding may reach the very end, where tokens of no probability stand.
+        last = (kept > 0).sum(1, keepdim=True) - 1
+        return tokens.gather(1, places.minimum(last))[:, 0]
+
+    def _likely(self, log_probs: Float[Tensor, "batch width"]) -> tuple[Float64[Tensor, "b n"], Int64[Tensor, "b n"]]:
+        """Probabilities in falling order and their tokens: the first ``HEAD`` where they hold the nucleus, else all."""
+        scaled = log_probs.double() / self.temperature
+        total = scaled.logsumexp(1, keepdim=True)
+        best = best_of(scaled, HEAD)
+        if bool(((best.scores - total).exp().sum(1) < self.top_p).any()):
+            best = best_of(scaled, scaled.shape[1])
+        return (best.scores - total).exp(), best.columns

@@ -1,0 +1,58 @@
+"""Batches of rows of about one length: little padding, and still another order in every epoch."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Generator, Tensor
+
+from isthmus.errors import SettingError
+
+
+@dataclass(frozen=True)
+class TokenBudget:
+    """Batches of at most ``tokens`` tokens, padding counted: rows × longest row.
+
+    The rows are shuffled and cut into windows; inside a window they are sorted by length and cut into batches, and the
+    batches of all windows are shuffled. A larger window has less padding and fewer ways to mix rows. A row longer than
+    the budget is a batch of its own.
+
+    Args:
+        tokens: the budget of a batch.
+        window: rows that are sorted together.
+
+    Raises:
+        SettingError: a budget or a window below 1.
+    """
+
+    tokens: int = 4096
+    window: int = 16384
+
+    def __post_init__(self) -> None:
+        for name, value in (("tokens", self.tokens), ("window", self.window)):
+            if value < 1:
+                raise SettingError(f"{name}={value}", expected="at least 1")
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """Every row once; a new order for each call."""
+        batches: list[Tensor] = []
+        for window in torch.randperm(len(lengths), generator=generator).split(self.window):
+            ascending, order = torch.sort(lengths[window], stable=True)
+            batches += window[order].split(self._cut(ascending.clamp(min=1).tolist()))
+        for chosen in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[chosen]
+
+    def _cut(self, ascending: list[int]) -> list[int]:
+        """Sizes of batches, each as large as the budget allows."""
+        sizes, start = [], 0
+        while start < len(ascending):
+            most = min(self.tokens // ascending[start], len(ascending) - start)
+            # Rows × longest grows with the rows, for they ascend.
+            size = bisect_right(range(1, most + 1), self.tokens, key=lambda rows: rows * ascending[start + rows - 1])
+            sizes.append(max(1, size))
+            start += sizes[-1]
+        return sizes

@@ -1,0 +1,251 @@
+"""The face over texts: small models on texts whose answers are known."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from isthmus.errors import BundleError, InputError, SettingError
+from isthmus.training.run import Run
+from isthmus_text import TextAutoencoder, Texts
+from isthmus_text import encoding as encoding_module
+
+WHO, DOES, WHAT = ("a cat", "the dog", "my bird"), ("sees", "eats", "has"), ("fish", "bread", "two eggs", "water")
+TEXTS = [" ".join(words) for words in itertools.product(WHO, DOES, WHAT)] * 6
+SMALL: dict[str, Any] = {"form": "lstm", "hidden": 48, "tokens": 256, "learning_rate": 1e-2, "dropout": 0.0}
+RUN = Run(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def plain() -> TextAutoencoder:
+    """A deterministic model that has learnt its texts by heart."""
+    return TextAutoencoder.fit(
+        TEXTS, tokenizer="word", variational=False, code=16, epochs=40, validation=0.1, run=RUN, **SMALL
+    )
+
+
+@pytest.fixture(scope="module")
+def variational() -> TextAutoencoder:
+    return TextAutoencoder.fit(TEXTS, code=4, epochs=4, scale=1.0, run=RUN, **SMALL)
+
+
+def test_texts_come_back_from_their_codes(plain: TextAutoencoder) -> None:
+    distinct = sorted(set(TEXTS))
+    back = plain.reconstruct(distinct)
+    assert sum(map(str.__eq__, back, distinct)) > 30
+    assert plain.reconstruct(distinct, strategy="greedy") == plain.reconstruct(distinct, strategy="greedy")
+
+
+def test_codes_are_in_the_order_of_the_texts_whatever_the_batches(
+    plain: TextAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [TEXTS[0], "", "the dog eats two eggs", TEXTS[5], "fish " * 50, "", "unheard of words"]
+    alone = np.concatenate([plain.encode([text]) for text in texts])
+    together = plain.encode(texts)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert np.array_equal(together, plain.encode(iter(texts)))
+    monkeypatch.setattr(encoding_module, "CHUNK", 2)
+    monkeypatch.setattr(encoding_module, "TOKENS", 5)
+    np.testing.assert_allclose(plain.encode(texts), alone, atol=1e-5)
+
+
+def test_codes_in_a_file(plain: TextAutoencoder, tmp_path: Path) -> None:
+    mapped = plain.encode(TEXTS, out=tmp_path / "codes.npy")
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, plain.encode(TEXTS))
+    assert np.array_equal(np.load(tmp_path / "codes.npy"), mapped)
+    with pytest.raises(InputError, match="exists"):
+        plain.encode(TEXTS, out=tmp_path / "codes.npy")
+
+
+def test_nothing_half_written_is_left(plain: TextAutoencoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoding_module, "CHUNK", 2)
+    calls = itertools.count()
+    inner = encoding_module._encoded
+
+    def failing(*args: Any) -> Any:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return inner(*args)
+
+    monkeypatch.setattr(encoding_module, "_encoded", failing)
+    with pytest.raises(KeyboardInterrupt):
+        plain.encode(TEXTS, out=tmp_path / "codes.npy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_texts_have_no_codes(plain: TextAutoencoder) -> None:
+    assert plain.encode([]).shape == (0, 16)
+    assert plain.decode(np.zeros((0, 16), np.float32)) == []
+
+
+def test_the_corpus_is_found_by_its_own_texts(plain: TextAutoencoder) -> None:
+    for text in sorted(set(TEXTS))[::7]:
+        found = plain.search(text, 3)
+        assert found[0].text == text
+        assert found[0].score == pytest.approx(1, abs=1e-4)
+        assert TEXTS[found[0].row] == text
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    several = plain.search(TEXTS[:2], 2)
+    assert [found[0].text for found in several] == TEXTS[:2]
+
+
+def test_another_corpus(plain: TextAutoencoder) -> None:
+    other = plain.with_corpus(["a cat sees fish", "the dog has water"])
+    assert [one.text for one in other.search("a cat sees fish", 5)] == ["a cat sees fish", "the dog has water"]
+    assert plain.corpus is not None
+    assert len(plain.corpus.texts) == len(TEXTS)
+
+
+def test_interpolation_goes_from_one_text_to_the_other(plain: TextAutoencoder) -> None:
+    a, b = "a cat sees fish", "my bird has water"
+    between = plain.interpolate(a, b, 5)
+    assert len(between) == 5
+    assert [between[0], between[-1]] == plain.reconstruct([a, b])
+    with pytest.raises(SettingError, match="steps"):
+        plain.interpolate(a, b, 1)
+
+
+def test_samples_are_repeatable_and_differ_by_seed(variational: TextAutoencoder) -> None:
+    for prior in ("standard", "fitted"):
+        first = variational.sample(8, seed=1, prior=prior)
+        assert first == variational.sample(8, seed=1, prior=prior)
+        assert first != variational.sample(8, seed=2, prior=prior)
+        assert len(first) == 8
+
+
+def test_samples_of_the_fitted_prior_are_like_the_texts(plain: TextAutoencoder) -> None:
+    known = set(" ".join(TEXTS).split())
+    drawn = plain.sample(20, seed=0, temperature=0.5)
+    assert all(set(text.split()) <= known for text in drawn)
+    assert len(set(drawn)) > 3
+
+
+def test_a_deterministic_model_has_no_prior_of_its_own(plain: TextAutoencoder) -> None:
+    with pytest.raises(SettingError, match="prior"):
+        plain.sample(1, prior="standard")
+
+
+def test_what_was_watched_is_in_the_history(variational: TextAutoencoder) -> None:
+    last = variational.history.records[-1]
+    assert last["objective"] == pytest.approx(-(last["held_out_nll"] + last["held_out_rate"]), abs=1e-3)
+    assert last["held_out_rate"] > 4 * 0.9**2 / 2, "batch norm keeps the rate up"
+    assert 0 < last["active_units"] <= 4
+    assert last["of_texts"] == round(len(TEXTS) * 0.1)
+
+
+def test_a_collapsed_posterior_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        model = TextAutoencoder.fit(
+            TEXTS, collapse="none", annealing="none", beta=50.0, code=4, epochs=3, run=RUN, **SMALL
+        )
+    assert "collapse" in (model.facts["warning"] or "")
+    assert "free_bits" in model.facts["warning"]
+    assert model.facts["warning"] in caplog.text
+
+
+def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder) -> None:
+    texts = sorted(set(TEXTS))
+    found = variational.evaluate(texts, samples=64)
+    assert found.texts == len(texts)
+    assert found.tokens == sum(map(len, variational.adapter.tokenizer.encode(texts)))
+    assert found.perplexity == pytest.approx(np.exp((found.nll + found.rate) * found.texts / found.tokens))
+    assert found.objective == pytest.approx(-(found.nll + found.rate), rel=1e-4)
+    assert found.weighted_nll is not None
+    assert found.weighted_nll < found.nll + found.rate
+    assert found.weighted_perplexity is not None
+    assert found.weighted_perplexity < found.perplexity
+    assert found.exact == np.mean([a == b for a, b in zip(variational.reconstruct(texts), texts, strict=True)])
+
+
+def test_evaluation_of_a_deterministic_model(plain: TextAutoencoder) -> None:
+    found = plain.evaluate(sorted(set(TEXTS)))
+    assert (found.rate, found.active_units, found.mutual_information, found.weighted_nll) == (0, None, None, None)
+    assert found.bleu > 80
+    with pytest.raises(SettingError, match="posterior"):
+        plain.evaluate(TEXTS[:4], samples=2)
+
+
+def test_a_saved_model_is_the_same(variational: TextAutoencoder, tmp_path: Path) -> None:
+    variational.save(tmp_path / "m")
+    again = TextAutoencoder.load(tmp_path / "m")
+    assert np.array_equal(again.encode(TEXTS[:20]), variational.encode(TEXTS[:20]))
+    assert again.sample(4, seed=3) == variational.sample(4, seed=3)
+    assert again.search(TEXTS[3], 4) == variational.search(TEXTS[3], 4)
+    assert again.settings == variational.settings
+    assert again.facts == variational.facts
+
+
+def test_a_model_without_corpus(tmp_path: Path) -> None:
+    model = TextAutoencoder.fit(TEXTS, index=False, code=4, epochs=1, run=RUN, **SMALL)
+    model.save(tmp_path / "m")
+    with pytest.raises(InputError, match="search"):
+        TextAutoencoder.load(tmp_path / "m").search("a cat", 1)
+
+
+def test_a_bundle_whose_corpus_lost_its_codes(variational: TextAutoencoder) -> None:
+    from isthmus_text.corpus import Corpus
+
+    assert variational.corpus is not None
+    with pytest.raises(BundleError, match="texts"):
+        Corpus.restored(variational.corpus.documents(), {})
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    models = [TextAutoencoder.fit(TEXTS[:60], code=4, epochs=1, run=RUN, **SMALL) for _ in range(2)]
+    assert np.array_equal(models[0].encode(TEXTS[:9]), models[1].encode(TEXTS[:9]))
+
+
+def test_few_texts_are_enough() -> None:
+    model = TextAutoencoder.fit(["one", "two", ""], code=2, epochs=2, run=RUN, **SMALL)
+    assert model.mixture is None
+    assert model.history.metric is None
+    assert len(model.reconstruct(["one"])) == 1
+    with pytest.raises(SettingError, match="few texts"):
+        model.sample(1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model": "no-such"}, "no-such"),
+        ({"code": 0}, "code"),
+        ({"colour": 1}, "colour"),
+        ({"validation": 0.7}, "validation"),
+        ({"tokenizer": "no/such/file"}, "no file"),
+        ({"longest": 1}, "longest"),
+        ({"vocabulary": 10}, "size"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        TextAutoencoder.fit(TEXTS, **{"epochs": 1, "run": RUN, **settings})
+
+
+def test_questions_that_cannot_be_answered(plain: TextAutoencoder) -> None:
+    with pytest.raises(InputError, match="one text"):
+        plain.encode("a cat sees fish")
+    with pytest.raises(InputError, match="shape"):
+        plain.decode(np.zeros((2, 3), np.float32))
+    with pytest.raises(InputError, match="NaN"):
+        plain.decode(np.full((1, 16), np.nan, np.float32))
+    with pytest.raises(SettingError, match="strategy"):
+        plain.decode(np.zeros((1, 16), np.float32), strategy="wild")
+    with pytest.raises(SettingError, match="prior"):
+        plain.sample(1, prior="wild")
+    with pytest.raises(SettingError, match="samples"):
+        plain.sample(0)
+    with pytest.raises(InputError, match="text 2 is a int"):
+        plain.encode(iter(["a cat", 2]))  # type: ignore[list-item]
+
+
+def test_texts_may_come_as_texts() -> None:
+    data = Texts.read(TEXTS[:60])
+    model = TextAutoencoder.fit(data, code=4, epochs=1, run=RUN, **SMALL)
+    assert model.encode(data).shape == (60, 4)
+    assert torch.isfinite(torch.from_numpy(model.encode(data))).all()
