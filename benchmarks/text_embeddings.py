@@ -29,8 +29,9 @@ from text_embeddings_run import Said, checkpointed_epochs, nearest_training_text
 from isthmus.metrics.text import corpus_bleu, exact_match
 from isthmus.training.history import History
 from isthmus.training.run import Run
+from isthmus_text import TextAutoencoder
 from isthmus_text.datasets import demo_sentences, multi30k_captions, stsb
-from isthmus_text.reading import ReadableEmbeddings, pretrained_vectors
+from isthmus_text.reading import pretrained_vectors
 
 NAME = "text_embeddings"
 LONGEST_WORDS = 20
@@ -106,7 +107,9 @@ def part_readable(options: argparse.Namespace) -> None:
         resume=True,
     )
     started = time.perf_counter()
-    model = ReadableEmbeddings.fit(texts, vectors=vectors, run=run, epochs=epochs, **settings)
+    model = TextAutoencoder.fit(
+        texts, "readable-embeddings", validation=0, index=False, vectors=vectors, run=run, epochs=epochs, **settings
+    )
     seconds = time.perf_counter() - started
     saved = directory / "readable.bundle"
     if not saved.exists():
@@ -129,7 +132,7 @@ def part_readable(options: argparse.Namespace) -> None:
 
 
 def read_back(
-    model: ReadableEmbeddings, held_out: list[str], texts: list[str], vectors: np.ndarray, draws: int
+    model: TextAutoencoder, held_out: list[str], texts: list[str], vectors: np.ndarray, draws: int
 ) -> list[dict[str, Any]]:
     """BLEU (0 to 100, whitespace tokens) and exact matches (0 to 1) of each way, the nearest training text first."""
     wanted = model.encode(held_out)
@@ -179,7 +182,7 @@ def held_out_texts(most: int) -> dict[str, list[str]]:
     return {name: texts[:: max(1, -(-len(texts) // most))] for name, texts in short.items()}
 
 
-def _training_seconds(model: ReadableEmbeddings) -> float:
+def _training_seconds(model: TextAutoencoder) -> float:
     return History.from_json(dict(model.facts["training"])).seconds
 
 
@@ -194,7 +197,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=Path("readable"), help="vectors and checkpoints")
     parser.add_argument("--minutes", type=float, default=50.0, help="training time that the epochs are chosen for")
     parser.add_argument("--epochs", type=int, help="instead of choosing them by --minutes")
-    parser.add_argument("--settings", default=json.dumps(SETTINGS), help="JSON keywords of ReadableEmbeddings.fit")
+    parser.add_argument("--settings", default=json.dumps(SETTINGS), help="JSON keywords of TextAutoencoder.fit")
     parser.add_argument("--draws", type=int, default=15, help="texts drawn beside the beam's")
     parser.add_argument("--most", type=int, default=1000, help="held-out sentences of each kind")
     options = parser.parse_args()

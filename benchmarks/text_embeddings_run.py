@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from isthmus.training.run import Run
-from isthmus_text.reading import ReadableEmbeddings, pretrained_vectors
+from isthmus_text import TextAutoencoder
+from isthmus_text.reading import pretrained_vectors
 
 EVERY = 60.0
 """Seconds between two lines of progress."""
@@ -72,7 +73,9 @@ def checkpointed_epochs(
     if not place.exists():
         speed = _Speed()
         run = Run(device="cpu", precision="bf16", progress=speed, seconds=MEASURED)
-        ReadableEmbeddings.fit(texts, vectors=vectors, run=run, epochs=1, **settings)
+        TextAutoencoder.fit(
+            texts, "readable-embeddings", validation=0, index=False, vectors=vectors, run=run, epochs=1, **settings
+        )
         epochs = max(1, round(minutes * 60 * speed.rate() / len(texts)))
         place.write_text(json.dumps({"epochs": epochs, "texts_a_second": speed.rate(), "minutes": minutes}))
         logger.info("%.0f texts a second: %d epochs in %.0f minutes", speed.rate(), epochs, minutes)

@@ -14,15 +14,15 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import InputError, SettingError
-from isthmus.tasks.generate import generate
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import encoding, fitting, storage
-from isthmus_text.adapter import TextAdapter
 from isthmus_text.corpus import Corpus
 from isthmus_text.encoding import Codes
 from isthmus_text.measuring import Measured, measure
+from isthmus_text.reading import Tokens
 from isthmus_text.texts import Texts
+from isthmus_text.writing import write, write_nearest
 
 MOST_FITTED = 50_000
 
@@ -32,7 +32,7 @@ class TextAutoencoder:
     """A trained model with its tokenizer. Made by ``fit`` or ``load``; nothing in it changes.
 
     Attributes:
-        adapter: the tokenizer and the longest text in tokens.
+        tokens: what is read and what is written, each with its tokenizer and its longest row.
         model: the network.
         builder: the name of the model, as in Python.
         settings: all keywords of the builder.
@@ -41,7 +41,7 @@ class TextAutoencoder:
         corpus: what ``search`` looks in, if anything.
     """
 
-    adapter: TextAdapter
+    tokens: Tokens
     model: Autoencoder
     builder: str
     settings: Mapping[str, Any]
@@ -60,6 +60,7 @@ class TextAutoencoder:
         longest: int | None = None,
         validation: float = 0.1,
         index: bool = True,
+        vectors: Codes | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> TextAutoencoder:
@@ -76,6 +77,7 @@ class TextAutoencoder:
             validation: the share of the texts that is held out to choose the best epoch; 0, and fewer than 50 texts,
                 train to the last one.
             index: whether the texts can be searched afterwards; they and their codes are then part of what is saved.
+            vectors: of these texts as the checkpoint gives them, where the encoder is frozen and they are known.
             run: device, seed, precision, progress and checkpoints.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -84,18 +86,14 @@ class TextAutoencoder:
             InputError: texts that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        data = Texts.of(texts)
-        run = run or Run()
-        adapter = fitting.adapted(data, tokenizer, vocabulary, longest)
-        made = fitting.fit(adapter, data, model, validation, run, settings)
-        fitted = cls(adapter, _autoencoder(made.model), made.builder, made.settings, made.facts)
-        sample = data.spread(MOST_FITTED)
-        codes = fitted.encode(sample)
-        if len(codes) >= fitting.FEWEST:
-            fitted = replace(fitted, mixture=fitting.mixed(torch.from_numpy(codes), run))
-        if not index:
-            return fitted
-        return fitted.with_corpus(data, codes=codes if len(sample) == len(data) else None)
+        data, run = Texts.of(texts), run or Run()
+        wanted = fitting.Wanted(model, tokenizer, vocabulary, longest, validation, settings)
+        made = fitting.fit(data, wanted, vectors, run)
+        fitted = cls(made.tokens, made.model, made.builder, made.settings, made.facts)
+        if index:
+            known = fitted.encode(data) if vectors is None else vectors
+            fitted = fitted.with_corpus(data, codes=known)
+        return replace(fitted, mixture=fitted._mixture(data, vectors, run))
 
     def with_corpus(self, texts: Texts | Iterable[str], *, codes: Codes | None = None) -> TextAutoencoder:
         """The same model with other texts to search in; this one does not change.
@@ -106,6 +104,14 @@ class TextAutoencoder:
         data = Texts.of(texts)
         found = self.encode(data) if codes is None else codes
         return replace(self, corpus=Corpus(data, torch.from_numpy(np.array(found))))
+
+    def _mixture(self, data: Texts, vectors: Codes | None, run: Run) -> FittedMixture | None:
+        """Over the codes of at most ``MOST_FITTED`` texts, evenly spaced ones."""
+        count = min(len(data), MOST_FITTED)
+        rows = np.arange(count) * len(data) // count
+        held = vectors if vectors is not None else None if self.corpus is None else self.corpus.codes.numpy()
+        codes = self.encode(data.select(rows)) if held is None else held[rows]
+        return fitting.mixed(torch.from_numpy(codes), run) if len(codes) >= fitting.FEWEST else None
 
     @property
     def history(self) -> History:
@@ -120,7 +126,7 @@ class TextAutoencoder:
     def encode(self, texts: Texts | Iterable[str], *, out: str | Path | None = None) -> Codes:
         """One code for each text, float32, in their order: the best single guess, the same at every call.
 
-        Texts beyond ``adapter.longest`` tokens are cut. Texts are taken a few thousand at a time.
+        Texts beyond ``tokens.reads.longest`` tokens are cut. Texts are taken a few thousand at a time.
 
         Args:
             out: a new ``.npy`` file for the codes, which come back as a read-only memory map.
@@ -130,37 +136,32 @@ class TextAutoencoder:
         """
         if isinstance(texts, str):
             raise InputError("one text", expected="an iterable of texts", remedy="write encode([text])")
-        return encoding.encode(self.model, self.adapter, texts, None if out is None else Path(out))
+        return encoding.encode(self.model, self.tokens.reads, texts, None if out is None else Path(out))
 
-    def decode(self, codes: Codes | Tensor, *, strategy: str = "beam", seed: int = 0, **how: Any) -> list[str]:
+    def decode(
+        self, codes: Codes | Tensor, *, strategy: str = "beam", seed: int = 0, draws: int = 0, **how: Any
+    ) -> list[str]:
         """What the codes say.
 
         Args:
             codes: shape (n, code).
             strategy: ``beam`` looks for the most probable text, ``greedy`` takes the most probable token each time,
                 ``nucleus`` draws.
-            seed: of ``nucleus``.
+            seed: of whatever is drawn.
+            draws: so many more texts are drawn for each code, all are encoded again, and the one whose own code is
+                nearest is given.
             how: ``beams``, ``length_power``, ``top_p``, ``temperature``; see ``isthmus.tasks.generate``.
 
         Raises:
             SettingError: an unknown strategy, or a setting outside its range.
             InputError: codes of another width, NaN or infinite.
         """
-        device = next(self.model.parameters()).device
         wanted = encoding.checked(codes, self.width)
-        noise = torch.Generator(device).manual_seed(seed) if strategy == "nucleus" else None
-        rows = generate(
-            self.model.decoder,  # type: ignore[arg-type]
-            self.model.readout,
-            wanted.to(device),
-            end=self.adapter.tokenizer.end,
-            longest=self.adapter.longest,
-            strategy=strategy,
-            generator=noise,
-            forbidden=self.adapter.tokenizer.unsayable,
-            **how,
-        )
-        return self.adapter.tokenizer.decode_batch(rows)
+        if draws < 0:
+            raise SettingError(f"{draws} draws", expected="0 or more")
+        if draws and len(wanted):
+            return write_nearest(self.model, self.tokens, wanted, strategy, seed, draws, **how)
+        return write(self.model, self.tokens, wanted, strategy, seed, **how)
 
     def reconstruct(self, texts: Texts | Iterable[str], *, strategy: str = "beam", **how: Any) -> list[str]:
         """What is left of each text after the narrow place: ``decode(encode(texts))``."""

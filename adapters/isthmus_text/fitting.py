@@ -10,17 +10,19 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus import plugins
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import SettingError
 from isthmus.models.keywords import built, checked
+from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_text.adapter import TextAdapter
-from isthmus_text.texts import Texts
-from isthmus_text.tokenizing import Tokenizer
+from isthmus_text.encoding import Codes
+from isthmus_text.reading import Tokens, tokens_for
+from isthmus_text.texts import Rows, Texts
 from isthmus_text.watching import CURES, Watch
 
 PLUGIN = "text"
@@ -36,49 +38,71 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A fitted model, its builder's Python name and all its keywords, and what is worth telling."""
+class Wanted:
+    """What a user asks for.
 
-    model: nn.Module
+    Attributes:
+        model: a builder's name.
+        tokenizer, vocabulary, longest: of the rows that are written; see ``TextAutoencoder.fit``.
+        validation: the share of the texts that is held out.
+        settings: keywords of the builder.
+    """
+
+    model: str
+    tokenizer: str | Path
+    vocabulary: int
+    longest: int | None
+    validation: float
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model with its tokens, its builder's Python name and all its keywords, and what is worth telling."""
+
+    tokens: Tokens
+    model: Autoencoder
     builder: str
     settings: Mapping[str, Any]
     facts: Mapping[str, Any]
 
 
-def fit(
-    adapter: TextAdapter, data: Texts, name: str, validation: float, run: Run, settings: Mapping[str, Any]
-) -> Fitted:
+def fit(data: Texts, wanted: Wanted, vectors: Codes | None, run: Run) -> Fitted:
     """Build and train. Raises what ``TextAutoencoder.fit`` raises."""
-    _, builder = plugins.find_builder(name, PLUGIN)
-    whole = checked(name, builder, settings)
-    train, held_out = parted(data, validation, run.seed)
-    recipe = built(name, builder, adapter.signal, run, whole)
-    watch = Watch(adapter.prepare(held_out).to(run.torch_device()), run) if len(held_out) else None
-    history = recipe.fit(adapter.prepare(train), run, watch.validation() if watch else None)
-    if watch:
-        # The weights are the best epoch's by now.
-        watch.score(recipe.model)
-    warning = watch.diagnosis.warning(CURES) if watch and watch.diagnosis else None
-    if warning:
-        logger.warning("%s", warning)
+    _, builder = plugins.find_builder(wanted.model, PLUGIN)
+    whole = checked(wanted.model, builder, wanted.settings)
+    train, held_out = parted(len(data), wanted.validation, run.seed)
+    tokens = tokens_for(data, whole, wanted.tokenizer, wanted.vocabulary, wanted.longest)
+    recipe = built(wanted.model, builder, tokens.writes.signal, run, whole)
+    model = recipe.model
+    assert isinstance(model, Autoencoder)
+
+    def source(rows: Rows) -> Source:
+        return tokens.source(model, data.select(rows), None if vectors is None else vectors[rows])
+
+    watch = Watch(source(held_out).to(run.torch_device()), run) if len(held_out) else None
+    history = recipe.fit(source(train), run, watch.validation() if watch else None)
     facts = {
         "texts": len(data),
         "empty_texts": data.empty,
         "validation_texts": len(held_out),
         "seed": run.seed,
-        "warning": warning,
+        "warning": _warning(watch, model),
         "training": history.to_json(),
     }
-    return Fitted(recipe.model, plugins.python_name(name), whole, facts)
+    return Fitted(tokens, model.eval(), plugins.python_name(wanted.model), tokens.portable(whole), facts)
 
 
-def adapted(data: Texts, tokenizer: str | Path, vocabulary: int, longest: int | None) -> TextAdapter:
-    """The adapter that the words of a user ask for; see ``TextAutoencoder.fit``."""
-    if tokenizer == "bpe":
-        return TextAdapter.fit(data, kind="bpe", size=vocabulary, longest=longest)
-    if tokenizer == "word":
-        return TextAdapter.fit(data, kind="word", size=vocabulary, longest=longest)
-    return TextAdapter.fit(data, tokenizer=Tokenizer.pretrained(tokenizer), longest=longest)
+def parted(texts: int, validation: float, seed: int) -> tuple[Rows, Rows]:
+    """Which texts train and which choose the best epoch; the same number, share and seed give the same ones."""
+    if not 0 <= validation < 0.5:
+        raise SettingError(f"validation={validation}", expected="a share of the texts from 0 to less than a half")
+    held_out = min(MOST_HELD_OUT, round(texts * validation))
+    if validation and (texts < FEWEST or not held_out):
+        logger.info("training runs to its last epoch: %d texts are too few to hold some out", texts)
+        held_out = 0
+    order = torch.randperm(texts, generator=torch.Generator().manual_seed(seed % 2**63)).numpy()
+    return order[held_out:], order[:held_out]
 
 
 def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture:
@@ -87,18 +111,17 @@ def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture:
     return FittedMixture.fit(codes, MIXTURE, generator=run.generator(stream=3), covariance=covariance)
 
 
-def parted(data: Texts, validation: float, seed: int) -> tuple[Texts, Texts]:
-    """Which texts train and which choose the best epoch; the same data, share and seed give the same ones."""
-    if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the texts from 0 to less than a half")
-    held_out = min(MOST_HELD_OUT, round(len(data) * validation))
-    if validation and (len(data) < FEWEST or not held_out):
-        logger.info("training runs to its last epoch: %d texts are too few to hold some out", len(data))
-        held_out = 0
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed % 2**63)).numpy()
-    return data.select(order[held_out:]), data.select(order[:held_out])
-
-
 def history_of(facts: Mapping[str, Any]) -> History:
     """The course of the training as it was saved."""
     return History.from_json(dict(facts["training"]))
+
+
+def _warning(watch: Watch | None, model: Autoencoder) -> str | None:
+    if watch is None:
+        return None
+    # The weights are those of the best epoch by now.
+    watch.score(model)
+    warning = watch.diagnosis.warning(CURES) if watch.diagnosis else None
+    if warning:
+        logger.warning("%s", warning)
+    return warning

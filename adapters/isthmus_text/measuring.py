@@ -68,7 +68,7 @@ class Measured:
 
 def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Measured:
     """See ``TextAutoencoder.evaluate``."""
-    source = model.adapter.prepare(texts)
+    source = model.tokens.source(model.model, texts)
     watch = Watch(source, Run(device="cpu", precision="fp32"))
     objective = watch.score(model.model)
     numbers, tokens = watch.watched(), int(source.lengths.sum())

@@ -113,9 +113,9 @@ def readable_embeddings(
 
     Advice: to look into an index of sentence embeddings; short texts, of a domain like that of the training.
 
-    The encoder is frozen, so that vectors are computed once: ``reading.ReadableEmbeddings`` does it, with the sources
-    ``vectors.Paired(VectorSource(vectors), texts)``. What is written may have another tokenizer than what the encoder
-    reads: a small vocabulary of the texts themselves trains faster, and knows capitals that the encoder's may not.
+    The encoder is frozen, so that vectors are computed once, before the training. What is written may have another
+    tokenizer than what the encoder reads: a small vocabulary of the texts themselves trains faster, and knows capitals
+    that the encoder's may not.
 
     Args:
         signal: of the rows that are written.

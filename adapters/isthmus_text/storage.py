@@ -12,9 +12,9 @@ from isthmus.models.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.state import state_of
 from isthmus.training.history import History
-from isthmus_text.adapter import TextAdapter
 from isthmus_text.corpus import Corpus
 from isthmus_text.fitting import PLUGIN
+from isthmus_text.reading import Tokens
 
 if TYPE_CHECKING:
     from isthmus_text.autoencoder import TextAutoencoder
@@ -25,7 +25,7 @@ MODEL, MIXTURE = "model.", "mixture."
 def write(path: str | Path, model: TextAutoencoder) -> None:
     """Save the model, the tokenizer, the fitted prior, and the corpus with its codes."""
     tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model.model).items()}
-    documents = dict(model.adapter.state())
+    documents = model.tokens.documents()
     if model.mixture is not None:
         tensors |= {f"{MIXTURE}{name}": tensor for name, tensor in model.mixture.tensors().items()}
     if model.corpus is not None:
@@ -55,7 +55,7 @@ def read(path: str | Path) -> dict[str, Any]:
     builder = _builder(path, manifest.builder)
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
-        adapter = TextAdapter.restore(saved.documents)
+        tokens = Tokens.restored(saved.documents)
         parts = {
             prefix: {
                 name.removeprefix(prefix): tensor for name, tensor in saved.tensors.items() if name.startswith(prefix)
@@ -63,8 +63,8 @@ def read(path: str | Path) -> dict[str, Any]:
             for prefix in (MODEL, MIXTURE)
         }
         return {
-            "adapter": adapter,
-            "model": rebuild(builder, adapter.signal, manifest.settings, parts[MODEL]),
+            "tokens": tokens,
+            "model": rebuild(builder, tokens.writes.signal, manifest.settings, parts[MODEL]),
             "builder": manifest.builder,
             "settings": manifest.settings,
             "facts": manifest.facts,

@@ -153,7 +153,7 @@ def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder) -> None:
     texts = sorted(set(TEXTS))
     found = variational.evaluate(texts, samples=64)
     assert found.texts == len(texts)
-    assert found.tokens == sum(map(len, variational.adapter.tokenizer.encode(texts)))
+    assert found.tokens == sum(map(len, variational.tokens.writes.tokenizer.encode(texts)))
     assert found.perplexity == pytest.approx(np.exp((found.nll + found.rate) * found.texts / found.tokens))
     assert found.objective == pytest.approx(-(found.nll + found.rate), rel=1e-4)
     assert found.weighted_nll is not None

@@ -7,14 +7,15 @@ import pytest
 import tiny_bert
 import torch
 
-from isthmus.errors import BundleError, InputError, SettingError
+from isthmus.errors import InputError, SettingError
 from isthmus.models.rebuild import rebuild
 from isthmus.sources import VectorSource
 from isthmus.state import state_of
 from isthmus.training.run import Run
+from isthmus_text import TextAutoencoder
 from isthmus_text.checkpoints import described
 from isthmus_text.pretrained import denoising_text, readable_embeddings
-from isthmus_text.reading import ReadableEmbeddings, pretrained_vectors, reading_adapter
+from isthmus_text.reading import pretrained_vectors, reading_adapter
 from isthmus_text.vectors import Paired, vectors_of
 
 WORDS = tiny_bert.WORDS[4:]
@@ -112,9 +113,17 @@ def test_pairs_need_equal_numbers(tiny):
 
 
 @pytest.fixture(scope="module")
-def readable(tiny: str) -> ReadableEmbeddings:
-    return ReadableEmbeddings.fit(
-        TEXTS, checkpoint=tiny, vocabulary=300, longest=12, run=RUN, epochs=100, learning_rate=5e-3, **SMALL
+def readable(tiny: str) -> TextAutoencoder:
+    return TextAutoencoder.fit(
+        TEXTS,
+        "readable-embeddings",
+        checkpoint=tiny,
+        vocabulary=300,
+        longest=12,
+        run=RUN,
+        epochs=100,
+        learning_rate=5e-3,
+        **SMALL,
     )
 
 
@@ -128,8 +137,9 @@ def test_vectors_stay_what_they_were_and_are_read_back(readable, tiny):
 def test_the_encoder_is_frozen_and_ran_once(readable, tiny):
     expected = tiny_bert.bert().state_dict()
     assert all(torch.equal(t, expected[n]) for n, t in readable.model.encoder.encoder.backbone.state_dict().items())
-    known = ReadableEmbeddings.fit(
+    known = TextAutoencoder.fit(
         TEXTS,
+        "readable-embeddings",
         vectors=pretrained_vectors(TEXTS, tiny),
         checkpoint=tiny,
         vocabulary=300,
@@ -157,7 +167,7 @@ def test_of_more_draws_the_nearest_is_given(readable):
 
 def test_saved_and_loaded_it_says_the_same(readable, tmp_path):
     readable.save(tmp_path / "bundle")
-    again = ReadableEmbeddings.load(tmp_path / "bundle")
+    again = TextAutoencoder.load(tmp_path / "bundle")
     vectors = readable.encode(TEXTS)
     np.testing.assert_array_equal(again.encode(TEXTS), vectors)
     assert again.decode(vectors) == readable.decode(vectors)
@@ -165,21 +175,45 @@ def test_saved_and_loaded_it_says_the_same(readable, tmp_path):
     assert str(tmp_path) not in str(again.settings)
 
 
-def test_a_bundle_of_something_else(tmp_path):
-    from isthmus import bundle
-
-    bundle.write(tmp_path / "b", plugin="text", builder="sequence_vae", settings={}, tensors={}, documents={})
-    with pytest.raises(BundleError, match="sequence_vae"):
-        ReadableEmbeddings.load(tmp_path / "b")
-
-
 def test_what_cannot_be_read(readable):
     with pytest.raises(InputError, match="shape"):
         readable.decode(np.zeros((2, 3), np.float32))
     with pytest.raises(InputError, match="NaN"):
         readable.decode(np.full((1, 16), np.nan, np.float32))
-    with pytest.raises(SettingError, match="trains_encoder"):
-        ReadableEmbeddings.fit(TEXTS, trains_encoder=True)
+    with pytest.raises(SettingError, match="draws"):
+        readable.decode(np.zeros((1, 16), np.float32), draws=-1)
+
+
+def test_vectors_that_are_not_of_the_texts(tiny):
+    with pytest.raises(InputError, match="shape"):
+        TextAutoencoder.fit(
+            TEXTS,
+            "readable-embeddings",
+            vectors=np.zeros((27, 3), np.float32),
+            checkpoint=tiny,
+            vocabulary=300,
+            **SMALL,
+        )
+
+
+def test_every_verb_of_the_face_serves_readable_embeddings(readable):
+    assert [one.text for one in readable.search(TEXTS[4], 1)] == [TEXTS[4]]
+    assert len(readable.interpolate(TEXTS[0], TEXTS[9], 3)) == 3
+    found = readable.evaluate(TEXTS)
+    assert found.texts == len(TEXTS)
+    assert found.bleu > 50
+    assert found.active_units is None
+
+
+def test_denoising_through_the_face(tiny, tmp_path):
+    model = TextAutoencoder.fit(TEXTS * 3, "denoising-text", checkpoint=tiny, epochs=2, run=RUN, **SMALL)
+    assert model.tokens.reads is model.tokens.writes
+    model.save(tmp_path / "m")
+    again = TextAutoencoder.load(tmp_path / "m")
+    np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
+    assert tiny not in str(again.settings)
+    with pytest.raises(SettingError, match="checkpoint brings its own"):
+        TextAutoencoder.fit(TEXTS, "denoising-text", tokenizer="word", checkpoint=tiny, **SMALL)
 
 
 def test_the_folder_is_a_path_too(tiny):
