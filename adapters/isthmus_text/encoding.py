@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def checked(codes: Any, width: int) -> Float[Tensor, "n code"]:
     return wanted
 
 
-def token_rows(ids: list[list[int]], device: torch.device) -> TokenRows:
+def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
     """Rows of ids, padded on the right to the longest of them."""
     lengths = torch.tensor([len(row) for row in ids])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
@@ -92,15 +92,19 @@ def _check(chunk: list[Any], first: int) -> None:
 
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     device = next(model.parameters()).device
-    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-    batches = (token_rows([ids[row] for row in rows], device) for rows in _batches(order, ids))
+    # Equal rows are encoded once: they get equal codes, whatever stands beside them in a batch.
+    place: dict[tuple[int, ...], int] = {}
+    where = [place.setdefault(tuple(row), len(place)) for row in ids]
+    distinct = list(place)
+    order = sorted(range(len(distinct)), key=lambda row: len(distinct[row]))
+    batches = (token_rows([distinct[row] for row in rows], device) for rows in _batches(order, distinct))
     codes = torch.cat([model.encode(batch).point.float().cpu() for batch in batches])
     placed = torch.empty_like(codes)
     placed[torch.tensor(order)] = codes
-    return placed
+    return placed[torch.tensor(where)]
 
 
-def _batches(order: list[int], ids: list[list[int]]) -> Iterator[list[int]]:
+def _batches(order: list[int], ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     """Rows of ascending length, cut where another one would exceed the budget."""
     batch: list[int] = []
     for row in order:

@@ -60,7 +60,8 @@ def demo(
 
 def _short(part: str) -> Texts:
     low, high = WORDS
-    return Texts.read([text for text in demo_sentences(part).texts if low <= len(text.split()) <= high])
+    sentences = dict.fromkeys(demo_sentences(part).texts)
+    return Texts.read([text for text in sentences if low <= len(text.split()) <= high])
 
 
 def _document(model: TextAutoencoder, held_out: Texts, out: Path, started: float, seed: int) -> dict[str, Any]:
