@@ -1,0 +1,230 @@
+"""Ready vectors as a few bytes each, and a search over the bytes with whole queries.
+
+    compressor = Compressor.fit(vectors, bytes=24)
+    codes = compressor.encode(vectors)                 # uint8, shape (rows, 24)
+    found = compressor.search(queries, codes, k=10)    # rows and inner products
+    compressor.save("short.bundle")
+
+Only directions are kept, as for vectors that are compared by cosine; what is decoded has length 1. Codes are coarse to
+fine: the leading bytes of a code are a code of their own, which ``decode`` and ``search`` take too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isthmus import bundle
+from isthmus.batch import Vector
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.encoders import DenseEncoder
+from isthmus.core.nested import decoded_of
+from isthmus.core.quantised import ResidualWords
+from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.index.selection import Best, best_of, merge
+from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
+from isthmus.models.keywords import checked
+from isthmus.models.matryoshka import matryoshka
+from isthmus.models.rebuild import rebuild
+from isthmus.models.settings import check_settings
+from isthmus.protocols import Neighbours
+from isthmus.sources import VectorSource
+from isthmus.state import state_of
+from isthmus.training.history import History
+from isthmus.training.run import Run
+
+PLUGIN, BUILDER = "text", "matryoshka"
+
+FEWEST = 256
+"""Vectors to learn from: one for each word of a codebook."""
+
+BLOCK = 16384
+"""Rows that are decoded at once."""
+
+BEAMS = 8
+"""Partial sums kept in the search for words: nearer than 1, and quick enough."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Compressor:
+    """Made by ``fit`` or ``load``; immutable.
+
+    Attributes:
+        model: the autoencoder, of vectors whose numbers have a mean square of 1.
+        settings: the builder's keywords, see ``isthmus.models.matryoshka``.
+        history: of the training.
+    """
+
+    model: Autoencoder
+    settings: Mapping[str, Any]
+    history: History
+
+    @classmethod
+    def fit(cls, vectors: Array, bytes: int = 24, *, run: Run | None = None, **settings: Any) -> Compressor:
+        """Learn from examples, shape (rows, width); a few ten thousand are good, 256 the least.
+
+        Args:
+            bytes: length of a code.
+            run: device, seed and progress of the training.
+            settings: further keywords of ``isthmus.models.matryoshka``.
+
+        Raises:
+            InputError: no matrix of numbers, or fewer than 256 rows.
+            ValueRangeError: NaN or infinity, or a vector of nothing but zeros.
+            SettingError: a setting that the builder does not know, or out of its range.
+        """
+        examples = _directions(_checked(vectors, None))
+        if len(examples) < FEWEST:
+            raise InputError(f"{len(examples)} vectors to learn from", expected=f"at least {FEWEST}")
+        run = run or Run(device="cpu")
+        keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
+        recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
+        history = recipe.fit(VectorSource(examples), run)
+        return cls(recipe.model.cpu().eval(), keywords, history)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return len(self.model.readout.weight)  # type: ignore[attr-defined]
+
+    @property
+    def bytes(self) -> int:
+        """Length of a whole code."""
+        return len(_words(self.model).codebooks)
+
+    @torch.no_grad()
+    def encode(self, vectors: Array, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
+        """Codes of vectors, shape (rows, bytes).
+
+        Args:
+            bytes: of a shorter code; a little nearer than the leading bytes of a whole one. None makes whole ones.
+            beams: partial sums kept while looking for the nearest code; more are nearer and slower.
+
+        Raises:
+            SettingError: ``beams`` below 1, or more bytes than a code has.
+            InputError: vectors of another width.
+            ValueRangeError: NaN or infinity, or a vector of nothing but zeros.
+        """
+        size = self.bytes if bytes is None else bytes
+        check_settings(beams=beams, bytes=size)
+        if size > self.bytes:
+            raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
+        given = _directions(_checked(vectors, self.width))
+        encoder, quantiser = self.model.encoder, _words(self.model)
+        assert isinstance(encoder, DenseEncoder)
+        parts = [quantiser.words(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)]
+        codes: npt.NDArray[np.uint8] = torch.cat(parts).numpy()
+        return codes
+
+    def decode(self, codes: Array) -> npt.NDArray[np.float32]:
+        """Unit vectors near to those that were encoded, shape (rows, width), from whole codes or from leading bytes.
+
+        Raises:
+            InputError: no matrix of bytes, or more bytes than a code has.
+        """
+        words = self._words(codes)
+        decoded: npt.NDArray[np.float32] = torch.cat([self._decoded(some) for some in words.split(BLOCK)]).numpy()
+        return decoded
+
+    @torch.no_grad()
+    def search(self, queries: Array, codes: Array, k: int = 10) -> Neighbours:
+        """The ``k`` rows of ``codes`` with the greatest inner product of whole query and decoded unit vector, best
+        first;
+        equal ones in ascending order of row. Where fewer exist: row -1, score -inf.
+
+        Raises:
+            SettingError: ``k`` below 1.
+            InputError: queries of another width; codes that are none.
+            ValueRangeError: NaN or infinity in the queries.
+        """
+        check_k(k)
+        asked, words = _checked(queries, self.width), self._words(codes)
+        best = Best(torch.empty(len(asked), 0), torch.empty(len(asked), 0, dtype=torch.int64))
+        for first in range(0, len(words), BLOCK):
+            scores = asked @ self._decoded(words[first : first + BLOCK]).T
+            found = best_of(scores, k)
+            best = merge(best, Best(found.scores, found.columns + first), k)
+        rows, scores = torch.full((len(asked), k), -1), torch.full((len(asked), k), -torch.inf)
+        rows[:, : best.columns.shape[1]], scores[:, : best.scores.shape[1]] = best.columns, best.scores
+        return Neighbours(rows, scores)
+
+    def save(self, path: str | Path) -> None:
+        """As a bundle.
+
+        Raises:
+            InputError: something else stands at that place.
+        """
+        bundle.write(
+            path,
+            plugin=PLUGIN,
+            builder=BUILDER,
+            settings=self.settings,
+            tensors=state_of(self.model),
+            documents={},
+            facts={"width": self.width, "training": self.history.to_json()},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Compressor:
+        """What ``save`` wrote; it encodes and decodes to the same numbers.
+
+        Raises:
+            BundleError: a directory that is truncated, altered, foreign or too new.
+        """
+        saved = bundle.read(path)
+        manifest = saved.manifest
+        if (manifest.plugin, manifest.builder) != (PLUGIN, BUILDER):
+            raise BundleError(f"{str(path)!r} holds {manifest.builder} of {manifest.plugin}", expected="a compressor")
+        with bundle.as_damage(path):
+            model = rebuild(matryoshka, Vector(int(manifest.facts["width"])), manifest.settings, saved.tensors)
+            assert isinstance(model, Autoencoder)
+            return cls(model, manifest.settings, History.from_json(dict(manifest.facts["training"])))
+
+    def _words(self, codes: Array) -> Int64[Tensor, "rows stages"]:
+        given = np.asarray(codes)
+        if given.dtype != np.uint8 or given.ndim != 2 or not 1 <= given.shape[1] <= self.bytes:
+            raise InputError(
+                f"codes of type {given.dtype} and shape {given.shape}", expected=f"uint8, shape (rows, {self.bytes})"
+            )
+        return torch.from_numpy(given.astype(np.int64))
+
+    @torch.no_grad()
+    def _decoded(self, words: Int64[Tensor, "rows stages"]) -> Float[Tensor, "rows width"]:
+        return normalised(decoded_of(self.model, _words(self.model).summed(words)))
+
+
+def _words(model: Autoencoder) -> ResidualWords:
+    quantiser = model.bottleneck
+    assert isinstance(quantiser, ResidualWords)
+    return quantiser
+
+
+def _directions(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
+    """The vectors at the length that gives their numbers a mean square of 1."""
+    zero = (vectors == 0).all(1)
+    if bool(zero.any()):
+        raise ValueRangeError(f"vector {int(zero.nonzero()[0])} is all zeros", expected="vectors with a direction")
+    return normalised(vectors) * math.sqrt(vectors.shape[1])
+
+
+def _checked(vectors: Array, width: int | None) -> Float[Tensor, "rows width"]:
+    given = np.asarray(vectors)
+    if given.ndim != 2 or given.dtype.kind not in "fiu":
+        raise InputError(f"vectors of type {given.dtype} and shape {given.shape}", expected="numbers, (rows, width)")
+    tensor = torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
+    if width is None:
+        check_vectors(tensor)
+    else:
+        check_queries(tensor, width, tensor.device)
+    return tensor
