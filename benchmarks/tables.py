@@ -13,6 +13,7 @@ from pathlib import Path
 from quality_tables import quality as published
 from result_lines import newest
 from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality
+from text_tables import compression
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -110,6 +111,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "Evaluation (ML-1M, recall and nDCG at 10 and 20, equal metrics)": evaluations,
     "One `recommend` call for one person": latency,
     "Loading interactions": loading,
+    "Vectors in few bytes": compression,
 }
 
 
