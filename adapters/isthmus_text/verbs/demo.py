@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "decay": "cosine",
 }
-"""Chosen on the development sentences: what writes them back best in the time there is. A deterministic code holds most."""
+"""A deterministic code holds most; tried on the development sentences, within the time there is."""
 
 TRAINED, ASKED = (2, 20), (3, 10)
 """Words of the sentences that are trained on and written back; what a code must hold grows with the length."""
