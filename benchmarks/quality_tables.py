@@ -54,7 +54,7 @@ def _table(split: str) -> list[str]:
         library, model = line["rival"].split(" ", 1)
         name = f"{model} of {RELEASES[library]}"
         if line["outcome"] == "done":
-            found.append((name, _values(line, metrics), line["cpu_seconds"]))
+            found.append((name + _cut_short(line), _values(line, metrics), line["cpu_seconds"]))
         else:
             missing.append(f"{name}: {line['outcome']}")
     if not found:
@@ -65,6 +65,15 @@ def _table(split: str) -> list[str]:
     ordered = sorted(rows, key=lambda row: -row[1][-1])
     body = [f"| {name} | {' | '.join(f'{one:.4f}' for one in values)} | {spent} |" for name, values, spent in ordered]
     return [*head, *body, *(["", "Not in the table: " + "; ".join(missing) + "."] if missing else [])]
+
+
+def _cut_short(final: Line) -> str:
+    """Whether the number of epochs is what the clock allowed when the setting was chosen."""
+    for line in lines("recommendation_rivals"):
+        same = all(line[key] == final[key] for key in ("split", "rival", "setting"))
+        if same and line["stage"] == "tuning" and line.get("stopped_by") == "clock":
+            return f" (still improving after {line['training_minutes']:g} minutes of a core, {line['epochs']} epochs)"
+    return ""
 
 
 def _compared(split: str) -> list[str]:
