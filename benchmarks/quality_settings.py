@@ -49,11 +49,14 @@ _MULT_VAE: list[Setting] = [
 ]
 
 
-def _networks(batch: Setting, more_vae: Setting) -> dict[str, list[Setting]]:
+def _networks(batch: Setting, more_vae: Setting, more_rec: Sequence[Setting] = ()) -> dict[str, list[Setting]]:
     return {
         "mult_dae": [{**batch, "epochs": 100, "patience": 10}],
         "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in (*_MULT_VAE, more_vae)],
-        "rec_vae": [{**batch, "epochs": 50, "patience": 5}],
+        "rec_vae": [
+            {**batch, "epochs": 50, "patience": 5},
+            *({**one, "epochs": 50, "patience": 5} for one in more_rec),
+        ],
     }
 
 
@@ -81,7 +84,11 @@ def choices(split: str, model: str) -> list[Setting]:
             (25.0, 50.0, 100.0) if split in ("ml-100k", "goodbooks") else (50.0, 150.0, 400.0), (0.3, 0.5)
         ),
         "elsa": [{"code": code, "epochs": epochs} for code in (256, 512) for epochs in (10, 20)],
-        **(_networks(_SMALL, _SMALL_VAE) if split in ("ml-100k", "goodbooks") else _networks(_MIDDLE, _MIDDLE_VAE)),
+        **(
+            _networks(_SMALL, _SMALL_VAE)
+            if split in ("ml-100k", "goodbooks")
+            else _networks(_MIDDLE, _MIDDLE_VAE, [_SMALL])
+        ),
     }
     if split == "goodbooks":
         # Sparser than films: the first grids were best at their low end.
