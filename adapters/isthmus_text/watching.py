@@ -47,7 +47,7 @@ class Watch:
     source: Source
     run: Run
     diagnosis: Diagnosis | None = None
-    _nll: float = 0.0
+    _nll: float | None = None
 
     def validation(self) -> Validation:
         """As the training loop wants it."""
@@ -68,14 +68,15 @@ class Watch:
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
             if isinstance(step.code.posterior, DiagonalGaussian):
                 posteriors.append(step.code.posterior)
-        total, self._nll, rate = (sums / len(self.source)).tolist()
-        self.diagnosis = _diagnosed(posteriors, self._nll, rate) if posteriors and len(self.source) > 1 else None
+        total, nll, rate = (sums / len(self.source)).tolist()
+        self._nll = nll
+        self.diagnosis = _diagnosed(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
         return -float(total)
 
     def watched(self) -> dict[str, float]:
-        """Numbers of the latest pass; nats a text, and a mutual information of at most ln ``of_texts``."""
+        """Numbers of the latest pass, if there was one; nats a text, a mutual information of at most ln ``of_texts``."""
         if self.diagnosis is None:
-            return {"held_out_nll": self._nll}
+            return {} if self._nll is None else {"held_out_nll": self._nll}
         return {
             "held_out_nll": self._nll,
             "held_out_rate": self.diagnosis.rate,
