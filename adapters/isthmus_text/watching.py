@@ -74,11 +74,11 @@ class Watch:
         return -float(total)
 
     def watched(self) -> dict[str, float]:
-        """Numbers of the latest pass, if there was one; nats a text, a mutual information of at most ln ``of_texts``."""
+        """Numbers of the latest pass, if any; nats a text, a mutual information of at most ln ``of_texts``."""
         if self.diagnosis is None:
             return {} if self._nll is None else {"held_out_nll": self._nll}
         return {
-            "held_out_nll": self._nll,
+            "held_out_nll": self.diagnosis.nll,
             "held_out_rate": self.diagnosis.rate,
             "active_units": self.diagnosis.active,
             "mutual_information": self.diagnosis.information.nats,
