@@ -51,12 +51,12 @@ def _table(split: str) -> list[str]:
     ]
     missing = []
     for line in finals("recommendation_rivals", split):
-        library, model = line["rival"].split(" ", 1)
-        name = f"{model} of {RELEASES[library]}"
+        name = _released(line["rival"])
         if line["outcome"] == "done":
             found.append((name + _cut_short(line), _values(line, metrics), line["cpu_seconds"]))
         else:
             missing.append(f"{name}: {line['outcome']}")
+    missing += _unfinished(split)
     if not found:
         return []
     rows = [(name, values, _short(seconds)) for name, values, seconds in found]
@@ -65,6 +65,25 @@ def _table(split: str) -> list[str]:
     ordered = sorted(rows, key=lambda row: -row[1][-1])
     body = [f"| {name} | {' | '.join(f'{one:.4f}' for one in values)} | {spent} |" for name, values, spent in ordered]
     return [*head, *body, *(["", "Not in the table: " + "; ".join(missing) + "."] if missing else [])]
+
+
+def _unfinished(split: str) -> list[str]:
+    """Rivals of which an epoch takes so long that half an hour would not train them."""
+    done = {line["rival"] for line in finals("recommendation_rivals", split)}
+    begun = {
+        line["rival"]: line["cpu_seconds"] / line["epochs"]
+        for line in lines("recommendation_rivals")
+        if line["split"] == split and line.get("stopped_by") == "clock" and line["rival"] not in done
+    }
+    return [
+        f"{_released(rival)}: {spent:.0f} s of a core an epoch, so that 30 minutes are {1800 / spent:.0f} epochs"
+        for rival, spent in begun.items()
+    ]
+
+
+def _released(rival: str) -> str:
+    library, model = rival.split(" ", 1)
+    return f"{model} of {RELEASES[library]}"
 
 
 def _cut_short(final: Line) -> str:

@@ -6,8 +6,9 @@
 
 An LSTM of 256 with embeddings of 256, every type of the training file, a code of 32; 42,068, 3,370 and 3,761 sentences.
 The best epoch is chosen by the evidence lower bound on the validation sentences. Of the test sentences: the
-importance-weighted negative log-likelihood (nats a sentence), the perplexity of a word (the end of a sentence counts as one, as usual), the
-rate, the mutual information over the whole set (at most ln 3,761 = 8.23), and the active units at 0.01 and 0.2.
+importance-weighted negative log-likelihood (nats a sentence), the perplexity of a word (the end of a sentence counts as
+one, as usual), the rate, the mutual information over the whole set (at most ln 3,761 = 8.23), and the active units at
+0.01 and 0.2.
 
 Published there: 100.23 nats, perplexity 96.86, mutual information 5.31, 32 active units (autoencoder start and free
 bits); the language model without a code has 100.5. They trained with SGD; here it is Adam.

@@ -13,8 +13,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus import bundle, plugins
-from isthmus.errors import BundleError, SettingError
-from isthmus.protocols import Builder
+from isthmus.errors import BundleError
 from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.vocabulary import Id
@@ -57,7 +56,7 @@ def read(path: str | Path) -> dict[str, Any]:
     manifest = saved.manifest
     if manifest.plugin != PLUGIN:
         raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected=f"one of {PLUGIN}")
-    builder = _builder(path, manifest.builder)
+    builder = plugins.saved_builder(manifest.builder, PLUGIN, path)
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
         adapter = InteractionsAdapter.restore(saved.documents)
@@ -74,17 +73,6 @@ def read(path: str | Path) -> dict[str, Any]:
             "titles": _titles(saved.documents),
             "facts": manifest.facts,
         }
-
-
-def _builder(path: str | Path, name: str) -> Builder:
-    try:
-        return plugins.find_builder(name, PLUGIN)[1]
-    except SettingError as error:
-        raise BundleError(
-            f"{str(path)!r} holds a model {name!r}, which the installed {PLUGIN} plugin does not know",
-            expected=error.expected,
-            remedy="install the isthmus that saved it (isthmus info names the version)",
-        ) from None
 
 
 def _told_tensors(told: Csr) -> dict[str, Tensor]:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import bundle, plugins
 from isthmus.core.fitted import FittedMixture
-from isthmus.errors import BundleError, SettingError
+from isthmus.errors import BundleError
 from isthmus.models.rebuild import rebuild
-from isthmus.protocols import Builder
 from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus_text.corpus import Corpus
@@ -52,7 +51,7 @@ def read(path: str | Path) -> dict[str, Any]:
     manifest = saved.manifest
     if manifest.plugin != PLUGIN:
         raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected=f"one of {PLUGIN}")
-    builder = _builder(path, manifest.builder)
+    builder = plugins.saved_builder(manifest.builder, PLUGIN, path)
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
         tokens = Tokens.restored(saved.documents)
@@ -71,14 +70,3 @@ def read(path: str | Path) -> dict[str, Any]:
             "mixture": FittedMixture.from_tensors(parts[MIXTURE]) if parts[MIXTURE] else None,
             "corpus": Corpus.restored(saved.documents, saved.tensors),
         }
-
-
-def _builder(path: str | Path, name: str) -> Builder:
-    try:
-        return plugins.find_builder(name, PLUGIN)[1]
-    except SettingError as error:
-        raise BundleError(
-            f"{str(path)!r} holds a model {name!r}, which the installed {PLUGIN} plugin does not know",
-            expected=error.expected,
-            remedy="install the isthmus that saved it (isthmus info names the version)",
-        ) from None

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any
 
-from isthmus.errors import MissingLibraryError, MissingPluginError, NameClashError, PluginError, SettingError
+from isthmus.errors import (
+    BundleError,
+    MissingLibraryError,
+    MissingPluginError,
+    NameClashError,
+    PluginError,
+    SettingError,
+)
 
 if TYPE_CHECKING:
     import isthmus.protocols
@@ -186,6 +193,22 @@ def _missing(name: str) -> MissingPluginError:
     return MissingPluginError(
         f"no plugin {name!r} is installed", expected=f"one of: {', '.join(names()) or '(none)'}", remedy=remedy
     )
+
+
+def saved_builder(name: str, plugin: str, path: object) -> isthmus.protocols.Builder:
+    """The builder that a bundle at ``path`` names.
+
+    Raises:
+        BundleError: the installed plugin does not know it.
+    """
+    try:
+        return find_builder(name, plugin)[1]
+    except SettingError as error:
+        raise BundleError(
+            f"{str(path)!r} holds a model {name!r}, which the installed {plugin} plugin does not know",
+            expected=error.expected,
+            remedy="install the isthmus that saved it (isthmus info names the version)",
+        ) from None
 
 
 def _no_builder(name: str, plugin: str | None, known: set[str]) -> SettingError:
