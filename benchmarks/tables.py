@@ -13,7 +13,7 @@ from pathlib import Path
 from quality_tables import quality as published
 from result_lines import newest
 from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality
-from text_tables import compression
+from text_tables import collapse, compression
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -112,6 +112,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "One `recommend` call for one person": latency,
     "Loading interactions": loading,
     "Vectors in few bytes": compression,
+    "Cures of posterior collapse": collapse,
 }
 
 

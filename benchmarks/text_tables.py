@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from result_lines import newest
 
 
@@ -24,6 +26,27 @@ def compression() -> list[str]:
         cells = ["not run" if line is None else f"{line['recall_at_10']:.3f} ({line['share']:.1%})" for line in found]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
+
+
+def collapse() -> list[str]:
+    """Of the largest number of sentences that has lines, each method's newest."""
+    known = newest("text_vae", lambda line: (line["method"], line["sizes"]["sentences"]))
+    most = max(line["sizes"]["sentences"] for line in known)
+    found = [line for line in known if line["sizes"]["sentences"] == most]
+    sizes, tested = found[0]["sizes"], found[0]["test_sentences"]
+    rows = [
+        f"Penn Treebank, {most:,} sentences, an LSTM of {sizes['hidden']}, a code of 32, {sizes['epochs']} epochs, one "
+        f"seed; {tested:,} test sentences, {sizes['samples']} importance samples, mutual information at "
+        f"most {math.log(tested):.2f} nats. Lower is better in the first two columns.",
+        "",
+        "| method | IW-NLL, nats a sentence | perplexity of a word | rate | mutual information | active units |",
+        "|---|---|---|---|---|---|",
+    ]
+    return rows + [
+        f"| {line['method']} | {line['weighted_nll']:.2f} | {line['perplexity']:.1f} | {line['rate']:.2f} "
+        f"| {line['mutual_information']:.2f} | {line['active']} |"
+        for line in found
+    ]
 
 
 def _question(line: dict) -> tuple[str, int]:
