@@ -25,16 +25,15 @@ from typing import Any
 import torch
 from common import record
 from result_lines import lines
+from text_embeddings_run import Said
 
-from isthmus.metrics.codes import importance_weighted
 from isthmus.metrics.text import perplexity
 from isthmus.models.sequence import sequence_vae
-from isthmus.protocols import Source
 from isthmus.tasks.collapse import diagnose
-from isthmus.training.bucketing import TokenBudget
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import ptb
+from isthmus_text.measuring import weighted_nll
 from isthmus_text.texts import Texts
 from isthmus_text.watching import Watch
 
@@ -50,27 +49,8 @@ LSTM = {"form": "lstm", "pooling": "last", "code": 32, "tokens": 1024, "learning
 WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 40, "start": 10}
 REDUCED = {"sentences": 10_000, "test": 1_000, "samples": 50, "hidden": 128, "dropout": 0.3, "epochs": 10, "start": 4}
 LONGEST = 100
-TOKENS = 512
 
 logger = logging.getLogger(NAME)
-
-
-class Said:
-    """Progress in lines of the log, one an epoch."""
-
-    def start(self, epochs: int, rows: int, metric: str | None, first: int = 0) -> None:
-        logger.info("epochs %d to %d of %s sentences", first + 1, epochs, f"{rows:,}")
-
-    def step(self, rows: int, loss: float) -> None:
-        pass
-
-    def epoch(self, record: Mapping[str, float | int | str]) -> None:
-        logger.info(
-            "%s", {key: round(value, 3) if isinstance(value, float) else value for key, value in record.items()}
-        )
-
-    def stop(self) -> None:
-        pass
 
 
 def main() -> None:
@@ -129,16 +109,6 @@ def measured(method: str, sizes: Mapping[str, Any], seed: int, directory: Path) 
         "training_seconds": round(history.seconds, 1),
         "threads": torch.get_num_threads(),
     }
-
-
-@torch.no_grad()
-def weighted_nll(model: Any, source: Source, samples: int, seed: int) -> float:
-    """Mean −log p(x) by importance sampling, nats a sentence."""
-    noise, total = torch.Generator().manual_seed(seed), 0.0
-    for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
-        found = importance_weighted(model, source.batch(rows), samples=samples, chunk=50, generator=noise)
-        total -= float(found.sum())
-    return total / len(source)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class TextAutoencoder:
         """The course of the training."""
         return fitting.history_of(self.facts)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """How many numbers a code has."""
         return int(self.encode([""]).shape[1])

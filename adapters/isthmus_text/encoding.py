@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.batch import TokenRows
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
+from isthmus.training.bucketing import by_length
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.texts import Texts
 
@@ -96,23 +97,12 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
-    order = sorted(range(len(distinct)), key=lambda row: len(distinct[row]))
-    batches = (token_rows([distinct[row] for row in rows], device) for rows in _batches(order, distinct))
-    codes = torch.cat([model.encode(batch).point.float().cpu() for batch in batches])
+    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS)
+    rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
+    codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
     placed = torch.empty_like(codes)
-    placed[torch.tensor(order)] = codes
+    placed[torch.cat(batches)] = codes
     return placed[torch.tensor(where)]
-
-
-def _batches(order: list[int], ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Rows of ascending length, cut where another one would exceed the budget."""
-    batch: list[int] = []
-    for row in order:
-        if batch and (len(batch) + 1) * len(ids[row]) > TOKENS:
-            yield batch
-            batch = []
-        batch.append(row)
-    yield batch
 
 
 def _written(parts: Iterator[Codes], rows: int, out: Path) -> Codes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.metrics.codes import importance_weighted
 from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
@@ -73,7 +74,7 @@ def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Me
     objective = watch.score(model.model)
     numbers, tokens = watch.watched(), int(source.lengths.sum())
     bound = numbers["held_out_nll"] + numbers.get("held_out_rate", 0.0)
-    weighted = _weighted(model, source, samples, seed) if samples else None
+    weighted = weighted_nll(model.model, source, samples, seed) if samples else None
     some = list(texts.spread(WRITTEN_BACK))
     back = model.reconstruct(some)
     found = watch.diagnosis
@@ -96,12 +97,11 @@ def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Me
 
 
 @torch.no_grad()
-def _weighted(model: TextAutoencoder, source: Source, samples: int, seed: int) -> float:
-    """Mean −log p(x) by importance sampling, nats a text."""
+def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> float:
+    """Mean −log p(x) by importance sampling, nats a text, lower is better."""
     noise, total = torch.Generator().manual_seed(seed), 0.0
     for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
-        found = importance_weighted(
-            model.model, source.batch(rows), samples=samples, chunk=min(CHUNK, samples), generator=noise
-        )
+        chunk = min(CHUNK, samples)
+        found = importance_weighted(model, source.batch(rows), samples=samples, chunk=chunk, generator=noise)
         total -= float(found.sum())
     return total / len(source)

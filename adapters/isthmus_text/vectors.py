@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,7 @@ from isthmus.batch import Batch
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import InputError
 from isthmus.protocols import Source
+from isthmus.training.bucketing import by_length
 
 TOKENS = 8192
 """Tokens of one batch, padding among them."""
@@ -20,13 +20,13 @@ TOKENS = 8192
 
 @torch.inference_mode()
 def vectors_of(encoder: PretrainedEncoder, source: Source, *, tokens: int = TOKENS) -> Float[Tensor, "rows width"]:
-    """One vector a row of the source, in its order, fp32, on the CPU. Long rows go first, each beside rows of its size.
+    """One vector a row of the source, in its order, fp32, on the CPU; each is computed beside rows of its size.
 
     Args:
         tokens: of one batch, padding among them.
     """
     found = torch.empty(len(source), encoder.width)
-    for rows in _by_length(source.lengths.cpu(), tokens):
+    for rows in by_length(source.lengths.cpu(), tokens):
         inputs = source.batch(rows).inputs
         found[rows] = encoder.trunk(encoder.enter(inputs), inputs).float().cpu()
     return found
@@ -64,12 +64,3 @@ class Paired:
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
         return Batch(rows, self.read.batch(rows).inputs, self.written.batch(rows).targets)
-
-
-def _by_length(lengths: Int64[Tensor, " rows"], tokens: int) -> Iterator[Int64[Tensor, " batch"]]:
-    order = torch.argsort(lengths, descending=True, stable=True)
-    first = 0
-    while first < len(order):
-        size = max(1, tokens // max(1, int(lengths[order[first]])))
-        yield order[first : first + size]
-        first += size

@@ -41,18 +41,25 @@ class TokenBudget:
         """Every row once; a new order for each call."""
         batches: list[Tensor] = []
         for window in torch.randperm(len(lengths), generator=generator).split(self.window):
-            ascending, order = torch.sort(lengths[window], stable=True)
-            batches += window[order].split(self._cut(ascending.clamp(min=1).tolist()))
+            batches += [window[rows] for rows in by_length(lengths[window], self.tokens)]
         for chosen in torch.randperm(len(batches), generator=generator).tolist():
             yield batches[chosen]
 
-    def _cut(self, ascending: list[int]) -> list[int]:
-        """Sizes of batches, each as large as the budget allows."""
-        sizes, start = [], 0
-        while start < len(ascending):
-            most = min(self.tokens // ascending[start], len(ascending) - start)
-            # Rows × longest grows with the rows, for they ascend.
-            size = bisect_right(range(1, most + 1), self.tokens, key=lambda rows: rows * ascending[start + rows - 1])
-            sizes.append(max(1, size))
-            start += sizes[-1]
-        return sizes
+
+def by_length(lengths: Int64[Tensor, " rows"], tokens: int) -> list[Int64[Tensor, " batch"]]:
+    """All rows from the shortest to the longest, cut into batches as large as the budget of ``tokens`` allows, padding
+    counted; a longer row is a batch of its own."""
+    ascending, order = torch.sort(lengths, stable=True)
+    return list(order.split(_cut(ascending.clamp(min=1).tolist(), tokens)))
+
+
+def _cut(ascending: list[int], tokens: int) -> list[int]:
+    """Sizes of batches."""
+    sizes, start = [], 0
+    while start < len(ascending):
+        most = min(tokens // ascending[start], len(ascending) - start)
+        # Rows × longest grows with the rows, for they ascend.
+        size = bisect_right(range(1, most + 1), tokens, key=lambda rows: rows * ascending[start + rows - 1])
+        sizes.append(max(1, size))
+        start += sizes[-1]
+    return sizes
