@@ -106,9 +106,8 @@ def parted(texts: int, validation: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture:
-    """A Gaussian mixture over the codes; diagonal where full covariances would have more numbers than the codes."""
-    covariance = "full" if codes.shape[1] * MIXTURE * 4 <= len(codes) else "diag"
-    return FittedMixture.fit(codes, MIXTURE, generator=run.generator(stream=3), covariance=covariance)
+    """A Gaussian mixture over the codes."""
+    return FittedMixture.fit(codes, MIXTURE, generator=run.generator(stream=3))
 
 
 def history_of(facts: Mapping[str, Any]) -> History:

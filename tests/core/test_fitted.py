@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.fitted import WIDEST, FittedMixture
 from isthmus.errors import BundleError, MissingLibraryError, SettingError, ValueRangeError
 
 mixtures = pytest.importorskip("sklearn.mixture", reason="scikit-learn is not installed")
@@ -110,3 +110,9 @@ def test_tensors_of_something_else(codes):
     for name, wrong in [("factors", torch.zeros(2, 3, 4)), ("weights", torch.zeros(3)), ("means", torch.zeros(2))]:
         with pytest.raises(BundleError, match="fit each other"):
             FittedMixture.from_tensors(tensors | {name: wrong})
+
+
+@pytest.mark.parametrize(("rows", "width", "ndim"), [(400, 3, 3), (90, 3, 2), (6000, WIDEST + 1, 2)])
+def test_full_covariances_need_codes_enough_and_not_too_wide(rows: int, width: int, ndim: int) -> None:
+    codes = torch.randn(rows, width, generator=generator())
+    assert FittedMixture.fit(codes, 8, generator=generator(), iterations=1).factors.ndim == ndim

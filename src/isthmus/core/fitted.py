@@ -17,7 +17,13 @@ from isthmus.errors import BundleError, MissingLibraryError, SettingError, Value
 
 logger = logging.getLogger(__name__)
 
-COVARIANCES = ("full", "diag")
+COVARIANCES = ("auto", "full", "diag")
+
+WIDEST = 128
+"""Full covariances of wider codes take minutes: each iteration costs components · rows · code²."""
+
+CODES_A_NUMBER = 4
+"""Full covariances want at least so many codes for each row of each of their matrices."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class FittedMixture:
         components: int = 10,
         *,
         generator: Generator,
-        covariance: str = "full",
+        covariance: str = "auto",
         iterations: int = 100,
         floor: float = 1e-6,
     ) -> FittedMixture:
@@ -52,7 +58,8 @@ class FittedMixture:
             codes: means of posteriors, or draws from them.
             components: how many; at most as many as codes.
             generator: where k-means starts follows from it.
-            covariance: "full", or "diag" for wide codes: a full one has code² numbers for each component.
+            covariance: "full", or "diag" for wide codes: a full one has code² numbers for each component. "auto" is
+                full up to 128 dimensions where there are codes enough.
             iterations: the most; where they do not suffice, the log says so and the last one counts.
             floor: what is added to variances.
 
@@ -67,6 +74,10 @@ class FittedMixture:
             raise SettingError(f"covariance {covariance!r}", expected=" or ".join(COVARIANCES))
         if not bool(codes.isfinite().all()):
             raise ValueRangeError("a code is not finite", expected="numbers", remedy="check the model")
+        if covariance == "auto":
+            width = codes.shape[1]
+            enough = CODES_A_NUMBER * width * components <= len(codes)
+            covariance = "full" if width <= WIDEST and enough else "diag"
         seed = int(torch.randint(2**31, (), device=generator.device, generator=generator))
         settings = {"covariance_type": covariance, "max_iter": iterations, "reg_covar": floor, "random_state": seed}
         found = _mixture(codes.detach().cpu().double(), {"n_components": components, **settings})
