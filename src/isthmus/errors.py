@@ -6,6 +6,8 @@
     │   ├── ColumnError       a column that is missing or ambiguous
     │   ├── ValueRangeError   a cell, a row or an array with values that have no meaning here
     │   ├── UnknownIdError    an id that the vocabulary does not hold
+    │   ├── DuplicateIdError  an id that is there already, or given twice
+    │   ├── BudgetError       what was asked for does not fit the time or the memory that were granted
     │   └── SettingError      a setting outside its range, or unknown to the builder
     ├── BundleError           a saved directory that is truncated, altered, foreign or too new
     ├── PluginError           plugins as installed
@@ -52,6 +54,14 @@ class ValueRangeError(InputError):
 
 class UnknownIdError(InputError):
     """An id that the vocabulary does not hold."""
+
+
+class DuplicateIdError(InputError):
+    """An id that is there already, or given twice."""
+
+
+class BudgetError(InputError):
+    """What was asked for does not fit the time or the memory that were granted."""
 
 
 class SettingError(InputError):

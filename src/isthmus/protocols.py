@@ -258,6 +258,7 @@ class Phase:
         name: for history and progress.
         draws: whether the decoder sees a draw from the posterior; else it sees the point.
         scored: whether a validation score is taken, so that the epochs of this phase can be the best ones.
+        samples: draws of the code for each row of a batch; more than one is what importance weights are for.
     """
 
     epochs: int
@@ -268,6 +269,7 @@ class Phase:
     name: str = ""
     draws: bool = True
     scored: bool = True
+    samples: int = 1
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------

@@ -92,5 +92,5 @@ class VectorSource:
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
         rows = rows.to(self.values.device)
-        values = Values(self.values[rows])
+        values = Values(self.values.index_select(0, rows))
         return Batch(rows, values, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.core.layers import linear, xavier
-from isthmus.errors import SettingError
+from isthmus.errors import InputError, SettingError
 from isthmus.protocols import Code
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
@@ -41,7 +42,7 @@ class Projected(nn.Module):
         """``sample`` is ``point``, repeated; fp32 under autocast too."""
         point = self.point(hidden)
         point = point.to(torch.promote_types(point.dtype, torch.float32))
-        return Code(point, point.repeat_interleave(samples, 0))
+        return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class NormalisedGaussian(nn.Module):
     nats on average over the batch, for d dimensions: the posterior cannot collapse.
 
     In training the statistics are those of the batch. Running estimates of them for all data serve otherwise, and for a
-    batch of a single row, which has no spread.
+    batch of a single row, which has no spread; ``settle`` replaces them by those of the finished network.
 
     Args:
         hidden: width of the hidden state.
@@ -131,6 +132,27 @@ class NormalisedGaussian(nn.Module):
         average, variance = self._statistics(raw)
         mean = self.scale * (raw - average) * torch.rsqrt(variance + self.floor) + self.shift
         return _code(mean, self.log_scale(hidden), generator, samples)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """The statistics of these hidden states, all together, take the place of the running estimates.
+
+        Running estimates come from many networks, none of them the last one, and from states with dropout, which spread
+        wider than those that are asked for later.
+
+        Raises:
+            InputError: fewer than 2 rows, which have no spread.
+        """
+        rows, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+        for hidden in batches:
+            # From where the estimates are, so that squares of large averages take no digits away.
+            raw = self.mean(hidden).flatten(0, -2).double() - self.running_mean.double()
+            rows, sums, squares = rows + len(raw), sums + raw.sum(0).cpu(), squares + raw.square().sum(0).cpu()
+        if rows < 2:
+            raise InputError(f"statistics of {rows} rows", expected="at least 2")
+        offset = sums / rows
+        self.running_variance.copy_(squares / rows - offset.square())
+        self.running_mean.add_(offset.to(self.running_mean))
 
     def _statistics(self, raw: Float[Tensor, "batch *cells code"]) -> tuple[Tensor, Tensor]:
         rows = raw.flatten(0, -2)

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.priors import estimated_rate
 from isthmus.errors import SettingError
 from isthmus.protocols import Bottleneck, Encoder, Step
 
@@ -58,11 +59,7 @@ class CompositePrior(nn.Module):
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
         """Estimate of the divergence of the posterior from the prior, nats a record: the mean over samples."""
-        posterior = step.code.posterior
-        if posterior is None:
-            raise SettingError("a deterministic bottleneck with a prior", expected="a bottleneck with a posterior")
-        density = posterior.log_prob(step.code.sample).view(-1, step.samples)
-        return (density - self.log_prob(step)).mean(1)
+        return estimated_rate(step, self.log_prob)
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """log p(z | x) of the step's samples."""

@@ -48,3 +48,134 @@ class GaussianNoise:
             raise SettingError("Gaussian noise on sparse rows", expected="dense values", remedy="use Dropout for bags")
         noise = torch.empty_like(inputs.values).normal_(generator=generator)
         return Values(inputs.values + self.scale * noise)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Each number becomes 0 with probability ``rate`` and the others stay as they are (Vincent et al. 2008, section
+    2.3). ``Dropout`` also scales what is left, so that sums keep their mean; here an encoder sees true values."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check_rate("masking", self.rate)
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """Bags keep their entries with weight 0 where masked.
+
+        Raises:
+            SettingError: token rows.
+        """
+        if isinstance(inputs, Bags):
+            return inputs.reweighted(inputs.weights * ~_chosen(inputs.weights, self.rate, generator))
+        values = _values(inputs, "masking")
+        return Values(values.masked_fill(_chosen(values, self.rate, generator), 0.0))
+
+
+@dataclass(frozen=True)
+class SaltAndPepper:
+    """Each number becomes ``low`` or ``high``, as a fair coin falls, with probability ``rate`` (Vincent et al. 2010,
+    section 3.3)."""
+
+    rate: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_rate("salt and pepper", self.rate)
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """Dense values of any shape.
+
+        Raises:
+            SettingError: bags or token rows.
+        """
+        values = _values(inputs, "salt and pepper")
+        luck = torch.empty(values.shape, device=values.device).uniform_(generator=generator)
+        return Values(values.masked_fill(luck < self.rate, self.low).masked_fill(luck < self.rate / 2, self.high))
+
+
+@dataclass(frozen=True)
+class SwapNoise:
+    """Each number becomes, with probability ``rate``, that of another row of the batch at the same place: noise that
+    has each column's own distribution, for tables of mixed scales.
+
+    A batch of a single row has no other one and stays as it is.
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _check_rate("swap noise", self.rate)
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """Dense values of any shape.
+
+        Raises:
+            SettingError: bags or token rows.
+        """
+        values = _values(inputs, "swap noise")
+        rows = len(values)
+        if rows < 2:
+            return inputs
+        steps = torch.randint(1, rows, values.shape, device=values.device, generator=generator)
+        own = torch.arange(rows, device=values.device).view(-1, *(1,) * (values.dim() - 1))
+        others = values.gather(0, (own + steps) % rows)
+        return Values(torch.where(_chosen(values, self.rate, generator), others, values))
+
+
+@dataclass(frozen=True)
+class PatchMasking:
+    """Whole squares of an image become ``fill`` in all channels: a share ``rate`` of them, drawn evenly (He et al.,
+    "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, where 75 % of 16 x 16 patches go).
+
+    As there, every image loses the same number of squares: the nearest whole number to ``rate`` times all of them.
+
+    Args:
+        rate: share of the squares that are masked.
+        size: their edge, pixels; at the right and lower border they are cut where it does not divide the image.
+        fill: what the pixels become.
+    """
+
+    rate: float
+    size: int
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_rate("patch masking", self.rate)
+        if self.size < 1:
+            raise SettingError(f"patches of {self.size} pixels", expected="an edge of at least 1 pixel")
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """Images [batch, channels, height, width].
+
+        Raises:
+            SettingError: anything else.
+        """
+        values = _values(inputs, "patch masking")
+        if values.dim() != 4:
+            raise SettingError(
+                f"patch masking of {list(values.shape[1:])}", expected="images of channels, height and width"
+            )
+        height, width = values.shape[2:]
+        rows, columns = -(-height // self.size), -(-width // self.size)
+        luck = torch.empty(len(values), rows * columns, device=values.device).uniform_(generator=generator)
+        masked = luck.argsort(1).argsort(1) < round(self.rate * rows * columns)
+        pixels = masked.view(-1, 1, rows, columns).repeat_interleave(self.size, 2).repeat_interleave(self.size, 3)
+        return Values(values.masked_fill(pixels[:, :, :height, :width], self.fill))
+
+
+def _chosen(values: Tensor, rate: float, generator: Generator) -> Tensor:
+    """Which numbers are hit."""
+    return torch.empty(values.shape, device=values.device).uniform_(generator=generator) < rate
+
+
+def _check_rate(noise: str, rate: float) -> None:
+    if not 0 <= rate < 1:
+        raise SettingError(f"{noise} at rate {rate}", expected="0 <= rate < 1")
+
+
+def _values(inputs: Tensors, noise: str) -> Tensor:
+    if not isinstance(inputs, Values):
+        raise SettingError(f"{noise} of {type(inputs).__name__}", expected="dense values")
+    return inputs.values

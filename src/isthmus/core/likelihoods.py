@@ -4,6 +4,7 @@ a row of the catalogue's width."""
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,7 +16,7 @@ from isthmus.batch import Bags, Tensors, TokenRows, Values
 from isthmus.core.bags import bag_sum
 from isthmus.core.softmax import multinomial_log_prob
 from isthmus.errors import SettingError
-from isthmus.protocols import RankingReadout
+from isthmus.protocols import RankingReadout, Readout
 
 LOG_2PI = math.log(2 * math.pi)
 COLUMNS = 16384
@@ -92,29 +93,33 @@ class Categorical:
 
 
 class Bernoulli:
-    """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for values in [0, 1] and for bags."""
+    """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
+
+    Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
+    no other likelihood's. ``densities.ContinuousBernoulli`` is one.
+    """
 
     def __call__(
-        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded)."""
         if isinstance(targets, Bags):
             return _weighted_logits(readout, decoded, targets) - _softplus_sum(readout, decoded)
-        logits = readout.logits(decoded).float()
-        return -F.binary_cross_entropy_with_logits(logits, _values(targets), reduction="none").sum(1)
+        logits = wide(readout.logits(decoded))
+        return -F.binary_cross_entropy_with_logits(logits, _values(targets), reduction="none").flatten(1).sum(1)
 
-    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """Probabilities."""
-        return readout.logits(decoded).float().sigmoid()
+        return wide(readout.logits(decoded)).sigmoid()
 
-    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
         """Zeros and ones."""
         return torch.bernoulli(self.mean(readout, decoded), generator=generator)
 
 
 class Gaussian:
-    """N(logits, scale²) in each dimension. Over bags the sum of squares of all logits is taken from the Gram matrix of
-    the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
+    """N(logits, scale²) in each dimension, over values of any shape. Over bags the sum of squares of all logits comes
+    from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
 
     Args:
         scale: the standard deviation, fixed.
@@ -126,24 +131,31 @@ class Gaussian:
         self.scale = scale
 
     def __call__(
-        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded)."""
         if isinstance(targets, Bags):
             own = targets.reweighted(targets.weights.square()).totals()
             squares = _square_sum(readout, decoded) - 2 * _weighted_logits(readout, decoded, targets) + own
+            width = len(readout.weight)
         else:
-            squares = (readout.logits(decoded).float() - _values(targets)).square().sum(1)
-        return -0.5 * squares / self.scale**2 - len(readout.weight) * (math.log(self.scale) + 0.5 * LOG_2PI)
+            residuals = (wide(readout.logits(decoded)) - _values(targets)).flatten(1)
+            squares, width = residuals.square().sum(1), residuals.shape[1]
+        return -0.5 * squares / self.scale**2 - width * (math.log(self.scale) + 0.5 * LOG_2PI)
 
-    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """The logits themselves."""
-        return readout.logits(decoded).float()
+        return wide(readout.logits(decoded))
 
-    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
         """The mean with noise of the fixed scale."""
         mean = self.mean(readout, decoded)
         return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
+
+
+def wide(logits: Tensor) -> Tensor:
+    """fp32 at least: half precision is widened, double precision stays."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
@@ -153,11 +165,13 @@ def _weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) ->
 
 def _softplus_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
     """Σ_i softplus(z_i), a chunk of columns at a time, each computed again for its gradient."""
+    # Held by name: whoever lends the readout other weights for a call has them back when the gradient is computed.
+    weight, bias = readout.weight, readout.bias
 
     def part(columns: slice) -> Tensor:
-        return F.softplus(readout.logits(decoded, columns).float()).sum(1)
+        return F.softplus(F.linear(decoded, weight[columns], bias[columns]).float()).sum(1)
 
-    starts = range(0, len(readout.weight), COLUMNS)
+    starts = range(0, len(weight), COLUMNS)
     parts = [checkpoint(part, slice(s, s + COLUMNS), use_reentrant=False, preserve_rng_state=False) for s in starts]
     return torch.stack(parts).sum(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -44,10 +45,7 @@ class StandardNormal:
         posterior = step.code.posterior
         if isinstance(posterior, DiagonalGaussian):
             return normal_rates(posterior).flatten(1).sum(1)
-        if posterior is None:
-            raise SettingError("a deterministic bottleneck with a prior", expected="a bottleneck with a posterior")
-        density = posterior.log_prob(step.code.sample).view(-1, step.samples)
-        return (density - self.log_prob(step)).mean(1)
+        return estimated_rate(step, self.log_prob)
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """Σ log N(z; 0, 1) of the step's samples."""
@@ -57,6 +55,19 @@ class StandardNormal:
     def sample(self, n: int, generator: Generator) -> Float[Tensor, "n code"]:
         """Independent draws on the generator's device."""
         return torch.empty(n, self.code, device=generator.device).normal_(generator=generator)
+
+
+def estimated_rate(step: Step, log_prob: Callable[[Step], Tensor]) -> Float[Tensor, " batch"]:
+    """KL divergence from a prior that has no closed form, nats: log q(z | x) − log p(z), the mean over the step's
+    samples; ``log_prob`` is the prior's.
+
+    Raises:
+        SettingError: a bottleneck without a posterior.
+    """
+    posterior = step.code.posterior
+    if posterior is None:
+        raise SettingError("a deterministic bottleneck with a prior", expected="a bottleneck with a posterior")
+    return (posterior.log_prob(step.code.sample).view(-1, step.samples) - log_prob(step)).mean(1)
 
 
 def normal_rates(posterior: DiagonalGaussian) -> Float[Tensor, "batch *cells code"]:

@@ -23,11 +23,13 @@ class Trained:
 
     Attributes:
         learns: what has to be known of the source before training, such as how often each item occurs.
+        settles: what is measured on the source afterwards, with the weights that are kept.
     """
 
     model: Autoencoder
     plan: Plan
     learns: Callable[[Source], None] | None = None
+    settles: Callable[[Source], None] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -38,7 +40,10 @@ class Trained:
         """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
         if self.learns is not None:
             self.learns(source)
-        return train(self.model, source, self.plan, run, validation)
+        history = train(self.model, source, self.plan, run, validation)
+        if self.settles is not None:
+            self.settles(source)
+        return history
 
 
 def at_once(

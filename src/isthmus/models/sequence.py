@@ -4,6 +4,7 @@ CoNLL 2016, with what was found since against posterior collapse."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator
@@ -27,6 +28,7 @@ from isthmus.models.settings import check_choice, check_settings
 from isthmus.protocols import Hook, Phase
 from isthmus.training.bucketing import TokenBudget
 from isthmus.training.plan import Plan
+from isthmus.training.settling import settle
 
 SEEDS = 1 << 62
 
@@ -146,8 +148,9 @@ def sequence_vae(
         objective=floored if variational and collapse == "free-bits" else Elbo(weight),
     )
     phases = _phases(network, generator, pretraining, aggressive, inner, epochs, noise)
-    batching = TokenBudget(tokens)
-    return Trained(model, Plan(phases, batching, learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience))
+    plan = Plan(phases, TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
+    settles = partial(settle, model, batching=plan.batching) if isinstance(bottleneck, NormalisedGaussian) else None
+    return Trained(model, plan, settles=settles)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
             raise SettingError("a plan without epochs", expected="at least one phase of at least one epoch")
+        for phase in self.phases:
+            if phase.samples < 1 or (phase.samples > 1 and not phase.draws):
+                raise SettingError(
+                    f"{phase.samples} samples of a phase with draws={phase.draws}",
+                    expected="at least 1, and just 1 where nothing is drawn",
+                )
         if self.learning_rate <= 0:
             raise SettingError(f"learning rate {self.learning_rate}", expected="a positive number")
         if not self.weight_decay >= 0:
@@ -91,9 +97,11 @@ class Plan:
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""
         points = [index for index, phase in enumerate(self.phases) if not phase.draws]
+        samples = [phase.samples for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
             f"{rowwise}{f', without draws in phases {points}' if points else ''}"
+            f"{f', samples {samples}' if max(samples) > 1 else ''}"
         )
 
     def phase_of(self, epoch: int) -> Phase:

@@ -129,7 +129,7 @@ class _Training:
             if wish.stop or self._late():
                 return None
             for name, value in self._step(rows, phase, epoch).items():
-                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
+                sums[name] = value * len(rows) + sums[name] if name in sums else value * len(rows)
             rows_seen += len(rows)
             self.run.progress.step(len(rows), float(sums["loss"]) / rows_seen)
         return {name: float(value) / rows_seen for name, value in sums.items()}
@@ -140,7 +140,9 @@ class _Training:
             group["lr"] = self._rate()
         batch = self.source.batch(rows.to(self.device))
         with self.run.products():
-            step = self.model.step(batch, generator=self.noise, corrupts=phase.corrupts, draws=phase.draws)
+            step = self.model.step(
+                batch, generator=self.noise, samples=phase.samples, corrupts=phase.corrupts, draws=phase.draws
+            )
             loss = self.model.loss(step, progress=progress, objective=phase.objective)
         value = float(loss.total.detach())
         if not math.isfinite(value):

@@ -3,6 +3,7 @@
 from isthmus.core.encoders.attention import TransformerEncoder
 from isthmus.core.encoders.bag import BagEncoder
 from isthmus.core.encoders.connected import ConnectedEncoder
+from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
 from isthmus.core.encoders.pretrained import KnownVectors, PretrainedEncoder
 from isthmus.core.encoders.recurrent import LstmEncoder
@@ -10,6 +11,7 @@ from isthmus.core.encoders.recurrent import LstmEncoder
 __all__ = [
     "BagEncoder",
     "ConnectedEncoder",
+    "ConvEncoder",
     "DenseEncoder",
     "KnownVectors",
     "LstmEncoder",

@@ -1,0 +1,80 @@
+"""Convolutions with a seed of their own, and the sizes of the maps between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Tensors, Values
+from isthmus.errors import InputError, SettingError
+
+SMALLEST = 8
+"""Pixels that either side of an image needs at least."""
+
+
+def convolution(inputs: int, outputs: int, generator: Generator, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """3 × 3 with a border of zeros; weights as He, Zhang, Ren & Sun (ICCV 2015) draw them, biases 0."""
+    layer = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias, device="meta")
+    layer.weight = _drawn((outputs, inputs, 3, 3), 9 * inputs, generator)
+    layer.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+    return layer
+
+
+def doubling(inputs: int, outputs: int, generator: Generator) -> nn.ConvTranspose2d:
+    """4 × 4 transposed, to twice the height and width: a size that the stride divides leaves no checkerboard (Odena,
+    Dumoulin & Olah 2016)."""
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, device="meta")
+    layer.weight = _drawn((inputs, outputs, 4, 4), 4 * inputs, generator)
+    layer.bias = nn.Parameter(torch.zeros(outputs))
+    return layer
+
+
+def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
+    """Height and width of the maps: of the image first, then halved and rounded up so many times.
+
+    Raises:
+        SettingError: an image with a side below ``SMALLEST``, or more halvings than it has room for.
+    """
+    if min(height, width) < SMALLEST:
+        raise SettingError(f"images of {height} x {width}", expected=f"at least {SMALLEST} x {SMALLEST} pixels")
+    most = math.ceil(math.log2(min(height, width)))
+    if not 1 <= times <= most:
+        raise SettingError(f"{times} halvings of images of {height} x {width}", expected=f"1 to {most}")
+    sizes = [(height, width)]
+    for _ in range(times):
+        last = sizes[-1]
+        sizes.append((math.ceil(last[0] / 2), math.ceil(last[1] / 2)))
+    return sizes
+
+
+def check_widths(widths: Sequence[int]) -> None:
+    """Refuse maps without channels.
+
+    Raises:
+        SettingError: no widths, or one below 1.
+    """
+    if not widths or min(widths) < 1:
+        raise SettingError(f"widths {list(widths)} of the maps", expected="one or more numbers of channels, at least 1")
+
+
+def images_of(inputs: Tensors, channels: int, height: int | None = None, width: int | None = None) -> Tensor:
+    """The pixels [batch, channels, height, width], channels last in memory: the layout in which convolutions are fastest.
+
+    Raises:
+        InputError: no dense values, or images of another size; a height or width of None takes any.
+    """  # noqa: E501
+    shape = tuple(inputs.values.shape[1:]) if isinstance(inputs, Values) else ()
+    wanted = (channels, height, width)
+    if len(shape) != 3 or any(side not in (None, own) for own, side in zip(shape, wanted, strict=True)):
+        given = " x ".join(map(str, shape)) or type(inputs).__name__
+        sizes = " x ".join("any" if side is None else str(side) for side in wanted)
+        raise InputError(f"{given} for a model of images", expected=f"channels x height x width: {sizes}")
+    assert isinstance(inputs, Values)
+    return inputs.values.contiguous(memory_format=torch.channels_last)
+
+
+def _drawn(shape: tuple[int, int, int, int], fan: int, generator: Generator) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape).normal_(std=math.sqrt(2 / fan), generator=generator))

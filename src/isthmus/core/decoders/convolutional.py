@@ -1,0 +1,49 @@
+"""From a code to maps at half the size of an image, which ``GridReadout`` turns into pixels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch
+from isthmus.core.convolutions import check_widths, doubling, halvings
+from isthmus.core.layers import linear
+
+
+class ConvDecoder(nn.Module):
+    """The encoder's way back: a linear layer to the smallest maps, then transposed convolutions to twice the size, up
+    to half the image: [batch_samples, widths[0], ⌈height / 2⌉, ⌈width / 2⌉]. Each ends in x · sigmoid(x).
+
+    Args:
+        code: dimensions of the code.
+        height, width: of the images; any from 8 on.
+        widths: channels of the maps, the largest maps first, as ``ConvEncoder`` takes them.
+
+    Raises:
+        SettingError: images that are too small, or more widths than they can be halved.
+    """
+
+    def __init__(
+        self, code: int, height: int, width: int, widths: Sequence[int] = (32, 64), *, generator: Generator
+    ) -> None:
+        super().__init__()
+        check_widths(widths)
+        self.sizes = halvings(height, width, len(widths))[1:]
+        self.smallest = (widths[-1], *self.sizes[-1])
+        rows, columns = self.sizes[-1]
+        self.first = linear(code, widths[-1] * rows * columns, generator)
+        self.layers = nn.ModuleList(
+            doubling(before, after, generator) for before, after in itertools.pairwise(reversed(widths))
+        )
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
+    ) -> Float[Tensor, "batch_samples channels rows columns"]:
+        """What the readout reads."""
+        x = nn.functional.silu(self.first(sample)).unflatten(1, self.smallest)
+        for layer, (rows, columns) in zip(self.layers, reversed(self.sizes[:-1]), strict=True):
+            x = nn.functional.silu(layer(x)[:, :, :rows, :columns])
+        return x
