@@ -1,6 +1,7 @@
 """What the entry point yields."""
 
 from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sparse_linear
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.counted import item_knn, popularity
@@ -17,6 +18,8 @@ plugin = Plugin(
         "als": als,
         "blend": blend,
         "bpr": bpr,
+        "contractive": contractive,
+        "denoising": denoising,
         "ease": ease,
         "edlae": edlae,
         "elsa": elsa,
@@ -26,7 +29,10 @@ plugin = Plugin(
         "popularity": popularity,
         "rdlae": rdlae,
         "rec_vae": rec_vae,
+        "sparse": sparse,
         "sparse_linear": sparse_linear,
+        "vanilla": vanilla,
+        "variational": variational,
     },
     commands={
         "fit": fit,

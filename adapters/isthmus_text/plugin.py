@@ -1,5 +1,6 @@
 """What the entry point yields."""
 
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.sequence import sequence_vae
 from isthmus.protocols import Plugin
 from isthmus_text.adapter import TextAdapter
@@ -11,9 +12,14 @@ from isthmus_text.verbs.fit_command import fit
 plugin = Plugin(
     adapter=TextAdapter,
     builders={
+        "contractive": contractive,
+        "denoising": denoising,
         "denoising_text": denoising_text,
         "readable_embeddings": readable_embeddings,
         "sequence_vae": sequence_vae,
+        "sparse": sparse,
+        "vanilla": vanilla,
+        "variational": variational,
     },
     commands={
         "fit": fit,

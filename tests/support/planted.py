@@ -33,6 +33,16 @@ SMALL |= {
     "item_knn": {"neighbours": 5},
     "popularity": {},
 }
+SMALL |= {
+    kind: {"hidden": 24, "code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.01, **own}
+    for kind, own in {
+        "vanilla": {},
+        "denoising": {},
+        "variational": {"beta": 0.05},
+        "sparse": {"code": 32, "active": 6, "dead_after": 90},
+        "contractive": {},
+    }.items()
+}
 RUN = Run(device="cpu", precision="fp32")
 
 

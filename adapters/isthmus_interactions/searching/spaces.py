@@ -43,6 +43,13 @@ _RATE = Range(1e-4, 1e-2, log=True)
 _WIDTH = Range(100, 1200, log=True)
 _CODE = Range(32, 512, log=True)
 _BATCH = (100, 250, 500, 1000)
+_KIND: Space = {
+    "code": Range(16, 512, log=True),
+    "hidden": _WIDTH,
+    "batch_size": (64, 128, 256, 512),
+    "learning_rate": _RATE,
+}
+"""What the five kinds of autoencoder have in common."""
 
 SPACES: Mapping[str, Space] = {
     "als": {
@@ -95,6 +102,11 @@ SPACES: Mapping[str, Space] = {
         "batch_size": _BATCH,
         "learning_rate": _RATE,
     },
+    "vanilla": _KIND,
+    "denoising": _KIND,
+    "variational": {**_KIND, "beta": Range(0.02, 1.0, log=True), "annealing": Range(0.1, 1.0)},
+    "sparse": {**_KIND, "code": Range(128, 4096, log=True), "active": Range(4, 256, log=True)},
+    "contractive": {**_KIND, "weight": Range(1e-3, 10.0, log=True)},
 }
 """By the builder's Python name. Every default lies inside, for the first trial is the defaults."""
 

@@ -1,0 +1,96 @@
+"""Crops of images of any size as a source: what models of small pieces train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Generator, Tensor
+
+from isthmus.batch import Batch, Values
+from isthmus.errors import InputError
+
+ORIENTATIONS = 8
+"""Four quarter turns, each also in the mirror."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Square crops, each turned and mirrored its own way; a byte a pixel of the images is all that is kept.
+
+    Inputs and targets of a batch are the same pixels, from 0 to 1.
+
+    Attributes:
+        pixels: of all images, channel after channel, row after row.
+        sizes: channels, height and width of each image.
+        starts: where the pixels of each image begin.
+        places: image, top, left and orientation of each crop.
+        size: pixels of the edge of a crop.
+    """
+
+    pixels: UInt8[Tensor, " pixels"]
+    sizes: Int64[Tensor, "images 3"]
+    starts: Int64[Tensor, " images"]
+    places: Int64[Tensor, "crops 4"]
+    size: int
+
+    @classmethod
+    def drawn(
+        cls, images: Sequence[UInt8[Tensor, "channels _height _width"]], size: int, count: int, *, generator: Generator
+    ) -> Crops:
+        """So many crops: images take turns, place and orientation are drawn.
+
+        Raises:
+            InputError: no images, one that is smaller than a crop, or images of different channels; no crops.
+        """
+        if not images or count < 1:
+            raise InputError(f"{count} crops of {len(images)} images", expected="at least one of at least one")
+        sizes = torch.tensor([list(image.shape) for image in images])
+        if bool((sizes[:, 0] != sizes[0, 0]).any()) or int(sizes[:, 1:].min()) < size or size < 1:
+            smallest = " x ".join(map(str, sizes.min(0).values.tolist()))
+            raise InputError(
+                f"crops of {size} x {size} from images of {smallest}", expected="images of one kind, no smaller"
+            )
+        image = torch.arange(count) % len(images)
+        luck = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+        corner = (luck * (sizes[image, 1:] - size + 1)).long()
+        turned = torch.randint(ORIENTATIONS, (count, 1), generator=generator)
+        starts = sizes.prod(1).cumsum(0) - sizes.prod(1)
+        pixels = torch.cat([one.flatten() for one in images])
+        return cls(pixels, sizes, starts, torch.cat([image[:, None], corner, turned], 1), size)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The numbers of a crop, for each."""
+        return torch.full((len(self),), int(self.sizes[0, 0]) * self.size**2, device=self.places.device)
+
+    def to(self, device: torch.device) -> Crops:
+        """The same crops on another device."""
+        tensors = (self.pixels, self.sizes, self.starts, self.places)
+        pixels, sizes, starts, places = (one.to(device) for one in tensors)
+        return Crops(pixels, sizes, starts, places, self.size)
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given crops, in the given order: [batch, channels, size, size]."""
+        rows = rows.to(self.places.device)
+        image, top, left, turned = (column[:, None, None] for column in self.places[rows].T)
+        _, height, width = (column[:, None, None] for column in self.sizes[image.flatten()].T)
+        row, column = self._grid(turned)
+        inside = self.starts[image] + (top + row) * width + left + column
+        channels = torch.arange(int(self.sizes[0, 0]), device=rows.device)[:, None, None]
+        found = self.pixels[inside[:, None] + channels * (height * width)[:, None]]
+        values = Values(found.float() / 255)
+        return Batch(rows, values, values)
+
+    def _grid(self, turned: Int64[Tensor, "batch 1 1"]) -> tuple[Tensor, Tensor]:
+        """Which row and which column of a crop each of its pixels shows."""
+        step = torch.arange(self.size, device=turned.device)
+        row, column = (one.expand(len(turned), -1, -1) for one in torch.meshgrid(step, step, indexing="ij"))
+        row, column = torch.where(turned % 2 == 1, column, row), torch.where(turned % 2 == 1, row, column)
+        last = self.size - 1
+        return torch.where(turned // 2 % 2 == 1, last - row, row), torch.where(turned // 4 == 1, last - column, column)
