@@ -1,0 +1,44 @@
+"""Arrays in files: ``.npy`` and ``.npz``, packed or not."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.datafolder import unpacked
+from isthmus.errors import SourceError
+
+PACKED = (".gz", ".xz")
+ENDS = (".npy", ".npz")
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file's name says so, such as ``images.npy`` or ``images.npz.xz``."""
+    return _plain_name(path).endswith(ENDS)
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """The array of a ``.npy`` file under the name of the file, or those of a ``.npz`` file under theirs.
+
+    Raises:
+        SourceError: it cannot be read or holds something else than plain arrays.
+    """
+    content = unpacked(path)
+    try:
+        if _plain_name(path).endswith(".npy"):
+            return {path.name: np.load(io.BytesIO(content), allow_pickle=False)}
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{path} cannot be read ({error})", expected="arrays as numpy.save writes them") from error
+    if not found:
+        raise SourceError(f"{path} holds no array", expected="at least one")
+    return found
+
+
+def _plain_name(path: Path) -> str:
+    return path.stem if path.suffix in PACKED else path.name

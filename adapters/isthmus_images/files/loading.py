@@ -1,0 +1,201 @@
+"""From whatever a user names to pictures with names: a folder, a file, an array, a list."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from isthmus.errors import InputError, SettingError, SourceError
+from isthmus_images.files.arrays import ENDS, is_array, read_arrays
+from isthmus_images.files.idx import is_idx, labels_beside, read_idx
+from isthmus_images.files.pictures import SUFFIXES, picture_from, picture_of
+from isthmus_images.files.pixels import Form, Picture, Pixels, as_pixels
+
+logger = logging.getLogger(__name__)
+
+BROKEN = ("refuse", "skip")
+NAMED_AT_MOST = 5
+
+
+@dataclass(frozen=True)
+class How:
+    """How pictures are read.
+
+    Attributes:
+        form: size and colour.
+        broken: ``refuse`` a file that cannot be read, or ``skip`` it, which is logged with its name.
+        noisy: floats of arrays may lie outside 0 to 1.
+    """
+
+    form: Form = field(default_factory=Form)
+    broken: str = "refuse"
+    noisy: bool = False
+
+    def __post_init__(self) -> None:
+        if self.broken not in BROKEN:
+            raise SettingError(f"broken={self.broken!r}", expected="'refuse' or 'skip'")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Pictures, perhaps of several sizes.
+
+    Attributes:
+        pictures: one array for all of them, or one for each.
+        names: the path below the folder, or the place in an array.
+        labels: the first folder below the one that was named, or those of an IDX file.
+        skipped: files that could not be read.
+    """
+
+    pictures: Pixels | Sequence[Picture]
+    names: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
+
+    def stacked(self) -> Pixels:
+        """One array, in colour if any of them is.
+
+        Raises:
+            InputError: pictures of different sizes; two are named.
+        """
+        if isinstance(self.pictures, np.ndarray):
+            return self.pictures
+        sizes = [picture.shape[1:] for picture in self.pictures]
+        other = next((row for row, size in enumerate(sizes) if size != sizes[0]), None)
+        if other is not None:
+            raise InputError(
+                f"{self.names[0]} of {sizes[0][0]} x {sizes[0][1]} and {self.names[other]} of"
+                f" {sizes[other][0]} x {sizes[other][1]} pixels",
+                expected="pictures of one size",
+                remedy="name a size that they are read in, such as size=64 or --size 64",
+            )
+        most = max(len(picture) for picture in self.pictures)
+        return np.stack([np.broadcast_to(picture, (most, *picture.shape[1:])) for picture in self.pictures])
+
+
+def load(source: Any, how: How) -> Loaded:
+    """Pictures from a folder (flat or nested), a picture, ``.npy``, ``.npz`` or IDX file, an array, a Pillow image, or
+    a list of paths, Pillow images or arrays.
+
+    Raises:
+        SourceError: nothing there, nothing to be read, or a broken file where ``how`` refuses it.
+        InputError: something else, or an array of the wrong shape.
+        ValueRangeError: an array of numbers that are no pixels.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _from_path(Path(source), how)
+    if isinstance(source, Image.Image):
+        return Loaded([picture_from(source, how.form)], ("0",))
+    if isinstance(source, np.ndarray | Tensor):
+        return _from_array(source, "an array", how)
+    if isinstance(source, Iterable):
+        return _from_list(list(source), how)
+    raise InputError(f"images from a {type(source).__name__}", expected="a path, an array, or a list of either")
+
+
+def _from_path(path: Path, how: How) -> Loaded:
+    if path.is_dir():
+        return _from_folder(path, how)
+    if not path.exists():
+        raise SourceError(f"no {path}", expected="a folder of pictures, a picture, or an array or IDX file")
+    if is_idx(path):
+        found = _from_array(read_idx(path, 3), str(path), how)
+        labels = labels_beside(path)
+        if labels is not None and len(labels) != len(found.names):
+            raise SourceError(f"{len(labels):,} labels beside {path}", expected=f"{len(found.names):,}, one an image")
+        return Loaded(found.pictures, found.names, labels)
+    if is_array(path):
+        return _from_archive(path, how)
+    if path.suffix.lower() not in SUFFIXES:
+        kinds = ", ".join(sorted([*SUFFIXES, *ENDS]))
+        raise SourceError(f"{path} has no ending of a picture", expected=f"a folder, an IDX file, or one of {kinds}")
+    return Loaded([picture_of(path, how.form)], (path.name,))
+
+
+def _from_folder(folder: Path, how: How) -> Loaded:
+    below = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not files:
+        raise SourceError(f"{folder} holds no picture", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}")
+    names = [path.relative_to(folder).as_posix() for path in files]
+    kept, skipped = _each(names, [_reader(path, how.form) for path in files], how, str(folder))
+    labels = [name.partition("/")[0] for name, _ in kept]
+    nested = all("/" in name for name, _ in kept)
+    return Loaded(
+        [picture for _, picture in kept], tuple(name for name, _ in kept), tuple(labels) if nested else None, skipped
+    )
+
+
+def _from_list(given: list[Any], how: How) -> Loaded:
+    if not given:
+        raise InputError("no images", expected="at least one")
+    readers, names = [], []
+    for place, one in enumerate(given):
+        is_path = isinstance(one, str | os.PathLike)
+        names.append(str(one) if is_path else str(place))
+        readers.append(_reader(Path(one), how.form) if is_path else _one(one, f"image {place}", how))
+    kept, skipped = _each(names, readers, how, "the list")
+    return Loaded([picture for _, picture in kept], tuple(name for name, _ in kept), None, skipped)
+
+
+def _reader(path: Path, form: Form) -> Callable[[], Picture]:
+    return lambda: picture_of(path, form)
+
+
+def _one(given: Any, what: str, how: How) -> Callable[[], Picture]:
+    def read() -> Picture:
+        if isinstance(given, Image.Image):
+            return picture_from(given, how.form)
+        if np.ndim(given) not in (2, 3):
+            raise InputError(f"{what} of shape {np.shape(given)}", expected="(height, width), with channels if any")
+        pixels = as_pixels(np.asarray(given)[None], what, noisy=how.noisy)
+        how.form.check(pixels, what)
+        picture: Picture = pixels[0]
+        return picture
+
+    return read
+
+
+def _each(
+    names: list[str], readers: list[Callable[[], Picture]], how: How, where: str
+) -> tuple[list[tuple[str, Picture]], tuple[str, ...]]:
+    """What could be read, with its name, and the names of the rest."""
+    kept, skipped = [], []
+    for name, read in zip(names, readers, strict=True):
+        try:
+            kept.append((name, read()))
+        except SourceError as error:
+            if how.broken == "refuse":
+                raise SourceError(
+                    error.given, expected=error.expected, remedy="remove it, or skip broken files with broken='skip'"
+                ) from error
+            skipped.append(name)
+    if skipped:
+        more = f" and {len(skipped) - NAMED_AT_MOST:,} more" if len(skipped) > NAMED_AT_MOST else ""
+        logger.warning("%d broken: %s%s", len(skipped), ", ".join(skipped[:NAMED_AT_MOST]), more)
+    if not kept:
+        raise SourceError(f"all {len(skipped):,} pictures of {where} are broken", expected="at least one whole one")
+    return kept, tuple(skipped)
+
+
+def _from_archive(path: Path, how: How) -> Loaded:
+    found = read_arrays(path)
+    if len(found) == 1:
+        name, array = next(iter(found.items()))
+        return _from_array(array, str(path) if name == path.name else f"{path}, array {name!r},", how)
+    pictures = [_one(array, f"{path}, array {name!r}", how)() for name, array in found.items()]
+    return Loaded(pictures, tuple(found))
+
+
+def _from_array(array: Any, what: str, how: How) -> Loaded:
+    pixels = as_pixels(array, what, noisy=how.noisy)
+    how.form.check(pixels, what)
+    return Loaded(pixels, tuple(map(str, range(len(pixels)))))

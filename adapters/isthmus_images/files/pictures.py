@@ -1,0 +1,82 @@
+"""One picture: a file or a Pillow image as pixels."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from isthmus.errors import InputError, SourceError
+from isthmus_images.files.pixels import CHANNELS, Form, Picture
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
+DEEP = 257
+"""16 bits as 8: 65535 becomes 255."""
+
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def picture_of(path: Path, form: Form) -> Picture:
+    """A file, upright as its camera held it, the first of several frames; transparent parts lie on white.
+
+    Where a size is asked for, the middle of the picture is scaled to it, and the rest cut off.
+
+    Raises:
+        SourceError: no picture, a truncated one, or one so large that it would fill the memory.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                opened.load()
+                return picture_from(opened, form)
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder", expected="a picture") from None
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SourceError(f"{path} is no picture that can be read ({reason})", expected="a whole file") from error
+
+
+def picture_from(image: Any, form: Form) -> Picture:
+    """A Pillow image; see ``picture_of``.
+
+    Raises:
+        InputError: pixels whose black and white nobody knows (Pillow's mode F).
+    """
+    if image.mode == "F":
+        raise InputError("a picture of floats (mode F)", expected="pixels of 8 or 16 bits")
+    upright = ImageOps.exif_transpose(image)
+    plain = _in_colour(upright, form.colour or ("grey" if _is_grey(upright) else "colour"))
+    if form.size is not None and plain.size != form.size[::-1]:
+        plain = ImageOps.fit(plain, form.size[::-1], Image.Resampling.LANCZOS)
+    pixels = np.array(plain)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def as_image(picture: Picture) -> Any:
+    """Bytes [channels, height, width] as a Pillow image."""
+    return Image.fromarray(picture[0] if len(picture) == CHANNELS["grey"] else picture.transpose(1, 2, 0))
+
+
+def _is_grey(image: Any) -> bool:
+    if image.mode != "P":
+        return image.mode in GREY
+    colours = np.array(image.getpalette() or [0]).reshape(-1, 3) if image.getpalette() else np.zeros((1, 3))
+    used = colours[[colour for _, colour in image.getcolors() or [] if colour < len(colours)]]
+    return bool((used == used[:, :1]).all())
+
+
+def _in_colour(image: Any, colour: str) -> Any:
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.clip(np.array(image), 0, 65535) // DEEP).astype(np.uint8))
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return image.convert("L" if colour == "grey" else "RGB")

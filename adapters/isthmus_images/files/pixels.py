@@ -1,0 +1,141 @@
+"""What pixels are here: bytes from 0 (black) to 255, or float32 from 0 to 1; channels first, one (grey) or three (red,
+green, blue) of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float32, UInt8
+
+from isthmus.errors import InputError, SettingError, ValueRangeError
+
+Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]
+Picture = UInt8[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]
+"""[channels, height, width]; pictures beside each other need not be alike, so the axes have no names."""
+
+CHANNELS = {"grey": 1, "colour": 3}
+NOISY = 16.0
+"""No noise that leaves anything to be seen takes floats further from 0."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What images are to become; None takes them as they are.
+
+    Attributes:
+        size: height and width.
+        colour: ``grey`` or ``colour``.
+    """
+
+    size: tuple[int, int] | None = None
+    colour: str | None = None
+
+    @classmethod
+    def asked(cls, size: int | Sequence[int] | None, colour: str | None) -> Form:
+        """As a user says it: one number for a square.
+
+        Raises:
+            SettingError: a size that is none, or another colour.
+        """
+        if colour is not None and colour not in CHANNELS:
+            raise SettingError(f"colour={colour!r}", expected="'grey' or 'colour', or nothing for what is there")
+        if size is None:
+            return cls(None, colour)
+        both = (size, size) if isinstance(size, int) else tuple(size)
+        if len(both) != 2 or not all(type(side) is int and 1 <= side <= 1 << 15 for side in both):
+            raise SettingError(f"size={size!r}", expected="pixels of a side, or height and width")
+        return cls((both[0], both[1]), colour)
+
+    def check(self, pixels: Pixels, what: str) -> None:
+        """Arrays are taken as they are: one of another form is refused, never bent.
+
+        Raises:
+            InputError: another size or another number of channels than asked for.
+        """
+        channels, *sides = pixels.shape[1:]
+        if self.size is not None and tuple(sides) != self.size:
+            raise InputError(
+                f"{what} with images of {sides[0]} x {sides[1]}",
+                expected=f"{self.size[0]} x {self.size[1]} (height x width)",
+                remedy="resize them first; files are resized as they are read",
+            )
+        if self.colour is not None and channels != CHANNELS[self.colour]:
+            raise InputError(f"{what} with {_named(channels)} images", expected=f"{self.colour} ones")
+
+
+def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False) -> Pixels:
+    """Many images from an array [images, height, width], with channels (1 or 3) last or second or not at all.
+
+    Args:
+        what: names the array in errors.
+        noisy: floats may lie outside 0 to 1.
+
+    Raises:
+        InputError: another shape or type, or no images.
+        ValueRangeError: NaN, or numbers outside 0 to 255 (integers) or 0 to 1 (floats).
+    """
+    given = np.asarray(array)
+    if given.ndim == 4 and given.shape[3] in (1, 3):
+        given = given.transpose(0, 3, 1, 2)
+    elif given.ndim == 3:
+        given = given[:, None]
+    if given.ndim != 4 or given.shape[1] not in (1, 3):
+        raise InputError(
+            f"{what} of shape {np.shape(array)}",
+            expected="(images, height, width), with 1 or 3 channels last or second if any",
+            remedy="one image is a list of one: array[None]" if given.ndim == 2 else "",
+        )
+    if 0 in given.shape:
+        raise InputError(f"{what} of shape {np.shape(array)}", expected="at least one image of at least one pixel")
+    return np.ascontiguousarray(_in_range(given, what, noisy))
+
+
+def shown(pixels: Pixels) -> Float32[np.ndarray, "images height width *channels"]:
+    """As users get them: float32 from 0 to 1, channels last, and none of them where images are grey."""
+    numbers = as_floats(pixels)
+    return numbers[:, 0] if numbers.shape[1] == 1 else np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))
+
+
+def as_floats(pixels: Pixels) -> Float32[np.ndarray, "images channels height width"]:
+    """The same as float32 from 0 to 1."""
+    floats: Pixels = pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(255)
+    return floats
+
+
+def as_bytes(pixels: Pixels) -> UInt8[np.ndarray, "images channels height width"]:
+    """The same as bytes, rounded; what lies outside is cut."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    rounded: Pixels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return rounded
+
+
+def _in_range(given: npt.NDArray[np.generic], what: str, noisy: bool) -> npt.NDArray[np.generic]:
+    if given.dtype == np.uint8:
+        return given
+    if given.dtype == np.bool_:
+        return given.astype(np.uint8) * np.uint8(255)
+    if given.dtype.kind in "iu":
+        _check_between(given, 0.0, 255.0, what)
+        return given.astype(np.uint8)
+    if given.dtype.kind == "f":
+        _check_between(given, *((-NOISY, NOISY) if noisy else (0.0, 1.0)), what)
+        return given.astype(np.float32)
+    raise InputError(f"{what} of type {given.dtype}", expected="bytes from 0 to 255 or floats from 0 to 1")
+
+
+def _check_between(given: npt.NDArray[np.generic], least: float, most: float, what: str) -> None:
+    low, high = float(given.min()), float(given.max())
+    if not (least <= low and high <= most):
+        remedy = "divide by 255" if given.dtype.kind == "f" and low >= 0 and 1 < high <= 255 else ""
+        raise ValueRangeError(
+            f"{what} with numbers from {low:g} to {high:g}", expected=f"{least:g} to {most:g}", remedy=remedy
+        )
+
+
+def _named(channels: int) -> str:
+    return next(name for name, count in CHANNELS.items() if count == channels)

@@ -1,0 +1,130 @@
+"""Records of this domain: images of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float32
+
+from isthmus.errors import SettingError
+from isthmus_images.files.cropping import cropped
+from isthmus_images.files.loading import How, Loaded, load
+from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Images of one size and colour, in order.
+
+    Attributes:
+        pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
+        names: the path below a folder, or the place in an array.
+        labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
+        skipped: names of files that could not be read.
+    """
+
+    pixels: Pixels
+    names: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        source: Any,
+        *,
+        size: int | Sequence[int] | None = None,
+        colour: str | None = None,
+        broken: str = "refuse",
+        noisy: bool = False,
+    ) -> Images:
+        """Images from files or arrays.
+
+        Args:
+            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
+                (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if any; a
+                Pillow image; or a list of paths, Pillow images or arrays. Floats run from 0 to 1, integers to 255.
+            size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
+                theirs, which must then be one for all. Arrays are never resized.
+            colour: ``grey`` or ``colour``; by default grey where all pictures are.
+            broken: ``refuse`` a file that cannot be read, or ``skip`` it, with its name in the log.
+            noisy: floats may lie outside 0 to 1.
+
+        Raises:
+            SourceError: nothing there or nothing to be read; a broken file, by name.
+            InputError: images of different sizes without ``size``, or an array of the wrong shape or type.
+            ValueRangeError: NaN, or numbers that are no pixels.
+            SettingError: a size, colour or choice that is none.
+        """
+        return cls._of(load(source, How(Form.asked(size, colour), broken, noisy)))
+
+    @classmethod
+    def crops(
+        cls,
+        source: Any,
+        each: int,
+        *,
+        size: int | Sequence[int] | None = None,
+        colour: str | None = None,
+        broken: str = "refuse",
+        seed: int = 0,
+    ) -> Images:
+        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored by chance.
+
+        Args:
+            source: what ``read`` takes, or ``Images``.
+            each: crops of each picture; names tell which.
+            size: of a crop, a side or height and width.
+
+        Raises:
+            SettingError: fewer than 1, or no size.
+            InputError: a picture that is smaller than a crop. Otherwise what ``read`` raises.
+        """
+        form = Form.asked(size, colour)
+        if each < 1 or form.size is None:
+            raise SettingError(f"{each} crops of size {size}", expected="at least 1, and a size, such as size=40")
+        if isinstance(source, Images):
+            loaded = Loaded(source.pixels, source.names, source.labels)
+        else:
+            loaded = load(source, How(Form(None, colour), broken))
+        return cls._of(cropped(loaded, each, form.size, seed))
+
+    @classmethod
+    def of(cls, source: Any) -> Images:
+        """``source`` itself if it is ``Images``, else what ``read`` makes of it."""
+        return source if isinstance(source, Images) else cls.read(source)
+
+    @classmethod
+    def _of(cls, loaded: Loaded) -> Images:
+        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.pixels.shape[2], self.pixels.shape[3]
+
+    @property
+    def colour(self) -> str:
+        """``grey`` or ``colour``."""
+        return "grey" if self.pixels.shape[1] == 1 else "colour"
+
+    def array(self) -> Float32[np.ndarray, "images height width *channels"]:
+        """float32 from 0 to 1; channels last, and none of them where images are grey."""
+        return shown(self.pixels)
+
+    def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Images:
+        """Some of them, in the order given."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
+        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels)
+
+    def in_bytes(self) -> Images:
+        """The same, a byte for each number."""
+        return Images(as_bytes(self.pixels), self.names, self.labels, self.skipped)

@@ -1,0 +1,33 @@
+"""What the entry point yields."""
+
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
+from isthmus.models.restoring import residual_denoiser
+from isthmus.protocols import Plugin
+from isthmus_images.adapter import ImageAdapter
+from isthmus_images.verbs import commands
+from isthmus_images.verbs.demo import demo
+from isthmus_images.verbs.fit_command import fit
+
+plugin = Plugin(
+    adapter=ImageAdapter,
+    builders={
+        "contractive": contractive,
+        "denoising": denoising,
+        "residual_denoiser": residual_denoiser,
+        "sparse": sparse,
+        "vanilla": vanilla,
+        "variational": variational,
+    },
+    commands={
+        "fit": fit,
+        "demo": demo,
+        "anomalies": commands.anomalies,
+        "denoise": commands.denoise,
+        "encode": commands.encode,
+        "evaluate": commands.evaluate,
+        "interpolate": commands.interpolate,
+        "reconstruct": commands.reconstruct,
+        "sample": commands.sample,
+        "search": commands.search,
+    },
+)

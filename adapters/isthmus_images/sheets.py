@@ -1,0 +1,103 @@
+"""Pictures of many pictures: rows with a caption, and what is written to files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from isthmus.errors import InputError
+from isthmus_images.files.pictures import as_image
+from isthmus_images.files.pixels import Pixels, as_bytes, as_pixels
+
+GAP = 4
+CAPTION = 16
+TILE = 56
+"""Pixels that a small image is enlarged to, about."""
+
+PAPER, INK = "white", "black"
+COLUMNS = 16
+
+Row = tuple[str, Any]
+
+
+def sheet(rows: Sequence[Row]) -> Any:
+    """One Pillow image: for each row a caption above its images, from left to right.
+
+    Args:
+        rows: captions (empty for none) and images as a face gives them, all of one size.
+    """
+    strips = [(caption, as_bytes(as_pixels(images, "a row of a sheet"))) for caption, images in rows]
+    times = max(1, round(TILE / max(strips[0][1].shape[2:])))
+    height, width = (side * times for side in strips[0][1].shape[2:])
+    most = max(len(images) for _, images in strips)
+    heads = [CAPTION if caption else 0 for caption, _ in strips]
+    size = (GAP + most * (width + GAP), GAP + sum(head + height + GAP for head in heads))
+    paper = Image.new("RGB", size, PAPER)
+    draw, font, top = ImageDraw.Draw(paper), ImageFont.load_default(11), GAP
+    for (caption, images), head in zip(strips, heads, strict=True):
+        if caption:
+            draw.text((GAP, top), caption, fill=INK, font=font)
+        for place, tile in enumerate(_enlarged(images, times)):
+            paper.paste(as_image(tile), (GAP + place * (width + GAP), top + head))
+        top += head + height + GAP
+    return paper
+
+
+def in_rows(images: Any, columns: int = COLUMNS) -> list[Row]:
+    """Many images without captions, cut into rows of about a square."""
+    columns = min(columns, max(1, math.ceil(math.sqrt(len(images)))))
+    return [("", images[start : start + columns]) for start in range(0, len(images), columns)]
+
+
+def write(path: Path, images: Any, names: Sequence[str]) -> int:
+    """Images to a new place: an array (``.npy``, float32), one picture of all of them (``.png``), or a folder with a
+    ``.png`` for each, by its name.
+
+    Args:
+        images: as a face gives them; a list where they are of several sizes.
+
+    Returns:
+        How many.
+
+    Raises:
+        InputError: the place exists, or images of several sizes for one array or one picture.
+    """
+    if path.exists():
+        raise InputError(f"{path} exists", expected="a new file or folder", remedy="choose another name or remove it")
+    together = path.suffix in (".npy", ".png")
+    if together and isinstance(images, list):
+        raise InputError(f"images of several sizes for {path}", expected="a folder", remedy="write --out FOLDER")
+    if path.suffix == ".npy":
+        np.save(path, np.asarray(images, dtype=np.float32), allow_pickle=False)
+    elif path.suffix == ".png":
+        sheet(in_rows(images)).save(path)
+    else:
+        _write_each(path, images, names)
+    return len(images)
+
+
+def _write_each(folder: Path, images: Any, names: Sequence[str]) -> None:
+    places = [_place(name) for name in names]
+    if len(set(places)) < len(places):
+        places = [f"{row:05d}-{Path(place).name}" for row, place in enumerate(places)]
+    for place, image in zip(places, images, strict=True):
+        target = folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        as_image(as_bytes(as_pixels(image[None], place))[0]).save(target)
+
+
+def _place(name: str) -> str:
+    """A name below the folder, never above it."""
+    parts = [part for part in Path(name).parts if part not in ("..", "/") and not part.endswith(":\\")]
+    return Path(*parts).with_suffix(".png").as_posix() if parts else "image.png"
+
+
+def _enlarged(images: Pixels, times: int) -> UInt8[np.ndarray, "images channels taller wider"]:
+    larger: UInt8[np.ndarray, "images channels taller wider"] = images.repeat(times, 2).repeat(times, 3)
+    return larger

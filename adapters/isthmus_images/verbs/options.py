@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.errors import SettingError
+
+Source = Annotated[
+    str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
+]
+Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by chance.")]
+Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
+Out = Annotated[
+    Path, typer.Option(help="A new place: NAME.png for one sheet, NAME.npy for an array, else a folder of pictures.")
+]
+
+
+def parsed_size(text: str | None) -> int | tuple[int, int] | None:
+    """``64``, or ``48x64`` for height and width.
+
+    Raises:
+        SettingError: something else.
+    """
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
+        raise SettingError(f"--size {text!r}", expected="pixels, such as 64, or height and width, such as 48x64")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def how_broken(skip: bool) -> str:
+    """As ``Images.read`` says it."""
+    return "skip" if skip else "refuse"

@@ -1,0 +1,194 @@
+"""What any trained autoencoder is asked for, whatever its domain: codes, what is left of records, new records, a way
+between two codes, how probable records are.
+
+Everything goes in batches of one fixed size, the last one filled up with copies of a row: the same row gets the same
+answer, whatever stands beside it. Without a generator there is no chance in any of it: a code is its best single guess.
+The model is asked in the mode it is in; sources and codes are brought to its device, answers to the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Generator, Tensor
+
+from isthmus.batch import Batch
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.fitted import FittedMixture
+from isthmus.errors import InputError, SettingError
+from isthmus.metrics.codes import importance_weighted
+from isthmus.protocols import Source
+from isthmus.training.run import Run
+
+BATCH = 256
+SEED = 97
+"""Of the noise of codes while held-out rows are scored: the same in every epoch, so that scores differ by the model."""
+
+
+@torch.no_grad()
+def codes_of(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, "rows *cells code"]:
+    """The best single guess of each row's code, fp32, in the order of the rows.
+
+    Args:
+        batch: rows that are encoded together.
+
+    Raises:
+        InputError: no rows.
+    """
+    return _each(model, source, batch, lambda some: model.encode(some.inputs).point)
+
+
+@torch.no_grad()
+def reconstructions(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, "rows ..."]:
+    """What is left of each row after the narrow place: the mean of the likelihood at its code's best guess, fp32.
+
+    Raises:
+        InputError: no rows.
+    """
+
+    def mean(some: Batch) -> Tensor:
+        step = model.step(some)
+        return model.likelihood.mean(model.readout, step.decoded)
+
+    return _each(model, source, batch, mean)
+
+
+@torch.no_grad()
+def decoded(
+    model: Autoencoder, codes: Float[Tensor, "rows *cells code"], *, batch: int = BATCH
+) -> Float[Tensor, "rows ..."]:
+    """The mean of the likelihood at each code, fp32: the records that the codes stand for.
+
+    Raises:
+        InputError: no codes.
+    """
+    if not len(codes):
+        raise InputError("no codes", expected="at least one")
+    codes, parts = codes.to(_device(model)), []
+    for rows, kept in _batches(len(codes), batch, codes.device):
+        means = model.likelihood.mean(model.readout, model.decode(codes[rows]))
+        parts.append(means[:kept].float().cpu())
+    return torch.cat(parts)
+
+
+def drawn(
+    model: Autoencoder, n: int, generator: Generator, mixture: FittedMixture | None = None
+) -> Float[Tensor, "n *cells code"]:
+    """Codes drawn by chance, to be given to ``decoded``: from ``mixture``, or from the model's own prior.
+
+    Raises:
+        SettingError: fewer than one, or a model without a prior and no mixture.
+    """
+    if n < 1:
+        raise SettingError(f"{n} samples", expected="at least 1")
+    return mixture.sample(n, generator) if mixture is not None else model.prior.sample(n, generator)
+
+
+def between(
+    a: Float[Tensor, "*cells code"], b: Float[Tensor, "*cells code"], steps: int
+) -> Float[Tensor, "steps *cells code"]:
+    """``steps`` points of the straight line from one code to another, both ends among them.
+
+    Raises:
+        SettingError: fewer than two.
+    """
+    if steps < 2:
+        raise SettingError(f"{steps} steps", expected="at least 2, for both ends are among them")
+    share = torch.linspace(0, 1, steps, dtype=a.dtype).view(-1, *[1] * a.ndim)
+    return (1 - share) * a + share * b
+
+
+@torch.no_grad()
+def log_likelihoods(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, " rows"]:
+    """log p(row | the best guess of its code), nats; higher where the model reconstructs better.
+
+    Raises:
+        InputError: no rows.
+    """
+    return _each(model, source, batch, lambda some: model.step(some).log_likelihood[:, 0])
+
+
+@torch.no_grad()
+def weighted_log_likelihoods(
+    model: Autoencoder, source: Source, *, samples: int, generator: Generator, batch: int = 64, chunk: int = 50
+) -> Float64[Tensor, " rows"]:
+    """log p(row) by importance sampling (Burda et al. 2016), nats; a lower bound in expectation.
+
+    Args:
+        samples: draws of each row.
+        generator: where they come from, on the model's device.
+        batch, chunk: rows and draws of each row that are decoded together.
+
+    Raises:
+        SettingError: no samples, or a model without posterior or prior.
+    """
+    there = source.to(_device(model))
+    parts = [
+        importance_weighted(model, there.batch(rows), generator=generator, samples=samples, chunk=min(chunk, samples))
+        for rows in torch.arange(len(source), device=_device(model)).split(batch)
+    ]
+    return torch.cat(parts).cpu()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Means over rows that were not trained on, nats a row; lower is better.
+
+    Attributes:
+        loss: the model's own objective at the end of its schedule, penalties included.
+        nll: what the decoder does not know, at a drawn code.
+        rate: what the code spends; 0 for deterministic models.
+    """
+
+    loss: float
+    nll: float
+    rate: float
+
+
+@torch.no_grad()
+def held_out(model: Autoencoder, source: Source, run: Run, *, corrupts: bool = False, batch: int = BATCH) -> HeldOut:
+    """The model's own objective, codes drawn with the same noise at every call.
+
+    Args:
+        run: for its precision.
+        corrupts: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
+            nothing to do on clean ones.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not len(source):
+        raise InputError("no rows", expected="at least one")
+    device = _device(model)
+    noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
+    sums = torch.zeros(3, dtype=torch.float64)
+    for rows in torch.arange(len(source), device=device).split(batch):
+        with run.products():
+            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupts=corrupts))
+        sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
+    return HeldOut(*(sums / len(source)).tolist())
+
+
+def _each(model: Autoencoder, source: Source, batch: int, ask: Callable[[Batch], Tensor]) -> Float[Tensor, "rows ..."]:
+    if not len(source):
+        raise InputError("no rows", expected="at least one")
+    device = _device(model)
+    there = source.to(device)
+    parts = [ask(there.batch(rows))[:kept].float().cpu() for rows, kept in _batches(len(source), batch, device)]
+    return torch.cat(parts)
+
+
+def _batches(rows: int, batch: int, device: torch.device) -> Iterator[tuple[Tensor, int]]:
+    """Row numbers, always ``batch`` of them, and how many of them are meant: the rest repeats the last row."""
+    if batch < 1:
+        raise SettingError(f"batches of {batch}", expected="at least 1")
+    for start in range(0, rows, batch):
+        numbers = torch.arange(start, start + batch, device=device).clamp(max=rows - 1)
+        yield numbers, min(batch, rows - start)
+
+
+def _device(model: Autoencoder) -> torch.device:
+    return next(model.parameters()).device

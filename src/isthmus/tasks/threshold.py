@@ -1,0 +1,135 @@
+"""From how strange a record is to whether it is an anomaly: one number, calibrated on records taken as normal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+
+METHODS = ("quantile", "mad", "extreme")
+
+TAIL = 0.1
+"""The share of the scores that the tail of ``extreme`` is fitted to."""
+
+FEWEST = 10
+"""Scores in that tail, at least."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Scores above ``value`` are anomalies; scores are higher for stranger records.
+
+    Attributes:
+        value: the largest score that still passes.
+        method: how it was found, one of ``METHODS``.
+        share: of normal records that are expected above it.
+    """
+
+    value: float
+    method: str
+    share: float
+
+    @classmethod
+    def fit(cls, scores: Float[Tensor, " rows"], method: str = "quantile", share: float = 0.05) -> Threshold:
+        """Calibrate on scores of normal records: held-out ones, or training records that did not score themselves.
+
+        Args:
+            scores: higher is stranger.
+            method: ``quantile``: so that ``share`` of these very scores lie above. ``mad``: as if the scores were
+                normal, with median and 1.4826 · median absolute deviation in place of mean and standard deviation;
+                unmoved by anomalies among the scores. ``extreme``: a generalised Pareto tail fitted to the largest
+                tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly detection in
+                streams with extreme value theory", equation 1; fitted by probability-weighted moments, Hosking &
+                Wallis 1987, section 3).
+            share: of normal records that may be flagged, between 0 and 1.
+
+        Raises:
+            SettingError: an unknown method or a share that is none; for ``extreme``, a share above a tenth.
+            InputError: too few scores: none, or for ``extreme``, fewer than 10.
+            ValueRangeError: a score is NaN or infinite.
+        """
+        _check(scores, method, share)
+        exact = scores.detach().cpu().double()
+        find = {"quantile": _quantile, "mad": _deviations, "extreme": _extreme}[method]
+        return cls(find(exact, share), method, float(share))
+
+    def flags(self, scores: Float[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
+        """True for anomalies."""
+        return scores.double() > self.value
+
+    def to_json(self) -> dict[str, Any]:
+        """All that there is, as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Threshold:
+        """What ``to_json`` gave.
+
+        Raises:
+            BundleError: something else.
+        """
+        value, method, share = (saved.get(name) for name in ("value", "method", "share"))
+        numbers = all(isinstance(number, int | float) and math.isfinite(number) for number in (value, share))
+        if not numbers or method not in METHODS or set(saved) != {"value", "method", "share"}:
+            raise BundleError(f"a threshold of {dict(saved)}", expected="value, method and share")
+        return cls(float(saved["value"]), str(method), float(saved["share"]))
+
+
+def _quantile(scores: Float64[Tensor, " rows"], share: float) -> float:
+    return float(torch.quantile(scores, 1 - share))
+
+
+def _deviations(scores: Float64[Tensor, " rows"], share: float) -> float:
+    middle = torch.quantile(scores, 0.5)
+    deviation = torch.quantile((scores - middle).abs(), 0.5) / NormalDist().inv_cdf(0.75)
+    return float(middle + NormalDist().inv_cdf(1 - share) * deviation)
+
+
+def _extreme(scores: Float64[Tensor, " rows"], share: float) -> float:
+    """u + β / ξ · ((share / tail)^−ξ − 1), the quantile of a generalised Pareto distribution above u."""
+    count = min(max(FEWEST, int(TAIL * len(scores))), len(scores) - 1)
+    ordered = scores.sort().values
+    start = float(ordered[-count - 1])
+    excess = ordered[-count:] - start
+    tail = count / len(scores)
+    if share >= tail:
+        return _quantile(scores, share)
+    weight = (count - torch.arange(1, count + 1, dtype=torch.float64) + 0.35) / count
+    first, second = float(excess.mean()), float((weight * excess).mean())
+    if first <= 0:
+        return start
+    # Below ½ the mean excess exists; the moments say nothing about heavier tails.
+    shape = min(max(2 - first / (first - 2 * second), -0.5), 0.5) if first != 2 * second else 0.0
+    scale = first * (1 - shape)
+    growth = math.log(tail / share)
+    return start + scale * (math.expm1(shape * growth) / shape if abs(shape) > 1e-9 else growth)
+
+
+def check_rule(method: str, share: float) -> None:
+    """Refuse, before any work is done, a rule that ``Threshold.fit`` would refuse.
+
+    Raises:
+        SettingError: an unknown method or a share that is none; for ``extreme``, a share above a tenth.
+    """
+    if method not in METHODS:
+        raise SettingError(f"threshold method {method!r}", expected=", ".join(METHODS))
+    if not 0 < share < 1 or (method == "extreme" and share > TAIL):
+        most = TAIL if method == "extreme" else 1
+        raise SettingError(f"share={share} by {method}", expected=f"above 0, below {most}")
+
+
+def _check(scores: Tensor, method: str, share: float) -> None:
+    check_rule(method, share)
+    fewest = FEWEST if method == "extreme" else 1
+    if len(scores) < fewest:
+        raise InputError(f"{len(scores)} scores to calibrate on by {method}", expected=f"at least {fewest}")
+    if not bool(scores.isfinite().all()):
+        raise ValueRangeError("a score is NaN or infinite", expected="finite scores", remedy="check the model")

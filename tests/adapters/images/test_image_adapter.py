@@ -1,0 +1,76 @@
+"""The image adapter keeps what every adapter keeps."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pictured import SIDE, bars
+
+from isthmus.batch import Grid
+from isthmus.errors import BundleError, InputError
+from isthmus.testing.adapter import AdapterContract
+from isthmus_images import ImageAdapter, Images
+from isthmus_images.source import ImageSource
+
+
+class TestGrey(AdapterContract):
+    adapter = ImageAdapter
+
+    def records(self):
+        return ImageAdapter.read(bars(5))
+
+    def foreign(self):
+        return ImageAdapter.read(np.zeros((3, 20, 20), np.uint8))
+
+
+class TestColourAsFloats(AdapterContract):
+    adapter = ImageAdapter
+
+    def records(self):
+        return ImageAdapter.read(np.random.default_rng(0).uniform(size=(4, 9, 11, 3)))
+
+    def foreign(self):
+        return ImageAdapter.read(bars(3))
+
+
+def test_bytes_become_numbers_from_zero_to_one() -> None:
+    images = bars(6)
+    source = ImageAdapter.fit(images).prepare(images)
+    assert source.pixels.dtype == torch.uint8
+    batch = source.batch(torch.tensor([4, 1]))
+    assert batch.inputs is batch.targets
+    expected = torch.from_numpy(images[[4, 1]][:, None].astype(np.float32) / 255)
+    torch.testing.assert_close(batch.inputs.values, expected)
+    assert source.lengths.tolist() == [SIDE * SIDE] * 6
+    assert isinstance(source.to(torch.device("cpu")), ImageSource)
+
+
+def test_read_only_arrays_are_copied() -> None:
+    images = bars(3)
+    images.flags.writeable = False
+    source = ImageAdapter.fit(images).prepare(images)
+    source.pixels.zero_()
+    assert images.max() == 230
+
+
+def test_images_of_another_size_or_colour_are_refused() -> None:
+    adapter = ImageAdapter.fit(bars(3))
+    assert adapter.signal == Grid(1, SIDE, SIDE)
+    with pytest.raises(InputError, match="9 x 9; expected 12 x 12"):
+        adapter.prepare(Images.read(np.zeros((1, 9, 9), np.uint8)))
+    with pytest.raises(InputError, match="colour images; expected grey"):
+        adapter.prepare(Images.read(np.zeros((1, 12, 12, 3), np.uint8)))
+
+
+def test_states_that_do_not_fit() -> None:
+    with pytest.raises(BundleError, match=r"no images\.json"):
+        ImageAdapter.restore({})
+    good = {"channels": 1, "height": 9, "width": 9}
+    for wrong in ({**good, "channels": 2}, {**good, "height": 0}, {**good, "width": "9"}, {"height": 9}, [], 3):
+        with pytest.raises(BundleError, match="do not fit"):
+            ImageAdapter.restore({"images.json": json.dumps(wrong)})
+    with pytest.raises(BundleError, match="do not fit"):
+        ImageAdapter.restore({"images.json": "{"})

@@ -1,0 +1,52 @@
+"""docs/images.md tells the truth: its commands run, print documents of the form shown, and no option is missing."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from pages import examples, shape, undescribed
+from pictured import bars
+from PIL import Image
+
+from isthmus import plugins
+from isthmus.cli import main
+from isthmus_images.plugin import plugin
+
+PAGE = Path(__file__).parents[3] / "docs" / "images.md"
+HEADINGS = {"fit": "fit images", "demo": "demo images"}
+
+
+def test_examples_run_and_print_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for row, picture in enumerate(bars(60)):
+        folder = tmp_path / "pictures" / ("lies", "stands")[row % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{row:02d}.png")
+    printed, checked = "", 0
+    for kind, text in examples(PAGE.read_text(encoding="utf-8")):
+        if kind == "json":
+            assert shape(json.loads(printed)) == shape(json.loads(text)), printed
+            checked += 1
+        else:
+            name, *args = shlex.split(text)
+            assert name == "isthmus"
+            assert main(args) == 0, text
+            printed = capsys.readouterr().out
+    assert checked >= 9
+
+
+@pytest.mark.parametrize("verb", sorted(plugin.commands))
+def test_every_option_is_described(verb: str) -> None:
+    assert not undescribed(PAGE.read_text(encoding="utf-8"), HEADINGS.get(verb, verb), plugin.commands[verb])
+    assert inspect.getdoc(plugin.commands[verb])
+
+
+@pytest.mark.parametrize("name", sorted(plugin.builders))
+def test_every_model_is_described(name: str) -> None:
+    assert f"| `{plugins.command_name(name)}` |" in PAGE.read_text(encoding="utf-8")
