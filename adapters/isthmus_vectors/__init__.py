@@ -1,1 +1,58 @@
-"""Vectors: tables, arrays and sparse matrices as rows of numbers; autoencoders with scikit-learn's manners."""
+"""Vectors: tables, embeddings and sparse matrices as rows for the shared cores.
+
+from isthmus_vectors import VectorAutoencoder
+
+model = VectorAutoencoder.fit("measurements.csv", code=8)
+codes = model.encode("new.csv")
+model.anomalies("new.csv"), model.sample(5)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus_vectors.adapter import VectorAdapter
+    from isthmus_vectors.autoencoder import VectorAutoencoder
+    from isthmus_vectors.compression import Compressor
+    from isthmus_vectors.detecting import Detector
+    from isthmus_vectors.estimators import (
+        Autoencoder,
+        ContractiveAutoencoder,
+        DenoisingAutoencoder,
+        SparseAutoencoder,
+        VariationalAutoencoder,
+        as_pyod,
+    )
+    from isthmus_vectors.vectors import Vectors
+
+__all__ = [
+    "Autoencoder",
+    "Compressor",
+    "ContractiveAutoencoder",
+    "DenoisingAutoencoder",
+    "Detector",
+    "SparseAutoencoder",
+    "VariationalAutoencoder",
+    "VectorAdapter",
+    "VectorAutoencoder",
+    "Vectors",
+    "as_pyod",
+]
+
+_HOMES = {
+    "Compressor": "compression",
+    "Detector": "detecting",
+    "VectorAdapter": "adapter",
+    "VectorAutoencoder": "autoencoder",
+    "Vectors": "vectors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Torch and scikit-learn are imported on first use, not when the package is.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'estimators')}"), name)

@@ -42,7 +42,7 @@ from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.training.run import Run
 
-PLUGIN, BUILDER = "text", "matryoshka"
+PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
 """Vectors to learn from: one for each word of a codebook."""

@@ -1,0 +1,111 @@
+"""From rows of numbers to batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from isthmus.batch import Bag, Vector
+from isthmus.errors import BundleError, ValueRangeError
+from isthmus.sources import BagSource, VectorSource
+from isthmus_vectors.scaling import Scaling
+from isthmus_vectors.vectors import Vectors
+
+SCALING, TABLE = "scaling.json", "table.json"
+
+
+@dataclass(frozen=True, eq=False)
+class VectorAdapter:
+    """Made by ``fit`` or ``restore``.
+
+    Attributes:
+        scaling: learned from the rows that are trained on.
+        columns: their names, if they have any.
+        is_sparse: whether rows become bags, of which only what is not zero is stored.
+    """
+
+    scaling: Scaling
+    columns: tuple[str, ...] | None
+    is_sparse: bool
+
+    @property
+    def signal(self) -> Vector | Bag:
+        """Sizes of a row."""
+        return Bag(self.scaling.width) if self.is_sparse else Vector(self.scaling.width)
+
+    @classmethod
+    def read(cls, source: Any, **options: Any) -> Vectors:
+        """See ``Vectors.read``."""
+        return Vectors.read(source, **options)
+
+    @classmethod
+    def fit(cls, records: Vectors, scaling: str = "robust") -> VectorAdapter:
+        """Learn the scale of each column. Raises what ``Scaling.fit`` raises."""
+        return cls(Scaling.fit(records, scaling), records.columns, records.is_sparse)
+
+    def prepare(self, records: Vectors) -> VectorSource | BagSource:
+        """All rows scaled, fp32. Columns are found by name where both sides have names.
+
+        Raises:
+            ColumnError: a column that the rows lack.
+            InputError: rows of another width.
+            ValueRangeError: numbers too large for fp32, without a scaling that would press them.
+        """
+        exact = self.exactly(records)
+        if isinstance(exact, BagSource):
+            assert exact.weights is not None
+            weights = exact.weights.float()
+            _check_finite(weights)
+            return BagSource(exact.offsets, exact.indices, weights)
+        values = exact.values.float()
+        _check_finite(values)
+        return VectorSource(values)
+
+    def exactly(self, records: Vectors) -> VectorSource | BagSource:
+        """The same in fp64, for a few rows at a time. Raises what ``prepare`` raises but for large numbers."""
+        rows = records.named(self.columns)
+        self.scaling.check_width(rows.width)
+        if self.is_sparse:
+            matrix = csr_array(rows.values) if isinstance(rows.values, np.ndarray) else rows.values
+            scaled = self.scaling.sparse(matrix)
+            offsets = torch.from_numpy(np.array(scaled.indptr, np.int64))
+            return BagSource(
+                offsets, torch.from_numpy(np.array(scaled.indices, np.int32)), torch.from_numpy(scaled.data)
+            )
+        return VectorSource(torch.from_numpy(self.scaling.dense(rows.dense())))
+
+    def state(self) -> Mapping[str, str]:
+        """What ``restore`` needs."""
+        table = {"columns": self.columns, "is_sparse": self.is_sparse}
+        return {SCALING: self.scaling.to_json(), TABLE: json.dumps(table, ensure_ascii=False)}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, str]) -> VectorAdapter:
+        """The inverse of ``state``.
+
+        Raises:
+            BundleError: not such documents.
+        """
+        if not {SCALING, TABLE} <= state.keys():
+            raise BundleError(f"documents {sorted(state)}", expected=f"{SCALING} and {TABLE}")
+        scaling = Scaling.from_json(state[SCALING])
+        try:
+            table = json.loads(state[TABLE])
+            columns, is_sparse = table["columns"], table["is_sparse"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise BundleError("not a table document", expected="columns and is_sparse") from None
+        named = columns is None or (isinstance(columns, list) and all(isinstance(name, str) for name in columns))
+        if not named or not isinstance(is_sparse, bool) or (columns is not None and len(columns) != scaling.width):
+            raise BundleError("a table document of no use", expected="a name for each column, and is_sparse")
+        return cls(scaling, None if columns is None else tuple(columns), is_sparse)
+
+
+def _check_finite(values: torch.Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise ValueRangeError("numbers too large for fp32", expected="below 3e38", remedy="use scaling='robust'")

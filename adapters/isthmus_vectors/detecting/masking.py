@@ -1,0 +1,143 @@
+"""Hidden numbers: members are shown a part of a record, say so to their networks, and are asked for the rest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Generator, Tensor
+
+from isthmus.batch import Batch, Tensors, Values
+
+Decoded = tuple[Tensor, Tensor | None]
+"""What the readout reads, and which numbers were hidden from each member."""
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def announced(inputs: Tensors) -> Tensors:
+    """Each number beside a 1 that says it is shown: [batch, width] to [batch, 2 · width]."""
+    assert isinstance(inputs, Values), "announced reads values"
+    return Values(torch.cat([inputs.values, torch.ones_like(inputs.values)], 1))
+
+
+def concealed(inputs: Values, hidden: Bool[Tensor, "#batch members width"]) -> Values:
+    """Announced numbers as each member sees them: hidden ones are 0, and so is what announces them."""
+    shown = (~hidden).to(inputs.values.dtype).repeat(1, 1, 2)
+    return Values(inputs.values[:, None] * shown)
+
+
+@dataclass(frozen=True)
+class MemberMasks:
+    """Hides numbers from each member on its own: for every row and member a share is drawn between ``low`` and
+    ``high``, and each number is hidden with that chance."""
+
+    members: int
+    low: float
+    high: float
+
+    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
+        """[batch, 2 · width] to [batch, members, 2 · width]."""
+        assert isinstance(inputs, Values), "masks hide values"
+        batch, width = len(inputs.values), inputs.values.shape[1] // 2
+        drawn = torch.empty(batch, self.members, width + 1, device=inputs.values.device).uniform_(generator=generator)
+        share = self.low + (self.high - self.low) * drawn[..., :1]
+        return concealed(inputs, drawn[..., 1:] < share)
+
+
+class MemberGaussian:
+    """N(mean, scale²) of each number and member, mean and scale predicted from what the member was shown.
+
+    Hidden numbers count fully, shown ones with ``shown``; targets that are NaN do not count. The sum over columns is
+    averaged over members.
+
+    Args:
+        shown: the weight of numbers that the member was shown.
+        floor: the least scale, in units of the scaled column: no number is measured more finely.
+    """
+
+    def __init__(self, shown: float = 0.1, floor: float = 0.05) -> None:
+        self.shown, self.floor = shown, floor
+
+    def __call__(
+        self, readout: Any, decoded: Decoded, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p of what was hidden, nats a member."""
+        assert isinstance(targets, Values), "a likelihood of values"
+        nats = self.each(readout, decoded, targets.values)
+        hidden = decoded[1]
+        if hidden is not None:
+            nats = torch.where(hidden, nats, self.shown * nats)
+        return -nats.sum(2).mean(1)
+
+    def each(
+        self, readout: Any, decoded: Decoded, targets: Float[Tensor, "batch *members width"]
+    ) -> Float[Tensor, "batch members width"]:
+        """−log p of every number for every member, nats; 0 where the target is NaN."""
+        mean, log_scale = self._parameters(readout, decoded)
+        wanted = targets if targets.dim() == 3 else targets[:, None]
+        known = ~wanted.isnan()
+        standard = (wanted.nan_to_num() - mean) * torch.exp(-log_scale)
+        return (0.5 * standard.square() + log_scale + 0.5 * LOG_2PI) * known
+
+    def means(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch members width"]:
+        """Each member's guess."""
+        return self._parameters(readout, decoded)[0]
+
+    def mean(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch width"]:
+        """The average of the members' guesses."""
+        return self.means(readout, decoded).mean(1)
+
+    def sample(self, readout: Any, decoded: Decoded, generator: Generator) -> Float[Tensor, "batch width"]:
+        """A draw from one member for each row."""
+        mean, log_scale = self._parameters(readout, decoded)
+        drawn = mean + log_scale.exp() * torch.empty_like(mean).normal_(generator=generator)
+        chosen = torch.randint(mean.shape[1], (len(mean),), device=mean.device, generator=generator)
+        return drawn[torch.arange(len(mean), device=mean.device), chosen]
+
+    def _parameters(self, readout: Any, decoded: Decoded) -> tuple[Tensor, Tensor]:
+        mean, raw = readout.logits(decoded[0]).unbind(3)
+        lowest = math.log(self.floor)
+        # A soft floor and a soft ceiling keep a gradient everywhere.
+        return mean, lowest + torch.nn.functional.softplus(2 - torch.nn.functional.softplus(2 - raw) - lowest)
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Rows whose targets are NaN for the members that are to learn nothing from them.
+
+    Attributes:
+        values: the rows.
+        kept: whether a member learns from a row.
+    """
+
+    values: Float[Tensor, "rows width"]
+    kept: Bool[Tensor, "rows members"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The width, for each row."""
+        return torch.full((len(self),), self.values.shape[1], device=self.values.device)
+
+    def to(self, device: torch.device) -> LeftOut:
+        """The same rows on another device."""
+        return LeftOut(self.values.to(device), self.kept.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        values = self.values[rows]
+        targets = values[:, None].masked_fill(~self.kept[rows][:, :, None], torch.nan)
+        return Batch(rows, Values(values), Values(targets))
+
+
+def dealt(rows: int, members: int, absent: int, *, generator: Generator) -> Bool[Tensor, "rows members"]:
+    """Which member learns from which row: ``absent`` members of each row do not, and all members miss equally many."""
+    first = torch.randperm(rows, generator=generator) % members
+    turns = (torch.arange(members) - first[:, None]) % members
+    return turns >= absent

@@ -1,0 +1,127 @@
+"""What the estimators share. Each adds the keywords of its kind and nothing else."""
+
+from __future__ import annotations
+
+import numbers
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from isthmus.errors import InputError, SettingError
+from isthmus.training.run import Run
+from isthmus_vectors.autoencoder import VectorAutoencoder
+from isthmus_vectors.estimators.kept import Kept
+from isthmus_vectors.vectors import Vectors
+
+Numbers = npt.NDArray[Any]
+
+FLOATS = (np.float64, np.float32)
+
+
+class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
+    """``fit transform inverse_transform score_samples decision_function predict sample`` over one kind of model.
+
+    Scores are log-likelihoods: higher is more normal. ``predict`` says -1 for outliers and 1 for the others; the share
+    ``contamination`` of the training rows counts as outliers. Answers are computed in fp64, so that a row's do not
+    depend on the rows beside it, and come back in the precision of what was given.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def _settings(self) -> Mapping[str, Any]:
+        """Keywords of the builder beside those that all kinds have."""
+
+    def fit(self, X: Any, y: Any = None) -> VectorEstimator:
+        """Train on rows, dense or sparse (which stay sparse).
+
+        Args:
+            X: shape (rows, width).
+            y: ignored.
+
+        Raises:
+            ValueError: what cannot be trained on, or a setting outside its range (``isthmus.errors.InputError``).
+        """
+        rows = self._validated(X, reset=True)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        contamination = _share(self.contamination)
+        model = VectorAutoencoder.fit(
+            Vectors.read(rows),
+            self.kind,
+            scaling=self.scaling,
+            validation=self.validation,
+            index=False,
+            mixture=self.mixture,
+            run=Run(device=self.device, seed=int(seed)),
+            code=self.code,
+            hidden=self.hidden,
+            layers=self.layers,
+            likelihood=self.likelihood,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            **self._settings(),
+        )
+        self.model_ = Kept(model)
+        self.n_iter_ = len(model.history.records)
+        scores = model.asked.log_likelihoods(Vectors.read(rows))
+        self.offset_ = float(np.percentile(scores, 100 * contamination))
+        self._n_features_out = int(self.code)
+        return self
+
+    def transform(self, X: Any) -> Numbers:
+        """Codes, shape (rows, code): the best single guess, never drawn."""
+        rows = self._validated(X)
+        return self.model_.model.asked.codes(Vectors.read(rows)).astype(rows.dtype)
+
+    def inverse_transform(self, X: Any) -> Numbers:
+        """Rows, in their own units, that codes stand for; dense, also where sparse rows were trained on."""
+        check_is_fitted(self)
+        codes = check_array(X, dtype=FLOATS)
+        if codes.shape[1] != self._n_features_out:
+            raise InputError(f"codes of {codes.shape[1]} numbers", expected=f"{self._n_features_out}")
+        return self.model_.model.asked.decoded(codes.astype(np.float64)).astype(codes.dtype)
+
+    def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
+        """log p(row | its code), nats; higher is more normal."""
+        rows = self._validated(X)
+        scores: npt.NDArray[np.float64] = self.model_.model.asked.log_likelihoods(Vectors.read(rows))
+        return scores
+
+    def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
+        """``score_samples`` less ``offset_``: below 0 for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> npt.NDArray[np.int64]:
+        """-1 for outliers, 1 for the others."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def sample(self, n: int = 1, *, random_state: Any = None, prior: str = "fitted") -> Numbers:
+        """New rows, fp64, from codes drawn by chance; see ``VectorAutoencoder.sample``."""
+        check_is_fitted(self)
+        seed = check_random_state(self.random_state if random_state is None else random_state).randint(2**31 - 1)
+        return self.model_.model.sample(n, seed=int(seed), prior=prior).astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _validated(self, X: Any, *, reset: bool = False) -> Any:
+        if not reset:
+            check_is_fitted(self)
+        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS)
+
+
+def _share(contamination: Any) -> float:
+    share = float(contamination) if isinstance(contamination, numbers.Real) else 0.0
+    if not 0 < share <= 0.5:
+        raise SettingError(f"contamination={contamination!r}", expected="a share above 0, at most 0.5")
+    return share

@@ -1,0 +1,181 @@
+"""One estimator for each kind. scikit-learn reads the settings of an estimator from its signature, so each spells
+all of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+from isthmus_vectors.estimators.base import VectorEstimator
+
+
+@final
+class Autoencoder(VectorEstimator):
+    """A plain autoencoder: reduces dimensions (Hinton & Salakhutdinov, Science 2006).
+
+    Args:
+        code: numbers of a code.
+        hidden: width of the layers on either side of the code.
+        layers: how many of them; None takes the usual number of the kind.
+        likelihood: see ``isthmus.models.likelihoods``; None takes the usual one of the kind.
+        scaling: "robust" or "none", see ``isthmus_vectors.scaling``.
+        epochs: passes over the rows.
+        batch_size: rows of a batch.
+        learning_rate: at the start; it falls to 0.
+        validation: share of the rows that chooses the best epoch; with 0 the last one is kept.
+        contamination: share of the training rows that counts as outliers, above 0 and at most 0.5.
+        mixture: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
+        device: "auto", "cpu" or "cuda"; only training uses it.
+        random_state: the same number gives the same model; None takes another one at each fit.
+
+    Attributes:
+        model_: holds the ``VectorAutoencoder`` in its attribute ``model``.
+        offset_: the score below which a row is an outlier.
+        n_iter_: epochs that were trained.
+        n_features_in_, feature_names_in_: of the rows.
+    """
+
+    kind: ClassVar[str] = "vanilla"
+
+    def __init__(
+        self,
+        code: int = 8,
+        *,
+        hidden: int = 64,
+        layers: int | None = None,
+        likelihood: str | None = None,
+        scaling: str = "robust",
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        validation: float = 0.0,
+        contamination: float = 0.1,
+        mixture: bool = True,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.code = code
+        self.hidden = hidden
+        self.layers = layers
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.contamination = contamination
+        self.mixture = mixture
+        self.device = device
+        self.random_state = random_state
+
+    def _settings(self) -> Mapping[str, Any]:
+        return {}
+
+
+@final
+class VariationalAutoencoder(VectorEstimator):
+    """A variational autoencoder: to sample from, and for scores that are likelihoods (Kingma & Welling, ICLR 2014).
+
+    Args:
+        code: numbers of a code.
+        beta: weight of the rate (KL divergence from N(0, 1)) at the end of annealing.
+        annealing: share of the training over which that weight rises from 0.
+        free_bits: nats a dimension that count as paid.
+        hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
+        validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
+    """
+
+    kind: ClassVar[str] = "variational"
+
+    def __init__(
+        self,
+        code: int = 8,
+        *,
+        beta: float = 1.0,
+        annealing: float = 0.25,
+        free_bits: float = 0.0,
+        hidden: int = 64,
+        layers: int | None = None,
+        likelihood: str | None = None,
+        scaling: str = "robust",
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        validation: float = 0.0,
+        contamination: float = 0.1,
+        mixture: bool = True,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.code = code
+        self.beta = beta
+        self.annealing = annealing
+        self.free_bits = free_bits
+        self.hidden = hidden
+        self.layers = layers
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.contamination = contamination
+        self.mixture = mixture
+        self.device = device
+        self.random_state = random_state
+
+    def _settings(self) -> Mapping[str, Any]:
+        return {"beta": self.beta, "annealing": self.annealing, "free_bits": self.free_bits}
+
+
+@final
+class DenoisingAutoencoder(VectorEstimator):
+    """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
+
+    Args:
+        code: numbers of a code.
+        noise: what damages rows in training, see ``isthmus.models.noise``; None takes the usual one.
+        level: how much; None takes the usual level of the noise.
+        hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
+        validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
+    """
+
+    kind: ClassVar[str] = "denoising"
+
+    def __init__(
+        self,
+        code: int = 8,
+        *,
+        noise: str | None = None,
+        level: float | None = None,
+        hidden: int = 64,
+        layers: int | None = None,
+        likelihood: str | None = None,
+        scaling: str = "robust",
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        validation: float = 0.0,
+        contamination: float = 0.1,
+        mixture: bool = True,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.code = code
+        self.noise = noise
+        self.level = level
+        self.hidden = hidden
+        self.layers = layers
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.contamination = contamination
+        self.mixture = mixture
+        self.device = device
+        self.random_state = random_state
+
+    def _settings(self) -> Mapping[str, Any]:
+        return {"noise": self.noise, "level": self.level}

@@ -1,0 +1,30 @@
+"""What the entry point yields."""
+
+from isthmus.models.kinds import denoising, vanilla, variational
+from isthmus.models.matryoshka import matryoshka
+from isthmus.models.penalised import contractive, sparse
+from isthmus.protocols import Plugin
+from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.verbs import commands
+from isthmus_vectors.verbs.fit_command import fit
+
+plugin = Plugin(
+    adapter=VectorAdapter,
+    builders={
+        "contractive": contractive,
+        "denoising": denoising,
+        "matryoshka": matryoshka,
+        "sparse": sparse,
+        "vanilla": vanilla,
+        "variational": variational,
+    },
+    commands={
+        "fit": fit,
+        "encode": commands.encode,
+        "reconstruct": commands.reconstruct,
+        "sample": commands.sample,
+        "search": commands.search,
+        "anomalies": commands.anomalies,
+        "evaluate": commands.evaluate,
+    },
+)

@@ -1,0 +1,146 @@
+"""Columns of different units on one scale, robustly: what a few wild rows say does not move the others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus_vectors.vectors import Dense, Vectors
+
+METHODS = ("robust", "none")
+
+NORMAL_SPREAD = 1.3489795003921634
+"""Quartiles of N(0, 1) are so far apart."""
+
+LIMIT = 5.0
+"""Deviations from the middle beyond which numbers grow as their logarithm: wild ones stay the largest, and do not drown
+the rest in a sum of squares."""
+
+MOST_LOOKED_AT = 100_000
+"""Rows that quartiles are taken from, evenly spaced ones."""
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """z = (x − centre) / scale, and beyond ``LIMIT``: ± (LIMIT + log(1 + |z| − LIMIT)). Invertible.
+
+    Attributes:
+        method: ``robust`` or ``none``.
+        centre: medians; zeros over sparse rows, which stay sparse.
+        scale: the distance of the quartiles as a standard deviation, the standard deviation where they are equal, and 1
+            where a column is constant; over sparse rows the median of what is not zero, without its sign.
+    """
+
+    method: str
+    centre: Numbers
+    scale: Numbers
+
+    @classmethod
+    def fit(cls, vectors: Vectors, method: str = "robust") -> Scaling:
+        """Of these rows.
+
+        Raises:
+            SettingError: an unknown method.
+            ValueRangeError: numbers too large to be told apart.
+        """
+        if method not in METHODS:
+            raise SettingError(f"scaling={method!r}", expected=" or ".join(map(repr, METHODS)))
+        if method == "none":
+            return cls(method, np.zeros(vectors.width), np.ones(vectors.width))
+        values = vectors.spread(MOST_LOOKED_AT).values
+        with np.errstate(over="ignore", invalid="ignore"):
+            centre, scale = _of_dense(values) if isinstance(values, np.ndarray) else _of_sparse(values)
+        if not (np.isfinite(centre).all() and np.isfinite(scale).all()):
+            column = int(np.nonzero(~np.isfinite(scale + centre))[0][0])
+            raise ValueRangeError(f"column {column} with numbers beyond 1e150", expected="smaller ones")
+        return cls(method, centre, scale)
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return len(self.centre)
+
+    def dense(self, values: Dense) -> Numbers:
+        """Scaled rows, shape (rows, width), fp64."""
+        exact = np.asarray(values, dtype=np.float64)
+        return exact.copy() if self.method == "none" else _pressed((exact - self.centre) / self.scale)
+
+    def sparse(self, values: csr_array) -> csr_array:
+        """Scaled rows, as sparse as they were."""
+        data = np.asarray(values.data, dtype=np.float64)
+        data = data.copy() if self.method == "none" else _pressed(data / self.scale[values.indices])
+        return csr_array((data, values.indices, values.indptr), shape=values.shape)
+
+    def inverse(self, scaled: Numbers) -> Numbers:
+        """Rows in their own units again."""
+        return scaled if self.method == "none" else _stretched(scaled) * self.scale + self.centre
+
+    def to_json(self) -> str:
+        """One JSON document."""
+        return json.dumps({"method": self.method, "centre": self.centre.tolist(), "scale": self.scale.tolist()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Scaling:
+        """The inverse of ``to_json``.
+
+        Raises:
+            BundleError: not such a document.
+        """
+        try:
+            document = json.loads(text)
+            method, centre, scale = (document[name] for name in ("method", "centre", "scale"))
+            found = cls(method, np.array(centre, dtype=np.float64), np.array(scale, dtype=np.float64))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise BundleError("not a scaling document", expected="method, centre and scale") from None
+        fits = method in METHODS and found.centre.ndim == 1 and found.centre.shape == found.scale.shape
+        if not fits or not np.isfinite(found.centre).all() or not (np.isfinite(found.scale) & (found.scale > 0)).all():
+            raise BundleError("a scaling of no use", expected="as many finite centres as positive scales")
+        return found
+
+    def check_width(self, width: int) -> None:
+        """Refuse rows of another width.
+
+        Raises:
+            InputError: naming both.
+        """
+        if width != self.width:
+            raise InputError(f"rows of {width} numbers", expected=f"{self.width}, as in the rows that were trained on")
+
+
+def _of_dense(values: Dense) -> tuple[Numbers, Numbers]:
+    exact = np.asarray(values, dtype=np.float64)
+    lower, centre, upper = np.quantile(exact, (0.25, 0.5, 0.75), axis=0)
+    quartiles = (upper - lower) / NORMAL_SPREAD
+    deviations = np.sqrt(np.mean((exact - centre) ** 2, axis=0))
+    # A spread of rounding errors is no spread.
+    least = 1e-12 * np.abs(centre)
+    scale = np.where(quartiles > least, quartiles, deviations)
+    return centre, np.where((scale > least) & (scale > np.finfo(np.float64).tiny), scale, 1.0)
+
+
+def _of_sparse(values: csr_array) -> tuple[Numbers, Numbers]:
+    by_column, scale = values.tocsc(), np.ones(values.shape[1])
+    sizes = np.abs(by_column.data.astype(np.float64))
+    for column in np.flatnonzero(np.diff(by_column.indptr)):
+        scale[column] = np.median(sizes[by_column.indptr[column] : by_column.indptr[column + 1]])
+    return np.zeros(len(scale)), np.where(scale > np.finfo(np.float64).tiny, scale, 1.0)
+
+
+def _pressed(z: Numbers) -> Numbers:
+    beyond = np.abs(z) - LIMIT
+    if (beyond > 0).any():
+        return np.where(beyond > 0, np.sign(z) * (LIMIT + np.log1p(np.maximum(beyond, 0))), z)
+    return z
+
+
+def _stretched(z: Numbers) -> Numbers:
+    # exp(60) deviations are farther than anything that was ever seen; a wild guess stays a finite one.
+    beyond = np.minimum(np.abs(z) - LIMIT, 60.0)
+    return np.where(beyond > 0, np.sign(z) * (LIMIT + np.expm1(np.maximum(beyond, 0))), z)

@@ -1,0 +1,54 @@
+"""Options that several commands share, and what is written to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import typer
+
+from isthmus.errors import InputError
+
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
+Columns = Annotated[list[str] | None, typer.Option("--column", help="A column to take; may be repeated [all].")]
+Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by chance.")]
+OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
+
+ENDINGS = (".npy", ".csv", ".parquet")
+
+
+def check_out(out: Path | None, as_json: bool) -> None:
+    """Ask before long work whether the answer has a place.
+
+    Raises:
+        InputError: no place, one that is taken, or a file of another kind.
+    """
+    if out is None:
+        if not as_json:
+            raise InputError("no place for the numbers", remedy="add --out FILE.npy, or --json to print them")
+        return
+    if out.exists():
+        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    if out.suffix.lower() not in ENDINGS:
+        raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
+    if not out.parent.is_dir():
+        raise InputError(f"no directory {str(out.parent)!r}", expected="a place that exists")
+
+
+def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:
+    """Shape (rows, width), as the ending says; columns without a name are called f0, f1, ..."""
+    if out.suffix.lower() == ".npy":
+        np.save(out, numbers, allow_pickle=False)
+        return
+    names = columns or tuple(f"f{place}" for place in range(numbers.shape[1]))
+    table = pa.table([pa.array(np.ascontiguousarray(column)) for column in numbers.T], names=list(names))
+    if out.suffix.lower() == ".parquet":
+        pq.write_table(table, out)
+    else:
+        pacsv.write_csv(table, out)

@@ -1,0 +1,269 @@
+"""The face over vectors: on rows whose answers are known, saved and loaded, and asked wrongly."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import random_array
+
+from isthmus import bundle
+from isthmus.errors import BundleError, ColumnError, InputError, SettingError, SourceError, ValueRangeError
+from isthmus.training.progress import Record, Silent
+from isthmus.training.run import Run
+from isthmus_vectors import Compressor, VectorAutoencoder
+
+KINDS = ["vanilla", "variational", "denoising", "sparse", "contractive"]
+RUN = Run(device="cpu", precision="fp32")
+
+
+def plane(rows: int, seed: int = 0) -> np.ndarray:
+    """Rows near a plane in eight dimensions, whose columns have very different units."""
+    draw = np.random.default_rng(seed)
+    flat = draw.normal(size=(rows, 2)) @ np.random.default_rng(99).normal(size=(2, 8))
+    return (flat + 0.05 * draw.normal(size=(rows, 8))) * np.logspace(-3, 4, 8) - 3
+
+
+def fit(kind: str = "vanilla", rows: object = None, **settings: object) -> VectorAutoencoder:
+    small = {"hidden": 32, "epochs": 25, "batch_size": 64, "learning_rate": 1e-2}
+    sizes = {"code": 16, "active": 2} if kind == "sparse" else {"code": 2}
+    data = plane(400) if rows is None else rows
+    return VectorAutoencoder.fit(data, kind, run=RUN, **small | sizes | settings)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> VectorAutoencoder:
+    return fit()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_learns_a_plane(kind: str) -> None:
+    model = fit(kind, validation=0.0)
+    found = model.evaluate(plane(200, 1))
+    assert found.unexplained is not None
+    assert found.unexplained < (0.5 if kind == "variational" else 0.15)
+    assert found.principal_components is not None
+    assert found.flagged < 0.3
+    assert (found.rate is not None) == (kind == "variational")
+    assert found.active == pytest.approx(2, abs=0.5)
+
+
+def test_a_plane_needs_two_numbers(fitted: VectorAutoencoder) -> None:
+    found = fitted.evaluate(plane(200, 1))
+    assert (found.rows, found.width, found.code, found.active_units, found.dead) == (200, 8, 2, 2, 0)
+    assert found.squared_error == pytest.approx(found.unexplained, rel=0.5)
+    # What two principal components leave, from a singular value decomposition.
+    scaled = fitted.adapter.scaling.dense(plane(200, 1))
+    values = np.linalg.svd(scaled - scaled.mean(0), compute_uv=False) ** 2
+    assert found.principal_components == pytest.approx(values[2:].sum() / values.sum())
+    assert found.principal_components < found.unexplained
+
+
+def test_reconstructions_have_the_units_of_the_rows(fitted: VectorAutoencoder) -> None:
+    rows = plane(50, 1)
+    back = fitted.reconstruct(rows)
+    assert back.dtype == np.float32
+    assert np.median(np.abs(back - rows) / rows.std(0)) < 0.3
+    assert np.array_equal(back, fitted.decode(fitted.encode(rows).astype(np.float64))) or np.allclose(
+        back, fitted.decode(fitted.encode(rows)), rtol=1e-4
+    )
+
+
+def test_samples_look_like_the_rows(fitted: VectorAutoencoder) -> None:
+    drawn = fitted.sample(2000, seed=1)
+    assert np.array_equal(drawn, fitted.sample(2000, seed=1))
+    assert not np.array_equal(drawn, fitted.sample(2000, seed=2))
+    rows = plane(2000, 1)
+    np.testing.assert_allclose(np.corrcoef(drawn.T), np.corrcoef(rows.T), atol=0.2)
+    with pytest.raises(SettingError, match="prior='other'"):
+        fitted.sample(1, prior="other")
+    with pytest.raises(SettingError, match="without a prior"):
+        fitted.sample(1, prior="standard")
+    with pytest.raises(SettingError, match="0 samples"):
+        fitted.sample(0)
+    assert fit("variational", epochs=1).sample(3, prior="standard").shape == (3, 8)
+
+
+def test_a_row_finds_itself(fitted: VectorAutoencoder) -> None:
+    near = fitted.search(plane(400)[:5], k=3)
+    assert near.rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert near.scores[:, 0].tolist() == pytest.approx([0] * 5, abs=1e-9)
+    other = fitted.with_known(plane(20, 1))
+    assert other.search(plane(20, 1)[7:8], 1, metric="cosine").rows.tolist() == [[7]]
+    assert fitted.search(plane(400)[:1], 1).rows.tolist() == [[0]]
+    with pytest.raises(InputError, match="with_known"):
+        fit(epochs=1, index=False).search(plane(2))
+    with pytest.raises(SettingError, match="k is 0"):
+        fitted.search(plane(2), 0)
+    with pytest.raises(SettingError, match="metric"):
+        fitted.search(plane(2), metric="other")
+
+
+def test_rows_off_the_plane_are_anomalies(fitted: VectorAutoencoder) -> None:
+    rows = plane(300, 1)
+    shuffled = np.stack([np.random.default_rng(c).permutation(rows[:, c]) for c in range(8)], 1)
+    assert fitted.anomalies(rows).mean() < 0.2
+    assert fitted.anomalies(shuffled).mean() > 0.7
+    assert np.median(fitted.anomaly_scores(shuffled)) > np.quantile(fitted.anomaly_scores(rows), 0.99)
+
+
+def test_the_threshold_is_that_of_held_out_rows() -> None:
+    for validation, held_out in ((0.0, 0), (0.25, 100)):
+        model = fit(epochs=2, validation=validation, share=0.1)
+        flagged = model.anomalies(plane(400))
+        assert model.facts["validation_rows"] == held_out
+        if not validation:
+            assert flagged.sum() == 40
+    assert model.threshold.share == 0.1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "matryoshka"])
+def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
+    rows = plane(100)
+    short = kind == "matryoshka"
+    model = VectorAutoencoder.fit(rows, kind, run=RUN, bytes=2) if short else fit(kind, rows, epochs=2)
+    model.save(tmp_path / "b")
+    loaded = VectorAutoencoder.load(tmp_path / "b")
+    assert (loaded.builder, loaded.settings, loaded.facts) == (model.builder, model.settings, model.facts)
+    assert loaded.threshold == model.threshold
+    for ask in (lambda m: m.encode(rows), lambda m: m.anomaly_scores(rows), lambda m: m.sample(4)):
+        assert np.array_equal(ask(loaded), ask(model))
+    assert loaded.search(rows[:3], 2).rows.equal(model.search(rows[:3], 2).rows)
+    assert loaded.history.records == model.history.records
+
+
+def test_sparse_rows(tmp_path: Path) -> None:
+    rows = random_array((300, 40), density=0.2, format="csr", rng=0)
+    model = fit(rows=rows, epochs=25, code=30, validation=0.0)
+    assert model.adapter.is_sparse
+    found = model.evaluate(rows)
+    assert found.unexplained is not None
+    assert found.unexplained < 0.5
+    assert found.principal_components is None
+    given = model.adapter.scaling.dense(rows.toarray())
+    squares = np.square(given - model.asked.adapter.scaling.dense(model.reconstruct(rows))).sum(1)
+    np.testing.assert_allclose(model.anomaly_scores(rows), squares / 2 + 20 * np.log(2 * np.pi), rtol=1e-4)
+    model.save(tmp_path / "b")
+    loaded = VectorAutoencoder.load(tmp_path / "b")
+    assert np.array_equal(loaded.encode(rows.tocsc()), model.encode(rows))
+    assert np.array_equal(loaded.encode(rows.toarray()), model.encode(rows))
+
+
+def test_a_code_is_narrow_unless_told_otherwise() -> None:
+    for width, code in ((1, 1), (2, 1), (5, 2), (100, 32)):
+        rows = np.random.default_rng(0).normal(size=(20, width))
+        assert VectorAutoencoder.fit(rows, run=RUN, epochs=1, hidden=4, mixture=False).code == code
+    assert VectorAutoencoder.fit(rows, "sparse", run=RUN, epochs=1, mixture=False).code == 512
+
+
+def test_the_same_seed_gives_the_same_model() -> None:
+    one, two = fit(epochs=2), fit(epochs=2)
+    assert np.array_equal(one.encode(plane(9)), two.encode(plane(9)))
+    other = VectorAutoencoder.fit(plane(400), code=2, epochs=2, hidden=32, run=Run(device="cpu", seed=1))
+    assert not np.array_equal(one.encode(plane(9)), other.encode(plane(9)))
+
+
+def test_a_row_alone_is_the_row_among_others(fitted: VectorAutoencoder) -> None:
+    rows = plane(40, 1)
+    assert np.array_equal(np.concatenate([fitted.encode(row[None]) for row in rows]), fitted.encode(rows))
+
+
+@pytest.mark.parametrize("rows", [np.ones((1, 1)), np.ones((1, 5)), plane(30)[:, :1], plane(2)])
+def test_one_row_and_one_column_are_enough(rows: np.ndarray) -> None:
+    model = fit(rows=rows, epochs=2)
+    assert model.reconstruct(rows).shape == rows.shape
+    assert not model.anomalies(rows).all() or len(rows) < 3
+    assert model.evaluate(rows).rows == len(rows)
+
+
+def test_names_of_columns_are_kept(tmp_path: Path) -> None:
+    table = pd.DataFrame(plane(60), columns=list("abcdefgh")).assign(city="x")
+    model = fit(rows=table, epochs=2, drop=["city"])
+    model.save(tmp_path / "b")
+    again = VectorAutoencoder.load(tmp_path / "b")
+    shuffled = table[["city", *"hgfedcba"]].drop(columns="city")
+    assert np.array_equal(again.encode(shuffled), model.encode(table.drop(columns="city")))
+    with pytest.raises(ColumnError, match="no column 'h'"):
+        again.encode(table[list("abcdefg")])
+
+
+def test_wrong_questions(fitted: VectorAutoencoder) -> None:
+    with pytest.raises(InputError, match="rows of 3 numbers; expected 8"):
+        fitted.encode(np.zeros((1, 3)))
+    with pytest.raises(InputError, match="codes of 5 numbers; expected 2"):
+        fitted.decode(np.zeros((1, 5)))
+    with pytest.raises(ValueRangeError, match="nan"):
+        fitted.encode(np.full((1, 8), np.nan))
+    with pytest.raises(SourceError, match="no rows"):
+        fitted.encode(np.zeros((0, 8)))
+    with pytest.raises(SettingError, match="no model 'other'"):
+        fit("other")
+    with pytest.raises(SettingError, match="no setting 'codes'"):
+        fit(codes=3)
+    with pytest.raises(SettingError, match=r"validation=0\.5"):
+        fit(validation=0.5)
+    with pytest.raises(SettingError, match="scaling='other'"):
+        fit(scaling="other")
+    with pytest.raises(SettingError, match="share=0"):
+        fit(epochs=1, share=0.0)
+
+
+class Impatient(Silent):
+    """Asks to stop, as Ctrl-C does, once the first epoch is done."""
+
+    def epoch(self, record: Record) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_what_there_is() -> None:
+    run = Run(device="cpu", progress=Impatient())
+    model = VectorAutoencoder.fit(plane(200), code=2, epochs=500, run=run)
+    assert model.history.interrupted
+    assert len(model.history.records) == 1
+    assert model.encode(plane(3)).shape == (3, 2)
+
+
+def test_bundles_that_are_none(tmp_path: Path, fitted: VectorAutoencoder) -> None:
+    draw = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    Compressor.fit(draw, bytes=2, run=RUN).save(tmp_path / "short")
+    with pytest.raises(BundleError, match="matryoshka of vectors"):
+        VectorAutoencoder.load(tmp_path / "short")
+    bundle.write(tmp_path / "o", plugin="text", builder="ease", settings={}, tensors={}, documents={})
+    with pytest.raises(BundleError, match="ease of text"):
+        VectorAutoencoder.load(tmp_path / "o")
+    fitted.save(tmp_path / "b")
+    saved = bundle.read(tmp_path / "b")
+    for lost in ("threshold.json", "scaling.json", "table.json"):
+        documents = {name: text for name, text in saved.documents.items() if name != lost}
+        rewrite(tmp_path / "part", saved, dict(saved.tensors), documents)
+        with pytest.raises(BundleError):
+            VectorAutoencoder.load(tmp_path / "part")
+    for lost in ("model.readout.bias", "mixture.means"):
+        tensors = {name: tensor for name, tensor in saved.tensors.items() if name != lost}
+        rewrite(tmp_path / "part", saved, tensors, dict(saved.documents))
+        with pytest.raises(BundleError):
+            VectorAutoencoder.load(tmp_path / "part")
+    rewrite(
+        tmp_path / "part",
+        saved,
+        {**saved.tensors, "known.codes": saved.tensors["known.codes"][0]},
+        dict(saved.documents),
+    )
+    with pytest.raises(BundleError, match="codes of shape"):
+        VectorAutoencoder.load(tmp_path / "part")
+
+
+def rewrite(path: Path, saved: bundle.Bundle, tensors: dict, documents: dict) -> None:
+    manifest = saved.manifest
+    bundle.write(
+        path,
+        plugin=manifest.plugin,
+        builder=manifest.builder,
+        settings=manifest.settings,
+        tensors=tensors,
+        documents=documents,
+        facts=manifest.facts,
+    )

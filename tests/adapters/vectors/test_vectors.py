@@ -1,0 +1,176 @@
+"""Rows of numbers from whatever holds them, and what is said of everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+from scipy.sparse import coo_array, csr_matrix, random_array, save_npz
+
+from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus_vectors import Vectors
+
+NUMBERS = np.array([[1.0, 2.5], [3.0, -4.0], [5.0, 6.0]])
+TABLE = {"a": [1, 3, 5], "b": [2.5, -4.0, 6.0]}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        NUMBERS,
+        NUMBERS.tolist(),
+        np.asfortranarray(NUMBERS),
+        NUMBERS.astype(object),
+        torch.tensor(NUMBERS),
+        pd.DataFrame(TABLE),
+        pd.DataFrame(TABLE, index=[7, 5, 9]),
+        pl.DataFrame(TABLE),
+        pa.table(TABLE),
+    ],
+    ids=lambda source: type(source).__module__,
+)
+def test_the_same_rows_from_everything(source: object) -> None:
+    read = Vectors.read(source)
+    assert np.array_equal(read.dense(), NUMBERS)
+    assert read.columns in (None, ("a", "b"))
+    assert (len(read), read.width, read.is_sparse) == (3, 2, False)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.npy", "bare.csv", "t.csv.gz"])
+def test_the_same_rows_from_files(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    frame = pd.DataFrame(TABLE)
+    match name:
+        case "t.parquet":
+            frame.to_parquet(path)
+        case "t.npy":
+            np.save(path, NUMBERS)
+        case "bare.csv":
+            path.write_text("1,2.5\n3,-4\n5,6\n")
+        case _:
+            frame.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
+    assert np.array_equal(Vectors.read(path).dense(), NUMBERS)
+    assert np.array_equal(Vectors.read(str(path)).dense(), NUMBERS)
+
+
+def test_sparse_rows_stay_sparse(tmp_path: Path) -> None:
+    matrix = random_array((30, 50), density=0.1, format="csr", rng=0)
+    save_npz(tmp_path / "m.npz", csr_matrix(matrix))
+    for source in (matrix, coo_array(matrix), csr_matrix(matrix), tmp_path / "m.npz"):
+        read = Vectors.read(source)
+        assert read.is_sparse
+        assert np.array_equal(read.dense(), matrix.toarray())
+    doubled = coo_array((np.array([1.0, 2.0, 0.0]), (np.array([0, 0, 1]), np.array([1, 1, 0]))), shape=(2, 2))
+    assert Vectors.read(doubled).values.nnz == 1
+
+
+def test_fp32_stays_fp32() -> None:
+    assert Vectors.read(NUMBERS.astype(np.float32)).dense().dtype == np.float32
+    assert Vectors.read(pa.table({"a": pa.array([1.0], pa.float32())})).dense().dtype == np.float32
+    assert Vectors.read(np.array([[1]])).dense().dtype == np.float64
+
+
+def test_the_source_is_not_changed() -> None:
+    source = NUMBERS.copy()
+    Vectors.read(source).dense()[:] = 0
+    assert np.array_equal(source, NUMBERS)
+
+
+def test_a_column_of_lists_is_an_embedding() -> None:
+    table = pa.table({"id": [4, 5], "vector": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]})
+    read = Vectors.read(table, columns=["vector"])
+    assert read.columns == ("vector.0", "vector.1", "vector.2")
+    assert np.array_equal(read.dense(), [[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(InputError, match=r"row 1 of column 'v' .* holds 1 numbers"):
+        Vectors.read(pa.table({"v": [[1.0, 2.0], [1.0]]}))
+    with pytest.raises(InputError, match="holds nothing"):
+        Vectors.read(pa.table({"v": [[1.0, 2.0], None]}))
+
+
+def test_columns_are_chosen_by_name() -> None:
+    table = pd.DataFrame({"name": ["x", "y"], "a": [1, 2], "b": [True, False]})
+    assert Vectors.read(table, columns=["b", "a"]).dense().tolist() == [[1, 1], [0, 2]]
+    assert Vectors.read(table, drop=["name"]).columns == ("a", "b")
+    assert Vectors.read(Vectors.read(table, drop=["name"]), columns=["a"]).dense().tolist() == [[1], [2]]
+    with pytest.raises(ColumnError, match=r"column 'name' .*numbers; leave it out with drop=\['name'\]"):
+        Vectors.read(table)
+    with pytest.raises(ColumnError, match=r"no column 'aa' .*did you mean 'a'"):
+        Vectors.read(table, columns=["aa"])
+    with pytest.raises(ColumnError, match="no column 'z'"):
+        Vectors.read(table, drop=["z", "name"])
+    with pytest.raises(ColumnError, match="that have none"):
+        Vectors.read(NUMBERS, columns=["a"])
+
+
+def test_parts_of_rows() -> None:
+    read = Vectors.read(np.arange(20).reshape(10, 2))
+    assert read.select(np.array([3, 1])).dense().tolist() == [[6, 7], [2, 3]]
+    assert len(read.spread(4)) == 4
+    assert read.spread(99) is read
+    assert [len(block) for block in read.blocks(4)] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "says"),
+    [
+        (np.array([[1.0, np.nan]]), ValueRangeError, "row 0 of the source has nan in column 1"),
+        (np.array([[1.0], [np.inf]]), ValueRangeError, "row 1 of the source has inf"),
+        (pd.DataFrame({"a": [1.0, None]}), ValueRangeError, "row 1 of the table has nan in column 'a'"),
+        (csr_matrix(np.array([[0, np.nan]])), ValueRangeError, "row 0 .* column 1"),
+        (np.zeros(3), InputError, r"reshape\(-1, 1\)"),
+        (np.zeros((2, 2, 2)), InputError, "shape"),
+        (pd.Series([1.0, 2.0]), InputError, "shape"),
+        (np.zeros((0, 3)), SourceError, "no rows"),
+        (np.zeros((3, 0)), SourceError, "no columns"),
+        (pd.DataFrame({"a": []}), SourceError, "no rows"),
+        ([[1.0, 2.0], [3.0]], InputError, "one length"),
+        ([["a", "b"]], InputError, "real numbers"),
+        (np.array([[1j]]), InputError, "real numbers"),
+        (csr_matrix(np.array([[1j]])), InputError, "real numbers"),
+        (np.array([[object()]]), InputError, "rows of numbers"),
+        (None, InputError, "NoneType"),
+    ],
+    ids=str,
+)
+def test_what_is_no_rows_of_numbers(source: object, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        Vectors.read(source)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    def made(name: str, content: bytes) -> Path:
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    wrong = {
+        "gone.csv": (None, "does not exist"),
+        "a.txt": (b"1 2", "ending '.txt'"),
+        "empty.csv": (b"", "cannot be read"),
+        "header.csv": (b"a,b\n", "no rows"),
+        "broken.parquet": (b"PAR1 nothing", "cannot be read"),
+        "broken.npy": (b"\x93NUMPY nothing", "cannot be read"),
+        "broken.npz": (b"nothing", "cannot be read"),
+        "ragged.csv": (b"a,b\n1,2\n3\n", "cannot be read"),
+    }
+    for name, (content, says) in wrong.items():
+        path = tmp_path / name if content is None else made(name, content)
+        with pytest.raises(SourceError, match=says):
+            Vectors.read(path)
+    with pytest.raises(SourceError, match="is a directory"):
+        Vectors.read(tmp_path)
+    np.save(tmp_path / "objects.npy", np.array([[object()]]), allow_pickle=True)
+    with pytest.raises(SourceError, match="no objects"):
+        Vectors.read(tmp_path / "objects.npy")
+    with pytest.raises(ColumnError, match="columns 'name', 'day'"):
+        Vectors.read(made("words.csv", b"name,day,a\nx,2026-01-01,1\n"))
+
+
+def test_missing_cells_of_a_file_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
+    with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv has nan in column 'b'; expected finite numbers"):
+        Vectors.read(tmp_path / "t.csv")
