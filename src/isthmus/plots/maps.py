@@ -1,0 +1,76 @@
+"""Codes as points in the plane."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from isthmus.errors import InputError
+from isthmus.plots.drawing import INCHES, Figure, blank
+
+MOST = 20_000
+"""Points that are drawn; of more codes, evenly spaced ones."""
+
+COLOURS = 10
+"""Labels with a colour of their own; the rarer ones share grey."""
+
+
+def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None = None) -> Figure:
+    """Codes by their first two principal components, of which the axes say how much of all variance they hold; codes of
+    two dimensions as they are. Coloured by label, the ten most frequent in an order of their own.
+
+    Args:
+        labels: one for each code, compared as text.
+
+    Raises:
+        InputError: fewer than two codes, codes that are not finite, or another number of labels.
+        MissingLibraryError: matplotlib is not installed.
+    """
+    if len(codes) < 2 or not codes.shape[1] or not bool(np.isfinite(codes).all()):
+        raise InputError(f"codes of shape {codes.shape}", expected="at least two codes, of finite numbers")
+    if labels is not None and len(labels) != len(codes):
+        raise InputError(f"{len(labels):,} labels for {len(codes):,} codes", expected="one for each")
+    rows = np.arange(min(len(codes), MOST)) * len(codes) // min(len(codes), MOST)
+    points, names = plane(codes)
+    figure = blank(1.8 * INCHES, 1.5 * INCHES)
+    axes = figure.add_subplot()
+    size = float(np.clip(12_000 / len(rows), 2, 30))
+    every = np.arange(len(rows))
+    groups = [("", every, "C0")] if labels is None else _groups([str(labels[row]) for row in rows.tolist()])
+    for name, chosen, colour in groups:
+        x, y = points[rows[chosen]].T
+        axes.scatter(x, y, s=size, color=colour, label=name, linewidths=0, alpha=0.8)
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    if labels is not None:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", markerscale=(30 / size) ** 0.5)
+    return figure
+
+
+def plane(codes: Float[np.ndarray, "rows code"]) -> tuple[Float[np.ndarray, "rows 2"], tuple[str, str]]:
+    """Two numbers for each code, and what they are. Of a component's two directions the one is taken whose largest
+    weight is positive, so that the same codes always give the same map; a single dimension gets zeros beside it."""
+    wide = codes.astype(np.float64)
+    if codes.shape[1] == 2:
+        return wide, ("code 1", "code 2")
+    centred = wide - wide.mean(0)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    chosen = axes[:, ::-1][:, :2]
+    chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(0), np.arange(chosen.shape[1])])
+    shares = variances[::-1][:2] / max(variances.sum(), np.finfo(np.float64).tiny)
+    points = np.zeros((len(codes), 2))
+    points[:, : chosen.shape[1]] = centred @ chosen
+    shares = np.append(shares, 0.0)[:2]
+    return points, (f"component 1 ({shares[0]:.0%} of the variance)", f"component 2 ({shares[1]:.0%})")
+
+
+def _groups(labels: list[str]) -> list[tuple[str, Int64[np.ndarray, " chosen"], str]]:
+    """Name, rows and colour; the rarer labels first, for later ones are drawn over them."""
+    held = np.array(labels)
+    frequent = sorted(name for name, _ in Counter(labels).most_common(COLOURS))
+    rare = np.flatnonzero(~np.isin(held, frequent))
+    groups = [("others", rare, "lightgrey")] if len(rare) else []
+    return groups + [(name, np.flatnonzero(held == name), f"C{index}") for index, name in enumerate(frequent)]
