@@ -108,3 +108,25 @@ def cold() -> list[str]:
             "",
         ]
     return rows[:-1]
+
+
+def vectors() -> list[str]:
+    """Training over vectors; nothing where it was not run."""
+    known = newest("vector_speed", lambda line: (line["data"], line["batch"], line["rows"]))
+    if not known:
+        return []
+    rows = [
+        f"Rows a second, network W-64-32-64-W, {known[0]['epochs']} epochs, "
+        f"{known[0]['runs']['isthmus'][0]['threads']} threads; in brackets the mean squared error of a held-out "
+        "(standardised) number.",
+        "",
+        "| table | batch | isthmus | PyOD 3.6.7 | pythae 0.1.2 |",
+        "|---|---|---|---|---|",
+    ]
+    for line in known:
+        speed, error, faster = line["rows_a_second"], line["errors"], line["times_faster"]
+        rivals = [f"{speed[who]:,.0f} ({error[who]:.3f}), **{faster[who]:.1f}×**" for who in ("pyod", "pythae")]
+        shape = f"{line['data']}, {line['rows']:,} × {line['columns']}"
+        mine = f"{speed['isthmus']:,.0f} ({error['isthmus']:.3f})"
+        rows.append(f"| {shape} | {line['batch']:,} | {mine} | {' | '.join(rivals)} |")
+    return rows

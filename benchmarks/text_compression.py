@@ -30,7 +30,7 @@ import torch
 from common import record
 
 from isthmus.training.run import Run
-from isthmus_text.compression import Compressor
+from isthmus_vectors.compression import Compressor
 from isthmus_text.datasets import multi30k_captions
 
 Array = npt.NDArray[np.float32]

@@ -2,7 +2,8 @@
 
 Parts: ``stsb`` (Spearman's correlation on the test pairs of the STS benchmark), ``captions`` (captions of Multi30k find
 the other four of their image), ``readable`` (a decoder is trained on the captions of the training split, sentences of
-the English Web Treebank and of STS-B, and has to write held-out sentences from their vectors alone).
+the English Web Treebank and of STS-B, and has to write held-out sentences from their vectors alone), ``tsdae``
+(denoising on a domain, plain and anchored: see ``text_embeddings_tsdae.py``).
 
 The part ``readable`` keeps all it needs in ``--directory`` and goes on from there when it is started again; its number
 of epochs follows from ``--minutes`` and the speed at its first start. Each part appends lines to
@@ -25,6 +26,7 @@ import torch
 from common import peak_rss, record
 from scipy.stats import pearsonr, spearmanr
 from text_embeddings_run import Said, checkpointed_epochs, nearest_training_texts, training_vectors
+from text_embeddings_tsdae import adapted
 
 from isthmus.metrics.text import corpus_bleu, exact_match
 from isthmus.training.history import History
@@ -186,7 +188,12 @@ def _training_seconds(model: TextAutoencoder) -> float:
     return History.from_json(dict(model.facts["training"])).seconds
 
 
-PARTS = {"stsb": part_stsb, "captions": part_captions, "readable": part_readable}
+def part_tsdae(options: argparse.Namespace) -> None:
+    """The encoder as it is, and adapted to the sentences of the Web Treebank."""
+    adapted(NAME, options.epochs or 1, options.sentences)
+
+
+PARTS = {"stsb": part_stsb, "captions": part_captions, "readable": part_readable, "tsdae": part_tsdae}
 
 
 def main() -> None:
@@ -196,7 +203,8 @@ def main() -> None:
     )
     parser.add_argument("--directory", type=Path, default=Path("readable"), help="vectors and checkpoints")
     parser.add_argument("--minutes", type=float, default=50.0, help="training time that the epochs are chosen for")
-    parser.add_argument("--epochs", type=int, help="instead of choosing them by --minutes")
+    parser.add_argument("--epochs", type=int, help="instead of choosing them by --minutes; of tsdae, 1 by default")
+    parser.add_argument("--sentences", type=int, help="of tsdae: so few of each kind, to try the script")
     parser.add_argument("--settings", default=json.dumps(SETTINGS), help="JSON keywords of TextAutoencoder.fit")
     parser.add_argument("--draws", type=int, default=15, help="texts drawn beside the beam's")
     parser.add_argument("--most", type=int, default=1000, help="held-out sentences of each kind")
