@@ -12,8 +12,8 @@ from pathlib import Path
 
 from quality_tables import quality as published
 from result_lines import newest
-from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality
-from text_tables import collapse, compression
+from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality, vectors
+from text_tables import adapted, collapse, compression, read_back, speeds
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -113,13 +113,19 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "Loading interactions": loading,
     "Vectors in few bytes": compression,
     "Cures of posterior collapse": collapse,
+    "Embeddings that can be read": read_back,
+    "A sentence encoder on a domain": adapted,
+    "Training and encoding texts": speeds,
+    "Training over vectors": vectors,
 }
 
 
 def rendered() -> str:
     parts = [START]
     for title, table in SECTIONS.items():
-        parts += ["", f"### {title}", "", *table()]
+        rows = table()
+        # What has no lines yet has no section.
+        parts += ["", f"### {title}", "", *rows] if rows else []
     return "\n".join([*parts, "", END])
 
 

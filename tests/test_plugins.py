@@ -23,7 +23,7 @@ def test_ours_is_announced_like_anybodys() -> None:
 
 def test_listing_imports_nothing(announce: Announce) -> None:
     announce("letters", "raise AssertionError('imported')")
-    assert [said.name for said in plugins.installed()] == ["interactions", "letters", "text"]
+    assert [said.name for said in plugins.installed()] == ["images", "interactions", "letters", "text", "vectors"]
     code = (
         "import sys; from isthmus import plugins; plugins.installed()\n"
         "print([m for m in ('torch', 'faiss', 'isthmus_interactions', 'isthmus.protocols') if m in sys.modules])"
@@ -46,19 +46,20 @@ def test_what_was_installed_a_moment_ago_is_found(announce: Announce) -> None:
     plugins.load("letters")
 
 
-def test_a_missing_plugin_lists_what_is_there(announce: Announce) -> None:
+def test_a_missing_plugin_lists_what_is_there(announce: Announce, monkeypatch: pytest.MonkeyPatch) -> None:
     announce("letters")
     with pytest.raises(MissingPluginError, match=r"'leters'.*interactions, letters.*did you mean 'letters'"):
         plugins.load("leters")
-    with pytest.raises(MissingPluginError, match=r'pip install --upgrade "isthmus\[images\]"'):
-        plugins.load("images")
+    monkeypatch.setattr(plugins, "FIRST_PARTY", ("sounds",))
+    with pytest.raises(MissingPluginError, match=r'pip install --upgrade "isthmus\[sounds\]"'):
+        plugins.load("sounds")
 
 
 def test_the_same_distribution_twice_is_no_clash(announce: Announce) -> None:
     old = announce("letters", "raise AssertionError('shadowed')")
     announce("letters")
     write_distribution(old, "Letters", "letters = elsewhere:plugin", version="0.9")
-    assert [said.name for said in plugins.installed()] == ["interactions", "letters", "text"]
+    assert [said.name for said in plugins.installed()] == ["images", "interactions", "letters", "text", "vectors"]
     assert "count_vae" in plugins.load("letters").builders
 
 
@@ -72,7 +73,7 @@ def test_a_clash_names_both_origins_and_harms_nobody_else(announce: Announce) ->
         assert "pip uninstall" in str(raised.value)
     assert plugins.load("numbers").commands
     assert plugins.find_builder("count-vae")[0] == "numbers"
-    assert plugins.names() == ["interactions", "letters", "numbers", "text"]
+    assert plugins.names() == ["images", "interactions", "letters", "numbers", "text", "vectors"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from plugging import WORKING, Announce, announce
 from isthmus import __version__, bundle
 from isthmus.cli import app, main, output
 from isthmus.errors import InputError
+from isthmus.plugins import FIRST_PARTY
 
 __all__ = ["announce"]
 
@@ -72,8 +73,8 @@ def test_adapters(run: Run, announce: Announce) -> None:
     code, answer, said = run("adapters", "--json")
     assert (code, said) == (0, "")
     document = json.loads(answer)
-    assert [said["name"] for said in document["adapters"]] == ["interactions", "letters", "text"]
-    assert document["adapters"][1]["distribution"] == "letters"
+    assert [said["name"] for said in document["adapters"]] == ["images", "interactions", "letters", "text", "vectors"]
+    assert document["adapters"][2]["distribution"] == "letters"
     code, answer, _ = run("adapters")
     assert code == 0
     assert "letters" in answer
@@ -165,7 +166,7 @@ def test_mistakes_in_names(run: Run, saved: Path) -> None:
     mistake(run("--verbose"), "no option '--verbose'")
     mistake(run("fit"), "interactions, letters")
     mistake(run("fit", "leters", "file"), "did you mean 'letters'?")
-    mistake(run("fit", "images", "folder"), 'pip install --upgrade "isthmus[images]"')
+    mistake(run("fit", "sounds", "folder"), "no plugin 'sounds' is installed")
     mistake(run("demo", "nobody"), "no plugin 'nobody'")
 
 
@@ -262,7 +263,7 @@ def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
 
 
 def test_every_verb_in_the_help_is_somebodys() -> None:
-    own = [pytest.importorskip(f"isthmus_{name}.plugin").plugin for name in ("interactions", "text")]
+    own = [pytest.importorskip(f"isthmus_{name}.plugin").plugin for name in FIRST_PARTY]
     usual = {usage.split()[1] for usage, _ in app.PAGE}
     assert usual == set(app.OWN).union(*(plugin.commands for plugin in own))
 

@@ -18,11 +18,16 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import __version__
-from isthmus.cli import builtin, dispatch
+from isthmus.cli import builtin, dispatch, index, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.errors import InputError, IsthmusError
 
-OWN: Mapping[str, dispatch.Function] = {"adapters": builtin.adapters, "models": builtin.models, "info": builtin.info}
+OWN: Mapping[str, dispatch.Function] = {
+    "adapters": builtin.adapters,
+    "models": builtin.models,
+    "info": builtin.info,
+    "plot": plotting.plot,
+}
 
 PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show what can be asked"),
@@ -33,12 +38,16 @@ PAGE = (
     ("isthmus similar DIR", "what is close to an item"),
     ("isthmus explain DIR", "which items of a history speak for another"),
     ("isthmus evaluate DIR FILE", "how well a bundle predicts held-out data"),
-    ("isthmus encode DIR FILE", "texts as codes"),
+    ("isthmus encode DIR FILE", "records as codes"),
     ("isthmus decode DIR CODES", "codes as texts"),
-    ("isthmus reconstruct DIR FILE", "what is left of texts after the narrow place"),
-    ("isthmus search DIR TEXT", "the texts whose codes are nearest"),
-    ("isthmus sample DIR", "new texts"),
-    ("isthmus interpolate DIR TEXT TEXT", "what lies between two texts"),
+    ("isthmus reconstruct DIR FILE", "what is left of records after the narrow place"),
+    ("isthmus denoise DIR IMAGES", "images without their noise"),
+    ("isthmus search DIR TEXT", "the records whose codes are nearest"),
+    ("isthmus sample DIR", "new records"),
+    ("isthmus anomalies DIR FILE", "records that do not fit what was trained on"),
+    ("isthmus interpolate DIR TEXT TEXT", "what lies between two records"),
+    ("isthmus plot DIR", "the course of its training, and a map of codes, as pictures"),
+    ("isthmus index build VECTORS", "nearest neighbours of any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "what a bundle is"),
     ("isthmus models", "models that the installed adapters offer"),
     ("isthmus adapters", "adapters that are installed"),
@@ -84,6 +93,8 @@ def _route(args: list[str]) -> int:
         raise InputError(f"no option {name!r}", remedy="see isthmus --help")
     if name in OWN:
         return dispatch.run(OWN[name], f"isthmus {name}", rest)
+    if name == "index":
+        return dispatch.group(name, index.COMMANDS, rest)
     if name in dispatch.ON_DATA:
         return dispatch.on_data(name, rest)
     if name == "demo":

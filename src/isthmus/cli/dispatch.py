@@ -64,6 +64,23 @@ def demo(args: Sequence[str]) -> int:
     return _run_named(args[0] if named else DEFAULT_DEMO, "demo", args[1:] if named else args)
 
 
+def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> int:
+    """``isthmus NAME VERB ...``, where the verbs are ours.
+
+    Raises:
+        InputError: no verb, or one that is none of them.
+    """
+    if args and args[0] in commands:
+        return run(commands[args[0]], f"isthmus {name} {args[0]}", args[1:])
+    if set(HELP) & set(args[:1]):
+        for known, function in commands.items():
+            run(function, f"isthmus {name} {known}", ["--help"])
+        return 0
+    if args:
+        raise unknown(args[0], set(commands), f" for {name}")
+    raise InputError(f"{name} needs a verb", expected=", ".join(commands), remedy=f"see isthmus {name} --help")
+
+
 def verb(name: str, args: Sequence[str], frame: Iterable[str]) -> int:
     """``isthmus VERB DIR ...``: run the verb of the plugin that the bundle's manifest names.
 
