@@ -2,7 +2,6 @@
 
     python benchmarks/images.py reduction      # Fashion-MNIST: error and 5-NN accuracy of codes, beside PCA
     python benchmarks/images.py denoising      # Fashion-MNIST, σ = .1, .25, .5; linear optimum 24.47, 20.18, 17.73 dB
-    python benchmarks/images.py photographs    # BSD68 and Set12, σ = 15, 25, 50, trained on Train400
     python benchmarks/images.py generation     # Fashion-MNIST: NLL, and Fréchet distances of samples
     python benchmarks/images.py PART --smoke   # a moment of each, without a line
 
@@ -20,8 +19,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +34,7 @@ from isthmus.models.kinds import variational
 from isthmus.tasks.coding import weighted_log_likelihoods
 from isthmus.training.run import Run
 from isthmus_images import ImageAdapter, ImageAutoencoder
-from isthmus_images.datasets import denoise_grey, fashion_mnist, train400
+from isthmus_images.datasets import fashion_mnist
 
 NAME = "images"
 Line = dict[str, Any]
@@ -46,9 +43,6 @@ SEED, HELD_OUT = 0, 6_000
 CODES = (2, 4, 8, 16, 32, 64)
 CONV = {"batch_size": 128, "learning_rate": 2e-3}
 NOISES = (0.1, 0.25, 0.5)
-SIGMAS = (15, 25, 50)
-CROPS = 96
-"""Of 40 x 40 from each of the 400 photographs, the same ones in every epoch."""
 
 IMPORTANCE = 500
 
@@ -73,31 +67,6 @@ def denoising(data: Data, epochs: int) -> Iterator[tuple[Line, Work]]:
                 return {"noisy_psnr": found.noisy_psnr, "psnr": found.denoised_psnr, **_trained(fitted)}
 
             yield {"method": model, "noise": noise, "settings": settings}, work
-
-
-def photographs(
-    data: Data, epochs: int, checkpoints: Path | None, seconds: float | None
-) -> Iterator[tuple[Line, Work]]:
-    """DnCNN's protocol: one network a σ. With checkpoints an interrupted training goes on where it was."""
-    for sigma in SIGMAS:
-        level = sigma / 255
-        settings = {"low": level, "high": level, "shrink": 2, "depth": 15, "epochs": epochs}
-
-        def work(sigma: int = sigma, settings: Line = settings) -> Line:
-            place = None if checkpoints is None else checkpoints / f"sigma{sigma}"
-            run = replace(_run(), checkpoints=place, every=1, resume=place is not None, seconds=seconds)
-            each = 4 if data.smoke else CROPS
-            fitted = ImageAutoencoder.fit(
-                train400(), "residual_denoiser", size=40, crops=each, validation=0.005, run=run, **settings
-            )
-            found = {}
-            for part in ("set12", "bsd68"):
-                pictures = [picture[0] for picture in denoise_grey(part).pictures.values()]
-                measured = fitted.evaluate(pictures[:2] if data.smoke else pictures, noise=sigma / 255, seed=SEED)
-                found |= {part: measured.denoised_psnr, f"{part}_noisy": measured.noisy_psnr}
-            return {**found, **_trained(fitted), "hours": fitted.history.seconds / 3600, **_progress(fitted, epochs)}
-
-        yield {"method": "residual_denoiser", "sigma": sigma, "settings": settings}, work
 
 
 def generation(data: Data, epochs: int) -> Iterator[tuple[Line, Work]]:
@@ -195,36 +164,22 @@ def _trained(model: ImageAutoencoder) -> Line:
     return {"seconds": model.history.seconds, "best_epoch": model.history.best_epoch}
 
 
-def _progress(model: ImageAutoencoder, epochs: int) -> Line:
-    """A training that ran out of time leaves a line too, and is taken up again from its checkpoint."""
-    done = len(model.history.records)
-    return {"epochs_done": done, "complete": done == epochs}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("reduction", "denoising", "photographs", "generation"))
+    parser.add_argument("part", choices=("reduction", "denoising", "generation"))
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--validate", action="store_true")
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--checkpoints", type=Path, help="of photographs: where a training goes on")
-    parser.add_argument("--seconds", type=float, help="of photographs: for each σ, at most")
     asked = parser.parse_args()
     epochs = 1 if asked.smoke else asked.epochs
     data = Data(asked.validate, asked.smoke)
-    own = (asked.checkpoints, asked.seconds) if asked.part == "photographs" else ()
-    parts: dict[str, Callable[..., Iterator[tuple[Line, Work]]]] = {
-        "reduction": reduction, "denoising": denoising, "photographs": photographs, "generation": generation,
-    }  # fmt: skip
-    for about, work in parts[asked.part](data, epochs, *own):
+    parts = {"reduction": reduction, "denoising": denoising, "generation": generation}
+    for about, work in parts[asked.part](data, epochs):
         key = {"part": asked.part, **about, **({"validated": True} if asked.validate else {})}
-        if any(key.items() <= line.items() and line.get("complete", True) for line in lines(NAME)) and not asked.smoke:
+        if any(key.items() <= line.items() for line in lines(NAME)) and not asked.smoke:
             continue
         started = time.perf_counter()
         numbers = {**key, **work(), "total_seconds": round(time.perf_counter() - started, 1)}
-        if numbers.get("epochs_done") == 0:
-            print(f"not one epoch in the time there was: {key}", flush=True)
-            continue
         print(numbers if asked.smoke else record(NAME, **numbers), flush=True)
 
 

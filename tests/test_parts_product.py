@@ -81,15 +81,15 @@ LIKELIHOODS = {
 
 
 def product():
-    """All combinations; all are slow but for some. Over bags and vectors every bottleneck meets every likelihood and
-    every corruption, and every likelihood every corruption; over images and tokens every part occurs."""
+    """All combinations; all are slow but for some. Over vectors every bottleneck meets every likelihood and every
+    corruption, and every likelihood every corruption; elsewhere every part occurs."""
     found = []
     for signal, likelihoods in LIKELIHOODS.items():
         corruptions = CORRUPTIONS[signal]
         for i, bottleneck in enumerate(BOTTLENECKS):
             for j, likelihood in enumerate(likelihoods):
                 for k, corruption in enumerate(corruptions):
-                    paired = signal in ("bags", "vectors") or j == i % len(likelihoods)
+                    paired = signal == "vectors" or j == i % len(likelihoods)
                     needed = paired and (i + j) % len(corruptions) == k
                     name = f"{signal}-{bottleneck}-{corruption}-{likelihood}"
                     marks = () if needed else (pytest.mark.slow,)

@@ -1,1 +1,22 @@
-"""Nearest rows: ``exact`` is the reference and asks rankers too, ``faiss`` is the only file that imports FAISS."""
+"""Nearest rows: right, fast, filtered, changing and saved. ``Index`` is the face; ``exact`` is the reference and asks
+rankers too; ``faiss`` is the only package that imports FAISS. Nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus.index.asking import Found as Found
+    from isthmus.index.budget import Budget as Budget
+    from isthmus.index.index import Index as Index
+
+_HOMES = {"Budget": "budget", "Found": "asking", "Index": "index"}
+
+__all__ = ["Budget", "Found", "Index"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

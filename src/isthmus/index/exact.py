@@ -79,7 +79,6 @@ class ExactSearcher:
 
     def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, halved: bool) -> None:
         self._vectors, self._metric, self._centre, self._may_halve = vectors, metric, centre, halved
-        self._squares = vectors.square().sum(1, dtype=torch.float64).to(vectors.dtype)
 
     @classmethod
     def build(
@@ -102,20 +101,42 @@ class ExactSearcher:
         check_metric(metric)
         check_vectors(vectors)
         # A copy, so that training the table on does not change the answers.
-        vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=True)
+        vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=metric == "ip")
+        return cls.over(vectors, metric, halved=halved)
+
+    @classmethod
+    def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, halved: bool = True) -> ExactSearcher:
+        """``build`` over checked vectors of float32 or float64 that nobody will change: they are shared, not copied,
+        where the metric compares them as they are.
+        """
         centre = vectors.new_zeros(vectors.shape[1])
         if metric == "cosine":
             vectors = normalised(vectors)
         elif metric == "l2":
             # Distances do not change, and their expansion into products loses less near the origin.
             centre = vectors.mean(0, dtype=torch.float64).to(vectors.dtype)
-            vectors -= centre
+            vectors = vectors - centre
         return cls(vectors, metric, centre, halved)
 
     @property
     def width(self) -> int:
         """How many numbers a vector has."""
         return self._vectors.shape[1]
+
+    @property
+    def metric(self) -> Metric:
+        """By which it compares."""
+        return self._metric
+
+    @property
+    def centre(self) -> Float[Tensor, " width"]:
+        """What was taken from the vectors; zero, but for "l2"."""
+        return self._centre
+
+    @property
+    def compared(self) -> Float[Tensor, "rows width"]:
+        """The vectors as they are compared: normalised for "cosine", centred for "l2". Not to be changed."""
+        return self._vectors
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -140,12 +161,12 @@ class ExactSearcher:
         check_k(k)
         check_queries(queries, self.width, self._vectors.device)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
-        queries = self._ready(queries)
+        queries = self.ready(queries)
 
         def in_full(some: Tensor, filters: Filters) -> Neighbours:
             found = []
             for start, stop in spans(len(some), len(self), block_bytes):
-                score = self._scores_of(some[start:stop])
+                score = self.scorer(some[start:stop])
                 found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
             return joined(found)
 
@@ -163,22 +184,34 @@ class ExactSearcher:
         """
         check_queries(queries, self.width, self._vectors.device)
         check_rows(rows.flatten(), len(self), "rows")
-        queries, vectors = self._ready(queries), self._vectors[rows]
+        return self.scores_of_ready(self.ready(queries), rows)
+
+    def scores_of_ready(
+        self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]
+    ) -> Float[Tensor, "batch k"]:
+        """``scores`` of what ``ready`` returned, unchecked."""
+        vectors = self._vectors[rows]
         if self._metric == "l2":
             return -(vectors - queries[:, None]).square().sum(2)
         return torch.bmm(vectors, queries[:, :, None])[:, :, 0]
 
     @cached_property
+    def _squares(self) -> Float[Tensor, " rows"]:
+        return self._vectors.square().sum(1, dtype=torch.float64).to(self._vectors.dtype)
+
+    @cached_property
     def _halved(self) -> Halved | None:
         return Halved(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
 
-    def _ready(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    def ready(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+        """Queries as they are compared."""
         queries = queries.to(self._vectors.dtype)
         if self._metric == "cosine":
             return normalised(queries)
         return queries - self._centre if self._metric == "l2" else queries
 
-    def _scores_of(self, queries: Float[Tensor, "batch width"]) -> Score:
+    def scorer(self, queries: Float[Tensor, "batch width"]) -> Score:
+        """From columns to the scores of what ``ready`` returned."""
         if self._metric != "l2":
             return lambda columns: queries @ self._vectors[columns].T
         own = queries.square().sum(1, keepdim=True)

@@ -67,7 +67,8 @@ def _largest(scores: Float[Tensor, "batch columns"], k: int) -> Best:
     groups of columns with the largest maxima, so that only those are looked through."""
     batch, width = scores.shape
     groups = width // GROUP
-    if groups < FEWEST_GROUPS * k:
+    # One row is selected from by one thread, which waits for no other.
+    if groups < FEWEST_GROUPS * k or batch == 1:
         return Best(*scores.topk(k, dim=1))
     # Group g holds the columns g, g + groups, g + 2 groups, ...: the maximum of neighbours in memory is slower to take.
     whole = groups * GROUP

@@ -1,0 +1,82 @@
+"""Random filtered queries: no filter may leak, and no answer may be short while enough may answer.
+
+    python benchmarks/index_filters.py [--queries 1000000] [--kinds exact ivf hnsw ...]
+
+An index of 20,000 × 16 for each kind, with rows removed and added. Each query has a k of its own between 1 and 30, and,
+by chance, ids to exclude (few or many), ids allowed to it (few or many) or ids allowed to everybody. Every
+answer is checked: no excluded and no gone id, only allowed ones, none twice, and as many as there can be. The queries
+are shared out among the kinds; kinds that have a line are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import get_args
+
+import numpy as np
+from common import record
+from result_lines import lines
+
+from isthmus.index import Index
+from isthmus.index.faiss import Kind
+
+NAME = "index_filters"
+ROWS, WIDTH, BATCH = 20_000, 16, 500
+
+
+def built(kind: str) -> tuple[Index, np.ndarray]:
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((ROWS, WIDTH), np.float32) * np.exp(random.standard_normal((ROWS, 1)) / 2)
+    index = Index.build(vectors, kind=kind, target_recall=0.5)
+    index.remove(random.choice(ROWS, 1500, replace=False))
+    index.add(random.standard_normal((400, WIDTH), np.float32), range(ROWS, ROWS + 400))
+    return index, np.array(index.ids)
+
+
+def some(random: np.random.Generator, most: int) -> np.ndarray:
+    """Ids, those that are gone among them; more often few than many."""
+    return random.integers(0, ROWS + 400, int(np.exp(random.uniform(0, np.log(most)))))
+
+
+def ask(index: Index, here: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
+    """One batch; how many answers leaked and how many were short."""
+    queries, ks = random.standard_normal((BATCH, WIDTH), np.float32), random.integers(1, 31, BATCH)
+    exclude = [some(random, 1000) for _ in range(BATCH)] if random.random() < 0.7 else None
+    chance = random.random()
+    shared = some(random, ROWS) if chance < 0.3 else None
+    allow = [some(random, 1000) for _ in range(BATCH)] if chance > 0.7 else shared
+    found = index.search(queries, ks.tolist(), exclude=exclude, allow=allow)
+    leaks = short = 0
+    for query, own in enumerate(found.ids):
+        open_ = here if allow is None else np.intersect1d(here, shared if shared is not None else allow[query])
+        if exclude is not None:
+            open_ = np.setdiff1d(open_, exclude[query])
+        answered = np.array(own, dtype=np.int64)
+        leaks += len(answered) - int(np.isin(answered, open_).sum()) + len(answered) - len(np.unique(answered))
+        short += len(answered) != min(int(ks[query]), len(open_))
+    return leaks, short
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--queries", type=int, default=1_000_000)
+    parser.add_argument("--kinds", nargs="*", default=["exact", *get_args(Kind)])
+    given = parser.parse_args()
+    done = {(line["kind"], line["queries"]) for line in lines(NAME)}
+    batches = -(-given.queries // (BATCH * len(given.kinds)))
+    for number, kind in enumerate(given.kinds):
+        if (kind, batches * BATCH) in done:
+            continue
+        index, here = built(kind)
+        random = np.random.default_rng(100 + number)
+        start, leaks, short = time.perf_counter(), 0, 0
+        for _ in range(batches):
+            found = ask(index, here, random)
+            leaks, short = leaks + found[0], short + found[1]
+        record(NAME, kind=kind, queries=batches * BATCH, rows=len(here), leaks=leaks, short=short,
+               seconds=time.perf_counter() - start)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

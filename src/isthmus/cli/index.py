@@ -1,0 +1,234 @@
+"""``isthmus index VERB``: nearest neighbours of any vectors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from isthmus.cli.dispatch import Function
+from isthmus.cli.output import Json, emit, table
+from isthmus.errors import InputError, SettingError
+
+if TYPE_CHECKING:
+    from isthmus.index import Found, Index
+
+Place = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
+Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen part of everything afterwards.")]
+Wanted = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
+
+
+def build(
+    vectors: Vectors,
+    out: Annotated[Path, typer.Option(help="Where to save the index.")],
+    metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
+    target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
+    k: Wanted = 10,
+    queries: Annotated[Path | None, typer.Option(help="Such as will be asked, to measure recall with.")] = None,
+    kind: Annotated[str, typer.Option(help="auto, exact, or one kind to build.")] = "auto",
+    seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Bytes that vectors and index may take.")] = None,
+    build_seconds: Annotated[float | None, typer.Option(help="After which no further kind is tried.")] = None,
+    seed: Annotated[int, typer.Option(help="Of sampling and k-means.")] = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Build an index of vectors: exact where that is fast enough, else the fastest kind that finds enough."""
+    from isthmus._swap import check_target
+    from isthmus.index import Budget, Index
+    from isthmus.index.budget import PATIENCE
+    from isthmus.index.vectors import Metric
+
+    check_target(out)
+    if metric not in get_args(Metric):
+        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
+    budget = Budget(seconds, memory, PATIENCE if build_seconds is None else build_seconds)
+    with _limited(threads):
+        index = Index.build(
+            vectors,
+            metric=metric,  # type: ignore[arg-type]
+            target_recall=target_recall,
+            k=k,
+            budget=budget,
+            seed=seed,
+            queries=queries,
+            kind=kind,
+        )
+    index.save(out)
+    _tell(out, index, as_json)
+
+
+def search(
+    directory: Place,
+    queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy or Parquet.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="The vector of this id as a query; may be repeated.")] = None,
+    k: Wanted = 10,
+    within: Annotated[
+        float | None, typer.Option(help="All with at least this score, instead of the k nearest.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="An id that must not answer; may be repeated.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="The only ids that may answer; may be repeated.")] = None,
+    mmap: Annotated[bool, typer.Option("--mmap", help="Leave the vectors on the disk; check the header only.")] = False,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Look up what is nearest to queries, or to vectors of the index."""
+    from isthmus.index import Index, reading
+
+    if (queries is None) == (not like):
+        raise InputError("no queries" if queries is None else "queries and --like", expected="one of the two")
+    index = Index.load(directory, verify="header" if mmap else "full", mmap=mmap)
+    closed, only = _parsed(index, exclude), _parsed(index, allow)
+    with _limited(threads):
+        if queries is None:
+            names: list[Any] = _parsed(index, like) or []
+            asked: Any = index.vectors(names)
+        else:
+            asked, own = reading.read(queries)
+            names = list(range(len(asked))) if own is None else own
+        if within is None:
+            found = index.search(asked, k, exclude=closed, allow=only)
+        else:
+            found = index.within(asked, within, exclude=closed, allow=only)
+    emit({"answers": _answers(names, found)}, as_json, lambda: _shown(names, found))
+
+
+def add(
+    directory: Place,
+    vectors: Vectors,
+    update: Annotated[bool, typer.Option("--update", help="Other vectors for ids that are there.")] = False,
+    compact: Compact = False,
+    as_json: Json = False,
+) -> None:
+    """Add vectors to an index; ids are those of the file, or else numbers above all others."""
+    from isthmus.index import Index
+
+    index = Index.load(directory)
+    if update:
+        index.update(vectors)
+    else:
+        index.add(vectors)
+    _save(directory, index, compact, as_json)
+
+
+def remove(
+    directory: Place,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="What is to go.")],
+    compact: Compact = False,
+    as_json: Json = False,
+) -> None:
+    """Remove ids from an index."""
+    from isthmus.index import Index
+
+    index = Index.load(directory)
+    index.remove(_parsed(index, ids) or [])
+    _save(directory, index, compact, as_json)
+
+
+def info(directory: Place, as_json: Json = False) -> None:
+    """Tell what an index is, why its kind was chosen, and what was tried."""
+    from isthmus.index import Index
+
+    _tell(directory, Index.load(directory), as_json)
+
+
+def benchmark(
+    directory: Place,
+    queries: Annotated[Path | None, typer.Option(help="To ask; vectors with noise, if not given.")] = None,
+    k: Wanted = 10,
+    seed: Annotated[int, typer.Option(help="Of the queries that are made.")] = 1,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure recall and speed of an index against exact search, here and now."""
+    from isthmus.index import Index, benchmarking
+
+    index = Index.load(directory)
+    with _limited(threads):
+        document = benchmarking.benchmark(index, queries, k, seed)
+    columns = ("index", "recall", "queries a second", "seconds a query alone")
+    keys = ("recall", "queries_per_second", "seconds_a_query")
+    rows = [[name, *(document[name][key] for key in keys)] for name in ("index", "exact")]
+    emit({"path": str(directory), **document}, as_json, lambda: table(columns, rows))
+
+
+COMMANDS: Mapping[str, Function] = {
+    "build": build,
+    "search": search,
+    "add": add,
+    "remove": remove,
+    "info": info,
+    "benchmark": benchmark,
+}
+
+
+@contextlib.contextmanager
+def _limited(threads: int | None) -> Iterator[None]:
+    from isthmus.index.threads import limit
+
+    with contextlib.nullcontext() if threads is None else limit(threads):
+        yield
+
+
+def _parsed(index: Index, texts: list[str] | None) -> list[Any] | None:
+    """Ids as typed, in the index's type."""
+    if not texts:
+        return None
+    if index.info()["ids"] == "string":
+        return list(texts)
+    for text in texts:
+        if not text.removeprefix("-").isdecimal():
+            raise InputError(f"id {text!r} is not a number", expected="whole numbers, as the index has")
+    return [int(text) for text in texts]
+
+
+def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:
+    if compact:
+        index.compact()
+    index.save(directory)
+    _tell(directory, index, as_json)
+
+
+def _answers(names: list[Any], found: Found) -> list[dict[str, Any]]:
+    return [
+        {"query": name, "neighbours": [{"id": id_, "score": score} for id_, score in own]}
+        for name, own in zip(names, found, strict=True)
+    ]
+
+
+def _shown(names: list[Any], found: Found) -> RenderableType:
+    rows = [(name, id_, score) for name, own in zip(names, found, strict=True) for id_, score in own]
+    return table(("query", "id", "score"), rows)
+
+
+def _tell(directory: Path, index: Index, as_json: bool) -> None:
+    told = index.info()
+    emit({"path": str(directory), **told}, as_json, lambda: _summary(directory, told))
+
+
+def _summary(directory: Path, told: dict[str, Any]) -> RenderableType:
+    head = f"{directory}: {told['rows']:,} vectors of {told['width']} by {told['metric']}, {told['kind']}"
+    why = f"recall@{told['k']} {told['recall']:.3f}; {told['reason']}; {told['bytes']:,} bytes in memory"
+    later = f"{told['gone']:,} gone and {told['added']:,} added since the last compact"
+    columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "bytes", "outcome")
+    rows = [
+        (
+            trial["kind"],
+            ", ".join(f"{name} {value}" for name, value in trial["settings"].items()),
+            "" if trial["recall"] is None else f"{trial['recall']:.3f}",
+            "" if trial["queries_per_second"] is None else f"{trial['queries_per_second']:,.0f}",
+            "" if trial["seconds_a_query"] is None else f"{1000 * trial['seconds_a_query']:.2f}",
+            "" if trial["bytes"] is None else f"{trial['bytes']:,}",
+            trial["outcome"],
+        )
+        for trial in told["trials"]
+    ]
+    lines = [Text(head), Text(why), Text(later)]
+    return Group(*lines, table(columns, rows)) if rows else Group(*lines)

@@ -1,0 +1,8 @@
+"""FAISS behind the ``Searcher`` protocol; the only package that imports it. CPU; FAISS reads and writes no file."""
+
+from isthmus.index.faiss.kinds import Name as Kind
+from isthmus.index.faiss.kinds import check_kind
+from isthmus.index.faiss.searcher import FaissSearcher
+from isthmus.index.faiss.settings import Settings
+
+__all__ = ["FaissSearcher", "Kind", "Settings", "check_kind"]

@@ -1,0 +1,63 @@
+"""Vectors as FAISS stores them, and queries as it is asked: padded, lifted or turned."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from isthmus.index.vectors import lifted
+
+Array = npt.NDArray[np.float32]
+
+
+class Form(NamedTuple):
+    """How vectors are changed without changing who is near.
+
+    Attributes:
+        lifts: inner products become distances; only where the metric is one of products.
+        turns: by a random rotation, which spreads what a few coordinates hold over all: one bit says more then.
+        multiple: the width becomes a multiple of this; zeros are appended.
+    """
+
+    lifts: bool = False
+    turns: bool = False
+    multiple: int = 1
+
+
+class Stored(NamedTuple):
+    """What an index is made of."""
+
+    vectors: Array
+    by_distance: bool
+
+
+PLAIN = Form()
+
+
+def lift(form: Form, vectors: Float[Tensor, "rows width"], by_distance: bool) -> Stored:
+    """The vectors that lists are learnt on, and whether the nearest, or the greatest product, is looked for."""
+    lifts = form.lifts and not by_distance
+    return Stored((lifted(vectors) if lifts else vectors).contiguous().numpy(), by_distance or lifts)
+
+
+def finish(form: Form, vectors: Array, seed: int) -> Array:
+    """Lifted vectors, padded and turned."""
+    missing = -vectors.shape[1] % form.multiple
+    padded = np.pad(vectors, ((0, 0), (0, missing))) if missing else vectors
+    if form.turns:
+        padded = padded @ rotation(padded.shape[1], seed)
+    return np.ascontiguousarray(padded, dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def rotation(width: int, seed: int) -> Array:
+    """A random orthogonal matrix: the first factor of a QR decomposition of normal numbers."""
+    normal = torch.randn(width, width, generator=Generator().manual_seed(seed), dtype=torch.float64)
+    turned: Array = torch.linalg.qr(normal).Q.float().numpy()
+    return turned

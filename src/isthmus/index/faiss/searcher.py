@@ -1,0 +1,217 @@
+"""FAISS finds candidates; their scores are computed again from the vectors.
+
+So scores are exact whatever the index keeps, and equal ones come in ascending order of row. FAISS knows one filter for
+a whole call and no list for each query: excluded rows are found beyond the k and struck out, and a query that is left
+with fewer than k is asked again exactly. So no filter leaks, and no answer is short while k rows may answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, final
+
+import faiss
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from isthmus.errors import SettingError
+from isthmus.index.exact import ExactSearcher
+from isthmus.index.faiss.forms import Stored, finish, lift
+from isthmus.index.faiss.kinds import Kind, Name, Structure, check_kind, kind_of
+from isthmus.index.faiss.settings import Settings
+from isthmus.index.filters import Allow, Filters
+from isthmus.index.selection import by_score
+from isthmus.index.threads import held
+from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
+from isthmus.protocols import Neighbours, RowLists
+from isthmus.rowlists import contains
+
+EXACT_SHARE = 10
+"""When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
+
+MOST_CANDIDATES = 2048
+"""A query that needs more candidates is asked exactly, so that one long list does not slow a whole batch."""
+
+CANDIDATE_BYTES = 64 << 20
+"""What the vectors of the candidates under way may take."""
+
+
+@final
+class FaissSearcher:
+    """Made by ``build`` or ``over``; immutable, and safe to ask from several threads."""
+
+    def __init__(self, index: Any, exact: ExactSearcher, kind: Name, settings: Settings, structure: Structure) -> None:
+        self._index, self._exact, self.kind, self.settings, self.structure = index, exact, kind, settings, structure
+        self._kind: Kind = kind_of(kind, exact.width)
+
+    @classmethod
+    def build(
+        cls, vectors: Float[Tensor, "rows width"], kind: Name = "flat", metric: Metric = "ip", **settings: int | None
+    ) -> FaissSearcher:
+        """An index of a copy of the vectors, on the CPU in float32.
+
+        How many of the true neighbours an approximate kind finds depends on the data, most of all for inner products
+        of vectors of very unlike length: ``isthmus.index.Index`` measures it.
+
+        Args:
+            vectors: one vector for each row.
+            kind: "flat" compares with all, "fp16", "bf16" and "sq8" with all in fewer bytes; "ivf" with those of the
+                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" with codes of those; "hnsw" walks over a graph, and
+                "ivf-lifted" visits lists, of lifted vectors, whose nearest has the greatest inner product.
+            metric: "ip", "cosine", 0 with a zero vector, or "l2".
+            settings: of ``Settings``: lists, probes, links, building, breadth, widen, seed.
+
+        Raises:
+            SettingError: an unknown kind or metric, or a number outside its range.
+            InputError: no vectors.
+            ValueRangeError: a number is NaN or infinite.
+        """
+        check_metric(metric)
+        check_kind(kind)
+        check_vectors(vectors)
+        given = {name: value for name, value in settings.items() if value is not None}
+        exact = ExactSearcher.build(vectors.detach().cpu().float(), metric)
+        return cls.over(exact, kind, Settings.checked(len(exact), **given))
+
+    @classmethod
+    def over(
+        cls, exact: ExactSearcher, kind: Name, settings: Settings, known: Structure | None = None
+    ) -> FaissSearcher:
+        """An index of the vectors of an exact searcher on the CPU.
+
+        Args:
+            exact: computes the candidates' scores, and answers what FAISS cannot.
+            kind: as for ``build``.
+            settings: checked.
+            known: the structure of an earlier index of such vectors; it is looked for anew where it does not fit.
+        """
+        found = kind_of(kind, exact.width)
+        lifted = lift(found.form, exact.compared, exact.metric == "l2")
+        fitting = known is not None and found.fits(known, lifted.vectors, settings)
+        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+            structure = known if fitting and known is not None else found.learn(lifted, settings)
+            stored = Stored(finish(found.form, lifted.vectors, settings.seed), lifted.by_distance)
+            finished = structure
+            if found.inverted:
+                finished = {"centroids": finish(found.form, np.asarray(structure["centroids"]), settings.seed)}
+            index = found.make(stored, settings, finished)
+        return cls(index, exact, kind, settings, structure)
+
+    def asking(self, **settings: int) -> FaissSearcher:
+        """The same index, asked with other ``probes``, ``breadth`` or ``widen``.
+
+        Raises:
+            SettingError: another setting, or a number outside its range.
+        """
+        if settings.keys() - {"probes", "breadth", "widen"}:
+            raise SettingError(f"settings {sorted(settings)}", expected="probes, breadth or widen")
+        changed = Settings.checked(len(self), **{**asdict(self.settings), **settings})
+        return FaissSearcher(self._index, self._exact, self.kind, changed, self.structure)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has."""
+        return self._exact.width
+
+    @property
+    def nbytes(self) -> int:
+        """What FAISS keeps, beside the vectors of the exact searcher."""
+        per_row = {"flat": 4.0, "fp16": 2.0, "bf16": 2.0, "sq8": 1.0, "ivf-sq8": 1.0, "ivf-pq": 0.25, "rabitq": 0.125}
+        codes = int(len(self) * self._index.d * per_row.get(self.kind, 4.0))
+        numbers = 8 * len(self) if self._kind.inverted else 0
+        return codes + numbers + sum(part.nbytes for part in self.structure.values())
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    @torch.no_grad()
+    def search(
+        self,
+        queries: Float[Tensor, "batch width"],
+        k: int,
+        *,
+        exclude: RowLists | None = None,
+        allow: Allow = None,
+    ) -> Neighbours:
+        """The ``k`` nearest rows of each query, nearest first, as nearly as the kind of index finds them.
+
+        ``exclude`` lists rows that must not answer, for each query; ``allow`` the only ones that may, for all queries
+        (a tensor) or for each (lists).
+
+        Raises:
+            SettingError: ``k`` below 1.
+            InputError: queries of another width or device; filters that do not fit the queries.
+            ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
+        """
+        check_k(k)
+        check_queries(queries, self.width, torch.device("cpu"))
+        filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
+        ready = self._exact.ready(queries)
+        rows = torch.full((len(queries), k), -1)
+        scores = torch.full((len(queries), k), -torch.inf)
+        needed = self._needed(filters, len(queries), k)
+        settled = torch.zeros(len(queries), dtype=torch.bool)
+        for some in self._groups(needed, filters):
+            near = self._near(ready[some], k, int(needed[some].max()), filters.take(some))
+            rows[some], scores[some], settled[some] = near
+        rest = (~settled).nonzero()[:, 0]
+        if len(rest):
+            part = filters.take(rest)
+            found = self._exact.search(queries[rest], k, exclude=part.exclude, allow=part.allow)
+            rows[rest], scores[rest] = found.rows, found.scores
+        return Neighbours(rows, scores)
+
+    def _needed(self, filters: Filters, queries: int, k: int) -> Int64[Tensor, " batch"]:
+        """Candidates that leave enough after the excluded ones are struck out, and one that shows whether a tie was
+        cut."""
+        least = k * self.settings.widen + 1
+        if filters.exclude is None:
+            return torch.full((queries,), least)
+        return filters.exclude.offsets.diff() + least
+
+    def _groups(self, needed: Int64[Tensor, " batch"], filters: Filters) -> list[Int64[Tensor, " some"]]:
+        """The queries that FAISS is asked, few enough at a time; none where the exact searcher does better."""
+        shared = filters.shared
+        open_rows = len(self) if shared is None else len(shared)
+        few = open_rows * EXACT_SHARE <= len(self)
+        # A selector takes FAISS's flat index off its matrix products.
+        if filters.lists is not None or few or (shared is not None and not self._kind.selects):
+            return []
+        asked = ((needed * EXACT_SHARE <= open_rows) & (needed <= MOST_CANDIDATES)).nonzero()[:, 0]
+        if not len(asked):
+            return []
+        together = max(1, CANDIDATE_BYTES // (4 * self.width * int(needed[asked].max())))
+        return list(asked.split(together))
+
+    def _near(
+        self, queries: Float[Tensor, "batch width"], k: int, candidates: int, filters: Filters
+    ) -> tuple[Int64[Tensor, "batch k"], Float[Tensor, "batch k"], Bool[Tensor, " batch"]]:
+        """The best k among FAISS's candidates, and for which queries that settles it."""
+        form, width = self._kind.form, self._index.d
+        asked = queries.numpy()
+        if form.turns:
+            asked = finish(form, asked, self.settings.seed)
+        asked = np.ascontiguousarray(np.pad(asked, ((0, 0), (0, width - asked.shape[1]))))
+        parameters = self._kind.parameters(self.settings, candidates, _selecting(filters.shared))
+        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+            found = torch.from_numpy(self._index.search(asked, candidates, params=parameters)[1])
+        closed = found < 0
+        if filters.exclude is not None:
+            closed |= contains(filters.exclude, found)
+        scores = self._exact.scores_of_ready(queries, found.clamp(min=0)).masked_fill_(closed, -torch.inf)
+        best = by_score(scores, found.masked_fill_(closed, -1))
+        last, after = best.scores[:, k - 1], best.scores[:, k]
+        # An approximate index may not have seen the rows that a cut tie is about; a flat one has, and must be right.
+        cut = (last == after) & self._kind.all_seen
+        return best.columns[:, :k], best.scores[:, :k], (last > -torch.inf) & ~cut
+
+
+def _selecting(shared: Int64[Tensor, " allowed"] | None) -> dict[str, Any]:
+    """Made for each call: FAISS writes into the parameters that it is given."""
+    if shared is None:
+        return {}
+    bits = np.zeros(int(shared.max()) // 8 * 8 + 8, dtype=bool)
+    bits[shared.numpy()] = True
+    return {"sel": faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))}

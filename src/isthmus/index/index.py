@@ -1,0 +1,249 @@
+"""The index: vectors with ids in, nearest ids out; right, filtered, changing and saved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from isthmus.index import asking, making, reading, saving
+from isthmus.index.asking import Found, IdArray, Ids
+from isthmus.index.budget import Budget
+from isthmus.index.choosing import Choice, Wish
+from isthmus.index.snapshot import Snapshot
+from isthmus.index.storage import Verify
+from isthmus.index.vectors import Metric, check_metric, check_queries
+from isthmus.vocabulary import Id
+
+
+@dataclass(frozen=True)
+class _State:
+    # What a search begins with, and what a change replaces.
+    snapshot: Snapshot
+    choice: Choice
+
+
+@final
+class Index:
+    """Made by ``build`` or ``load``. Any number of threads may search while one of them changes it: a search under way
+    keeps the vectors that it began with."""
+
+    def __init__(self, snapshot: Snapshot, choice: Choice, wish: Wish) -> None:
+        self._state, self._wish = _State(snapshot, choice), wish
+        self._changing = threading.Lock()
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Any,
+        ids: IdArray | None = None,
+        metric: Metric = "ip",
+        *,
+        target_recall: float = 0.95,
+        k: int = 10,
+        budget: Budget | None = None,
+        seed: int = 0,
+        queries: Any = None,
+        kind: str = "auto",
+    ) -> Index:
+        """An index of a copy of the vectors, as float32.
+
+        Exact search is chosen where one query takes at most 5 ms (or ``budget.seconds``) by the rule of
+        ``Budget.allows_exact``. Else the kinds of ``ladders.ORDER`` are tried in that order, the recall of each is
+        measured against exact search on held-out queries, and the fastest that reaches ``target_recall`` is kept, if
+        it is faster than exact search. Where none reaches it, exact search is kept, with a warning.
+
+        Args:
+            vectors: an array of numpy or torch, or the path of a ``.npy`` or Parquet file (``reading.read``).
+            ids: distinct, all whole numbers or all text; those of the file or else the row numbers, if not given.
+            metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
+            target_recall: the least share of the true ``k`` nearest that must be found.
+            k: how many neighbours are meant.
+            budget: the time and memory it may take.
+            seed: of sampling, k-means and rotations.
+            queries: such as will be asked, to measure with; vectors drawn at random, with noise, if not given. Where
+                queries come from elsewhere than the vectors (people and items), give some.
+            kind: "auto"; "exact"; or one kind to build, whatever its speed.
+
+        Raises:
+            InputError: what ``reading.read`` refuses; ids of mixed types; fewer than two queries to measure with.
+            DuplicateIdError: an id twice.
+            SettingError: a setting outside its range.
+            BudgetError: nothing that the budget allows reaches the target, exact search included.
+        """
+        check_metric(metric)
+        wish = Wish(kind, target_recall, k, budget or Budget(), seed).checked()
+        given, found = reading.read(vectors, ids)
+        vocabulary = making.vocabulary_of(found, len(given))
+        copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
+        asked = None if queries is None else reading.read(queries)[0]
+        if asked is not None:
+            check_queries(asked, given.shape[1], torch.device("cpu"))
+        part, choice = making.chosen(copied, vocabulary, metric, wish, asked)
+        return cls(Snapshot(metric, given.shape[1], vocabulary.kind, part, None, None), choice, wish)
+
+    @property
+    def metric(self) -> Metric:
+        """By which it compares."""
+        return self._state.snapshot.metric
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has."""
+        return self._state.snapshot.width
+
+    @property
+    def ids(self) -> list[Id]:
+        """All ids, in the order in which equal scores come."""
+        return self._state.snapshot.alive()[1]
+
+    def __len__(self) -> int:
+        return len(self._state.snapshot)
+
+    def __contains__(self, id_: object) -> bool:
+        return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]
+
+    @torch.no_grad()
+    def search(
+        self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
+    ) -> Found:
+        """The ``k`` nearest ids of each query, nearest first; all there are, where fewer may answer.
+
+        Args:
+            queries: one, or one a row.
+            k: how many answers; one number, or one for each query.
+            exclude: ids that must not answer: for all queries, or a list for each. Unknown ids have no effect.
+            allow: the only ids that may answer, likewise.
+
+        Raises:
+            SettingError: a k below 1, or not one for each query.
+            InputError: queries of another width; lists, but not one for each query.
+            ValueRangeError: a query holds NaN or infinity.
+        """
+        return asking.search(self._state.snapshot, queries, k, exclude, allow)
+
+    @torch.no_grad()
+    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> Found:
+        """Every id with a score of at least ``score`` (for "l2", minus the squared radius), nearest first; exact
+        whatever the kind of index. The other arguments and the errors are those of ``search``."""
+        return asking.within(self._state.snapshot, queries, score, exclude, allow)
+
+    def vectors(self, ids: IdArray) -> npt.NDArray[np.float32]:
+        """The vectors of some ids, as they were given.
+
+        Raises:
+            UnknownIdError: an id that is not here.
+        """
+        snapshot = self._state.snapshot
+        found: npt.NDArray[np.float32] = snapshot.vectors_of(making.rows_of(snapshot, reading.as_ids(ids))).numpy()
+        return found
+
+    def add(self, vectors: Any, ids: IdArray | None = None) -> None:
+        """More vectors; all of them or, after an error, none.
+
+        Args:
+            vectors: as for ``build``.
+            ids: new ones; those of the file, if not given, or else numbers above all others.
+
+        Raises:
+            DuplicateIdError: an id that is here, or twice.
+            InputError: vectors of another width; ids of another type, or none where they are text.
+            BudgetError: the vectors would take more memory than granted.
+        """
+        given, found = reading.read(vectors, ids)
+        with self._changing:
+            snapshot = self._state.snapshot
+            making.check_width(given, snapshot.width)
+            self._wish.budget.check_bytes(len(snapshot) + len(given), snapshot.width)
+            if len(given):
+                names = making.next_ids(snapshot, len(given)) if found is None else found
+                self._put(snapshot.plus(given, names))
+
+    def update(self, vectors: Any, ids: IdArray | None = None) -> None:
+        """Other vectors for ids that are here; among equal scores they come last from now on.
+
+        Raises:
+            UnknownIdError: an id that is not here.
+            DuplicateIdError: an id twice.
+            InputError: vectors of another width, or without ids.
+        """
+        given, found = reading.read(vectors, ids)
+        with self._changing:
+            snapshot = self._state.snapshot
+            making.check_width(given, snapshot.width)
+            names = making.wanted(found)
+            if names:
+                self._put(snapshot.minus(names).plus(given, names))
+
+    def remove(self, ids: IdArray) -> None:
+        """Fewer vectors; all of them or, after an error, none.
+
+        Raises:
+            UnknownIdError: an id that is not here.
+            DuplicateIdError: an id twice.
+        """
+        with self._changing:
+            self._put(self._state.snapshot.minus(reading.as_ids(ids)))
+
+    def compact(self, queries: Any = None) -> None:
+        """Make one frozen part of all that is here. Searches go on meanwhile, other changes wait.
+
+        The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
+        and the errors are those of ``build``; after an error, nothing has changed.
+        """
+        asked = None if queries is None else reading.read(queries)[0]
+        with self._changing:
+            snapshot, choice = self._state.snapshot, self._state.choice
+            vectors, ids = snapshot.alive()
+            vocabulary = making.vocabulary_of(ids, len(ids), snapshot.kind)
+            part, chosen = making.again(vectors, vocabulary, snapshot.metric, self._wish, choice, asked)
+            self._state = _State(replace(snapshot, base=part, dead=None, later=None), chosen)
+
+    def info(self) -> dict[str, Any]:
+        """What it is, as JSON values: sizes, the kind and why it was chosen, and all that was tried."""
+        return saving.told(self._state.snapshot, self._state.choice, self._wish)
+
+    def export(self, path: str | Path) -> None:
+        """All vectors as ``.npy``, or with their ids as Parquet; ``build`` reads both.
+
+        Raises:
+            InputError: a name with another ending.
+            OSError: the file cannot be written.
+        """
+        reading.write(*self._state.snapshot.alive(), path)
+
+    def save(self, directory: str | Path) -> None:
+        """Write it to a directory, whole or not at all; an older index at the same place is replaced.
+
+        Raises:
+            InputError: something else stands at that place.
+            OSError: it cannot be written; what stood there before still does.
+        """
+        state = self._state
+        saving.save(directory, state.snapshot, state.choice, self._wish)
+
+    @classmethod
+    def load(cls, directory: str | Path, *, verify: Verify = "full", mmap: bool = False) -> Index:
+        """An index as ``save`` wrote it.
+
+        Args:
+            directory: where.
+            verify: "full" reads and hashes every byte, and checks every number; "header" checks sizes, names, types
+                and shapes, so that a mapped index opens at once.
+            mmap: vectors stay on the disk until a search reads them; the file must not change meanwhile. Cosine and
+                distances, and approximate kinds, keep copies of what they compare in memory.
+
+        Raises:
+            SettingError: another word for ``verify``.
+            BundleError: no index there, or one that is truncated, altered, foreign or too new.
+        """
+        return cls(*saving.load(directory, verify, mmap))
+
+    def _put(self, snapshot: Snapshot) -> None:
+        self._state = replace(self._state, snapshot=snapshot)

@@ -1,0 +1,188 @@
+"""Vectors that do not change, with their ids and a searcher: what a snapshot is made of.
+
+A searcher's scores differ in their last bits with the shape of the block that they were computed in. Here the scores of
+its candidates are computed again, as float64 sums rounded to float32: equal vectors have equal scores, whoever asks
+beside them. Where rounding could have kept a row out of the candidates of an exact searcher, all rows that near are
+looked at, so that its answers are *the* k best, equal scores by rising row.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from isthmus.index.blocks import BLOCK_BYTES, spans
+from isthmus.index.exact import ExactSearcher
+from isthmus.index.filters import Allow, Filters
+from isthmus.index.ranges import Pairs, above
+from isthmus.index.rescoring import PIECE, first_k
+from isthmus.index.selection import by_score
+from isthmus.index.vectors import Metric, normalised
+from isthmus.protocols import Neighbours, RowLists, Searcher
+from isthmus.vocabulary import Vocabulary
+
+SPARE = 4
+"""Candidates beyond those wanted, so that rounding at the edge is seldom in doubt."""
+
+
+class Asked(NamedTuple):
+    """One question to a part.
+
+    Attributes:
+        queries: as given.
+        exclude, allow: as for every searcher.
+        dead: rows that must not answer anybody, or None for no such row.
+    """
+
+    queries: Float[Tensor, "batch width"]
+    exclude: RowLists | None
+    allow: Allow
+    dead: Bool[Tensor, " rows"] | None
+
+    def take(self, some: Int64[Tensor, " some"]) -> Asked:
+        """The question of some of the queries."""
+        none = Filters(0, self.exclude, self.allow if isinstance(self.allow, RowLists) else None, None).take(some)
+        allow = none.lists if isinstance(self.allow, RowLists) else self.allow
+        return Asked(self.queries[some], none.exclude, allow, self.dead)
+
+
+@final
+class Part:
+    """Immutable.
+
+    Args:
+        vectors: float32 on the CPU, checked; at least one. Shared, not copied.
+        vocabulary: their ids.
+        metric: by which they are compared.
+        searcher: an approximate one over ``exact``, or None to compare with all.
+        exact: the exact searcher over the vectors, if it is there already.
+    """
+
+    def __init__(
+        self,
+        vectors: Float[Tensor, "rows width"],
+        vocabulary: Vocabulary,
+        metric: Metric,
+        searcher: Searcher | None = None,
+        exact: ExactSearcher | None = None,
+    ) -> None:
+        self.vectors, self.vocabulary, self.metric, self.searcher = vectors, vocabulary, metric, searcher
+        if exact is not None:
+            self.exact = exact
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def exact(self) -> ExactSearcher:
+        """Made when first asked."""
+        return ExactSearcher.over(self.vectors, self.metric)
+
+    def nearest(self, asked: Asked, k: int) -> Neighbours:
+        """The ``k`` nearest rows of each query; exactly, or as nearly as the searcher finds them."""
+        dead = 0 if asked.dead is None else int(asked.dead.sum())
+        if dead * 2 > len(self) and asked.allow is None:
+            asked = self._only_alive(asked)
+        spare = SPARE if self.searcher is None else 0
+        if asked.dead is not None and asked.allow is None:
+            share = dead / len(self)
+            spare += min(dead, SPARE + int(2 * k * share / (1 - share)))
+        found, settled = self._once(asked, k, k + spare)
+        short = ((found.rows[:, k - 1] < 0) & ~settled).nonzero()[:, 0]
+        if len(short):
+            again, done = self._once(self._only_alive(asked.take(short)), k, k + spare)
+            found.rows[short], found.scores[short], settled[short] = again.rows, again.scores, done
+        open_ = (~settled).nonzero()[:, 0]
+        if len(open_):
+            certain = self._certain(asked.take(open_), k, found.scores[open_, k - 1])
+            found.rows[open_], found.scores[open_] = certain.rows, certain.scores
+        return found
+
+    def within(self, asked: Asked, floor: Float[Tensor, " batch"]) -> tuple[Pairs, Float[Tensor, " pairs"]]:
+        """Every pair of query and row with a score of at least the query's floor, by rising query and row; exact."""
+        queries, columns, scores = [], [], []
+        filters = Filters.checked(len(self), len(asked.queries), asked.exclude, asked.allow, torch.device("cpu"))
+        ready = self.exact.ready(asked.queries)
+        loose = floor - self._doubt(ready)
+        for start, stop in spans(len(ready), len(self), BLOCK_BYTES):
+            if start == stop:
+                continue
+            score = self.exact.scorer(ready[start:stop])
+            query, row = above(score, filters.part(start, stop), loose[start:stop], BLOCK_BYTES)
+            query = query + start
+            if asked.dead is not None:
+                alive = ~asked.dead[row]
+                query, row = query[alive], row[alive]
+            exact = self.scores(asked.queries, query, row)
+            kept = exact >= floor[query]
+            queries.append(query[kept])
+            columns.append(row[kept])
+            scores.append(exact[kept])
+        if not queries:
+            none = torch.empty(0, dtype=torch.int64)
+            return (none, none), torch.empty(0)
+        return (torch.cat(queries), torch.cat(columns)), torch.cat(scores)
+
+    def scores(
+        self, queries: Float[Tensor, "batch width"], query: Int64[Tensor, " pairs"], row: Int64[Tensor, " pairs"]
+    ) -> Float[Tensor, " pairs"]:
+        """Scores of pairs, summed in float64 and rounded to float32."""
+        vectors = self.vectors if self.metric == "l2" else self.exact.compared
+        queries = normalised(queries) if self.metric == "cosine" else queries
+        scores = torch.empty(len(query))
+        step = max(1, PIECE // (4 * vectors.shape[1]))
+        for start in range(0, len(query), step):
+            some = slice(start, start + step)
+            chosen, own = vectors[row[some]].double(), queries[query[some]]
+            if self.metric == "l2":
+                scores[some] = -chosen.sub_(own).square_().sum(1)
+            else:
+                scores[some] = chosen.mul_(own).sum(1)
+        # Minus zero is zero.
+        return scores.add_(0.0)
+
+    def _once(self, asked: Asked, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+        """The best k of so many candidates, and for which queries no row beyond them can be better."""
+        searcher: Searcher = self.exact if self.searcher is None else self.searcher
+        candidates = searcher.search(asked.queries, fetched, exclude=asked.exclude, allow=asked.allow).rows
+        missing = candidates < 0
+        there = candidates.clamp(min=0)
+        query = torch.arange(len(there))[:, None].expand_as(there)
+        scores = self.scores(asked.queries, query.flatten(), there.flatten()).view_as(there)
+        least = scores.masked_fill(missing, torch.inf).amin(1)
+        closed = missing if asked.dead is None else missing | asked.dead[there]
+        best = by_score(scores.masked_fill_(closed, -torch.inf), there.masked_fill(closed, -1))
+        found = Neighbours(best.columns[:, :k].contiguous(), best.scores[:, :k].contiguous())
+        everything = missing.any(1)
+        if self.searcher is not None:
+            return found, everything | (found.rows[:, k - 1] >= 0)
+        doubt = 2 * self._doubt(self.exact.ready(asked.queries))
+        return found, everything | (found.scores[:, k - 1] > least + doubt)
+
+    def _certain(self, asked: Asked, k: int, kth: Float[Tensor, " batch"]) -> Neighbours:
+        """The best k among all rows that are, but for rounding, as near as the k-th known."""
+        (query, row), scores = self.within(asked, kth)
+        return first_k(query, row, scores, len(asked.queries), k)
+
+    def _only_alive(self, asked: Asked) -> Asked:
+        return (
+            asked
+            if asked.dead is None or asked.allow is not None
+            else asked._replace(allow=(~asked.dead).nonzero()[:, 0])
+        )
+
+    def _doubt(self, ready: Float[Tensor, "batch width"]) -> Float[Tensor, " batch"]:
+        """How far a score of the exact searcher may be from the true one (Higham 2002, equation 3.5)."""
+        lengths = torch.linalg.vector_norm(ready, dim=1)
+        scale = (lengths + self._longest).square() if self.metric == "l2" else lengths * self._longest
+        doubt: Tensor = scale * ((ready.shape[1] + 16) * 2.0**-22)
+        return doubt
+
+    @cached_property
+    def _longest(self) -> Float[Tensor, ""]:
+        longest: Tensor = torch.linalg.vector_norm(self.exact.compared, dim=1).amax()
+        return longest

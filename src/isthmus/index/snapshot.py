@@ -1,0 +1,245 @@
+"""What an index holds at one moment: a frozen part, rows of it that are gone, and a small part with what came later.
+
+Rows are counted through: those of the frozen part first, then those that came later, in the order in which they came.
+A change makes a new snapshot; nothing in an old one changes, so a search under way keeps what it began with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from isthmus.errors import DuplicateIdError, InputError, UnknownIdError
+from isthmus.index.filters import Allow
+from isthmus.index.part import Asked, Part
+from isthmus.index.rescoring import first_k
+from isthmus.index.selection import Best, merge
+from isthmus.index.vectors import Metric
+from isthmus.protocols import Neighbours, RowLists
+from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
+
+Kept = Int64[Tensor, " kept"] | RowLists | None
+"""What is left of what was allowed."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Immutable.
+
+    Attributes:
+        metric, width: of all vectors.
+        kind: of all ids.
+        base: the frozen part, or None for none.
+        dead: rows of the frozen part that were removed or replaced.
+        later: what came after it, or None for nothing.
+    """
+
+    metric: Metric
+    width: int
+    kind: Kind
+    base: Part | None
+    dead: Bool[Tensor, " rows"] | None
+    later: Part | None
+
+    @property
+    def frozen(self) -> int:
+        """Rows of the frozen part, dead ones among them."""
+        return 0 if self.base is None else len(self.base)
+
+    @cached_property
+    def gone(self) -> int:
+        """How many of them are dead."""
+        return 0 if self.dead is None else int(self.dead.sum())
+
+    @property
+    def added(self) -> int:
+        """Rows that came later."""
+        return 0 if self.later is None else len(self.later)
+
+    def __len__(self) -> int:
+        return self.frozen - self.gone + self.added
+
+    def nearest(
+        self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
+    ) -> Neighbours:
+        """The ``k`` nearest rows of each query; arguments are checked."""
+        found = Best(torch.full((len(queries), k), -torch.inf), torch.full((len(queries), k), -1))
+        for start, asked, own in self._asked(queries, exclude, allow):
+            near = own.nearest(asked, k)
+            rows = torch.where(near.rows >= 0, near.rows + start, -1)
+            found = merge(found, Best(near.scores, rows), k) if start and self.base else Best(near.scores, rows)
+        return Neighbours(found.columns, found.scores)
+
+    def within(
+        self,
+        queries: Float[Tensor, "batch width"],
+        floor: Float[Tensor, " batch"],
+        exclude: RowLists | None,
+        allow: Allow,
+    ) -> Neighbours:
+        """All rows with at least that score, best first, in as many columns as the longest answer has."""
+        none = torch.empty(0, dtype=torch.int64)
+        query, row, scores = [none], [none], [torch.empty(0)]
+        for start, asked, own in self._asked(queries, exclude, allow):
+            (owner, place), found = own.within(asked, floor)
+            query, row, scores = [*query, owner], [*row, place + start], [*scores, found]
+        owners, order = torch.cat(query).sort(stable=True)
+        most = int(torch.bincount(owners, minlength=1).max()) if len(owners) else 0
+        if not most:
+            return Neighbours(torch.empty(len(queries), 0, dtype=torch.int64), torch.empty(len(queries), 0))
+        return first_k(owners, torch.cat(row)[order], torch.cat(scores)[order], len(queries), most)
+
+    def rows(self, ids: Iterable[Id]) -> tuple[Rows, list[Id]]:
+        """Rows of the ids that are here, and the other ids."""
+        found, unknown = np.empty(0, dtype=np.int64), list(ids)
+        if self.base is not None and unknown:
+            found, unknown = self._alive(unknown)
+        if self.later is None or not unknown:
+            return found, unknown
+        later, unknown = self.later.vocabulary.split(unknown)
+        return np.concatenate([found, later + self.frozen]), unknown
+
+    def ids_of(self, rows: Rows) -> list[Id]:
+        """Ids of rows."""
+        frozen = self.frozen
+        if self.base is None or self.later is None:
+            own = self.base or self.later
+            return [] if own is None else own.vocabulary.take(rows)
+        is_later = rows >= frozen
+        ids = np.empty(len(rows), dtype=object)
+        ids[~is_later] = self.base.vocabulary.take(rows[~is_later])
+        ids[is_later] = self.later.vocabulary.take(rows[is_later] - frozen)
+        taken: list[Id] = ids.tolist()
+        return taken
+
+    def alive(self) -> tuple[Float[Tensor, "rows width"], list[Id]]:
+        """All vectors and ids, in the order of the rows."""
+        vectors, ids = [torch.empty(0, self.width)], list[Id]()
+        if self.base is not None:
+            kept = torch.arange(self.frozen) if self.dead is None else (~self.dead).nonzero()[:, 0]
+            vectors.append(self.base.vectors[kept] if self.gone else self.base.vectors)
+            ids += self.base.vocabulary.take(kept.numpy())
+        if self.later is not None:
+            vectors.append(self.later.vectors)
+            ids += self.later.vocabulary.take(np.arange(self.added))
+        parts = [part for part in vectors if len(part)] or vectors[:1]
+        return parts[0] if len(parts) == 1 else torch.cat(parts), ids
+
+    def vectors_of(self, rows: Rows) -> Float[Tensor, "some width"]:
+        """Vectors of rows, as they were given."""
+        wanted = torch.from_numpy(rows)
+        found = torch.empty(len(rows), self.width)
+        early = wanted < self.frozen
+        if self.base is not None:
+            found[early] = self.base.vectors[wanted[early]]
+        if self.later is not None:
+            found[~early] = self.later.vectors[wanted[~early] - self.frozen]
+        return found
+
+    def plus(self, vectors: Float[Tensor, "some width"], ids: list[Id]) -> Snapshot:
+        """With more rows.
+
+        Raises:
+            DuplicateIdError: an id that is here, or twice among ``ids``.
+            InputError: ids of another type.
+        """
+        check_distinct(ids)
+        known = self.rows(ids)[0]
+        if len(known):
+            raise DuplicateIdError(f"id {self.ids_of(known)[0]!r} is in the index", remedy="update it, or remove it")
+        more = Vocabulary(ids)
+        if more.kind != self.kind and len(self):
+            raise InputError(f"ids of type {more.kind}", expected=f"{self.kind}, as the others are")
+        if self.later is not None:
+            vectors = torch.cat([self.later.vectors, vectors])
+            more = self.later.vocabulary.extended(ids)
+        return replace(self, later=Part(vectors, more, self.metric), kind=more.kind)
+
+    def minus(self, ids: list[Id]) -> Snapshot:
+        """Without some rows.
+
+        Raises:
+            DuplicateIdError: an id twice.
+            UnknownIdError: an id that is not here.
+        """
+        check_distinct(ids)
+        rows, unknown = self.rows(ids)
+        if unknown:
+            raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids that are in it")
+        early = rows < self.frozen
+        dead, later = self.dead, self.later
+        if early.any():
+            dead = torch.zeros(self.frozen, dtype=torch.bool) if dead is None else dead.clone()
+            dead[torch.from_numpy(rows[early])] = True
+        if later is not None and not early.all():
+            kept = np.delete(np.arange(len(later)), rows[~early] - self.frozen)
+            later = later_of(later.vectors[torch.from_numpy(kept)], later.vocabulary.take(kept), self.metric)
+        return Snapshot(self.metric, self.width, self.kind, self.base, dead, later)
+
+    def _alive(self, ids: list[Id]) -> tuple[Rows, list[Id]]:
+        assert self.base is not None
+        found, unknown = self.base.vocabulary.split(ids)
+        if self.dead is None or not len(found):
+            return found, unknown
+        dead = self.dead[torch.from_numpy(found)].numpy()
+        return found[~dead], unknown + self.base.vocabulary.take(found[dead])
+
+    def _asked(self, queries: Tensor, exclude: RowLists | None, allow: Allow) -> Iterable[tuple[int, Asked, Part]]:
+        """The question to each part, with the row that the part begins at."""
+        for start, part in ((0, self.base), (self.frozen, self.later)):
+            if part is not None:
+                own = Asked(queries, _cut(exclude, start, len(part)), _allowed(allow, start, len(part)), None)
+                if start == 0 and part is self.base and self.dead is not None:
+                    own = own._replace(dead=self.dead, allow=_without(own.allow, self.dead))
+                yield start, own, part
+
+
+def later_of(vectors: Float[Tensor, "some width"], ids: list[Id], metric: Metric) -> Part | None:
+    """A part of some vectors; None of none."""
+    return Part(vectors, Vocabulary(ids), metric) if ids else None
+
+
+def check_distinct(ids: list[Id]) -> None:
+    """Refuse an id that is given twice.
+
+    Raises:
+        DuplicateIdError: there is one.
+    """
+    if len(set(ids)) < len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise DuplicateIdError(f"id {twice!r} is given twice", expected="distinct ids")
+
+
+def _cut(lists: RowLists | None, start: int, rows: int) -> RowLists | None:
+    """The rows of one part, counted from its start."""
+    if lists is None:
+        return None
+    return _kept(lists, (lists.rows >= start) & (lists.rows < start + rows), start)
+
+
+def _allowed(allow: Allow, start: int, rows: int) -> Kept:
+    if allow is None or isinstance(allow, RowLists):
+        return _cut(allow, start, rows)
+    allowed: Int64[Tensor, " allowed"] = allow[(allow >= start) & (allow < start + rows)] - start
+    return allowed
+
+
+def _without(allow: Allow, dead: Bool[Tensor, " rows"]) -> Kept:
+    if allow is None:
+        return None
+    if isinstance(allow, RowLists):
+        return _kept(allow, ~dead[allow.rows], 0)
+    kept: Int64[Tensor, " kept"] = allow[~dead[allow]]
+    return kept
+
+
+def _kept(lists: RowLists, chosen: Bool[Tensor, " entries"], start: int) -> RowLists:
+    ends = torch.cat([torch.zeros(1, dtype=torch.int64), chosen.cumsum(0)])[lists.offsets]
+    return RowLists(lists.rows[chosen] - start, ends)

@@ -1,0 +1,68 @@
+"""One switch for the threads of torch, FAISS and BLAS.
+
+Each of them has a pool of its own, and pools that do not know each other add up. FAISS's number belongs to the thread
+that set it, so every search sets it again. On macOS the wheels of torch and FAISS each bring an OpenMP, and two of them
+with threads crash: FAISS keeps to one thread there, whatever is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+
+import torch
+
+from isthmus.errors import SettingError
+
+_asked: int | None = 1 if sys.platform == "darwin" else None
+
+
+@contextmanager
+def limit(threads: int) -> Iterator[None]:
+    """At most so many threads for each operation of torch, FAISS and BLAS while the block runs, in the whole process.
+
+    Searches that other threads begin meanwhile keep to it, too; enter it from one thread. BLAS is limited where
+    ``threadpoolctl`` is installed.
+
+    Raises:
+        SettingError: ``threads`` below 1.
+    """
+    global _asked
+    if threads < 1:
+        raise SettingError(f"threads is {threads}", expected="at least 1")
+    asked, of_torch = _asked, torch.get_num_threads()
+    with ExitStack() as stack:
+        if find_spec("threadpoolctl") is not None:
+            from threadpoolctl import threadpool_limits
+
+            stack.enter_context(threadpool_limits(limits=threads, user_api="blas"))
+        try:
+            torch.set_num_threads(threads)
+            _asked = 1 if sys.platform == "darwin" else threads
+            yield
+        finally:
+            torch.set_num_threads(of_torch)
+            _asked = asked
+
+
+@contextmanager
+def held(read: Callable[[], int], write: Callable[[int], None], threads: int | None = None) -> Iterator[None]:
+    """Keep a library to ``threads``, or to what ``limit`` said, in the calling thread while the block runs.
+
+    Args:
+        read: tells the library's number.
+        write: sets it.
+        threads: at most so many; what ``limit`` said, if not given.
+    """
+    wanted = _asked if threads is None else threads
+    if wanted is None:
+        yield
+        return
+    before = read()
+    write(wanted)
+    try:
+        yield
+    finally:
+        write(before)

@@ -1,0 +1,200 @@
+"""Which kind an index gets, and why."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import isthmus.index
+from isthmus.errors import BudgetError
+from isthmus.index import Budget, Index, budget, choosing, measuring
+from isthmus.index.choosing import Wish, choose
+from isthmus.index.exact import ExactSearcher
+from isthmus.index.ladders import ORDER, ladders, tried
+from isthmus.index.measuring import Questions, held_out
+
+
+def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_small_is_exact_without_measuring(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(budget, "bandwidth", lambda: pytest.fail("measured"))
+    told = Index.build(numbers(1000, 8)).info()
+    assert (told["kind"], told["recall"], told["trials"]) == ("exact", 1.0, [])
+    assert told["reason"] == "comparing with every vector is fast enough"
+
+
+def test_the_rule_is_bytes_over_bandwidth(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(budget, "bandwidth", lambda: 1e10)
+    assert Budget().allows_exact(390_000, 32)
+    assert not Budget().allows_exact(400_000, 32)
+    assert Budget(seconds=0.1).allows_exact(7_800_000, 32)
+    assert not Budget(seconds=1e-6).allows_exact(1000, 32)
+
+
+def test_a_bandwidth_is_measured():
+    assert 1e8 < budget.bandwidth() < 1e13
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exact search counts as too slow, and a measurement is short."""
+    monkeypatch.setattr(budget, "SMALL", 0)
+    monkeypatch.setattr(budget, "FAST_ENOUGH", 0.0)
+    monkeypatch.setattr(measuring, "QUERIES", 64)
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float]) -> None:
+    """Speeds as given, by kind."""
+
+    def of(questions: Questions, searcher: object, most: int = 0) -> float:
+        return speeds.get(getattr(searcher, "kind", "exact"), 1.0)
+
+    monkeypatch.setattr(Questions, "speed", of)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_every_kind_is_tried_in_order_and_the_fastest_that_finds_enough_is_kept(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, {"exact": 100.0, "ivf": 300.0, "hnsw": 500.0, "ivf-sq8": 400.0, "rabitq": 120.0, "sq8": 400.0})
+    told = Index.build(numbers(2000, 8), target_recall=0.8).info()
+    kinds = list(dict.fromkeys(trial["kind"] for trial in told["trials"]))
+    assert kinds == ["exact", *ORDER]
+    assert told["kind"] == "hnsw"
+    assert told["recall"] >= 0.8
+    outcomes = {trial["kind"]: trial["outcome"] for trial in told["trials"]}
+    assert outcomes["exact"] == "the reference"
+    assert outcomes["ivf"] == outcomes["ivf-sq8"] == outcomes["hnsw"] == "best so far"
+    assert outcomes["sq8"] == outcomes["fp16"] == "slower"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_exact_is_kept_where_nothing_is_faster(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    timed(monkeypatch, {"exact": 1e6})
+    told = Index.build(numbers(1000, 4)).info()
+    assert (told["kind"], told["reason"]) == ("exact", "exact search is the fastest here")
+    assert not [line for line in caplog.records if line.levelno >= logging.WARNING]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_exact_is_kept_with_a_warning_where_nothing_finds_enough(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 0.5)
+    timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
+    told = Index.build(numbers(1000, 4)).info()
+    assert (told["kind"], told["recall"]) == ("exact", 1.0)
+    assert {trial["outcome"] for trial in told["trials"]} == {"the reference", "below the target"}
+    assert "no index reached recall 0.95" in caplog.text
+
+
+@pytest.mark.usefixtures("impatient")
+def test_it_refuses_only_where_the_budget_rules_exact_search_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 0.5)
+    monkeypatch.setattr(Questions, "alone", lambda questions, searcher: 0.01)
+    timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
+    monkeypatch.setattr(budget, "bandwidth", lambda: 1.0)
+    with pytest.raises(BudgetError, match=r"recall 0.95 in 0.005 s"):
+        Index.build(numbers(1000, 4), budget=Budget(seconds=0.005))
+    assert Index.build(numbers(1000, 4), budget=Budget(seconds=0.02)).info()["kind"] == "exact"
+    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 1.0)
+    with pytest.raises(BudgetError):
+        Index.build(numbers(1000, 4), budget=Budget(seconds=0.005))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_bytes_rule_kinds_out(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
+    with pytest.raises(BudgetError, match="32,000 bytes"):
+        Index.build(numbers(1000, 8), budget=Budget(bytes=31_999))
+    told = Index.build(numbers(1000, 8), budget=Budget(bytes=48_000), target_recall=0.3).info()
+    outcomes = {trial["kind"]: trial["outcome"] for trial in told["trials"]}
+    assert outcomes["ivf"] == outcomes["hnsw"] == "over the bytes granted"
+    assert told["bytes"] <= 48_000
+    assert told["kind"] != "exact"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_no_time_left_is_told():
+    told = Index.build(numbers(500, 4), budget=Budget(build_seconds=1e-9)).info()
+    assert {trial["outcome"] for trial in told["trials"][1:]} == {"not tried: no time left"}
+
+
+def test_held_out_queries_are_halved_and_given_ones_are_used():
+    exact = ExactSearcher.build(numbers(300, 4), "l2")
+    choosing_by, judging_by = held_out(exact, None, 5, seed=1)
+    assert len(choosing_by.queries) + len(judging_by.queries) == 300
+    assert not set(map(tuple, choosing_by.queries.tolist())) & set(map(tuple, judging_by.queries.tolist()))
+    again = held_out(exact, None, 5, seed=1)[0]
+    assert torch.equal(again.queries, choosing_by.queries)
+    assert not torch.equal(held_out(exact, None, 5, seed=2)[0].queries, choosing_by.queries)
+    given = numbers(10, 4, seed=3)
+    assert torch.equal(held_out(exact, given, 5, seed=1)[1].queries, given[1::2])
+
+
+def test_made_queries_lie_where_the_vectors_do():
+    vectors = numbers(500, 4) * 0.1 + 1000
+    made = held_out(ExactSearcher.build(vectors, "l2"), None, 5, seed=0)[0].queries
+    assert float((made - 1000).abs().max()) < 1
+    assert made.unique(dim=0).shape == made.shape
+
+
+def test_recall_is_the_share_found_and_ties_count():
+    vectors = torch.cat([torch.ones(20, 2), -torch.ones(20, 2)])
+    exact = ExactSearcher.build(vectors)
+    questions = Questions.of(exact, torch.ones(3, 2), 4)
+    assert questions.recall(exact) == 1.0
+    turned = ExactSearcher.build(vectors.flip(0))
+    assert questions.recall(turned) == 1.0
+    half = ExactSearcher.build(torch.cat([torch.ones(2, 2), -torch.ones(9, 2)]))
+    assert questions.recall(half) == 0.5
+
+
+def test_a_target_missed_on_the_judging_half_is_tried_a_little_higher(monkeypatch: pytest.MonkeyPatch):
+    exact = ExactSearcher.build(numbers(3000, 12))
+    seen: list[int] = []
+
+    def recall(questions: Questions, searcher: object) -> float:
+        probes = searcher.settings.probes  # type: ignore[attr-defined]
+        if questions is judging[0]:
+            seen.append(probes)
+            return 0.9 if len(seen) < 3 else 0.96
+        return 0.96 if probes >= 4 else 0.5
+
+    judging: list[Questions] = []
+    whole = choosing.held_out
+
+    def halves(*given: object) -> tuple[Questions, Questions]:
+        both = whole(*given)  # type: ignore[arg-type]
+        judging[:] = [both[1]]
+        return both
+
+    monkeypatch.setattr(choosing, "held_out", halves)
+    monkeypatch.setattr(Questions, "recall", recall)
+    choice = choose(exact, Wish(kind="ivf"))
+    assert seen == [4, 5, 6]
+    assert choice.recall == 0.96
+    assert choice.searcher is not None
+    assert choice.searcher.settings.probes == 6
+
+
+def test_ladders_rise():
+    for kind in ORDER:
+        for ladder in ladders(kind, 500):
+            costs = [rung.get("probes", 1) * rung.get("widen", 1) * rung.get("breadth", 1) for rung in ladder]
+            assert costs == sorted(set(costs))
+    assert ladders("ivf", 500)[0][-1]["probes"] == 500
+    assert "ivf-lifted" in tried("ip")
+    assert "ivf-lifted" not in tried("l2")
+
+
+def test_nothing_heavy_is_imported_before_it_is_asked_for():
+    code = "import sys, isthmus.index; print([m for m in ('torch', 'faiss', 'pyarrow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+    with pytest.raises(AttributeError, match="Tree"):
+        _ = isthmus.index.Tree
