@@ -2,9 +2,10 @@
 
     python benchmarks/index_exact.py [--rival-python PATH] [--rows 1000000] [--threads 2] [--repeats 9]
 
-One query over ``--rows`` × 128 float32 numbers; the bandwidth is that of the faster of two passes over the same table (its
-sum, and its product with itself), run in with the searches. Then 10,000 queries × 100,000 vectors × 128, top 10: our index, its exact searcher, the product
-alone in fp32, and FAISS Flat in an environment of its own (``implicit`` and seen items: recommender_search.py).
+One query over ``--rows`` × 128 float32 numbers; the bandwidth is that of the faster of two passes over the same table
+(its sum, and its product with itself), run in turns with the searches. Then 10,000 queries × 100,000 vectors × 128, top
+10: our index, its exact searcher, the product alone in fp32, and FAISS Flat in an environment of its own (``implicit``
+and seen items: recommender_search.py).
 """
 
 from __future__ import annotations

@@ -29,6 +29,13 @@ def test_small_is_exact_without_measuring(monkeypatch: pytest.MonkeyPatch):
     assert told["reason"] == "comparing with every vector is fast enough"
 
 
+def test_the_fastest_is_looked_for_however_fast_exact_search_is(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, {"exact": 10.0, "ivf": 30.0})
+    told = Index.build(numbers(500, 4), kind="fastest").info()
+    assert told["kind"] == "ivf"
+    assert len(told["trials"]) > len(ORDER)
+
+
 def test_the_rule_is_bytes_over_bandwidth(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(budget, "bandwidth", lambda: 1e10)
     assert Budget().allows_exact(390_000, 32)

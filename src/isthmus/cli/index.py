@@ -32,7 +32,7 @@ def build(
     target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
     k: Wanted = 10,
     queries: Annotated[Path | None, typer.Option(help="Such as will be asked, to measure recall with.")] = None,
-    kind: Annotated[str, typer.Option(help="auto, exact, or one kind to build.")] = "auto",
+    kind: Annotated[str, typer.Option(help="auto, fastest, exact, or one kind to build.")] = "auto",
     seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
     memory: Annotated[int | None, typer.Option(help="Bytes that vectors and index may take.")] = None,
     build_seconds: Annotated[float | None, typer.Option(help="After which no further kind is tried.")] = None,

@@ -31,6 +31,9 @@ HOPELESS = 2.0
 """A kind whose cheapest settings are this many times slower than the best so far is not measured further."""
 
 
+ALL = ("auto", "fastest")
+"""Wishes by which every kind may be tried."""
+
 MORE = 4
 """Rungs judged, from the lowest that reached the target on the other queries."""
 
@@ -40,7 +43,7 @@ class Wish:
     """What is asked of an index.
 
     Attributes:
-        kind: "auto", "exact" or the one kind that is wanted.
+        kind: "auto", "fastest" (try all, however fast exact search is), "exact" or the one kind that is wanted.
         target_recall: the least share of the true ``k`` nearest.
         k: how many neighbours are meant.
         budget: time and memory.
@@ -59,7 +62,7 @@ class Wish:
         Raises:
             SettingError: something outside its range.
         """
-        if self.kind not in ("auto", "exact"):
+        if self.kind not in (*ALL, "exact"):
             check_kind(self.kind)
         if not 0 < self.target_recall <= 1:
             raise SettingError(f"target_recall is {self.target_recall}", expected="above 0 and at most 1")
@@ -126,7 +129,7 @@ def choose(exact: ExactSearcher, wish: Wish, queries: Tensor | None = None) -> C
     if wish.kind == "auto" and wish.budget.allows_exact(len(exact), exact.width):
         return Choice("exact", None, 1.0, "comparing with every vector is fast enough")
     contest = _Contest(exact, wish, held_out(exact, queries, wish.k, wish.seed))
-    for kind in tried(exact.metric) if wish.kind == "auto" else (wish.kind,):
+    for kind in tried(exact.metric) if wish.kind in ALL else (wish.kind,):
         contest.enter(cast(FaissKind, kind))
     return contest.decided()
 
@@ -159,7 +162,7 @@ class _Contest:
         self.began = time.perf_counter()
         self.bytes = 4 * len(exact) * exact.width
         speed, alone = self.judging.speed(exact), self.judging.alone(exact)
-        self.floor = speed if wish.kind == "auto" else 0.0
+        self.floor = speed if wish.kind in ALL else 0.0
         self.trials = [Trial("exact", {}, 1.0, speed, alone, self.bytes, 0.0, "the reference")]
         self.exact_alone = alone
         self.best: tuple[float, float, FaissSearcher] | None = None

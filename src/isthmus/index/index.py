@@ -69,7 +69,7 @@ class Index:
             seed: of sampling, k-means and rotations.
             queries: such as will be asked, to measure with; vectors drawn at random, with noise, if not given. Where
                 queries come from elsewhere than the vectors (people and items), give some.
-            kind: "auto"; "exact"; or one kind to build, whatever its speed.
+            kind: "auto"; "fastest", to try all however fast exact search is; "exact"; or one, whatever its speed.
 
         Raises:
             InputError: what ``reading.read`` refuses; ids of mixed types; fewer than two queries to measure with.
