@@ -43,7 +43,7 @@ class ConvDecoder(nn.Module):
         self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
     ) -> Float[Tensor, "batch_samples channels rows columns"]:
         """What the readout reads."""
-        x = nn.functional.silu(self.first(sample)).unflatten(1, self.smallest)
+        x: Tensor = nn.functional.silu(self.first(sample)).unflatten(1, self.smallest)
         for layer, (rows, columns) in zip(self.layers, reversed(self.sizes[:-1]), strict=True):
             x = nn.functional.silu(layer(x)[:, :, :rows, :columns])
         return x
