@@ -8,6 +8,7 @@ mean over seeds 0 to 4. Rivals (PyOD, defaults) get columns of mean 0 and varian
     python benchmarks/anomaly.py --part tables --ours auto-robust            # with robust scales
     python benchmarks/anomaly.py --part tables --rival-python ENV/bin/python # knn, pca, iforest, vae, autoencoder
     python benchmarks/anomaly.py --part tables --show                        # the table
+    python benchmarks/anomaly.py --show --published                          # as published: see the next part
 
 Part ``duplicated``: what Livernoche et al. (ICLR 2024, the code of ``vicliv/DTE``) do with tables of fewer than 1,000
 rows: 1,000 rows are drawn with replacement first, so that most test rows have a twin among the training rows. Published
@@ -177,7 +178,7 @@ def tables(arguments: argparse.Namespace) -> None:
 
 def show(part: str) -> None:
     """Area under the ROC curve of each method, mean over seeds, for each case and in the mean."""
-    mine = [line for line in lines(NAME) if line["part"] == part]
+    mine = [line for line in lines(NAME) if line["part"] == (part if part != "published" else _published(line["case"]))]
     cases = list(dict.fromkeys(line["case"] for line in mine))
     print("| method |", " | ".join(cases), "| mean |")
     print("|---|", "--:|" * (len(cases) + 1))
@@ -187,6 +188,10 @@ def show(part: str) -> None:
         }
         means = [float(np.mean(found)) if found else float("nan") for found in by_case.values()]
         print(f"| {method} |", " | ".join(f"{mean:.1f}" for mean in means), f"| {np.mean(means):.2f} |")
+
+
+def _published(case: str) -> str:
+    return "duplicated" if case in SMALL else "tables"
 
 
 def main() -> None:
@@ -201,10 +206,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=None, help="training images of a class; fewer is not recorded")
     parser.add_argument("--epochs", type=int, default=None, help="other than the usual is not recorded")
     parser.add_argument("--show", action="store_true")
+    parser.add_argument(
+        "--published", action="store_true", help="show small tables duplicated and the others as they are"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.show:
-        show(arguments.part)
+        show("published" if arguments.published else arguments.part)
     elif arguments.part != "images":
         tables(arguments)
     else:

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import BundleError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index import Index
+from isthmus.index.rows import kind_for
 
 CODES = "gallery.codes"
 NAMES = "gallery.json"
@@ -44,17 +45,13 @@ class Gallery:
     codes: Float[Tensor, "rows code"]
 
     @cached_property
-    def searcher(self) -> ExactSearcher:
-        """Every code is compared; built on first use."""
-        return ExactSearcher.build(self.codes, "l2")
+    def index(self) -> Index:
+        """Over the codes, whose ids are their rows; built on first use."""
+        return Index.build(self.codes, metric="l2", kind=kind_for(*self.codes.shape))
 
     def search(self, queries: Float[Tensor, "batch code"], k: int) -> list[list[Found]]:
         """The ``k`` nearest images for each query, nearest first; fewer where there are fewer."""
-        near = self.searcher.search(queries, k)
-        return [
-            [self._found(row, score) for row, score in zip(rows, scores, strict=True) if row >= 0]
-            for rows, scores in zip(near.rows.tolist(), near.scores.tolist(), strict=True)
-        ]
+        return [[self._found(int(row), score) for row, score in near] for near in self.index.search(queries, k)]
 
     def _found(self, row: int, score: float) -> Found:
         return Found(self.names[row], row, score, None if self.labels is None else self.labels[row])

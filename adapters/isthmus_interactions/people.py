@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.rows import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Neighbours
+from isthmus.protocols import Neighbours, Searcher
 from isthmus.sources import BagSource
 from isthmus.tasks.similar import encoded
 from isthmus_interactions.matrices import Csr
+
+SOME = 512
+"""People whose bags stand for all."""
 
 
 class People:
@@ -38,6 +41,10 @@ class People:
         assert isinstance(bags, Bags)
         return bags
 
+    def some(self) -> Bags:
+        """What a few hundred people touched, spread over all of them; on the CPU."""
+        return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
+
     def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
         """The k people nearest to each bag, which is on the CPU; nobody is near to an empty one.
 
@@ -57,10 +64,10 @@ class People:
         return Neighbours(found.rows.masked_fill(nobody, -1), found.scores.masked_fill(nobody, -torch.inf))
 
     @cached_property
-    def _searcher(self) -> ExactSearcher:
+    def _searcher(self) -> Searcher:
         assert isinstance(self.model, Autoencoder)
         device = next(self.model.parameters()).device
-        return ExactSearcher.build(encoded(self.model, self._source.to(device)), "cosine")
+        return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
 
 
 def bags_on(bags: Bags, device: torch.device) -> Bags:

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from isthmus.core.rankers import ranker_of
-from isthmus.index.exact import rank
 from isthmus.index.vectors import check_k
 from isthmus.protocols import Ranker, RowLists
 from isthmus.tasks.evaluation import Evaluation, evaluate
@@ -41,6 +40,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.joining import read_like
 from isthmus_interactions.matrices import Csr
 from isthmus_interactions.people import People, bags_on
+from isthmus_interactions.ranking import Ranking
 from isthmus_interactions.splits import FoldIn
 
 
@@ -369,6 +369,10 @@ class Recommender:
         return SimilarWithNew(self.model) if isinstance(self.model, WithNewItems) else SimilarColumns(self.model)
 
     @cached_property
+    def _ranking(self) -> Ranking:
+        return Ranking(self.model, self.ranker, self.popularity, self._people.some)
+
+    @cached_property
     def _diversity(self) -> Diversity:
         return Diversity(self.told)
 
@@ -387,6 +391,6 @@ class Recommender:
         allowed = None if allow is None else torch.from_numpy(np.unique(items.split(several(allow))[0]))
         only = None if allowed is None else allowed.to(self._device)
         many = candidates(k) if diversity else k
-        found = rank(self.ranker, bags, min(many, len(items)), exclude=seen, allow=only)
+        found = self._ranking.best(bags, min(many, len(items)), exclude=seen, allow=only)
         found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
         return named(found, items, told.unknown, (told.bags.lengths() == 0).tolist())

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import BundleError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index import Index
+from isthmus.index.rows import kind_for
 from isthmus_text.texts import Texts
 
 CODES = "corpus.codes"
@@ -47,16 +48,15 @@ class Corpus:
     codes: Float[Tensor, "rows code"]
 
     @cached_property
-    def searcher(self) -> ExactSearcher:
-        """Every code is compared; built on first use."""
-        return ExactSearcher.build(self.codes, "cosine")
+    def index(self) -> Index:
+        """Over the codes, whose ids are their rows; built on first use."""
+        return Index.build(self.codes, metric="cosine", kind=kind_for(*self.codes.shape))
 
     def search(self, queries: Float[Tensor, "batch code"], k: int) -> list[list[Found]]:
         """The ``k`` nearest texts for each query, nearest first; fewer where there are fewer."""
-        near = self.searcher.search(queries, k)
         return [
-            [Found(self.texts[row], row, score) for row, score in zip(rows, scores, strict=True) if row >= 0]
-            for rows, scores in zip(near.rows.tolist(), near.scores.tolist(), strict=True)
+            [Found(self.texts[int(row)], int(row), score) for row, score in near]
+            for near in self.index.search(queries, k)
         ]
 
     def documents(self) -> dict[str, str]:

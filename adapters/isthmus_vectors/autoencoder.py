@@ -16,9 +16,9 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import InputError, SettingError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.rows import searcher_over
 from isthmus.index.vectors import Metric, check_metric
-from isthmus.protocols import Neighbours
+from isthmus.protocols import Neighbours, Searcher
 from isthmus.tasks.coding import drawn
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
@@ -199,8 +199,14 @@ class VectorAutoencoder:
         if self.known is None:
             raise InputError("a model without rows to search in", remedy="give it some with with_known(rows)")
         check_metric(metric)
-        searcher = ExactSearcher.build(self.known, cast(Metric, metric))
-        return searcher.search(torch.from_numpy(self.encode(vectors)), k)
+        asked = torch.from_numpy(self.encode(vectors))
+        if metric not in self._searchers:
+            self._searchers[metric] = searcher_over(self.known, cast(Metric, metric))
+        return self._searchers[metric].search(asked, k)
+
+    @cached_property
+    def _searchers(self) -> dict[str, Searcher]:
+        return {}
 
     def anomaly_scores(self, vectors: Any) -> Float64[np.ndarray, " rows"]:
         """−log p(row | its code), nats, on the scale of the model; higher is more anomalous. Raises what ``encode``

@@ -129,3 +129,14 @@ def test_help_names_every_verb(run: Run) -> None:
     code, answer, _ = run("index --help")
     assert code == 0
     assert all(f"isthmus index {verb}" in answer for verb in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("search", "isthmus index search a.index"), ("recommend", "isthmus index --help")]
+)
+def test_a_verb_of_a_bundle_on_an_index_names_the_right_command(run: Run, verb: str, said: str) -> None:
+    assert run("index build vectors.npy --out a.index")[0] == 0
+    code, _, told = run(f"{verb} a.index --k 3")
+    assert code == 2
+    assert "is an index" in told
+    assert said in told

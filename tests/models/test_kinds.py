@@ -18,6 +18,7 @@ from isthmus.batch import Bag, Batch, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.contraction import jacobian_norms
 from isthmus.core.priors import normal_rates
+from isthmus.core.revival import Revival
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.models.ends import ends
@@ -29,6 +30,7 @@ from isthmus.models.penalised import FORMS
 from isthmus.models.rebuild import rebuild
 from isthmus.models.recipe import Trained
 from isthmus.protocols import Builder
+from isthmus.sources import VectorSource
 from isthmus.state import state_of
 from isthmus.training.run import Run
 
@@ -151,10 +153,10 @@ def test_denoising_loses_less_where_rows_are_damaged(signal: str) -> None:
 
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_sparse_codes_use_few_units_and_none_is_dead(signal: str) -> None:
-    model, _ = fitted("sparse", signal)
+    (model, _), (plain_model, _) = fitted("sparse", signal), fitted("vanilla", signal)
     with torch.no_grad():
         codes = model.encode(fresh(signal, 240).inputs).point
-        plain = fitted("vanilla", signal)[0].encode(fresh(signal, 240).inputs).point
+        plain = plain_model.encode(fresh(signal, 240).inputs).point
     found = sparsity_of(codes)
     assert 1 < found.active <= OWN["sparse"]["active"]
     assert sparsity_of(plain.abs()).active == pytest.approx(SMALL["code"])
@@ -286,3 +288,12 @@ def test_ends_by_signal() -> None:
     assert made[Bag].scaling is not None
     assert made[Tokens].hidden == 16
     assert made[Vector].hidden == made[Grid].hidden == made[Bag].hidden == 8
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, 40), (7, 7)])
+def test_units_count_as_dead_after_an_epoch(given: int | None, wanted: int) -> None:
+    source = VectorSource(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
+    recipe = sparse(Vector(6), generator=torch.Generator(), code=20, active=2, epochs=1, dead_after=given)
+    recipe.fit(source, Run(device="cpu"))
+    (revival,) = (penalty for penalty in recipe.model.penalties if isinstance(penalty, Revival))
+    assert revival.dead_after == wanted

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.index.exact import ExactSearcher, rank
+from isthmus.index.exact import rank
+from isthmus.index.rows import searcher_over
 from isthmus.protocols import Neighbours, RankingReadout, RowLists
 from isthmus_interactions.content.ranker import WithNewItems
 
@@ -30,7 +31,7 @@ class SimilarWithNew:
         self._vectors: Tensor | None = None
         if isinstance(inner, Autoencoder) and isinstance(inner.readout, RankingReadout):
             self._vectors = _continued(model, inner.readout.weight.detach())
-            self._searcher = ExactSearcher.build(self._vectors, "cosine")
+            self._searcher = searcher_over(self._vectors, "cosine")
 
     def search(self, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
         """The k columns nearest to each of the given ones, which are not among their own neighbours.

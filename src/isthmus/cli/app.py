@@ -99,7 +99,7 @@ def _route(args: list[str]) -> int:
         return dispatch.on_data(name, rest)
     if name == "demo":
         return dispatch.demo(rest)
-    return dispatch.verb(name, rest, OWN)
+    return dispatch.verb(name, rest, OWN, index.COMMANDS)
 
 
 def _page() -> Group:

@@ -19,6 +19,9 @@ DEFAULT_DEMO = "interactions"
 ON_DATA = ("fit", "tune")
 """Verbs that need a plugin and its data, and no bundle."""
 
+INDEX = "index"
+"""What the manifest of an index names; it is no adapter."""
+
 Function = Callable[..., None]
 
 
@@ -81,22 +84,27 @@ def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> i
     raise InputError(f"{name} needs a verb", expected=", ".join(commands), remedy=f"see isthmus {name} --help")
 
 
-def verb(name: str, args: Sequence[str], frame: Iterable[str]) -> int:
+def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterable[str] = ()) -> int:
     """``isthmus VERB DIR ...``: run the verb of the plugin that the bundle's manifest names.
 
     Args:
         name: the verb.
         args: what follows it.
         frame: commands that need no bundle, which the user may have meant.
+        of_index: verbs of ``isthmus index``, which the user may have meant where an index is given.
 
     Raises:
-        InputError: no installed plugin, or not the bundle's, knows the verb, or no bundle was given.
+        InputError: no installed plugin, or not the bundle's, knows the verb, or an index or no bundle was given.
         BundleError: what was given is no bundle.
         PluginError: the bundle's plugin cannot be had.
     """
     directory = next((arg for arg in args if _is_bundle(arg)), None)
     if directory is not None:
-        return _run_named(peek(directory).plugin, name, args, named=False)
+        plugin = peek(directory).plugin
+        if plugin == INDEX:
+            meant = f"isthmus index {name} {directory}" if name in of_index else "see isthmus index --help"
+            raise InputError(f"{directory!r} is an index", expected="a bundle that an adapter saved", remedy=meant)
+        return _run_named(plugin, name, args, named=False)
     having = _having(name)
     if not having:
         raise unknown(name, set(frame) | {known for plugin in plugins.load_all().values() for known in plugin.commands})

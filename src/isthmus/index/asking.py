@@ -62,7 +62,8 @@ def search(snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Id
         most = min(max(wanted, default=1), max(1, len(snapshot)))
         own = (asked, out, only) if len(groups) == 1 else (asked[some], *_filters_of(out, only, some))
         near = snapshot.nearest(own[0], most, own[1], own[2])
-        parts.append((some, cut(found_of(snapshot, near), wanted)))
+        found = found_of(snapshot, near)
+        parts.append((some, found if min(wanted, default=most) >= most else cut(found, wanted)))
     return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
 
 
@@ -79,6 +80,9 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
 def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     there = near.rows >= 0
+    if bool(there.all()):
+        whole: list[list[Id]] = snapshot.ids_of(near.rows.numpy())
+        return Found(whole, list(near.scores.numpy()))
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
     values = near.scores[there].numpy()

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.batch import Bags
@@ -158,8 +158,20 @@ class ExactSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_k(k)
         check_queries(queries, self.width, self._vectors.device)
+        return self.search_checked(queries, k, exclude, allow, block_bytes)[0]
+
+    def search_checked(
+        self,
+        queries: Float[Tensor, "batch width"],
+        k: int,
+        exclude: RowLists | None,
+        allow: Allow,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+        """``search`` with queries that are checked, and for which of them the scores are float64 sums rounded to
+        float32 and the answers the best by these."""
+        check_k(k)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.ready(queries)
 
@@ -172,7 +184,7 @@ class ExactSearcher:
 
         if self._may_halve and pays(len(self), len(queries), k, filters) and self._halved is not None:
             return self._halved.search(queries, k, filters, in_full, block_bytes)
-        return in_full(queries, filters)
+        return in_full(queries, filters), torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
 
     @torch.no_grad()
     def scores(self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
@@ -190,9 +202,9 @@ class ExactSearcher:
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]
     ) -> Float[Tensor, "batch k"]:
         """``scores`` of what ``ready`` returned, unchecked."""
-        vectors = self._vectors[rows]
+        vectors = self._vectors.index_select(0, rows.flatten()).view(*rows.shape, self.width)
         if self._metric == "l2":
-            return -(vectors - queries[:, None]).square().sum(2)
+            return vectors.sub_(queries[:, None]).square_().sum(2).neg_()
         return torch.bmm(vectors, queries[:, :, None])[:, :, 0]
 
     @cached_property

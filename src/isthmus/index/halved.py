@@ -99,9 +99,10 @@ class Halved:
 
     def search(
         self, queries: Float[Tensor, "batch width"], k: int, filters: Filters, fallback: Fallback, block_bytes: int
-    ) -> Neighbours:
-        """The ``k`` best rows for each query. Queries for which the bound leaves too many columns, whose k-th best
-        score is not positive or which are of an unusual scale are left to ``fallback``."""
+    ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+        """The ``k`` best rows for each query, and for which queries they come from here. Queries for which the bound
+        leaves too many columns, whose k-th best score is not positive or which are of an unusual scale are left to
+        ``fallback``."""
         found = Neighbours(
             torch.empty(len(queries), k, dtype=torch.int64), torch.empty(len(queries), k, dtype=queries.dtype)
         )
@@ -118,7 +119,7 @@ class Halved:
         if len(rest):
             answers = fallback(queries[rest], filters.take(rest))
             found.rows[rest], found.scores[rest] = answers.rows, answers.scores
-        return found
+        return found, ~left
 
     def _search(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, found: Neighbours

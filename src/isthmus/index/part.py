@@ -17,12 +17,13 @@ from torch import Tensor
 
 from isthmus.index.blocks import BLOCK_BYTES, spans
 from isthmus.index.exact import ExactSearcher
+from isthmus.index.faiss import FaissSearcher
 from isthmus.index.filters import Allow, Filters
 from isthmus.index.ranges import Pairs, above
 from isthmus.index.rescoring import PIECE, first_k
 from isthmus.index.selection import by_score
 from isthmus.index.vectors import Metric, normalised
-from isthmus.protocols import Neighbours, RowLists, Searcher
+from isthmus.protocols import Neighbours, RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 4
@@ -67,7 +68,7 @@ class Part:
         vectors: Float[Tensor, "rows width"],
         vocabulary: Vocabulary,
         metric: Metric,
-        searcher: Searcher | None = None,
+        searcher: FaissSearcher | None = None,
         exact: ExactSearcher | None = None,
     ) -> None:
         self.vectors, self.vocabulary, self.metric, self.searcher = vectors, vocabulary, metric, searcher
@@ -145,23 +146,44 @@ class Part:
         # Minus zero is zero.
         return scores.add_(0.0)
 
+    def _scores_of(
+        self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch found"]
+    ) -> Float[Tensor, "batch found"]:
+        """``scores`` of as many rows for each query."""
+        vectors = self.vectors if self.metric == "l2" else self.exact.compared
+        exact = (normalised(queries) if self.metric == "cosine" else queries).double()
+        scores = torch.empty(rows.shape)
+        step = max(1, PIECE // (4 * vectors.shape[1] * rows.shape[1]))
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            gathered = vectors.index_select(0, rows[some].flatten()).double()
+            chosen, own = gathered.view(-1, rows.shape[1], vectors.shape[1]), exact[some, None]
+            # In two dimensions, so that the sums are those of ``scores`` to the last bit.
+            parts = chosen.sub_(own).square_().neg_() if self.metric == "l2" else chosen.mul_(own)
+            scores[some] = parts.flatten(0, 1).sum(1).view(-1, rows.shape[1])
+        return scores.add_(0.0)
+
     def _once(self, asked: Asked, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
         """The best k of so many candidates, and for which queries no row beyond them can be better."""
-        searcher: Searcher = self.exact if self.searcher is None else self.searcher
-        candidates = searcher.search(asked.queries, fetched, exclude=asked.exclude, allow=asked.allow).rows
-        missing = candidates < 0
-        there = candidates.clamp(min=0)
-        query = torch.arange(len(there))[:, None].expand_as(there)
-        scores = self.scores(asked.queries, query.flatten(), there.flatten()).view_as(there)
-        least = scores.masked_fill(missing, torch.inf).amin(1)
+        if self.searcher is None:
+            near, summed = self.exact.search_checked(asked.queries, fetched, asked.exclude, asked.allow)
+            if asked.dead is None and bool(summed.all()):
+                return Neighbours(near.rows[:, :k], near.scores[:, :k].add(0.0)), summed
+            rows = near.rows
+        else:
+            rows = self.searcher.candidates(asked.queries, fetched, asked.exclude, asked.allow)
+        missing = rows < 0
+        there = rows.clamp(min=0)
+        scores = self._scores_of(asked.queries, there)
         closed = missing if asked.dead is None else missing | asked.dead[there]
-        best = by_score(scores.masked_fill_(closed, -torch.inf), there.masked_fill(closed, -1))
+        best = by_score(scores.masked_fill(closed, -torch.inf), there.masked_fill(closed, -1))
         found = Neighbours(best.columns[:, :k].contiguous(), best.scores[:, :k].contiguous())
-        everything = missing.any(1)
+        enough = found.rows[:, k - 1] >= 0
         if self.searcher is not None:
-            return found, everything | (found.rows[:, k - 1] >= 0)
+            return found, enough | ((~missing).sum(1) < fetched)
+        least = scores.masked_fill(missing, torch.inf).amin(1)
         doubt = 2 * self._doubt(self.exact.ready(asked.queries))
-        return found, everything | (found.scores[:, k - 1] > least + doubt)
+        return found, missing.any(1) | (summed & enough) | (found.scores[:, k - 1] > least + doubt)
 
     def _certain(self, asked: Asked, k: int, kth: Float[Tensor, " batch"]) -> Neighbours:
         """The best k among all rows that are, but for rounding, as near as the k-th known."""

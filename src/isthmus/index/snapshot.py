@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,11 +71,13 @@ class Snapshot:
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Neighbours:
         """The ``k`` nearest rows of each query; arguments are checked."""
-        found = Best(torch.full((len(queries), k), -torch.inf), torch.full((len(queries), k), -1))
+        found: Best | None = None
         for start, asked, own in self._asked(queries, exclude, allow):
             near = own.nearest(asked, k)
-            rows = torch.where(near.rows >= 0, near.rows + start, -1)
-            found = merge(found, Best(near.scores, rows), k) if start and self.base else Best(near.scores, rows)
+            rows = torch.where(near.rows >= 0, near.rows + start, -1) if start else near.rows
+            found = Best(near.scores, rows) if found is None else merge(found, Best(near.scores, rows), k)
+        if found is None:
+            return Neighbours(torch.full((len(queries), k), -1), torch.full((len(queries), k), -torch.inf))
         return Neighbours(found.columns, found.scores)
 
     def within(
@@ -106,17 +109,17 @@ class Snapshot:
         later, unknown = self.later.vocabulary.split(unknown)
         return np.concatenate([found, later + self.frozen]), unknown
 
-    def ids_of(self, rows: Rows) -> list[Id]:
-        """Ids of rows."""
+    def ids_of(self, rows: Rows) -> list[Any]:
+        """Ids of rows; lists of ids of a table of rows."""
         frozen = self.frozen
         if self.base is None or self.later is None:
             own = self.base or self.later
-            return [] if own is None else own.vocabulary.take(rows)
+            return [] if own is None else own.vocabulary.ids[rows].tolist()
         is_later = rows >= frozen
-        ids = np.empty(len(rows), dtype=object)
+        ids = np.empty(rows.shape, dtype=object)
         ids[~is_later] = self.base.vocabulary.take(rows[~is_later])
         ids[is_later] = self.later.vocabulary.take(rows[is_later] - frozen)
-        taken: list[Id] = ids.tolist()
+        taken: list[Any] = ids.tolist()
         return taken
 
     def alive(self) -> tuple[Float[Tensor, "rows width"], list[Id]]:

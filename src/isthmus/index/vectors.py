@@ -43,7 +43,7 @@ def check_vectors(vectors: Float[Tensor, "rows width"]) -> None:
     """
     if not vectors.numel():
         raise InputError(f"vectors of shape {tuple(vectors.shape)}", expected="at least one vector of one number")
-    if not bool(vectors.isfinite().all()):
+    if not _finite(vectors):
         row = int((~vectors.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(f"vector {row} holds NaN or infinity", expected="finite numbers")
 
@@ -59,9 +59,14 @@ def check_queries(queries: Float[Tensor, "batch width"], width: int, device: tor
         raise InputError(f"queries of shape {tuple(queries.shape)}", expected=f"[batch, {width}]")
     if queries.device != device:
         raise InputError(f"queries on {queries.device}", expected=f"{device}", remedy="move them with queries.to(...)")
-    if not bool(queries.isfinite().all()):
+    if not _finite(queries):
         row = int((~queries.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(f"query {row} holds NaN or infinity", expected="finite numbers")
+
+
+def _finite(numbers: Tensor) -> bool:
+    # NaN and infinity reach the sum, which takes one pass; so does an overflow of finite numbers: hence a second look.
+    return bool(numbers.sum().isfinite()) or bool(numbers.isfinite().all())
 
 
 def normalised(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:

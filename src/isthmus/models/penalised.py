@@ -3,6 +3,9 @@ still. Part of ``isthmus.models.kinds``."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from torch import Generator
 
 from isthmus.batch import Bag, Grid, Tokens, Vector
@@ -16,12 +19,15 @@ from isthmus.core.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_deco
 from isthmus.models.ends import ends
 from isthmus.models.recipe import Trained
 from isthmus.models.settings import check_choice, check_settings
-from isthmus.protocols import Bottleneck, Hook, Penalty
+from isthmus.protocols import Bottleneck, Hook, Penalty, Source
 
 FORMS = ("topk", "batch-topk", "jumprelu", "l1", "kl")
 
 WEIGHTS = {"topk": 0.0, "batch-topk": 0.0, "jumprelu": 1.0, "l1": 0.1, "kl": 3.0}
 """Of the penalty, where nothing else is said."""
+
+LONGEST_DEAD = 10_000
+"""Rows that a unit may be silent before it counts as dead, however many there are."""
 
 
 def sparse(
@@ -34,7 +40,7 @@ def sparse(
     weight: float | None = None,
     target: float = 0.05,
     revival: float = 1 / 32,
-    dead_after: int = 10_000,
+    dead_after: int | None = None,
     hidden: int = 256,
     layers: int | None = None,
     filters: int = 32,
@@ -67,7 +73,8 @@ def sparse(
         weight: of the penalty of "jumprelu", "l1" and "kl"; None is 1, .1 and 3.
         target: of "kl": how far a unit shall be on, on average.
         revival: weight of the loss that revives dead units; 0 leaves them dead. "kl" has none.
-        dead_after: rows without a single use after which a unit counts as dead.
+        dead_after: training rows without a single use after which a unit counts as dead; None is one epoch of them, and
+            at most 10,000.
         layers: None is 0 for vectors and as in ``vanilla`` otherwise.
         hidden, filters, heads, dropout, likelihood, epochs, batch_size, tokens: as in ``vanilla``.
         learning_rate, decay, weight_decay, patience: as in ``vanilla``.
@@ -81,7 +88,7 @@ def sparse(
     check_settings(code=code, active=active, epochs=epochs)
     check_choice("form", form, FORMS)
     penalty = _penalty(form, active, WEIGHTS[form] if weight is None else weight, target)
-    revives = () if form == "kl" or not revival else (Revival(revival, dead_after=dead_after),)
+    revives = () if form == "kl" or not revival else (Revival(revival, dead_after=dead_after or LONGEST_DEAD),)
     # Columns of length 1 make the scale of a code; sigmoid units, which end at 1, need columns of their own length.
     hooks: tuple[Hook, ...] = () if form == "kl" else (unit_norm_decoder(),)
     model = Autoencoder(
@@ -96,7 +103,16 @@ def sparse(
     )
     if hooks:
         _start(model, signal)
-    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    learns = partial(_dead_after_an_epoch, model) if dead_after is None else None
+    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience), learns)
+
+
+def _dead_after_an_epoch(model: Autoencoder, source: Source) -> None:
+    """In a small source nothing would count as dead before the training ends."""
+    rows = min(LONGEST_DEAD, max(1, len(source)))
+    model.penalties = tuple(
+        replace(penalty, dead_after=rows) if isinstance(penalty, Revival) else penalty for penalty in model.penalties
+    )
 
 
 def contractive(

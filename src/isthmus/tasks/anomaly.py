@@ -20,9 +20,9 @@ from torch import Generator, Tensor
 from isthmus.batch import Batch, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.rows import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import RowLists, Source
+from isthmus.protocols import RowLists, Searcher, Source
 from isthmus.tasks.threshold import Threshold
 
 __all__ = ["Nearest", "Ranks", "Threshold", "hidden_in_turn", "surprise"]
@@ -90,11 +90,11 @@ class Nearest:
 
     vectors: Float[Tensor, "rows width"]
     k: int
-    searcher: ExactSearcher
+    searcher: Searcher
 
     @classmethod
     def build(cls, vectors: Float[Tensor, "rows width"], k: int = 5) -> Nearest:
-        """Over an exact index.
+        """Over an index of them, exact where that is fast enough.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -102,7 +102,7 @@ class Nearest:
             ValueRangeError: a number is NaN or infinite.
         """
         check_k(k)
-        return cls(vectors, k, ExactSearcher.build(vectors, "l2"))
+        return cls(vectors, k, searcher_over(vectors, "l2"))
 
     def scores(self, queries: Float[Tensor, "batch width"]) -> Float64[Tensor, " batch"]:
         """Of vectors that are not among the known.
@@ -129,7 +129,8 @@ class Nearest:
     def _distances(self, queries: Tensor, k: int, exclude: RowLists | None) -> Float64[Tensor, " batch"]:
         found = self.searcher.search(queries, k, exclude=exclude).rows
         # Again from differences: the products of the search lose what near neighbours differ by.
-        return (-self.searcher.scores(queries, found)).double().sqrt().mean(1).cpu()
+        apart = self.vectors[found] - queries[:, None]
+        return apart.square_().sum(2).double().sqrt().mean(1).cpu()
 
 
 @final

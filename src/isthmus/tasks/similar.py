@@ -13,8 +13,9 @@ from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
-from isthmus.index.exact import ExactSearcher, rank
-from isthmus.protocols import LinearRanker, Neighbours, RankingReadout, RowLists
+from isthmus.index.exact import rank
+from isthmus.index.rows import searcher_over
+from isthmus.protocols import LinearRanker, Neighbours, RankingReadout, RowLists, Searcher
 from isthmus.sources import BagSource
 
 CODED = 8192
@@ -41,7 +42,7 @@ class SimilarColumns:
             self._search = partial(_by_weight, model)
         elif isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
             weight = model.readout.weight.detach()
-            self._search = partial(_by_cosine, weight, ExactSearcher.build(weight, "cosine"))
+            self._search = partial(_by_cosine, weight, searcher_over(weight, "cosine"))
         else:
             raise SettingError(f"{type(model).__name__} has no vectors of its columns", expected="a ranking readout")
 
@@ -69,7 +70,7 @@ def _by_weight(model: LinearRanker | Blend, columns: Int64[Tensor, " batch"], it
 
 def _by_cosine(
     weight: Float[Tensor, "width hidden"],
-    searcher: ExactSearcher,
+    searcher: Searcher,
     columns: Int64[Tensor, " batch"],
     itself: RowLists,
     k: int,

@@ -20,6 +20,7 @@ from isthmus.errors import SettingError
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss.forms import Stored, finish, lift
 from isthmus.index.faiss.kinds import Kind, Name, Structure, check_kind, kind_of
+from isthmus.index.faiss.selecting import selecting
 from isthmus.index.faiss.settings import Settings
 from isthmus.index.filters import Allow, Filters
 from isthmus.index.selection import by_score
@@ -33,6 +34,9 @@ EXACT_SHARE = 10
 
 MOST_CANDIDATES = 2048
 """A query that needs more candidates is asked exactly, so that one long list does not slow a whole batch."""
+
+SPARE = 4
+"""Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
 
 CANDIDATE_BYTES = 64 << 20
 """What the vectors of the candidates under way may take."""
@@ -163,6 +167,35 @@ class FaissSearcher:
             rows[rest], scores[rest] = found.rows, found.scores
         return Neighbours(rows, scores)
 
+    def candidates(
+        self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
+    ) -> Int64[Tensor, "batch found"]:
+        """The rows that ``search`` chooses from, in no order, for whoever computes their scores: k at least of each
+        checked query, -1 in the last places where fewer than k may answer."""
+        filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
+        needed = self._needed(filters, len(queries), k)
+        groups = self._groups(needed, filters)
+        if self._kind.all_seen or not groups:
+            return self.search(queries, k, exclude=exclude, allow=allow).rows
+        ready, widest = self._exact.ready(queries), max(int(needed[some].max()) for some in groups)
+        # Many candidates are weighed in float32 before anybody sums them in float64.
+        width = widest if widest <= 2 * k + 1 else k + SPARE
+        rows = torch.full((len(queries), width), -1)
+        settled = torch.zeros(len(queries), dtype=torch.bool)
+        for some in groups:
+            found = self._open(ready[some], int(needed[some].max()), filters.take(some))
+            if found.shape[1] > width:
+                scores = self._exact.scores_of_ready(ready[some], found.clamp(min=0))
+                best = scores.masked_fill_(found < 0, -torch.inf).topk(width, dim=1)
+                found = found.gather(1, best.indices)
+            rows[some, : found.shape[1]], settled[some] = found, (found >= 0).sum(1) >= k
+        rest = (~settled).nonzero()[:, 0]
+        if len(rest):
+            part = filters.take(rest)
+            rows[rest] = -1
+            rows[rest, :k] = self._exact.search(queries[rest], k, exclude=part.exclude, allow=part.allow).rows
+        return rows
+
     def _needed(self, filters: Filters, queries: int, k: int) -> Int64[Tensor, " batch"]:
         """Candidates that leave enough after the excluded ones are struck out, and one that shows whether a tie was
         cut."""
@@ -189,29 +222,29 @@ class FaissSearcher:
         self, queries: Float[Tensor, "batch width"], k: int, candidates: int, filters: Filters
     ) -> tuple[Int64[Tensor, "batch k"], Float[Tensor, "batch k"], Bool[Tensor, " batch"]]:
         """The best k among FAISS's candidates, and for which queries that settles it."""
-        form, width = self._kind.form, self._index.d
-        asked = queries.numpy()
-        if form.turns:
-            asked = finish(form, asked, self.settings.seed)
-        asked = np.ascontiguousarray(np.pad(asked, ((0, 0), (0, width - asked.shape[1]))))
-        parameters = self._kind.parameters(self.settings, candidates, _selecting(filters.shared))
-        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
-            found = torch.from_numpy(self._index.search(asked, candidates, params=parameters)[1])
+        found = self._open(queries, candidates, filters)
         closed = found < 0
-        if filters.exclude is not None:
-            closed |= contains(filters.exclude, found)
         scores = self._exact.scores_of_ready(queries, found.clamp(min=0)).masked_fill_(closed, -torch.inf)
-        best = by_score(scores, found.masked_fill_(closed, -1))
+        best = by_score(scores, found)
         last, after = best.scores[:, k - 1], best.scores[:, k]
         # An approximate index may not have seen the rows that a cut tie is about; a flat one has, and must be right.
         cut = (last == after) & self._kind.all_seen
         return best.columns[:, :k], best.scores[:, :k], (last > -torch.inf) & ~cut
 
-
-def _selecting(shared: Int64[Tensor, " allowed"] | None) -> dict[str, Any]:
-    """Made for each call: FAISS writes into the parameters that it is given."""
-    if shared is None:
-        return {}
-    bits = np.zeros(int(shared.max()) // 8 * 8 + 8, dtype=bool)
-    bits[shared.numpy()] = True
-    return {"sel": faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))}
+    def _open(
+        self, queries: Float[Tensor, "batch width"], candidates: int, filters: Filters
+    ) -> Int64[Tensor, "batch candidates"]:
+        """FAISS's candidates for what ``ready`` returned, -1 in place of those that the filters close."""
+        form, width = self._kind.form, self._index.d
+        asked = queries.numpy()
+        if form.turns:
+            asked = finish(form, asked, self.settings.seed)
+        if asked.shape[1] < width:
+            asked = np.pad(asked, ((0, 0), (0, width - asked.shape[1])))
+        asked = np.ascontiguousarray(asked)
+        parameters = self._kind.parameters(self.settings, candidates, selecting(filters.shared))
+        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+            found = torch.from_numpy(self._index.search(asked, candidates, params=parameters)[1])
+        if filters.exclude is not None:
+            found.masked_fill_(contains(filters.exclude, found), -1)
+        return found

@@ -1,0 +1,83 @@
+"""The best items for histories: through an index where scores are inner products, else by scoring every item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isthmus.batch import Bags, gather_ranges
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.rankers import AutoencoderRanker
+from isthmus.index.exact import rank
+from isthmus.index.filters import Allow
+from isthmus.index.rows import searcher_over
+from isthmus.index.vectors import check_k
+from isthmus.protocols import Neighbours, Ranker, RowLists, Searcher
+from isthmus.rowlists import take
+from isthmus_interactions.baselines import Popularity
+
+
+class Ranking:
+    """What ``Recommender.recommend`` sorts by.
+
+    The scores of a network are inner products of its decoded state with rows of its readout, so that an index over the
+    rows ranks as it does; it is exact unless the catalogue is so large that one question would take more than
+    ``isthmus.index.rows.PATIENT``. Scores of linear models, blends and new items are no inner products with few
+    numbers: there every item is scored.
+
+    Args:
+        model: the network or matrix.
+        ranker: answers with popular items where the model knows nothing.
+        popularity: what those are.
+        histories: makes some that are like those to come.
+    """
+
+    def __init__(self, model: nn.Module, ranker: Ranker, popularity: Popularity, histories: Callable[[], Bags]) -> None:
+        self._ranker, self._popularity, self._histories = ranker, popularity, histories
+        self._network = AutoencoderRanker(model) if isinstance(model, Autoencoder) else None
+
+    @torch.no_grad()
+    def best(self, bags: Bags, k: int, *, exclude: RowLists | None = None, allow: Allow = None) -> Neighbours:
+        """The ``k`` best items for each bag, best first; arguments and errors are those of ``index.exact.rank``."""
+        if self._network is None:
+            return rank(self._ranker, bags, k, exclude=exclude, allow=allow)
+        check_k(k)
+        known = bags.lengths() > 0
+        if bool(known.all()):
+            return self._searcher.search(self._queries(bags), k, exclude=exclude, allow=allow)
+        rows = torch.empty(bags.size, k, dtype=torch.int64, device=bags.indices.device)
+        scores = torch.empty(bags.size, k, device=bags.indices.device)
+        for some, told in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
+            if len(some):
+                own, out = _of(bags, some), None if exclude is None else take(exclude, some)
+                only = take(allow, some) if isinstance(allow, RowLists) else allow
+                if told:
+                    found = self._searcher.search(self._queries(own), k, exclude=out, allow=only)
+                else:
+                    found = rank(self._popularity, own, k, exclude=out, allow=only)
+                rows[some], scores[some] = found.rows, found.scores.to(scores.dtype)
+        return Neighbours(rows, scores)
+
+    def _queries(self, bags: Bags) -> Float[Tensor, "batch hidden_plus_one"]:
+        assert self._network is not None
+        return self._network.readout.queries(self._network.prepare(bags))
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        assert self._network is not None
+        vectors = self._network.readout.vectors()
+
+        def asked() -> Tensor:
+            some = self._histories()
+            return self._queries(_of(some, (some.lengths() > 0).nonzero()[:, 0]))
+
+        return searcher_over(vectors, "ip", asked)
+
+
+def _of(bags: Bags, some: Tensor) -> Bags:
+    entries, offsets = gather_ranges(bags.offsets, some)
+    return Bags(bags.indices[entries], offsets, bags.weights[entries])
