@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from image_tables import cleaning, generation, reduction, sparse_codes, strange_rows
+from kinds_tables import five_kinds
 from quality_tables import quality as published
 from result_lines import newest
 from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality, vectors
@@ -111,6 +113,12 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "Evaluation (ML-1M, recall and nDCG at 10 and 20, equal metrics)": evaluations,
     "One `recommend` call for one person": latency,
     "Loading interactions": loading,
+    "The five kinds in four domains": five_kinds,
+    "Fewer dimensions": reduction,
+    "Noise taken away": cleaning,
+    "New images": generation,
+    "Sparse codes": sparse_codes,
+    "Anomalies": strange_rows,
     "Vectors in few bytes": compression,
     "Cures of posterior collapse": collapse,
     "Embeddings that can be read": read_back,
