@@ -131,6 +131,7 @@ def strange_rows() -> list[str]:
         mine = [line for line in known if line["part"] == part]
         if not mine:
             continue
+        rows += [""] if rows else []
         if part == "duplicated":
             # The published protocol: tables with rows enough are as they are.
             small = {line["case"] for line in mine}
@@ -146,7 +147,6 @@ def strange_rows() -> list[str]:
             cells = ["not run" if value is None else f"{value:.1f}" for value in values]
             average = f"{mean(whole):.2f}" if len(whole) == len(cases) else "–"
             rows.append(f"| {f'**`{method}`**' if method in OURS else method} | {average} | {' | '.join(cells)} |")
-        rows.append("")
     return rows
 
 

@@ -40,8 +40,9 @@ def recall() -> list[str]:
 
 
 def exact() -> list[str]:
-    rows = ["| question | seconds | share |", "|---|---|---|"]
-    for line in newest("index_exact", lambda line: [line["question"], line["rows"], line["threads"]]):
+    known = newest("index_exact", lambda line: [line["question"], line["rows"], line["threads"]])
+    rows = ["| question | seconds | share |", "|---|---|---|"] if known else []
+    for line in known:
         spent = line["seconds"]
         if line["question"] == "one query":
             shape = f"one query, {line['rows']:,} × {line['width']}, {line['threads']} threads"
@@ -58,6 +59,8 @@ def exact() -> list[str]:
 
 def filters() -> list[str]:
     known = newest("index_filters", lambda line: line["kind"])
+    if not known:
+        return []
     asked, leaks, short = (sum(line[key] for line in known) for key in ("queries", "leaks", "short"))
     kinds = ", ".join(line["kind"] for line in known)
     return [

@@ -10,7 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from application_tables import applications
 from image_tables import cleaning, generation, reduction, sparse_codes, strange_rows
+from index_tables import exact as index_exact
+from index_tables import filters as index_filters
+from index_tables import recall as index_recall
 from kinds_tables import five_kinds
 from quality_tables import quality as published
 from result_lines import newest
@@ -101,6 +105,7 @@ def loading() -> list[str]:
 
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
+    "What it is for": applications,
     "One training step (Mult-VAE 600-200-600, batch 500)": training_steps,
     "Recommendation quality on published splits": published,
     "Time to a rival's quality": time_to_quality,
@@ -125,6 +130,9 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "A sentence encoder on a domain": adapted,
     "Training and encoding texts": speeds,
     "Training over vectors": vectors,
+    "The index: recall against queries a second": index_recall,
+    "The index: exact search": index_exact,
+    "The index: filters": index_filters,
 }
 
 
