@@ -228,6 +228,9 @@ class Recommender:
     ) -> list[Answer]:
         """Items for people who need not be in the training data.
 
+        They are the best of all items; only a network over a catalogue of which one pass takes more than 50 ms may
+        answer through an approximate index, one that was measured to find 95 % of them.
+
         Args:
             histories: for each person the ids they touched (or ids with weights); ids that the catalogue does not hold
                 are left out and named in the answer. Where nothing is left, the popular items are answered.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,14 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def build(kind: str, metric: str = "ip", text: bool = False) -> Index:
+    """A handle of its own on what was built once."""
+    index = built(kind, metric, text)
+    return Index(index._state.snapshot, index._state.choice, index._wish)
+
+
+@lru_cache
+def built(kind: str, metric: str, text: bool) -> Index:
+    """Never changed."""
     rows = 400
     ids = [f"ä{row}" for row in range(rows)] if text else list(range(rows))
     index = Index.build(numbers(rows, 6), ids, metric, kind=kind, target_recall=0.2, budget=Budget(bytes=10**9))
@@ -48,7 +57,8 @@ def test_there_and_back(tmp_path: Path, kind: str, verify: str, mmap: bool, capl
         assert list(again.search(queries, 5)) == list(index.search(queries, 5))
         again.remove([again.ids[-1]])
         again.add(numbers(1, 6), ["z"] if number % 2 else [9999])
-        again.compact()
+        if not number:
+            again.compact()
         assert len(again) == len(index)
     assert not caplog.records
 
@@ -230,7 +240,7 @@ def check(counted: dict[str, int], rounds: int) -> None:
 
 
 def test_no_damage_kills_the_process(tmp_path: Path):
-    check(fuzz(tmp_path, 300, seed=0), 300)
+    check(fuzz(tmp_path, 100, seed=0), 100)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.errors import InputError, ValueRangeError
 from isthmus.index import rows
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
@@ -67,8 +67,6 @@ def test_exact_is_kept_where_nothing_is_faster_or_the_numbers_are_others(
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
-    with pytest.raises(SettingError):
-        searcher_over(numbers(3, 2), "dot")  # type: ignore[arg-type]
     with pytest.raises(InputError):
         searcher_over(torch.empty(0, 3))
     with pytest.raises(ValueRangeError):

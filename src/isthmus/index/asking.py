@@ -80,7 +80,7 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
 def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     there = near.rows >= 0
-    if bool(there.all()):
+    if there.numel() and bool(there.all()):
         whole: list[list[Id]] = snapshot.ids_of(near.rows.numpy())
         return Found(whole, list(near.scores.numpy()))
     counts = there.sum(1).tolist()

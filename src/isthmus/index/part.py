@@ -26,7 +26,7 @@ from isthmus.index.vectors import Metric, normalised
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.vocabulary import Vocabulary
 
-SPARE = 4
+SPARE = 2
 """Candidates beyond those wanted, so that rounding at the edge is seldom in doubt."""
 
 

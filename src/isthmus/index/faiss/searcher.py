@@ -170,8 +170,7 @@ class FaissSearcher:
     def candidates(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Int64[Tensor, "batch found"]:
-        """The rows that ``search`` chooses from, in no order, for whoever computes their scores: k at least of each
-        checked query, -1 in the last places where fewer than k may answer."""
+        """What ``search`` chooses from, in no order, with gaps of -1: k at least of each checked query, if possible."""
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         needed = self._needed(filters, len(queries), k)
         groups = self._groups(needed, filters)
