@@ -17,7 +17,7 @@ def recall() -> list[str]:
         mine = [line for line in known if line["data"] == data]
         first = mine[0]
         rows += [
-            f"{data}: {first['rows']:,} × {first['width']}, {first['metric']}, {first['threads']} threads; queries a "
+            f"{data}: {first['rows']:,} × {first['width']}, {first['metric']}, {_threads(first)}; queries a "
             f"second, asked together, at recall@{first['k']} of at least",
             "",
             f"| | {' | '.join(f'{target:g}' for target in TARGETS)} |",
@@ -45,12 +45,10 @@ def exact() -> list[str]:
     for line in known:
         spent = line["seconds"]
         if line["question"] == "one query":
-            shape = f"one query, {line['rows']:,} × {line['width']}, {line['threads']} threads"
+            shape = f"one query, {line['rows']:,} × {line['width']}, {_threads(line)}"
             of = f"**{line['share_of_bandwidth']['index']:.0%}** of {line['bandwidth_gb_per_second']:.1f} GB/s"
         else:
-            shape = (
-                f"{line['queries']:,} × {line['rows']:,} × {line['width']}, top {line['k']}, {line['threads']} threads"
-            )
+            shape = f"{line['queries']:,} × {line['rows']:,} × {line['width']}, top {line['k']}, {_threads(line)}"
             of = f"**{line['share_of_product']['index']:.0%}** of the fp32 product's speed"
             of += f"; FAISS Flat {line['share_of_product']['faiss']:.0%}" if "faiss" in spent else ""
         rows.append(f"| {shape} | {spent['index']:.4f} | {of} |")
@@ -73,3 +71,7 @@ def _at(line: Line, target: float) -> str:
     if enough:
         return f"{max(point['queries_per_second'] for point in enough):,.0f}"
     return f"at most {max(point['recall'] for point in line['curve']):.3f}"
+
+
+def _threads(line: Line) -> str:
+    return "1 thread" if line["threads"] == 1 else f"{line['threads']} threads"
