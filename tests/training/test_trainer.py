@@ -12,8 +12,9 @@ from isthmus.models import mult_dae, mult_vae
 from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
 from isthmus.state import state_of
+from isthmus.training import run as run_module
 from isthmus.training.plan import Plan, Shuffled
-from isthmus.training.run import Run, Validation
+from isthmus.training.run import LEAST_WORK, Run, Validation
 from isthmus.training.trainer import train
 
 WIDTH = 25
@@ -245,3 +246,13 @@ def test_trains_on_cuda():
     history = made.fit(source(), Run(device="cuda"))
     assert history.records[-1]["nll"] < history.records[0]["nll"]
     assert next(made.model.parameters()).is_cuda
+
+
+@pytest.mark.parametrize(("precision", "work", "dtype"), [
+    ("auto", LEAST_WORK, torch.bfloat16), ("auto", LEAST_WORK - 1, torch.float32), ("bf16", 1, torch.bfloat16),
+    ("fp32", LEAST_WORK, torch.float32),
+])  # fmt: skip
+def test_small_products_stay_in_full_precision(monkeypatch, precision, work, dtype):
+    monkeypatch.setattr(run_module, "multiplies_bf16", lambda device: True)
+    with Run(device="cpu", precision=precision).products(work):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

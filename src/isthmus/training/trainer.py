@@ -59,6 +59,7 @@ class _Training:
             {"order": self.order, "noise": self.noise},
         )
         self.trainable = [p for p in model.parameters() if p.requires_grad]
+        self.numbers = sum(p.numel() for p in model.parameters() if p.ndim > 1)
         self.history = History()
         self.seen = 0
         self.last = plan.epochs if run.until is None else min(run.until, plan.epochs)
@@ -139,7 +140,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         batch = self.source.batch(rows.to(self.device))
-        with self.run.products():
+        with self.run.products(self.numbers * len(rows)):
             step = self.model.step(
                 batch, generator=self.noise, samples=phase.samples, corrupts=phase.corrupts, draws=phase.draws
             )
