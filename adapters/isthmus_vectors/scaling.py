@@ -21,6 +21,12 @@ LIMIT = 5.0
 """Deviations from the middle beyond which numbers grow as their logarithm: wild ones stay the largest, and do not drown
 the rest in a sum of squares."""
 
+LEAST_SPREAD = 1e-100
+"""Less than that is no spread: dividing by it would leave the range of fp64."""
+
+FARTHEST = 350.0
+"""exp of that times any scale is finite, and farther than any number is from the middle in such spreads."""
+
 MOST_LOOKED_AT = 100_000
 """Rows that quartiles are taken from, evenly spaced ones."""
 
@@ -122,7 +128,7 @@ def _of_dense(values: Dense) -> tuple[Numbers, Numbers]:
     # A spread of rounding errors is no spread.
     least = 1e-12 * np.abs(centre)
     scale = np.where(quartiles > least, quartiles, deviations)
-    return centre, np.where((scale > least) & (scale > np.finfo(np.float64).tiny), scale, 1.0)
+    return centre, np.where((scale > least) & (scale > LEAST_SPREAD), scale, 1.0)
 
 
 def _of_sparse(values: csr_array) -> tuple[Numbers, Numbers]:
@@ -130,7 +136,7 @@ def _of_sparse(values: csr_array) -> tuple[Numbers, Numbers]:
     sizes = np.abs(by_column.data.astype(np.float64))
     for column in np.flatnonzero(np.diff(by_column.indptr)):
         scale[column] = np.median(sizes[by_column.indptr[column] : by_column.indptr[column + 1]])
-    return np.zeros(len(scale)), np.where(scale > np.finfo(np.float64).tiny, scale, 1.0)
+    return np.zeros(len(scale)), np.where(scale > LEAST_SPREAD, scale, 1.0)
 
 
 def _pressed(z: Numbers) -> Numbers:
@@ -141,6 +147,6 @@ def _pressed(z: Numbers) -> Numbers:
 
 
 def _stretched(z: Numbers) -> Numbers:
-    # exp(60) deviations are farther than anything that was ever seen; a wild guess stays a finite one.
-    beyond = np.minimum(np.abs(z) - LIMIT, 60.0)
+    # A wild guess stays a finite one.
+    beyond = np.minimum(np.abs(z) - LIMIT, FARTHEST)
     return np.where(beyond > 0, np.sign(z) * (LIMIT + np.expm1(np.maximum(beyond, 0))), z)

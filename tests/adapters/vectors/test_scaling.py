@@ -101,3 +101,11 @@ def test_what_cannot_be_scaled() -> None:
         Scaling.fit(Vectors.read([[1.0]]), "other")
     with pytest.raises(ValueRangeError, match="column 1"):
         fitted(np.array([[0.0, 1e300], [0.0, -1e300], [1.0, 1e300], [0.0, 1e300], [0.0, 1e300]]))
+
+
+@pytest.mark.parametrize("small", [2e-33, 1e-90, 1e-120, 1e-300])
+def test_far_from_a_column_of_tiny_numbers_and_back(small: float) -> None:
+    """Once 1 came back as 4e-8, beside a column of 2e-33."""
+    scaling = fitted(np.array([[0.0], [0.0], [small], [small]]))
+    rows = np.array([[1.0], [-1e12], [0.0]])
+    np.testing.assert_allclose(scaling.inverse(scaling.dense(rows)), rows, rtol=1e-6)
