@@ -19,9 +19,7 @@ repository SaoYan/DnCNN-PyTorch): DnCNN-S is a network for each level, DnCNN-B o
 from __future__ import annotations
 
 import argparse
-import io
 import logging
-import lzma
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,11 @@ from text_embeddings_run import Said
 from isthmus.batch import Grid
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.crops import Crops
-from isthmus.datafolder import dataset_path
 from isthmus.models.recipe import Trained
 from isthmus.models.restoring import residual_denoiser, restored
 from isthmus.training.history import History
 from isthmus.training.run import Run
+from isthmus_images.datasets import denoise_grey, train400
 
 NAME = "denoising"
 SETS = ("bsd68", "set12")
@@ -116,11 +114,11 @@ def main() -> None:
 
 def trained(recipe: Trained, crops: int, run: Run) -> History:
     """Train, or go on, until the plan or the time ends."""
-    found = np.load(io.BytesIO(lzma.decompress(dataset_path("denoise-grey/train400.npy.xz").read_bytes())))
-    images = [torch.from_numpy(image)[None] for image in found]
+    found = torch.from_numpy(train400().pixels)
+    images = list(found)
     source = Crops.drawn(images, CROP, crops, generator=torch.Generator().manual_seed(0))
     logger.info("%d crops of %d images, %.1f pixels seen for each of theirs", crops, len(images),
-                crops * CROP**2 / found.size)  # fmt: skip
+                crops * CROP**2 / found.numel())  # fmt: skip
     return recipe.fit(source, run)
 
 
@@ -135,11 +133,9 @@ def measured(model: Autoencoder, sigma: int, seed: int, tiny: bool) -> dict[str,
     numbers: dict[str, Any] = {"protocol": "noise unclipped, output clipped and rounded to bytes, fp32"}
     model.cpu().eval()
     for name in SETS:
-        packed = lzma.decompress(dataset_path(f"denoise-grey/{name}.npz.xz").read_bytes())
-        with np.load(io.BytesIO(packed)) as found:
-            images = {key: found[key] for key in sorted(found.files)[: 2 if tiny else None]}
+        images = [picture[0] for picture in denoise_grey(name).pictures.values()][: 2 if tiny else None]
         before, after = [], []
-        for index, image in enumerate(images.values()):
+        for index, image in enumerate(images):
             noise = np.random.default_rng([seed, sigma, index]).normal(0, sigma, image.shape)
             noisy = (image + noise).astype(np.float32)
             clean = restored(model, torch.from_numpy(noisy / np.float32(255))[None, None])[0, 0].numpy() * 255

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from isthmus import bundle
 from isthmus.errors import BundleError, InputError
-from isthmus.state import load_state, state_of
+from isthmus.state import load_state, named, part_of, state_of
 
 
 class Tied(nn.Module):
@@ -75,3 +75,12 @@ def test_state_that_is_no_tensor_is_refused() -> None:
 
     with pytest.raises(InputError, match="dict"):
         state_of(Extra(1, 1))
+
+
+def test_parts_under_a_prefix_come_back():
+    one, two = {"a": torch.ones(2), "b.c": torch.zeros(1)}, {"a": torch.full((3,), 2.0)}
+    whole = named("one.", one) | named("two.", two)
+    assert set(whole) == {"one.a", "one.b.c", "two.a"}
+    assert part_of(whole, "one.") == one
+    assert part_of(whole, "two.") == two
+    assert part_of(whole, "three.") == {}

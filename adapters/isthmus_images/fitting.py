@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
-from isthmus.errors import MissingLibraryError, SettingError
+from isthmus.errors import MissingLibraryError
 from isthmus.models.keywords import built, checked
 from isthmus.tasks.coding import codes_of, held_out
 from isthmus.training.history import History
+from isthmus.training.parting import parted
 from isthmus.training.run import Run, Validation
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.denoising import takes_any_size
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "images"
 FEWEST = 50
-"""With fewer images than this none are held out to choose the best epoch."""
+"""With fewer codes than this no mixture is fitted to them."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 20_000
@@ -72,7 +73,7 @@ def fit(images: Images, model: str, validation: float, run: Run, settings: Mappi
     whole = checked(model, builder, settings)
     adapter = ImageAdapter.fit(images)
     source = adapter.prepare(images)
-    train_rows, held_rows = parted(len(images), validation, run.seed)
+    train_rows, held_rows = parted(len(images), validation, run.seed, most=MOST_HELD_OUT, of="images")
     train = ImageSource(source.pixels[train_rows])
     held = ImageSource(source.pixels[held_rows]) if len(held_rows) else None
     recipe = built(model, builder, adapter.signal, run, whole)
@@ -98,32 +99,15 @@ def records(
     return images if isinstance(images, Images) else Images.read(images, size=size, colour=colour, broken=broken)
 
 
-def parted(images: int, validation: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Which images train and which choose the best epoch; the same number, share and seed give the same ones.
-
-    Raises:
-        SettingError: no share.
-    """
-    if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the images from 0 to less than a half")
-    held = min(MOST_HELD_OUT, round(images * validation))
-    if validation and (images < FEWEST or not held):
-        logger.info("training runs to its last epoch: %d images are too few to hold some out", images)
-        held = 0
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed % 2**63))
-    return order[held:], order[:held]
-
-
 def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture | None:
-    """A Gaussian mixture over at most ``MOST_FITTED`` codes, diagonal where full covariances would have more numbers
-    than the codes; None where there are too few, or scikit-learn is not installed."""
+    """A Gaussian mixture over at most ``MOST_FITTED`` codes; None where there are too few, or scikit-learn is not
+    installed."""
     if len(codes) < FEWEST:
         return None
     count = min(len(codes), MOST_FITTED)
     some = codes[torch.arange(count) * len(codes) // count]
-    covariance = "full" if codes.shape[1] * MIXTURE * 4 <= count else "diag"
     try:
-        return FittedMixture.fit(some, MIXTURE, generator=run.generator(stream=3), covariance=covariance)
+        return FittedMixture.fit(some, MIXTURE, generator=run.generator(stream=3))
     except MissingLibraryError as error:
         logger.info("no fitted prior to sample from: %s", error)
         return None

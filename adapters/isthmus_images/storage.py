@@ -9,7 +9,7 @@ from isthmus import bundle, plugins
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.models.rebuild import rebuild
-from isthmus.state import state_of
+from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.fitting import PLUGIN
@@ -24,10 +24,10 @@ MODEL, MIXTURE = "model.", "mixture."
 
 def write(path: str | Path, model: ImageAutoencoder) -> None:
     """Save the model, the sizes, the fitted prior, the names with their codes, and what is usual."""
-    tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model.model).items()}
+    tensors = named(MODEL, state_of(model.model))
     documents = model.adapter.state()
     if model.mixture is not None:
-        tensors |= {f"{MIXTURE}{name}": tensor for name, tensor in model.mixture.tensors().items()}
+        tensors |= named(MIXTURE, model.mixture.tensors())
     for part in (model.gallery, model.strangeness):
         if part is not None:
             tensors |= part.tensors()
@@ -57,19 +57,14 @@ def read(path: str | Path) -> dict[str, Any]:
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
         adapter = ImageAdapter.restore(saved.documents)
-        parts = {
-            prefix: {
-                name.removeprefix(prefix): tensor for name, tensor in saved.tensors.items() if name.startswith(prefix)
-            }
-            for prefix in (MODEL, MIXTURE)
-        }
+        mixture = part_of(saved.tensors, MIXTURE)
         return {
             "adapter": adapter,
-            "model": rebuild(builder, adapter.signal, manifest.settings, parts[MODEL]),
+            "model": rebuild(builder, adapter.signal, manifest.settings, part_of(saved.tensors, MODEL)),
             "builder": manifest.builder,
             "settings": manifest.settings,
             "facts": manifest.facts,
-            "mixture": FittedMixture.from_tensors(parts[MIXTURE]) if parts[MIXTURE] else None,
+            "mixture": FittedMixture.from_tensors(mixture) if mixture else None,
             "gallery": Gallery.restored(saved.documents, saved.tensors),
             "strangeness": Strangeness.restored(saved.documents, saved.tensors),
         }

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
-from isthmus.errors import SettingError
 from isthmus.models.keywords import built, checked
 from isthmus.protocols import Source
 from isthmus.training.history import History
+from isthmus.training.parting import parted
 from isthmus.training.run import Run
 from isthmus_text.encoding import Codes
 from isthmus_text.reading import Tokens, tokens_for
@@ -27,7 +26,7 @@ from isthmus_text.watching import CURES, Watch
 
 PLUGIN = "text"
 FEWEST = 50
-"""With fewer texts than this none are held out to choose the best epoch."""
+"""With fewer codes than this no mixture is fitted to them."""
 
 MOST_HELD_OUT = 2_000
 
@@ -71,7 +70,8 @@ def fit(data: Texts, wanted: Wanted, vectors: Codes | None, run: Run) -> Fitted:
     """Build and train. Raises what ``TextAutoencoder.fit`` raises."""
     _, builder = plugins.find_builder(wanted.model, PLUGIN)
     whole = checked(wanted.model, builder, wanted.settings)
-    train, held_out = parted(len(data), wanted.validation, run.seed)
+    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT, of="texts")
+    train, held_out = (some.numpy() for some in rows)
     tokens = tokens_for(data, whole, wanted.tokenizer, wanted.vocabulary, wanted.longest)
     recipe = built(wanted.model, builder, tokens.writes.signal, run, whole)
     model = recipe.model
@@ -91,18 +91,6 @@ def fit(data: Texts, wanted: Wanted, vectors: Codes | None, run: Run) -> Fitted:
         "training": history.to_json(),
     }
     return Fitted(tokens, model.eval(), plugins.python_name(wanted.model), tokens.portable(whole), facts)
-
-
-def parted(texts: int, validation: float, seed: int) -> tuple[Rows, Rows]:
-    """Which texts train and which choose the best epoch; the same number, share and seed give the same ones."""
-    if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the texts from 0 to less than a half")
-    held_out = min(MOST_HELD_OUT, round(texts * validation))
-    if validation and (texts < FEWEST or not held_out):
-        logger.info("training runs to its last epoch: %d texts are too few to hold some out", texts)
-        held_out = 0
-    order = torch.randperm(texts, generator=torch.Generator().manual_seed(seed % 2**63)).numpy()
-    return order[held_out:], order[:held_out]
 
 
 def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture:

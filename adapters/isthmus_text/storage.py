@@ -9,7 +9,7 @@ from isthmus import bundle, plugins
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.models.rebuild import rebuild
-from isthmus.state import state_of
+from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_text.corpus import Corpus
 from isthmus_text.fitting import PLUGIN
@@ -23,10 +23,10 @@ MODEL, MIXTURE = "model.", "mixture."
 
 def write(path: str | Path, model: TextAutoencoder) -> None:
     """Save the model, the tokenizer, the fitted prior, and the corpus with its codes."""
-    tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model.model).items()}
+    tensors = named(MODEL, state_of(model.model))
     documents = model.tokens.documents()
     if model.mixture is not None:
-        tensors |= {f"{MIXTURE}{name}": tensor for name, tensor in model.mixture.tensors().items()}
+        tensors |= named(MIXTURE, model.mixture.tensors())
     if model.corpus is not None:
         tensors |= model.corpus.tensors()
         documents |= model.corpus.documents()
@@ -55,18 +55,13 @@ def read(path: str | Path) -> dict[str, Any]:
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
         tokens = Tokens.restored(saved.documents)
-        parts = {
-            prefix: {
-                name.removeprefix(prefix): tensor for name, tensor in saved.tensors.items() if name.startswith(prefix)
-            }
-            for prefix in (MODEL, MIXTURE)
-        }
+        mixture = part_of(saved.tensors, MIXTURE)
         return {
             "tokens": tokens,
-            "model": rebuild(builder, tokens.writes.signal, manifest.settings, parts[MODEL]),
+            "model": rebuild(builder, tokens.writes.signal, manifest.settings, part_of(saved.tensors, MODEL)),
             "builder": manifest.builder,
             "settings": manifest.settings,
             "facts": manifest.facts,
-            "mixture": FittedMixture.from_tensors(parts[MIXTURE]) if parts[MIXTURE] else None,
+            "mixture": FittedMixture.from_tensors(mixture) if mixture else None,
             "corpus": Corpus.restored(saved.documents, saved.tensors),
         }

@@ -21,6 +21,7 @@ from isthmus.protocols import Builder, Source
 from isthmus.state import state_of
 from isthmus.tasks.coding import held_out
 from isthmus.training.history import History
+from isthmus.training.parting import parted
 from isthmus.training.run import Run, Validation
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.asking import Asked, Numbers
@@ -29,9 +30,6 @@ from isthmus_vectors.vectors import Rows, Vectors
 PLUGIN = "vectors"
 METRIC = "objective"
 """The model's own loss on rows that are held out, negated: nats a row, higher is better."""
-
-FEWEST = 50
-"""With fewer rows than this none are held out."""
 
 MOST_HELD_OUT = 10_000
 MOST_FITTED = 50_000
@@ -76,7 +74,8 @@ def fit(data: Vectors, wanted: Wanted, run: Run) -> Fitted:
     _, builder = plugins.find_builder(wanted.model, PLUGIN)
     given = {**_defaults(builder, data), **wanted.settings}
     settings = checked(wanted.model, builder, given)
-    train, held = parted(len(data), wanted.validation, run.seed)
+    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT)
+    train, held = (some.numpy() for some in rows)
     trained_on = data.select(train) if len(held) else data
     adapter = VectorAdapter.fit(trained_on, wanted.scaling)
     recipe = built(wanted.model, builder, adapter.signal, run, settings)
@@ -90,22 +89,6 @@ def fit(data: Vectors, wanted: Wanted, run: Run) -> Fitted:
     return Fitted(adapter, model, exact, plugins.python_name(wanted.model), settings, history, held)
 
 
-def parted(rows: int, validation: float, seed: int) -> tuple[Rows, Rows]:
-    """Which rows train and which choose the best epoch; the same number, share and seed give the same ones.
-
-    Raises:
-        SettingError: a share outside its range.
-    """
-    if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the rows from 0 to less than a half")
-    held = min(MOST_HELD_OUT, round(rows * validation))
-    if validation and (rows < FEWEST or not held):
-        logger.info("training runs to its last epoch: %d rows are too few to hold some out", rows)
-        held = 0
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed % 2**63)).numpy()
-    return order[held:], order[:held]
-
-
 def asked(builder: Builder, adapter: VectorAdapter, model: Autoencoder, settings: Mapping[str, Any]) -> Asked:
     """A copy of the model in fp64."""
     made = rebuild(builder, adapter.signal, settings, state_of(model))
@@ -114,14 +97,11 @@ def asked(builder: Builder, adapter: VectorAdapter, model: Autoencoder, settings
 
 
 def mixed(codes: Numbers, run: Run) -> FittedMixture | None:
-    """A Gaussian mixture over codes; diagonal where full covariances would have more numbers than the codes. None for
-    fewer than two."""
+    """A Gaussian mixture over codes. None for fewer than two."""
     if len(codes) < 2:
         return None
     components = max(1, min(COMPONENTS, len(codes) // COMPONENTS))
-    covariance = "full" if codes.shape[1] * components * 4 <= len(codes) else "diag"
-    exact = torch.from_numpy(codes)
-    return FittedMixture.fit(exact, components, generator=run.generator(stream=3), covariance=covariance)
+    return FittedMixture.fit(torch.from_numpy(codes), components, generator=run.generator(stream=3))
 
 
 def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:

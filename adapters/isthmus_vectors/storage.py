@@ -15,7 +15,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.models.rebuild import rebuild
-from isthmus.state import state_of
+from isthmus.state import named, part_of, state_of
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus_vectors.adapter import VectorAdapter
@@ -61,9 +61,9 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def tensors_of(model: VectorAutoencoder) -> dict[str, Tensor]:
     """All tensors by name."""
-    tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model.model).items()}
+    tensors = named(MODEL, state_of(model.model))
     if model.mixture is not None:
-        tensors |= {f"{MIXTURE}{name}": tensor for name, tensor in model.mixture.tensors().items()}
+        tensors |= named(MIXTURE, model.mixture.tensors())
     return tensors if model.known is None else tensors | {KNOWN: model.known.contiguous()}
 
 
@@ -83,9 +83,9 @@ def fields_of(
     History.from_json(dict(facts["training"]))
     adapter = VectorAdapter.restore(documents)
     found = plugins.find_builder(builder, PLUGIN)[1]
-    made = rebuild(found, adapter.signal, settings, _under(MODEL, tensors))
+    made = rebuild(found, adapter.signal, settings, part_of(tensors, MODEL))
     assert isinstance(made, Autoencoder)
-    mixture, known = _under(MIXTURE, tensors), tensors.get(KNOWN)
+    mixture, known = part_of(tensors, MIXTURE), tensors.get(KNOWN)
     if known is not None and (known.ndim != 2 or known.dtype != torch.float32):
         raise BundleError(f"codes of shape {tuple(known.shape)}", expected="fp32, one row each")
     return {
@@ -99,7 +99,3 @@ def fields_of(
         "mixture": FittedMixture.from_tensors(mixture) if mixture else None,
         "known": known,
     }
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}

@@ -34,6 +34,16 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     return kept
 
 
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part of several, under names that begin with ``prefix``."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The inverse of ``named``: that part's tensors under their own names."""
+    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+
+
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copy tensors that ``state_of`` made into a module of the same build, in place.
 

@@ -7,14 +7,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.models.rebuild import rebuild
-from isthmus.state import state_of
+from isthmus.state import named, part_of, state_of
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
@@ -35,8 +33,7 @@ def write(path: str | Path, detector: Detector) -> None:
     scorers = detector.scorers
     # Weights were learned in fp32 and only asked in fp64.
     model = copy.deepcopy(scorers.model).float()
-    tensors = {f"{MODEL}{name}": tensor for name, tensor in state_of(model).items()}
-    tensors |= {f"{RANKS}{name}": tensor for name, tensor in detector.ranks.tensors().items()}
+    tensors = named(MODEL, state_of(model)) | named(RANKS, detector.ranks.tensors())
     tensors |= {"centre": detector.centre, "spread": detector.spread}
     tensors |= {"known": scorers.inputs.vectors, "masks": scorers.masks}
     bundle.write(
@@ -64,7 +61,7 @@ def read(path: str | Path) -> dict[str, Any]:
         History.from_json(dict(manifest.facts["training"]))
         adapter = VectorAdapter.restore(saved.documents)
         model = rebuild(
-            masked_ensemble, Vector(adapter.scaling.width), manifest.settings, _under(MODEL, saved.tensors)
+            masked_ensemble, Vector(adapter.scaling.width), manifest.settings, part_of(saved.tensors, MODEL)
         ).double()
         assert isinstance(model, Autoencoder)
         tensors, k = saved.tensors, int(manifest.facts["neighbours"])
@@ -73,12 +70,8 @@ def read(path: str | Path) -> dict[str, Any]:
             "centre": tensors["centre"],
             "spread": tensors["spread"],
             "scorers": Scorers.of(model, tensors["masks"], tensors["known"], k),
-            "ranks": Ranks.from_tensors(_under(RANKS, saved.tensors)),
+            "ranks": Ranks.from_tensors(part_of(saved.tensors, RANKS)),
             "threshold": Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
             "settings": manifest.settings,
             "facts": {"training": manifest.facts["training"]},
         }
-
-
-def _under(prefix: str, tensors: Any) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
