@@ -59,10 +59,13 @@ def main() -> None:
     parser.add_argument("--method", action="append", choices=METHODS, help="only these")
     parser.add_argument("--reduced", action="store_true")
     parser.add_argument("--sentences", type=int, help="even fewer, to try the script")
+    parser.add_argument("--epochs", type=int, help="others than 40, or 10 of the reduced setting")
+    parser.add_argument("--start", type=int, help="epochs of the autoencoder before, others than 10, or 4")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     sizes = dict(REDUCED if given.reduced else WHOLE)
+    sizes |= {name: value for name in ("epochs", "start") if (value := getattr(given, name)) is not None}
     if given.sentences:
         sizes |= {"sentences": given.sentences, "test": min(sizes["test"], given.sentences), "samples": 10, "epochs": 2}
     for method in given.method or METHODS:

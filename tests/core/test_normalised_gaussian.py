@@ -49,8 +49,8 @@ def test_afterwards_the_running_statistics_serve():
     for _ in range(200):
         made(rows)
     raw = rows @ made.mean.weight.T
-    torch.testing.assert_close(made.running_mean, raw.mean(0))
-    torch.testing.assert_close(made.running_variance, raw.var(0, correction=0))
+    torch.testing.assert_close(made.moments.running_mean, raw.mean(0))
+    torch.testing.assert_close(made.moments.running_variance, raw.var(0, correction=0))
     made.eval()
     before = {name: tensor.clone() for name, tensor in state_of(made).items()}
     wanted = SCALE * (raw[:3] - raw.mean(0)) / raw.std(0, correction=0) + made.shift
@@ -67,19 +67,19 @@ def test_batches_of_their_own_kind_count_with_what_lies_between_them():
     for turn in range(400):
         made(kinds[turn % 2])
     raw = torch.cat(kinds) @ made.mean.weight.T
-    torch.testing.assert_close(made.running_variance, raw.var(0), rtol=0.15, atol=0.02)
+    torch.testing.assert_close(made.moments.running_variance, raw.var(0), rtol=0.15, atol=0.02)
     within = torch.stack([(rows @ made.mean.weight.T).var(0) for rows in kinds]).mean(0)
-    assert (made.running_variance > 1.2 * within).any()
+    assert (made.moments.running_variance > 1.2 * within).any()
 
 
 def test_a_single_row_in_training_is_normalised_by_what_is_known():
     made = bottleneck()
     made(hidden())
-    average, variance = made.running_mean.clone(), made.running_variance.clone()
+    average, variance = made.moments.running_mean.clone(), made.moments.running_variance.clone()
     row = hidden(1)
     wanted = SCALE * (row @ made.mean.weight.T - average) / variance.sqrt() + made.shift
     torch.testing.assert_close(made(row).point, wanted)
-    assert torch.equal(made.running_mean, average)
+    assert torch.equal(made.moments.running_mean, average)
 
 
 def test_every_parameter_trains_and_the_scale_is_none():

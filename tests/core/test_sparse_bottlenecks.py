@@ -12,6 +12,8 @@ HIDDEN, CODE, ACTIVE = 6, 20, 3
 KINDS = {
     "topk": lambda: TopK(HIDDEN, CODE, ACTIVE, generator=generator()),
     "batch": lambda: BatchTopK(HIDDEN, CODE, ACTIVE, generator=generator()),
+    "fair": lambda: TopK(HIDDEN, CODE, ACTIVE, generator=generator(), normalised=True),
+    "fair batch": lambda: BatchTopK(HIDDEN, CODE, ACTIVE, generator=generator(), normalised=True),
     "jump": lambda: JumpReLU(HIDDEN, CODE, generator=generator()),
     "relu": lambda: SparseUnits(HIDDEN, CODE, generator=generator()),
     "sigmoid": lambda: SparseUnits(HIDDEN, CODE, generator=generator(), activation="sigmoid"),
@@ -82,6 +84,30 @@ def test_a_batch_without_anything_above_0_teaches_no_threshold():
         bottleneck.units.bias.fill_(-100.0)
     assert bottleneck(hidden()).point.abs().sum() == 0
     assert float(bottleneck.threshold) == 0
+
+
+@pytest.mark.parametrize("form", [TopK, BatchTopK])
+def test_units_compete_on_equal_terms_whatever_the_rows_share(form):
+    """What all rows have in common gives a few units the lead in every one of them, unless units are normalised."""
+    rows = hidden(400) + 30
+    used = {}
+    for normalised in (False, True):
+        bottleneck = form(HIDDEN, CODE, ACTIVE, generator=generator(), normalised=normalised).train()
+        used[normalised] = (bottleneck(rows).point > 0).float().mean(0)
+    assert (used[False] == 0).sum() > CODE / 2
+    assert used[True].min() > 0.03
+    torch.testing.assert_close(used[True].sum(), used[False].sum(), rtol=0.05, atol=0.0)
+
+
+def test_normalised_units_have_mean_0_and_variance_1_in_training_and_the_moments_of_all_data_afterwards():
+    bottleneck = KINDS["fair"]().train()
+    pre = bottleneck(hidden() + 7).notes["pre"]
+    torch.testing.assert_close(pre.mean(0), torch.zeros(CODE), atol=1e-4, rtol=0)
+    torch.testing.assert_close(pre.var(0, correction=0), torch.ones(CODE), atol=1e-3, rtol=0)
+    afterwards = bottleneck.eval()(hidden(seed=9) + 7).notes["pre"]
+    raw, seen = ((hidden(seed=seed) + 7) @ bottleneck.units.weight.T for seed in (9, 1))
+    wanted = (raw - seen.mean(0)) / (seen.var(0, correction=0) + bottleneck.units.floor).sqrt()
+    torch.testing.assert_close(afterwards, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -84,7 +84,7 @@ def test_nothing_but_the_statistics_changes_and_batches_do_not_matter():
         settle(made.model, rows, TokenBudget(tokens))
         after = state_of(made.model)
         changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
-        assert changed == {"bottleneck.running_mean", "bottleneck.running_variance"}
+        assert changed == {"bottleneck.moments.running_mean", "bottleneck.moments.running_variance"}
         found.append([after[name].clone() for name in sorted(changed)])
     torch.testing.assert_close(found[0], found[1])
 
@@ -93,17 +93,17 @@ def test_large_averages_take_no_digits_away():
     made = NormalisedGaussian(3, 2, generator=torch.Generator().manual_seed(0))
     hidden = 1e4 + torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        made.running_mean.copy_(made.mean(hidden).mean(0))
+        made.moments.running_mean.copy_(made.mean(hidden).mean(0))
     made.settle(hidden.split(50))
     wanted = made.mean(hidden).detach().double()
-    torch.testing.assert_close(made.running_mean.double(), wanted.mean(0), rtol=1e-6, atol=0)
-    torch.testing.assert_close(made.running_variance.double(), wanted.var(0, correction=0), rtol=1e-3, atol=0)
+    torch.testing.assert_close(made.moments.running_mean.double(), wanted.mean(0), rtol=1e-6, atol=0)
+    torch.testing.assert_close(made.moments.running_variance.double(), wanted.var(0, correction=0), rtol=1e-3, atol=0)
 
 
 def test_one_row_has_no_spread():
     made = recipe()
     settle(made.model, source(1), TokenBudget(10))
-    assert torch.equal(made.model.bottleneck.running_variance, torch.ones(4))
+    assert torch.equal(made.model.bottleneck.moments.running_variance, torch.ones(4))
     with pytest.raises(InputError, match="1 rows"):
         made.model.bottleneck.settle([torch.zeros(1, made.model.encoder.width)])
 

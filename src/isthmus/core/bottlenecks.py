@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.core.layers import linear, xavier
-from isthmus.errors import InputError, SettingError
+from isthmus.core.moments import Moments
+from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
@@ -92,8 +93,7 @@ class NormalisedGaussian(nn.Module):
     mean square of μ over a batch is then γ² + β², so that the rate (KL divergence from N(0, 1)) is at least d γ² / 2
     nats on average over the batch, for d dimensions: the posterior cannot collapse.
 
-    In training the statistics are those of the batch. Running estimates of them for all data serve otherwise, and for a
-    batch of a single row, which has no spread; ``settle`` replaces them by those of the finished network.
+    E and Var are those of ``Moments``: of the batch in training, of all data otherwise.
 
     Args:
         hidden: width of the hidden state.
@@ -104,7 +104,6 @@ class NormalisedGaussian(nn.Module):
         SettingError: a scale that is not above 0.
     """
 
-    momentum = 0.1
     # Small, or the encoder would learn to make its variance as small as this and so escape the bound.
     floor = 1e-10
 
@@ -118,57 +117,24 @@ class NormalisedGaussian(nn.Module):
         self.log_scale = linear(hidden, code, generator)
         self.shift = nn.Parameter(torch.zeros(code))
         self.scale = scale
-        self.running_mean: Tensor
-        self.running_variance: Tensor
-        self.register_buffer("running_mean", torch.zeros(code))
-        self.register_buffer("running_variance", torch.ones(code))
-        self.batches: Tensor
-        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.moments = Moments(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """A sample is drawn only with a generator; statistics are fp32 under autocast too."""
         raw = self.mean(hidden)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
-        average, variance = self._statistics(raw)
+        average, variance = self.moments(raw)
         mean = self.scale * (raw - average) * torch.rsqrt(variance + self.floor) + self.shift
         return _code(mean, self.log_scale(hidden), generator, samples)
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
-        """The statistics of these hidden states, all together, take the place of the running estimates.
-
-        Running estimates come from many networks, none of them the last one, and from states with dropout, which spread
-        wider than those that are asked for later.
+        """The moments of the means of these hidden states, all together: see ``Moments.settle``.
 
         Raises:
-            InputError: fewer than 2 rows, which have no spread.
+            InputError: fewer than 2 rows.
         """
-        rows, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
-        for hidden in batches:
-            # From where the estimates are, so that squares of large averages take no digits away.
-            raw = self.mean(hidden).flatten(0, -2).double() - self.running_mean.double()
-            rows, sums, squares = rows + len(raw), sums + raw.sum(0).cpu(), squares + raw.square().sum(0).cpu()
-        if rows < 2:
-            raise InputError(f"statistics of {rows} rows", expected="at least 2")
-        offset = sums / rows
-        self.running_variance.copy_(squares / rows - offset.square())
-        self.running_mean.add_(offset.to(self.running_mean))
-
-    def _statistics(self, raw: Float[Tensor, "batch *cells code"]) -> tuple[Tensor, Tensor]:
-        rows = raw.flatten(0, -2)
-        if not self.training or len(rows) < 2:
-            return self.running_mean, self.running_variance
-        variance, average = torch.var_mean(rows, 0, correction=0)
-        with torch.no_grad():
-            self.batches += 1
-            # The plain average of the first ten batches, so that a short training has estimates of its own data.
-            weight = (1 / self.batches).clamp(min=self.momentum).to(self.running_mean)
-            centre = torch.where(self.batches > 1, self.running_mean, average.to(self.running_mean))
-            # Within batches and between them: where a batch holds rows of one length, it shows less than all spread.
-            beside = (average - centre).square()
-            self.running_variance.lerp_((variance + beside).to(self.running_variance), weight)
-            self.running_mean.lerp_(average.to(self.running_mean), weight)
-        return average, variance
+        self.moments.settle(self.mean(hidden) for hidden in batches)
 
 
 def _code(mean: Tensor, log_scale: Tensor, generator: Generator | None, samples: int) -> Code:

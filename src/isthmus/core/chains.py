@@ -99,6 +99,7 @@ def _point_of(bottleneck: Bottleneck) -> tuple[Layer, ...] | None:
         return (Layer(bottleneck.point.weight, bottleneck.point.bias, identity),)
     if isinstance(bottleneck, Gaussian):
         return (Layer(bottleneck.mean.weight, bottleneck.mean.bias, identity),)
-    if isinstance(bottleneck, TopK | BatchTopK | JumpReLU | SparseUnits):
+    # What batch norm does to a row depends on the others: no layer of its own.
+    if isinstance(bottleneck, TopK | BatchTopK | JumpReLU | SparseUnits) and isinstance(bottleneck.units, nn.Linear):
         return (Layer(bottleneck.units.weight, bottleneck.units.bias, bottleneck.activate),)
     return None

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.core.layers import linear
+from isthmus.core.moments import FairUnits
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
@@ -29,15 +30,16 @@ class TopK(nn.Module):
         hidden: width of the hidden state.
         code: how many units.
         active: how many of them a row may use.
+        normalised: whether units compete on equal terms, see ``FairUnits``.
 
     Raises:
         SettingError: fewer than 1 active unit, or more than there are.
     """
 
-    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator) -> None:
+    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
         _check_active(active, code)
-        self.units = linear(hidden, code, generator)
+        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
         self.active = active
         self.silence = Silence(code)
 
@@ -61,6 +63,7 @@ class BatchTopK(nn.Module):
         hidden: width of the hidden state.
         code: how many units.
         active: how many of them a row uses on average.
+        normalised: whether units compete on equal terms, see ``FairUnits``.
 
     Raises:
         SettingError: fewer than 1 active unit, or more than there are.
@@ -70,10 +73,10 @@ class BatchTopK(nn.Module):
     threshold: Tensor
     batches: Tensor
 
-    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator) -> None:
+    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
         _check_active(active, code)
-        self.units = linear(hidden, code, generator)
+        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
         self.active = active
         self.silence = Silence(code)
         # fp64: changes of a hundredth of a small number, over and over.
@@ -222,7 +225,7 @@ def largest(pre: Float[Tensor, "*rows code"], active: int) -> Float[Tensor, "*ro
     return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
 
 
-def before(units: nn.Linear, hidden: Tensor) -> Tensor:
+def before(units: nn.Module, hidden: Tensor) -> Tensor:
     """What the linear layer gives, fp32 at least: under autocast near numbers would tie."""
     pre: Tensor = units(hidden)
     return pre.to(torch.promote_types(pre.dtype, torch.float32))

@@ -61,7 +61,9 @@ def sparse(
 
     Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that it is
     told by its activation. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
-    linear layer and its activation away from the data on either side.
+    linear layer and its activation away from the data on either side. Behind an encoder the units of "topk" and
+    "batch-topk" are normalised over the rows and so compete on equal terms (``FairUnits``): what all hidden states
+    share would give a few the lead in every row.
 
     Args:
         code: how many units.
@@ -91,9 +93,11 @@ def sparse(
     revives = () if form == "kl" or not revival else (Revival(revival, dead_after=dead_after or LONGEST_DEAD),)
     # Columns of length 1 make the scale of a code; sigmoid units, which end at 1, need columns of their own length.
     hooks: tuple[Hook, ...] = () if form == "kl" else (unit_norm_decoder(),)
+    # Encoders give hidden states that share a large part; bare vectors are centred, and amplitudes mean something.
+    normalised = not (isinstance(signal, Vector) and layers == 0)
     model = Autoencoder(
         encoder=sides.encoder,
-        bottleneck=_units(form, sides.hidden, code, active, generator),
+        bottleneck=_units(form, sides.hidden, code, active, normalised, generator),
         decoder=sides.decoder(code),
         readout=sides.readout(code),
         likelihood=sides.likelihood,
@@ -167,12 +171,12 @@ def contractive(
     return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
 
 
-def _units(form: str, hidden: int, code: int, active: int, generator: Generator) -> Bottleneck:
+def _units(form: str, hidden: int, code: int, active: int, normalised: bool, generator: Generator) -> Bottleneck:
     match form:
         case "topk":
-            return TopK(hidden, code, active, generator=generator)
+            return TopK(hidden, code, active, generator=generator, normalised=normalised)
         case "batch-topk":
-            return BatchTopK(hidden, code, active, generator=generator)
+            return BatchTopK(hidden, code, active, generator=generator, normalised=normalised)
         case "jumprelu":
             return JumpReLU(hidden, code, generator=generator)
         case _:
