@@ -26,8 +26,9 @@ class LinearReadout(nn.Module):
 
     def logits(self, decoded: Float[Tensor, "batch hidden"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """Inner products of the decoded state with all columns, a slice of them, or some by number."""
-        chosen = slice(None) if columns is None else columns
-        return nn.functional.linear(decoded, self.weight[chosen], self.bias[chosen])
+        if columns is None:
+            return nn.functional.linear(decoded, self.weight, self.bias)
+        return nn.functional.linear(decoded, self.weight[columns], self.bias[columns])
 
     def vectors(self) -> Float[Tensor, "width hidden_plus_one"]:
         """[w_i, b_i], detached: the rows of an index."""

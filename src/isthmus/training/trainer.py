@@ -207,8 +207,10 @@ class _Training:
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser over whatever of the model trains."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    # One group where nothing decays: each costs the time of a small matrix product in every step.
+    matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
+    others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
     groups = [
         {"params": params, "weight_decay": decay}
         for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
