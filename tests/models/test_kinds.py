@@ -17,6 +17,7 @@ from signals import SIGNALS, seeded, source_of
 from isthmus.batch import Bag, Batch, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.contraction import jacobian_norms
+from isthmus.core.mixtures import VampPrior
 from isthmus.core.priors import normal_rates
 from isthmus.core.revival import Revival
 from isthmus.errors import SettingError
@@ -27,6 +28,7 @@ from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variat
 from isthmus.models.likelihoods import LIKELIHOODS
 from isthmus.models.noise import NOISES, noise_of
 from isthmus.models.penalised import FORMS
+from isthmus.models.priors import begin_with_rows
 from isthmus.models.rebuild import rebuild
 from isthmus.models.recipe import Trained
 from isthmus.protocols import Builder
@@ -235,6 +237,39 @@ def test_a_smaller_beta_buys_a_dearer_code() -> None:
     assert rates[0.1] > rates[4.0] + 1
 
 
+@pytest.mark.parametrize(
+    ("prior", "signal"),
+    [("mixture", "vector"), ("mixture", "tokens"), ("pseudo-inputs", "bag"), ("pseudo-inputs", "grid")],
+)
+def test_priors_that_train(prior: str, signal: str) -> None:
+    """The prior moves, the bound falls, draws decode, and everything is rebuilt from what is saved."""
+    settings = {"prior": prior, "components": 6}
+    made = recipe("variational", signal, **settings)
+    before = {name: tensor.clone() for name, tensor in state_of(made.model).items() if name.startswith("prior.")}
+    history = made.fit(source_of(signal), RUN)
+    assert float(history.records[-1]["nll"]) < float(history.records[0]["nll"])
+    after = state_of(made.model)
+    assert before
+    assert all(not torch.equal(tensor, after[name]) for name, tensor in before.items())
+    drawn = made.model.prior.sample(40, seeded())
+    assert drawn.shape == (40, SMALL["code"])
+    assert bool(drawn.isfinite().all())
+    whole = checked("variational", variational, {**SMALL, **OWN.get("variational", {}), **settings})
+    again = rebuild(variational, SIGNALS[signal], json.loads(json.dumps(whole)), after)
+    assert isinstance(again, Autoencoder)
+    assert torch.equal(again.prior.sample(5, seeded()), made.model.prior.sample(5, seeded()))
+
+
+def test_pseudo_inputs_begin_as_rows_of_the_data() -> None:
+    made = recipe("variational", "vector", prior="pseudo-inputs", components=5)
+    source = source_of("vector", 20)
+    begin_with_rows(made.model, source)
+    rows = source.batch(torch.arange(5) * 4).inputs
+    assert isinstance(made.model.prior, VampPrior)
+    entered = made.model.encoder.enter(made.model.scaling(rows) if made.model.scaling is not None else rows)
+    assert torch.equal(made.model.prior.pseudo.detach(), entered)
+
+
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_all_noises_of_a_signal(signal: str) -> None:
     batch = fresh(signal, 8)
@@ -273,6 +308,10 @@ def test_the_same_keywords_everywhere() -> None:
         ("denoising", "tokens", {"level": 1.5}, "1.5"),
         ("variational", "vector", {"beta": -1.0}, "beta"),
         ("variational", "vector", {"samples": 0}, "samples"),
+        ("variational", "vector", {"prior": "uniform"}, "uniform"),
+        ("variational", "vector", {"prior": "mixture", "components": 0}, "components"),
+        ("variational", "vector", {"prior": "mixture", "free_bits": 0.5}, "free_bits"),
+        ("variational", "tokens", {"prior": "pseudo-inputs"}, "tokens"),
         ("sparse", "vector", {"active": 41}, "active"),
         ("sparse", "vector", {"form": "l2"}, "form"),
         ("contractive", "vector", {"method": "guess"}, "guess"),

@@ -12,11 +12,11 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian, Projected
 from isthmus.core.collapse import FreeBits
 from isthmus.core.objectives import Elbo, ImportanceWeighted, LinearAnnealing
-from isthmus.core.priors import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.ends import ends
 from isthmus.models.noise import noise_of
 from isthmus.models.penalised import contractive, sparse
+from isthmus.models.priors import begin_with_rows, prior_of
 from isthmus.models.recipe import Trained
 from isthmus.models.settings import check_settings
 from isthmus.protocols import Objective
@@ -140,6 +140,8 @@ def variational(
     annealing: float = 0.25,
     free_bits: float = 0.0,
     samples: int = 1,
+    prior: str = "standard",
+    components: int = 50,
     hidden: int = 256,
     layers: int | None = None,
     filters: int = 32,
@@ -163,11 +165,15 @@ def variational(
 
     Args:
         code: dimensions of the code.
-        beta: weight of the rate (KL divergence from N(0, 1)) at the end of annealing; 1 is the evidence lower bound.
+        beta: weight of the rate (KL divergence from the prior) at the end of annealing; 1 is the evidence lower bound.
         annealing: share of the training over which the weight rises from 0.
-        free_bits: nats a dimension that count as paid (Kingma et al. 2016).
+        free_bits: nats a dimension that count as paid (Kingma et al. 2016), with the standard prior.
         samples: of the code for each row; more than one make an importance weighted autoencoder (Burda et al. 2016),
             for which ``beta``, ``annealing`` and ``free_bits`` mean nothing.
+        prior: "standard" is N(0, 1); "mixture" a mixture of Gaussians that trains; "pseudo-inputs" the posteriors of
+            inputs that train, which begin as rows of the data (the VampPrior, Tomczak & Welling, AISTATS 2018; not for
+            tokens). The last two fit many shapes of data better, and cost more.
+        components: of these two.
         likelihood: as in ``vanilla``, but None is "shared" for vectors and images: one spread, learnt, so that it need
             not be weighed against the rate by hand (Rybkin, Daniilidis & Levine, ICML 2021).
         hidden, layers, filters, heads, dropout, epochs, batch_size, tokens: as in ``vanilla``.
@@ -182,6 +188,8 @@ def variational(
     check_settings(code=code, epochs=epochs, annealing=annealing, samples=samples)
     if beta < 0 or free_bits < 0:
         raise SettingError(f"beta={beta}, free_bits={free_bits}", expected="numbers of 0 or more")
+    if free_bits and prior != "standard":
+        raise SettingError(f"free_bits={free_bits} with prior={prior!r}", expected="prior='standard', or free_bits=0")
     bottleneck: Gaussian | NormalisedGaussian
     if isinstance(signal, Tokens):
         bottleneck = NormalisedGaussian(sides.hidden, code, generator=generator, scale=SPREAD)
@@ -192,13 +200,14 @@ def variational(
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=bottleneck,
-        prior=StandardNormal(code),
+        prior=prior_of(prior, signal, sides.encoder, bottleneck, code, components, generator),
         decoder=sides.decoder(code),
         readout=sides.readout(code),
         likelihood=sides.likelihood,
         scaling=sides.scaling,
         objective=ImportanceWeighted() if samples > 1 else bound,
     )
+    learns = partial(begin_with_rows, model) if prior == "pseudo-inputs" else None
     settles = partial(settle, model, batching=sides.batching) if isinstance(signal, Tokens) else None
     plan = sides.plan(epochs, learning_rate, decay, weight_decay, patience, samples=samples)
-    return Trained(model, plan, settles=settles)
+    return Trained(model, plan, learns, settles)
