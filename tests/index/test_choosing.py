@@ -14,8 +14,10 @@ from isthmus.errors import BudgetError
 from isthmus.index import Budget, Index, budget, choosing, measuring
 from isthmus.index.choosing import Wish, choose
 from isthmus.index.exact import ExactSearcher
+from isthmus.index.faiss import FaissSearcher
 from isthmus.index.ladders import ORDER, ladders, tried
 from isthmus.index.measuring import Questions, held_out
+from isthmus.index.several import build_each
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -95,7 +97,9 @@ def test_exact_is_kept_with_a_warning_where_nothing_finds_enough(
     timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
     told = Index.build(numbers(1000, 4)).info()
     assert (told["kind"], told["recall"]) == ("exact", 1.0)
-    assert {trial["outcome"] for trial in told["trials"]} == {"the reference", "below the target"}
+    # Random numbers need all their axes.
+    outcomes = {trial["outcome"] for trial in told["trials"] if trial["kind"] != "hnsw-short"}
+    assert outcomes == {"the reference", "below the target"}
     assert "no index reached recall 0.95" in caplog.text
 
 
@@ -205,3 +209,58 @@ def test_nothing_heavy_is_imported_before_it_is_asked_for():
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="Tree"):
         _ = isthmus.index.Tree
+
+
+def test_of_kinds_about_as_fast_the_one_that_finds_more_is_kept(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, {"exact": 1.0, "ivf": 400.0, "ivf-sq8": 390.0, "hnsw": 300.0})
+    recalls = {"ivf": 0.96, "ivf-sq8": 0.97, "hnsw": 1.0}
+    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: recalls.get(searcher.kind, 0.1))
+    told = Index.build(numbers(600, 4), kind="fastest", target_recall=0.95).info()
+    assert (told["kind"], told["recall"]) == ("ivf-sq8", 0.97)
+
+
+def test_kinds_that_come_close_are_timed_again_side_by_side(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def of(questions: Questions, searcher: object, most: int = 0) -> float:
+        kind = getattr(searcher, "kind", "exact")
+        asked.append(kind)
+        late = asked.count("hnsw") > 2
+        return {"ivf": 400.0, "hnsw": 900.0 if late else 350.0}.get(kind, 1.0)
+
+    monkeypatch.setattr(Questions, "speed", of)
+    told = Index.build(numbers(600, 4), kind="fastest", target_recall=0.5).info()
+    assert told["kind"] == "hnsw"
+    assert "(900 queries/s)" in told["reason"]
+
+
+def test_axes_are_walked_only_where_a_few_hold_most(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, {"exact": 1.0})
+    flat = numbers(600, 4) @ numbers(4, 40, seed=1)
+    for vectors, said in ((flat + 0.01 * numbers(600, 40, seed=2), False), (numbers(600, 40), True)):
+        trials = Index.build(vectors, kind="fastest", target_recall=0.5).info()["trials"]
+        outcomes = [trial["outcome"] for trial in trials if trial["kind"] == "hnsw-short"]
+        assert ("not tried: most axes are needed" in outcomes) == said
+
+
+def test_several_targets_share_what_is_built(monkeypatch: pytest.MonkeyPatch):
+    timed(monkeypatch, {"exact": 1.0, "ivf": 30.0, "hnsw": 20.0})
+    vectors, built = numbers(800, 6), []
+    over = FaissSearcher.over
+    monkeypatch.setattr(
+        FaissSearcher, "over", lambda exact, kind, *rest: built.append(kind) or over(exact, kind, *rest)
+    )
+    few, many = build_each(vectors, metric="l2", targets=(0.3, 0.99), kind="fastest")
+    assert len(built) == len(set(built))
+    for target, index in ((0.3, few), (0.99, many)):
+        alone = Index.build(vectors, metric="l2", target_recall=target, kind="fastest").info()
+        told = index.info()
+        for name in ("kind", "settings", "recall", "target_recall"):
+            assert told[name] == alone[name]
+    assert few.info()["settings"]["probes"] < many.info()["settings"]["probes"]
+    few.remove([3])
+    assert 3 in many
+
+
+def test_no_target_is_no_index():
+    assert build_each(numbers(10, 2), targets=()) == []

@@ -15,6 +15,9 @@ from torch import Tensor
 from isthmus.errors import SettingError
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss import FaissSearcher, Kind, Settings, check_kind
+from isthmus.index.faiss.graph import placed
+from isthmus.index.faiss.shortened import axes
+from isthmus.index.faiss.weighing import nearer
 from isthmus.index.vectors import Metric, lifted
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists, similarity
 
@@ -50,6 +53,14 @@ class TestGraph(SearcherContract):
 
     def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
         return FaissSearcher.build(vectors, "hnsw", metric, links=16, breadth=64)
+
+
+class TestShortenedGraph(SearcherContract):
+    recall = 0.8
+    rows = 800
+
+    def build(self, vectors: Tensor, metric: Metric) -> FaissSearcher:
+        return FaissSearcher.build(vectors, "hnsw-short", metric, links=16, breadth=64, widen=2)
 
 
 class TestHalfPrecision(SearcherContract):
@@ -281,7 +292,7 @@ def spoilt(structure: dict[str, np.ndarray], generator: np.random.Generator) -> 
     return {**structure, name: part}
 
 
-@pytest.mark.parametrize("kind", ["ivf", "hnsw", "rabitq"])
+@pytest.mark.parametrize("kind", ["ivf", "hnsw", "hnsw-short", "rabitq"])
 def test_a_spoilt_structure_is_looked_for_again(kind: Kind):
     exact = ExactSearcher.build(numbers(400, 4))
     settings = Settings.checked(400, lists=4, links=4)
@@ -303,6 +314,59 @@ def test_a_link_to_a_node_that_is_not_on_that_level_is_seen():
     links[start + 8] = low
     again = FaissSearcher.over(exact, "hnsw", settings, {**made.structure, "links": links})
     assert np.array_equal(again.structure["links"], made.structure["links"])
+
+
+def test_the_leading_axes_hold_nearly_all_the_variance():
+    vectors = (numbers(3000, 5) @ numbers(5, 60, seed=1) + 0.02 * numbers(3000, 60, seed=2) + 7).numpy()
+    found = axes(vectors)
+    assert found.shape == (60, 8)
+    np.testing.assert_allclose(found.T @ found, np.eye(8), atol=1e-5)
+    spread = np.cov(vectors.astype(np.float64).T)
+    assert np.trace(found.T @ spread @ found) >= 0.95 * np.trace(spread)
+    assert axes(numbers(3000, 60).numpy()).shape[1] > 50
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+def test_a_walk_along_few_axes_finds_what_lies_along_them(metric: Metric):
+    vectors = numbers(2000, 5) @ numbers(5, 60, seed=1) + 0.02 * numbers(2000, 60, seed=2)
+    queries = vectors[::40] + 0.02 * numbers(50, 60, seed=3)
+    searcher = FaissSearcher.build(vectors, "hnsw-short", metric, breadth=64, widen=3)
+    assert searcher.structure["axes"].shape[1] < 20
+    expected = ExactSearcher.build(vectors, metric).search(queries, 10)
+    found = searcher.search(queries, 10)
+    assert float((found.scores >= expected.scores[:, -1:] - 1e-3).float().mean()) > 0.9
+
+
+def test_spoilt_axes_are_looked_for_again():
+    exact = ExactSearcher.build(numbers(400, 6), "l2")
+    settings = Settings.checked(400, links=4)
+    made = FaissSearcher.over(exact, "hnsw-short", settings)
+    right = dict(made.structure)
+    for wrong in (right["axes"][:-1], right["axes"].astype(np.float64), right["axes"] * np.nan, right["axes"][:, :0]):
+        again = FaissSearcher.over(exact, "hnsw-short", settings, {**right, "axes": wrong})
+        assert np.array_equal(again.structure["axes"], right["axes"])
+
+
+def test_rows_lie_near_their_neighbours():
+    centres = numbers(20, 6) * 50
+    vectors = (centres.repeat(200, 1) + numbers(4000, 6, seed=1)).numpy()
+    order = placed(vectors, 0)
+    assert np.array_equal(np.sort(order), np.arange(4000))
+    steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
+    assert np.median(steps) < np.median(np.linalg.norm(np.diff(vectors, axis=0), axis=1)) / 5
+
+
+def test_the_nearer_candidates_are_kept_and_nobody_is_none():
+    vectors, queries = numbers(300, 7), numbers(5, 7, seed=1)
+    candidates = np.random.default_rng(0).permuted(np.tile(np.arange(300), (5, 1)), axis=1)[:, :40]
+    candidates[:, ::9] = -1
+    for metric in ("ip", "cosine", "l2"):
+        exact = ExactSearcher.build(vectors, metric)
+        kept = nearer(exact, exact.ready(queries), candidates, 6)
+        true = similarity(queries, vectors, metric).numpy()
+        for query, own in enumerate(candidates):
+            there = own[own >= 0]
+            assert set(kept[query]) == set(there[np.argsort(-true[query, there])][:6])
 
 
 def test_other_settings_ask_the_same_index():

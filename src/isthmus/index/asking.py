@@ -55,8 +55,11 @@ def search(snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Id
     """``Index.search`` in a snapshot."""
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
-    groups = batches(k, len(asked))
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
+    if isinstance(k, int | np.integer):
+        check_k(int(k))
+        return found_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
+    groups = batches(k, len(asked))
     parts = []
     for some, wanted in groups:
         most = min(max(wanted, default=1), max(1, len(snapshot)))
@@ -79,10 +82,11 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
 
 def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
-    there = near.rows >= 0
-    if there.numel() and bool(there.all()):
-        whole: list[list[Id]] = snapshot.ids_of(near.rows.numpy())
+    rows = near.rows.numpy()
+    if rows.size and rows.min() >= 0:
+        whole: list[list[Id]] = snapshot.ids_of(rows)
         return Found(whole, list(near.scores.numpy()))
+    there = near.rows >= 0
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
     values = near.scores[there].numpy()
@@ -104,15 +108,12 @@ def joined(parts: Sequence[tuple[Tensor, Found]], queries: int) -> Found:
     return Found(ids, scores)
 
 
-def batches(k: int | Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
+def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
     """Queries that want about as many answers, and how many each of them wants.
 
     Raises:
         SettingError: a k below 1, or not one for each query.
     """
-    if isinstance(k, int | np.integer):
-        check_k(int(k))
-        return [(torch.arange(queries), [int(k)] * queries)]
     wanted = [int(one) for one in k]
     if len(wanted) != queries:
         raise SettingError(f"{len(wanted)} numbers of answers", expected=f"one k, or one for each of {queries} queries")

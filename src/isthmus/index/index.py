@@ -18,7 +18,7 @@ from isthmus.index.budget import Budget
 from isthmus.index.choosing import Choice, Wish
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import Verify
-from isthmus.index.vectors import Metric, check_metric, check_queries
+from isthmus.index.vectors import Metric, check_metric
 from isthmus.vocabulary import Id
 
 
@@ -79,14 +79,7 @@ class Index:
         """
         check_metric(metric)
         wish = Wish(kind, target_recall, k, budget or Budget(), seed).checked()
-        given, found = reading.read(vectors, ids)
-        vocabulary = making.vocabulary_of(found, len(given))
-        copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
-        asked = None if queries is None else reading.read(queries)[0]
-        if asked is not None:
-            check_queries(asked, given.shape[1], torch.device("cpu"))
-        part, choice = making.chosen(copied, vocabulary, metric, wish, asked)
-        return cls(Snapshot(metric, given.shape[1], vocabulary.kind, part, None, None), choice, wish)
+        return cls(*making.built(vectors, ids, metric, [wish], queries)[0])
 
     @property
     def metric(self) -> Metric:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.index import reading
 from isthmus.index.choosing import Choice, Wish, choose, measured
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.part import Part
 from isthmus.index.snapshot import Snapshot, check_distinct
-from isthmus.index.vectors import Metric
+from isthmus.index.vectors import Metric, check_queries
+from isthmus.index.workshop import Workshop
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
 EMPTY = Choice("exact", None, 1.0, "there was nothing to choose by")
@@ -33,15 +36,45 @@ def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Voca
     return Vocabulary(ids if ids else np.empty(0, np.int64 if kind == "int64" else object))
 
 
+def built(
+    vectors: Any, ids: Any, metric: Metric, wishes: Sequence[Wish], queries: Any
+) -> list[tuple[Snapshot, Choice, Wish]]:
+    """What ``Index.build`` is given, to what an index of it holds for each wish."""
+    given, found = reading.read(vectors, ids)
+    vocabulary = vocabulary_of(found, len(given))
+    copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
+    asked = None if queries is None else reading.read(queries)[0]
+    if asked is not None:
+        check_queries(asked, given.shape[1], torch.device("cpu"))
+    parts = chosen_each(copied, vocabulary, metric, wishes, asked)
+    width = given.shape[1]
+    return [
+        (Snapshot(metric, width, vocabulary.kind, part, None, None), choice, wish)
+        for (part, choice), wish in zip(parts, wishes, strict=True)
+    ]
+
+
 def chosen(
     vectors: Float[Tensor, "rows width"], ids: Vocabulary, metric: Metric, wish: Wish, queries: Tensor | None
 ) -> tuple[Part | None, Choice]:
     """A frozen part with the searcher that ``choose`` finds for it; None of no vectors."""
+    return chosen_each(vectors, ids, metric, [wish], queries)[0]
+
+
+def chosen_each(
+    vectors: Float[Tensor, "rows width"],
+    ids: Vocabulary,
+    metric: Metric,
+    wishes: Sequence[Wish],
+    queries: Tensor | None,
+) -> list[tuple[Part | None, Choice]]:
+    """``chosen`` for several wishes of one seed: what is built for one serves the others."""
     if not len(vectors):
-        return None, EMPTY
+        return [(None, EMPTY) for _ in wishes]
     exact = ExactSearcher.over(vectors, metric)
-    choice = choose(exact, wish, queries)
-    return Part(vectors, ids, metric, choice.searcher, exact), choice
+    workshop = Workshop(exact, wishes[0].seed)
+    choices = [choose(exact, wish, queries, workshop) for wish in wishes]
+    return [(Part(vectors, ids, metric, choice.searcher, exact), choice) for choice in choices]
 
 
 def again(

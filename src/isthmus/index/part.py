@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import NamedTuple, final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -20,7 +21,7 @@ from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.filters import Allow, Filters
 from isthmus.index.ranges import Pairs, above
-from isthmus.index.rescoring import PIECE, first_k
+from isthmus.index.rescoring import PIECE, best_first, double_scores, first_k
 from isthmus.index.selection import by_score
 from isthmus.index.vectors import Metric, normalised
 from isthmus.protocols import Neighbours, RowLists
@@ -85,6 +86,14 @@ class Part:
 
     def nearest(self, asked: Asked, k: int) -> Neighbours:
         """The ``k`` nearest rows of each query; exactly, or as nearly as the searcher finds them."""
+        if self.searcher is not None and asked.exclude is None and asked.allow is None and asked.dead is None:
+            plain = self._plain(self.searcher, asked.queries, k)
+            if plain is not None:
+                return plain
+        return self._weighed(asked, k)
+
+    def _weighed(self, asked: Asked, k: int) -> Neighbours:
+        """``nearest`` with all that may stand in the way."""
         dead = 0 if asked.dead is None else int(asked.dead.sum())
         if dead * 2 > len(self) and asked.allow is None:
             asked = self._only_alive(asked)
@@ -132,36 +141,39 @@ class Part:
         self, queries: Float[Tensor, "batch width"], query: Int64[Tensor, " pairs"], row: Int64[Tensor, " pairs"]
     ) -> Float[Tensor, " pairs"]:
         """Scores of pairs, summed in float64 and rounded to float32."""
-        vectors = self.vectors if self.metric == "l2" else self.exact.compared
-        queries = normalised(queries) if self.metric == "cosine" else queries
         scores = torch.empty(len(query))
-        step = max(1, PIECE // (4 * vectors.shape[1]))
+        step = max(1, PIECE // self.vectors.shape[1])
         for start in range(0, len(query), step):
             some = slice(start, start + step)
-            chosen, own = vectors[row[some]].double(), queries[query[some]]
-            if self.metric == "l2":
-                scores[some] = -chosen.sub_(own).square_().sum(1)
-            else:
-                scores[some] = chosen.mul_(own).sum(1)
-        # Minus zero is zero.
-        return scores.add_(0.0)
+            scores[some] = self._scores_of(queries[query[some]], row[some, None])[:, 0]
+        return scores
 
     def _scores_of(
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch found"]
     ) -> Float[Tensor, "batch found"]:
         """``scores`` of as many rows for each query."""
+        return torch.from_numpy(self._weights(queries, rows.numpy()))
+
+    def _weights(
+        self, queries: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"]
+    ) -> Float[np.ndarray, "batch found"]:
         vectors = self.vectors if self.metric == "l2" else self.exact.compared
-        exact = (normalised(queries) if self.metric == "cosine" else queries).double()
-        scores = torch.empty(rows.shape)
-        step = max(1, PIECE // (4 * vectors.shape[1] * rows.shape[1]))
-        for start in range(0, len(rows), step):
-            some = slice(start, start + step)
-            gathered = vectors.index_select(0, rows[some].flatten()).double()
-            chosen, own = gathered.view(-1, rows.shape[1], vectors.shape[1]), exact[some, None]
-            # In two dimensions, so that the sums are those of ``scores`` to the last bit.
-            parts = chosen.sub_(own).square_().neg_() if self.metric == "l2" else chosen.mul_(own)
-            scores[some] = parts.flatten(0, 1).sum(1).view(-1, rows.shape[1])
-        return scores.add_(0.0)
+        asked = normalised(queries) if self.metric == "cosine" else queries
+        return double_scores(vectors, asked, rows, self.metric == "l2")
+
+    def _plain(self, searcher: FaissSearcher, queries: Float[Tensor, "batch width"], k: int) -> Neighbours | None:
+        """The answers where nothing is filtered; None where so many are wanted that the searcher is not asked."""
+        seen = searcher.seen(queries, k)
+        if seen is None or not seen.size:
+            return None
+        missing = bool(seen.min() < 0)
+        there = seen.clip(0) if missing else seen
+        rows, scores = map(torch.from_numpy, best_first(there, self._weights(queries, there), k))
+        if missing:
+            short = torch.from_numpy(np.flatnonzero((seen < 0).any(axis=1)))
+            again = self._weighed(Asked(queries[short], None, None, None), k)
+            rows[short], scores[short] = again.rows, again.scores
+        return Neighbours(rows, scores)
 
     def _once(self, asked: Asked, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
         """The best k of so many candidates, and for which queries no row beyond them can be better."""

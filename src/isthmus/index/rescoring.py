@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -10,6 +11,9 @@ from isthmus.protocols import Neighbours
 
 PIECE = 1 << 19
 """Numbers gathered at a time."""
+
+DOUBLES = 1 << 16
+"""Numbers widened at a time, so that they do not leave the processor."""
 
 
 def within(
@@ -57,6 +61,50 @@ def exact_scores(
         products = vectors[column[some]].double().mul_(queries[query[some]])
         torch.sum(products, 1, out=scores[some])
     return scores.to(vectors.dtype)
+
+
+def double_scores(
+    vectors: Float[Tensor, "rows width"],
+    queries: Float[Tensor, "batch width"],
+    rows: Int64[np.ndarray, "batch found"],
+    by_distance: bool,
+) -> Float[np.ndarray, "batch found"]:
+    """Inner products, or negative squared distances, summed in float64 and rounded to float32: a pair has one score,
+    whatever is asked beside it.
+
+    In NumPy, which begins an operation in a fraction of the time that torch takes: it is all that one query waits for.
+    """
+    (batch, found), width = rows.shape, vectors.shape[1]
+    table, asked = vectors.numpy(), queries.numpy()
+    sums = np.empty((batch, found))
+    step = max(1, DOUBLES // (width * max(1, found)))
+    for start in range(0, batch, step):
+        some = slice(start, start + step)
+        own = asked[some].astype(np.float64)
+        chosen = table.take(rows[some].ravel(), axis=0).astype(np.float64).reshape(len(own), found, width)
+        # NumPy's loop runs along the width, pair by pair: no sum depends on how many there are.
+        if by_distance:
+            chosen -= own[:, None]
+            flat = chosen.reshape(-1, width)
+            np.negative(np.einsum("pw,pw->p", flat, flat).reshape(len(own), found), out=sums[some])
+        else:
+            np.einsum("bfw,bw->bf", chosen, own, out=sums[some])
+    # Minus zero is zero.
+    return sums.astype(np.float32) + np.float32(0)
+
+
+def best_first(
+    rows: Int64[np.ndarray, "batch found"], scores: Float[np.ndarray, "batch found"], k: int
+) -> tuple[Int64[np.ndarray, "batch k"], Float[np.ndarray, "batch k"]]:
+    """The ``k`` best of each query by falling score, equal scores by rising row."""
+    starts = np.arange(0, rows.size, rows.shape[1])[:, None]
+    order = (-scores).argsort(axis=1, kind="stable") + starts
+    best = scores.ravel()[order]
+    tied = (best[:, 1:] == best[:, :-1]).any(1)
+    if tied.any():
+        order[tied] = np.lexsort((rows[tied], -scores[tied])) + starts[tied]
+        best = scores.ravel()[order]
+    return rows.ravel()[order[:, :k]], best[:, :k]
 
 
 def first_k(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -66,7 +67,7 @@ def check_queries(queries: Float[Tensor, "batch width"], width: int, device: tor
 
 def _finite(numbers: Tensor) -> bool:
     # NaN and infinity reach the sum, which takes one pass; so does an overflow of finite numbers: hence a second look.
-    return bool(numbers.sum().isfinite()) or bool(numbers.isfinite().all())
+    return math.isfinite(float(numbers.sum())) or bool(numbers.isfinite().all())
 
 
 def normalised(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:

@@ -2,6 +2,9 @@
 
 A walk over inner products can strand, so the vectors are lifted, and the walk is one over distances. The graph is built
 by one thread: several would draw its links in an order that changes from build to build.
+
+Then the nodes are put where their neighbours are, group by group of a k-means, so that a walk stays in the memory that
+it has just read. The links are the same ones; ``order`` tells which row lies where.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def learn(stored: Stored, settings: Settings) -> Structure:
-    """The links."""
+    """The links, and the order of the nodes."""
     index = faiss.IndexHNSWFlat(stored.vectors.shape[1], settings.links, faiss.METRIC_L2)
     index.hnsw.efConstruction = settings.building
     before = faiss.omp_get_max_threads()
@@ -30,17 +33,42 @@ def learn(stored: Stored, settings: Settings) -> Structure:
         index.add(stored.vectors)
     finally:
         faiss.omp_set_num_threads(before)
+    order = placed(stored.vectors, settings.seed)
+    index.permute_entries(order)
     return {
+        "order": order.astype(np.int32),
         "levels": faiss.vector_to_array(index.hnsw.levels).astype(np.int32),
         "links": faiss.vector_to_array(index.hnsw.neighbors).astype(np.int32),
         "entry": np.array([index.hnsw.entry_point], dtype=np.int32),
     }
 
 
+def placed(vectors: Array, seed: int) -> Ints:
+    """The rows group by group, near groups one after the other."""
+    rows, width = vectors.shape
+    groups = max(1, min(GROUPS, rows // POINTS))
+    means = faiss.Kmeans(width, groups, niter=ROUNDS, seed=seed, max_points_per_centroid=POINTS)
+    means.train(vectors)
+    centres = means.centroids.astype(np.float64)
+    chain, left = [0], np.ones(groups, dtype=bool)
+    left[0] = False
+    while left.any():
+        away = np.square(centres - centres[chain[-1]]).sum(1)
+        chain.append(int(np.where(left, away, np.inf).argmin()))
+        left[chain[-1]] = False
+    place = np.empty(groups, dtype=np.int64)
+    place[chain] = np.arange(groups)
+    return np.argsort(place[means.index.search(vectors, 1)[1][:, 0]], kind="stable")
+
+
+GROUPS, POINTS, ROUNDS = 256, 64, 8
+"""Groups, training vectors for each, and rounds of k-means: no answer depends on how good they are."""
+
+
 def make(stored: Stored, settings: Settings, structure: Structure) -> Any:
     """The graph with the given links; nothing is searched for."""
     index = faiss.IndexHNSWFlat(stored.vectors.shape[1], settings.links, faiss.METRIC_L2)
-    index.storage.add(stored.vectors)
+    index.storage.add(stored.vectors[structure["order"].astype(np.int64)])
     index.ntotal = len(stored.vectors)
     levels = structure["levels"]
     faiss.copy_array_to_vector(np.ascontiguousarray(levels, dtype=np.int32), index.hnsw.levels)
@@ -54,9 +82,13 @@ def make(stored: Stored, settings: Settings, structure: Structure) -> Any:
 def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
     """Whether the links lead only to places that exist: FAISS follows them without looking."""
     rows, links = len(finished), settings.links
-    if set(structure) != {"levels", "links", "entry"} or any(part.dtype != np.int32 for part in structure.values()):
+    if set(structure) != {"order", "levels", "links", "entry"} or any(
+        part.dtype != np.int32 for part in structure.values()
+    ):
         return False
-    levels, ends, entry = (structure[name] for name in ("levels", "links", "entry"))
+    order, levels, ends, entry = (structure[name] for name in ("order", "levels", "links", "entry"))
+    if order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
+        return False
     if levels.shape != (rows,) or entry.shape != (1,) or ends.ndim != 1:
         return False
     if not 1 <= int(levels.min()) <= int(levels.max()) <= DEEPEST or not 0 <= int(entry[0]) < rows:

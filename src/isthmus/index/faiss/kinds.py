@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import SettingError
-from isthmus.index.faiss import fastscan, flat, graph, inverted
+from isthmus.index.faiss import fastscan, flat, graph, inverted, shortened
 from isthmus.index.faiss.forms import PLAIN, Array, Form, Stored
 from isthmus.index.faiss.settings import Settings
 
-Name = Literal["flat", "fp16", "bf16", "sq8", "ivf", "ivf-lifted", "ivf-sq8", "ivf-pq", "rabitq", "hnsw"]
+Name = Literal["flat", "fp16", "bf16", "sq8", "ivf", "ivf-lifted", "ivf-sq8", "ivf-pq", "rabitq", "hnsw", "hnsw-short"]
 
 Structure = Mapping[str, npt.NDArray[np.generic]]
 """What took long to find, as arrays: centroids, or the links of a graph."""
@@ -62,6 +62,8 @@ def kind_of(name: str, width: int) -> Kind:
     check_kind(name)
     if name == "hnsw":
         return Kind(graph.learn, graph.make, graph.parameters, graph.fits, form=Form(lifts=True))
+    if name == "hnsw-short":
+        return Kind(shortened.learn, shortened.make, graph.parameters, shortened.fits, form=Form(lifts=True))
     if name == "ivf-pq":
         return _listed(fastscan.product_quantised, Form(multiple=fastscan.piece(width)))
     simple = {

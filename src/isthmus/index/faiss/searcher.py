@@ -19,9 +19,11 @@ from torch import Tensor
 from isthmus.errors import SettingError
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss.forms import Stored, finish, lift
+from isthmus.index.faiss.grouping import EXACT_SHARE, MOST_CANDIDATES, groups_of, needed_of
 from isthmus.index.faiss.kinds import Kind, Name, Structure, check_kind, kind_of
 from isthmus.index.faiss.selecting import selecting
 from isthmus.index.faiss.settings import Settings
+from isthmus.index.faiss.weighing import nearer
 from isthmus.index.filters import Allow, Filters
 from isthmus.index.selection import by_score
 from isthmus.index.threads import held
@@ -29,17 +31,11 @@ from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, 
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.rowlists import contains
 
-EXACT_SHARE = 10
-"""When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
-
-MOST_CANDIDATES = 2048
-"""A query that needs more candidates is asked exactly, so that one long list does not slow a whole batch."""
-
-SPARE = 4
+SPARE = 2
 """Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
 
-CANDIDATE_BYTES = 64 << 20
-"""What the vectors of the candidates under way may take."""
+ROWS_UNDER_WAY = 1 << 22
+"""Candidates that FAISS is asked for at a time."""
 
 
 @final
@@ -49,6 +45,8 @@ class FaissSearcher:
     def __init__(self, index: Any, exact: ExactSearcher, kind: Name, settings: Settings, structure: Structure) -> None:
         self._index, self._exact, self.kind, self.settings, self.structure = index, exact, kind, settings, structure
         self._kind: Kind = kind_of(kind, exact.width)
+        # FAISS's number to row; -1, which is nobody, finds the last.
+        self._order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
 
     @classmethod
     def build(
@@ -155,7 +153,8 @@ class FaissSearcher:
         ready = self._exact.ready(queries)
         rows = torch.full((len(queries), k), -1)
         scores = torch.full((len(queries), k), -torch.inf)
-        needed = self._needed(filters, len(queries), k)
+        # One more shows whether a tie was cut.
+        needed = needed_of(filters, len(queries), k * self.settings.widen + 1)
         settled = torch.zeros(len(queries), dtype=torch.bool)
         for some in self._groups(needed, filters):
             near = self._near(ready[some], k, int(needed[some].max()), filters.take(some))
@@ -172,7 +171,7 @@ class FaissSearcher:
     ) -> Int64[Tensor, "batch found"]:
         """What ``search`` chooses from, in no order, with gaps of -1: k at least of each checked query, if possible."""
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
-        needed = self._needed(filters, len(queries), k)
+        needed = needed_of(filters, len(queries), k * self.settings.widen)
         groups = self._groups(needed, filters)
         if self._kind.all_seen or not groups:
             return self.search(queries, k, exclude=exclude, allow=allow).rows
@@ -184,9 +183,7 @@ class FaissSearcher:
         for some in groups:
             found = self._open(ready[some], int(needed[some].max()), filters.take(some))
             if found.shape[1] > width:
-                scores = self._exact.scores_of_ready(ready[some], found.clamp(min=0))
-                best = scores.masked_fill_(found < 0, -torch.inf).topk(width, dim=1)
-                found = found.gather(1, best.indices)
+                found = torch.from_numpy(nearer(self._exact, ready[some], found.numpy(), width))
             rows[some, : found.shape[1]], settled[some] = found, (found >= 0).sum(1) >= k
         rest = (~settled).nonzero()[:, 0]
         if len(rest):
@@ -195,27 +192,20 @@ class FaissSearcher:
             rows[rest, :k] = self._exact.search(queries[rest], k, exclude=part.exclude, allow=part.allow).rows
         return rows
 
-    def _needed(self, filters: Filters, queries: int, k: int) -> Int64[Tensor, " batch"]:
-        """Candidates that leave enough after the excluded ones are struck out, and one that shows whether a tie was
-        cut."""
-        least = k * self.settings.widen + 1
-        if filters.exclude is None:
-            return torch.full((queries,), least)
-        return filters.exclude.offsets.diff() + least
+    def seen(self, queries: Float[Tensor, "batch width"], k: int) -> Int64[np.ndarray, "batch found"] | None:
+        """``candidates`` of checked queries where nothing is filtered and no query is answered exactly: -1 where FAISS
+        finds fewer. None where the exact searcher does better."""
+        needed = k * self.settings.widen
+        if self._kind.all_seen or needed * EXACT_SHARE > len(self) or needed > MOST_CANDIDATES:
+            return None
+        found, ready = [], self._exact.ready(queries)
+        for part in ready.split(max(1, ROWS_UNDER_WAY // needed)):
+            rows = self._asked(part, needed, None)
+            found.append(rows if needed <= k + SPARE else nearer(self._exact, part, rows, k + SPARE))
+        return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _groups(self, needed: Int64[Tensor, " batch"], filters: Filters) -> list[Int64[Tensor, " some"]]:
-        """The queries that FAISS is asked, few enough at a time; none where the exact searcher does better."""
-        shared = filters.shared
-        open_rows = len(self) if shared is None else len(shared)
-        few = open_rows * EXACT_SHARE <= len(self)
-        # A selector takes FAISS's flat index off its matrix products.
-        if filters.lists is not None or few or (shared is not None and not self._kind.selects):
-            return []
-        asked = ((needed * EXACT_SHARE <= open_rows) & (needed <= MOST_CANDIDATES)).nonzero()[:, 0]
-        if not len(asked):
-            return []
-        together = max(1, CANDIDATE_BYTES // (4 * self.width * int(needed[asked].max())))
-        return list(asked.split(together))
+        return groups_of(len(self), self.width, self._kind.selects, needed, filters)
 
     def _near(
         self, queries: Float[Tensor, "batch width"], k: int, candidates: int, filters: Filters
@@ -234,16 +224,24 @@ class FaissSearcher:
         self, queries: Float[Tensor, "batch width"], candidates: int, filters: Filters
     ) -> Int64[Tensor, "batch candidates"]:
         """FAISS's candidates for what ``ready`` returned, -1 in place of those that the filters close."""
+        found = torch.from_numpy(self._asked(queries, candidates, filters.shared))
+        if filters.exclude is not None:
+            found.masked_fill_(contains(filters.exclude, found), -1)
+        return found
+
+    def _asked(
+        self, queries: Float[Tensor, "batch width"], candidates: int, shared: Int64[Tensor, " allowed"] | None
+    ) -> Int64[np.ndarray, "batch candidates"]:
         form, width = self._kind.form, self._index.d
         asked = queries.numpy()
         if form.turns:
             asked = finish(form, asked, self.settings.seed)
+        axes = self.structure.get("axes")
+        width = width if axes is None else len(axes)
         if asked.shape[1] < width:
             asked = np.pad(asked, ((0, 0), (0, width - asked.shape[1])))
-        asked = np.ascontiguousarray(asked)
-        parameters = self._kind.parameters(self.settings, candidates, selecting(filters.shared))
+        asked = np.ascontiguousarray(asked if axes is None else asked @ axes)
+        parameters = self._kind.parameters(self.settings, candidates, selecting(shared, self._order))
         with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
-            found = torch.from_numpy(self._index.search(asked, candidates, params=parameters)[1])
-        if filters.exclude is not None:
-            found.masked_fill_(contains(filters.exclude, found), -1)
-        return found
+            found: Int64[np.ndarray, "batch candidates"] = self._index.search(asked, candidates, params=parameters)[1]
+        return found if self._order is None else self._order[found]
