@@ -52,14 +52,20 @@ def _table(split: str) -> list[str]:
     found = [
         (_ours(line), _values(line, metrics), line["fit_seconds"]) for line in finals("recommendation_quality", split)
     ]
-    missing = []
+    missing, slow = [], _slow(split)
     for line in finals("recommendation_rivals", split):
         name = _released(line["rival"])
+        if line["rival"] in slow:
+            # What one or two epochs give says nothing of a model.
+            continue
         if line["outcome"] == "done":
             found.append((name + _cut_short(line), _values(line, metrics), line["cpu_seconds"]))
         else:
             missing.append(f"{name}: {line['outcome']}")
-    missing += _unfinished(split)
+    missing += [
+        f"{_released(rival)}: {spent:.0f} s of a core an epoch, so that 30 minutes are {1800 / spent:.0f} epochs"
+        for rival, spent in slow.items()
+    ]
     if not found:
         return []
     rows = [(name, values, _short(seconds)) for name, values, seconds in found]
@@ -70,19 +76,14 @@ def _table(split: str) -> list[str]:
     return [*head, *body, *(["", "Not in the table: " + "; ".join(missing) + "."] if missing else [])]
 
 
-def _unfinished(split: str) -> list[str]:
-    """Rivals of which an epoch takes so long that half an hour would not train them."""
-    done = {line["rival"] for line in finals("recommendation_rivals", split)}
+def _slow(split: str) -> dict[str, float]:
+    """Rivals that half an hour would not train, and the seconds of an epoch."""
     begun = {
         line["rival"]: line["cpu_seconds"] / line["epochs"]
         for line in lines("recommendation_rivals")
-        if line["split"] == split and line.get("stopped_by") == "clock" and line["rival"] not in done
+        if line["split"] == split and line["stage"] == "tuning" and line.get("stopped_by") == "clock"
     }
-    return [
-        f"{_released(rival)}: {spent:.0f} s of a core an epoch, so that 30 minutes are {1800 / spent:.0f} epochs"
-        for rival, spent in begun.items()
-        if 1800 / spent < FEWEST_EPOCHS
-    ]
+    return {rival: spent for rival, spent in begun.items() if 1800 / spent < FEWEST_EPOCHS}
 
 
 def _released(rival: str) -> str:
