@@ -51,7 +51,8 @@ def _reduction() -> tuple[str, str, str, str] | None:
     if own is None or wide is None:
         return None
     number = f"16 numbers leave an error of {own['mse']:.5f} (PCA: 32 numbers {wide['mse']:.5f}), Fashion-MNIST"
-    return "dimensionality reduction", "isthmus encode DIR IMAGES --out codes.npy", number, "images.py reduction"
+    script = f"images.py reduction --codes 16 --epochs {own['epochs']}"
+    return "dimensionality reduction", "isthmus encode DIR IMAGES --out codes.npy", number, script
 
 
 def _features() -> tuple[str, str, str, str] | None:
@@ -62,8 +63,14 @@ def _features() -> tuple[str, str, str, str] | None:
     if None in pairs:
         return None
     own, pca = (line["accuracy"] for line in pairs if line)
+    epochs = next(line["epochs"] for line in pairs if line)
     number = f"5-NN on 32 numbers {own:.1%} (PCA {pca:.1%}), Fashion-MNIST"
-    return "feature learning", "isthmus encode DIR IMAGES --out codes.npy", number, "images.py reduction"
+    return (
+        "feature learning",
+        "isthmus encode DIR IMAGES --out codes.npy",
+        number,
+        f"images.py reduction --epochs {epochs}",
+    )
 
 
 def _anomalies() -> tuple[str, str, str, str] | None:
@@ -88,11 +95,17 @@ def _denoising() -> tuple[str, str, str, str] | None:
 
 
 def _generation() -> tuple[str, str, str, str] | None:
-    line = _newest_of(_images("generation"), lambda line: line["measure"] == "nll")
-    if line is None:
+    own = [line for line in _images("generation") if line["measure"] == "nll" and line["method"] == "variational"]
+    if not own:
         return None
+    line = min(own, key=lambda line: float(line["nll"]))
     number = f"{line['nll']:.1f} nats an image, dynamically binarised Fashion-MNIST"
-    return "data generation", "isthmus sample DIR --out new.png", number, "images.py generation"
+    return (
+        "data generation",
+        "isthmus sample DIR --out new.png",
+        number,
+        f"images.py generation --epochs {line['epochs']}",
+    )
 
 
 def _search() -> tuple[str, str, str, str] | None:
@@ -112,7 +125,7 @@ def _nll(line: Line) -> float:
 
 
 def _images(part: str) -> list[Line]:
-    keys = ("part", "method", "code", "epochs", "measure", "prior", "noise")
+    keys = ("part", "method", "code", "epochs", "measure", "prior", "noise", "drawn")
     known = newest("images", lambda line: [line.get(key) for key in keys])
     return [line for line in known if line["part"] == part]
 

@@ -81,27 +81,45 @@ def generation() -> list[str]:
     """Likelihoods and distances of samples."""
     known = [line for line in newest("images", _question) if line["part"] == "generation"]
     distances = [line for line in known if line["measure"] == "frechet"]
-    rows: list[str] = []
-    for line in (line for line in known if line["measure"] == "nll"):
-        rows += [
-            f"Fashion-MNIST, dynamically binarised: {line['nll']:.2f} ± {line['standard_error']:.2f} nats an image "
-            f"({line['samples']} importance samples, {line['asked']:,} test images, {line['epochs']} epochs).",
-            "",
-        ]
+    rows = _likelihoods([line for line in known if line["measure"] == "nll"])
     if distances:
         rows += [
             "Fréchet distance of 10,000 samples from the test images, in the features of a small classifier (test "
             f"accuracy {distances[0]['accuracy_of_the_classifier']:.1%}); training images are "
             f"{distances[0]['frechet_of_training_images']:.2f} away. Lower is better; it compares with nothing "
-            "elsewhere.",
+            f"elsewhere. {distances[0]['settings']['code']} numbers, {distances[0]['settings']['epochs']} epochs; the "
+            "models of pythae 0.1.2 have the same layers.",
             "",
             "| model | samples from | distance | of reconstructions |",
             "|---|---|---|---|",
         ]
     return rows + [
-        f"| `{line['method']}` | {line['prior']} | {line['frechet']:.2f} | {line['frechet_of_reconstructions']:.2f} |"
-        for line in distances
+        f"| {_model(line)} | {line['prior']} | {line['frechet']:.2f} | {line['frechet_of_reconstructions']:.2f} |"
+        for line in sorted(distances, key=lambda line: float(line["frechet"]))
     ]
+
+
+def _likelihoods(known: list[Line]) -> list[str]:
+    if not known:
+        return []
+    first = known[0]
+    rows = [
+        f"Fashion-MNIST, dynamically binarised: nats an image ({first['samples']} importance samples, "
+        f"{first['asked']:,} test images; {first['code']} numbers, {first['epochs']} epochs). Lower is better.",
+        "",
+        "| model | samples in training | −log p |",
+        "|---|---|---|",
+    ]
+    rows += [
+        f"| {_model(line)} | {line['drawn']} | {line['nll']:.2f} ± {line['standard_error']:.2f} |"
+        for line in sorted(known, key=lambda line: float(line["nll"]))
+    ]
+    return [*rows, ""]
+
+
+def _model(line: Line) -> str:
+    """Ours stand out."""
+    return line["method"] if line["method"].startswith("pythae") else f"**`{line['method']}`**"
 
 
 def sparse_codes() -> list[str]:
@@ -174,7 +192,7 @@ def _auroc(lines: list[Line], case: str, method: str) -> float | None:
 
 
 def _question(line: Line) -> list[object]:
-    return [line.get(key) for key in ("part", "method", "code", "epochs", "measure", "prior", "noise")]
+    return [line.get(key) for key in ("part", "method", "code", "epochs", "measure", "prior", "noise", "drawn")]
 
 
 def _coded(line: Line | None) -> str:
