@@ -132,7 +132,7 @@ def test_parts_of_rows() -> None:
         ([["a", "b"]], InputError, "real numbers"),
         (np.array([[1j]]), InputError, "real numbers"),
         (csr_matrix(np.array([[1j]])), InputError, "real numbers"),
-        (np.array([[object()]]), InputError, "rows of numbers"),
+        (np.array([[{"a": 1}]]), InputError, "rows of numbers"),
         (None, InputError, "NoneType"),
     ],
     ids=str,
@@ -163,7 +163,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             Vectors.read(path)
     with pytest.raises(SourceError, match="is a directory"):
         Vectors.read(tmp_path)
-    np.save(tmp_path / "objects.npy", np.array([[object()]]), allow_pickle=True)
+    np.save(tmp_path / "objects.npy", np.array([[{"a": 1}]]), allow_pickle=True)
     with pytest.raises(SourceError, match="no objects"):
         Vectors.read(tmp_path / "objects.npy")
     with pytest.raises(ColumnError, match="columns 'name', 'day'"):
