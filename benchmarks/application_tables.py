@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from statistics import mean
 
+from image_tables import measured
 from result_lines import Line, finals, newest
 
 
@@ -45,7 +46,7 @@ def _text() -> tuple[str, str, str, str] | None:
 
 
 def _reduction() -> tuple[str, str, str, str] | None:
-    known = _images("reduction")
+    known = measured("reduction")
     own = _newest_of(known, lambda line: line["method"] == "vanilla" and line["code"] == 16)
     wide = _newest_of(known, lambda line: line["method"] == "pca" and line["code"] == 32)
     if own is None or wide is None:
@@ -56,7 +57,7 @@ def _reduction() -> tuple[str, str, str, str] | None:
 
 
 def _features() -> tuple[str, str, str, str] | None:
-    known = _images("reduction")
+    known = measured("reduction")
     pairs = [
         _newest_of(known, lambda line, m=m: line["method"] == m and line["code"] == 32) for m in ("vanilla", "pca")
     ]
@@ -86,7 +87,7 @@ def _denoising() -> tuple[str, str, str, str] | None:
     if line is not None:
         number = f"{line['bsd68']['psnr']:.2f} dB at σ = 25 (BM3D 28.57, DnCNN 29.23, published), BSD68"
         return "image denoising", "isthmus denoise DIR NOISY --out CLEAN", number, "denoising.py --directory D"
-    known = [line for line in _images("denoising") if line["noise"] == 0.25]
+    known = [line for line in measured("denoising") if line["noise"] == 0.25]
     if not known:
         return None
     best = max(line["psnr"] for line in known)
@@ -95,7 +96,7 @@ def _denoising() -> tuple[str, str, str, str] | None:
 
 
 def _generation() -> tuple[str, str, str, str] | None:
-    own = [line for line in _images("generation") if line["measure"] == "nll" and line["method"] == "variational"]
+    own = [line for line in measured("generation") if line["measure"] == "nll" and line["method"] == "variational"]
     if not own:
         return None
     line = min(own, key=lambda line: float(line["nll"]))
@@ -122,12 +123,6 @@ def _small(line: Line) -> bool:
 
 def _nll(line: Line) -> float:
     return float(line["weighted_nll"])
-
-
-def _images(part: str) -> list[Line]:
-    keys = ("part", "method", "code", "epochs", "measure", "prior", "noise", "drawn")
-    known = newest("images", lambda line: [line.get(key) for key in keys])
-    return [line for line in known if line["part"] == part]
 
 
 def _newest_of(lines: list[Line], wanted: Callable[[Line], bool]) -> Line | None:

@@ -68,18 +68,23 @@ class Judge:
     def classifier(self) -> tuple[Classifier, float]:
         return classifier(self.data.train, self.data.test)
 
-    def features(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """64 numbers of each image."""
-        return features(self.classifier[0], images)
+    @cached_property
+    def _meant(self) -> npt.NDArray[np.float32]:
+        return features(self.classifier[0], self.data.test.array())
+
+    @cached_property
+    def _of_training_images(self) -> float:
+        return self._distance(self.data.train.select(np.arange(len(self.data.test))).array())
+
+    def _distance(self, images: npt.NDArray[np.float32]) -> float:
+        return frechet_distance(features(self.classifier[0], images), self._meant)
 
     def line(self, drawn: npt.NDArray[np.float32], back: npt.NDArray[np.float32]) -> Line:
         """Of samples and of reconstructions."""
-        meant = self.features(self.data.test.array())
-        some = self.data.train.select(np.arange(len(self.data.test))).array()
         return {
-            "frechet": frechet_distance(self.features(drawn), meant),
-            "frechet_of_reconstructions": frechet_distance(self.features(back), meant),
-            "frechet_of_training_images": frechet_distance(self.features(some), meant),
+            "frechet": self._distance(drawn),
+            "frechet_of_reconstructions": self._distance(back),
+            "frechet_of_training_images": self._of_training_images,
             "accuracy_of_the_classifier": self.classifier[1],
         }
 

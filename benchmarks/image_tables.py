@@ -12,7 +12,7 @@ OURS = ("auto", "auto-robust", "isthmus")
 
 def reduction() -> list[str]:
     """Error and neighbours of codes, beside principal components of as many numbers."""
-    known = [line for line in newest("images", _question) if line["part"] == "reduction"]
+    known = measured("reduction")
     if not known:
         return []
     sizes = sorted({line["code"] for line in known})
@@ -33,7 +33,7 @@ def reduction() -> list[str]:
 
 def cleaning() -> list[str]:
     """Noise taken away: Fashion-MNIST beside the linear optimum, photographs beside what is published."""
-    small = [line for line in newest("images", _question) if line["part"] == "denoising"]
+    small = measured("denoising")
     large = {line["sigma"]: line for line in newest("denoising", lambda line: line["sigma"]) if not line["tiny"]}
     rows: list[str] = []
     if small:
@@ -79,7 +79,7 @@ def _photographs(lines: dict[int, Line]) -> list[str]:
 
 def generation() -> list[str]:
     """Likelihoods and distances of samples."""
-    known = [line for line in newest("images", _question) if line["part"] == "generation"]
+    known = measured("generation")
     distances = [line for line in known if line["measure"] == "frechet"]
     rows = _likelihoods([line for line in known if line["measure"] == "nll"])
     if distances:
@@ -191,8 +191,11 @@ def _auroc(lines: list[Line], case: str, method: str) -> float | None:
     return mean(found) if found else None
 
 
-def _question(line: Line) -> list[object]:
-    return [line.get(key) for key in ("part", "method", "code", "epochs", "measure", "prior", "noise", "drawn")]
+def measured(part: str) -> list[Line]:
+    """The last line of every question of a part of images.py."""
+    keys = ("part", "method", "code", "epochs", "measure", "prior", "noise", "drawn")
+    known = newest("images", lambda line: [line.get(key) for key in keys])
+    return [line for line in known if line["part"] == part]
 
 
 def _coded(line: Line | None) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import MissingLibraryError
 from isthmus.models.keywords import built, checked
+from isthmus.spread import even_rows
 from isthmus.tasks.coding import codes_of, held_out
 from isthmus.training.history import History
 from isthmus.training.parting import parted
@@ -104,8 +104,7 @@ def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture | None:
     installed."""
     if len(codes) < FEWEST:
         return None
-    count = min(len(codes), MOST_FITTED)
-    some = codes[torch.arange(count) * len(codes) // count]
+    some = codes[even_rows(len(codes), MOST_FITTED)]
     try:
         return FittedMixture.fit(some, MIXTURE, generator=run.generator(stream=3))
     except MissingLibraryError as error:

@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.protocols import Source
+from isthmus.spread import even_rows
 from isthmus.tasks.anomaly import Nearest, Ranks, surprise
 from isthmus.tasks.coding import BATCH, codes_of
 from isthmus.tasks.threshold import Threshold
@@ -52,7 +53,7 @@ class Strangeness:
         Args:
             known: codes of ``train``.
         """
-        rows = torch.arange(min(len(known), MOST_KNOWN)) * len(known) // min(len(known), MOST_KNOWN)
+        rows = even_rows(len(known), MOST_KNOWN)
         codes = known[rows].contiguous()
         nearest = Nearest.build(codes, NEIGHBOURS)
         if held_out is not None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import InputError, SettingError
+from isthmus.spread import even_rows
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import encoding, fitting, storage
@@ -108,8 +109,7 @@ class TextAutoencoder:
 
     def _mixture(self, data: Texts, vectors: Codes | None, run: Run) -> FittedMixture | None:
         """Over the codes of at most ``MOST_FITTED`` texts, evenly spaced ones."""
-        count = min(len(data), MOST_FITTED)
-        rows = np.arange(count) * len(data) // count
+        rows = even_rows(len(data), MOST_FITTED).numpy()
         held = vectors if vectors is not None else None if self.corpus is None else self.corpus.codes.numpy()
         codes = self.encode(data.select(rows)) if held is None else held[rows]
         return fitting.mixed(torch.from_numpy(codes), run) if len(codes) >= fitting.FEWEST else None

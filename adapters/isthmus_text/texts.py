@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.spread import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
 from isthmus_text.files.flat import Flat, Gathering
 from isthmus_text.files.plain import read_documents, read_lines
@@ -102,8 +103,7 @@ class Texts:
 
     def spread(self, count: int) -> Texts:
         """At most ``count`` texts, evenly spaced from the first on; always the same ones."""
-        total = len(self)
-        return self if count >= total else self.select(np.arange(count) * total // max(count, 1))
+        return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, count: int = 8192, size: int = 1 << 24) -> Iterator[list[str]]:
         """All texts in order, as lists of at most ``count`` and about ``size`` bytes (a longer text is alone)."""

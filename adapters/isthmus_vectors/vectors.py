@@ -13,6 +13,7 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.spread import even_rows
 from isthmus_vectors import columns as arrow
 from isthmus_vectors import files
 
@@ -88,8 +89,7 @@ class Vectors:
 
     def spread(self, count: int) -> Vectors:
         """At most so many rows, evenly spaced."""
-        count = min(count, len(self))
-        return self if count == len(self) else self.select(np.arange(count) * len(self) // count)
+        return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:
         """All rows in their order, some at a time."""

@@ -12,12 +12,13 @@ import torch
 import isthmus.index
 from isthmus.errors import BudgetError
 from isthmus.index import Budget, Index, budget, choosing, measuring
-from isthmus.index.choosing import Wish, choose
+from isthmus.index.choosing import choose
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.ladders import ORDER, ladders, tried
 from isthmus.index.measuring import Questions, held_out
 from isthmus.index.several import build_each
+from isthmus.index.trials import Wish
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -266,7 +266,7 @@ def test_pseudo_inputs_begin_as_rows_of_the_data() -> None:
     begin_with_rows(made.model, source)
     rows = source.batch(torch.arange(5) * 4).inputs
     assert isinstance(made.model.prior, VampPrior)
-    entered = made.model.encoder.enter(made.model.scaling(rows) if made.model.scaling is not None else rows)
+    entered = made.model.encoder.enter(made.model.scaled(rows))
     assert torch.equal(made.model.prior.pseudo.detach(), entered)
 
 

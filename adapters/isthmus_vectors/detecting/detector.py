@@ -23,6 +23,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus.models.keywords import built, checked
 from isthmus.models.recipe import Trained
 from isthmus.models.settings import check_choice, check_settings
+from isthmus.spread import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule
 from isthmus.training.run import Run
@@ -123,7 +124,7 @@ class Detector:
         kept = dealt(len(values), members, max(1, members // 4), generator=run.generator(stream=3))
         history = recipe.fit(LeftOut(values.float(), kept), run)
         model = recipe.model.cpu().double().eval()
-        rows = torch.arange(min(KNOWN, len(values))) * len(values) // min(KNOWN, len(values))
+        rows = even_rows(len(values), KNOWN)
         known, kept = values[rows], kept[rows]
         scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
         own = scorers.own(kept)

@@ -87,9 +87,14 @@ class Autoencoder(nn.Module):
         self.penalties, self.hooks = tuple(penalties), tuple(hooks)
         self.objective: Objective = objective or Elbo()
 
+    def scaled(self, inputs: Tensors) -> Tensors:
+        """What the encoder enters: the inputs after the fixed change that this model makes of them, if any."""
+        scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
+        return scaled
+
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """Codes of clean inputs; without a generator the point itself is the sample."""
-        return self._code(self._scaled(inputs), generator, samples)
+        return self._code(self.scaled(inputs), generator, samples)
 
     def decode(self, sample: Tensor, given: Batch | None = None) -> Any:
         """The state that the readout reads."""
@@ -106,7 +111,7 @@ class Autoencoder(nn.Module):
     ) -> Step:
         """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupts`` or
         ``draws`` says no; without one, neither."""
-        inputs = self._scaled(batch.inputs)
+        inputs = self.scaled(batch.inputs)
         if self.corruption is not None and corrupts and generator is not None:
             inputs = self.corruption(inputs, generator)
         code = self._code(inputs, generator if draws else None, samples)
@@ -125,10 +130,6 @@ class Autoencoder(nn.Module):
                 total = total + value
                 terms[name] = value.detach()
         return Loss(total, terms)
-
-    def _scaled(self, inputs: Tensors) -> Tensors:
-        scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
-        return scaled
 
     def _code(self, inputs: Tensors, generator: Generator | None, samples: int) -> Code:
         hidden = self.encoder.trunk(self.encoder.enter(inputs), inputs)

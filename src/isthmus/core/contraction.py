@@ -89,7 +89,7 @@ def jacobian_norms(
         SettingError: as in ``Contractive``.
     """
     _check(method, probes)
-    scaled: Tensors = model.scaling(inputs) if model.scaling is not None else inputs
+    scaled = model.scaled(inputs)
     # Fused attention has no second derivative, and bf16 too few digits for one.
     plain = torch.autocast(next(model.parameters()).device.type, enabled=False)
     with _still(model), plain, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():

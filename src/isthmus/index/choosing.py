@@ -20,8 +20,6 @@ from isthmus.index.measuring import held_out
 from isthmus.index.trials import ALL, Choice, Trial, Wish
 from isthmus.index.workshop import Workshop
 
-__all__ = ["Choice", "Trial", "Wish", "choose", "measured"]
-
 
 def choose(exact: ExactSearcher, wish: Wish, queries: Tensor | None = None, workshop: Workshop | None = None) -> Choice:
     """The searcher for some vectors.

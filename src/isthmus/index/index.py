@@ -15,9 +15,9 @@ import torch
 from isthmus.index import asking, making, reading, saving
 from isthmus.index.asking import Found, IdArray, Ids
 from isthmus.index.budget import Budget
-from isthmus.index.choosing import Choice, Wish
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import Verify
+from isthmus.index.trials import Choice, Wish
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.vocabulary import Id
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from isthmus.errors import InputError, UnknownIdError
 from isthmus.index import reading
-from isthmus.index.choosing import Choice, Wish, choose, measured
+from isthmus.index.choosing import choose, measured
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.part import Part
 from isthmus.index.snapshot import Snapshot, check_distinct
+from isthmus.index.trials import Choice, Wish
 from isthmus.index.vectors import Metric, check_queries
 from isthmus.index.workshop import Workshop
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary

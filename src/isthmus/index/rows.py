@@ -56,7 +56,8 @@ def searcher_over(
     if not plain or kind_for(*vectors.shape) == "exact":
         return exact
     # FAISS is imported only where it is asked.
-    from isthmus.index.choosing import Wish, choose
+    from isthmus.index.choosing import choose
+    from isthmus.index.trials import Wish
 
     wish = Wish(budget=Budget(build_seconds=TRYING))
     chosen = choose(exact, wish, None if queries is None else queries().float().cpu()).searcher

@@ -14,7 +14,6 @@ from isthmus.bundle import as_damage
 from isthmus.errors import BundleError
 from isthmus.index import storage
 from isthmus.index.budget import Budget
-from isthmus.index.choosing import Choice, Trial, Wish
 from isthmus.index.exact import ExactSearcher
 from isthmus.index.faiss import FaissSearcher, Settings, check_kind
 from isthmus.index.faiss import Kind as FaissKind
@@ -22,6 +21,7 @@ from isthmus.index.making import dead_rows, vocabulary_of
 from isthmus.index.part import Part
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import Verify
+from isthmus.index.trials import Choice, Trial, Wish
 from isthmus.index.vectors import Metric, check_metric
 
 Opened = tuple[Snapshot, Choice, Wish]

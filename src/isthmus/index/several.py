@@ -9,8 +9,8 @@ from typing import Any
 from isthmus.index import making
 from isthmus.index.asking import IdArray
 from isthmus.index.budget import Budget
-from isthmus.index.choosing import Wish
 from isthmus.index.index import Index
+from isthmus.index.trials import Wish
 from isthmus.index.vectors import Metric, check_metric
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import NamedTuple, final
 
 from isthmus.index.exact import ExactSearcher
@@ -57,4 +58,8 @@ class Workshop:
 
     def pays(self, kind: Kind) -> bool:
         """Whether a kind can be of use: the leading axes are where they are few."""
-        return kind != "hnsw-short" or axes_needed(self.exact) <= SAVING * self.exact.width
+        return kind != "hnsw-short" or self._axes <= SAVING * self.exact.width
+
+    @cached_property
+    def _axes(self) -> int:
+        return axes_needed(self.exact)

@@ -13,6 +13,7 @@ from isthmus.core.priors import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.settings import check_choice, check_settings
 from isthmus.protocols import Bottleneck, Encoder, Prior, Source
+from isthmus.spread import even_rows
 
 PRIORS = ("standard", "mixture", "pseudo-inputs")
 """N(0, 1); a mixture of Gaussians that trains; the posteriors of inputs that train (the VampPrior)."""
@@ -45,10 +46,9 @@ def begin_with_rows(model: Autoencoder, source: Source) -> None:
     """Pseudo-inputs begin as rows of the source, evenly spaced; what there are fewer rows than keeps its first draw."""
     prior = model.prior
     assert isinstance(prior, VampPrior)
-    count = min(len(source), len(prior.pseudo))
-    inputs = source.batch(torch.arange(count) * len(source) // max(1, count)).inputs
+    inputs = source.batch(even_rows(len(source), len(prior.pseudo))).inputs
     with torch.no_grad():
-        entered: Tensor = model.encoder.enter(model.scaling(inputs) if model.scaling is not None else inputs)
+        entered: Tensor = model.encoder.enter(model.scaled(inputs))
         prior.begin(entered)
 
 

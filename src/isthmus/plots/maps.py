@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 
 from isthmus.errors import InputError
 from isthmus.plots.drawing import INCHES, Figure, blank
+from isthmus.spread import even_rows
 
 MOST = 20_000
 """Points that are drawn; of more codes, evenly spaced ones."""
@@ -33,7 +34,7 @@ def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] |
         raise InputError(f"codes of shape {codes.shape}", expected="at least two codes, of finite numbers")
     if labels is not None and len(labels) != len(codes):
         raise InputError(f"{len(labels):,} labels for {len(codes):,} codes", expected="one for each")
-    rows = np.arange(min(len(codes), MOST)) * len(codes) // min(len(codes), MOST)
+    rows = even_rows(len(codes), MOST).numpy()
     points, names = plane(codes)
     figure = blank(1.8 * INCHES, 1.5 * INCHES)
     axes = figure.add_subplot()

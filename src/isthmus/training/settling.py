@@ -11,6 +11,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks import NormalisedGaussian
 from isthmus.errors import SettingError
 from isthmus.protocols import Source
+from isthmus.spread import even_rows
 from isthmus.training.plan import Batching
 
 MOST = 20_000
@@ -38,10 +39,9 @@ def settle(model: Autoencoder, source: Source, batching: Batching) -> None:
 
 def _hidden(model: Autoencoder, source: Source, batching: Batching) -> Iterator[Tensor]:
     device = next(model.parameters()).device
-    source, count = source.to(device), min(len(source), MOST)
-    chosen = torch.arange(count) * len(source) // count
+    source, chosen = source.to(device), even_rows(len(source), MOST)
     # Sums do not ask for an order; a generator is needed to draw one.
     for places in batching(source.lengths.cpu()[chosen], Generator().manual_seed(0)):
         inputs = source.batch(chosen[places].to(device)).inputs
-        scaled = model.scaling(inputs) if model.scaling is not None else inputs
+        scaled = model.scaled(inputs)
         yield model.encoder.trunk(model.encoder.enter(scaled), scaled)

@@ -60,8 +60,9 @@ class FaissSearcher:
         Args:
             vectors: one vector for each row.
             kind: "flat" compares with all, "fp16", "bf16" and "sq8" with all in fewer bytes; "ivf" with those of the
-                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" with codes of those; "hnsw" walks over a graph, and
-                "ivf-lifted" visits lists, of lifted vectors, whose nearest has the greatest inner product.
+                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" with codes of those; "hnsw" walks over a graph,
+                "hnsw-short" over one of the leading principal axes, and "ivf-lifted" visits lists, of lifted vectors,
+                whose nearest has the greatest inner product.
             metric: "ip", "cosine", 0 with a zero vector, or "l2".
             settings: of ``Settings``: lists, probes, links, building, breadth, widen, seed.
 
