@@ -18,12 +18,10 @@ from isthmus.errors import InputError
 from isthmus.training.bucketing import by_length
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.texts import Texts
+from isthmus_text.vectors import TOKENS
 
 CHUNK = 8192
 """Texts that are sorted by length together."""
-
-TOKENS = 8192
-"""Tokens of one batch, padding included."""
 
 Codes = Float32[np.ndarray, "n code"]
 
@@ -97,7 +95,7 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
-    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS)
+    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS[device.type])
     rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
     codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
     placed = torch.empty_like(codes)

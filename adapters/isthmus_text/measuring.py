@@ -25,7 +25,7 @@ WRITTEN_BACK = 1000
 TOKENS = 512
 """Of a batch whose likelihood is estimated; each of its texts is decoded ``CHUNK`` times at once."""
 
-CHUNK = 50
+CHUNK = 8
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,25 @@ def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Me
     )
 
 
+EXACT = Run(device="cpu", precision="fp32")
+
+
 @torch.no_grad()
-def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> float:
-    """Mean −log p(x) by importance sampling, nats a text, lower is better."""
-    noise, total = torch.Generator().manual_seed(seed), 0.0
+def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
+    """Mean −log p(x) by importance sampling, nats a text, lower is better.
+
+    Args:
+        run: device (where the model is), precision and progress.
+    """
+    device, total = run.torch_device(), 0.0
+    noise = torch.Generator(device).manual_seed(seed)
+    run.progress.start(1, len(source), None)
     for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
         chunk = min(CHUNK, samples)
-        found = importance_weighted(model, source.batch(rows), samples=samples, chunk=chunk, generator=noise)
+        with run.products():
+            batch = source.batch(rows.to(device))
+            found = importance_weighted(model, batch, samples=samples, chunk=chunk, generator=noise)
         total -= float(found.sum())
+        run.progress.step(len(rows), -float(found.mean()))
+    run.progress.stop()
     return total / len(source)

@@ -29,7 +29,8 @@ def denoising_text(
     generator: Generator,
     checkpoint: Named = MINILM,
     deletion: float = 0.6,
-    hidden: int = 384,
+    tied: bool = True,
+    hidden: int | None = None,
     layers: int = 2,
     heads: int = 6,
     slots: int = 1,
@@ -51,13 +52,15 @@ def denoising_text(
     Advice: for an encoder that never learned similarity, or before it learns it; one that has, such as MiniLM, gets
     worse at it unless ``anchor`` or ``contrastive`` hold against that. Rows are of the checkpoint's own tokenizer.
 
-    The decoder sees the pooled vector alone. It is small and starts from nothing, where the paper's starts as a copy of
-    the encoder. The encoder's own dropout is off: deletion is the noise.
+    The decoder sees the pooled vector alone. It is small, and of the encoder it shares the word vectors only, where the
+    paper's starts as a copy of all of it. The encoder's own dropout is off: deletion is the noise.
 
     Args:
         checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or what stands for one in a bundle.
         deletion: share of the tokens deleted from what the encoder reads.
-        hidden, layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
+        tied: the encoder's word vectors are those that the decoder is shown, and the rows of the readout.
+        hidden: width of the decoder; None for that of the encoder's word vectors, which it must be if ``tied``.
+        layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
         anchor: nats that a vector loses for each unit of cosine that it leaves the one before training; texts cost tens
             of nats, so that 10 to 100 are felt.
         contrastive: weight of the contrast of noisy and clean vectors within a batch, see ``Anchored``.
@@ -72,14 +75,26 @@ def denoising_text(
         SourceError: a directory that is no checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """
-    check_settings(hidden=hidden, layers=layers, heads=heads, slots=slots, epochs=epochs)
     encoder = pretrained_encoder(checkpoint, frozen=False)
+    words = encoder.words()
+    width = words.shape[1] if hidden is None else hidden
+    check_settings(hidden=width, layers=layers, heads=heads, slots=slots, epochs=epochs)
     held = Anchored(anchor, contrastive, temperature)
+    decoder = _decoder(signal, width, layers, heads, encoder.width, slots, dropout, generator)
+    readout = LinearReadout(width, signal.vocabulary, generator=generator)
+    if tied:
+        if words.shape != readout.weight.shape:
+            raise SettingError(
+                f"tied=True with word vectors {list(words.shape)} and a readout {list(readout.weight.shape)}",
+                expected="the same shape",
+                remedy="leave hidden out, or set tied=False",
+            )
+        decoder.shown.table = readout.weight = words
     model = Autoencoder(
         encoder=encoder,
         bottleneck=Deterministic(),
-        decoder=_decoder(signal, hidden, layers, heads, encoder.width, slots, dropout, generator),
-        readout=LinearReadout(hidden, signal.vocabulary, generator=generator),
+        decoder=decoder,
+        readout=readout,
         likelihood=Categorical(),
         corruption=TokenDeletion(deletion) if deletion else None,
         penalties=[held],

@@ -97,6 +97,7 @@ def test_it_learns(form):
         ({"variational": False, "deletion": 0.6}, Projected),
         ({"aggressive": 1, "inner": 2}, NormalisedGaussian),
         ({"pooling": "last", "embedding": 8, "clip": None, "decay": "cosine"}, NormalisedGaussian),
+        ({"tied": True, "encoder_dropout": 0.0}, NormalisedGaussian),
     ],
 )
 def test_every_cure_builds_and_moves_every_parameter(form, settings, bottleneck):
@@ -109,6 +110,24 @@ def test_every_cure_builds_and_moves_every_parameter(form, settings, bottleneck)
     still = {name for name, tensor in weights(made.model).items() if torch.equal(before[name], tensor)} & names
     # The vector that stands in for hidden words is read only where words are hidden.
     assert still == (set() if "word_dropout" in settings else {"decoder.shown.stand_in"})
+
+
+@FORMS
+def test_tied_the_decoder_shows_the_rows_of_the_readout_and_goes_on_after_it_was_drawn_anew(form):
+    made, _ = fitted(form=form, tied=True, pretraining=1)
+    assert made.model.decoder.shown.table is made.model.readout.weight
+    assert "readout.weight" not in state_of(made.model)
+
+
+@FORMS
+def test_dropout_of_the_encoder_alone(form):
+    made = recipe(form=form, dropout=0.5, encoder_dropout=0.0)
+    batch = source().batch(torch.arange(10))
+    made.model.train()
+    encoded = [made.model.encoder.trunk(made.model.encoder.enter(batch.inputs), batch.inputs) for _ in range(2)]
+    assert torch.equal(*encoded)
+    shown = [made.model.decode(torch.zeros(10, 4), batch) for _ in range(2)]
+    assert not torch.equal(*shown)
 
 
 @FORMS
@@ -159,6 +178,7 @@ def test_pretraining_draws_the_decoder_anew_and_keeps_the_encoder(form):
 @pytest.mark.parametrize("until", [1, 2, 3])
 def test_resumed_it_ends_as_if_uninterrupted(form, until, tmp_path):
     settings = {"form": form, "pretraining": 2, "epochs": 2, "word_dropout": 0.3, "aggressive": 1, "dropout": 0.2}
+    settings["tied"] = until == 2
     whole, _ = fitted(**settings)
     fitted({"checkpoints": tmp_path, "every": 1, "until": until}, **settings)
     resumed, _ = fitted({"checkpoints": tmp_path, "every": 1, "resume": True}, **settings)
@@ -166,7 +186,7 @@ def test_resumed_it_ends_as_if_uninterrupted(form, until, tmp_path):
 
 
 @FORMS
-@pytest.mark.parametrize("settings", [{}, {"variational": False}, {"pretraining": 1, "word_dropout": 0.2}])
+@pytest.mark.parametrize("settings", [{}, {"variational": False}, {"pretraining": 1, "tied": True}])
 def test_what_was_saved_is_rebuilt(form, settings):
     given = SMALL | {"form": form} | settings
     made, _ = fitted(**given)
@@ -205,6 +225,8 @@ def test_more_padding_changes_nothing(form):
         {"epochs": 0},
         {"tokens": 0},
         {"dropout": 1.0},
+        {"encoder_dropout": 1.0},
+        {"form": "lstm", "tied": True, "embedding": 8},
         {"scale": 0.0},
         {"free_bits": -0.1},
         {"beta": -1.0},

@@ -19,6 +19,8 @@ from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout, Readout
 
 LOG_2PI = math.log(2 * math.pi)
+ROUND = 64
+"""The positions of a batch are filled up to a multiple: products are compiled for each new shape they are asked for."""
 COLUMNS = 16384
 """Columns of a chunk where every logit of a bag's row is needed."""
 
@@ -73,9 +75,11 @@ class Categorical:
                 expected="one state for each position of the targets",
             )
         real = rows.mask.flatten().nonzero()[:, 0]
-        ids, ends = rows.ids.flatten()[real], torch.arange(len(real) + 1, device=real.device)
-        bags = Bags(ids, ends, torch.ones(len(real), device=real.device))
-        return multinomial_log_prob(decoded.flatten(0, 1)[real], readout.weight, readout.bias, bags)
+        ids, count = rows.ids.flatten()[real], len(real)
+        padded = F.pad(real, (0, -count % ROUND))
+        ends = torch.arange(len(padded) + 1, device=real.device).clamp_(max=count)
+        bags = Bags(ids, ends, torch.ones(count, device=real.device))
+        return multinomial_log_prob(decoded.flatten(0, 1)[padded], readout.weight, readout.bias, bags)[:count]
 
     def mean(
         self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"]

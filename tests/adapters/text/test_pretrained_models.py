@@ -23,6 +23,7 @@ TEXTS = [f"{a} {b} {c}" for a in ("the", "a", "red") for b in ("cat", "dog", "ma
 RUN = Run(device="cpu", precision="fp32")
 DECODER = {"hidden": 32, "layers": 1, "heads": 2, "slots": 2}
 SMALL = {**DECODER, "tokens": 64}
+TIED = {name: value for name, value in SMALL.items() if name != "hidden"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def generator() -> torch.Generator:
 
 def trained(tiny: str, **settings):
     adapter = reading_adapter(tiny)
-    recipe = denoising_text(adapter.signal, generator=generator(), checkpoint=tiny, **(SMALL | settings))
+    recipe = denoising_text(adapter.signal, generator=generator(), checkpoint=tiny, **(TIED | settings))
     source = adapter.prepare(TEXTS)
     history = recipe.fit(source, RUN)
     return recipe.model, source, history
@@ -80,9 +81,22 @@ def test_the_contrast_is_a_term_of_the_loss(tiny):
 
 def test_a_trained_model_is_rebuilt_without_the_directory(tiny):
     model, source, _ = trained(tiny, epochs=1)
-    settings = {**SMALL, "checkpoint": described(tiny).to_json()}
+    settings = {**TIED, "checkpoint": described(tiny).to_json()}
     again = rebuild(denoising_text, reading_adapter(tiny).signal, settings, state_of(model))
     torch.testing.assert_close(vectors_of(again.encoder, source), vectors_of(model.encoder, source))
+
+
+def test_word_vectors_are_shared_by_encoder_decoder_and_readout(tiny):
+    model, _, _ = trained(tiny, epochs=1)
+    assert model.decoder.shown.table is model.readout.weight is model.encoder.words()
+    assert sum(name.endswith(("table", "word_embeddings.weight", "readout.weight")) for name in state_of(model)) == 1
+
+
+def test_a_decoder_of_its_own_width_shares_nothing(tiny):
+    model, _, _ = trained(tiny, epochs=1, tied=False, hidden=32)
+    assert model.readout.weight.shape[1] == 32 != model.encoder.words().shape[1]
+    with pytest.raises(SettingError, match="the same shape"):
+        trained(tiny, hidden=32)
 
 
 def test_an_encoder_that_trains_while_it_is_read(tiny):
@@ -206,14 +220,14 @@ def test_every_verb_of_the_face_serves_readable_embeddings(readable):
 
 
 def test_denoising_through_the_face(tiny, tmp_path):
-    model = TextAutoencoder.fit(TEXTS * 3, "denoising-text", checkpoint=tiny, epochs=2, run=RUN, **SMALL)
+    model = TextAutoencoder.fit(TEXTS * 3, "denoising-text", checkpoint=tiny, epochs=2, run=RUN, **TIED)
     assert model.tokens.reads is model.tokens.writes
     model.save(tmp_path / "m")
     again = TextAutoencoder.load(tmp_path / "m")
     np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
     assert tiny not in str(again.settings)
     with pytest.raises(SettingError, match="checkpoint brings its own"):
-        TextAutoencoder.fit(TEXTS, "denoising-text", tokenizer="word", checkpoint=tiny, **SMALL)
+        TextAutoencoder.fit(TEXTS, "denoising-text", tokenizer="word", checkpoint=tiny, **TIED)
 
 
 def test_the_folder_is_a_path_too(tiny):

@@ -52,6 +52,11 @@ class PretrainedEncoder(nn.Module):
         self.width, self.start, self.longest = width, start, longest
         self.pooling, self.normalise = pooling, normalise
 
+    def words(self) -> nn.Parameter:
+        """The word embeddings themselves [vocabulary, entered], to be shared with a decoder."""
+        table: nn.Parameter = self.backbone.get_input_embeddings().weight  # type: ignore[operator]
+        return table
+
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch steps entered"]:
         """The word embeddings of the tokens that are read."""
         entered: Tensor = self.backbone.get_input_embeddings()(self._read(inputs).ids)  # type: ignore[operator]

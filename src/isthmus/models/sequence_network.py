@@ -1,0 +1,68 @@
+"""The parts of a sequence VAE in both forms: a Transformer, or an LSTM on either side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator
+
+from isthmus.batch import Tokens
+from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian
+from isthmus.core.decoders.attention import TransformerDecoder
+from isthmus.core.decoders.recurrent import LstmDecoder
+from isthmus.core.encoders.attention import TransformerEncoder
+from isthmus.core.encoders.recurrent import LstmEncoder
+from isthmus.core.readouts import LinearReadout
+
+
+@dataclass(frozen=True)
+class Network:
+    """Settings of ``sequence_vae`` by their names there; ``drops`` are the dropouts of encoder and decoder."""
+
+    signal: Tokens
+    form: str
+    code: int
+    hidden: int
+    embedding: int
+    layers: int
+    heads: int
+    pooling: str
+    drops: tuple[float, float]
+    tied: bool
+
+    def encoder(self, generator: Generator) -> LstmEncoder | TransformerEncoder:
+        """From tokens to the state that the bottleneck reads."""
+        words, drop = self.signal.vocabulary, self.drops[0]
+        if self.form == "lstm":
+            pooling = "last" if self.pooling == "last" else "mean_max"
+            return LstmEncoder(words, self.embedding, self.hidden, generator=generator, dropout=drop, pooling=pooling)
+        sizes = (self.hidden, self.layers, self.heads, self.signal.length)
+        return TransformerEncoder(words, *sizes, generator=generator, dropout=drop)
+
+    def decoder(self, generator: Generator) -> tuple[LstmDecoder | TransformerDecoder, LinearReadout]:
+        """And its readout, with which it is drawn anew; ``tied``, the readout's rows are the token vectors."""
+        words, drop = self.signal.vocabulary, self.drops[1]
+        decoder: LstmDecoder | TransformerDecoder
+        if self.form == "lstm":
+            decoder = LstmDecoder(words, self.embedding, self.hidden, self.code, generator=generator, dropout=drop)
+        else:
+            sizes = (self.hidden, self.layers, self.heads, self.signal.length, self.code)
+            decoder = TransformerDecoder(words, *sizes, generator=generator, dropout=drop)
+        readout = LinearReadout(self.hidden, words, generator=generator)
+        if self.tied:
+            readout.weight = decoder.shown.table
+        return decoder, readout
+
+
+def posterior(width: int, code: int, scale: float | None, generator: Generator) -> NormalisedGaussian | Gaussian:
+    """Posteriors start near unit variance: a Transformer's pooled states are large numbers, from which first weights of
+    the usual size make first rates of hundreds of nats."""
+    made: NormalisedGaussian | Gaussian
+    if scale is None:
+        made = Gaussian(width, code, generator=generator)
+    else:
+        made = NormalisedGaussian(width, code, generator=generator, scale=scale)
+    with torch.no_grad():
+        made.log_scale.weight.mul_(0.1)
+    return made
