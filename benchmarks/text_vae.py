@@ -48,9 +48,9 @@ METHODS: dict[str, Mapping[str, Any]] = {
 METHODS |= {f"{method}, tied": {**settings, "tied": True} for method, settings in METHODS.items()}
 LSTM = {"form": "lstm", "pooling": "last", "code": 32, "encoder_dropout": 0.0, "tokens": 1024, "decay": "cosine"}
 RATE = {"learning_rate": 3e-3}
-"""Chosen on the validation sentences. Two epochs of 14,000 sentences at 0.001, 0.004, 0.01 and 0.02 leave a language model
-at 134.6, 125.0, 122.5 and 125.0 nats; but codes hold more at small steps: with batch norm at 0.7 the mutual information
-after seven epochs of all sentences is 6.2 nats at 0.001 and 3.9 at 0.006."""
+"""Chosen on the validation sentences. Two epochs of 14,000 sentences at 0.001, 0.004, 0.01 and 0.02 leave a language
+model at 134.6, 125.0, 122.5 and 125.0 nats; but codes hold more at small steps: with batch norm at 0.7 the mutual
+information after seven epochs of all sentences is 6.2 nats at 0.001 and 3.9 at 0.006."""
 
 WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 30, "start": 10}
 REDUCED = {"sentences": 10_000, "test": 1_000, "samples": 50, "hidden": 128, "dropout": 0.3, "epochs": 10, "start": 4}
