@@ -30,7 +30,7 @@ from isthmus_text.reading import pretrained_vectors
 from isthmus_text.texts import Texts
 
 SETTINGS: Mapping[str, Any] = {"tokens": 1024, "learning_rate": 1e-4, "decay": "cosine"}
-"""A decoder that starts from nothing needs more steps, and longer ones, than the 3e-5 of a pretrained decoder."""
+"""A decoder whose layers start from nothing needs more steps, and longer ones, than the 3e-5 of a pretrained one."""
 
 VARIANTS: Mapping[str, Mapping[str, float]] = {
     "as it is": {},

@@ -8,7 +8,7 @@ and whole sentences; the rival in fp32 and in bf16) and ``encode`` (texts of mix
 In ``tsdae`` each side is a process of its own and they take turns, so that a busy moment hits all. A side's loss on
 held-out pairs, in nats a token, is taken after each turn, outside the clock; ours goes on until it reaches the rival's
 last one. The rival trains with each of ``--rival-rates`` (3e-5 is what its documentation uses), and the best of them
-counts. It is spared tokenizer, data loader and trainer.
+counts. It is spared tokenizer, data loader and trainer. A process of the rival takes up to 5 GB.
 
     python benchmarks/text_speed.py                     # all parts
     python benchmarks/text_speed.py --part tsdae --pairs 8192
