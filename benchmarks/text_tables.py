@@ -111,7 +111,16 @@ def speeds() -> list[str]:
     known = newest("text_speed", lambda line: (line["part"], line.get("form"), line.get("precision")))
     parts = {"tsdae": _tsdae, "encode": _encoding, "sequence": _sequence}
     tables = [write([line for line in known if line["part"] == part]) for part, write in parts.items()]
-    return [row for table in tables if table for row in (*table, "")][:-1]
+    return [row for table in (*tables, _preparing()) if table for row in (*table, "")][:-1]
+
+
+def _preparing() -> list[str]:
+    return [
+        f"{line['lines']:,} lines ({line['text_mb']:,.0f} MB) are read, their tokenizer is trained and "
+        f"{line['tokens']:,} tokens are stored ({line['store_mb']:,.0f} MB) in {sum(line['seconds'].values()) / 60:.1f} "
+        f"minutes on one core with at most {line['peak_mb']:,} MB of memory."
+        for line in newest("text_preparing", lambda line: line["kind"])
+    ]
 
 
 def _tsdae(known: list[dict]) -> list[str]:
