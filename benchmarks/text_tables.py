@@ -117,8 +117,8 @@ def speeds() -> list[str]:
 def _preparing() -> list[str]:
     return [
         f"{line['lines']:,} lines ({line['text_mb']:,.0f} MB) are read, their tokenizer is trained and "
-        f"{line['tokens']:,} tokens are stored ({line['store_mb']:,.0f} MB) in {sum(line['seconds'].values()) / 60:.1f} "
-        f"minutes on one core with at most {line['peak_mb']:,} MB of memory."
+        f"{line['tokens']:,} tokens are stored ({line['store_mb']:,.0f} MB) in "
+        f"{sum(line['seconds'].values()) / 60:.1f} minutes on one core with at most {line['peak_mb']:,} MB of memory."
         for line in newest("text_preparing", lambda line: line["kind"])
     ]
 
