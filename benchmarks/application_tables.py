@@ -42,7 +42,8 @@ def _text() -> tuple[str, str, str, str] | None:
     best = min((line for line in known if line["sizes"]["sentences"] == most and line["rate"] > 1), key=_nll)
     number = f"{best['weighted_nll']:.1f} nats a sentence with {best['rate']:.1f} of them in the code, Penn Treebank"
     size = " --reduced" if most < 42_068 else ""
-    return "text generation", "isthmus fit text FILE --out DIR", number, f"text_vae.py --directory D{size}"
+    script = f'text_vae.py --directory D{size} --method "{best["method"]}"'
+    return "text generation", "isthmus fit text FILE --out DIR", number, script
 
 
 def _reduction() -> tuple[str, str, str, str] | None:

@@ -6,7 +6,8 @@
 
 An LSTM of 256 with embeddings of 256, every type of the training file, a code of 32; 42,068, 3,370 and 3,761 sentences.
 The best epoch is chosen by the evidence lower bound on the validation sentences. Of the test sentences: the
-importance-weighted negative log-likelihood (nats a sentence), the perplexity of a word (the end of a sentence counts as
+importance-weighted negative log-likelihood (nats a sentence; products in bf16 where the machine multiplies it in
+hardware, which moved the mean of 60 sentences by .006), the perplexity of a word (the end of a sentence counts as
 one, as usual), the rate, the mutual information over the whole set (at most ln 3,761 = 8.23), and the active units at
 0.01 and 0.2.
 
@@ -52,7 +53,7 @@ RATE = {"learning_rate": 3e-3}
 model at 134.6, 125.0, 122.5 and 125.0 nats; but codes hold more at small steps: with batch norm at 0.7 the mutual
 information after seven epochs of all sentences is 6.2 nats at 0.001 and 3.9 at 0.006."""
 
-WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 30, "start": 10}
+WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 24, "start": 4}
 REDUCED = {"sentences": 10_000, "test": 1_000, "samples": 50, "hidden": 128, "dropout": 0.3, "epochs": 10, "start": 4}
 LONGEST = 100
 
@@ -65,8 +66,8 @@ def main() -> None:
     parser.add_argument("--method", action="append", choices=METHODS, help="only these")
     parser.add_argument("--reduced", action="store_true")
     parser.add_argument("--sentences", type=int, help="even fewer, to try the script")
-    parser.add_argument("--epochs", type=int, help="others than 30, or 10 of the reduced setting")
-    parser.add_argument("--start", type=int, help="epochs of the autoencoder before, others than 10, or 4")
+    parser.add_argument("--epochs", type=int, help="others than 24, or 10 of the reduced setting")
+    parser.add_argument("--start", type=int, help="epochs of the autoencoder before, others than 4")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
