@@ -127,8 +127,6 @@ def sequence_vae(
     check_choice("collapse", collapse, ("batch-norm", "free-bits", "none"))
     check_settings(code=code, hidden=hidden, embedding=hidden if embedding is None else embedding, epochs=epochs)
     check_settings(layers=layers, heads=heads, scale=scale)
-    if tied and form == "lstm" and embedding not in (None, hidden):
-        raise SettingError(f"tied=True with embedding={embedding}", expected=f"the width of the states, {hidden}")
     drops = (dropout if encoder_dropout is None else encoder_dropout, dropout)
     network = Network(signal, form, code, hidden, embedding or hidden, layers, heads, pooling, drops, tied)
     if not variational and (pretraining or aggressive):

@@ -14,6 +14,7 @@ from isthmus.core.decoders.recurrent import LstmDecoder
 from isthmus.core.encoders.attention import TransformerEncoder
 from isthmus.core.encoders.recurrent import LstmEncoder
 from isthmus.core.readouts import LinearReadout
+from isthmus.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Network:
     pooling: str
     drops: tuple[float, float]
     tied: bool
+
+    def __post_init__(self) -> None:
+        if self.tied and self.form == "lstm" and self.embedding != self.hidden:
+            raise SettingError(f"tied=True with embedding={self.embedding}", expected=f"hidden, {self.hidden}")
 
     def encoder(self, generator: Generator) -> LstmEncoder | TransformerEncoder:
         """From tokens to the state that the bottleneck reads."""
