@@ -1,6 +1,6 @@
 """Which cure of posterior collapse writes the Penn Treebank best? The sizes of Li et al. (EMNLP 2019).
 
-    python benchmarks/text_vae.py --directory FOLDER              # hours a method; goes on where it was interrupted
+    python benchmarks/text_vae.py --directory FOLDER              # 90 minutes a method; goes on if interrupted
     python benchmarks/text_vae.py --directory FOLDER --reduced    # fewer sentences, narrower, 3 minutes a method
     python benchmarks/text_vae.py --directory FOLDER --method batch-norm
 

@@ -27,6 +27,8 @@ TOKENS = 512
 
 CHUNK = 8
 
+EXACT = Run(device="cpu", precision="fp32")
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -70,7 +72,7 @@ class Measured:
 def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Measured:
     """See ``TextAutoencoder.evaluate``."""
     source = model.tokens.source(model.model, texts)
-    watch = Watch(source, Run(device="cpu", precision="fp32"))
+    watch = Watch(source, EXACT)
     objective = watch.score(model.model)
     numbers, tokens = watch.watched(), int(source.lengths.sum())
     bound = numbers["held_out_nll"] + numbers.get("held_out_rate", 0.0)
@@ -96,9 +98,6 @@ def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Me
     )
 
 
-EXACT = Run(device="cpu", precision="fp32")
-
-
 @torch.no_grad()
 def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
     """Mean −log p(x) by importance sampling, nats a text, lower is better.
@@ -110,10 +109,9 @@ def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, ru
     noise = torch.Generator(device).manual_seed(seed)
     run.progress.start(1, len(source), None)
     for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
-        chunk = min(CHUNK, samples)
         with run.products():
             batch = source.batch(rows.to(device))
-            found = importance_weighted(model, batch, samples=samples, chunk=chunk, generator=noise)
+            found = importance_weighted(model, batch, samples=samples, chunk=CHUNK, generator=noise)
         total -= float(found.sum())
         run.progress.step(len(rows), -float(found.mean()))
     run.progress.stop()

@@ -75,10 +75,12 @@ def denoising_text(
         SourceError: a directory that is no checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """
+    check_settings(layers=layers, heads=heads, slots=slots, epochs=epochs)
+    if hidden is not None:
+        check_settings(hidden=hidden)
     encoder = pretrained_encoder(checkpoint, frozen=False)
     words = encoder.words()
     width = words.shape[1] if hidden is None else hidden
-    check_settings(hidden=width, layers=layers, heads=heads, slots=slots, epochs=epochs)
     held = Anchored(anchor, contrastive, temperature)
     decoder = _decoder(signal, width, layers, heads, encoder.width, slots, dropout, generator)
     readout = LinearReadout(width, signal.vocabulary, generator=generator)

@@ -127,7 +127,7 @@ def weighted_log_likelihoods(
     """
     there = source.to(_device(model))
     parts = [
-        importance_weighted(model, there.batch(rows), generator=generator, samples=samples, chunk=min(chunk, samples))
+        importance_weighted(model, there.batch(rows), generator=generator, samples=samples, chunk=chunk)
         for rows in torch.arange(len(source), device=_device(model)).split(batch)
     ]
     return torch.cat(parts).cpu()
