@@ -1,9 +1,17 @@
-"""Two processes share the tests (``-n 0`` asks for one): each, and what it starts, keeps to one core."""
+"""Two processes share the tests (``-n 0`` asks for one): each, and what it starts, keeps to one core, unless
+``OMP_NUM_THREADS`` says otherwise."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes are named by their argument: what packs them may write the time of day, and then no two processes collect
+    the same tests."""
+    return argname if isinstance(val, bytes) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,12 @@ from isthmus.plugins import closest
 Numbers = tuple[npt.NDArray[np.floating[Any]], tuple[str, ...]]
 
 
-@runtime_checkable
-class ArrowStream(Protocol):
-    """Anything with the Arrow PyCapsule interface: tables and columns of pyarrow, pandas, polars, DuckDB."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-
 def as_table(source: object) -> pa.Table | None:
-    """The source as an Arrow table if it is one; None for a single column and for everything else."""
-    if not isinstance(source, ArrowStream):
+    """The source as an Arrow table if it is one; None for a single column and for everything else.
+
+    Whatever has the Arrow PyCapsule interface can be one: pyarrow, pandas, polars, DuckDB.
+    """
+    if not hasattr(source, "__arrow_c_stream__"):
         return None
     try:
         return pa.RecordBatchReader.from_stream(source).read_all()

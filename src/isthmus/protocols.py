@@ -197,11 +197,14 @@ class RankingReadout(Readout, Protocol):
     """A readout whose logits are inner products: ``logit_i = [d, 1] · [w_i, b_i]``. An index over ``vectors()``, asked
     with ``queries(d)``, ranks exactly as the decoder does."""
 
-    @property
-    def weight(self) -> Float[Tensor, "width hidden"]: ...
+    if TYPE_CHECKING:
+        # Modules hold these as parameters, which ``isinstance`` does not see from Python 3.12 on: it asks for the
+        # methods alone, ``isthmus.core.readouts.ranks`` for all.
+        @property
+        def weight(self) -> Float[Tensor, "width hidden"]: ...
 
-    @property
-    def bias(self) -> Float[Tensor, " width"]: ...
+        @property
+        def bias(self) -> Float[Tensor, " width"]: ...
 
     def vectors(self) -> Float[Tensor, "width hidden_plus_one"]: ...
 

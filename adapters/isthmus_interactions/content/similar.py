@@ -8,9 +8,10 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.readouts import ranks
 from isthmus.index.exact import rank
 from isthmus.index.rows import searcher_over
-from isthmus.protocols import Neighbours, RankingReadout, RowLists
+from isthmus.protocols import Neighbours, RowLists
 from isthmus_interactions.content.ranker import WithNewItems
 
 
@@ -29,7 +30,7 @@ class SimilarWithNew:
         self._model = model
         inner = model.model
         self._vectors: Tensor | None = None
-        if isinstance(inner, Autoencoder) and isinstance(inner.readout, RankingReadout):
+        if isinstance(inner, Autoencoder) and ranks(inner.readout):
             self._vectors = _continued(model, inner.readout.weight.detach())
             self._searcher = searcher_over(self._vectors, "cosine")
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -29,13 +28,6 @@ _BLOCK_BYTES = 1 << 24
 _DELIMITERS = (",", "\t", ";", "|")
 _BAD_CELL = re.compile(r"Row #(\d+): CSV conversion error to (\S+): (.*)", re.DOTALL)
 _BAD_COLUMN = re.compile(r"In CSV column #(\d+): ")
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """Whatever can be read through the Arrow PyCapsule interface."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -136,7 +128,7 @@ def open_table(source: object) -> Table:
     name = f"{type(source).__module__.split('.')[0]} {type(source).__name__}"
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
-    if isinstance(source, ArrowStream):
+    if hasattr(source, "__arrow_c_stream__"):
         with _readable(name, []):
             return StreamTable(pa.RecordBatchReader.from_stream(source), name)
     raise SourceError(

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +20,6 @@ from isthmus_text.files.plain import PACKED, codec_name, opened
 logger = logging.getLogger(__name__)
 
 TABLES = (".csv", ".tsv", ".parquet")
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """Anything with the Arrow PyCapsule interface: tables and columns of pyarrow, pandas, polars, DuckDB."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 def is_table(path: Path) -> bool:
@@ -65,8 +58,11 @@ def read_table_column(table: pa.RecordBatchReader, column: str | None) -> Flat:
 
 
 def as_table(source: object) -> pa.RecordBatchReader | None:
-    """The source as record batches if it is a table; None for a single column and for everything else."""
-    if not isinstance(source, ArrowStream):
+    """The source as record batches if it is a table; None for a single column and for everything else.
+
+    Whatever has the Arrow PyCapsule interface can be one: pyarrow, pandas, polars, DuckDB.
+    """
+    if not hasattr(source, "__arrow_c_stream__"):
         return None
     try:
         return pa.RecordBatchReader.from_stream(source)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
-from isthmus.protocols import Columns, Ranker, RankingReadout
+from isthmus.protocols import Columns, LinearRanker, Ranker, RankingReadout
 
 
 class AutoencoderRanker:
@@ -23,8 +26,8 @@ class AutoencoderRanker:
     """
 
     def __init__(self, model: Autoencoder) -> None:
-        if not isinstance(model.readout, RankingReadout):
-            raise SettingError("a model whose readout has no rows", expected="a readout with weight and bias")
+        if not ranks(model.readout):
+            raise SettingError("a model whose readout has no rows", expected="weight, bias, vectors and queries")
         self.model = model
         self.readout: RankingReadout = model.readout
 
@@ -53,6 +56,15 @@ def ranker_of(model: nn.Module) -> Ranker:
     """
     if isinstance(model, Autoencoder):
         return AutoencoderRanker(model)
-    if isinstance(model, Ranker):
+    if _is_ranker(model):
         return model
     raise SettingError(f"{type(model).__name__} cannot rank", expected="an autoencoder or a ranker")
+
+
+def is_linear(ranker: object) -> TypeGuard[LinearRanker]:
+    """Whether the weights of a ranker can be read off, column by column."""
+    return hasattr(ranker, "weights_for")
+
+
+def _is_ranker(model: object) -> TypeGuard[Ranker]:
+    return all(hasattr(model, name) for name in ("width", "prepare", "scores"))

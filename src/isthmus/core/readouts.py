@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.core.layers import small_bias, xavier
-from isthmus.protocols import Columns
+from isthmus.protocols import Columns, RankingReadout, Readout
 
 
 class LinearReadout(nn.Module):
@@ -37,3 +39,8 @@ class LinearReadout(nn.Module):
     def queries(self, decoded: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden_plus_one"]:
         """[d, 1]."""
         return torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
+
+
+def ranks(readout: Readout) -> TypeGuard[RankingReadout]:
+    """Whether a readout has all members of ``RankingReadout``, the parameters of a module among them."""
+    return all(hasattr(readout, name) for name in ("weight", "bias", "vectors", "queries"))

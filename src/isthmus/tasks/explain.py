@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.batch import Bags
-from isthmus.protocols import LinearRanker, Ranker
+from isthmus.core.rankers import is_linear
+from isthmus.protocols import Ranker
 
 ENTRIES = 1 << 20
 """So many entries of bags with one entry left out are made at a time."""
@@ -24,7 +25,7 @@ def contributions(ranker: Ranker, bag: Bags, column: int) -> Float[Tensor, " ent
     Args:
         bag: a single row.
     """
-    if isinstance(ranker, LinearRanker):
+    if is_linear(ranker):
         return bag.weights * ranker.weights_for(column)[bag.indices]
     entries = len(bag.indices)
     columns = torch.tensor([column], device=bag.indices.device)

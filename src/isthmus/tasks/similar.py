@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.blend import Blend
+from isthmus.core.rankers import is_linear
+from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
 from isthmus.index.exact import rank
 from isthmus.index.rows import searcher_over
-from isthmus.protocols import LinearRanker, Neighbours, RankingReadout, RowLists, Searcher
+from isthmus.protocols import LinearRanker, Neighbours, RowLists, Searcher
 from isthmus.sources import BagSource
 
 CODED = 8192
@@ -38,9 +40,9 @@ class SimilarColumns:
 
     def __init__(self, model: nn.Module) -> None:
         self._search: Callable[[Int64[Tensor, " batch"], RowLists, int], Neighbours]
-        if isinstance(model, LinearRanker | Blend):
+        if isinstance(model, Blend) or is_linear(model):
             self._search = partial(_by_weight, model)
-        elif isinstance(model, Autoencoder) and isinstance(model.readout, RankingReadout):
+        elif isinstance(model, Autoencoder) and ranks(model.readout):
             weight = model.readout.weight.detach()
             self._search = partial(_by_cosine, weight, searcher_over(weight, "cosine"))
         else:
