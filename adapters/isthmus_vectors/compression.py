@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from isthmus import bundle
@@ -30,7 +30,6 @@ from isthmus.core.encoders import DenseEncoder
 from isthmus.core.nested import decoded_of
 from isthmus.core.quantised import ResidualWords
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.index.selection import Best, best_of, merge
 from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
 from isthmus.models.keywords import checked
 from isthmus.models.matryoshka import matryoshka
@@ -41,14 +40,12 @@ from isthmus.sources import VectorSource
 from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.training.run import Run
+from isthmus_vectors.code_search import BLOCK, Codes, nearest
 
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
 """Vectors to learn from: one for each word of a codebook."""
-
-BLOCK = 16384
-"""Rows that are decoded at once."""
 
 BEAMS = 8
 """Partial sums kept in the search for words: nearer than 1, and quick enough."""
@@ -133,15 +130,16 @@ class Compressor:
         Raises:
             InputError: no matrix of bytes, or more bytes than a code has.
         """
-        words = self._words(codes)
-        decoded: npt.NDArray[np.float32] = torch.cat([self._decoded(some) for some in words.split(BLOCK)]).numpy()
+        given = self._given(codes)
+        parts = [self._decoded(given[start : start + BLOCK]) for start in range(0, max(1, len(given)), BLOCK)]
+        decoded: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return decoded
 
     @torch.no_grad()
     def search(self, queries: Array, codes: Array, k: int = 10) -> Neighbours:
         """The ``k`` rows of ``codes`` with the greatest inner product of whole query and decoded unit vector, best
-        first;
-        equal ones in ascending order of row. Where fewer exist: row -1, score -inf.
+        first; equal ones in ascending order of row, as those with equal codes are. Where fewer exist: row -1, score
+        -inf.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -149,15 +147,8 @@ class Compressor:
             ValueRangeError: NaN or infinity in the queries.
         """
         check_k(k)
-        asked, words = _checked(queries, self.width), self._words(codes)
-        best = Best(torch.empty(len(asked), 0), torch.empty(len(asked), 0, dtype=torch.int64))
-        for first in range(0, len(words), BLOCK):
-            scores = asked @ self._decoded(words[first : first + BLOCK]).T
-            found = best_of(scores, k)
-            best = merge(best, Best(found.scores, found.columns + first), k)
-        rows, scores = torch.full((len(asked), k), -1), torch.full((len(asked), k), -torch.inf)
-        rows[:, : best.columns.shape[1]], scores[:, : best.scores.shape[1]] = best.columns, best.scores
-        return Neighbours(rows, scores)
+        asked, given = _checked(queries, self.width), self._given(codes)
+        return nearest(asked, given, self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.
@@ -191,16 +182,17 @@ class Compressor:
             assert isinstance(model, Autoencoder)
             return cls(model, manifest.settings, History.from_json(dict(manifest.facts["training"])))
 
-    def _words(self, codes: Array) -> Int64[Tensor, "rows stages"]:
+    def _given(self, codes: Array) -> Codes:
         given = np.asarray(codes)
         if given.dtype != np.uint8 or given.ndim != 2 or not 1 <= given.shape[1] <= self.bytes:
             raise InputError(
                 f"codes of type {given.dtype} and shape {given.shape}", expected=f"uint8, shape (rows, {self.bytes})"
             )
-        return torch.from_numpy(given.astype(np.int64))
+        return given
 
     @torch.no_grad()
-    def _decoded(self, words: Int64[Tensor, "rows stages"]) -> Float[Tensor, "rows width"]:
+    def _decoded(self, codes: Codes) -> Float[Tensor, "rows width"]:
+        words = torch.from_numpy(codes.astype(np.int64))
         return normalised(decoded_of(self.model, _words(self.model).summed(words)))
 
 

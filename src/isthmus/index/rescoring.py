@@ -119,7 +119,7 @@ def first_k(
     Where a query has fewer than k pairs, the rest is row -1 with score -inf.
     """
     counts = torch.bincount(query, minlength=batch)
-    widest = max(k, int(counts.max()))
+    widest = max(k, int(counts.max())) if batch else k
     places = torch.arange(len(query), device=query.device) - (counts.cumsum(0) - counts)[query]
     table = torch.full((batch, widest), -torch.inf, dtype=scores.dtype)
     rows = torch.full((batch, widest), -1)

@@ -9,6 +9,7 @@ import torch
 from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
+from isthmus_vectors.code_search import nearest
 from isthmus_vectors.compression import Compressor
 
 WIDTH, ROWS = 24, 1200
@@ -86,7 +87,7 @@ def test_more_beams_are_no_farther_on_average(compressor: Compressor) -> None:
 
 def test_search_is_the_exact_order_of_what_is_decoded(compressor: Compressor, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, codes = cloud(20, seed=4), compressor.encode(cloud(150, seed=5))
-    monkeypatch.setattr("isthmus_vectors.compression.BLOCK", 37)
+    monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 37)
     found = compressor.search(asked, codes, 7)
     scores = asked @ compressor.decode(codes).T
     # Different rows may have the same code, and then the first one answers first.
@@ -102,12 +103,45 @@ def test_equal_codes_answer_in_the_order_of_rows(compressor: Compressor) -> None
     assert compressor.search(cloud(2), codes, 3).rows.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
+@pytest.mark.parametrize("k", [1, 4, 60, 400])
+def test_equal_codes_have_one_score_wherever_they_stand(
+    compressor: Compressor, monkeypatch: pytest.MonkeyPatch, k: int
+) -> None:
+    monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 5)
+    distinct = compressor.encode(cloud(40, seed=8))
+    owner = np.random.default_rng(9).integers(0, 40, 300)
+    found = compressor.search(cloud(7), distinct[owner], k)
+    for rows, scores in zip(found.rows.numpy(), found.scores.numpy(), strict=True):
+        whole = k >= 300
+        assert len(set(rows.tolist())) == (301 if whole else k)
+        real, own = rows[:300], scores[:300]
+        assert (np.diff(own) <= 0).all()
+        tied = owner[real[1:]] == owner[real[:-1]]
+        assert np.array_equal(own[1:] == own[:-1], tied)
+        assert (real[1:][tied] > real[:-1][tied]).all()
+        # All rows of a code answer before any of the next one, and of the last code the first ones.
+        for code in np.unique(owner[real]):
+            everywhere = np.flatnonzero(owner == code)
+            assert np.array_equal(real[owner[real] == code], everywhere[: (owner[real] == code).sum()])
+
+
+def test_codes_of_equal_score_answer_in_the_order_of_rows() -> None:
+    codes = np.array([[3], [1], [3], [2], [1], [0]], np.uint8)
+    scores = torch.tensor([[0.0], [1.0], [1.0], [1.0]])
+    found = nearest(torch.ones(1, 1), codes, lambda some: scores[torch.from_numpy(some[:, 0].astype(np.int64))], 4)
+    assert found.rows.tolist() == [[0, 1, 2, 3]]
+    assert nearest(torch.ones(1, 1), codes[::-1], lambda some: scores[some[:, 0].astype(int)], 2).rows.tolist() == [
+        [1, 2]
+    ]
+
+
 def test_where_fewer_rows_exist_the_rest_is_empty(compressor: Compressor) -> None:
     found = compressor.search(cloud(2), compressor.encode(cloud(3)), 5)
     assert found.rows[:, 3:].tolist() == [[-1, -1], [-1, -1]]
     assert torch.isneginf(found.scores[:, 3:]).all()
     empty = compressor.search(cloud(2), np.zeros((0, 3), np.uint8), 2)
     assert empty.rows.tolist() == [[-1, -1], [-1, -1]]
+    assert compressor.search(cloud(0), compressor.encode(cloud(3)), 2).rows.shape == (0, 2)
 
 
 def test_only_directions_count(compressor: Compressor) -> None:

@@ -1,0 +1,80 @@
+"""Exact search among vectors that are kept as bytes, decoded a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from isthmus.index.rescoring import first_k
+from isthmus.index.selection import Best, best_of, merge
+from isthmus.protocols import Neighbours
+
+BLOCK = 16384
+"""Codes that are decoded at once."""
+
+Codes = UInt8[np.ndarray, "rows bytes"]
+Decode = Callable[[Codes], Float[Tensor, "rows width"]]
+
+
+class Distinct(NamedTuple):
+    """Codes without repetition, in the order in which they first appear.
+
+    Attributes:
+        first: the row where each of them first appears, rising.
+        owner: which of them each row has.
+    """
+
+    first: npt.NDArray[np.int64]
+    owner: Int64[Tensor, " rows"]
+
+
+def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode, k: int) -> Neighbours:
+    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector, best first; equal ones
+    in ascending order of row. Where fewer exist: row -1, score -inf.
+
+    A row of a matrix product depends in its last bits on where it stands. So each code is decoded and scored once, and
+    rows with the same code have the same score on every processor.
+    """
+    distinct = _distinct(codes)
+    best = Best(torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64))
+    for start in range(0, len(distinct.first), BLOCK):
+        scores = queries @ decode(codes[distinct.first[start : start + BLOCK]]).T
+        found = best_of(scores, k)
+        best = merge(best, Best(found.scores, found.columns + start), k)
+    return _rows(best, distinct, k)
+
+
+def _distinct(codes: Codes) -> Distinct:
+    # Bytes of one length compare at once, several times as fast as byte by byte.
+    packed = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
+    _, first, owner = np.unique(packed, return_index=True, return_inverse=True)
+    order = first.argsort()
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return Distinct(first[order], torch.from_numpy(place[owner]))
+
+
+def _rows(best: Best, distinct: Distinct, k: int) -> Neighbours:
+    """The best rows, of the best codes. The k best codes hold the k best rows, since each has a row and equal scores
+    stand in the order of their first ones."""
+    counts = torch.bincount(distinct.owner, minlength=len(distinct.first))
+    rows, starts = distinct.owner.argsort(stable=True), counts.cumsum(0) - counts
+    # Of each code its first k rows, and none where those with greater scores have k already.
+    taken = counts[best.columns].clamp(max=k)
+    before = taken.cumsum(1) - taken
+    greater = torch.ones_like(taken, dtype=torch.bool)
+    greater[:, 1:] = best.scores[:, 1:] < best.scores[:, :-1]
+    taken *= torch.where(greater, before, 0).cummax(1).values < k
+    ends = taken.flatten().cumsum(0)
+    pair = torch.repeat_interleave(taken.flatten())
+    offset = torch.arange(len(pair)) - (ends - taken.flatten())[pair]
+    row = rows[starts[best.columns.flatten()[pair]] + offset]
+    query = pair // max(1, best.columns.shape[1])
+    order = (query * len(distinct.owner) + row).argsort()
+    return first_k(query[order], row[order], best.scores.flatten()[pair][order], len(best.scores), k)
