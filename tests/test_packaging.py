@@ -66,6 +66,10 @@ def test_base_dependencies_are_the_promised_ones() -> None:
 def test_python_versions() -> None:
     document = project()
     assert document["project"]["requires-python"] == ">=3.11,<3.14"
+    # What .ci/run tries, and what the README says.
+    named = re.findall(r"Python :: (3\.\d+)'", str(document["project"]["classifiers"]))
+    assert named == ["3.11", "3.12", "3.13"]
+    assert "with Python 3.11 to 3.13" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert document["tool"]["mypy"]["python_version"] == "3.11"
 
 

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from bridges import CODE, HIDDEN, WIDTH, bag_bridge, bags, batch, generator, text_bridge, tokens, values, vector_bridge
+from nearness import assert_near
 from torch.func import jacrev, vmap
 
 from isthmus.batch import Values
@@ -96,9 +97,9 @@ def test_bags_count_the_derivative_by_every_column_of_the_catalogue(layers):
     rows = torch.zeros(bags().size, WIDTH)
     scaled = unit_norm(bags())
     rows.index_put_((scaled.rows(), scaled.indices), scaled.weights)
-    torch.testing.assert_close(vmap(jacrev(dense))(rows).flatten(1).square().sum(1).detach(), wanted)
+    assert_near(vmap(jacrev(dense))(rows).flatten(1).square().sum(1), wanted)
     for method in (*EXACT, "auto"):
-        torch.testing.assert_close(jacobian_norms(model, bags(), method=method).detach(), wanted)
+        assert_near(jacobian_norms(model, bags(), method=method), wanted)
     for method in DRAWN:
         drawn = jacobian_norms(model, bags(), method=method, probes=800, generator=generator()).detach()
         torch.testing.assert_close(drawn.mean(), wanted.mean(), rtol=0.08, atol=0)
@@ -108,7 +109,7 @@ def test_connected_encoders_of_bags_too():
     encoder = ConnectedEncoder(WIDTH, HIDDEN, generator=generator(2), layers=2)
     model = bag_bridge(Projected(HIDDEN, CODE, generator=generator(3)), encoder=encoder)
     wanted = full(model, encoder.enter(bags()), table=encoder.table)
-    torch.testing.assert_close(jacobian_norms(model, bags()).detach(), wanted)
+    assert_near(jacobian_norms(model, bags()), wanted)
 
 
 def image_model():
@@ -147,7 +148,7 @@ def test_texts_count_real_tokens_only(encoder):
     point = model.bottleneck(model.encoder.trunk(entered, rows)).point
     pulled = torch.stack([torch.autograd.grad(point[:, j].sum(), entered, retain_graph=True)[0] for j in range(CODE)])
     assert pulled[:, ~rows.mask].abs().sum() == 0
-    torch.testing.assert_close(exact, pulled.square().sum((0, 2, 3)))
+    assert_near(exact, pulled.square().sum((0, 2, 3)))
 
 
 @pytest.mark.parametrize("method", ["auto", *EXACT, *DRAWN])

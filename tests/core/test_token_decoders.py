@@ -152,7 +152,8 @@ def test_inputs_of_another_kind_do_not_matter(decoder):
 
 
 def test_more_padding_changes_neither_loss_nor_gradient(kind):
-    model = whole(kind)
+    # In float64: in float32 the order of the sums, which padding changes, shows in small gradients.
+    model = whole(kind).double()
     losses, gradients = [], []
     for steps in (5, 8):
         loss = model.loss(model.step(batch(tokens(steps)))).total

@@ -45,6 +45,8 @@ def test_the_width_is_what_it_says(encoder):
 
 def test_more_padding_changes_neither_state_nor_gradient(encoder):
     weights = torch.randn(3, encoder.width, generator=generator(2))
+    # In float64: in float32 the order of the sums, which padding changes, shows in small gradients.
+    encoder.double()
     states, gradients = [], []
     for steps in (5, 8):
         states.append(encode(encoder, tokens(steps)))

@@ -6,7 +6,9 @@ import torch
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether products in bf16 are faster than in fp32: AMX on CPU, compute capability 8 and later on CUDA."""
+    """Whether products in bf16 are faster than in fp32: on a CPU with AMX or AVX512-BF16 (AMD from Zen 4 on), on CUDA
+    from compute capability 8 on."""
     if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
