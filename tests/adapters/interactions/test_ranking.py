@@ -10,7 +10,7 @@ from planted import planted
 from isthmus.core.rankers import ranker_of
 from isthmus.index.exact import rank
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import RowLists
+from isthmus.protocols import Neighbours, RowLists
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender, ranking
 from isthmus_interactions.histories import tell
@@ -25,6 +25,17 @@ def recommender(request: pytest.FixtureRequest) -> Recommender:
 HISTORIES = [[0, 10], [], [30], [9999], [20, 50, 70]]
 
 
+def assert_ranked_alike(found: Neighbours, expected: Neighbours) -> None:
+    """The same scores, and the same rows wherever a score is apart from those beside it: for ELSA, both items of a
+    history of two have one score, and rounding decides between them."""
+    torch.testing.assert_close(found.scores, expected.scores, rtol=1e-5, atol=1e-5)
+    gaps = torch.nn.functional.pad(expected.scores.diff(dim=1).abs(), (1, 0), value=1.0) > 1e-4
+    # What follows the last one is not known.
+    apart = gaps & torch.nn.functional.pad(gaps[:, 1:], (0, 1), value=False)
+    assert apart.any(1).sum() >= 3
+    assert torch.equal(found.rows[apart], expected.rows[apart])
+
+
 @pytest.mark.parametrize("allowed", [None, [0, 3, 4, 5, 7, 8]])
 def test_known_and_unknown_histories_are_ranked_as_by_scoring_every_item(
     recommender: Recommender, allowed: list[int] | None
@@ -33,11 +44,11 @@ def test_known_and_unknown_histories_are_ranked_as_by_scoring_every_item(
     seen, only = RowLists(bags.indices, bags.offsets), None if allowed is None else torch.tensor(allowed)
     found = recommender._ranking.best(bags, 6, exclude=seen, allow=only)
     expected = rank(recommender.ranker, bags, 6, exclude=seen, allow=only)
-    assert found.rows.tolist() == expected.rows.tolist()
-    assert torch.allclose(found.scores, expected.scores, atol=1e-5)
+    assert_ranked_alike(found, expected)
     own = RowLists(torch.arange(10).repeat(5), torch.arange(0, 51, 10))
-    lists = [recommender._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own)]
-    assert lists[0].rows.tolist() == lists[1].rows.tolist()
+    assert_ranked_alike(
+        recommender._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own)
+    )
 
 
 def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: pytest.MonkeyPatch) -> None:
