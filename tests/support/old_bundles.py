@@ -1,7 +1,7 @@
 """Small bundles of every adapter and kind, and what each answers.
 
-``python tests/support/old_bundles.py FOLDER`` writes them with the code at hand. Those of ``tests/data/bundles-0.1`` were
-written by version 0.1 and are never written again.
+``python tests/support/old_bundles.py FOLDER`` writes them with the code at hand. Those of ``tests/data/bundles-0.1``
+were written by version 0.1 and are never written again.
 """
 
 from __future__ import annotations
