@@ -98,7 +98,7 @@ def one_class(part: str, name: str, seed: int) -> Case:
 
 def ours(method: str, case: Case, seed: int) -> tuple[Array, dict[str, Any]]:
     """The detector with its defaults, or with robust scales; each scorer alone is reported beside it."""
-    from isthmus_vectors.detecting import Detector
+    from isthmus_vectors.detection import Detector
 
     start = time.process_time()
     detector = Detector.fit(case.train, scaling=OURS[method], run=Run(device="cpu", precision="fp32", seed=seed))

@@ -34,12 +34,12 @@ from isthmus.datafolder import dataset_path, unpacked
 from isthmus.metrics.ranking import METRICS, judge
 from isthmus.rowlists import from_csr
 from isthmus.training.run import Run
-from isthmus_interactions.content.extending import FACTS
-from isthmus_interactions.content.features import ItemFeatures
-from isthmus_interactions.content.ridge import mixing, products
+from isthmus_interactions.cold_start.extend import FACTS
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.ridge import mixing, products
+from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry
 from isthmus_interactions.datasets import goodbooks_sample, movielens_1m
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.matrices import Csr, places_in_rows, row_of_entry
 from isthmus_interactions.recommender import Recommender
 
 SHARE = 0.2

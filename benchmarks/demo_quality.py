@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import record
 
-from isthmus_interactions.verbs.demo import MODELS
+from isthmus_interactions.cli.demo import MODELS
 
 COMMAND = "import sys; from isthmus.cli import main; sys.exit(main())"
 

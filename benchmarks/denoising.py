@@ -32,11 +32,11 @@ from text_embeddings_run import Said
 
 from isthmus.batch import Grid
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.crops import Crops
 from isthmus.models.recipe import Trained
 from isthmus.models.restoring import residual_denoiser, restored
 from isthmus.training.history import History
 from isthmus.training.run import Run
+from isthmus_images.crops import Crops
 from isthmus_images.datasets import denoise_grey, train400
 
 NAME = "denoising"

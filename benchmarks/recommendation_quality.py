@@ -38,8 +38,8 @@ from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
-from isthmus_interactions.choosing import auto
-from isthmus_interactions.fitting import measured
+from isthmus_interactions.auto import auto
+from isthmus_interactions.fit import measured
 from isthmus_interactions.splits import FoldIn
 
 logger = logging.getLogger("recommendation_quality")

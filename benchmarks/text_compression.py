@@ -31,7 +31,7 @@ from common import record
 
 from isthmus.training.run import Run
 from isthmus_text.datasets import multi30k_captions
-from isthmus_vectors.compression import Compressor
+from isthmus_vectors.compressor import Compressor
 
 Array = npt.NDArray[np.float32]
 Method = Callable[[Array, Array, int], Array]

@@ -33,7 +33,7 @@ from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.datasets import demo_sentences, multi30k_captions, stsb
-from isthmus_text.reading import pretrained_vectors
+from isthmus_text.input_output import pretrained_vectors
 
 NAME = "text_embeddings"
 LONGEST_WORDS = 20

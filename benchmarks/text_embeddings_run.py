@@ -15,7 +15,7 @@ import torch
 
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
-from isthmus_text.reading import pretrained_vectors
+from isthmus_text.input_output import pretrained_vectors
 
 EVERY = 60.0
 """Seconds between two lines of progress."""

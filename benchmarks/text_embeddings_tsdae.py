@@ -25,8 +25,8 @@ from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.datasets import Sentences, demo_sentences, stsb
-from isthmus_text.encoding import Codes
-from isthmus_text.reading import pretrained_vectors
+from isthmus_text.encode import Codes
+from isthmus_text.input_output import pretrained_vectors
 from isthmus_text.texts import Texts
 
 SETTINGS: Mapping[str, Any] = {"tokens": 1024, "learning_rate": 1e-4, "decay": "cosine"}

@@ -22,9 +22,9 @@ from common import peak_rss, record, rss
 
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.source import TokenSource
-from isthmus_text.store import TokenStore
 from isthmus_text.texts import Texts
+from isthmus_text.tokens.source import TokenSource
+from isthmus_text.tokens.store import TokenStore
 
 BLOCK = 20_000
 SWAPPED = 0.2

@@ -35,11 +35,11 @@ from isthmus.models.sequence import sequence_vae
 from isthmus.training.run import Run
 from isthmus_text import minilm
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.checkpoints import pretrained_encoder
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.reading import reading_adapter
+from isthmus_text.input_output import reading_adapter
+from isthmus_text.pretrained.cached_vectors import vectors_of
+from isthmus_text.pretrained.checkpoints import pretrained_encoder
 from isthmus_text.texts import Texts
-from isthmus_text.vectors import vectors_of
 
 NAME = "text_speed"
 FURTHER = 4

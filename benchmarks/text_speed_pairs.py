@@ -21,8 +21,8 @@ from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 from isthmus_text import minilm
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.pretrained import denoising_text
-from isthmus_text.reading import reading_adapter
+from isthmus_text.input_output import reading_adapter
+from isthmus_text.pretrained.builders import denoising_text
 
 DELETED = 0.6
 ROWS = 64

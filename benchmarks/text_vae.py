@@ -34,9 +34,9 @@ from isthmus.tasks.collapse import diagnose
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import ptb
-from isthmus_text.measuring import weighted_nll
+from isthmus_text.evaluate import weighted_nll
 from isthmus_text.texts import Texts
-from isthmus_text.watching import Watch
+from isthmus_text.validation import Watch
 
 NAME = "text_vae"
 METHODS: Mapping[str, Mapping[str, Any]] = {

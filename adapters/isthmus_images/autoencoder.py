@@ -18,12 +18,12 @@ from isthmus.errors import InputError, SettingError
 from isthmus.tasks import coding
 from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_images import denoising, fitting, storage
+from isthmus_images import denoising, fit, storage
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.asking import Codes, Shown, as_codes, as_shown
+from isthmus_images.evaluate import Measured, measure
 from isthmus_images.gallery import Found, Gallery
 from isthmus_images.images import Images
-from isthmus_images.measuring import Measured, measure
 from isthmus_images.strangeness import Strangeness
 
 
@@ -87,15 +87,15 @@ class ImageAutoencoder:
             NonFiniteLossError: the loss became NaN or infinite.
         """
         run = run or Run()
-        data = fitting.records(images, size, colour, broken, crops, run.seed)
-        made = fitting.fit(data, model, validation, run, settings)
+        data = fit.records(images, size, colour, broken, crops, run.seed)
+        made = fit.fit(data, model, validation, run, settings)
         plain = cls(made.adapter, made.model, made.builder, made.settings, made.facts)
-        return plain if denoising.takes_any_size(made.builder) else fitting.completed(plain, made, data, run)
+        return plain if denoising.takes_any_size(made.builder) else fit.completed(plain, made, data, run)
 
     @property
     def history(self) -> History:
         """The course of the training."""
-        return fitting.history_of(self.facts)
+        return fit.history_of(self.facts)
 
     @property
     def width(self) -> int:
@@ -149,7 +149,7 @@ class ImageAutoencoder:
         if prior == "fitted" and self.mixture is None:
             raise SettingError(
                 "prior='fitted' of a model without one",
-                expected=f"{fitting.FEWEST} training images or more, and scikit-learn",
+                expected=f"{fit.FEWEST} training images or more, and scikit-learn",
                 remedy="write prior='standard' for a variational model",
             )
         mixture = self.mixture if prior == "fitted" else None
@@ -182,7 +182,7 @@ class ImageAutoencoder:
 
     def with_gallery(self, images: Any) -> ImageAutoencoder:
         """The same model with other images to search in; this one does not change."""
-        return fitting.with_gallery(self, self.adapter.records(images))
+        return fit.with_gallery(self, self.adapter.records(images))
 
     def anomaly_scores(self, images: Any) -> Float64[np.ndarray, " images"]:
         """How strange each image is, nats; higher is stranger. What writing it back costs, and how far its code is from
@@ -198,7 +198,7 @@ class ImageAutoencoder:
         return self.anomaly_scores(images) > self.usual().threshold.value
 
     def evaluate(self, images: Any, *, samples: int = 0, noise: float | None = None, seed: int = 0) -> Measured:
-        """How well held-out images are coded and written back; see ``isthmus_images.measuring``.
+        """How well held-out images are coded and written back; see ``isthmus_images.evaluate``.
 
         Args:
             samples: importance samples for a tighter bound of the likelihood; 0 leaves it out (500 is usual).

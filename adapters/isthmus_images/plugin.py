@@ -4,9 +4,9 @@ from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variat
 from isthmus.models.restoring import residual_denoiser
 from isthmus.protocols import Plugin
 from isthmus_images.adapter import ImageAdapter
-from isthmus_images.verbs import commands
-from isthmus_images.verbs.demo import demo
-from isthmus_images.verbs.fit_command import fit
+from isthmus_images.cli import commands
+from isthmus_images.cli.demo import demo
+from isthmus_images.cli.fit_command import fit
 
 plugin = Plugin(
     adapter=ImageAdapter,

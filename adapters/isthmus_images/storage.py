@@ -12,7 +12,7 @@ from isthmus.models.rebuild import rebuild
 from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_images.adapter import ImageAdapter
-from isthmus_images.fitting import PLUGIN
+from isthmus_images.fit import PLUGIN
 from isthmus_images.gallery import Gallery
 from isthmus_images.strangeness import Strangeness
 

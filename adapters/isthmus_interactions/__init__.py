@@ -11,20 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus_interactions.answers import Answer
-    from isthmus_interactions.content.features import ItemFeatures
+    from isthmus_interactions.cold_start.features import ItemFeatures
     from isthmus_interactions.interactions import Interactions
+    from isthmus_interactions.recommend.answers import Answer
     from isthmus_interactions.recommender import Recommender
-    from isthmus_interactions.searching.tuning import tune
+    from isthmus_interactions.tuning.tune import tune
 
 __all__ = ["Answer", "Interactions", "ItemFeatures", "Recommender", "tune"]
 
 _HOMES = {
-    "Answer": "answers",
+    "Answer": "recommend.answers",
     "Interactions": "interactions",
-    "ItemFeatures": "content.features",
+    "ItemFeatures": "cold_start.features",
     "Recommender": "recommender",
-    "tune": "searching.tuning",
+    "tune": "tuning.tune",
 }
 
 

@@ -13,7 +13,7 @@ from isthmus.batch import Bags
 from isthmus.core.linear import LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, Ranker
-from isthmus_interactions.matrices import Csr
+from isthmus_interactions.csr import Csr
 
 
 class Popularity(nn.Module):

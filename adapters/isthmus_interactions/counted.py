@@ -23,7 +23,7 @@ from isthmus.training.history import History
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.baselines import Popularity
-from isthmus_interactions.matrices import Csr
+from isthmus_interactions.csr import Csr
 
 COSINES = 1 << 23
 """So many cosines are dense at a time: 64 MB."""

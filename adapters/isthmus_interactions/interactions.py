@@ -12,12 +12,12 @@ from scipy.sparse import sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
-from isthmus_interactions.files.assembling import Weights, assemble
-from isthmus_interactions.files.keep import parse_keep
-from isthmus_interactions.files.reading import Times, read_events
+from isthmus_interactions.csr import Csr, Ints, adopted, chosen, compressed, entries_of, row_of_entry
+from isthmus_interactions.files.assemble import Weights, assemble
+from isthmus_interactions.files.read import Times, read_events
 from isthmus_interactions.files.report import Report
-from isthmus_interactions.matrices import Csr, Ints, adopted, chosen, compressed, entries_of, row_of_entry
-from isthmus_interactions.translation import translate
+from isthmus_interactions.files.threshold import parse_keep
+from isthmus_interactions.vocabularies import translate
 
 logger = logging.getLogger(__name__)
 

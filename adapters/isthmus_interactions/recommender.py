@@ -22,26 +22,28 @@ from isthmus.tasks.similar import SimilarColumns
 from isthmus.training.history import History as TrainingHistory
 from isthmus.training.run import Run
 from isthmus.vocabulary import Id
-from isthmus_interactions import bulk, fitting, storage, updating
+from isthmus_interactions import fit, storage
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.answers import Answer, named
+from isthmus_interactions.auto import auto
 from isthmus_interactions.baselines import OrPopular, Popularity
-from isthmus_interactions.choosing import auto
-from isthmus_interactions.content import extending
-from isthmus_interactions.content.features import ItemFeatures
-from isthmus_interactions.content.placing import placed
-from isthmus_interactions.content.ranker import WithNewItems
-from isthmus_interactions.content.similar import SimilarWithNew
-from isthmus_interactions.diversity import Diversity, candidates, check_diversity
+from isthmus_interactions.cold_start import extend
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.match_items import placed
+from isthmus_interactions.cold_start.ranker import WithNewItems
+from isthmus_interactions.cold_start.similar import SimilarWithNew
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation import implicit_adopting
-from isthmus_interactions.files.titles import known_titles
-from isthmus_interactions.histories import GivenId, Histories, History, Told, several, tell
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.joining import read_like
-from isthmus_interactions.matrices import Csr
-from isthmus_interactions.people import People, bags_on
-from isthmus_interactions.ranking import Ranking
+from isthmus_interactions.recommend import export
+from isthmus_interactions.recommend.answers import Answer, named
+from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
+from isthmus_interactions.recommend.histories import GivenId, Histories, History, Told, several, tell
+from isthmus_interactions.recommend.similar_users import People, bags_on
+from isthmus_interactions.recommend.titles import known_titles
+from isthmus_interactions.recommend.top_k import Ranking
 from isthmus_interactions.splits import FoldIn
+from isthmus_interactions.update import update
+from isthmus_interactions.update.merge_data import read_like
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class Recommender:
         if model == "auto":
             made = auto.fit(data, validation, metric, run, budget, settings)
         else:
-            made = fitting.fit(data, model, validation, metric, run, settings)
+            made = fit.fit(data, model, validation, metric, run, settings)
         adapter, shown = InteractionsAdapter.fit(data), known_titles(titles or {}, data.items)
         fitted = cls(adapter, made.model, made.builder, made.settings, data.matrix, shown, made.facts)
         return fitted if features is None else fitted.with_features(features, seed=run.seed)
@@ -120,9 +122,9 @@ class Recommender:
         They follow the old items, which keep their rows and scores, and stand among them in every answer. Items of the
         old catalogue that nobody touched are placed by their features too. The score of such an item is a combination
         of the scores of the others and of the history, by ridge regression on the features; how much each counts is
-        chosen on touched items that are treated as new ones, see ``isthmus_interactions.content.choice``, and told in
-        ``facts["features"]``. In a history a new item is replaced by the touched ones that stand for it. Features that
-        were given before are replaced.
+        chosen on touched items that are treated as new ones, see ``isthmus_interactions.cold_start.choose_weights``,
+        and told in ``facts["features"]``. In a history a new item is replaced by the touched ones that stand for it.
+        Features that were given before are replaced.
 
         Args:
             features: of touched items, to learn from, and of new ones; see ``ItemFeatures``.
@@ -134,11 +136,11 @@ class Recommender:
             InputError: no item with features is in the training data, or ids of another kind (text and numbers).
             SettingError: more features and items than can be solved with, or ``boost`` not above 0.
         """
-        return Recommender(**extending.extended(self, features, boost, seed))
+        return Recommender(**extend.extended(self, features, boost, seed))
 
     def without_features(self) -> Recommender:
         """The recommender without the items that only their features know: what ``fit`` returned."""
-        return Recommender(**extending.plain(self))
+        return Recommender(**extend.plain(self))
 
     @classmethod
     def from_implicit(cls, model: Any, data: Interactions, titles: Mapping[Any, str] | None = None) -> Recommender:
@@ -198,9 +200,9 @@ class Recommender:
             SettingError: no such metric, epochs for a model that has none, or a share outside 0 to a half.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        extending.check_plain(self.model)
+        extend.check_plain(self.model)
         data = new if isinstance(new, Interactions) else read_like(self.facts, new)
-        return Recommender(**updating.update(self, data, epochs, validation, metric, run or Run(), titles or {}))
+        return Recommender(**update.update(self, data, epochs, validation, metric, run or Run(), titles or {}))
 
     @property
     def history(self) -> TrainingHistory:
@@ -238,8 +240,8 @@ class Recommender:
             exclude_seen: leave out what is in the history.
             allow: only these items may be answered; unknown ids among them are ignored.
             diversity: from 0, best first, to 1, as unlike as possible after the first one: the answers are chosen from
-                the 10 k best (100 at least) by maximal marginal relevance, see ``isthmus_interactions.diversity``. They
-                keep the model's scores, which then need not fall from one to the next.
+                the 10 k best (100 at least) by maximal marginal relevance (``recommend/diversity.py``). They keep the
+                model's scores, which then need not fall from one to the next.
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
@@ -288,7 +290,7 @@ class Recommender:
         def ask(ids: Sequence[GivenId]) -> list[Answer]:
             return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
 
-        return bulk.write(Path(path), self.adapter.users.ids, self.adapter, ask)
+        return export.write(Path(path), self.adapter.users.ids, self.adapter, ask)
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same candidates for each history, shape (histories, candidates), for re-ranking: those that
@@ -325,7 +327,7 @@ class Recommender:
             SettingError: ``k`` below 1.
         """
         told = tell(histories, self.adapter.items)
-        bags = extending.readable(self.model, told.bags)
+        bags = extend.readable(self.model, told.bags)
         return named(self._people.nearest(bags, k, self._device), self.adapter.users, told.unknown)
 
     def explain(self, history: History, item: GivenId, k: int | None = None) -> Answer:
@@ -381,7 +383,7 @@ class Recommender:
 
     @cached_property
     def _people(self) -> People:
-        fields = extending.plain(self)
+        fields = extend.plain(self)
         return People(fields["model"], fields["told"])
 
     def _asked(

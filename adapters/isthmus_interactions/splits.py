@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
+from isthmus_interactions.csr import Csr, chosen, compressed, places_in_rows, row_of_entry, some_rows
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.matrices import Csr, chosen, compressed, places_in_rows, row_of_entry, some_rows
-from isthmus_interactions.translation import translate
+from isthmus_interactions.vocabularies import translate
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.content import extending
-from isthmus_interactions.matrices import Csr
+from isthmus_interactions.cold_start import extend
+from isthmus_interactions.csr import Csr
 
 if TYPE_CHECKING:
     from isthmus_interactions.recommender import Recommender
@@ -32,7 +32,7 @@ TOLD = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": t
 def write(path: str | Path, recommender: Recommender) -> None:
     """Save the model, the vocabularies, the titles, and what the people of the training data touched."""
     tensors = {f"model.{name}": tensor for name, tensor in state_of(recommender.model).items()}
-    documents = dict(recommender.adapter.state()) | extending.documents(recommender.model)
+    documents = dict(recommender.adapter.state()) | extend.documents(recommender.model)
     if recommender.titles:
         documents[TITLES] = json.dumps(list(recommender.titles.items()), ensure_ascii=False)
     bundle.write(
@@ -66,7 +66,7 @@ def read(path: str | Path) -> dict[str, Any]:
         }  # fmt: skip
         return {
             "adapter": adapter,
-            "model": extending.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
+            "model": extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
             "builder": manifest.builder,
             "settings": manifest.settings,
             "told": told,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus_text.adapter import TextAdapter
     from isthmus_text.autoencoder import TextAutoencoder
     from isthmus_text.texts import Texts
-    from isthmus_text.tokenizing import Tokenizer
+    from isthmus_text.tokens.tokenizer import Tokenizer
 
 __all__ = ["TextAdapter", "TextAutoencoder", "Texts", "Tokenizer"]
 
@@ -23,7 +23,7 @@ _HOMES = {
     "TextAdapter": "adapter",
     "TextAutoencoder": "autoencoder",
     "Texts": "texts",
-    "Tokenizer": "tokenizing",
+    "Tokenizer": "tokens.tokenizer",
 }
 
 

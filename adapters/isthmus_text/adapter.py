@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from isthmus.batch import Tokens
 from isthmus.errors import BundleError, InputError, SettingError
-from isthmus_text.source import TokenSource
-from isthmus_text.store import TokenStore
 from isthmus_text.texts import Texts
-from isthmus_text.tokenizing import Tokenizer
+from isthmus_text.tokens.source import TokenSource
+from isthmus_text.tokens.store import TokenStore
+from isthmus_text.tokens.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 

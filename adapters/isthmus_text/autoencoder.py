@@ -18,13 +18,13 @@ from isthmus.errors import InputError, SettingError
 from isthmus.spread import even_rows
 from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_text import encoding, fitting, storage
+from isthmus_text import encode, fit, storage
 from isthmus_text.corpus import Corpus
-from isthmus_text.encoding import Codes
-from isthmus_text.measuring import Measured, measure
-from isthmus_text.reading import Tokens
+from isthmus_text.decode import write, write_nearest
+from isthmus_text.encode import Codes
+from isthmus_text.evaluate import Measured, measure
+from isthmus_text.input_output import Tokens
 from isthmus_text.texts import Texts
-from isthmus_text.writing import write, write_nearest
 
 MOST_FITTED = 50_000
 
@@ -89,8 +89,8 @@ class TextAutoencoder:
             NonFiniteLossError: the loss became NaN or infinite.
         """
         data, run = Texts.of(texts), run or Run()
-        wanted = fitting.Wanted(model, tokenizer, vocabulary, longest, validation, settings)
-        made = fitting.fit(data, wanted, vectors, run)
+        wanted = fit.Wanted(model, tokenizer, vocabulary, longest, validation, settings)
+        made = fit.fit(data, wanted, vectors, run)
         fitted = cls(made.tokens, made.model, made.builder, made.settings, made.facts)
         if index:
             known = fitted.encode(data) if vectors is None else vectors
@@ -112,12 +112,12 @@ class TextAutoencoder:
         rows = even_rows(len(data), MOST_FITTED).numpy()
         held = vectors if vectors is not None else None if self.corpus is None else self.corpus.codes.numpy()
         codes = self.encode(data.select(rows)) if held is None else held[rows]
-        return fitting.mixed(torch.from_numpy(codes), run) if len(codes) >= fitting.FEWEST else None
+        return fit.mixed(torch.from_numpy(codes), run) if len(codes) >= fit.FEWEST else None
 
     @property
     def history(self) -> History:
         """The course of the training."""
-        return fitting.history_of(self.facts)
+        return fit.history_of(self.facts)
 
     @cached_property
     def width(self) -> int:
@@ -137,7 +137,7 @@ class TextAutoencoder:
         """
         if isinstance(texts, str):
             raise InputError("one text", expected="an iterable of texts", remedy="write encode([text])")
-        return encoding.encode(self.model, self.tokens.reads, texts, None if out is None else Path(out))
+        return encode.encode(self.model, self.tokens.reads, texts, None if out is None else Path(out))
 
     def decode(
         self, codes: Codes | Tensor, *, strategy: str = "beam", seed: int = 0, draws: int = 0, **how: Any
@@ -157,7 +157,7 @@ class TextAutoencoder:
             SettingError: an unknown strategy, or a setting outside its range.
             InputError: codes of another width, NaN or infinite.
         """
-        wanted = encoding.checked(codes, self.width)
+        wanted = encode.checked(codes, self.width)
         if draws < 0:
             raise SettingError(f"{draws} draws", expected="0 or more")
         if draws and len(wanted):
@@ -222,7 +222,7 @@ class TextAutoencoder:
         return found[0] if isinstance(query, str) else found
 
     def evaluate(self, texts: Texts | Iterable[str], *, samples: int = 0, seed: int = 0) -> Measured:
-        """How well held-out texts are coded and written back; see ``isthmus_text.measuring``.
+        """How well held-out texts are coded and written back; see ``isthmus_text.evaluate``.
 
         Args:
             samples: importance samples for a tighter bound of the likelihood; 0 leaves it out (500 is usual).

@@ -4,10 +4,10 @@ from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variat
 from isthmus.models.sequence import sequence_vae
 from isthmus.protocols import Plugin
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.pretrained import denoising_text, readable_embeddings
-from isthmus_text.verbs import commands
-from isthmus_text.verbs.demo import demo
-from isthmus_text.verbs.fit_command import fit
+from isthmus_text.cli import commands
+from isthmus_text.cli.demo import demo
+from isthmus_text.cli.fit_command import fit
+from isthmus_text.pretrained.builders import denoising_text, readable_embeddings
 
 plugin = Plugin(
     adapter=TextAdapter,

@@ -12,8 +12,8 @@ from isthmus.models.rebuild import rebuild
 from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_text.corpus import Corpus
-from isthmus_text.fitting import PLUGIN
-from isthmus_text.reading import Tokens
+from isthmus_text.fit import PLUGIN
+from isthmus_text.input_output import Tokens
 
 if TYPE_CHECKING:
     from isthmus_text.autoencoder import TextAutoencoder

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.spread import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
-from isthmus_text.files.flat import Flat, Gathering
+from isthmus_text.files.packed import Flat, Gathering
 from isthmus_text.files.plain import read_documents, read_lines
 
 Unit = Literal["line", "document"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from isthmus_vectors.adapter import VectorAdapter
     from isthmus_vectors.autoencoder import VectorAutoencoder
-    from isthmus_vectors.compression import Compressor
-    from isthmus_vectors.detecting import Detector
+    from isthmus_vectors.compressor import Compressor
+    from isthmus_vectors.detection import Detector
     from isthmus_vectors.estimators import (
         Autoencoder,
         ContractiveAutoencoder,
@@ -41,8 +41,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Compressor": "compression",
-    "Detector": "detecting",
+    "Compressor": "compressor",
+    "Detector": "detection",
     "VectorAdapter": "adapter",
     "VectorAutoencoder": "autoencoder",
     "Vectors": "vectors",

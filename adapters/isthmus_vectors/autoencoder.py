@@ -23,10 +23,10 @@ from isthmus.tasks.coding import drawn
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_vectors import fitting, storage
+from isthmus_vectors import fit, storage
 from isthmus_vectors.adapter import VectorAdapter
-from isthmus_vectors.asking import Asked
-from isthmus_vectors.measuring import Measured, measure
+from isthmus_vectors.evaluate import Measured, measure
+from isthmus_vectors.float64 import Asked
 from isthmus_vectors.vectors import Vectors
 
 
@@ -97,7 +97,7 @@ class VectorAutoencoder:
         if not 0 < share < 1:
             raise SettingError(f"share={share}", expected="a share of the rows between 0 and 1")
         data, run = Vectors.read(vectors, columns=columns, drop=drop), run or Run()
-        made = fitting.fit(data, fitting.Wanted(model, settings, scaling, validation), run)
+        made = fit.fit(data, fit.Wanted(model, settings, scaling, validation), run)
         asked = made.asked
         normal = data.select(made.held_out) if len(made.held_out) else data
         scores = -torch.from_numpy(asked.log_likelihoods(normal))
@@ -109,7 +109,7 @@ class VectorAutoencoder:
             "training": made.history.to_json(),
         }
         known = torch.from_numpy(asked.codes(data)).float() if index else None
-        some = data.spread(fitting.MOST_FITTED) if mixture else None
+        some = data.spread(fit.MOST_FITTED) if mixture else None
         return cls(
             made.adapter,
             made.model,
@@ -118,7 +118,7 @@ class VectorAutoencoder:
             made.settings,
             facts,
             Threshold.fit(scores, "quantile", share),
-            None if some is None else fitting.mixed(asked.codes(some), run),
+            None if some is None else fit.mixed(asked.codes(some), run),
             known,
         )
 

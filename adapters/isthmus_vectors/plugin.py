@@ -5,8 +5,8 @@ from isthmus.models.matryoshka import matryoshka
 from isthmus.models.penalised import contractive, sparse
 from isthmus.protocols import Plugin
 from isthmus_vectors.adapter import VectorAdapter
-from isthmus_vectors.verbs import commands
-from isthmus_vectors.verbs.fit_command import fit
+from isthmus_vectors.cli import commands
+from isthmus_vectors.cli.fit_command import fit
 
 plugin = Plugin(
     adapter=VectorAdapter,

@@ -19,7 +19,7 @@ from isthmus.state import named, part_of, state_of
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus_vectors.adapter import VectorAdapter
-from isthmus_vectors.fitting import PLUGIN, asked
+from isthmus_vectors.fit import PLUGIN, asked
 
 if TYPE_CHECKING:
     from isthmus_vectors.autoencoder import VectorAutoencoder

@@ -29,8 +29,8 @@ from isthmus_interactions import ItemFeatures, Recommender
 from isthmus_interactions.baselines import Popularity
 from isthmus_text import TextAutoencoder
 from isthmus_vectors import VectorAutoencoder
-from isthmus_vectors.compression import Compressor
-from isthmus_vectors.detecting import Detector
+from isthmus_vectors.compressor import Compressor
+from isthmus_vectors.detection import Detector
 
 RUN = Run(device="cpu", precision="fp32")
 KINDS = ("vanilla", "variational", "denoising", "sparse", "contractive")

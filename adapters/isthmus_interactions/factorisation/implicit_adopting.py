@@ -13,10 +13,10 @@ from isthmus.errors import InputError, SettingError
 from isthmus.models.keywords import checked
 from isthmus.training.history import History
 from isthmus.training.run import Run
-from isthmus_interactions import fitting
+from isthmus_interactions import fit
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.factorisation.implicit_training import ByImplicit, library
-from isthmus_interactions.fitting import Fitted
+from isthmus_interactions.fit import Fitted
 from isthmus_interactions.interactions import Interactions
 
 
@@ -36,7 +36,7 @@ def adopted(model: Any, data: Interactions) -> Fitted:
     recipe = builder(Bag(shape[1]), generator=Generator().manual_seed(0), **whole)
     recipe.take_over(model.item_factors, data.matrix)
     recipe.model.eval()
-    facts = fitting.facts_of(data, None, Run(), History()) | {"trained_by": f"implicit {version('implicit')}"}
+    facts = fit.facts_of(data, None, Run(), History()) | {"trained_by": f"implicit {version('implicit')}"}
     return Fitted(recipe.model, name, whole, facts)
 
 

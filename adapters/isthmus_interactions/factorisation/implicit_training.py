@@ -20,8 +20,8 @@ from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.interrupt import Wish, interruptible
 from isthmus.training.run import Run, Validation
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation.pairwise import Opponents
-from isthmus_interactions.matrices import Csr
 
 REMEDY = "train with more regularisation or a smaller learning rate"
 

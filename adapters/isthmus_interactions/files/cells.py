@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import ValueRangeError
-from isthmus_interactions.files.encoding import Codes
-from isthmus_interactions.matrices import Csr, compressed
+from isthmus_interactions.csr import Csr, compressed
+from isthmus_interactions.files.ids import Codes
 
 
 class Cells:

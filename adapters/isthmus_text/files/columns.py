@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, InputError, SourceError
-from isthmus_text.files.flat import BLOCK, Flat, Gathering
+from isthmus_text.files.packed import BLOCK, Flat, Gathering
 from isthmus_text.files.plain import PACKED, codec_name, opened
 
 logger = logging.getLogger(__name__)

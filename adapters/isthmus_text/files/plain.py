@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus_text.files.flat import BLOCK, Flat, Gathering, Places, check_utf8
+from isthmus_text.files.packed import BLOCK, Flat, Gathering, Places, check_utf8
 from isthmus_text.files.spool import IN_MEMORY, Bytes, Spool
 
 BOM = codecs.BOM_UTF8

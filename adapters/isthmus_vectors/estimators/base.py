@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from isthmus.errors import InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.estimators.kept import Kept
+from isthmus_vectors.estimators.pickling import Kept
 from isthmus_vectors.vectors import Vectors
 
 Numbers = npt.NDArray[Any]

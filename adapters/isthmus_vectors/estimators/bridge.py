@@ -18,7 +18,7 @@ def as_pyod(estimator: VectorEstimator) -> Any:
         MissingLibraryError: PyOD is not installed.
     """
     try:
-        from isthmus_vectors.estimators.pyod_detector import PyodDetector
+        from isthmus_vectors.estimators.pyod import PyodDetector
     except ImportError as error:
         raise MissingLibraryError(f"as_pyod needs {error.name!r}", remedy="pip install pyod") from error
     return PyodDetector(estimator)

@@ -12,8 +12,8 @@ from PIL import Image
 from isthmus.cli import main
 from isthmus.errors import SourceError
 from isthmus_images import ImageAutoencoder
+from isthmus_images.cli import demo
 from isthmus_images.datasets import digits
-from isthmus_images.verbs import demo
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from isthmus.errors import SettingError
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
-from isthmus_interactions.choosing import contest, portfolio
-from isthmus_interactions.choosing.portfolio import Point, dense_fits, first, neighbours, networks
+from isthmus_interactions.auto import candidates, search
+from isthmus_interactions.auto.candidates import Point, dense_fits, first, neighbours, networks
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import strong
 
@@ -32,7 +32,7 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real ones would be most of the test's time; everything else is as it is."""
-    monkeypatch.setattr(contest, "networks", lambda data: SMALL)
+    monkeypatch.setattr(search, "networks", lambda data: SMALL)
 
 
 def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
@@ -69,7 +69,7 @@ def test_people_it_is_given_choose_and_do_not_train() -> None:
 
 
 def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "networks", lambda data: [])
+    monkeypatch.setattr(search, "networks", lambda data: [])
     recommender = fitted()
     assert recommender.builder == "rdlae"
     assert recommender.facts["fitted_on_everybody"] == ["rdlae"]
@@ -78,8 +78,8 @@ def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest.Contest, "_linear", lambda self: None)
-    monkeypatch.setattr(contest, "networks", lambda data: SMALL[1:])
+    monkeypatch.setattr(search.Contest, "_linear", lambda self: None)
+    monkeypatch.setattr(search, "networks", lambda data: SMALL[1:])
     recommender = fitted()
     assert recommender.builder == "mult_dae"
     assert recommender.facts["fitted_on_everybody"] == ["mult_dae"]
@@ -144,18 +144,18 @@ def test_large_catalogues_get_the_sparse_form(monkeypatch: pytest.MonkeyPatch) -
     assert dense_fits(1_000, 60.0)
     assert not dense_fits(60_000, 1e9)
     assert not dense_fits(20_000, 10.0)
-    monkeypatch.setattr(portfolio, "available_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(candidates, "available_bytes", lambda: 1 << 30)
     assert dense_fits(5_000, 600.0)
     assert not dense_fits(7_000, 600.0)
 
 
 def test_networks_are_those_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Interactions.from_csr(csr_array((60, 100_000), dtype=np.float32))
-    monkeypatch.setattr(portfolio, "available_bytes", lambda: 16 << 30)
+    monkeypatch.setattr(candidates, "available_bytes", lambda: 16 << 30)
     assert [name for name, _ in networks(data)] == ["elsa", "mult_vae", "rec_vae"]
-    monkeypatch.setattr(portfolio, "available_bytes", lambda: 3 << 29)
+    monkeypatch.setattr(candidates, "available_bytes", lambda: 3 << 29)
     assert [name for name, _ in networks(data)] == ["elsa"]
-    monkeypatch.setattr(portfolio, "available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(candidates, "available_bytes", lambda: 1 << 20)
     assert networks(data) == []
 
 

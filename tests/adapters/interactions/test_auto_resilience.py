@@ -15,8 +15,8 @@ from isthmus.models.weighing import weigh
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus_interactions import Recommender
-from isthmus_interactions.choosing import contest
-from isthmus_interactions.choosing.contest import Tried
+from isthmus_interactions.auto import search
+from isthmus_interactions.auto.search import Tried
 
 SMALL = [
     ("mult_vae", {"hidden": 24, "code": 8, "epochs": 4, "batch_size": 16, "learning_rate": 0.01}),
@@ -26,7 +26,7 @@ SMALL = [
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "networks", lambda data: SMALL)
+    monkeypatch.setattr(search, "networks", lambda data: SMALL)
 
 
 def fitted(**options: Any) -> Recommender:
@@ -42,7 +42,7 @@ def weighted(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, float]) -> None:
         model.weigh([wanted.get(name, 0.0) for name in names], [0.5] * len(names))
         return {**record, validation.name: 2.0}
 
-    monkeypatch.setattr(contest, "weigh", weigh_so)
+    monkeypatch.setattr(search, "weigh", weigh_so)
 
 
 def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
@@ -53,14 +53,14 @@ def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
 
 
 def test_others_go_on_without_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    built = contest.built
+    built = search.built
 
     def failing(name: str, *others: Any) -> Any:
         if name == "mult_vae":
             raise NonFiniteLossError("the loss became NaN")
         return built(name, *others)
 
-    monkeypatch.setattr(contest, "built", failing)
+    monkeypatch.setattr(search, "built", failing)
     lines = {line["model"]: line for line in fitted().facts["tried"]}
     assert lines["mult_vae"]["ndcg@5"] is None
     assert lines["mult_vae"]["note"] == "the loss became NaN"
@@ -71,8 +71,8 @@ def test_where_everything_fails_the_reason_is_told(monkeypatch: pytest.MonkeyPat
     def failing(*others: Any) -> Any:
         raise NonFiniteLossError("the loss became NaN")
 
-    monkeypatch.setattr(contest.Contest, "_linear", lambda self: None)
-    monkeypatch.setattr(contest, "built", failing)
+    monkeypatch.setattr(search.Contest, "_linear", lambda self: None)
+    monkeypatch.setattr(search, "built", failing)
     with pytest.raises(NonFiniteLossError, match="NaN"):
         fitted()
 
@@ -109,15 +109,15 @@ def test_ctrl_c_in_the_last_fit_ends_it_once_and_keeps_what_was_chosen(monkeypat
 
 
 def test_ctrl_c_while_the_winner_is_solved_again_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "networks", lambda data: [])
+    monkeypatch.setattr(search, "networks", lambda data: [])
 
     def fit_after_a_signal(self: Any, source: Any, run: Any, validation: Any = None) -> Any:
         if validation is None:
             signal.raise_signal(signal.SIGINT)
         return solve(self, source, run, validation)
 
-    solve = contest.Solved.fit
-    monkeypatch.setattr(contest.Solved, "fit", fit_after_a_signal)
+    solve = search.Solved.fit
+    monkeypatch.setattr(search.Solved, "fit", fit_after_a_signal)
     recommender = fitted()
     assert recommender.history.interrupted
     assert recommender.facts["fitted_on_everybody"] == []

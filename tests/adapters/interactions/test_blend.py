@@ -27,7 +27,7 @@ from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
-from isthmus_interactions.fitting import Fitted, fit, measured
+from isthmus_interactions.fit import Fitted, fit, measured
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 

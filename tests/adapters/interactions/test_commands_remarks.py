@@ -12,7 +12,7 @@ from planted import one_thread, planted
 from isthmus.cli import main
 from isthmus.cli.options import parsed_settings
 from isthmus_interactions import Recommender
-from isthmus_interactions.verbs import asking, tune_command
+from isthmus_interactions.cli import documents, tune_command
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -82,7 +82,7 @@ def test_features_of_unknown_items_are_refused_before_the_training(run: Run) -> 
 def test_what_is_suggested_can_be_typed(names: str, wanted: str) -> None:
     with one_thread():
         recommender = Recommender.fit(planted(names=names), "ease", validation=0.0)
-    assert wanted in asking.example(recommender, Path("b"))
+    assert wanted in documents.example(recommender, Path("b"))
 
 
 def test_settings_are_shown_as_they_are_read() -> None:

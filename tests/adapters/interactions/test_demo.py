@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.cli import main
 from isthmus_interactions import Recommender
-from isthmus_interactions.verbs import demo
+from isthmus_interactions.cli import demo
 
 SHORT = {"ease": {"regularisation": 150.0}, "mult-dae": {"epochs": 2, "code": 16}}
 

@@ -15,9 +15,10 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import SettingError
 from isthmus.protocols import Neighbours
-from isthmus_interactions import Recommender, diversity
+from isthmus_interactions import Recommender
 from isthmus_interactions.datasets import demo_goodbooks
-from isthmus_interactions.diversity import Diversity
+from isthmus_interactions.recommend import diversity
+from isthmus_interactions.recommend.diversity import Diversity
 
 
 def some_told(seed: int = 0, people: int = 30, items: int = 25) -> csr_array:
@@ -150,7 +151,7 @@ def test_the_popular_are_spread_too() -> None:
 
 
 def test_everybodys_answers_are_spread_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus_interactions.bulk.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
     recommender = default("ease")
     recommender.recommend_all(tmp_path / "recs.parquet", 4, diversity=0.6)
     answers = recommender.recommend_users(range(1000, 1090), 4, diversity=0.6)

@@ -23,10 +23,10 @@ from isthmus.models import ease
 from isthmus.protocols import Ranker
 from isthmus.testing.ranker import RankerContract
 from isthmus_interactions import Interactions, ItemFeatures, Recommender
-from isthmus_interactions.content.extending import FACTS, rebuilt
-from isthmus_interactions.content.features import Matrix
-from isthmus_interactions.content.ranker import NEAR, WithNewItems
-from isthmus_interactions.content.ridge import mixing
+from isthmus_interactions.cold_start.extend import FACTS, rebuilt
+from isthmus_interactions.cold_start.features import Matrix
+from isthmus_interactions.cold_start.ranker import NEAR, WithNewItems
+from isthmus_interactions.cold_start.ridge import mixing
 
 NEW = [1000 + group for group in range(GROUPS)]
 BUILDERS = ("ease", "mult_vae")

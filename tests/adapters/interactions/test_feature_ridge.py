@@ -10,11 +10,11 @@ import torch
 from scipy.sparse import csr_array
 
 from isthmus.errors import SettingError
-from isthmus_interactions.content import ridge as feature_ridge
-from isthmus_interactions.content.choice import Choice, choose
-from isthmus_interactions.content.features import ItemFeatures
-from isthmus_interactions.content.ridge import mixing
-from isthmus_interactions.content.trial import Trial
+from isthmus_interactions.cold_start import ridge as feature_ridge
+from isthmus_interactions.cold_start.choose_weights import Choice, choose
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.holdout import Trial
+from isthmus_interactions.cold_start.ridge import mixing
 
 
 def features(rows: int, columns: int, seed: int = 0) -> Any:

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from isthmus.errors import InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_interactions import Interactions, Recommender
-from isthmus_interactions import fitting as module
+from isthmus_interactions import fit as module
 from isthmus_interactions.splits import FoldIn, strong
 
 BUILDERS = ("mult_vae", "mult_dae", "ease")

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus_interactions import Interactions
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.joining import Joined, join, read_like
+from isthmus_interactions.update.merge_data import Joined, join, read_like
 
 OLD = [("b", "y", 4.0), ("b", "z", 5.0), ("d", "y", 5.0), ("d", "y", 4.0), ("d", "x", 1.0)]
 NEW = [("b", "y", 5.0), ("a", "w", 4.0), ("d", "w", 5.0), ("d", "z", 2.0)]

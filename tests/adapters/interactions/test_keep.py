@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import SettingError
-from isthmus_interactions.files.keep import MOST_LEVELS, default_keep, parse_keep, widen
+from isthmus_interactions.files.threshold import MOST_LEVELS, default_keep, parse_keep, widen
 
 
 @pytest.mark.parametrize(

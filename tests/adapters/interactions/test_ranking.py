@@ -12,8 +12,9 @@ from isthmus.index.exact import rank
 from isthmus.index.faiss import FaissSearcher
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.training.run import Run
-from isthmus_interactions import Recommender, ranking
-from isthmus_interactions.histories import tell
+from isthmus_interactions import Recommender
+from isthmus_interactions.recommend import top_k
+from isthmus_interactions.recommend.histories import tell
 
 
 @pytest.fixture(scope="module", params=["mult_vae", "elsa", "ease"])
@@ -57,7 +58,7 @@ def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: 
         given.append(queries())
         return FaissSearcher.build(vectors, "flat", metric)
 
-    monkeypatch.setattr(ranking, "searcher_over", approximate)
+    monkeypatch.setattr(top_k, "searcher_over", approximate)
     first = recommender.recommend([[0, 10]], 3)[0]
     assert recommender.recommend([[0, 10]], 3)[0] == first
     (asked,) = given

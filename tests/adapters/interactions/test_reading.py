@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import ColumnError, ValueRangeError
-from isthmus_interactions.files import pages, tables
+from isthmus_interactions.files import growing_array, tables
 from isthmus_interactions.interactions import Interactions
 
 CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1,70\n"
@@ -85,7 +85,7 @@ def test_many_small_blocks_and_pages_give_the_same(write, monkeypatch):
     path = write(text)
     whole = Interactions.read(path)
     monkeypatch.setattr(tables, "_BLOCK_BYTES", 512)
-    monkeypatch.setattr(pages, "PAGE_ROWS", 97)
+    monkeypatch.setattr(growing_array, "PAGE_ROWS", 97)
     pieces = Interactions.read(path)
     expected = np.zeros((40, 30))
     expected[users, items] = 1

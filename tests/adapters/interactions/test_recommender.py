@@ -199,7 +199,7 @@ def test_known_people_are_answered_by_their_history(recommender: Recommender) ->
 def test_everybody_goes_to_a_parquet_file(
     recommender: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus_interactions.bulk.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
     path = tmp_path / "recs.parquet"
     path.write_text("an older file")
     assert recommender.recommend_all(path, 4) == 90 * 4
@@ -225,7 +225,7 @@ def test_the_file_appears_whole_or_not_at_all(
             raise MemoryError
         return [Answer([0], [1.0]) for _ in ids]
 
-    monkeypatch.setattr("isthmus_interactions.bulk.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
     monkeypatch.setattr(Recommender, "recommend_users", fails_later)
     with pytest.raises(MemoryError):
         vae.recommend_all(tmp_path / "recs.parquet")

@@ -12,8 +12,8 @@ from planted import one_thread, planted
 
 from isthmus.cli import main
 from isthmus_interactions import Recommender
-from isthmus_interactions.searching.tuning import tune as search
-from isthmus_interactions.verbs import tune_command
+from isthmus_interactions.cli import tune_command
+from isthmus_interactions.tuning.tune import tune as search
 
 Typed = Callable[..., tuple[int, str, str]]
 

@@ -18,7 +18,7 @@ import torch
 from planted import RUN, one_thread, planted
 from torch import nn
 
-import isthmus_interactions.searching
+import isthmus_interactions.tuning
 from isthmus.cli.options import parsed_duration
 from isthmus.core.linear import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
@@ -26,12 +26,13 @@ from isthmus.training.history import History
 from isthmus.training.progress import Silent
 from isthmus_interactions import Recommender, tune
 from isthmus_interactions.plugin import plugin
-from isthmus_interactions.searching import sampling, trying
-from isthmus_interactions.searching.sampling import Asked
-from isthmus_interactions.searching.spaces import SPACES, Range
-from isthmus_interactions.searching.study import Trial
-from isthmus_interactions.searching.tuning import Tuned
 from isthmus_interactions.splits import strong
+from isthmus_interactions.tuning import sampler
+from isthmus_interactions.tuning import trial as trying
+from isthmus_interactions.tuning.sampler import Asked
+from isthmus_interactions.tuning.spaces import SPACES, Range
+from isthmus_interactions.tuning.study import Trial
+from isthmus_interactions.tuning.tune import Tuned
 
 QUICK: dict[str, Any] = {"trials": 4, "run": RUN, "metric": "ndcg@5"}
 NO_SPACE = {"popularity", "blend"}
@@ -175,8 +176,8 @@ def test_a_trial_that_lags_behind_is_ended(script: Callable[..., None]) -> None:
 
 
 def test_a_real_training_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "WARMUP", 0)
-    monkeypatch.setattr(sampling, "FULL", 1)
+    monkeypatch.setattr(sampler, "WARMUP", 0)
+    monkeypatch.setattr(sampler, "FULL", 1)
     tuned = dae(trials=6, learning_rate=0.01)
     pruned = [trial for trial in tuned.trials if trial.state == "pruned"]
     assert pruned
@@ -376,8 +377,8 @@ def test_mistakes_are_typed(options: dict[str, Any], said: str) -> None:
 
 def test_without_optuna_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    monkeypatch.delitem(sys.modules, "isthmus_interactions.searching.sampling")
-    monkeypatch.delattr(isthmus_interactions.searching, "sampling")
+    monkeypatch.delitem(sys.modules, "isthmus_interactions.tuning.sampler")
+    monkeypatch.delattr(isthmus_interactions.tuning, "sampling")
     with pytest.raises(MissingLibraryError, match=r"isthmus\[tune\]"):
         tune(planted(), "ease", **QUICK)
 

@@ -23,9 +23,10 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
 from isthmus.training.progress import Silent
-from isthmus_interactions import Interactions, Recommender, continuing, fitting, updating, updating_blends
-from isthmus_interactions.joining import join
+from isthmus_interactions import Interactions, Recommender, fit
 from isthmus_interactions.splits import hide
+from isthmus_interactions.update import blends, update, warm_start
+from isthmus_interactions.update.merge_data import join
 
 MODELS = ("mult_vae", "rec_vae", "ease")
 WIDE = 10
@@ -149,7 +150,7 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
         more[person, 24 + 2 * (person % GROUPS) + np.arange(2)] = 1
     known = Interactions.from_csr(csr_array(more), users=1000 + np.arange(90), items=later().items)
     joined = join(old.adapter, old.told, old.facts, known)
-    train, fold = updating._parted(joined, 0.2, 3)
+    train, fold = update._parted(joined, 0.2, 3)
     assert fold is not None
     assert len(fold) == 18
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
@@ -158,14 +159,14 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
     np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), joined.data.matrix[rows].toarray())
     assert fold.held_out[:, :24].nnz == 0
     assert (np.diff(fold.held_out.indptr) == 1).all()
-    again = updating._parted(joined, 0.2, 3)[1]
+    again = update._parted(joined, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
 
 def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
     old = default("mult_vae")
-    _, fold = updating._parted(join(old.adapter, old.told, old.facts, later()), 0.3, 0)
+    _, fold = update._parted(join(old.adapter, old.told, old.facts, later()), 0.3, 0)
     assert fold is not None
     assert all(user >= 5000 for user in fold.users)
     sizes = np.diff((fold.history + fold.held_out).indptr)
@@ -195,7 +196,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
     """β is 0 in the first step of a first training; going on, its rate costs what it did at the end."""
     builder = plugins.find_builder("mult_vae", "interactions")[1]
     recipe = builder(Bag(24), generator=torch.Generator().manual_seed(0), hidden=8, code=4)
-    phase = continuing._with_full_weights(recipe).plan.phases[0]
+    phase = warm_start._with_full_weights(recipe).plan.phases[0]
     batch = default("mult_vae")._people._source.batch(torch.arange(4))
     step = recipe.model.step(batch, generator=torch.Generator().manual_seed(1))
     start = recipe.model.loss(step, progress=0.0, objective=phase.objective).total
@@ -207,7 +208,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
 
 
 def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuing, "can_widen", lambda *_: False)
+    monkeypatch.setattr(warm_start, "can_widen", lambda *_: False)
     after = updated("mult_dae")
     assert after.facts["updates"][0]["how"] == "fitted anew"
     assert len(after.history.records) == after.settings["epochs"] == 12
@@ -303,11 +304,11 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert [record["phase"] for record in after.history.records] == ["ease", "mult_dae", "blend"]
     # Neither what is solved nor what is trained knew the people whose score was taken.
     joined = join(old.adapter, old.told, old.facts, later())
-    train, fold = updating._parted(joined, 0.2, 0)
+    train, fold = update._parted(joined, 0.2, 0)
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
     apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
-    assert report["score"] == fitting.measured(fold, "ndcg@5", RUN).score(apart)
+    assert report["score"] == fit.measured(fold, "ndcg@5", RUN).score(apart)
 
 
 @pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
@@ -340,8 +341,8 @@ def test_no_epochs_only_widen_what_is_trained() -> None:
 
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_a_part_that_cannot_go_on_is_fitted_anew(validation: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuing, "can_widen", lambda *_: False)
-    monkeypatch.setattr(updating_blends, "can_widen", lambda *_: False)
+    monkeypatch.setattr(warm_start, "can_widen", lambda *_: False)
+    monkeypatch.setattr(blends, "can_widen", lambda *_: False)
     after = updated(blended(), validation=validation)
     assert ways(after) == ["fitted anew", "solved again", "left out", "solved again", "left out"]
     assert after.facts["updates"][0]["parts"][0]["epochs"] == 12

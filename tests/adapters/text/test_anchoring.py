@@ -15,7 +15,7 @@ from isthmus.core.likelihoods import Gaussian
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
-from isthmus_text.anchoring import Anchored, info_nce
+from isthmus_text.pretrained.anchor import Anchored, info_nce
 
 
 def test_info_nce_of_orthogonal_vectors():

@@ -13,7 +13,7 @@ import torch
 from isthmus.errors import BundleError, InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder, Texts
-from isthmus_text import encoding as encoding_module
+from isthmus_text import encode as encoding_module
 
 WHO, DOES, WHAT = ("a cat", "the dog", "my bird"), ("sees", "eats", "has"), ("fish", "bread", "two eggs", "water")
 TEXTS = [" ".join(words) for words in itertools.product(WHO, DOES, WHAT)] * 6

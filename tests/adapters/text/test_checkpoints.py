@@ -11,9 +11,10 @@ import torch
 from scipy.stats import spearmanr
 
 from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
-from isthmus_text import checkpoints, datasets, minilm
-from isthmus_text.checkpoints import Checkpoint, described, pretrained_encoder
-from isthmus_text.reading import pretrained_vectors, reading_adapter
+from isthmus_text import datasets, minilm
+from isthmus_text.input_output import pretrained_vectors, reading_adapter
+from isthmus_text.pretrained import checkpoints
+from isthmus_text.pretrained.checkpoints import Checkpoint, described, pretrained_encoder
 
 
 @pytest.fixture

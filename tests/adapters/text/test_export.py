@@ -14,8 +14,8 @@ from transformers import AutoModel, BertForMaskedLM, BertModel, T5Config, T5Mode
 
 from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
 from isthmus_text import minilm
-from isthmus_text.checkpoints import described
-from isthmus_text.interfaces.export import to_sentence_transformers
+from isthmus_text.integrations.sentence_transformers_export import to_sentence_transformers
+from isthmus_text.pretrained.checkpoints import described
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_an_unknown_pooling(tmp_path: Path, words: Path) -> None:
 
 
 def test_without_transformers_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "isthmus_text.interfaces.export")
+    monkeypatch.delitem(sys.modules, "isthmus_text.integrations.sentence_transformers_export")
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingLibraryError, match=r'pip install "isthmus\[text\]"'):
-        importlib.import_module("isthmus_text.interfaces.export")
+        importlib.import_module("isthmus_text.integrations.sentence_transformers_export")

@@ -11,7 +11,7 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from tiny_bert import WordCounts
 
 from isthmus.errors import MissingLibraryError
-from isthmus_text.interfaces.langchain import LangChainEmbeddings
+from isthmus_text.integrations.langchain import LangChainEmbeddings
 
 CORPUS = ["a red cat on a mat", "trains leave at noon", "the dog ran home", "rain falls in spring"]
 
@@ -45,7 +45,7 @@ def test_a_vector_store_finds_what_is_planted() -> None:
 
 
 def test_without_langchain_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "isthmus_text.interfaces.langchain")
+    monkeypatch.delitem(sys.modules, "isthmus_text.integrations.langchain")
     monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
     with pytest.raises(MissingLibraryError, match="pip install langchain-core"):
-        importlib.import_module("isthmus_text.interfaces.langchain")
+        importlib.import_module("isthmus_text.integrations.langchain")

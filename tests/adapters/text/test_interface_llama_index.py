@@ -12,7 +12,7 @@ from llama_index.core.schema import TextNode
 from tiny_bert import WordCounts
 
 from isthmus.errors import MissingLibraryError
-from isthmus_text.interfaces.llama_index import LlamaIndexEmbedding
+from isthmus_text.integrations.llama_index import LlamaIndexEmbedding
 
 CORPUS = ["a red cat on a mat", "trains leave at noon", "the dog ran home", "rain falls in spring"]
 
@@ -60,7 +60,7 @@ def test_caches_tell_encoders_apart() -> None:
 
 
 def test_without_llama_index_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "isthmus_text.interfaces.llama_index")
+    monkeypatch.delitem(sys.modules, "isthmus_text.integrations.llama_index")
     monkeypatch.setitem(sys.modules, "llama_index.core.base.embeddings.base", None)
     with pytest.raises(MissingLibraryError, match="pip install llama-index-core"):
-        importlib.import_module("isthmus_text.interfaces.llama_index")
+        importlib.import_module("isthmus_text.integrations.llama_index")

@@ -17,8 +17,8 @@ from sentence_transformers.util import community_detection, paraphrase_mining, s
 from tiny_bert import TEXTS, WordCounts, bert, save_tokenizer
 
 from isthmus.errors import SettingError, ValueRangeError
-from isthmus_text.interfaces.export import to_sentence_transformers
-from isthmus_text.interfaces.sentence import SentenceModel
+from isthmus_text.integrations.sentence_transformers import SentenceModel
+from isthmus_text.integrations.sentence_transformers_export import to_sentence_transformers
 
 CORPUS = ["a red cat on a mat", "trains leave at noon", "the dog ran home", "rain falls in spring"]
 

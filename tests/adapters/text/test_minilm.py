@@ -45,7 +45,8 @@ def test_the_adapter_needs_none_of_the_foreign_packages() -> None:
     known = [name for name in foreign if importlib.util.find_spec(name)]
     assert known == foreign
     program = (
-        "import sys, isthmus_text, isthmus_text.interfaces.sentence, isthmus_text.minilm as minilm; minilm.folder(); "
+        "import sys, isthmus_text, isthmus_text.integrations.sentence_transformers, isthmus_text.minilm as minilm; "
+        "minilm.folder(); "
         f"found = [name for name in {foreign} if name in sys.modules]; sys.exit(' '.join(found) or None)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL)

@@ -13,10 +13,10 @@ from isthmus.sources import VectorSource
 from isthmus.state import state_of
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
-from isthmus_text.checkpoints import described
-from isthmus_text.pretrained import denoising_text, readable_embeddings
-from isthmus_text.reading import pretrained_vectors, reading_adapter
-from isthmus_text.vectors import Paired, vectors_of
+from isthmus_text.input_output import pretrained_vectors, reading_adapter
+from isthmus_text.pretrained.builders import denoising_text, readable_embeddings
+from isthmus_text.pretrained.cached_vectors import Paired, vectors_of
+from isthmus_text.pretrained.checkpoints import described
 
 WORDS = tiny_bert.WORDS[4:]
 TEXTS = [f"{a} {b} {c}" for a in ("the", "a", "red") for b in ("cat", "dog", "mat") for c in ("sat", "ran on", "in")]

@@ -14,7 +14,7 @@ from isthmus.testing.adapter import AdapterContract
 from isthmus_text import adapter as adapting
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.texts import Texts
-from isthmus_text.tokenizing import Tokenizer
+from isthmus_text.tokens.tokenizer import Tokenizer
 
 SENTENCES = ["the cat sat on the mat", "the dog sat on the log", "", "a much longer sentence about cats and dogs"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.cli import main
 from isthmus_text import TextAutoencoder
+from isthmus_text.cli import demo
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.verbs import demo
 
 QUICK: dict[str, Any] = {**demo.SETTINGS, "epochs": 1, "hidden": 16, "code": 8, "tokens": 8192}
 

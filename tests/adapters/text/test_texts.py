@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from isthmus.errors import ColumnError, InputError, SettingError, SourceError
 from isthmus.testing._same import same
-from isthmus_text.files import flat, plain, spool
+from isthmus_text.files import packed as flat
+from isthmus_text.files import plain, spool
 from isthmus_text.texts import Texts
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.protocols import Source
-from isthmus_text import store as storing
 from isthmus_text.files import spool
-from isthmus_text.source import TokenSource
-from isthmus_text.store import TokenStore
+from isthmus_text.tokens import store as storing
+from isthmus_text.tokens.source import TokenSource
+from isthmus_text.tokens.store import TokenStore
 
 ROWS = [[5, 6, 2], [2], [7, 8, 9, 10, 2]]
 

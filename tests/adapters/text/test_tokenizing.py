@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, processors
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus_text import tokenizing
 from isthmus_text.texts import Texts
-from isthmus_text.tokenizing import Tokenizer
+from isthmus_text.tokens import tokenizer as tokenizing
+from isthmus_text.tokens.tokenizer import Tokenizer
 
 SENTENCES = [
     "the cat sat on the mat .",

@@ -10,7 +10,7 @@ from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import nearest
-from isthmus_vectors.compression import Compressor
+from isthmus_vectors.compressor import Compressor
 
 WIDTH, ROWS = 24, 1200
 

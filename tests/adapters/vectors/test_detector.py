@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import BundleError, ColumnError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
-from isthmus_vectors.detecting import Detector
+from isthmus_vectors.detection import Detector
 
 SMALL: dict[str, Any] = {"members": 4, "hidden": 16, "code": 4, "epochs": 60}
 

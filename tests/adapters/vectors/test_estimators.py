@@ -152,6 +152,6 @@ def test_pyod_asks_it() -> None:
 
 
 def test_without_pyod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "isthmus_vectors.estimators.pyod_detector", None)
+    monkeypatch.setitem(__import__("sys").modules, "isthmus_vectors.estimators.pyod", None)
     with pytest.raises(MissingLibraryError, match="pip install pyod"):
         as_pyod(Autoencoder())

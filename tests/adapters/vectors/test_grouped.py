@@ -10,9 +10,9 @@ from torch import Generator
 
 from isthmus.batch import Batch, Values, Vector
 from isthmus.errors import SettingError
-from isthmus_vectors.detecting.ensemble import masked_ensemble
-from isthmus_vectors.detecting.grouped import GroupedEncoder, GroupedLinear
-from isthmus_vectors.detecting.masking import LeftOut, MemberGaussian, MemberMasks, announced, concealed, dealt
+from isthmus_vectors.detection.ensemble import masked_ensemble
+from isthmus_vectors.detection.grouped import GroupedEncoder, GroupedLinear
+from isthmus_vectors.detection.masking import LeftOut, MemberGaussian, MemberMasks, announced, concealed, dealt
 
 
 def rng(seed: int = 0) -> Generator:

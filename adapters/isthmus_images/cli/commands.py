@@ -1,0 +1,153 @@
+"""The verbs that are asked of an image bundle: each builds one document and shows it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from isthmus.cli.options import Directory
+from isthmus.cli.output import Json, emit, table
+from isthmus.errors import InputError
+from isthmus_images import contact_sheet, denoising
+from isthmus_images.autoencoder import ImageAutoencoder
+from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, how_broken
+
+
+def encode(
+    directory: Directory,
+    images: Source,
+    out: Annotated[Path | None, typer.Option(help="A new .npy file for the codes, float32.")] = None,
+    skip_broken: Skip = False,
+    as_json: Json = False,
+) -> None:
+    """Turn images into codes, one row an image."""
+    if out is None and not as_json:
+        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
+    if out is not None and out.exists():
+        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    model = ImageAutoencoder.load(directory)
+    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    codes = model.encode(records)
+    document: dict[str, Any] = {"images": len(codes), "width": codes.shape[1], "names": list(records.names)}
+    if out is None:
+        document["codes"] = codes.tolist()
+    else:
+        document["path"] = str(out)
+        with out.open("wb") as file:
+            np.save(file, codes, allow_pickle=False)
+    emit(document, as_json, lambda: Text(f"{len(codes):,} codes of {codes.shape[1]} numbers in {out}"))
+
+
+def reconstruct(
+    directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
+) -> None:
+    """Write images back from their codes."""
+    model = ImageAutoencoder.load(directory)
+    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    _written(model.reconstruct(records), records.names, out, as_json)
+
+
+def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
+    """Take noise away from images."""
+    model = ImageAutoencoder.load(directory)
+    noisy = denoising.noisy_from(model, images, how_broken(skip_broken))
+    _written(denoising.denoised(model, noisy), noisy.names, out, as_json)
+
+
+def sample(
+    directory: Directory,
+    out: Out,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
+    prior: Annotated[str, typer.Option(help="fitted: like the training images; standard: the model's own.")] = "fitted",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make new images from codes drawn by chance."""
+    drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
+    _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
+
+
+def interpolate(
+    directory: Directory,
+    a: Picture,
+    b: Picture,
+    out: Out,
+    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 9,
+    as_json: Json = False,
+) -> None:
+    """Show what lies between two images."""
+    between = ImageAutoencoder.load(directory).interpolate(a, b, steps)
+    _written(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
+
+
+def search(
+    directory: Directory,
+    image: Picture,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
+    within: Annotated[str | None, typer.Option("--in", help="Search these images instead of those of fit.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the images whose codes are nearest to that of an image."""
+    model = ImageAutoencoder.load(directory)
+    query = model.adapter.records(image)
+    if len(query) != 1:
+        raise InputError(f"{image} with {len(query)} images", expected="one image to search for")
+    if within is not None:
+        model = model.with_gallery(within)
+    found = [asdict(one) for one in model.search(query, k)[0]]
+    rows = [(one["score"], one["name"], one["label"] or "") for one in found]
+    columns = ("−distance²", "image", "label")
+    emit({"query": image, "found": found}, as_json, lambda: table(columns, rows))
+
+
+def anomalies(
+    directory: Directory,
+    images: Source,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many to show, the strangest first.")] = 20,
+    skip_broken: Skip = False,
+    as_json: Json = False,
+) -> None:
+    """Score how strange images are, the strangest first."""
+    model = ImageAutoencoder.load(directory)
+    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    scores = model.anomaly_scores(records)
+    limit = model.usual().threshold.value
+    order = np.argsort(-scores, kind="stable")
+    flagged = int((scores > limit).sum())
+    found = [
+        {"name": records.names[row], "score": float(scores[row]), "anomaly": bool(scores[row] > limit)} for row in order
+    ]
+    document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
+    rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:n]]
+    told = f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, as 1 in 20 normal ones would"
+    emit(document, as_json, lambda: Group(table(("score", "image", ""), rows), Text(told)))
+
+
+def evaluate(
+    directory: Directory,
+    images: Source,
+    samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and take it away.")] = None,
+    seed: Seed = 0,
+    skip_broken: Skip = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how well images that were held out are coded and written back."""
+    model = ImageAutoencoder.load(directory)
+    given: Any = images
+    if not denoising.takes_any_size(model.builder):
+        given = model.adapter.records(images, broken=how_broken(skip_broken))
+    document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
+    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
+    emit(document, as_json, lambda: table(("", ""), shown))
+
+
+def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:
+    count = contact_sheet.write(out, images, names)
+    emit({"images": count, "path": str(out)}, as_json, lambda: Text(f"{count:,} images in {out}"))

@@ -1,0 +1,71 @@
+"""``model="auto"``: a small portfolio within a budget, chosen by people held out. No test data come near it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from isthmus import plugins
+from isthmus.errors import SettingError
+from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.run import Run
+from isthmus_interactions import fit as fitting
+from isthmus_interactions.auto.refit import refit
+from isthmus_interactions.auto.search import Contest
+from isthmus_interactions.fit import Fitted
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn
+
+BUDGET = 600.0
+"""Seconds, where nothing is said."""
+
+SEARCH = 0.6
+"""The share of the budget in which to search; the rest is for fitting the best on everybody."""
+
+logger = logging.getLogger(__name__)
+
+
+def fit(
+    data: Interactions, validation: FoldIn | float, metric: str, run: Run, budget: float, settings: Mapping[str, Any]
+) -> Fitted:
+    """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
+
+    Ctrl-C ends the search or the last fit, and what is best so far is kept.
+
+    Raises:
+        SettingError: settings, which only a named model can have; no such metric; or a budget of no time.
+        KeyboardInterrupt: Ctrl-C before anything was tried.
+    """
+    if settings:
+        given = ", ".join(settings)
+        raise SettingError(f"{given} without a model", remedy="name the model that is to have it, as in --model edlae")
+    if not budget > 0:
+        raise SettingError(f"a budget of {budget:g} seconds", expected="more than 0")
+    MetricAt.parse(metric)
+    started = time.perf_counter()
+    end = started + budget
+    train, fold = fitting.parted(data, validation, run.seed)
+    if fold is None:
+        logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
+        return fitting.fit(data, "edlae", 0.0, metric, run, {})
+    contest = Contest(train, fitting.measured(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    contest.hold()
+    best = contest.scored[0]
+    logger.info(
+        "the best is %s: %s %.4f among %d people", plugins.command_name(best.name), metric, best.score, len(fold)
+    )
+    kept, again, interrupted = best, list[str](), contest.interrupted
+    if train is not data and not interrupted:
+        kept, again, interrupted = refit(best, contest.tried, data, run, end)
+    assert kept.recipe is not None
+    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
+    told = {
+        "tried": [tried.line(metric) for tried in contest.tried],
+        "budget": budget,
+        "seconds_in_all": time.perf_counter() - started,
+        "fitted_on_everybody": again,
+    }
+    return Fitted(kept.recipe.model, kept.name, kept.settings, {**facts, **told})

@@ -1,0 +1,86 @@
+"""The winner once more, on everybody: the people who were held out to choose it count, too."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.blend import Blend
+from isthmus.errors import NonFiniteLossError
+from isthmus.models.blend import Blended
+from isthmus.models.keywords import built
+from isthmus.protocols import Recipe
+from isthmus.sources import BagSource
+from isthmus.training.progress import Silent
+from isthmus.training.run import Run
+from isthmus_interactions.auto.search import Tried
+from isthmus_interactions.interactions import Interactions
+
+logger = logging.getLogger(__name__)
+
+
+def refit(
+    best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float
+) -> tuple[Tried, list[str], bool]:
+    """Fit the winner, or each part of a blend, on all data, as far as time allows.
+
+    What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
+    left; else the one that was chosen stays. The weights of a blend stay, too.
+
+    Args:
+        best: the winner.
+        others: what else was tried; the parts of a blend are among them.
+        end: when to stop, as ``time.perf_counter`` counts.
+
+    Returns:
+        The winner with its new model, the names of what was fitted on everybody, and whether Ctrl-C ended it: then what
+        was not done yet stays as it was chosen.
+    """
+    source = BagSource.from_csr(data.matrix)
+    if not isinstance(best.recipe, Blended):
+        recipe, done, stopped = _once_more(best, source, len(data.items), run, end)
+        return replace(best, recipe=recipe), [best.name] if done else [], stopped
+    by_model = {id(tried.recipe): tried for tried in others}
+    parts, stopped = list[tuple[Recipe, bool]](), False
+    for before in best.recipe.recipes:
+        recipe, done = before, False
+        if not stopped:
+            recipe, done, stopped = _once_more(by_model[id(before)], source, len(data.items), run, end)
+        parts.append((recipe, done))
+    model = Blend([recipe.model for recipe, _ in parts])
+    model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
+    names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
+    blended = Blended(model, best.recipe.names, [recipe for recipe, _ in parts])
+    return replace(best, recipe=blended), names, stopped
+
+
+def _once_more(tried: Tried, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
+    """The recipe, fitted on the source if there is time; whether it was; and whether Ctrl-C came."""
+    assert tried.recipe is not None
+    epochs = tried.history.best_epoch or 1
+    records = tried.history.records[:epochs] if tried.recipe.chooses_epoch else tried.history.records
+    if time.perf_counter() + sum(float(record["seconds"]) for record in records) > end:
+        logger.info("no time is left to fit %s on everybody", plugins.command_name(tried.name))
+        return tried.recipe, False, False
+    if not tried.recipe.chooses_epoch:
+        logger.info("fitting %s on everybody", plugins.command_name(tried.name))
+        try:
+            tried.recipe.fit(source, replace(run, progress=Silent(), checkpoints=None, resume=False))
+        except KeyboardInterrupt:
+            # Its model is whole at any moment: of those who trained, or of everybody.
+            return tried.recipe, False, True
+        return tried.recipe, True, False
+    logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
+    _, builder = plugins.find_builder(tried.name, "interactions")
+    recipe = built(tried.name, builder, Bag(items), run, tried.settings)
+    try:
+        history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
+    except NonFiniteLossError as error:
+        logger.warning("%s stays as it was chosen: %s", plugins.command_name(tried.name), error)
+        return tried.recipe, False, False
+    # Half a training is worth less than the whole one that was chosen.
+    return (tried.recipe, False, True) if history.interrupted else (recipe, True, False)

@@ -1,0 +1,204 @@
+"""A contest of models among people who were held out, within a limit of time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.blend import Blend
+from isthmus.core.linear import Gram
+from isthmus.errors import NonFiniteLossError
+from isthmus.models.blend import Blended
+from isthmus.models.keywords import built, checked
+from isthmus.models.linear import Solved, gram_of
+from isthmus.models.weighing import weigh
+from isthmus.protocols import Recipe
+from isthmus.sources import BagSource
+from isthmus.training.history import History
+from isthmus.training.run import Run, Validation
+from isthmus_interactions.auto.candidates import Point, dense_fits, first, neighbours, networks, sparse_fits
+from isthmus_interactions.interactions import Interactions
+
+LINEAR = 0.35
+"""The share of the time that linear models may take."""
+
+MOST = 8
+"""Linear models to try at most."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One candidate.
+
+    Attributes:
+        name: the builder's, as in Python.
+        settings: all its keywords.
+        recipe: its fitted model and how to fit it again; dropped where a better one of that name was found.
+        history: the course of its training.
+        score: of the held-out people, higher is better; None where time ran out before the first one, or it failed.
+        seconds: fitting and scoring.
+        why: of a failure.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    recipe: Recipe | None
+    history: History
+    score: float | None
+    seconds: float
+    why: str = ""
+
+    def line(self, metric: str) -> dict[str, Any]:
+        """What is told of it."""
+        ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
+        last = self.history.records[-1] if self.history.records else {}
+        extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
+        return {
+            "model": self.name,
+            "settings": dict(self.settings),
+            metric: self.score,
+            "seconds": round(self.seconds, 2),
+            "epochs": len(self.history.records),
+            "note": self.why or ended,
+            **extra,
+        }
+
+
+class Contest:
+    """What was tried, and what is best so far.
+
+    Args:
+        train: those who train.
+        validation: the score that decides.
+        run: device, seed, precision, progress and checkpoints, of which every network has its own.
+        end: when to stop, as ``time.perf_counter`` counts.
+    """
+
+    def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
+        self.train, self.validation, self.run, self.end = train, validation, run, end
+        self.source = BagSource.from_csr(train.matrix)
+        self.tried: list[Tried] = []
+        self.interrupted = False
+
+    @property
+    def scored(self) -> list[Tried]:
+        """Those that time was enough for, the best first."""
+        done = [tried for tried in self.tried if tried.score is not None]
+        return sorted(done, key=lambda tried: -(tried.score or 0.0))
+
+    def hold(self) -> None:
+        """Linear models, networks, and a blend of the best of each kind.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C before anything was tried.
+        """
+        try:
+            self._linear()
+            todo = networks(self.train)
+            for place, (name, settings) in enumerate(todo):
+                left = self.end - time.perf_counter()
+                if left > 0:
+                    self._try_network(name, settings, left / (len(todo) - place))
+            self._blend()
+        except KeyboardInterrupt:
+            self.interrupted = True
+            if not self.scored:
+                raise
+
+    def _linear(self) -> None:
+        """From one point to its better neighbours, until none is better or the time is up."""
+        started, width = time.perf_counter(), len(self.train.items)
+        limit = LINEAR * (self.end - started)
+        dense = dense_fits(width, limit)
+        gram = gram_of(self.source, width) if dense else None
+        seen: list[Point] = []
+        point: Point | None = first(self.train)
+        while point is not None and len(seen) < MOST:
+            seen.append(point)
+            self._try("rdlae" if dense else "sparse_linear", asdict(point), None, gram)
+            self._forget()
+            if time.perf_counter() - started + self.tried[-1].seconds > limit:
+                break
+            best = self.scored[0].settings
+            around = neighbours(Point(best["regularisation"], best["dropout"], best["xi"]))
+            point = next((one for one in around if one not in seen), None)
+        if dense and sparse_fits(width, started + limit - time.perf_counter()):
+            # Fewer weights overfit less where items are many and people few.
+            best = self.scored[0].settings
+            self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
+
+    def _forget(self) -> None:
+        """The models of candidates that a better one of their name has overtaken; a dense one may take gigabytes."""
+        kept = {id(tried) for tried in self.best_of_each()}
+        self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
+
+    def best_of_each(self) -> list[Tried]:
+        """The best candidate of each name, the best name first."""
+        best: dict[str, Tried] = {}
+        for tried in self.scored:
+            best.setdefault(tried.name, tried)
+        return list(best.values())
+
+    def _try(self, name: str, settings: Mapping[str, Any], seconds: float | None, gram: Gram | None = None) -> None:
+        """Fit one candidate, at most so long, and take its score.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; what was trained until then counts.
+        """
+        started = time.perf_counter()
+        _, builder = plugins.find_builder(name, "interactions")
+        whole = checked(name, builder, settings)
+        shown = ", ".join(f"{key} {value}" for key, value in settings.items())
+        logger.info("trying %s: %s", plugins.command_name(name), shown)
+        checkpoints = self.run.checkpoints and self.run.checkpoints / name
+        run = replace(self.run, seconds=seconds, checkpoints=checkpoints)
+        recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
+        if isinstance(recipe, Solved):
+            recipe = replace(recipe, gram=gram)
+        history = recipe.fit(self.source, run, self.validation)
+        if isinstance(recipe, Solved):
+            # It was of those who train; the next fit is of everybody.
+            recipe = replace(recipe, gram=None)
+        self.tried.append(Tried(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
+        if history.interrupted:
+            raise KeyboardInterrupt
+
+    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
+        """The same, where others go on without it if its training fails."""
+        started = time.perf_counter()
+        try:
+            self._try(name, settings, seconds)
+        except NonFiniteLossError as error:
+            if not self.scored:
+                raise
+            logger.warning("%s failed: %s", plugins.command_name(name), error)
+            history, spent = History(metric=self.validation.name), time.perf_counter() - started
+            self.tried.append(Tried(name, settings, None, history, None, spent, str(error)))
+
+    def _blend(self) -> None:
+        parts = self.best_of_each()
+        if len(parts) < 2:
+            return
+        started = time.perf_counter()
+        names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
+        logger.info("weighing %s", ", ".join(map(plugins.command_name, names)))
+        model = Blend([recipe.model for recipe in recipes])
+        record = weigh(model, names, self.source, self.validation, 1)
+        history = History(metric=self.validation.name)
+        history.take(record)
+        # A part without a weight would be saved and fitted again for nothing.
+        counts = [part for part, weight in enumerate(model.weights.tolist()) if weight]
+        weights, exponents = model.weights[counts].tolist(), model.exponents[counts].tolist()
+        parts, names, recipes = [parts[i] for i in counts], [names[i] for i in counts], [recipes[i] for i in counts]
+        model = Blend([recipe.model for recipe in recipes])
+        model.weigh(weights, exponents)
+        settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
+        spent = time.perf_counter() - started
+        self.tried.append(Tried("blend", settings, Blended(model, names, recipes), history, history.best_score, spent))

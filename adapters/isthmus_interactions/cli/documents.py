@@ -1,0 +1,181 @@
+"""Between the command line and the recommender: documents, folds, remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from isthmus import plugins
+from isthmus.errors import InputError, SettingError
+from isthmus.tasks.evaluation import Evaluation
+from isthmus.vocabulary import Id
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.files.assemble import Weights
+from isthmus_interactions.files.columns import find_columns
+from isthmus_interactions.files.tables import open_table
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.recommend.answers import Answer
+from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.splits import FoldIn, aligned, hide
+from isthmus_interactions.vocabularies import translate
+
+
+class Filters(TypedDict):
+    """What may be answered; keywords of ``Recommender.recommend``."""
+
+    exclude_seen: bool
+    allow: list[Id] | None
+    diversity: float
+
+
+def weighting(text: str) -> Weights:
+    """The rule for cells.
+
+    Raises:
+        SettingError: no such rule.
+    """
+    rules: dict[str, Weights] = {"binary": "binary", "value": "value", "log": "log"}
+    if text not in rules:
+        raise SettingError(f"weights {text!r}", expected="binary, value or log")
+    return rules[text]
+
+
+def described(recommender: Recommender, answer: Answer) -> dict[str, Any]:
+    """An answer's document, with titles where there are some."""
+    document = answer.to_json()
+    for entry in document["items"]:
+        if entry["id"] in recommender.titles:
+            entry["title"] = recommender.titles[entry["id"]]
+    return document
+
+
+def left_out(unknown: Sequence[Id], where: str = "") -> str:
+    """The remark on ids that nobody knows."""
+    shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
+    return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
+
+
+def remarks(answer: Answer) -> list[str]:
+    """What a person should know beside the answer."""
+    said = []
+    if answer.unknown:
+        said.append(left_out(answer.unknown))
+    if not answer.ids:
+        said.append("nothing is left that may be answered")
+    elif answer.popular:
+        said.append("nothing of the history is known: these are the most popular items")
+    return said
+
+
+_TOLD = ("people", "items", "interactions", "keep", "kept", "validation_people")
+
+
+def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
+    """What a training came to."""
+    history = recommender.history
+    return {
+        "path": str(out),
+        "model": plugins.command_name(recommender.builder),
+        "settings": dict(recommender.settings),
+        **{name: recommender.facts[name] for name in _TOLD},
+        "epochs": len(history.records),
+        "seed": recommender.facts["seed"],
+        "best_epoch": history.best_epoch,
+        "metric": history.metric,
+        "score": history.best_score,
+        # Of auto's whole way; its history is that of the model that was chosen.
+        "seconds": round(recommender.facts.get("seconds_in_all", history.seconds), 2),
+        "interrupted": history.interrupted,
+        "stopped_early": history.stopped_early,
+        # What auto tells beside that, and with_features.
+        **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
+    }
+
+
+def features(
+    file: Path | None,
+    id_: str | None,
+    tags: list[str] | None,
+    text: list[str] | None,
+    vectors: list[str] | None,
+    title: str | None,
+) -> ItemFeatures | None:
+    """What a table tells of items, if there is one. Raises what ``ItemFeatures.read`` raises.
+
+    Raises:
+        InputError: columns without a table.
+    """
+    if file is not None:
+        return ItemFeatures.read(file, id=id_, tags=tags, text=text, vectors=vectors, title=title)
+    if any((id_, tags, text, vectors, title)):
+        raise InputError("columns of features without a table", remedy="name it with --features FILE")
+    return None
+
+
+def held(
+    recommender: Recommender, file: Path, keep: str | None, user: str | None, item: str | None, value: str | None
+) -> Interactions:
+    """Interactions to evaluate with: kept by the rule that is asked for, or else by the one of the training data, and
+    weighted as those were.
+
+    Raises:
+        InputError: what ``Interactions.read`` raises.
+    """
+    if keep is None:
+        # Without values every row counts, whatever the rule for the ratings of the training data was.
+        valued = find_columns(open_table(file).header, user=user, item=item, value=value, time="").value is not None
+        keep = str(recommender.facts.get("keep", "all")) if valued else "all"
+    weights = weighting(str(recommender.facts.get("weights", "binary")))
+    return Interactions.read(file, user=user, item=item, value=value, time="", keep=keep, weights=weights)
+
+
+def example(recommender: Recommender, out: Path) -> str:
+    """What to type next: two well-known items, or one person where ids of items cannot stand in a list."""
+    shares = recommender.popularity.shares.cpu().numpy()
+    items = recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
+    people = recommender.adapter.users.take(range(1))
+    for option, ids in (("--history", items), ("--users", people)):
+        texts = [str(id_) for id_ in ids]
+        if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
+            return f'isthmus recommend {out} {option} "{",".join(texts)}"'
+    return f"isthmus recommend {out} --history FILE, with an id a line"
+
+
+def hidden(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
+    """New people: a share of each one's items is hidden."""
+    if not 0 < share < 1:
+        raise SettingError(f"--hide {share}", expected="a share between 0 and 1")
+    return hide(data.with_items(recommender.adapter.items), share, np.random.default_rng(seed))
+
+
+def later(recommender: Recommender, data: Interactions) -> FoldIn:
+    """People of the training data: their training rows are the history, what is new in ``data`` is asked for.
+
+    Raises:
+        InputError: none of them is in the training data, or nothing is new.
+    """
+    rows = translate(data.users, recommender.adapter.users)
+    known = np.flatnonzero(rows >= 0)
+    if not len(known):
+        raise InputError("nobody in the file is in the training data", remedy="leave out --known for new people")
+    part = data.select_users(known).with_items(recommender.adapter.items)
+    history = recommender.told[rows[known]]
+    new = part.matrix - part.matrix.multiply(history.astype(bool))
+    new.eliminate_zeros()
+    if not new.nnz:
+        raise InputError(
+            "nothing in the file is new to the people of the training data",
+            expected="what they touched later, of items in the training data",
+        )
+    return aligned(history, new.tocsr(), part.users)
+
+
+def measured(evaluation: Evaluation, people: int) -> dict[str, Any]:
+    """Means and standard errors by metric."""
+    metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
+    for name, error in evaluation.standard_errors.items():
+        metrics[name]["standard_error"] = error
+    return {"people": people, "metrics": metrics}

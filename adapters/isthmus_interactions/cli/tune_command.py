@@ -1,0 +1,166 @@
+"""The verb ``tune``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from isthmus import bundle, plugins
+from isthmus.cli.options import parsed_duration, parsed_settings
+from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.progress import RichProgress
+from isthmus.training.progress import Progress, Silent
+from isthmus.training.run import Run
+from isthmus_interactions.cli import documents
+from isthmus_interactions.cli.options import (
+    Data,
+    ItemColumn,
+    Keep,
+    TimeColumn,
+    UserColumn,
+    ValueColumn,
+    Weights,
+)
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.recommend import titles
+from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.tuning.tune import Tuned
+from isthmus_interactions.tuning.tune import tune as search
+
+
+def tune(
+    file: Data,
+    model: Annotated[str, typer.Option(help="A name from isthmus models.")],
+    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of an earlier run included.")] = 20,
+    budget: Annotated[str | None, typer.Option(help="Time to search in, such as 90s, 10m or 2h [no limit].")] = None,
+    study: Annotated[Path | None, typer.Option(help="A directory that keeps the trials, to go on from later.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save a bundle fitted with the best settings.")] = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    value: ValueColumn = None,
+    time: TimeColumn = None,
+    keep: Keep = None,
+    weights: Weights = "binary",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data in each trial.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE that is given and not searched; may be repeated.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the people who are asked and do not train.")] = 0.1,
+    metric: Annotated[str, typer.Option(help="What is to be high.")] = "ndcg@100",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search the settings of one model on held-out people."""
+    seconds = None if budget is None else parsed_duration(budget)
+    if out is not None:
+        bundle.check_target(out)
+    run = Run(device, seed, precision, _progress())
+    fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
+    data = Interactions.read(
+        file, user=user, item=item, value=value, time=time, keep=keep, weights=documents.weighting(weights)
+    )
+    named = {} if items is None else titles.read(items, data.items)
+    asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
+    teller = _Teller(trials, seconds)
+    tuned = search(data, model, trials=trials, seconds=seconds, study=study, told=teller, **asked, **fixed)
+    if out is not None and not tuned.interrupted:
+        status("fitting with the best settings")
+        best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
+        if best.history.interrupted:
+            raise KeyboardInterrupt
+        best.save(out)
+    saved = None if tuned.interrupted else out
+    emit(_document(tuned, study, saved), as_json, lambda: _page(tuned, file, study, saved))
+    if tuned.interrupted and out is not None:
+        # The bundle that was asked for is not there, and the exit status says so.
+        raise KeyboardInterrupt
+
+
+class _Teller:
+    """A line for each trial: its number, its score, the best so far, the time left."""
+
+    def __init__(self, trials: int, seconds: float | None) -> None:
+        self.trials, self.seconds, self.started, self.done = trials, seconds, time.monotonic(), 0
+
+    def __call__(self, tuned: Tuned) -> None:
+        last, best = tuned.trials[-1], tuned.best
+        self.done += 1
+        spent = time.monotonic() - self.started
+        left = spent / self.done * (self.trials - len(tuned.trials))
+        if self.seconds is not None:
+            left = max(0.0, min(left, self.seconds - spent))
+        score = "failed" if last.score is None else f"{tuned.metric} {last.score:.4f}"
+        ended = f", {last.state}" if last.state in ("pruned", "cut") else ""
+        status(
+            f"trial {last.number}/{self.trials}: {score}{ended} in {_span(last.seconds)}; "
+            f"best {best.score:.4f} in trial {best.number}; about {_span(left)} left"
+        )
+
+
+def _progress() -> Progress:
+    # Ten lines of epochs for each trial would bury the one that tells its score.
+    return RichProgress() if sys.stderr.isatty() else Silent()
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _document(tuned: Tuned, study: Path | None, saved: Path | None) -> dict[str, Any]:
+    best = tuned.best
+    return {
+        "model": plugins.command_name(tuned.model),
+        "metric": tuned.metric,
+        "best": {"number": best.number, "score": best.score, "settings": tuned.settings},
+        "trials": [trial.to_json() for trial in tuned.trials],
+        "fixed": tuned.fixed,
+        "interrupted": tuned.interrupted,
+        "study": study,
+        "path": saved,
+    }
+
+
+def _page(tuned: Tuned, file: Path, study: Path | None, saved: Path | None) -> RenderableType:
+    best, names = tuned.best, list(tuned.best.settings)
+    rows = [
+        [
+            trial.number,
+            "" if trial.score is None else f"{trial.score:.4f}",
+            _span(trial.seconds),
+            "best" if trial is best else trial.state,
+            *(_short(trial.settings[name]) for name in names),
+        ]
+        for trial in tuned.trials
+    ]
+    name = plugins.command_name(tuned.model)
+    given = " ".join(f"--setting {key}={_typed(value)}" for key, value in tuned.settings.items())
+    lines = [f"\nbest of {len(rows)}: {tuned.metric} {best.score:.4f} in trial {best.number}"]
+    if saved is not None:
+        lines.append(f"saved to {saved}")
+    else:
+        lines.append(f"isthmus fit interactions {shlex.quote(str(file))} --out my.bundle --model {name} {given}")
+    if tuned.interrupted:
+        lines.append("interrupted: " + ("the same command goes on" if study else "with --study DIR it could go on"))
+    return Group(table(("trial", tuned.metric, "time", "", *names), rows), *map(Text, lines))
+
+
+def _typed(value: Any) -> str:
+    """As ``parsed_settings`` reads it."""
+    return shlex.quote(value if isinstance(value, str) else json.dumps(value))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,75 @@
+"""The verb ``update``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from isthmus import bundle, plugins
+from isthmus.cli.options import Directory
+from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.progress import RichProgress
+from isthmus.training.run import Run
+from isthmus_interactions.cli.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
+from isthmus_interactions.recommend import titles
+from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.update.merge_data import alike, read_like
+
+
+def update(
+    directory: Directory,
+    file: Data,
+    out: Annotated[Path | None, typer.Option(help="Where to save the new bundle [DIR itself].")] = None,
+    user: UserColumn = None,
+    item: ItemColumn = None,
+    value: ValueColumn = None,
+    keep: Keep = None,
+    epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
+    validation: Annotated[float, typer.Option(help="Share of people with something new who choose the epoch.")] = 0.1,
+    metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Take new interactions, people and items into a bundle."""
+    target = directory if out is None else out
+    bundle.check_target(target)
+    old = Recommender.load(directory)
+    new = read_like(old.facts, file, user=user, item=item, value=value, keep=keep)
+    known = old.adapter.items
+    named = {} if items is None else titles.read(items, known.extended(alike(new.items, known, "items")))
+    run = Run(device, seed, precision, RichProgress())
+    updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
+    history = updated.history
+    if history.interrupted and not history.records:
+        raise KeyboardInterrupt
+    updated.save(target)
+    if history.interrupted:
+        status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
+    document = _document(target, updated)
+    emit(document, as_json, lambda: _said(document))
+
+
+def _document(target: Path, updated: Recommender) -> dict[str, Any]:
+    report = dict(updated.facts["updates"][-1])
+    sizes = ("people", "items", "interactions")
+    return {
+        "path": str(target),
+        "model": plugins.command_name(updated.builder),
+        **{name: updated.facts[name] for name in sizes},
+        "new": {name: report.pop(name) for name in sizes},
+        **report,
+        "seconds": round(updated.history.seconds, 2),
+        "interrupted": updated.history.interrupted,
+    }
+
+
+def _said(document: dict[str, Any]) -> RenderableType:
+    rows = [(name, value) for name, value in document.items() if value is not None and name not in ("new", "parts")]
+    rows += [(part["model"], part["how"]) for part in document.get("parts", [])]
+    return table(("", ""), [*rows, *((f"new {name}", count) for name, count in document["new"].items())])

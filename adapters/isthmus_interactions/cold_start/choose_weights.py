@@ -1,0 +1,101 @@
+"""How much to trust features, chosen on known items that are treated as if nobody had touched them.
+
+Two things can be carried over to an unknown item j by M (see ``feature_ridge``): the model's scores s of the known
+items, which hold popularity and taste at large, and the history x itself, which says what this person was near to:
+
+    score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj
+
+Power and μ of the regression and the ratio of α and γ are those with the best nDCG@20 among the left-out items alone.
+Their sizes follow from least squares against the scores that the model has for those items, and from a factor that
+gives the best nDCG@20 over all items together: a regression is narrower than what it predicts, and less certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from isthmus_interactions.cold_start.features import Matrix
+from isthmus_interactions.cold_start.holdout import Trial
+from isthmus_interactions.cold_start.ridge import LARGEST, mixing
+
+REGRESSIONS = ((1, 0.1), (2, 0.1), (2, 1.0))
+"""Powers of the kernel, and μ."""
+
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Of the model's scores, against the history."""
+
+FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        power: p of the kernel.
+        regularisation: μ.
+        model: α, the weight of the model's scores.
+        history: γ, the weight of the history.
+        share: of the model's scores in what orders unknown items, from 0 to 1; the rest is the history's.
+        score: nDCG@20 among left-out items; None where there was too little to choose by.
+    """
+
+    power: int = 1
+    regularisation: float = 1.0
+    model: float = 1.0
+    history: float = 0.0
+    share: float = 1.0
+    score: float | None = None
+
+
+def choose(trials: Sequence[Trial], features: Matrix) -> Choice:
+    """The best choice for some trials, by the mean of what each of them measures; without trials the default.
+
+    Args:
+        trials: people who were not told of some known items.
+        features: a row for each known item.
+
+    Raises:
+        SettingError: more features and items than can be solved with.
+    """
+    found = {}
+    for power, regularisation in REGRESSIONS if features.shape[0] <= LARGEST else REGRESSIONS[:1]:
+        measured = [_measured(trial, features, power, regularisation) for trial in trials]
+        for share in SHARES if measured else ():
+            model, history, score = np.mean([one[share] for one in measured], axis=0).tolist()
+            found[score] = Choice(power, regularisation, model, history, share, score)
+    if not found:
+        return Choice()
+    best = found[max(found)]
+    size = float(np.mean([_size(trial, features, best) for trial in trials]))
+    return replace(best, model=best.model * size, history=best.history * size)
+
+
+def _measured(
+    trial: Trial, features: Matrix, power: int, regularisation: float
+) -> dict[float, tuple[float, float, float]]:
+    """For each share the weights α and γ that make both parts equally wide before, and nDCG@20."""
+    by_model, by_history = trial.carried(mixing(features[trial.rest], features[trial.left_out], regularisation, power))
+    widths = [max(float(part.std()), 1e-12) for part in (by_model, by_history)]
+    found = {}
+    for share in SHARES:
+        alpha, gamma = share / widths[0], (1 - share) / widths[1]
+        found[share] = alpha, gamma, trial.among_left_out(alpha * by_model + gamma * by_history)
+    return found
+
+
+def _size(trial: Trial, features: Matrix, choice: Choice) -> float:
+    """What brings the chosen sum to the size of the model's scores."""
+    by_model, by_history = trial.carried(
+        mixing(features[trial.rest], features[trial.left_out], choice.regularisation, choice.power)
+    )
+    true = trial.true
+    raw = (choice.model * by_model + choice.history * by_history).astype(np.float32)
+    slope = float((raw * true).sum() / max(float(np.square(raw).sum()), 1e-12))
+    if slope <= 0:
+        # The model knows nothing of these items; they still need a width.
+        slope = max(float(true.std()), 1e-12) / max(float(raw.std()), 1e-12)
+    return max(FACTORS, key=lambda factor: trial.among_all(np.float32(slope * factor) * raw)) * slope

@@ -1,0 +1,227 @@
+"""A recommender whose catalogue also holds items that only their features know; saved, restored, and taken back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_array
+from torch import Generator, Tensor, nn
+
+from isthmus import plugins
+from isthmus.batch import Bag, Bags
+from isthmus.core.rankers import ranker_of
+from isthmus.errors import BundleError, SettingError
+from isthmus.models.blend import Blended
+from isthmus.models.rebuild import rebuild
+from isthmus.protocols import Builder
+from isthmus.sources import BagSource
+from isthmus.training.progress import Silent
+from isthmus.training.run import Run
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.cold_start.choose_weights import Choice, choose
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.holdout import FEWEST_PEOPLE, Rows, Trial, asked_people
+from isthmus_interactions.cold_start.match_items import placed
+from isthmus_interactions.cold_start.ranker import NAMES, NEAR, WithNewItems
+from isthmus_interactions.cold_start.ridge import Mixing, mixing
+from isthmus_interactions.csr import Csr, some_rows
+from isthmus_interactions.recommend.similar_users import bags_on
+from isthmus_interactions.vocabularies import as_kind
+
+if TYPE_CHECKING:
+    from isthmus_interactions.recommender import Recommender
+
+FACTS = "features"
+TRIALS = 2
+BLOCK = 1024
+
+logger = logging.getLogger(__name__)
+
+
+def extended(old: Recommender, features: ItemFeatures, boost: float, seed: int) -> dict[str, Any]:
+    """The fields of the new ``Recommender``. Raises what ``Recommender.with_features`` raises."""
+    if not 0 < boost < float("inf"):
+        raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
+    fields = plain(old)
+    items, told = fields["adapter"].items, fields["told"]
+    found = placed(items, told, features)
+    whole, place, known, new = found.items, found.place, found.known, found.new
+    if not len(new):
+        logger.warning("every item with features has interactions: nothing is added")
+        return fields
+    device = next(iter(fields["model"].state_dict().values())).device
+    about, unknown = features.rows(place[known]), features.rows(place[new])
+    choice = choose(_trials(old.builder, fields, known, seed, device), about)
+    choice = replace(choice, model=choice.model * boost, history=choice.history * boost)
+    mixed = mixing(about, unknown, choice.regularisation, choice.power)
+    tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
+    quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
+    logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
+    model = WithNewItems(fields["model"], {name: tensor.to(device) for name, tensor in tensors.items()})
+    described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
+    return fields | {
+        "adapter": InteractionsAdapter(whole, old.adapter.users),
+        "model": model.eval(),
+        "told": _wide(told, len(whole)),
+        "titles": _titles(fields["titles"], features, whole),
+        "facts": {**fields["facts"], "items": len(whole), FACTS: described},
+    }
+
+
+def plain(old: Recommender) -> dict[str, Any]:
+    """The fields of the recommender without items that only their features know."""
+    fields = {
+        name: getattr(old, name) for name in ("adapter", "model", "builder", "settings", "told", "titles", "facts")
+    }
+    if not isinstance(old.model, WithNewItems):
+        return fields
+    items = Vocabulary(old.adapter.items.ids[: old.model.known])
+    facts = {name: value for name, value in old.facts.items() if name != FACTS}
+    return fields | {
+        "adapter": InteractionsAdapter(items, old.adapter.users),
+        "model": old.model.model,
+        "told": _wide(old.told, len(items)),
+        "titles": {id_: title for id_, title in old.titles.items() if id_ in items},
+        "facts": {**facts, "items": len(items)},
+    }
+
+
+def check_plain(model: nn.Module) -> None:
+    """Raises SettingError: some of its items are known only by their features."""
+    if isinstance(model, WithNewItems):
+        raise SettingError(
+            "a recommender with items that only their features know cannot be updated",
+            remedy="fit on all data with --features; or, in Python, update what without_features() returns, and "
+            "give the features again",
+        )
+
+
+def readable(model: nn.Module, bags: Bags) -> Bags:
+    """Bags on the CPU without items that only their features know; others stand for them."""
+    if not isinstance(model, WithNewItems):
+        return bags
+    return bags_on(model.told(bags_on(bags, model.place.device)), torch.device("cpu"))
+
+
+def documents(model: nn.Module) -> dict[str, str]:
+    """What a bundle must hold beside the tensors of a model."""
+    return {"features.json": json.dumps({"known": model.known})} if isinstance(model, WithNewItems) else {}
+
+
+def rebuilt(
+    builder: Builder, items: int, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], saved: Mapping[str, str]
+) -> nn.Module:
+    """A model from what was saved, with or without new items.
+
+    Raises:
+        BundleError: tensors that do not fit the settings or each other.
+    """
+    if "features.json" not in saved:
+        return rebuild(builder, Bag(items), settings, tensors)
+    known = int(json.loads(saved["features.json"])["known"])
+    own = {name: tensor for name, tensor in tensors.items() if name in NAMES}
+    inner = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name not in NAMES}
+    _check(own, known, items)
+    return WithNewItems(rebuild(builder, Bag(known), settings, inner), own).eval()
+
+
+def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, device: torch.device) -> list[Trial]:
+    """Several draws of items, asked of the same people.
+
+    A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
+    is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
+    would take.
+    """
+    told, generator = fields["told"], np.random.default_rng(seed)
+    people = asked_people(told, generator)
+    if len(people) < FEWEST_PEOPLE:
+        return []
+    make = plugins.find_builder(builder, "interactions")[1]
+    with torch.device("meta"):
+        sketch = make(Bag(told.shape[1]), generator=Generator(), **fields["settings"])
+    model = fields["model"]
+    if not sketch.chooses_epoch:
+        recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **fields["settings"])
+        if isinstance(recipe, Blended):
+            recipe.model.load_state_dict(model.state_dict())
+        others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
+        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
+        model = recipe.model.to(device).eval()
+    asked, ranker = some_rows(told, people), ranker_of(model)
+    drawn = [Trial.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
+    return [trial for trial in drawn if trial is not None]
+
+
+def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
+    missing = [name for name in NAMES if name not in own]
+    if missing:
+        raise BundleError(f"{missing[0]} is missing", expected="what places new items")
+    inner, new = own["left"].shape[-1] - 1, len(own["near"])
+    factored = own["right"].numel() > 0
+    shapes = {
+        "left": [known, inner + 1],
+        "right": [inner, new] if factored else [0, 0],
+        "place": [items],
+        "near": [new, NEAR],
+        "near_weights": [new, NEAR],
+        "sizes": [2],
+    }
+    whole = {"place": torch.int64, "near": torch.int64}
+    for name, shape in shapes.items():
+        if list(own[name].shape) != shape or own[name].dtype != whole.get(name, torch.float32):
+            raise BundleError(f"{name} is {own[name].dtype} {list(own[name].shape)}", expected=f"{shape}")
+    places, near = own["place"], own["near"]
+    if not torch.equal(places[places >= 0].sort().values, torch.arange(new)) or (not factored and inner != new):
+        raise BundleError("the places of new items are not one for each", expected=f"0 to {new - 1}")
+    if bool((places[known:] < 0).any()) or bool((near < 0).any()) or bool((near >= known).any()):
+        raise BundleError("new items refer to columns that do not exist", expected=f"columns below {known}")
+
+
+def _tensors(mixed: Mixing, choice: Choice, known: Rows, new: Rows, widths: tuple[int, int]) -> dict[str, Tensor]:
+    left = np.zeros((widths[0], 1 + mixed.left.shape[1]), np.float32)
+    left[known, 0] = 1 / len(known)
+    left[known, 1:] = mixed.left
+    place = np.full(widths[1], -1, dtype=np.int64)
+    place[new] = np.arange(len(new))
+    near, weights = _near(mixed, len(new))
+    right = np.zeros((0, 0), np.float32) if mixed.right is None else np.ascontiguousarray(mixed.right)
+    parts: dict[str, Any] = {
+        "left": left,
+        "right": right,
+        "place": place,
+        "near": known[near],
+        "near_weights": weights,
+        "sizes": np.array([choice.model, choice.history], np.float32),
+    }
+    return {name: torch.from_numpy(part) for name, part in parts.items()}
+
+
+def _near(mixed: Mixing, new: int) -> tuple[Rows, Any]:
+    """The known items with the largest weights for each new one, and those weights, which sum to 1."""
+    rows, parts = [], []
+    for start in range(0, new, BLOCK):
+        block = torch.from_numpy(mixed.columns(start, min(new, start + BLOCK)))
+        weights, places = block.T.topk(min(NEAR, len(block)))
+        weights = weights.clamp(min=1e-6)
+        missing = (0, NEAR - weights.shape[1])
+        rows.append(F.pad(places, missing))
+        parts.append(F.pad(weights / weights.sum(1, keepdim=True), missing))
+    return torch.cat(rows).numpy(), torch.cat(parts).numpy()
+
+
+def _wide(told: Csr, width: int) -> Csr:
+    matrix: Csr = csr_array((told.data, told.indices, told.indptr), shape=(told.shape[0], width))
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
+    return matrix
+
+
+def _titles(old: Mapping[Any, str], features: ItemFeatures, whole: Vocabulary) -> dict[Any, str]:
+    return {as_kind(id_, whole): title for id_, title in features.titles.items()} | dict(old)

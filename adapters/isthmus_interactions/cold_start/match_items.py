@@ -1,0 +1,63 @@
+"""Which items features tell of: those that people touched, to learn from, and those to find a place for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.vocabularies import as_kind
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Items and their features.
+
+    Attributes:
+        items: the old ones, then those that only the features hold.
+        place: the row of features of each item, or -1.
+        known: items with features that somebody touched, ascending.
+        new: items with features that nobody touched, ascending.
+    """
+
+    items: Vocabulary
+    place: Rows
+    known: Rows
+    new: Rows
+
+
+def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
+    """Find each item's features.
+
+    Args:
+        items: of the training data.
+        told: who touched what, shape (people, items).
+
+    Raises:
+        InputError: fewer than two items with features were touched, or ids of another kind (text and numbers).
+    """
+    ids = [as_kind(id_, items) for id_ in features.items.ids.tolist()]
+    wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
+    if wrong:
+        raise InputError(f"features of the item {wrong[0]!r}", expected=f"{items.kind} ids, as in the training data")
+    whole = items.extended(ids)
+    place = np.full(len(whole), -1, dtype=np.int64)
+    place[whole.rows(ids)] = np.arange(len(ids))
+    touched = np.zeros(len(whole), bool)
+    touched[told.indices] = True
+    known, new = (np.flatnonzero((place >= 0) & chosen) for chosen in (touched, ~touched))
+    if len(known) < 2:
+        raise InputError(
+            f"{len(known)} of {len(features):,} items with features have interactions",
+            expected="some of the training data's items, whose ids look like "
+            + ", ".join(map(repr, items.take(range(min(3, len(items)))))),
+            remedy="name the column of ids (id=NAME, --feature-id NAME)",
+        )
+    return Placed(whole, place, known, new)

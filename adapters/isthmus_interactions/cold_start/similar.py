@@ -1,0 +1,57 @@
+"""What is close to what, when some items are known only by their features."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isthmus.batch import Bags
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.readouts import ranks
+from isthmus.index.exact import rank
+from isthmus.index.rows import searcher_over
+from isthmus.protocols import Neighbours, RowLists
+from isthmus_interactions.cold_start.ranker import WithNewItems
+
+
+class SimilarWithNew:
+    """Nearest items, new ones among them.
+
+    For an autoencoder the score is the cosine between rows of the readout, where the row of a new item is the mean row
+    plus what M makes of the others; for every other model it is the score of an item for a history of the given one
+    alone. Higher is nearer.
+
+    Args:
+        model: its vectors, if it has any, are normalised once, here.
+    """
+
+    def __init__(self, model: WithNewItems) -> None:
+        self._model = model
+        inner = model.model
+        self._vectors: Tensor | None = None
+        if isinstance(inner, Autoencoder) and ranks(inner.readout):
+            self._vectors = _continued(model, inner.readout.weight.detach())
+            self._searcher = searcher_over(self._vectors, "cosine")
+
+    def search(self, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
+        """The k columns nearest to each of the given ones, which are not among their own neighbours.
+
+        Raises:
+            SettingError: ``k`` below 1.
+        """
+        itself = RowLists(columns, torch.arange(len(columns) + 1, device=columns.device))
+        if self._vectors is not None:
+            return self._searcher.search(self._vectors[columns], k, exclude=itself)
+        single = Bags(columns, itself.offsets, torch.ones(len(columns), device=columns.device))
+        return rank(self._model, single, k, exclude=itself)
+
+
+def _continued(model: WithNewItems, weight: Float[Tensor, "known hidden"]) -> Float[Tensor, "width hidden"]:
+    summed = model.left.T @ weight.to(model.left.dtype)
+    above = model.right.T @ summed[1:] if model.right.numel() else summed[1:]
+    vectors = weight.new_zeros(model.width, weight.shape[1])
+    vectors[: model.known] = weight
+    new = (model.place >= 0).nonzero()[:, 0]
+    vectors[new] = (above + summed[:1])[model.place[new]].to(weight.dtype)
+    return vectors

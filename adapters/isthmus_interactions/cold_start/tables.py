@@ -1,0 +1,194 @@
+"""Tables of items: ids, tags, texts and vectors by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from scipy.sparse import csr_array
+
+from isthmus.errors import ColumnError, InputError, MissingLibraryError, SourceError, ValueRangeError
+from isthmus.vocabulary import Id, Vocabulary
+from isthmus_interactions.files.ids import IdColumn
+from isthmus_interactions.files.tables import ParquetTable, StreamTable, TextTable, open_table
+
+IDS = ("item", "itemid", "movieid", "bookid", "id")
+"""Names of the column of ids, after case and underscores are taken away."""
+
+TITLE = "title"
+MOST_WORDS = 20_000
+
+
+@dataclass(frozen=True)
+class FeatureColumns:
+    """Which column plays which part; ``id`` and ``title`` may be found by their names."""
+
+    id: str | None
+    tags: list[str]
+    text: list[str]
+    vectors: list[str]
+    title: str | None
+
+    @classmethod
+    def asked(
+        cls,
+        id_: str | None,
+        tags: str | Sequence[str] | None,
+        text: str | Sequence[str] | None,
+        vectors: str | Sequence[str] | None,
+        title: str | None,
+    ) -> FeatureColumns:
+        """One name or several for each part.
+
+        Raises:
+            InputError: no column of features.
+        """
+        tagged, written, given = (
+            [names] if isinstance(names, str) else list(names or []) for names in (tags, text, vectors)
+        )
+        if not (tagged or written or given):
+            remedy = 'such as tags="genres" (--tags genres)'
+            raise InputError("no column of features", expected="tags, text or vectors", remedy=remedy)
+        return cls(id_, tagged, written, given, title)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a table holds.
+
+    Attributes:
+        items: the ids, in the order of the rows.
+        blocks: matrices with a row for each item, and whether rare features should weigh more.
+        titles: texts to show, by id.
+    """
+
+    items: Vocabulary
+    blocks: list[tuple[Any, bool]]
+    titles: dict[Id, str]
+
+
+def read(source: object, columns: FeatureColumns, separator: str) -> Found:
+    """Read the columns of a table. Raises what ``ItemFeatures.read`` raises."""
+    opened = open_table(source)
+    id_ = _id_column(opened.header, columns.id)
+    for name in (*columns.tags, *columns.text, *columns.vectors, *([columns.title] if columns.title else [])):
+        _check(opened.header, name)
+    table = _whole(opened, [id_, *columns.tags, *columns.text, TITLE])
+    if not table.num_rows:
+        raise SourceError(f"{opened.name} has a header and no rows", expected="at least one item")
+    items = _ids(table[id_], id_, opened.text)
+    blocks: list[tuple[Any, bool]] = []
+    if columns.tags:
+        blocks.append((_tags([table[name] for name in columns.tags], separator), True))
+    if columns.text:
+        blocks.append((_words([table[name] for name in columns.text]), False))
+    if columns.vectors:
+        blocks.append((_vectors(table, columns.vectors), False))
+    shown = columns.title or (TITLE if TITLE in opened.header else None)
+    texts = [None] * len(items) if shown is None else table[shown].to_pylist()
+    return Found(items, blocks, {i: str(t) for i, t in zip(items.ids.tolist(), texts, strict=True) if t})
+
+
+def _whole(table: TextTable | ParquetTable | StreamTable, texts: list[str]) -> pa.Table:
+    try:
+        if isinstance(table, StreamTable):
+            return table.reader.read_all()
+        if isinstance(table, ParquetTable):
+            return pq.read_table(table.path)
+        parse = pacsv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True)
+        # Ids and texts stay what they are: "007" is no number, and an empty cell no missing one.
+        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()), strings_can_be_null=False)
+        return pacsv.read_csv(table.path, parse_options=parse, convert_options=convert)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{table.name} cannot be read ({error})", expected="a whole CSV, TSV or Parquet file"
+        ) from error
+
+
+def _id_column(header: list[str], asked: str | None) -> str:
+    if asked is not None:
+        _check(header, asked)
+        return asked
+    found = [name for name in header if name.strip().lower().replace("_", "") in IDS]
+    if len(found) != 1:
+        raise ColumnError(
+            f"{len(found)} columns could hold the ids (header: {', '.join(map(repr, header[:30]))})",
+            expected=f"exactly one named {', '.join(IDS)} or the like",
+            remedy="say which column it is with id=NAME (--feature-id NAME)",
+        )
+    return found[0]
+
+
+def _check(header: list[str], name: str) -> None:
+    if name not in header:
+        raise ColumnError(f"no column {name!r} (header: {', '.join(map(repr, header[:30]))})", expected="a known name")
+
+
+def _ids(column: pa.ChunkedArray, name: str, text: bool) -> Vocabulary:
+    """The ids in the order of their rows, of the type that ``Interactions.read`` gives them."""
+    ids = IdColumn(name, text=text)
+    encoded = ids.encode(column.combine_chunks())
+    if encoded.indices.null_count:
+        raise ValueRangeError(f"column {name!r} has a row without an id", expected="an id in every row")
+    ids.add(encoded)
+    coded = ids.coded()
+    assert coded is not None
+    codes, vocabulary = coded.numbered()
+    return Vocabulary(vocabulary.ids[codes])
+
+
+def _tags(columns: list[pa.ChunkedArray], separator: str) -> Any:
+    """1 where an item has a tag; each column has tags of its own."""
+    place: dict[tuple[int, str], int] = {}
+    rows, found = [], []
+    for number, column in enumerate(columns):
+        for row, cell in enumerate(column.to_pylist()):
+            words = [] if cell is None else cell if isinstance(cell, list) else str(cell).split(separator)
+            for word in {str(word).strip() for word in words} - {""}:
+                rows.append(row)
+                found.append(place.setdefault((number, word), len(place)))
+    if not place:
+        raise InputError("the columns of tags are empty", expected="at least one tag")
+    return csr_array((np.ones(len(rows), np.float32), (rows, found)), shape=(len(columns[0]), len(place)))
+
+
+def _words(columns: list[pa.ChunkedArray]) -> Any:
+    """tf-idf of the words that at least two items have, and at most half of them."""
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError:
+        raise MissingLibraryError(
+            "texts need scikit-learn, which is not installed",
+            remedy='pip install "isthmus[features]", or give vectors that a language model made of them',
+        ) from None
+    texts = [" ".join(cell for cell in cells if cell) for cells in zip(*(c.to_pylist() for c in columns), strict=True)]
+    few = len(texts) < 4
+    vectorizer = TfidfVectorizer(
+        sublinear_tf=True,
+        min_df=1 if few else 2,
+        max_df=1.0 if few else 0.5,
+        max_features=MOST_WORDS,
+        dtype=np.float32,
+    )
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise InputError(f"the texts hold no words to go by ({error})", expected="words that two items share") from None
+
+
+def _vectors(table: pa.Table, names: list[str]) -> Any:
+    first = table[names[0]]
+    try:
+        if len(names) > 1 or not pa.types.is_nested(first.type):
+            return np.column_stack([table[name].to_numpy().astype(np.float32) for name in names])
+        return np.array(first.to_pylist(), dtype=np.float32)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise ColumnError(
+            f"the vectors in {', '.join(names)} are no numbers, or not equally long ({error})",
+            expected="lists of as many numbers each, or columns of numbers",
+        ) from None

@@ -1,0 +1,84 @@
+"""Events to a matrix: the rule applied, ids put in order, duplicates merged."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from isthmus.errors import SettingError, SourceError
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.files.cells import Cells
+from isthmus_interactions.files.read import Events, Times
+from isthmus_interactions.files.report import Report
+from isthmus_interactions.files.threshold import Keep, default_keep
+
+Weights = Literal["binary", "value", "log"]
+
+Assembled = tuple[Vocabulary, Vocabulary, Csr, Times | None, Report]
+
+
+def assemble(events: Events, asked: Keep | None, weights: Weights) -> Assembled:
+    """Users, items, matrix, times and report of the events that a rule keeps.
+
+    Args:
+        events: rows as they were read.
+        asked: the caller's rule; None reads it off the values.
+        weights: what a cell holds: 1, the sum of its values, or the logarithm of 1 + that sum.
+
+    Raises:
+        SettingError: a threshold without values to compare.
+        SourceError: no row is left.
+    """
+    keep = _rule(events, asked)
+    name, read, complete = events.name, events.rows_read, len(events)
+    events = _above(events, keep)
+    filtered = complete - len(events)
+    events = events.unvalued() if weights == "binary" else _positive(events)
+    zeros = complete - filtered - len(events)
+    if not len(events):
+        raise SourceError(
+            f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {filtered:,}"
+            + (f", and {zeros:,} have the value 0" if zeros else ""),
+            expected="at least one interaction",
+            remedy="choose another rule, such as keep='all' (--keep all)",
+        )
+    users, items, cells = _cells(events)
+    left = len(events)
+    del events  # its memory is needed for merging
+    matrix, times = cells.merged(counted=weights != "binary")
+    if weights == "log":
+        matrix.data = np.log1p(matrix.data)
+    report = Report(
+        read, read - complete, filtered, zeros, left - matrix.nnz, keep=keep.rule, why=keep.why, weights=weights
+    )
+    return users, items, matrix, times, report
+
+
+def _cells(events: Events) -> tuple[Vocabulary, Vocabulary, Cells]:
+    (rows, users), (columns, items) = events.users.numbered(), events.items.numbered()
+    return users, items, Cells(rows, columns, events.values, events.times, (len(users), len(items)))
+
+
+def _rule(events: Events, asked: Keep | None) -> Keep:
+    if asked is None:
+        return default_keep(events.levels, valued=events.values is not None)
+    if asked.bound is not None and events.values is None:
+        raise SettingError(
+            f"keep={asked.rule!r} for {events.name}, which has no value column",
+            expected="a column of values to compare",
+            remedy="say which column it is with value=NAME (--value NAME), or leave keep away",
+        )
+    return asked
+
+
+def _above(events: Events, keep: Keep) -> Events:
+    mask = None if events.values is None else keep.mask(events.values)
+    return events if mask is None else events.kept(mask)
+
+
+def _positive(events: Events) -> Events:
+    if events.values is None or events.values.all():
+        return events
+    return events.kept(events.values > 0)

@@ -1,0 +1,132 @@
+"""From interactions and a model's name to a fitted model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+from torch import nn
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.rankers import ranker_of
+from isthmus.errors import SettingError
+from isthmus.models.keywords import built, checked
+from isthmus.sources import BagSource
+from isthmus.tasks.evaluation import MetricAt, evaluate
+from isthmus.training.history import History
+from isthmus.training.progress import Silent
+from isthmus.training.run import Run, Validation
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn, strong
+
+FEWEST = 50
+"""With fewer people than this none are held out to choose the best epoch."""
+
+MOST_HELD_OUT = 10_000
+MIN_ITEMS = 5
+"""Fewer items than this leave nothing to hide."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model, its builder's Python name and all its keywords, and what is worth telling."""
+
+    model: nn.Module
+    builder: str
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def fit(
+    data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
+) -> Fitted:
+    """Build and fit. Raises what ``Recommender.fit`` raises."""
+    _, builder = plugins.find_builder(name, "interactions")
+    whole = checked(name, builder, settings)
+    MetricAt.parse(metric)
+    train, fold = parted(data, validation, run.seed)
+    recipe = built(name, builder, Bag(len(data.items)), run, whole)
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
+    if train is not data and not recipe.chooses_epoch and not history.interrupted:
+        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+        history.interrupted = again.interrupted
+    return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
+
+
+def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
+    """The score of a model among held-out people."""
+
+    def score(model: nn.Module) -> float:
+        device = run.torch_device()
+        return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
+
+    return Validation(metric, score)
+
+
+def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+    """What a bundle tells of the data and the training."""
+    return {
+        "people": len(data.users),
+        "items": len(data.items),
+        "interactions": data.nnz,
+        "keep": data.report.keep,
+        "kept": data.report.why,
+        "weights": data.report.weights,
+        "validation_people": 0 if fold is None else len(fold),
+        "seed": run.seed,
+        "training": history.to_json(),
+    }
+
+
+def parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
+    """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
+
+    The same data, share and seed give the same people. Nobody is asked where there are too few, or the share is 0.
+    """
+    if isinstance(validation, FoldIn):
+        if validation.history.shape[1] != len(data.items):
+            raise SettingError(
+                f"a validation fold over {validation.history.shape[1]:,} items",
+                expected=f"the {len(data.items):,} items of the training data, in their order",
+                remedy="take both from one split",
+            )
+        return data, validation
+    if not 0 <= validation < 0.5:
+        raise SettingError(f"validation={validation}", expected="a share of the people from 0 to less than a half")
+    enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
+    people = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
+    if validation == 0:
+        return data, None
+    if len(data) < FEWEST or people < 1:
+        logger.info("training runs to its last epoch: %d people, %d of them with %d items or more, are too few to "
+                    "hold some out", len(data), enough, MIN_ITEMS)  # fmt: skip
+        return data, None
+    split = strong(data, held_out=people, min_items=MIN_ITEMS, seed=seed % 2**63)
+    assert split.validation is not None
+    return _without(data, split.validation), _over(split.validation, split.train, data)
+
+
+def _without(data: Interactions, fold: FoldIn) -> Interactions:
+    held = data.users.rows(fold.users)
+    return data.select_users(np.setdiff1d(np.arange(len(data)), held))
+
+
+def _over(fold: FoldIn, narrow: Interactions, data: Interactions) -> FoldIn:
+    """The fold over the columns of all the data."""
+    columns = data.items.rows(narrow.items.ids.tolist())
+    shape = (len(fold), len(data.items))
+
+    def widened(matrix: Csr) -> Csr:
+        wide: Csr = csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape)
+        wide.sort_indices()
+        return wide
+
+    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users)

@@ -1,0 +1,177 @@
+"""Answers that are less alike: maximal marginal relevance over the best candidates.
+
+Carbonell & Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries",
+SIGIR 1998. With d from 0 (the plain ranking) to 1, each next answer is the candidate i with the largest
+
+    (1 − d) · relevance_i − d · max_{j already answered} similarity_ij
+
+The first answer is always the best one. relevance is the score, brought to 0..1 by the least and the largest score of
+the person's candidates; equal scores are all 0. similarity is the cosine of two items' columns of interactions, from 0
+(nobody touched both) to 1 (the same people did), whatever the model. Equal values go to the better candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from isthmus.errors import SettingError
+from isthmus.protocols import Neighbours
+from isthmus_interactions.csr import Csr, row_of_entry, some_rows
+
+CANDIDATES = 10
+"""So many candidates for each answer that is wanted."""
+
+FEWEST_CANDIDATES = 100
+
+CELLS = 1 << 24
+"""Similarities that exist at a time, at most, but for a single person's: 128 MB."""
+
+Rows = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+
+def check_diversity(diversity: float) -> None:
+    """Raises SettingError: not from 0 to 1."""
+    if not 0 <= diversity <= 1:
+        raise SettingError(
+            f"diversity={diversity}", expected="a number from 0 (best first) to 1 (as unlike as possible)"
+        )
+
+
+def candidates(k: int) -> int:
+    """How many of the best to choose ``k`` answers from."""
+    return max(CANDIDATES * k, FEWEST_CANDIDATES)
+
+
+class Diversity:
+    """Re-ranks answers by what people touched together.
+
+    Nothing of size items × items is made: similarities are computed, exactly and sparsely, between what some people
+    were answered last and their candidates.
+
+    Args:
+        told: interactions, shape (people, items).
+    """
+
+    def __init__(self, told: Csr) -> None:
+        self._told = told
+
+    def rerank(self, found: Neighbours, k: int, diversity: float) -> Neighbours:
+        """The ``k`` answers of each person in the order of maximal marginal relevance, with their old scores.
+
+        Args:
+            found: candidates, best first, as a search answers them.
+            k: how many answers; with fewer candidates, all of them, and row -1 with score -inf after them.
+            diversity: d, from 0 to 1; 0 keeps the first ``k``.
+
+        Raises:
+            SettingError: ``diversity`` outside 0 to 1.
+        """
+        check_diversity(diversity)
+        if diversity == 0 or not found.rows.numel():
+            return Neighbours(found.rows[:, :k], found.scores[:, :k])
+        rows, scores = found.rows.cpu().numpy(), found.scores.cpu().numpy().astype(np.float64)
+        step = self._people_at_a_time(rows.shape[1])
+        order = np.concatenate(
+            [
+                self._order(rows[start : start + step], scores[start : start + step], k, diversity)
+                for start in range(0, len(rows), step)
+            ]
+        )
+        places = torch.from_numpy(order).to(found.rows.device)
+        return Neighbours(found.rows.gather(1, places), found.scores.gather(1, places))
+
+    def intra_list_similarity(self, rows: Int64[Tensor, "batch k"]) -> Float64[Tensor, " batch"]:
+        """The mean cosine over all pairs of each list; NaN for fewer than two rows. Lower is more diverse.
+
+        Ziegler, McNee, Konstan & Lausen, "Improving Recommendation Lists Through Topic Diversification", WWW 2005, as a
+        mean instead of a sum.
+
+        Args:
+            rows: items, -1 where there are fewer.
+        """
+        found = np.full(len(rows), np.nan)
+        step = self._people_at_a_time(rows.shape[1])
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step].cpu().numpy()
+            block = _Block(self._columns, self._norms, some)
+            filled = some >= 0
+            sums = np.zeros(len(some))
+            for place in range(some.shape[1]):
+                near = block.similarities(np.full(len(some), place))
+                near[:, place] = 0
+                sums += (near * filled).sum(1) * filled[:, place]
+            pairs = filled.sum(1) * (filled.sum(1) - 1)
+            np.divide(sums, pairs, out=found[start : start + step], where=pairs > 0)
+        return torch.from_numpy(found)
+
+    @cached_property
+    def _columns(self) -> Csr:
+        """Items as rows, so that some of them can be taken: shape (items, people)."""
+        columns: Csr = self._told.T.tocsr()
+        columns.sort_indices()
+        return columns
+
+    @cached_property
+    def _norms(self) -> Values:
+        squares = np.square(self._columns.data, dtype=np.float64)
+        sums = np.bincount(row_of_entry(self._columns), weights=squares, minlength=self._columns.shape[0])
+        # Nobody touched it: its cosine with anything is 0.
+        norms: Values = np.where(sums > 0, np.sqrt(sums), 1.0)
+        return norms
+
+    def _people_at_a_time(self, width: int) -> int:
+        """Similarities have a row for each person at most, as long as there are items or candidates of all of them."""
+        return max(1, CELLS // max(1, self._columns.shape[0]), math.isqrt(CELLS // max(1, width)))
+
+    def _order(self, rows: Rows, scores: Values, k: int, diversity: float) -> Rows:
+        """Places of candidates in their new order, shape (people, at most k)."""
+        people, width = rows.shape
+        everybody, filled = np.arange(people), rows >= 0
+        relevance = _scaled(scores, filled)
+        block = _Block(self._columns, self._norms, rows)
+        open_, nearest = filled.copy(), np.zeros((people, width))
+        order = np.zeros((people, min(k, width)), dtype=np.int64)
+        for step in range(order.shape[1]):
+            if step:
+                np.maximum(nearest, block.similarities(order[:, step - 1]), out=nearest)
+                worth = (1 - diversity) * relevance - diversity * nearest
+                # Where no candidate is left the places after them follow, which hold row -1.
+                order[:, step] = np.where(open_.any(1), np.where(open_, worth, -np.inf).argmax(1), step)
+            open_[everybody, order[:, step]] = False
+        return order
+
+
+class _Block:
+    """Some people's candidates, and how near they are to one of them."""
+
+    def __init__(self, columns: Csr, norms: Values, rows: Rows) -> None:
+        items, places = np.unique(np.maximum(rows, 0), return_inverse=True)
+        self._places = places.reshape(rows.shape)
+        # Any, as SciPy's types take a product for what it might be.
+        self._unit: Any = some_rows(columns, items).astype(np.float64)
+        self._unit.data /= np.repeat(norms[items], np.diff(self._unit.indptr))
+        self._transposed = self._unit.T.tocsr()
+
+    def similarities(self, chosen: Rows) -> Values:
+        """The cosine of each person's candidates with the one at the place ``chosen``, shape (people, candidates)."""
+        own = self._places[np.arange(len(chosen)), chosen]
+        asked, which = np.unique(own, return_inverse=True)
+        near = (self._unit[asked] @ self._transposed).toarray()
+        taken: Values = near[which.reshape(-1)[:, None], self._places]
+        return taken
+
+
+def _scaled(scores: Values, filled: npt.NDArray[np.bool_]) -> Values:
+    largest = np.where(filled, scores, -np.inf).max(1, keepdims=True)
+    least = np.where(filled, scores, np.inf).min(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(filled & (largest > least), (scores - least) / (largest - least), 0.0)

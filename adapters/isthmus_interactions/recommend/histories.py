@@ -1,0 +1,118 @@
+"""What people touched, by external id, as bags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from isthmus.batch import Bags
+from isthmus.errors import InputError, ValueRangeError
+from isthmus.sources import BagSource
+from isthmus.vocabulary import Id, Rows, Vocabulary
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.vocabularies import translate
+
+GivenId = Id | np.integer[Any]
+"""An id as callers may have it; NumPy's integers count as Python's."""
+
+History = Iterable[GivenId] | Mapping[GivenId, float]
+"""Ids, each counting once, or ids with positive weights."""
+
+Histories = Sequence[History] | Interactions
+"""A history for each person."""
+
+
+LEAST = 1e-15
+"""Weights are from this to its inverse, so that their squares fit in 32 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Histories as far as the catalogue knows them.
+
+    Attributes:
+        bags: one row for each history.
+        unknown: for each history the ids that the catalogue does not hold, in the order given.
+    """
+
+    bags: Bags
+    unknown: list[list[Id]]
+
+
+def tell(histories: Histories, items: Vocabulary) -> Told:
+    """Turn histories into bags; an id given twice counts once.
+
+    Raises:
+        InputError: a single history or id where several histories were expected, or something that is no history.
+        ValueRangeError: a weight that is not above zero, or so small or large that 32 bits do not hold its square.
+    """
+    if isinstance(histories, Interactions):
+        return _told_by(histories, items)
+    if isinstance(histories, str | Mapping) or not isinstance(histories, Iterable):
+        raise InputError(
+            f"a {type(histories).__name__} instead of histories",
+            expected="a list of histories",
+            remedy="write [history]",
+        )
+    found = [_rows_and_weights(history, items) for history in histories]
+    lengths = torch.tensor([0, *(len(rows) for rows, _, _ in found)])
+    indices = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(rows for rows, _, _ in found)]))
+    weights = torch.tensor([weight for _, row, _ in found for weight in row], dtype=torch.float32)
+    return Told(Bags(indices, lengths.cumsum(0), weights), [unknown for _, _, unknown in found])
+
+
+def several(ids: Iterable[GivenId]) -> list[Id]:
+    """The ids as a list of plain Python values. A text is an id of its own, not a list of letters.
+
+    Raises:
+        InputError: a single id.
+    """
+    if isinstance(ids, str | int | np.integer):
+        raise InputError(f"id {ids!r} instead of several", expected="a list of ids", remedy=f"write [{ids!r}]")
+    return [_plain(id_) for id_ in ids]
+
+
+def _plain(id_: GivenId) -> Id:
+    return int(id_) if isinstance(id_, np.integer) else id_
+
+
+def _rows_and_weights(history: History, items: Vocabulary) -> tuple[Rows, list[float], list[Id]]:
+    weighted = _weighted(history)
+    for id_, weight in weighted.items():
+        if not LEAST <= weight <= 1 / LEAST:
+            raise ValueRangeError(
+                f"weight {weight} of item {id_!r}", expected=f"a number from {LEAST:g} to {1 / LEAST:g}"
+            )
+    rows, unknown = items.split(weighted)
+    left_out = set(unknown)
+    return rows, [float(weight) for id_, weight in weighted.items() if id_ not in left_out], unknown
+
+
+def _weighted(history: History) -> dict[Id, float]:
+    if isinstance(history, str | int | np.integer):
+        raise InputError(
+            f"id {history!r} instead of a history", expected="a list of ids", remedy=f"write [[{history!r}]]"
+        )
+    try:
+        if isinstance(history, Mapping):
+            return {_plain(id_): float(weight) for id_, weight in history.items()}
+        return dict.fromkeys(map(_plain, history), 1.0)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"a history of type {type(history).__name__} that holds no ids", expected="ids, or ids with weights"
+        ) from None
+
+
+def _told_by(histories: Interactions, items: Vocabulary) -> Told:
+    foreign = translate(histories.items, items) < 0
+    known = histories.with_items(items)
+    bags = BagSource.from_csr(known.matrix).batch(torch.arange(len(known))).inputs
+    assert isinstance(bags, Bags)
+    if not foreign.any():
+        return Told(bags, [[] for _ in range(len(histories))])
+    rows = np.split(histories.matrix.indices.astype(np.int64), histories.matrix.indptr[1:-1])
+    return Told(bags, [histories.items.take(row[foreign[row]]) for row in rows[: len(histories)]])

@@ -1,0 +1,100 @@
+"""The people of the training data: their bags, and who of them is near to a history."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from isthmus.batch import Bags
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.index.rows import searcher_over
+from isthmus.index.vectors import check_k
+from isthmus.protocols import Neighbours, Searcher
+from isthmus.sources import BagSource
+from isthmus.tasks.similar import encoded
+from isthmus_interactions.csr import Csr
+
+SOME = 512
+"""People whose bags stand for all."""
+
+
+class People:
+    """Everybody of the training data, and a model that may have codes for them.
+
+    Args:
+        model: with an autoencoder people are compared by their codes, with any other model by what they touched.
+        told: what they touched, shape (people, items).
+    """
+
+    def __init__(self, model: nn.Module, told: Csr) -> None:
+        self.model, self.told = model, told
+        self._source = BagSource.from_csr(told)
+
+    def bags(self, rows: Int64[Tensor, " batch"]) -> Bags:
+        """What the given people touched, on the CPU."""
+        bags = self._source.batch(rows).inputs
+        assert isinstance(bags, Bags)
+        return bags
+
+    def some(self) -> Bags:
+        """What a few hundred people touched, spread over all of them; on the CPU."""
+        return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
+
+    def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
+        """The k people nearest to each bag, which is on the CPU; nobody is near to an empty one.
+
+        Args:
+            device: where the model is.
+
+        Raises:
+            SettingError: ``k`` below 1.
+        """
+        check_k(k)
+        k = min(k, len(self._source))
+        if not isinstance(self.model, Autoencoder):
+            return nearest_rows(bags, self.told, k)
+        with torch.no_grad():
+            found = self._searcher.search(self.model.encode(bags_on(bags, device)).point, k)
+        nobody = (bags.lengths() == 0).to(device)[:, None]
+        return Neighbours(found.rows.masked_fill(nobody, -1), found.scores.masked_fill(nobody, -torch.inf))
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        assert isinstance(self.model, Autoencoder)
+        device = next(self.model.parameters()).device
+        return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
+
+
+def bags_on(bags: Bags, device: torch.device) -> Bags:
+    """The bags on a device."""
+    return Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
+
+
+def nearest_rows(bags: Bags, told: Csr, k: int) -> Neighbours:
+    """The k rows of ``told`` with the largest cosine to each bag, equal ones in ascending order of row.
+
+    Rows that share nothing with the bag do not answer.
+    """
+    parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
+    asked = _unit(csr_array(parts, shape=(bags.size, told.shape[1])))
+    cosines = (asked @ _unit(told).T).tocsr()
+    rows = np.full((bags.size, k), -1, dtype=np.int64)
+    scores = np.full((bags.size, k), -np.inf, dtype=np.float32)
+    for place in range(bags.size):
+        here = slice(cosines.indptr[place], cosines.indptr[place + 1])
+        found, values = cosines.indices[here], cosines.data[here]
+        best = np.lexsort((found, -values))[:k]
+        rows[place, : len(best)], scores[place, : len(best)] = found[best], values[best]
+    return Neighbours(torch.from_numpy(rows), torch.from_numpy(scores))
+
+
+def _unit(matrix: Csr) -> Csr:
+    owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    squares = np.bincount(owners, weights=np.square(matrix.data, dtype=np.float64), minlength=matrix.shape[0])
+    unit: Csr = csr_array((matrix.data / np.sqrt(squares)[owners], matrix.indices, matrix.indptr), shape=matrix.shape)
+    return unit

@@ -1,0 +1,164 @@
+"""A study on disk: what is searched (``study.json``) and the trials that are done (``trials.jsonl``, one a line)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from isthmus.errors import SettingError, SourceError
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.splits import FoldIn
+
+FORMAT = 1
+HEAD, TRIALS = "study.json", "trials.jsonl"
+
+State = Literal["complete", "pruned", "cut", "failed"]
+STATES = ("complete", "pruned", "cut", "failed")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One try.
+
+    Attributes:
+        number: from 1; number 1 has the builder's defaults.
+        state: ``complete``; ``pruned``, ended early because others were ahead at that epoch; ``cut``, ended because
+            time was up; ``failed``, settings with which the model cannot be trained.
+        settings: what was searched, not what was fixed.
+        score: the best validation score, higher is better; None where it failed.
+        scores: the validation score of each epoch.
+        seconds: how long it took.
+        why: of a failure.
+    """
+
+    number: int
+    state: State
+    settings: Mapping[str, Any]
+    score: float | None
+    scores: tuple[float, ...] = ()
+    seconds: float = 0.0
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON document."""
+        return asdict(self)
+
+
+class Study:
+    """The trials of one search, in order; with a directory each is on disk as soon as it is added.
+
+    Args:
+        directory: where to; None keeps everything in memory. A directory that holds a study goes on with it.
+        head: what is searched, as a JSON document. Two studies are the same where their heads are.
+
+    Raises:
+        SettingError: the directory holds the study of something else.
+        SourceError: it holds other files, or a study that cannot be read.
+    """
+
+    def __init__(self, directory: Path | None, head: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self.trials: list[Trial] = []
+        if directory is None:
+            return
+        if (directory / HEAD).is_file():
+            _compare(directory, head)
+            self.trials = _trials(directory / TRIALS)
+            return
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise SourceError(f"{directory} is no study", expected="a new or empty directory, or an earlier study")
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory / HEAD, {"format": FORMAT, **head})
+
+    def add(self, trial: Trial) -> None:
+        """Keep a trial; it has reached the disk when this returns."""
+        if self._directory is not None:
+            with open(self._directory / TRIALS, "ab") as file:
+                file.write(json.dumps(trial.to_json()).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        self.trials.append(trial)
+
+
+def fingerprint(*matrices: Csr) -> str:
+    """SHA-256 of sparse matrices: shape, places and values."""
+    digest = hashlib.sha256()
+    for matrix in matrices:
+        digest.update(json.dumps(matrix.shape).encode())
+        for part, dtype in ((matrix.indptr, np.int64), (matrix.indices, np.int64), (matrix.data, np.float32)):
+            digest.update(np.ascontiguousarray(part, dtype).data)
+    return digest.hexdigest()
+
+
+def people_of(fold: FoldIn) -> str:
+    """The fingerprint of who is asked, and for what."""
+    return fingerprint(fold.history, fold.held_out)
+
+
+def _compare(directory: Path, head: Mapping[str, Any]) -> None:
+    found = _document((directory / HEAD).read_bytes(), directory / HEAD)
+    wanted = json.loads(json.dumps({"format": FORMAT, **head}))
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            shown = "" if key in ("data", "people") else f" ({_short(found.get(key))} there, {_short(value)} here)"
+            raise SettingError(
+                f"the study in {directory} is of another {_WORDS.get(key, key)}{shown}",
+                expected="what the study was begun with",
+                remedy="name another directory, or go on with what was given then",
+            )
+
+
+_WORDS: Mapping[str, str] = {
+    "data": "set of interactions",
+    "people": "set of validation people",
+    "fixed": "choice of given settings",
+    "space": "search space",
+}
+
+
+def _trials(path: Path) -> list[Trial]:
+    """Whole lines; what a crash left of the last one is cut off, so that the next trial does not join it."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        os.truncate(path, len(whole))
+    return [_trial(line, place, path) for place, line in enumerate(whole.splitlines())]
+
+
+def _trial(line: bytes, place: int, path: Path) -> Trial:
+    document = _document(line, path)
+    try:
+        trial = Trial(**{**document, "scores": tuple(document["scores"])})
+        right = trial.number == place + 1 and trial.state in STATES and (trial.score is not None) != (trial.why != "")
+    except (TypeError, KeyError):
+        right = False
+    if not right:
+        raise SourceError(f"line {place + 1} of {path} is no trial {place + 1}", remedy="begin a new study")
+    return trial
+
+
+def _document(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise SourceError(f"{path} holds no JSON document", remedy="begin a new study in another directory")
+    return document
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:100]

@@ -1,0 +1,167 @@
+"""One try at a model: built, trained, scored by held-out people, ended early where it lags behind."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core import linear
+from isthmus.core.linear import Gram
+from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
+from isthmus.models.keywords import built, checked
+from isthmus.models.linear import Solved, gram_of
+from isthmus.models.machine import available_bytes
+from isthmus.protocols import Builder, Recipe
+from isthmus.sources import BagSource
+from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.progress import Progress, Record
+from isthmus.training.run import Run
+from isthmus_interactions import fit
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn
+from isthmus_interactions.tuning import spaces
+from isthmus_interactions.tuning.study import State, Trial, fingerprint, people_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What stays the same from trial to trial."""
+
+    name: str
+    builder: Builder
+    defaults: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    space: spaces.Space
+    train: Interactions
+    fold: FoldIn
+    metric: str
+    run: Run
+
+    @classmethod
+    def of(
+        cls, data: Interactions, model: str, metric: str, validation: FoldIn | float, run: Run, fixed: Mapping[str, Any]
+    ) -> Search:
+        """Raises what ``tune`` raises of settings, models and people."""
+        _, builder = plugins.find_builder(model, "interactions")
+        name, defaults = plugins.python_name(model), checked(model, builder, fixed)
+        space = spaces.space_of(model, fixed)
+        MetricAt.parse(metric)
+        train, fold = fit.parted(data, validation, run.seed)
+        if fold is None:
+            raise SettingError(
+                f"{len(data):,} people and validation={validation}, which holds nobody out",
+                expected=f"at least {fit.FEWEST} people, some of them with {fit.MIN_ITEMS} items or more",
+            )
+        given = {key: defaults[key] for key in fixed}
+        return cls(name, builder, defaults, given, space, train, fold, metric, run)
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What tells this search from others."""
+        return {
+            "model": self.name,
+            "metric": self.metric,
+            "seed": self.run.seed,
+            "fixed": dict(self.fixed),
+            "space": spaces.described(self.space),
+            "data": fingerprint(self.train.matrix),
+            "people": people_of(self.fold),
+        }
+
+    def trial(self, done: Sequence[Trial], seconds: float | None) -> Trial | None:
+        """The next trial; None where time ran out before its first score."""
+        first = {name: self.defaults[name] for name in self.space}
+        asked = sampling().Asked(self.space, first, done, self.run.seed)
+        watch = _Watch(self.run.progress, self.metric, asked.hopeless)
+        run = replace(self.run, progress=watch, seconds=seconds)
+        number, started = len(done) + 1, time.perf_counter()
+        state: State = "complete"
+        try:
+            history = self._recipe(asked.settings).fit(self.source, run, fit.measured(self.fold, self.metric, run))
+            if history.interrupted:
+                raise KeyboardInterrupt
+            if history.out_of_time:
+                logger.info("the time is up in trial %d, after %d epochs", number, len(watch.scores))
+                state = "cut"
+        except _HopelessError:
+            state = "pruned"
+        except (NonFiniteLossError, SettingError) as error:
+            if number == 1:
+                raise
+            logger.info("trial %d failed: %s", number, error)
+            return Trial(number, "failed", asked.settings, None, (), time.perf_counter() - started, str(error))
+        if not watch.scores:
+            return None
+        spent = time.perf_counter() - started
+        return Trial(number, state, asked.settings, max(watch.scores), tuple(watch.scores), spent)
+
+    def _recipe(self, settings: Mapping[str, Any]) -> Recipe:
+        signal = Bag(len(self.train.items))
+        recipe = built(self.name, self.builder, signal, self.run, {**self.defaults, **settings})
+        return replace(recipe, gram=self.gram) if isinstance(recipe, Solved) else recipe
+
+    @cached_property
+    def source(self) -> BagSource:
+        """Those who train."""
+        return BagSource.from_csr(self.train.matrix)
+
+    @cached_property
+    def gram(self) -> Gram | None:
+        """XᵀX, which no setting changes; None where memory does not hold it beside a solution."""
+        width, free = len(self.train.items), available_bytes()
+        if free is not None and free < (8 + linear.BYTES) * width**2:
+            return None
+        return gram_of(self.source, width)
+
+
+class _HopelessError(Exception):
+    """Others were ahead: the trial ends here."""
+
+
+class _Watch:
+    """Passes a training's progress on, keeps its scores, and ends it where they are hopeless."""
+
+    def __init__(self, progress: Progress, metric: str, hopeless: Callable[[int, float], bool]) -> None:
+        self.progress, self.metric, self.hopeless = progress, metric, hopeless
+        self.scores: list[float] = []
+
+    def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
+        self.progress.start(epochs, rows, metric, first_epoch)
+
+    def step(self, rows: int, loss: float) -> None:
+        self.progress.step(rows, loss)
+
+    def epoch(self, record: Record) -> None:
+        self.progress.epoch(record)
+        if self.metric in record:
+            self.scores.append(float(record[self.metric]))
+            if self.hopeless(len(self.scores) - 1, self.scores[-1]):
+                raise _HopelessError
+
+    def stop(self) -> None:
+        self.progress.stop()
+
+
+def sampling() -> ModuleType:
+    """The module ``isthmus_interactions.tuning.sampler``.
+
+    Raises:
+        MissingLibraryError: Optuna is not installed.
+    """
+    try:
+        from isthmus_interactions.tuning import sampler as module
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"tuning needs the library {error.name!r}, which cannot be imported",
+            remedy='pip install "isthmus[tune]"',
+        ) from error
+    return module

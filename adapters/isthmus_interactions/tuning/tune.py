@@ -1,0 +1,122 @@
+"""The settings of one model, searched on held-out people."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from isthmus.errors import SettingError
+from isthmus.training.run import Run
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.splits import FoldIn
+from isthmus_interactions.tuning.study import Study, Trial
+from isthmus_interactions.tuning.trial import Search, sampling
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A search, finished or not.
+
+    Attributes:
+        model: the builder's name, as in Python.
+        metric: what the scores are.
+        fixed: settings that were given and not searched.
+        trials: in their order; the first has the defaults.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    model: str
+    metric: str
+    fixed: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    interrupted: bool = False
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the highest score, the first of equal ones."""
+        return max(self.trials, key=lambda trial: (-math.inf if trial.score is None else trial.score, -trial.number))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keywords for ``Recommender.fit``: those of the best trial, and the fixed ones."""
+        return {**self.fixed, **self.best.settings}
+
+
+def tune(
+    data: Interactions | Any,
+    model: str,
+    *,
+    trials: int = 20,
+    seconds: int | float | None = None,
+    study: str | Path | None = None,
+    metric: str = "ndcg@100",
+    validation: FoldIn | float = 0.1,
+    run: Run | None = None,
+    told: Callable[[Tuned], None] | None = None,
+    **fixed: Any,
+) -> Tuned:
+    """Search the settings of one model, by its score among people who do not train.
+
+    The first trial has the defaults, so that the best is never below them. Trained models are scored after every epoch,
+    and a trial that lags behind is ended early. Ctrl-C ends the search: the trials that are done are kept, the one in
+    flight is dropped. With ``study`` the same call goes on where an earlier one ended, up to ``trials`` in all, and
+    tries what it would have tried without the interruption.
+
+    Args:
+        data: interactions, or whatever ``Interactions.read`` takes. Give it no test people: all of them are used.
+        model: a builder's name; ``isthmus_interactions.tuning.spaces`` says what is searched.
+        trials: how many in all, those of an earlier call included.
+        seconds: how long this call may take; a trial under way is ended at its last whole epoch. A model in closed form
+            is not stopped in the middle. None sets no limit.
+        study: a directory to keep the trials in; JSON, nothing else.
+        metric: what is to be high; see ``isthmus.tasks.evaluation``.
+        validation: people to score by, or the share of ``data`` to hold out, as in ``Recommender.fit``.
+        run: device, seed, precision and progress; checkpoints are not written.
+        told: called after every trial with the search so far.
+        fixed: settings that are given and not searched, such as ``epochs``.
+
+    Raises:
+        MissingLibraryError: Optuna is not installed.
+        SettingError: a model without settings to search, settings that it cannot have, too few people to hold some out,
+            not one epoch in the given time, or a study of other data, model, metric, seed or settings.
+        SourceError: ``study`` is something else.
+        KeyboardInterrupt: Ctrl-C before the first trial was done.
+    """
+    _check(trials, seconds)
+    sampling()
+    run = replace(run or Run(), checkpoints=None, resume=False)
+    deadline = math.inf if seconds is None else time.perf_counter() + seconds
+    whole = data if isinstance(data, Interactions) else Interactions.read(data)
+    search = Search.of(whole, model, metric, validation, run, fixed)
+    kept = Study(None if study is None else Path(study), search.head)
+    interrupted = False
+    try:
+        while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0:
+            trial = search.trial(kept.trials, None if seconds is None else left)
+            if trial is None:
+                break
+            kept.add(trial)
+            if told is not None:
+                told(_so_far(search, kept))
+    except KeyboardInterrupt:
+        if not kept.trials:
+            raise
+        interrupted = True
+    if not kept.trials:
+        raise SettingError(f"{model} has no epoch after {seconds:g} seconds", expected="time for one epoch at least")
+    return _so_far(search, kept, interrupted)
+
+
+def _so_far(search: Search, kept: Study, interrupted: bool = False) -> Tuned:
+    return Tuned(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
+
+
+def _check(trials: int, seconds: int | float | None) -> None:
+    if trials < 1:
+        raise SettingError(f"trials={trials}", expected="at least 1")
+    if seconds is not None and not seconds > 0:
+        raise SettingError(f"{seconds:g} seconds to tune in", expected="more than 0, or no limit")

@@ -1,0 +1,1 @@
+"""A fitted recommender and new data: joined, continued, or fitted again."""

@@ -1,0 +1,199 @@
+"""A blend takes in new interactions part by part, each in its own way; the weights of the parts stay."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from isthmus import plugins
+from isthmus.core.blend import Blend
+from isthmus.models.blend import Blended, with_own_checkpoints
+from isthmus.models.recipe import Trained
+from isthmus.models.widen import can_widen
+from isthmus.protocols import Recipe, Source
+from isthmus.state import state_of
+from isthmus.training.history import History
+from isthmus.training.progress import Record, Silent
+from isthmus.training.run import Run, Validation
+from isthmus_interactions.update.warm_start import continues, epochs_of, go_on, shortened, widen
+
+Way = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
+"""What is done with a part: ``widened`` only has room for what is new, ``left out`` has the weight 0 and no part in any
+answer."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What decides how parts are fitted.
+
+    Attributes:
+        train: those who train.
+        everybody: they and those who choose epochs; the same object where nobody does.
+        chooser: the score of those who do.
+        epochs: for each part that goes on; None for a tenth of its own.
+    """
+
+    train: Source
+    everybody: Source
+    chooser: Validation | None
+    epochs: int | None
+    run: Run
+
+
+@dataclass
+class Part:
+    """A part on its way.
+
+    Attributes:
+        name: in the blend.
+        settings: all keywords of its builder, with the epochs that it was trained for at first.
+        learned: the old model.
+        wide: whether what was learned can be widened.
+        recipe: of the wider model.
+        history: of what was done; None where nothing is to be told.
+        before: the score of the widened model, where it was taken.
+    """
+
+    name: str
+    way: Way
+    settings: Mapping[str, Any]
+    learned: nn.Module
+    wide: bool
+    recipe: Recipe
+    history: History | None = None
+    before: float | None = None
+
+    @property
+    def fits_everybody(self) -> bool:
+        """Whether it has no epoch to choose, so that those who choose may be learned from, too."""
+        return self.way == "solved again"
+
+    def told(self) -> dict[str, Any]:
+        """What ``facts`` tell of it."""
+        history = self.history or History()
+        return {
+            "model": self.name,
+            "how": self.way,
+            "epochs": len(history.records) if self.way in ("trained on", "fitted anew") else 0,
+            "best_epoch": None if self.fits_everybody else history.best_epoch,
+            "score_before": self.before,
+            "score": history.best_score,
+        }
+
+
+def parts_of(
+    old: Blend, sketch: Blended, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
+) -> list[Part]:
+    """What is to be done with each part.
+
+    Args:
+        old: the narrower blend.
+        sketch: the wider one, on the meta device.
+        settings: all keywords of the builder and of its parts.
+        columns: of the old blend and of the wider one.
+        epochs: as in ``Course``.
+    """
+    parts = []
+    for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
+        own, learned = settings["parts"][place]["settings"], old.parts[place]
+        wide = can_widen(recipe.model, state_of(learned), *columns)
+        way: Way = _way(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
+        parts.append(Part(name, way, own, learned, wide, recipe))
+    return parts
+
+
+def _way(
+    sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, columns: tuple[int, int], epochs: int | None
+) -> Way:
+    if not sketch.chooses_epoch:
+        return "solved again"
+    if not continues(sketch, settings, learned, *columns):
+        return "fitted anew"
+    return "trained on" if epochs_of(settings, epochs) else "widened"
+
+
+def shortened_parts(settings: Mapping[str, Any], parts: list[Part], epochs: int | None) -> dict[str, Any]:
+    """Settings of the blend to build: of the parts that go on, with fewer epochs."""
+    whole = []
+    for named, part in zip(settings["parts"], parts, strict=True):
+        own = shortened(part.settings, epochs) if part.way in ("trained on", "widened") else part.settings
+        whole.append({**named, "settings": dict(own)})
+    return {**settings, "parts": whole}
+
+
+def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> tuple[History, float | None]:
+    """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
+
+    Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
+    the blend is fair, and then for everybody.
+
+    Args:
+        old: the narrower blend.
+        blended: the wider one, from ``shortened_parts``.
+        parts: of ``parts_of``; their ways and histories are written down here.
+
+    Returns:
+        The history, a line for each part and one for the blend, and the score of the blend before: None where nobody
+        chooses, or where what a part has learned cannot be widened.
+    """
+    chooser, run, model = course.chooser, course.run, blended.model
+    model.weigh(old.weights.tolist(), old.exponents.tolist())
+    for part, recipe in zip(parts, blended.recipes, strict=True):
+        part.recipe = recipe
+        if part.wide and part.way != "fitted anew":
+            widen(recipe.model, part.learned)
+    model.to(run.torch_device()).eval()
+    known = all(part.wide and part.way != "fitted anew" for part in parts if part.way != "left out")
+    before = chooser.score(model) if chooser is not None and known else None
+    history = History(metric=None if chooser is None else chooser.name)
+    for part in sorted(parts, key=lambda part: not part.fits_everybody):
+        _fit(part, course, history)
+    if chooser is not None:
+        started = time.perf_counter()
+        record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
+        history.take({**record, "seconds": time.perf_counter() - started})
+        history.best_epoch = len(history.records)
+        history.best_score = float(history.records[-1][chooser.name])
+    if course.train is not course.everybody:
+        for part in parts:
+            if part.fits_everybody:
+                part.recipe.fit(course.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
+    return history, before
+
+
+def _fit(part: Part, course: Course, history: History) -> None:
+    """Fit a part and take a line for it."""
+    if history.interrupted and part.way == "trained on":
+        part.way = "widened"
+    if part.way in ("left out", "widened"):
+        return
+    logger.info("%s is %s", plugins.command_name(part.name), part.way)
+    run, recipe = with_own_checkpoints(course.run, part.name), part.recipe
+    if part.way == "trained on":
+        assert isinstance(recipe, Trained)
+        epochs = epochs_of(part.settings, course.epochs)
+        done, part.before = go_on(recipe, part.learned, course.train, run, course.chooser, epochs)
+    else:
+        done = recipe.fit(course.train, run, course.chooser)
+    part.history = done
+    line: Record = {"epoch": len(history.records) + 1, "phase": part.name, "epochs": len(done.records)}
+    score = {} if done.metric is None or done.best_score is None else {done.metric: done.best_score}
+    history.take({**line, **score, "seconds": done.seconds})
+    history.interrupted |= done.interrupted
+    history.out_of_time |= done.out_of_time
+
+
+def learned_from_everybody(parts: list[Part], course: Course) -> list[str]:
+    """The names of the parts whose weights now come from everybody, old and new, who chose epochs included."""
+    return [part.name for part in parts if part.fits_everybody or (course.chooser is None and _whole(part.history))]
+
+
+def _whole(history: History | None) -> bool:
+    return history is not None and history.best_epoch != 0 and not history.interrupted and not history.out_of_time

@@ -1,0 +1,136 @@
+"""Old interactions and new ones as one: old ids keep their rows, new ones follow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from isthmus.errors import InputError, ValueRangeError
+from isthmus.vocabulary import Id, Vocabulary
+from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.csr import Csr, compressed, row_of_entry
+from isthmus_interactions.files.assemble import Weights, assemble
+from isthmus_interactions.files.read import read_events
+from isthmus_interactions.files.report import Report
+from isthmus_interactions.files.threshold import parse_keep
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.vocabularies import as_kind
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Everything that is known now.
+
+    Attributes:
+        data: old and new interactions.
+        fresh: which of its entries were not there before, aligned with ``data.matrix.data``.
+    """
+
+    data: Interactions
+    fresh: npt.NDArray[np.bool_]
+
+
+def read_like(
+    facts: Mapping[str, Any],
+    source: object,
+    *,
+    user: str | None = None,
+    item: str | None = None,
+    value: str | None = None,
+    keep: str | None = None,
+) -> Interactions:
+    """Read one event a row, by the rule and with the weights of the data that ``facts`` tell of.
+
+    Args:
+        facts: of a recommender.
+        source: whatever ``Interactions.read`` takes.
+        user, item, value: columns, as there.
+        keep: another rule than the remembered one. Without values every row counts, whatever the remembered rule is.
+
+    Raises:
+        InputError: what ``Interactions.read`` raises.
+    """
+    events = read_events(source, user=user, item=item, value=value, time="")
+    remembered = str(facts.get("keep", "all")) if events.values is not None else "all"
+    weights: Weights = facts.get("weights", "binary")
+    read = Interactions(*assemble(events, parse_keep(remembered if keep is None else keep), weights))
+    read.report.log(logger)
+    return read
+
+
+def join(adapter: InteractionsAdapter, told: Csr, facts: Mapping[str, Any], new: Interactions) -> Joined:
+    """The union of old and new interactions.
+
+    A cell that both have is 1 where weights are ``binary``, the sum where they are ``value``, and log(1 + sum) of the
+    amounts behind both where they are ``log``: what one reading of all rows would have made of them.
+
+    Args:
+        adapter: the old vocabularies.
+        told: the old interactions, shape (users, items).
+        facts: what is remembered of them; ``weights`` is the rule for cells.
+        new: of old and new people with old and new items.
+
+    Raises:
+        InputError: no interactions, or ids of another kind (text and numbers).
+        ValueRangeError: a sum does not fit in 32 bits.
+    """
+    if not new.nnz:
+        raise InputError("no new interactions", expected="at least one")
+    people, things = alike(new.users, adapter.users, "users"), alike(new.items, adapter.items, "items")
+    users, items = adapter.users.extended(people), adapter.items.extended(things)
+    shape, rule = (len(users), len(items)), str(facts.get("weights", "binary"))
+    places = (users.rows(people)[row_of_entry(new.matrix)], items.rows(things)[new.matrix.indices])
+    ends = np.pad(told.indptr, (0, len(users) - told.shape[0]), mode="edge")
+
+    def both(old_values: npt.NDArray[Any], new_values: npt.NDArray[Any]) -> Any:
+        added = csr_array((old_values, told.indices, ends), shape=shape) + csr_array((new_values, places), shape)
+        added.sort_indices()
+        return added
+
+    marks = both(np.ones(told.nnz, np.int8), np.full(new.nnz, 2, np.int8))
+    cells = both(_amounts(told, rule), _amounts(new.matrix, new.report.weights))
+    matrix = compressed(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
+    report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), why=str(facts.get("kept", "")), weights=rule)
+    return Joined(Interactions(users, items, matrix, None, report), marks.data == 2)
+
+
+def _amounts(matrix: Csr, weights: str) -> npt.NDArray[np.float64]:
+    exact = matrix.data.astype(np.float64)
+    return np.expm1(exact) if weights == "log" else exact
+
+
+def _weighed(amounts: npt.NDArray[np.float64], weights: str) -> npt.NDArray[np.float32]:
+    if weights == "binary":
+        return np.ones(len(amounts), np.float32)
+    with np.errstate(over="ignore"):
+        values = (np.log1p(amounts) if weights == "log" else amounts).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueRangeError("values of one user and item add up to more than 32 bits hold", expected="less")
+    return values
+
+
+def alike(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
+    """The new ids in the type of the old ones: a file that happens to hold only plain integers is read as numbers where
+    other files of the same catalogue are read as text, and the reverse.
+
+    Raises:
+        InputError: they are of another kind.
+    """
+    ids = [as_kind(id_, old) for id_ in new.ids.tolist()]
+    if new.kind != old.kind:
+        # All new texts must be numbers; among old texts a single number shows that numbers are ids there, too.
+        numbers = [type(as_kind(id_, new)) is int for id_ in old.ids.tolist()] if old.kind == "string" else []
+        if not (any(numbers) or (old.kind == "int64" and all(type(id_) is int for id_ in ids))):
+            raise InputError(
+                f"ids of {what} such as {new.ids.tolist()[0]!r}",
+                expected=f"{old.kind} ids such as {old.ids.tolist()[0]!r}, as in the data of the training",
+            )
+    return ids

@@ -1,0 +1,155 @@
+"""The verbs that are asked of a text bundle: each builds one document and shows it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from isthmus.cli.options import Directory
+from isthmus.cli.output import Json, emit, table
+from isthmus.errors import InputError
+from isthmus_text.autoencoder import TextAutoencoder
+from isthmus_text.cli.options import (
+    Column,
+    Documents,
+    OutFile,
+    Seed,
+    Source,
+    Strategy,
+    codes_from,
+    texts_from,
+    write_lines,
+)
+from isthmus_text.texts import Texts
+
+
+def encode(
+    directory: Directory,
+    file: Source,
+    out: Annotated[Path | None, typer.Option(help="A new .npy file for the codes, float32.")] = None,
+    column: Column = None,
+    documents: Documents = False,
+    as_json: Json = False,
+) -> None:
+    """Turn texts into codes, one row a text."""
+    if out is None and not as_json:
+        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
+    if out is not None and out.exists():
+        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    texts = texts_from(file, column, documents)
+    codes = TextAutoencoder.load(directory).encode(texts, out=out)
+    document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
+    document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
+    emit(document, as_json, lambda: Text(f"{len(codes):,} codes of {codes.shape[1]} numbers in {out}"))
+
+
+def decode(
+    directory: Directory,
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="A .npy file, as encode writes it.")],
+    strategy: Strategy = "beam",
+    seed: Seed = 0,
+    out: OutFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write the texts that codes stand for."""
+    numbers = codes_from(codes)
+    _told(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
+
+
+def reconstruct(
+    directory: Directory,
+    file: Source,
+    strategy: Strategy = "beam",
+    column: Column = None,
+    documents: Documents = False,
+    out: OutFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write texts back from their codes."""
+    texts = texts_from(file, column, documents)
+    back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy)
+    if out is not None:
+        _told(back, out, as_json)
+        return
+    pairs = [{"text": text, "written_back": other} for text, other in zip(texts, back, strict=True)]
+    emit({"texts": pairs}, as_json, lambda: table(("text", "written back"), [list(pair.values()) for pair in pairs]))
+
+
+def sample(
+    directory: Directory,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
+    prior: Annotated[str, typer.Option(help="fitted: like the training texts; standard: the model's own.")] = "fitted",
+    strategy: Strategy = "nucleus",
+    temperature: Annotated[float, typer.Option(help="Of nucleus: below 1 is more careful.")] = 1.0,
+    seed: Seed = 0,
+    out: OutFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write new texts from codes drawn by chance."""
+    model = TextAutoencoder.load(directory)
+    _told(model.sample(n, seed=seed, prior=prior, strategy=strategy, temperature=temperature), out, as_json)
+
+
+def interpolate(
+    directory: Directory,
+    a: Annotated[str, typer.Argument(metavar="TEXT", help="Where to begin.")],
+    b: Annotated[str, typer.Argument(metavar="TEXT", help="Where to end.")],
+    steps: Annotated[int, typer.Option(min=2, help="Points, both ends among them.")] = 7,
+    strategy: Strategy = "beam",
+    as_json: Json = False,
+) -> None:
+    """Write what lies between two texts."""
+    _told(TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy), None, as_json)
+
+
+def search(
+    directory: Directory,
+    query: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
+    within: Annotated[str | None, typer.Option("--in", help="Search this file instead of what fit indexed.")] = None,
+    column: Column = None,
+    documents: Documents = False,
+    as_json: Json = False,
+) -> None:
+    """Find the texts whose codes are nearest to that of a text."""
+    if within is None and (column is not None or documents):
+        raise InputError("--column or --documents without --in", remedy="they say how the file of --in is read")
+    model = TextAutoencoder.load(directory)
+    if within is not None:
+        model = model.with_corpus(texts_from(within, column, documents))
+    found = [asdict(one) for one in model.search(query, k)]
+    rows = [(one["score"], one["text"]) for one in found]
+    emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
+
+
+def evaluate(
+    directory: Directory,
+    file: Source,
+    samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
+    column: Column = None,
+    documents: Documents = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure how well texts that were held out are coded and written back."""
+    texts: Texts = texts_from(file, column, documents)
+    document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
+    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
+    emit(document, as_json, lambda: table(("", ""), shown))
+
+
+def _told(texts: list[str], out: Path | None, as_json: bool) -> None:
+    if out is not None:
+        write_lines(out, texts)
+        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{len(texts):,} texts in {out}"))
+        return
+    emit({"texts": texts}, as_json, lambda: _lines(texts))
+
+
+def _lines(texts: list[str]) -> RenderableType:
+    return table(("",), [[text] for text in texts])

@@ -1,0 +1,122 @@
+"""From texts to codes: streamed, in batches of like length, in the order of the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from isthmus.batch import TokenRows
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import InputError
+from isthmus.training.bucketing import by_length
+from isthmus_text.adapter import TextAdapter
+from isthmus_text.pretrained.cached_vectors import TOKENS
+from isthmus_text.texts import Texts
+
+CHUNK = 8192
+"""Texts that are sorted by length together."""
+
+Codes = Float32[np.ndarray, "n code"]
+
+
+@torch.no_grad()
+def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str], out: Path | None = None) -> Codes:
+    """One code for each text, in their order; the best single guess, without noise.
+
+    Args:
+        texts: any number; at most ``CHUNK`` of them are held at a time.
+        out: a new ``.npy`` file that is filled as texts are encoded, for corpora whose codes exceed the memory. It is
+            returned as a read-only memory map.
+
+    Raises:
+        InputError: something that is no text, or ``out`` exists.
+    """
+    if out is None:
+        found = list(_parts(model, adapter, texts))
+        return (
+            np.concatenate(found)
+            if found
+            else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.longest)).numpy()[:0]
+        )
+    data = Texts.of(texts)
+    return _written(_parts(model, adapter, data), len(data), out)
+
+
+def checked(codes: Any, width: int) -> Float[Tensor, "n code"]:
+    """Codes that a user brought, as fp32.
+
+    Raises:
+        InputError: another width than the model's, NaN or infinite.
+    """
+    held = codes.detach().cpu().numpy() if isinstance(codes, Tensor) else codes
+    wanted = torch.from_numpy(np.array(held, dtype=np.float32))
+    if wanted.ndim != 2 or wanted.shape[1] != width:
+        raise InputError(f"codes of shape {tuple(wanted.shape)}", expected=f"(n, {width})")
+    if not bool(wanted.isfinite().all()):
+        raise InputError("codes with NaN or infinity", expected="finite numbers")
+    return wanted
+
+
+def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
+    """Rows of ids, padded on the right to the longest of them."""
+    lengths = torch.tensor([len(row) for row in ids])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
+    padded = torch.zeros(mask.shape, dtype=torch.int64)
+    padded[mask] = torch.tensor([one for row in ids for one in row], dtype=torch.int64)
+    return TokenRows(padded.to(device), mask.to(device))
+
+
+def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str]) -> Iterator[Codes]:
+    stream = iter(texts)
+    for first in count(1, CHUNK):
+        chunk = list(islice(stream, CHUNK))
+        if not chunk:
+            return
+        _check(chunk, first)
+        yield _encoded(model, adapter.tokenizer.encode_batch(chunk, adapter.longest)).numpy()
+
+
+def _check(chunk: list[Any], first: int) -> None:
+    for number, text in enumerate(chunk, first):
+        if not isinstance(text, str):
+            raise InputError(f"text {number:,} is a {type(text).__name__}", expected="str")
+
+
+def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
+    device = next(model.parameters()).device
+    # Equal rows are encoded once: they get equal codes, whatever stands beside them in a batch.
+    place: dict[tuple[int, ...], int] = {}
+    where = [place.setdefault(tuple(row), len(place)) for row in ids]
+    distinct = list(place)
+    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS[device.type])
+    rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
+    codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
+    placed = torch.empty_like(codes)
+    placed[torch.cat(batches)] = codes
+    return placed[torch.tensor(where)]
+
+
+def _written(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
+    if out.exists():
+        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    scratch = out.with_name(f".{out.name}.part")
+    try:
+        first = next(parts)
+        codes = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=(rows, first.shape[1]))
+        start = 0
+        for part in chain([first], parts):
+            codes[start : start + len(part)] = part
+            start += len(part)
+        codes.flush()
+        scratch.rename(out)
+    finally:
+        scratch.unlink(missing_ok=True)
+    mapped: Codes = np.load(out, mmap_mode="r", allow_pickle=False)
+    return mapped

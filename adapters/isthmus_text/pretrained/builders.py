@@ -1,0 +1,181 @@
+"""Models that start from a pretrained encoder of ``transformers``: one that adapts it, one that reads its vectors."""
+
+from __future__ import annotations
+
+from torch import Generator
+
+from isthmus.batch import Tokens
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.corruptions import GaussianNoise
+from isthmus.core.decoders.memory import MemoryDecoder
+from isthmus.core.encoders.pretrained import KnownVectors
+from isthmus.core.likelihoods import Categorical
+from isthmus.core.readouts import LinearReadout
+from isthmus.core.token_noise import TokenDeletion
+from isthmus.errors import SettingError
+from isthmus.models.recipe import Trained
+from isthmus.models.settings import check_settings
+from isthmus.protocols import Phase
+from isthmus.training.bucketing import TokenBudget
+from isthmus.training.plan import Plan
+from isthmus_text.pretrained.anchor import Anchored
+from isthmus_text.pretrained.checkpoints import MINILM, Named, pretrained_encoder
+
+
+def denoising_text(
+    signal: Tokens,
+    *,
+    generator: Generator,
+    checkpoint: Named = MINILM,
+    deletion: float = 0.6,
+    tied: bool = True,
+    hidden: int | None = None,
+    layers: int = 2,
+    heads: int = 6,
+    slots: int = 1,
+    dropout: float = 0.0,
+    anchor: float = 0.0,
+    contrastive: float = 0.0,
+    temperature: float = 0.05,
+    epochs: int = 1,
+    tokens: int = 4096,
+    learning_rate: float = 3e-5,
+    decay: str = "constant",
+    weight_decay: float = 0.0,
+    clip: float | None = 1.0,
+    patience: int | None = None,
+) -> Trained:
+    """TSDAE: a pretrained encoder learns the words of a domain by rebuilding texts of which most words were deleted
+    (Wang, Reimers & Gurevych, EMNLP Findings 2021).
+
+    Advice: for an encoder that never learned similarity, or before it learns it; one that has, such as MiniLM, gets
+    worse at it unless ``anchor`` or ``contrastive`` hold against that. Rows are of the checkpoint's own tokenizer.
+
+    The decoder sees the pooled vector alone. It is small, and of the encoder it shares the word vectors only, where the
+    paper's starts as a copy of all of it. The encoder's own dropout is off: deletion is the noise.
+
+    Args:
+        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or what stands for one in a bundle.
+        deletion: share of the tokens deleted from what the encoder reads.
+        tied: the encoder's word vectors are those that the decoder is shown, and the rows of the readout.
+        hidden: width of the decoder; None for that of the encoder's word vectors, which it must be if ``tied``.
+        layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
+        anchor: nats that a vector loses for each unit of cosine that it leaves the one before training; texts cost tens
+            of nats, so that 10 to 100 are felt.
+        contrastive: weight of the contrast of noisy and clean vectors within a batch, see ``Anchored``.
+        temperature: of that contrast.
+        tokens: budget of a batch, padding counted.
+        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
+        clip: largest norm of the gradient; None for any.
+        patience: epochs without a better validation score before training stops; None trains all epochs.
+
+    Raises:
+        SettingError: a setting outside its range.
+        SourceError: a directory that is no checkpoint.
+        MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
+    """
+    check_settings(layers=layers, heads=heads, slots=slots, epochs=epochs)
+    if hidden is not None:
+        check_settings(hidden=hidden)
+    encoder = pretrained_encoder(checkpoint, frozen=False)
+    words = encoder.words()
+    width = words.shape[1] if hidden is None else hidden
+    held = Anchored(anchor, contrastive, temperature)
+    decoder = _decoder(signal, width, layers, heads, encoder.width, slots, dropout, generator)
+    readout = LinearReadout(width, signal.vocabulary, generator=generator)
+    if tied:
+        if words.shape != readout.weight.shape:
+            raise SettingError(
+                f"tied=True with word vectors {list(words.shape)} and a readout {list(readout.weight.shape)}",
+                expected="the same shape",
+                remedy="leave hidden out, or set tied=False",
+            )
+        decoder.shown.table = readout.weight = words
+    model = Autoencoder(
+        encoder=encoder,
+        bottleneck=Deterministic(),
+        decoder=decoder,
+        readout=readout,
+        likelihood=Categorical(),
+        corruption=TokenDeletion(deletion) if deletion else None,
+        penalties=[held],
+    )
+    plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
+    return Trained(model, plan, lambda source: held.learns(encoder, source))
+
+
+def readable_embeddings(
+    signal: Tokens,
+    *,
+    generator: Generator,
+    checkpoint: Named = MINILM,
+    hidden: int = 256,
+    layers: int = 4,
+    heads: int = 4,
+    slots: int = 8,
+    dropout: float = 0.0,
+    noise: float = 0.0,
+    trains_encoder: bool = False,
+    anchor: float = 0.0,
+    epochs: int = 10,
+    tokens: int = 4096,
+    learning_rate: float = 1e-3,
+    decay: str = "cosine",
+    weight_decay: float = 0.0,
+    clip: float | None = 1.0,
+    patience: int | None = None,
+) -> Trained:
+    """A decoder for the vectors of a pretrained encoder: they stay as good at similarity, and can be read.
+
+    Advice: to look into an index of sentence embeddings; short texts, of a domain like that of the training.
+
+    The encoder is frozen, so that vectors are computed once, before the training. What is written may have another
+    tokenizer than what the encoder reads: a small vocabulary of the texts themselves trains faster, and knows capitals
+    that the encoder's may not.
+
+    Args:
+        signal: of the rows that are written.
+        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or what stands for one in a bundle.
+        hidden, layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
+        noise: standard deviation of the noise on known vectors in training; their own is 1/√width where they have
+            length 1.
+        trains_encoder: the encoder trains as well; the source then holds tokens of the checkpoint's own tokenizer.
+        anchor: of an encoder that trains: nats that a vector loses for each unit of cosine that it leaves the one
+            before training.
+        tokens: budget of a batch, padding counted.
+        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
+        clip: largest norm of the gradient; None for any.
+        patience: epochs without a better validation score before training stops; None trains all epochs.
+
+    Raises:
+        SettingError: a setting outside its range, noise for an encoder that trains, or an anchor for one that does not.
+        SourceError: a directory that is no checkpoint.
+        MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
+    """
+    check_settings(hidden=hidden, layers=layers, heads=heads, slots=slots, epochs=epochs)
+    if noise and trains_encoder:
+        raise SettingError(f"noise={noise} with trains_encoder", expected="noise on the vectors of a frozen encoder")
+    if anchor and not trains_encoder:
+        raise SettingError(f"anchor={anchor} of a frozen encoder", expected="trains_encoder=True, or no anchor")
+    encoder = pretrained_encoder(checkpoint, frozen=not trains_encoder)
+    held = Anchored(anchor, 0.0)
+    model = Autoencoder(
+        encoder=KnownVectors(encoder),
+        bottleneck=Deterministic(),
+        decoder=_decoder(signal, hidden, layers, heads, encoder.width, slots, dropout, generator),
+        readout=LinearReadout(hidden, signal.vocabulary, generator=generator),
+        likelihood=Categorical(),
+        corruption=GaussianNoise(noise) if noise else None,
+        penalties=[held],
+    )
+    plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
+    return Trained(model, plan, lambda source: held.learns(encoder, source))
+
+
+def _decoder(
+    signal: Tokens, hidden: int, layers: int, heads: int, code: int, slots: int, dropout: float, generator: Generator
+) -> MemoryDecoder:
+    return MemoryDecoder(
+        signal.vocabulary, hidden, layers, heads, signal.length, code, generator=generator, slots=slots, dropout=dropout
+    )

@@ -1,0 +1,234 @@
+"""Pretrained encoders of ``transformers`` from a local directory: the only file here that imports it.
+
+Nothing is downloaded and nothing is unpickled: weights are read from safetensors alone, and no code of a checkpoint runs.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from isthmus.core.encoders.pretrained import PretrainedEncoder
+from isthmus.errors import MissingLibraryError, SettingError, SourceError
+from isthmus_text import minilm
+from isthmus_text.tokens.tokenizer import Tokenizer
+
+MINILM = "minilm"
+"""The name that stands for the weights of the extra ``minilm``."""
+
+SHORT = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
+WAYS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+SWITCHES = tuple(f"pooling_mode_{way}" for way in WAYS)
+"""How the files of sentence-transformers name ways of pooling."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What has to be known of a pretrained encoder beside its weights. As JSON it stands for the directory once a
+    trained model holds the weights, so that a bundle needs no directory.
+
+    Attributes:
+        config: the configuration of the network, as ``transformers`` writes it.
+        start: id of the token before each text ([CLS]); None where the tokenizer puts none.
+        end: id of the token after it ([SEP]).
+        longest: tokens that are read, both among them.
+        pooling: ``mean`` or ``first``, as the files of sentence-transformers beside the weights say; else ``mean``.
+        normalise: vectors of length 1, as those files say.
+    """
+
+    config: dict[str, Any]
+    start: int | None
+    end: int
+    longest: int
+    pooling: str = "mean"
+    normalise: bool = False
+
+    @classmethod
+    def read(cls, directory: Path) -> Checkpoint:
+        """From the files beside the weights.
+
+        Raises:
+            SourceError: a directory without configuration, tokenizer or safetensors, or of another kind.
+        """
+        _check_files(directory)
+        config = _json(directory / "config.json")
+        special = Tokenizer.pretrained(directory).special
+        longest = int(config.get("max_position_embeddings", 512))
+        named = directory / "sentence_bert_config.json"
+        if named.is_file():
+            longest = int(_json(named).get("max_seq_length") or longest)
+        return cls(config, special.start, special.end, longest, *_pooling(directory))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a bundle's settings."""
+        return asdict(self)
+
+
+Named = str | Mapping[str, Any]
+"""A directory, ``minilm``, or what ``Checkpoint.to_json`` made of one."""
+
+
+def directory_of(checkpoint: str) -> Path:
+    """The directory that a setting names.
+
+    Raises:
+        MissingLibraryError: ``minilm`` without the extra.
+    """
+    return minilm.folder() if checkpoint == MINILM else Path(checkpoint)
+
+
+def described(checkpoint: Named) -> Checkpoint:
+    """What is known of it: read from its directory, or from what stands for it.
+
+    Raises:
+        SettingError: a mapping that no checkpoint was made into.
+    """
+    if isinstance(checkpoint, str):
+        return Checkpoint.read(directory_of(checkpoint))
+    try:
+        return Checkpoint(**checkpoint)
+    except TypeError as error:
+        raise SettingError(
+            f"a checkpoint with {', '.join(checkpoint) or 'nothing'}",
+            expected="a directory, or what Checkpoint.to_json returned",
+        ) from error
+
+
+def pretrained_encoder(checkpoint: Named, *, frozen: bool) -> PretrainedEncoder:
+    """The encoder with its weights; with arbitrary ones where only the configuration is known, for a model whose
+    tensors are copied in afterwards.
+
+    Raises:
+        MissingLibraryError: without transformers.
+        SourceError: a directory that cannot be read.
+    """
+    known = described(checkpoint)
+    width = _width(known.config)
+    sketch = torch.get_default_device().type == "meta" or not isinstance(checkpoint, str)
+    backbone = _untrained(known.config) if sketch else _trained(directory_of(str(checkpoint)))
+    return PretrainedEncoder(
+        backbone,
+        width,
+        start=known.start,
+        longest=known.longest,
+        pooling=known.pooling,
+        normalise=known.normalise,
+        frozen=frozen,
+    )
+
+
+def _trained(directory: Path) -> nn.Module:
+    auto = _transformers().AutoModel
+    # What a checkpoint lacks (a pooler that is not used here) is drawn from the global state, which stays as it was.
+    with torch.random.fork_rng(devices=[]), _quietly():
+        try:
+            model, found = auto.from_pretrained(
+                directory,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except Exception as error:  # whatever the library and its readers of files raise
+            raise _unreadable(directory, " ".join(str(error).split())[:200]) from error
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise _unreadable(directory, f"{len(missing)} tensors are missing, such as {missing[0]}")
+    logger.info("read %s with %s parameters", directory.name, f"{sum(p.numel() for p in model.parameters()):,}")
+    trained: nn.Module = model
+    return trained
+
+
+def _unreadable(directory: Path, why: str) -> SourceError:
+    return SourceError(f"{directory} cannot be read ({why})", expected="an encoder as model.save_pretrained writes it")
+
+
+def _untrained(config: Mapping[str, Any]) -> nn.Module:
+    library = _transformers()
+    plain = {key: value for key, value in config.items() if key != "model_type"}
+    with torch.random.fork_rng(devices=[]):
+        model: nn.Module = library.AutoModel.from_config(
+            library.AutoConfig.for_model(config["model_type"], **plain), trust_remote_code=False
+        )
+    return model
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's own bars: who shows progress is for the caller to say."""
+    talk = _transformers().utils.logging
+    shown = talk.is_progress_bar_enabled()
+    talk.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            talk.enable_progress_bar()
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingLibraryError(
+            "pretrained encoders need transformers", remedy='pip install "isthmus[text]"'
+        ) from error
+    return transformers
+
+
+def _check_files(directory: Path) -> None:
+    for name, found in (
+        ("config.json", (directory / "config.json").is_file()),
+        ("tokenizer.json", (directory / "tokenizer.json").is_file()),
+        ("*.safetensors", any(directory.glob("*.safetensors"))),
+    ):
+        if not found:
+            raise SourceError(
+                f"no {name} in {directory}",
+                expected="a directory of a transformers encoder, with its weights as safetensors",
+                remedy="save it with model.save_pretrained(DIR) and tokenizer.save_pretrained(DIR)",
+            )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path} cannot be read ({error})", expected="a JSON file") from error
+
+
+def _width(config: Mapping[str, Any]) -> int:
+    width = config.get("hidden_size", config.get("dim", config.get("d_model")))
+    if not isinstance(width, int):
+        raise SourceError(
+            f"a configuration of {config.get('model_type')!r} without hidden_size", expected="that of a text encoder"
+        )
+    return width
+
+
+def _pooling(directory: Path) -> tuple[str, bool]:
+    modules = directory / "modules.json"
+    if not modules.is_file():
+        return "mean", False
+    parts = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in _json(modules)}
+    settings = _json(directory / parts["Pooling"] / "config.json") if "Pooling" in parts else {}
+    # Older files have a switch for each way, newer ones its name.
+    ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in SWITCHES and on]
+    named = [SHORT.get(way) for way in (ways or [settings.get("pooling_mode")])]
+    if not parts.keys() <= {"Transformer", "Pooling", "Normalize"} or len(named) != 1 or named[0] is None:
+        raise SourceError(
+            f"{modules} describes {', '.join(parts)} with pooling {ways or settings.get('pooling_mode')}",
+            expected="a Transformer, a Pooling by mean or first token, and at most a Normalize",
+        )
+    return named[0], "Normalize" in parts

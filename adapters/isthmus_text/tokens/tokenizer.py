@@ -1,0 +1,247 @@
+"""From text to token ids and back. The only file that imports ``tokenizers``.
+
+Two kinds are trained here. ``bpe``: pairs of bytes merged by frequency (Sennrich et al., ACL 2016, over bytes as in
+Radford et al. 2019); every text comes back exactly. ``word``: what stands between spaces, as the published sequence
+autoencoders have it; words outside the vocabulary become ``<unk>``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from isthmus.errors import InputError, SettingError, SourceError
+from isthmus_text.texts import Texts
+from isthmus_text.tokens.special_tokens import SpecialIds, find_special_ids
+
+Kind = Literal["bpe", "word", "pretrained"]
+
+SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
+OURS = SpecialIds(end=2, unknown=3, pad=0, start=1)
+SMALLEST = len(SPECIAL) + 256
+"""A byte-level vocabulary holds the special tokens and each byte."""
+
+TRAINED_ON = 1 << 30
+"""Bytes of text that a tokenizer is trained on at most: the memory that training needs is many times the text's."""
+
+LONGEST_TOKEN, LONGEST_RUN = 64, 512
+"""Bytes of a token at most, and bytes without a space that are looked at together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """Text to ids and back; a row of ids is the text's tokens and then ``end``. Made by ``train`` or ``pretrained``.
+
+    What looks like a special token in a text ("</s>", "[SEP]") is text like any other: no text can end a row,
+    whatever is in it.
+
+    Attributes:
+        inner: the tokenizer of the library ``tokenizers``, without truncation and padding.
+        kind: how it came to be.
+        special: the ids with a meaning. Trained here: ``<pad>`` 0, ``<s>`` 1 (not used), ``</s>`` 2, ``<unk>`` 3.
+    """
+
+    inner: tokenizers.Tokenizer
+    kind: Kind
+    special: SpecialIds
+
+    @classmethod
+    def train(cls, texts: Texts, kind: Literal["bpe", "word"] = "bpe", size: int = 8000) -> Tokenizer:
+        """Learn a vocabulary. Of more than 1 GiB of text, evenly spaced texts of about that size in all are taken.
+
+        Args:
+            texts: what to learn from.
+            kind: ``bpe`` or ``word``.
+            size: tokens at most, special ones counted; few texts give fewer. ``word`` takes the most frequent.
+
+        Raises:
+            SettingError: another kind, or a size with no room: below 260 for ``bpe``, 5 for ``word``.
+            InputError: nothing but empty texts.
+        """
+        if kind not in ("bpe", "word"):
+            raise SettingError(f"kind={kind!r}", expected="'bpe' or 'word'")
+        least = SMALLEST if kind == "bpe" else len(SPECIAL) + 1
+        if size < least:
+            raise SettingError(f"size={size} for a tokenizer of kind {kind!r}", expected=f"at least {least}")
+        if texts.empty == len(texts):
+            raise InputError("no text to learn a vocabulary from", expected="at least one text that is not empty")
+        inner, trainer = _byte_pairs(size) if kind == "bpe" else _words(size)
+        sample = texts.spread(max(len(texts) * TRAINED_ON // max(texts.size, TRAINED_ON), 1))
+        inner.train_from_iterator(sample.blocks(size=1 << 22), trainer, len(sample))
+        trained = cls(_without_added(inner), kind, OURS)
+        if trained.vocabulary == len(SPECIAL):
+            raise InputError("no word to learn a vocabulary from", expected="at least one text with a word")
+        return trained
+
+    @classmethod
+    def pretrained(cls, path: str | Path) -> Tokenizer:
+        """Somebody's ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
+
+        Raises:
+            SourceError: no such file.
+            InputError: no tokenizer, or one without a token that ends a sequence.
+        """
+        place = Path(path)
+        file = place / "tokenizer.json" if place.is_dir() else place
+        if not file.is_file():
+            raise SourceError(f"no file {str(file)!r}", expected="a tokenizer.json, or a folder that holds one")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"{file} cannot be read ({error})", expected="a tokenizer.json") from error
+        inner = _parsed(text, str(file))
+        unknown = getattr(inner.model, "unk_token", None)
+        return cls(inner, "pretrained", find_special_ids(inner.get_vocab(), file.parent, unknown))
+
+    @property
+    def end(self) -> int:
+        """The id that ends every row."""
+        return self.special.end
+
+    @property
+    def unknown(self) -> int | None:
+        """The id for what the vocabulary lacks; None where a pretrained tokenizer has none."""
+        return self.special.unknown
+
+    @property
+    def unsayable(self) -> tuple[int, ...]:
+        """Ids that a decoder must not write, because they are no text: padding, start, unused ones."""
+        return tuple(sorted(id_ for id_ in self._silent if id_ is not None and id_ != self.end))
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """One more than the largest id."""
+        return 1 + max(self.inner.get_vocab(with_added_tokens=True).values())
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The whole of each text: its tokens, then ``end``. The empty text is ``[end]``."""
+        encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        if self.kind != "pretrained":
+            return [[*encoding.ids, self.end] for encoding in encodings]
+        return [[*self._harmless(encoding.ids), self.end] for encoding in encodings]
+
+    def encode_batch(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        """As ``encode``; of a longer row the first ``longest - 1`` tokens and ``end``.
+
+        Raises:
+            SettingError: ``longest`` below 1.
+        """
+        if longest < 1:
+            raise SettingError(f"longest={longest}", expected="at least 1: every row has an end")
+        return [row if len(row) <= longest else [*row[: longest - 1], self.end] for row in self.encode(texts)]
+
+    def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of ids, each up to its first ``end``. Padding, start and end are no text; words are joined by spaces.
+
+        Raises:
+            InputError: an id outside the vocabulary.
+        """
+        contents = [self._content(row) for row in rows]
+        if self.kind == "word":
+            return [" ".join((self.inner.id_to_token(id_) or "").strip() for id_ in row) for row in contents]
+        return list(self.inner.decode_batch(contents, skip_special_tokens=False))
+
+    def round_trip(self, texts: Sequence[str]) -> float:
+        """The share of texts, 0 to 1, that come back exactly; 1 for no texts."""
+        if not texts:
+            return 1.0
+        back = self.decode_batch(self.encode(texts))
+        return sum(map(str.__eq__, back, texts)) / len(texts)
+
+    def to_json(self) -> str:
+        """The contents of a ``tokenizer.json``."""
+        return str(self.inner.to_str())
+
+    def facts(self) -> dict[str, Any]:
+        """What ``from_json`` needs beside that document, as JSON values: the kind and the special ids."""
+        return {"kind": self.kind, **asdict(self.special)}
+
+    @classmethod
+    def from_json(cls, text: str, facts: Mapping[str, Any]) -> Tokenizer:
+        """The inverse of ``to_json`` and ``facts``.
+
+        Raises:
+            InputError: no tokenizer, or facts that do not fit it.
+        """
+        inner = _parsed(text, "the document")
+        ids = {name: facts.get(name) for name in ("end", "unknown", "pad", "start")}
+        largest = max(inner.get_vocab(with_added_tokens=True).values(), default=-1)
+        fits = [
+            (type(id_) is int and 0 <= id_ <= largest) or (id_ is None and name in ("unknown", "start"))
+            for name, id_ in ids.items()
+        ]
+        if facts.get("kind") not in ("bpe", "word", "pretrained") or not all(fits):
+            raise InputError(f"facts of a tokenizer: {dict(facts)}", expected="a kind and ids of its vocabulary")
+        special: Any = ids
+        return cls(inner, facts["kind"], SpecialIds(**special))
+
+    def _harmless(self, ids: list[int]) -> list[int]:
+        # Some published vocabularies hold "</s>" as an ordinary piece, which a text can spell.
+        if self._silent.isdisjoint(ids):
+            return ids
+        spelled = [self.unknown if id_ in self._silent else id_ for id_ in ids]
+        return [id_ for id_ in spelled if id_ is not None]
+
+    @cached_property
+    def _silent(self) -> frozenset[int | None]:
+        # A byte-level vocabulary of ours lacks nothing, so that its fourth special token stands for no text either.
+        return frozenset({0, 1, 2, 3} if self.kind == "bpe" else {self.special.pad, self.special.start, self.end})
+
+    def _content(self, row: Sequence[int]) -> list[int]:
+        ids = list(row)
+        ids = ids[: ids.index(self.end)] if self.end in ids else ids
+        outside = [id_ for id_ in ids if not 0 <= id_ < self.vocabulary]
+        if outside:
+            raise InputError(f"token id {outside[0]}", expected=f"0 to {self.vocabulary - 1}")
+        return [id_ for id_ in ids if id_ not in self._silent]
+
+
+def _byte_pairs(size: int) -> tuple[Any, Any]:
+    inner = tokenizers.Tokenizer(models.BPE())
+    # Its pattern never joins letters and punctuation, so that no merge can spell "</s>" and reach the id of the end.
+    runs = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    # Merging inside a run takes time quadratic in its length: without the cut a line of base64 would never be learnt.
+    inner.pre_tokenizer = pre_tokenizers.Sequence([runs, pre_tokenizers.FixedLength(LONGEST_RUN)])
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        max_token_length=LONGEST_TOKEN,
+        show_progress=False,
+    )
+    return inner, trainer
+
+
+def _words(size: int) -> tuple[Any, Any]:
+    # With a space before it no special token can be a word of a text: "<unk>" in a text is a word of its own.
+    special = [f" {token}" for token in SPECIAL]
+    inner = tokenizers.Tokenizer(models.WordLevel(unk_token=special[OURS.unknown or 0]))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return inner, trainers.WordLevelTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+
+
+def _without_added(inner: Any) -> Any:
+    """The same vocabulary, of which no token is looked for in the raw text."""
+    document = json.loads(inner.to_str())
+    document["added_tokens"] = []
+    return _parsed(json.dumps(document), "the trained tokenizer")
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        inner = tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(f"{name} is no tokenizer ({error})", expected="the contents of a tokenizer.json") from None
+    inner.no_truncation()
+    inner.no_padding()
+    # Special tokens are found by their ids only, never in a text.
+    inner.encode_special_tokens = True
+    return inner

@@ -1,0 +1,139 @@
+"""The verbs that are asked of a bundle of vectors: each builds one document and shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from isthmus.cli.options import Directory
+from isthmus.cli.output import Json, emit, table
+from isthmus_vectors.autoencoder import VectorAutoencoder
+from isthmus_vectors.cli.detect import judge
+from isthmus_vectors.cli.options import Columns, Drop, OutFile, Seed, Source, check_out, write_numbers
+from isthmus_vectors.vectors import Vectors
+
+
+def encode(
+    directory: Directory,
+    file: Source,
+    out: OutFile = None,
+    column: Columns = None,
+    drop: Drop = None,
+    as_json: Json = False,
+) -> None:
+    """Turn rows of numbers into codes."""
+    check_out(out, as_json)
+    rows = Vectors.read(file, columns=column, drop=drop or ())
+    _given("codes", VectorAutoencoder.load(directory).encode(rows), out, as_json)
+
+
+def reconstruct(
+    directory: Directory,
+    file: Source,
+    out: OutFile = None,
+    column: Columns = None,
+    drop: Drop = None,
+    as_json: Json = False,
+) -> None:
+    """What is left of rows after the narrow place, in their own units."""
+    check_out(out, as_json)
+    rows = Vectors.read(file, columns=column, drop=drop or ())
+    model = VectorAutoencoder.load(directory)
+    _given("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
+
+
+def sample(
+    directory: Directory,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
+    prior: Annotated[str, typer.Option(help="fitted: like the training rows; standard: the model's own.")] = "fitted",
+    seed: Seed = 0,
+    out: OutFile = None,
+    as_json: Json = False,
+) -> None:
+    """New rows from codes drawn by chance."""
+    if out is not None or as_json:
+        check_out(out, as_json)
+    model = VectorAutoencoder.load(directory)
+    drawn = model.sample(n, seed=seed, prior=prior)
+    if out is None and not as_json:
+        names = model.adapter.columns or tuple(f"f{place}" for place in range(model.width))
+        emit({}, False, lambda: table(names, [[float(number) for number in row] for row in drawn]))
+        return
+    _given("vectors", drawn, out, as_json, model.adapter.columns)
+
+
+def search(
+    directory: Directory,
+    file: Source,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many answers for each row.")] = 10,
+    within: Annotated[Path | None, typer.Option("--in", help="Search this file instead of the training rows.")] = None,
+    metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
+    column: Columns = None,
+    drop: Drop = None,
+    as_json: Json = False,
+) -> None:
+    """The rows whose codes are nearest to those of the rows of a file."""
+    model = VectorAutoencoder.load(directory)
+    if within is not None:
+        model = model.with_known(Vectors.read(within, columns=column, drop=drop or ()))
+    near = model.search(Vectors.read(file, columns=column, drop=drop or ()), k, metric=metric)
+    found = [
+        [{"row": row, "score": score} for row, score in zip(rows, scores, strict=True) if row >= 0]
+        for rows, scores in zip(near.rows.tolist(), near.scores.tolist(), strict=True)
+    ]
+    lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
+    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", metric), lines))
+
+
+def anomalies(
+    directory: Directory,
+    file: Source,
+    most: Annotated[int, typer.Option("-n", min=1, help="How many of the strangest rows to show.")] = 10,
+    every: Annotated[bool, typer.Option("--all", help="All rows in their order, flagged or not.")] = False,
+    column: Columns = None,
+    drop: Drop = None,
+    as_json: Json = False,
+) -> None:
+    """Rows that do not fit what was trained on, the strangest first."""
+    model = judge(directory)
+    scores = model.anomaly_scores(Vectors.read(file, columns=column, drop=drop or ()))
+    flagged = scores > model.threshold.value
+    order = np.arange(len(scores)) if every else np.argsort(-scores, kind="stable")[:most]
+    found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
+    document = {
+        "rows": len(scores),
+        "anomalies": int(flagged.sum()),
+        "threshold": model.threshold.value,
+        "strangest" if not every else "all": found,
+    }
+    title = f"{document['anomalies']:,} of {len(scores):,} rows score above {model.threshold.value:.4g} nats"
+    shown = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
+    emit(document, as_json, lambda: Group(Text(title), table(("row", "score", ""), shown)))
+
+
+def evaluate(
+    directory: Directory, file: Source, column: Columns = None, drop: Drop = None, as_json: Json = False
+) -> None:
+    """Measure how much of rows that were held out gets through the narrow place."""
+    rows = Vectors.read(file, columns=column, drop=drop or ())
+    document = VectorAutoencoder.load(directory).evaluate(rows).to_json()
+    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
+    emit(document, as_json, lambda: table(("", ""), shown))
+
+
+def _given(
+    name: str, numbers: npt.NDArray[Any], out: Path | None, as_json: bool, columns: tuple[str, ...] | None = None
+) -> None:
+    document: dict[str, Any] = {"rows": len(numbers), "width": numbers.shape[1]}
+    if out is None:
+        document[name] = numbers.tolist()
+    else:
+        write_numbers(out, numbers, columns)
+        document["path"] = str(out)
+    emit(document, as_json, lambda: Text(f"{len(numbers):,} {name} of {numbers.shape[1]} numbers in {out}"))

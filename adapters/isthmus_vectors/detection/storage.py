@@ -1,0 +1,77 @@
+"""A detector as a bundle, and back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus import bundle
+from isthmus.batch import Vector
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import BundleError
+from isthmus.models.rebuild import rebuild
+from isthmus.state import named, part_of, state_of
+from isthmus.tasks.anomaly import Ranks
+from isthmus.tasks.threshold import Threshold
+from isthmus.training.history import History
+from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.detection.ensemble import masked_ensemble
+from isthmus_vectors.detection.scoring import Scorers
+from isthmus_vectors.fit import PLUGIN
+
+if TYPE_CHECKING:
+    from isthmus_vectors.detection.detector import Detector
+
+BUILDER = "masked_ensemble"
+MODEL, RANKS, THRESHOLD = "model.", "ranks.", "threshold.json"
+
+
+def write(path: str | Path, detector: Detector) -> None:
+    """Save the ensemble, the known rows, their ranks, the scales and the threshold."""
+    scorers = detector.scorers
+    # Weights were learned in fp32 and only asked in fp64.
+    model = copy.deepcopy(scorers.model).float()
+    tensors = named(MODEL, state_of(model)) | named(RANKS, detector.ranks.tensors())
+    tensors |= {"centre": detector.centre, "spread": detector.spread}
+    tensors |= {"known": scorers.inputs.vectors, "masks": scorers.masks}
+    bundle.write(
+        path,
+        plugin=PLUGIN,
+        builder=BUILDER,
+        settings=detector.settings,
+        tensors={name: tensor.contiguous() for name, tensor in tensors.items()},
+        documents={**detector.adapter.state(), THRESHOLD: json.dumps(detector.threshold.to_json())},
+        facts={**detector.facts, "neighbours": scorers.inputs.k},
+    )
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The fields of a ``Detector``.
+
+    Raises:
+        BundleError: a directory that is truncated, altered, foreign or too new.
+    """
+    saved = bundle.read(path)
+    manifest = saved.manifest
+    if (manifest.plugin, manifest.builder) != (PLUGIN, BUILDER):
+        raise BundleError(f"{str(path)!r} holds {manifest.builder} of {manifest.plugin}", expected="a detector")
+    with bundle.as_damage(path):
+        History.from_json(dict(manifest.facts["training"]))
+        adapter = VectorAdapter.restore(saved.documents)
+        model = rebuild(
+            masked_ensemble, Vector(adapter.scaling.width), manifest.settings, part_of(saved.tensors, MODEL)
+        ).double()
+        assert isinstance(model, Autoencoder)
+        tensors, k = saved.tensors, int(manifest.facts["neighbours"])
+        return {
+            "adapter": adapter,
+            "centre": tensors["centre"],
+            "spread": tensors["spread"],
+            "scorers": Scorers.of(model, tensors["masks"], tensors["known"], k),
+            "ranks": Ranks.from_tensors(part_of(saved.tensors, RANKS)),
+            "threshold": Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
+            "settings": manifest.settings,
+            "facts": {"training": manifest.facts["training"]},
+        }
