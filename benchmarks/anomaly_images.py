@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks import Projected
-from isthmus.models.ends import ends
+from isthmus.models.parts.backbones import ends
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks
 from isthmus.training.plan import Plan, Shuffled

@@ -32,8 +32,8 @@ from text_embeddings_run import Said
 
 from isthmus.batch import Grid
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.models.recipe import Trained
-from isthmus.models.restoring import residual_denoiser, restored
+from isthmus.models.dncnn import residual_denoiser, restored
+from isthmus.models.recipes.recipe import Trained
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_images.crops import Crops

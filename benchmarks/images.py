@@ -30,7 +30,7 @@ from image_common import CONV, SEED, Data, Line, Work, run, trained
 from image_samples import generation
 from result_lines import lines
 
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus_images import ImageAutoencoder
 
 NAME = "images"

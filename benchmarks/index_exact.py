@@ -20,7 +20,7 @@ from common import record, seconds
 from index_recall import rival
 
 from isthmus.index import Index, threads
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 
 NAME = "index_exact"
 WIDTH, K = 128, 10

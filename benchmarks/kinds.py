@@ -24,7 +24,7 @@ from kinds_tables import CELL, KINDS
 from result_lines import lines
 
 from isthmus.models import kinds
-from isthmus.models.noise import noise_of
+from isthmus.models.parts.corruptions import noise_of
 from isthmus.training.run import Run
 
 NAME = "kinds"

@@ -15,8 +15,8 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.models.keywords import checked
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.settings import checked
 from isthmus.state import state_of
 
 Key = tuple[str, str, str, Mapping[str, Any], int]

@@ -33,7 +33,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.core.rankers import ranker_of
-from isthmus.models.keywords import built, checked
+from isthmus.models.recipes.settings import built, checked
 from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate

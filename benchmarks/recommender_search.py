@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from common import median_ratio, record
 
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import RowLists
 
 RIVAL = Path(__file__).parent / "rivals" / "flat_search.py"

@@ -33,7 +33,7 @@ from torch import nn
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.models import mult_dae
-from isthmus.models.catalogue import NEGATIVES
+from isthmus.models.parts.item_softmax import NEGATIVES
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import Evaluation, evaluate
 from isthmus.training.run import Run, Validation

@@ -31,7 +31,7 @@ import torch
 from common import record, seconds
 from text_speed_pairs import Side, serve
 
-from isthmus.models.sequence import sequence_vae
+from isthmus.models.sequence_vae import sequence_vae
 from isthmus.training.run import Run
 from isthmus_text import minilm
 from isthmus_text.adapter import TextAdapter

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, TokenRows
 from isthmus.core.token_noise import TokenDeletion
-from isthmus.training.bucketing import TokenBudget, by_length
+from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam

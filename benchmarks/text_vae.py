@@ -29,7 +29,7 @@ from result_lines import lines
 from text_embeddings_run import Said
 
 from isthmus.metrics.text import perplexity
-from isthmus.models.sequence import sequence_vae
+from isthmus.models.sequence_vae import sequence_vae
 from isthmus.tasks.collapse import diagnose
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter

@@ -9,7 +9,7 @@ import torch
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
-from isthmus.models.restoring import restored
+from isthmus.models.dncnn import restored
 from isthmus.tasks.coding import reconstructions
 from isthmus_images.asking import as_shown
 from isthmus_images.files.loading import How, Loaded, load

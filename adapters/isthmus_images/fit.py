@@ -14,11 +14,11 @@ from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import MissingLibraryError
-from isthmus.models.keywords import built, checked
+from isthmus.models.recipes.settings import built, checked
 from isthmus.spread import even_rows
 from isthmus.tasks.coding import codes_of, held_out
 from isthmus.training.history import History
-from isthmus.training.parting import parted
+from isthmus.training.holdout import parted
 from isthmus.training.run import Run, Validation
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.denoising import takes_any_size

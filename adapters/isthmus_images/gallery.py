@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isthmus.errors import BundleError
 from isthmus.index import Index
-from isthmus.index.rows import kind_for
+from isthmus.index.searchers import kind_for
 
 CODES = "gallery.codes"
 NAMES = "gallery.json"

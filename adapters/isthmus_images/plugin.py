@@ -1,7 +1,7 @@
 """What the entry point yields."""
 
+from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
-from isthmus.models.restoring import residual_denoiser
 from isthmus.protocols import Plugin
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.cli import commands

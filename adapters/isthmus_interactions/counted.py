@@ -14,10 +14,10 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.sparse_linear import SparseLinear
-from isthmus.index.selection import best_of
+from isthmus.index.exact.top_k import best_of
 from isthmus.models.linear import bags_matrix
-from isthmus.models.recipe import at_once
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import at_once
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record

@@ -15,7 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
-from isthmus.models.keywords import built, checked
+from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt, evaluate
 from isthmus.training.history import History

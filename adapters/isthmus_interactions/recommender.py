@@ -122,9 +122,8 @@ class Recommender:
         They follow the old items, which keep their rows and scores, and stand among them in every answer. Items of the
         old catalogue that nobody touched are placed by their features too. The score of such an item is a combination
         of the scores of the others and of the history, by ridge regression on the features; how much each counts is
-        chosen on touched items that are treated as new ones, see ``isthmus_interactions.cold_start.choose_weights``,
-        and told in ``facts["features"]``. In a history a new item is replaced by the touched ones that stand for it.
-        Features that were given before are replaced.
+        chosen on touched items that are treated as new ones and told in ``facts["features"]``. In a history a new item
+        is replaced by the touched ones that stand for it. Features that were given before are replaced.
 
         Args:
             features: of touched items, to learn from, and of new ones; see ``ItemFeatures``.

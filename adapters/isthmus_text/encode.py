@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.batch import TokenRows
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
-from isthmus.training.bucketing import by_length
+from isthmus.training.batching import by_length
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.pretrained.cached_vectors import TOKENS
 from isthmus_text.texts import Texts

@@ -11,7 +11,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.metrics.codes import importance_weighted
 from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run
 from isthmus_text.texts import Texts
 from isthmus_text.validation import Watch

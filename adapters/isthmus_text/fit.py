@@ -14,10 +14,10 @@ from torch import Tensor
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
-from isthmus.models.keywords import built, checked
+from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Source
 from isthmus.training.history import History
-from isthmus.training.parting import parted
+from isthmus.training.holdout import parted
 from isthmus.training.run import Run
 from isthmus_text.encode import Codes
 from isthmus_text.input_output import Tokens, tokens_for

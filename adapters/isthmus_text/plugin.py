@@ -1,7 +1,7 @@
 """What the entry point yields."""
 
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
-from isthmus.models.sequence import sequence_vae
+from isthmus.models.sequence_vae import sequence_vae
 from isthmus.protocols import Plugin
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.cli import commands

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus import bundle, plugins
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import BundleError
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_text.corpus import Corpus

@@ -12,7 +12,7 @@ from isthmus.core.bottlenecks import DiagonalGaussian
 from isthmus.metrics.codes import active_units, mutual_information
 from isthmus.protocols import Source
 from isthmus.tasks.collapse import Diagnosis
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"

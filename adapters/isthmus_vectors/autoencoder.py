@@ -16,7 +16,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import InputError, SettingError
-from isthmus.index.rows import searcher_over
+from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.protocols import Neighbours, Searcher
 from isthmus.tasks.coding import drawn

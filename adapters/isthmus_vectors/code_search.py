@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from isthmus.index.rescoring import first_k
-from isthmus.index.selection import Best, best_of, merge
+from isthmus.index.exact.rescoring import first_k
+from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Neighbours
 
 BLOCK = 16384

@@ -31,10 +31,10 @@ from isthmus.core.nested import decoded_of
 from isthmus.core.quantised import ResidualWords
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
-from isthmus.models.keywords import checked
 from isthmus.models.matryoshka import matryoshka
-from isthmus.models.rebuild import rebuild
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Neighbours
 from isthmus.sources import VectorSource
 from isthmus.state import state_of

@@ -15,13 +15,13 @@ from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import SettingError
-from isthmus.models.keywords import built, checked
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Source
 from isthmus.state import state_of
 from isthmus.tasks.coding import held_out
 from isthmus.training.history import History
-from isthmus.training.parting import parted
+from isthmus.training.holdout import parted
 from isthmus.training.run import Run, Validation
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.float64 import Asked, Numbers

@@ -14,7 +14,7 @@ from isthmus import bundle, plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.fitted import FittedMixture
 from isthmus.errors import BundleError
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.state import named, part_of, state_of
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History

@@ -15,7 +15,7 @@ from isthmus.batch import Bag, Bags, Batch, Values
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.core.unit_rows import UnitError, UnitRows
 from isthmus.errors import SettingError
-from isthmus.index.exact import rank
+from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
 from isthmus.models import elsa
 from isthmus.protocols import Ranker, RankingReadout, RowLists

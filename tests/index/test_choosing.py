@@ -11,14 +11,16 @@ import torch
 
 import isthmus.index
 from isthmus.errors import BudgetError
-from isthmus.index import Budget, Index, budget, choosing, measuring
-from isthmus.index.choosing import choose
-from isthmus.index.exact import ExactSearcher
+from isthmus.index import Budget, Index
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
-from isthmus.index.ladders import ORDER, ladders, tried
-from isthmus.index.measuring import Questions, held_out
 from isthmus.index.several import build_each
-from isthmus.index.trials import Wish
+from isthmus.index.tuning import budget, measure
+from isthmus.index.tuning import choose as choosing
+from isthmus.index.tuning.choose import choose
+from isthmus.index.tuning.grids import ORDER, ladders, tried
+from isthmus.index.tuning.measure import Questions, held_out
+from isthmus.index.tuning.trials import Wish
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -56,7 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact search counts as too slow, and a measurement is short."""
     monkeypatch.setattr(budget, "SMALL", 0)
     monkeypatch.setattr(budget, "FAST_ENOUGH", 0.0)
-    monkeypatch.setattr(measuring, "QUERIES", 64)
+    monkeypatch.setattr(measure, "QUERIES", 64)
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.errors import InputError, SettingError, ValueRangeError
-from isthmus.index.exact import ExactSearcher, rank, rank_prepared
+from isthmus.index.exact.searcher import ExactSearcher, rank, rank_prepared
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.protocols import Columns, RowLists
 from isthmus.testing.ranker import RankerContract

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from isthmus.errors import SettingError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher, Kind, Settings, check_kind
-from isthmus.index.faiss.graph import placed
-from isthmus.index.faiss.shortened import axes
+from isthmus.index.faiss.hnsw import placed
+from isthmus.index.faiss.hnsw_pca import axes
 from isthmus.index.faiss.weighing import nearer
 from isthmus.index.vectors import Metric, lifted
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists, similarity
@@ -253,7 +253,7 @@ print("done")"""
 
 
 def test_only_one_module_imports_faiss():
-    code = "import sys, isthmus.index.exact, isthmus.tasks.evaluation; print('faiss' in sys.modules)"
+    code = "import sys, isthmus.index.exact.searcher, isthmus.tasks.evaluation; print('faiss' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"
 

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from torch import Generator, Tensor
 
-from isthmus.index import halved
-from isthmus.index.exact import ExactSearcher
-from isthmus.index.filters import Filters
-from isthmus.index.halved import Halved, pays, suits
+from isthmus.index.exact import bf16 as halved
+from isthmus.index.exact.bf16 import Halved, pays, suits
+from isthmus.index.exact.filters import Filters
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.rowlists import take
 

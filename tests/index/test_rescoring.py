@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.index.rescoring import best_first, double_scores
+from isthmus.index.exact.rescoring import best_first, double_scores
 
 
 @pytest.mark.parametrize("by_distance", [True, False])

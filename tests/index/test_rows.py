@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.index import rows
-from isthmus.index.exact import ExactSearcher
+from isthmus.index import searchers
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
-from isthmus.index.measuring import Questions
-from isthmus.index.rows import kind_for, searcher_over
+from isthmus.index.searchers import kind_for, searcher_over
+from isthmus.index.tuning.measure import Questions
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -20,14 +20,14 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact search counts as too slow."""
-    monkeypatch.setattr(rows, "UNMEASURED", 0)
-    monkeypatch.setattr(rows, "PATIENT", 1e-12)
-    monkeypatch.setattr("isthmus.index.budget.SMALL", 0)
-    monkeypatch.setattr("isthmus.index.budget.FAST_ENOUGH", 1e-12)
+    monkeypatch.setattr(searchers, "UNMEASURED", 0)
+    monkeypatch.setattr(searchers, "PATIENT", 1e-12)
+    monkeypatch.setattr("isthmus.index.tuning.budget.SMALL", 0)
+    monkeypatch.setattr("isthmus.index.tuning.budget.FAST_ENOUGH", 1e-12)
 
 
 def test_what_is_read_quickly_is_searched_exactly_and_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.index.budget.bandwidth", lambda: pytest.fail("measured"))
+    monkeypatch.setattr("isthmus.index.tuning.budget.bandwidth", lambda: pytest.fail("measured"))
     vectors, queries = numbers(300, 8), numbers(5, 8, seed=1)
     found = searcher_over(vectors, "l2", lambda: pytest.fail("asked")).search(queries, 7)
     assert found.rows.tolist() == ExactSearcher.build(vectors, "l2").search(queries, 7).rows.tolist()
@@ -35,7 +35,7 @@ def test_what_is_read_quickly_is_searched_exactly_and_nothing_is_measured(monkey
 
 
 def test_the_patience_is_bytes_over_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.index.budget.bandwidth", lambda: 1e10)
+    monkeypatch.setattr("isthmus.index.tuning.budget.bandwidth", lambda: 1e10)
     assert kind_for(3_900_000, 32) == "exact"
     assert kind_for(4_000_000, 32) == "auto"
 
@@ -43,7 +43,7 @@ def test_the_patience_is_bytes_over_bandwidth(monkeypatch: pytest.MonkeyPatch) -
 def test_above_it_another_kind_is_chosen_by_its_recall_on_the_queries_given(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.index.choosing.tried", lambda metric: ("ivf",))
+    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: ("ivf",))
     monkeypatch.setattr(Questions, "speed", lambda self, searcher, most=0: float(isinstance(searcher, FaissSearcher)))
     vectors, queries, asked = numbers(3000, 8), numbers(64, 8, seed=1), []
 
@@ -60,9 +60,9 @@ def test_above_it_another_kind_is_chosen_by_its_recall_on_the_queries_given(
 def test_exact_is_kept_where_nothing_is_faster_or_the_numbers_are_others(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.index.choosing.tried", lambda metric: ())
+    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: ())
     assert isinstance(searcher_over(numbers(100, 4), "cosine"), ExactSearcher)
-    monkeypatch.setattr("isthmus.index.choosing.choose", lambda *given: pytest.fail("chosen"))
+    monkeypatch.setattr("isthmus.index.tuning.choose.choose", lambda *given: pytest.fail("chosen"))
     assert isinstance(searcher_over(numbers(100, 4).double(), "cosine"), ExactSearcher)
 
 

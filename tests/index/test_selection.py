@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.errors import ValueRangeError
-from isthmus.index.selection import FEWEST_GROUPS, GROUP, best_of
+from isthmus.index.exact.top_k import FEWEST_GROUPS, GROUP, best_of
 
 
 def reference(scores, k):

@@ -14,7 +14,7 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import SettingError
 from isthmus.models import elsa
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource
 from isthmus.state import state_of
 from isthmus.tasks.evaluation import evaluate

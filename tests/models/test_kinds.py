@@ -22,15 +22,15 @@ from isthmus.core.priors import normal_rates
 from isthmus.core.revival import Revival
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
-from isthmus.models.ends import ends
-from isthmus.models.keywords import checked
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
-from isthmus.models.likelihoods import LIKELIHOODS
-from isthmus.models.noise import NOISES, noise_of
+from isthmus.models.parts.backbones import ends
+from isthmus.models.parts.corruptions import NOISES, noise_of
+from isthmus.models.parts.likelihoods import LIKELIHOODS
+from isthmus.models.parts.priors import begin_with_rows
 from isthmus.models.penalised import FORMS
-from isthmus.models.priors import begin_with_rows
-from isthmus.models.rebuild import rebuild
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Builder
 from isthmus.sources import VectorSource
 from isthmus.state import state_of

@@ -9,7 +9,7 @@ from torch import Generator, nn
 from isthmus.batch import Bag
 from isthmus.errors import BundleError
 from isthmus.models import mult_vae, rdlae, rec_vae
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.state import state_of
 
 

@@ -21,8 +21,8 @@ from isthmus.core.corruptions import Dropout
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import rec_vae
-from isthmus.models.rebuild import rebuild
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recipe import Trained
 from isthmus.sources import BagSource
 from isthmus.state import state_of
 from isthmus.tasks.evaluation import evaluate

@@ -12,9 +12,9 @@ from signals import GridSource, seeded
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.core.denoiser import AsItIs, NoiseBetween, NoiseRemoval
 from isthmus.errors import InputError, SettingError
+from isthmus.models.dncnn import residual_denoiser, restored
 from isthmus.models.kinds import vanilla
-from isthmus.models.rebuild import rebuild
-from isthmus.models.restoring import residual_denoiser, restored
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.state import state_of
 from isthmus.training.run import Run
 

@@ -14,10 +14,10 @@ from isthmus.core.priors import NoPrior
 from isthmus.core.token_noise import TokenDeletion, WordDropout
 from isthmus.errors import SettingError
 from isthmus.models import sequence_vae
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import SequenceDecoder
 from isthmus.state import state_of
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run
 
 VOCABULARY, LENGTH, END = 20, 9, 2

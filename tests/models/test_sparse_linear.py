@@ -18,7 +18,7 @@ from isthmus.core.linear import inverse
 from isthmus.errors import SettingError
 from isthmus.models import ease, edlae, machine, sparse_linear
 from isthmus.models import linear as linear_models
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource, VectorSource
 from isthmus.state import state_of
 from isthmus.training.progress import Record, Silent
@@ -102,7 +102,7 @@ def test_what_was_saved_is_rebuilt_from_settings_and_width(data: csr_array) -> N
 
 
 def test_the_memory_is_told_before_it_is_taken(data: csr_array, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "isthmus.models.sparse"):
+    with caplog.at_level(logging.INFO, "isthmus.models.sparse_linear"):
         sparse_linear(Bag(WIDTH), generator=generator()).fit(BagSource.from_csr(data), Run(device="cpu"))
     assert "20 columns takes about" in caplog.text
 

@@ -15,7 +15,7 @@ from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods import Gaussian
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.models.multinomial import mult_dae
+from isthmus.models.mult_vae import mult_dae
 from isthmus.sources import BagSource, VectorSource
 from isthmus.tasks.anomaly import Nearest, Ranks, hidden_in_turn, surprise
 

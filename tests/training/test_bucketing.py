@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.errors import SettingError
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Batching, Shuffled
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 
-from isthmus.training.interrupt import interruptible
+from isthmus.training.process import interruptible
 
 CHILD = """
 import json, sys, time

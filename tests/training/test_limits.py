@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from isthmus.batch import Bag
 from isthmus.errors import SettingError
 from isthmus.models import mult_vae
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.recipe import Trained
 from isthmus.sources import BagSource
 from isthmus.training import trainer
 from isthmus.training.run import Run, Validation

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.errors import SettingError
-from isthmus.training.parting import FEWEST, parted
+from isthmus.training.holdout import FEWEST, parted
 
 
 def test_every_row_is_on_one_side_and_the_seed_decides():

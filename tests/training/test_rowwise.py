@@ -13,14 +13,14 @@ from torch import Tensor
 from isthmus.batch import Bag
 from isthmus.errors import SettingError
 from isthmus.models import mult_dae, mult_vae
-from isthmus.models.catalogue import NEGATIVES, SAMPLED_FROM, Catalogue
-from isthmus.models.rebuild import rebuild
+from isthmus.models.parts.item_softmax import NEGATIVES, SAMPLED_FROM, Catalogue
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Phase
 from isthmus.sources import BagSource
-from isthmus.training import rowwise
+from isthmus.training import sparse_adam
 from isthmus.training.plan import Plan
-from isthmus.training.rowwise import RowwiseAdam
 from isthmus.training.run import Run
+from isthmus.training.sparse_adam import RowwiseAdam
 
 WIDTH, HIDDEN = 25, 3
 
@@ -48,7 +48,7 @@ def parameter() -> Tensor:
 @pytest.mark.parametrize("block", [4, 1000], ids=["blocks", "whole"])
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
 def test_is_adam_where_every_row_is_touched(sparse: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rowwise, "ROWS", block)
+    monkeypatch.setattr(sparse_adam, "ROWS", block)
     a, b = parameter(), parameter()
     first, second = ours(a), theirs(b)
     for grad in gradients():

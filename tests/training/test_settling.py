@@ -11,9 +11,9 @@ from isthmus.core.bottlenecks import NormalisedGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_vae
 from isthmus.state import state_of
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
+from isthmus.training.calibration import settle
 from isthmus.training.run import Run
-from isthmus.training.settling import settle
 
 SMALL = {"form": "lstm", "hidden": 16, "code": 4, "epochs": 2, "tokens": 100, "scale": 0.6}
 

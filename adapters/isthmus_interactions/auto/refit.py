@@ -12,7 +12,7 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
-from isthmus.models.keywords import built
+from isthmus.models.recipes.settings import built
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent

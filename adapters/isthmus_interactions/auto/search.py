@@ -14,8 +14,8 @@ from isthmus.core.blend import Blend
 from isthmus.core.linear import Gram
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
-from isthmus.models.keywords import built, checked
 from isthmus.models.linear import Solved, gram_of
+from isthmus.models.recipes.settings import built, checked
 from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource

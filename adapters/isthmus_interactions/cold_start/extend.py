@@ -19,7 +19,7 @@ from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
 from isthmus.models.blend import Blended
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent

@@ -9,8 +9,8 @@ from torch import Tensor
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import ranks
-from isthmus.index.exact import rank
-from isthmus.index.rows import searcher_over
+from isthmus.index.exact.searcher import rank
+from isthmus.index.searchers import searcher_over
 from isthmus.protocols import Neighbours, RowLists
 from isthmus_interactions.cold_start.ranker import WithNewItems
 

@@ -10,7 +10,7 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.errors import InputError, SettingError
-from isthmus.models.keywords import checked
+from isthmus.models.recipes.settings import checked
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_interactions import fit

@@ -13,7 +13,7 @@ from isthmus.core.bottlenecks import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
 from isthmus_interactions.factorisation.factors import LeastSquares, WeightedSquares
 from isthmus_interactions.factorisation.implicit_training import ByImplicit
 from isthmus_interactions.factorisation.pairwise import Opponents, PairwiseFit, PairwiseLogistic

@@ -18,7 +18,7 @@ from isthmus.errors import MissingLibraryError, NonFiniteLossError
 from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.training.history import History
-from isthmus.training.interrupt import Wish, interruptible
+from isthmus.training.process import Wish, interruptible
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation.pairwise import Opponents

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.index.rows import searcher_over
+from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Searcher
 from isthmus.sources import BagSource

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from isthmus.batch import Bags, gather_ranges
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
-from isthmus.index.exact import rank
-from isthmus.index.filters import Allow
-from isthmus.index.rows import searcher_over
+from isthmus.index.exact.filters import Allow
+from isthmus.index.exact.searcher import rank
+from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Ranker, RowLists, Searcher
 from isthmus.rowlists import take
@@ -26,7 +26,7 @@ class Ranking:
 
     The scores of a network are inner products of its decoded state with rows of its readout, so that an index over the
     rows ranks as it does; it is exact unless the catalogue is so large that one question would take more than
-    ``isthmus.index.rows.PATIENT``. Scores of linear models, blends and new items are no inner products with few
+    ``isthmus.index.searchers.PATIENT``. Scores of linear models, blends and new items are no inner products with few
     numbers: there every item is scored.
 
     Args:

@@ -15,9 +15,9 @@ from isthmus.batch import Bag
 from isthmus.core import linear
 from isthmus.core.linear import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.models.keywords import built, checked
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.machine import available_bytes
+from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt

@@ -13,7 +13,7 @@ from torch import nn
 from isthmus import plugins
 from isthmus.core.blend import Blend
 from isthmus.models.blend import Blended, with_own_checkpoints
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.recipe import Trained
 from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
 from isthmus.state import state_of

@@ -16,8 +16,8 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import Blended
-from isthmus.models.keywords import built, checked
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt

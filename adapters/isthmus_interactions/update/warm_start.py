@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.recipe import Trained
 from isthmus.models.widen import can_widen, widened
 from isthmus.protocols import Objective, Recipe, Source, Step
 from isthmus.state import load_state, state_of

@@ -14,10 +14,10 @@ from isthmus.core.likelihoods import Categorical
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.token_noise import TokenDeletion
 from isthmus.errors import SettingError
-from isthmus.models.recipe import Trained
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Phase
-from isthmus.training.bucketing import TokenBudget
+from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Plan
 from isthmus_text.pretrained.anchor import Anchored
 from isthmus_text.pretrained.checkpoints import MINILM, Named, pretrained_encoder

@@ -12,7 +12,7 @@ from isthmus.batch import Batch
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import InputError
 from isthmus.protocols import Source
-from isthmus.training.bucketing import by_length
+from isthmus.training.batching import by_length
 
 TOKENS = {"cpu": 2048, "cuda": 16384}
 """Of one batch, padding among them. On a CPU what a layer says of 2,048 tokens stays in a cache: MiniLM encodes texts

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from isthmus.batch import Vector
 from isthmus.errors import InputError, SettingError
-from isthmus.models.keywords import built, checked
-from isthmus.models.recipe import Trained
-from isthmus.models.settings import check_choice, check_settings
+from isthmus.models.recipes.checks import check_choice, check_settings
+from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.settings import built, checked
 from isthmus.spread import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule

@@ -8,8 +8,8 @@ from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks import Deterministic
 from isthmus.errors import SettingError
-from isthmus.models.recipe import Trained
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan, Shuffled
 from isthmus_vectors.detection.grouped import GroupedDecoder, GroupedEncoder, GroupedReadout

@@ -11,7 +11,7 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.state import named, part_of, state_of
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold

@@ -17,7 +17,7 @@ class Autoencoder(VectorEstimator):
         code: numbers of a code.
         hidden: width of the layers on either side of the code.
         layers: how many of them; None takes the usual number of the kind.
-        likelihood: see ``isthmus.models.likelihoods``; None takes the usual one of the kind.
+        likelihood: see ``isthmus.models.parts.likelihoods``; None takes the usual one of the kind.
         scaling: "robust" or "none", see ``isthmus_vectors.scaling``.
         epochs: passes over the rows.
         batch_size: rows of a batch.
@@ -134,7 +134,7 @@ class DenoisingAutoencoder(VectorEstimator):
 
     Args:
         code: numbers of a code.
-        noise: what damages rows in training, see ``isthmus.models.noise``; None takes the usual one.
+        noise: what damages rows in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
         level: how much; None takes the usual level of the noise.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.

@@ -43,7 +43,7 @@ def build(
     """Build an index of vectors: exact where that is fast enough, else the fastest kind that finds enough."""
     from isthmus._swap import check_target
     from isthmus.index import Budget, Index
-    from isthmus.index.budget import PATIENCE
+    from isthmus.index.tuning.budget import PATIENCE
     from isthmus.index.vectors import Metric
 
     check_target(out)
@@ -80,7 +80,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Look up what is nearest to queries, or to vectors of the index."""
-    from isthmus.index import Index, reading
+    from isthmus.index import Index, vector_files
 
     if (queries is None) == (not like):
         raise InputError("no queries" if queries is None else "queries and --like", expected="one of the two")
@@ -91,7 +91,7 @@ def search(
             names: list[Any] = _parsed(index, like) or []
             asked: Any = index.vectors(names)
         else:
-            asked, own = reading.read(queries)
+            asked, own = vector_files.read(queries)
             names = list(range(len(asked))) if own is None else own
         if within is None:
             found = index.search(asked, k, exclude=closed, allow=only)
@@ -148,11 +148,11 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Measure recall and speed of an index against exact search, here and now."""
-    from isthmus.index import Index, benchmarking
+    from isthmus.index import Index, benchmark
 
     index = Index.load(directory)
     with _limited(threads):
-        document = benchmarking.benchmark(index, queries, k, seed)
+        document = benchmark.benchmark(index, queries, k, seed)
     columns = ("index", "recall", "queries a second", "seconds a query alone")
     keys = ("recall", "queries_per_second", "seconds_a_query")
     rows = [[name, *(document[name][key] for key in keys)] for name in ("index", "exact")]

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus.index.asking import Found as Found
-    from isthmus.index.budget import Budget as Budget
     from isthmus.index.index import Index as Index
+    from isthmus.index.search import Found as Found
+    from isthmus.index.tuning.budget import Budget as Budget
 
-_HOMES = {"Budget": "budget", "Found": "asking", "Index": "index"}
+_HOMES = {"Budget": "tuning.budget", "Found": "search", "Index": "index"}
 
 __all__ = ["Budget", "Found", "Index"]
 

@@ -10,10 +10,10 @@ from typing import NamedTuple, final
 from isthmus.errors import BudgetError
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.faiss import Kind as FaissKind
-from isthmus.index.ladders import Rung, ladders
-from isthmus.index.measuring import Questions
-from isthmus.index.trials import ALL, Choice, Trial, Wish
-from isthmus.index.workshop import Workshop
+from isthmus.index.tuning.builds import Workshop
+from isthmus.index.tuning.grids import Rung, ladders
+from isthmus.index.tuning.measure import Questions
+from isthmus.index.tuning.trials import ALL, Choice, Trial, Wish
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from isthmus.index import asking, making, reading, saving
-from isthmus.index.asking import Found, IdArray, Ids
-from isthmus.index.budget import Budget
+from isthmus.index import build, search, vector_files
+from isthmus.index.search import Found, IdArray, Ids
 from isthmus.index.snapshot import Snapshot
-from isthmus.index.storage import Verify
-from isthmus.index.trials import Choice, Wish
+from isthmus.index.storage import saving
+from isthmus.index.storage.tensors import Verify
+from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.trials import Choice, Wish
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.vocabulary import Id
 
@@ -60,7 +61,7 @@ class Index:
         it is faster than exact search. Where none reaches it, exact search is kept, with a warning.
 
         Args:
-            vectors: an array of numpy or torch, or the path of a ``.npy`` or Parquet file (``reading.read``).
+            vectors: an array of numpy or torch, or the path of a ``.npy`` or Parquet file (``vector_files.read``).
             ids: distinct, all whole numbers or all text; those of the file or else the row numbers, if not given.
             metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
             target_recall: the least share of the true ``k`` nearest that must be found.
@@ -72,14 +73,14 @@ class Index:
             kind: "auto"; "fastest", to try all however fast exact search is; "exact"; or one, whatever its speed.
 
         Raises:
-            InputError: what ``reading.read`` refuses; ids of mixed types; fewer than two queries to measure with.
+            InputError: what ``vector_files.read`` refuses; ids of mixed types; fewer than two queries to measure with.
             DuplicateIdError: an id twice.
             SettingError: a setting outside its range.
             BudgetError: nothing that the budget allows reaches the target, exact search included.
         """
         check_metric(metric)
         wish = Wish(kind, target_recall, k, budget or Budget(), seed).checked()
-        return cls(*making.built(vectors, ids, metric, [wish], queries)[0])
+        return cls(*build.built(vectors, ids, metric, [wish], queries)[0])
 
     @property
     def metric(self) -> Metric:
@@ -119,13 +120,13 @@ class Index:
             InputError: queries of another width; lists, but not one for each query.
             ValueRangeError: a query holds NaN or infinity.
         """
-        return asking.search(self._state.snapshot, queries, k, exclude, allow)
+        return search.search(self._state.snapshot, queries, k, exclude, allow)
 
     @torch.no_grad()
     def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> Found:
         """Every id with a score of at least ``score`` (for "l2", minus the squared radius), nearest first; exact
         whatever the kind of index. The other arguments and the errors are those of ``search``."""
-        return asking.within(self._state.snapshot, queries, score, exclude, allow)
+        return search.within(self._state.snapshot, queries, score, exclude, allow)
 
     def vectors(self, ids: IdArray) -> npt.NDArray[np.float32]:
         """The vectors of some ids, as they were given.
@@ -134,7 +135,7 @@ class Index:
             UnknownIdError: an id that is not here.
         """
         snapshot = self._state.snapshot
-        found: npt.NDArray[np.float32] = snapshot.vectors_of(making.rows_of(snapshot, reading.as_ids(ids))).numpy()
+        found: npt.NDArray[np.float32] = snapshot.vectors_of(build.rows_of(snapshot, vector_files.as_ids(ids))).numpy()
         return found
 
     def add(self, vectors: Any, ids: IdArray | None = None) -> None:
@@ -149,13 +150,13 @@ class Index:
             InputError: vectors of another width; ids of another type, or none where they are text.
             BudgetError: the vectors would take more memory than granted.
         """
-        given, found = reading.read(vectors, ids)
+        given, found = vector_files.read(vectors, ids)
         with self._changing:
             snapshot = self._state.snapshot
-            making.check_width(given, snapshot.width)
+            build.check_width(given, snapshot.width)
             self._wish.budget.check_bytes(len(snapshot) + len(given), snapshot.width)
             if len(given):
-                names = making.next_ids(snapshot, len(given)) if found is None else found
+                names = build.next_ids(snapshot, len(given)) if found is None else found
                 self._put(snapshot.plus(given, names))
 
     def update(self, vectors: Any, ids: IdArray | None = None) -> None:
@@ -166,11 +167,11 @@ class Index:
             DuplicateIdError: an id twice.
             InputError: vectors of another width, or without ids.
         """
-        given, found = reading.read(vectors, ids)
+        given, found = vector_files.read(vectors, ids)
         with self._changing:
             snapshot = self._state.snapshot
-            making.check_width(given, snapshot.width)
-            names = making.wanted(found)
+            build.check_width(given, snapshot.width)
+            names = build.wanted(found)
             if names:
                 self._put(snapshot.minus(names).plus(given, names))
 
@@ -182,7 +183,7 @@ class Index:
             DuplicateIdError: an id twice.
         """
         with self._changing:
-            self._put(self._state.snapshot.minus(reading.as_ids(ids)))
+            self._put(self._state.snapshot.minus(vector_files.as_ids(ids)))
 
     def compact(self, queries: Any = None) -> None:
         """Make one frozen part of all that is here. Searches go on meanwhile, other changes wait.
@@ -190,12 +191,12 @@ class Index:
         The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
         and the errors are those of ``build``; after an error, nothing has changed.
         """
-        asked = None if queries is None else reading.read(queries)[0]
+        asked = None if queries is None else vector_files.read(queries)[0]
         with self._changing:
             snapshot, choice = self._state.snapshot, self._state.choice
             vectors, ids = snapshot.alive()
-            vocabulary = making.vocabulary_of(ids, len(ids), snapshot.kind)
-            part, chosen = making.again(vectors, vocabulary, snapshot.metric, self._wish, choice, asked)
+            vocabulary = build.vocabulary_of(ids, len(ids), snapshot.kind)
+            part, chosen = build.again(vectors, vocabulary, snapshot.metric, self._wish, choice, asked)
             self._state = _State(replace(snapshot, base=part, dead=None, later=None), chosen)
 
     def info(self) -> dict[str, Any]:
@@ -209,7 +210,7 @@ class Index:
             InputError: a name with another ending.
             OSError: the file cannot be written.
         """
-        reading.write(*self._state.snapshot.alive(), path)
+        vector_files.write(*self._state.snapshot.alive(), path)
 
     def save(self, directory: str | Path) -> None:
         """Write it to a directory, whole or not at all; an older index at the same place is replaced.

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isthmus.index.blocks import Score
-from isthmus.index.filters import Filters
+from isthmus.index.exact.blocks import Score
+from isthmus.index.exact.filters import Filters
 
 Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
 

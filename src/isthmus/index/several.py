@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from isthmus.index import making
-from isthmus.index.asking import IdArray
-from isthmus.index.budget import Budget
+from isthmus.index import build
 from isthmus.index.index import Index
-from isthmus.index.trials import Wish
+from isthmus.index.search import IdArray
+from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.trials import Wish
 from isthmus.index.vectors import Metric, check_metric
 
 
@@ -35,4 +35,4 @@ def build_each(
     check_metric(metric)
     first = Wish(kind, 1.0, k, budget or Budget(), seed)
     wishes = [replace(first, target_recall=target).checked() for target in targets]
-    return [Index(*held) for held in making.built(vectors, ids, metric, wishes, queries)] if wishes else []
+    return [Index(*held) for held in build.built(vectors, ids, metric, wishes, queries)] if wishes else []

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.errors import DuplicateIdError, InputError, UnknownIdError
-from isthmus.index.filters import Allow
-from isthmus.index.part import Asked, Part
-from isthmus.index.rescoring import first_k
-from isthmus.index.selection import Best, merge
+from isthmus.index.exact.filters import Allow
+from isthmus.index.exact.rescoring import first_k
+from isthmus.index.exact.top_k import Best, merge
+from isthmus.index.segment import Asked, Part
 from isthmus.index.vectors import Metric
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary

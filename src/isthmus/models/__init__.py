@@ -1,12 +1,12 @@
 """Builders: published models as settings of the shared parts."""
 
 from isthmus.models.blend import blend
+from isthmus.models.elsa import elsa
 from isthmus.models.linear import ease, edlae, rdlae
-from isthmus.models.multinomial import mult_dae, mult_vae
-from isthmus.models.recvae import rec_vae
-from isthmus.models.sequence import sequence_vae
-from isthmus.models.sparse import sparse_linear
-from isthmus.models.tied import elsa
+from isthmus.models.mult_vae import mult_dae, mult_vae
+from isthmus.models.rec_vae import rec_vae
+from isthmus.models.sequence_vae import sequence_vae
+from isthmus.models.sparse_linear import sparse_linear
 
 __all__ = [
     "blend",

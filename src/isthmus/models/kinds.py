@@ -13,14 +13,14 @@ from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian, Projected
 from isthmus.core.collapse import FreeBits
 from isthmus.core.objectives import Elbo, ImportanceWeighted, LinearAnnealing
 from isthmus.errors import SettingError
-from isthmus.models.ends import ends
-from isthmus.models.noise import noise_of
+from isthmus.models.parts.backbones import ends
+from isthmus.models.parts.corruptions import noise_of
+from isthmus.models.parts.priors import begin_with_rows, prior_of
 from isthmus.models.penalised import contractive, sparse
-from isthmus.models.priors import begin_with_rows, prior_of
-from isthmus.models.recipe import Trained
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Objective
-from isthmus.training.settling import settle
+from isthmus.training.calibration import settle
 
 __all__ = ["contractive", "denoising", "sparse", "vanilla", "variational"]
 
@@ -54,11 +54,12 @@ def vanilla(
     Args:
         code: dimensions of the code.
         hidden: width of the states on either side of it.
-        layers: of the encoder, and of the decoder; see ``isthmus.models.ends``, as for the rest up to ``likelihood``.
+        layers: of the encoder, and of the decoder; see ``isthmus.models.parts.backbones``, as for the rest up to
+            ``likelihood``.
         filters: channels after the first halving of an image.
         heads: of a Transformer over tokens.
         dropout: inside a Transformer, in training.
-        likelihood: of vectors and images, see ``isthmus.models.likelihoods``; None is "gaussian".
+        likelihood: of vectors and images, see ``isthmus.models.parts.likelihoods``; None is "gaussian".
         batch_size: rows of a batch.
         tokens: budget of a batch of token rows, padding counted, in the place of ``batch_size``.
         decay: of the learning rate: "constant", or "cosine" to 0.
@@ -107,8 +108,8 @@ def denoising(
 
     Args:
         code: dimensions of the code.
-        noise: what damages the inputs in training, see ``isthmus.models.noise``; None is "dropout" for bags, "gaussian"
-            for vectors and images, "deletion" for tokens.
+        noise: what damages the inputs in training, see ``isthmus.models.parts.corruptions``; None is "dropout" for
+            bags, "gaussian" for vectors and images, "deletion" for tokens.
         level: how much: a standard deviation of "gaussian", a share of the numbers or tokens otherwise; None is the
             usual one of the noise.
         hidden, layers, filters, heads, dropout, likelihood, epochs, batch_size, tokens: as in ``vanilla``.

@@ -14,11 +14,11 @@ from isthmus.core import linear
 from isthmus.core.linear import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.models.machine import available_bytes
-from isthmus.models.recipe import at_once
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import at_once
 from isthmus.protocols import Source
 from isthmus.training.history import History
-from isthmus.training.interrupt import interruptible
+from isthmus.training.process import interruptible
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 

@@ -20,8 +20,8 @@ from isthmus.core.quantised import ResidualWords
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.residual import learned_codebooks
 from isthmus.errors import InputError, SettingError
-from isthmus.models.recipe import at_once
-from isthmus.models.settings import check_settings
+from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.recipe import at_once
 from isthmus.protocols import Phase, Source
 from isthmus.training.history import History
 from isthmus.training.plan import Plan, Shuffled

@@ -16,9 +16,9 @@ from isthmus.core.reading import unit_columns
 from isthmus.core.revival import Revival
 from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
-from isthmus.models.ends import ends
-from isthmus.models.recipe import Trained
-from isthmus.models.settings import check_choice, check_settings
+from isthmus.models.parts.backbones import ends
+from isthmus.models.recipes.checks import check_choice, check_settings
+from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Bottleneck, Hook, Penalty, Source
 
 FORMS = ("topk", "batch-topk", "jumprelu", "l1", "kl")

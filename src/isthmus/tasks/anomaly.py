@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from isthmus.batch import Batch, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.index.rows import searcher_over
+from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
 from isthmus.protocols import RowLists, Searcher, Source
 from isthmus.tasks.threshold import Threshold

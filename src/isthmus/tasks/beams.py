@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.index.selection import best_of
+from isthmus.index.exact.top_k import best_of
 from isthmus.tasks.stepwise import Stepwise, until
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.errors import InputError, SettingError
-from isthmus.index.exact import rank
+from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, Judged, coverage, judge, novelty, summarise
 from isthmus.protocols import Ranker
 from isthmus.rowlists import from_csr

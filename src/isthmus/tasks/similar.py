@@ -15,8 +15,8 @@ from isthmus.core.blend import Blend
 from isthmus.core.rankers import is_linear
 from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
-from isthmus.index.exact import rank
-from isthmus.index.rows import searcher_over
+from isthmus.index.exact.searcher import rank
+from isthmus.index.searchers import searcher_over
 from isthmus.protocols import LinearRanker, Neighbours, RowLists, Searcher
 from isthmus.sources import BagSource
 

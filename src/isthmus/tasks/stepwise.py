@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from isthmus.errors import ValueRangeError
-from isthmus.index.selection import best_of
+from isthmus.index.exact.top_k import best_of
 from isthmus.protocols import Readout, SequenceDecoder
 
 Choose = Callable[[Tensor], Tensor]

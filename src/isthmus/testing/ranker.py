@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus.batch import Bags
-from isthmus.index.exact import rank
+from isthmus.index.exact.searcher import rank
 from isthmus.protocols import Ranker, RowLists
 from isthmus.testing.searcher import brute_force
 

@@ -18,11 +18,11 @@ from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import Phase, Source
 from isthmus.training.checkpoint import Moment, Store
 from isthmus.training.history import History
-from isthmus.training.interrupt import Wish, interruptible
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.plan import Plan
-from isthmus.training.rowwise import RowwiseAdam
+from isthmus.training.process import Wish, interruptible
 from isthmus.training.run import Run, Validation
+from isthmus.training.sparse_adam import RowwiseAdam
 
 
 def train(

@@ -21,7 +21,7 @@ from isthmus.core.linear import LinearAutoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae
-from isthmus.models.keywords import checked
+from isthmus.models.recipes.settings import checked
 from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent

@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix
 from isthmus.batch import Bag, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import RankingReadout
 from isthmus.sources import BagSource, VectorSource
 from isthmus.training.history import History

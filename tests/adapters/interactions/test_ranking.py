@@ -8,7 +8,7 @@ import torch
 from planted import planted
 
 from isthmus.core.rankers import ranker_of
-from isthmus.index.exact import rank
+from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.training.run import Run

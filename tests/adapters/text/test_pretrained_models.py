@@ -8,7 +8,7 @@ import tiny_bert
 import torch
 
 from isthmus.errors import InputError, SettingError
-from isthmus.models.rebuild import rebuild
+from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import VectorSource
 from isthmus.state import state_of
 from isthmus.training.run import Run

@@ -113,7 +113,7 @@ def test_places_for_numbers(asked, refused) -> None:
 def test_ctrl_c_before_the_first_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from isthmus.training.history import History
 
-    monkeypatch.setattr("isthmus.models.recipe.train", lambda *args: History(interrupted=True))
+    monkeypatch.setattr("isthmus.models.recipes.recipe.train", lambda *args: History(interrupted=True))
     assert main(["fit", "vectors", "t.csv", "--out", "b", *FAST]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not Path("b").exists()

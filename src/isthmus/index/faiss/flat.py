@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.index.faiss.forms import Array, Stored
-from isthmus.index.faiss.settings import Settings
+from isthmus.index.faiss.parameters import Settings
+from isthmus.index.faiss.transforms import Array, Stored
 
 Structure = Mapping[str, npt.NDArray[np.generic]]
 

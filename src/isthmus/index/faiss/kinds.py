@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import SettingError
-from isthmus.index.faiss import fastscan, flat, graph, inverted, shortened
-from isthmus.index.faiss.forms import PLAIN, Array, Form, Stored
-from isthmus.index.faiss.settings import Settings
+from isthmus.index.faiss import fast_scan, flat, hnsw, hnsw_pca, ivf
+from isthmus.index.faiss.parameters import Settings
+from isthmus.index.faiss.transforms import PLAIN, Array, Form, Stored
 
 Name = Literal["flat", "fp16", "bf16", "sq8", "ivf", "ivf-lifted", "ivf-sq8", "ivf-pq", "rabitq", "hnsw", "hnsw-short"]
 
@@ -50,7 +50,7 @@ def _scanned(make: Callable[[Stored, Settings, Structure], Any], all_seen: bool 
 
 
 def _listed(make: Callable[[Stored, Settings, Structure], Any], form: Form = PLAIN) -> Kind:
-    return Kind(inverted.learn, make, inverted.parameters, inverted.fits, form=form, inverted=True)
+    return Kind(ivf.learn, make, ivf.parameters, ivf.fits, form=form, inverted=True)
 
 
 def kind_of(name: str, width: int) -> Kind:
@@ -61,20 +61,20 @@ def kind_of(name: str, width: int) -> Kind:
     """
     check_kind(name)
     if name == "hnsw":
-        return Kind(graph.learn, graph.make, graph.parameters, graph.fits, form=Form(lifts=True))
+        return Kind(hnsw.learn, hnsw.make, hnsw.parameters, hnsw.fits, form=Form(lifts=True))
     if name == "hnsw-short":
-        return Kind(shortened.learn, shortened.make, graph.parameters, shortened.fits, form=Form(lifts=True))
+        return Kind(hnsw_pca.learn, hnsw_pca.make, hnsw.parameters, hnsw_pca.fits, form=Form(lifts=True))
     if name == "ivf-pq":
-        return _listed(fastscan.product_quantised, Form(multiple=fastscan.piece(width)))
+        return _listed(fast_scan.product_quantised, Form(multiple=fast_scan.piece(width)))
     simple = {
         "flat": _scanned(flat.full, all_seen=True),
         "fp16": _scanned(flat.fp16),
         "bf16": _scanned(flat.bf16),
         "sq8": _scanned(flat.sq8),
-        "ivf": _listed(inverted.full),
-        "ivf-lifted": _listed(inverted.full, Form(lifts=True)),
-        "ivf-sq8": _listed(inverted.sq8),
-        "rabitq": _listed(fastscan.one_bit, Form(turns=True)),
+        "ivf": _listed(ivf.full),
+        "ivf-lifted": _listed(ivf.full, Form(lifts=True)),
+        "ivf-sq8": _listed(ivf.sq8),
+        "rabitq": _listed(fast_scan.one_bit, Form(turns=True)),
     }
     return simple[name]
 

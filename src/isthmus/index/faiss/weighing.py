@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isthmus.index.exact import ExactSearcher
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.threads import held
 
 

@@ -20,7 +20,7 @@ from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods import Gaussian
 from isthmus.core.priors import StandardNormal
 from isthmus.core.readouts import LinearReadout
-from isthmus.models.recipe import Trained
+from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Phase, Plugin
 from isthmus.training.plan import Plan, Shuffled
 from isthmus.training.run import Run

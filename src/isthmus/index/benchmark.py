@@ -1,0 +1,59 @@
+"""An index against exact search, through its own face."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from isthmus.errors import InputError
+from isthmus.index import vector_files
+from isthmus.index.index import Index
+from isthmus.index.tuning.measure import ALONE, QUERIES, RUNS, sampled
+
+__all__ = ["benchmark"]
+
+
+def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
+    """Recall and speed of an index and of exact search over the same vectors.
+
+    Args:
+        index: which is not changed.
+        queries: as for ``Index.build``; vectors of the index with noise, if None.
+        k: neighbours a query.
+        seed: of the queries that are made.
+
+    Raises:
+        InputError: the index is empty.
+    """
+    if not len(index):
+        raise InputError("an empty index", expected="vectors to look for", remedy="add some")
+    vectors = torch.from_numpy(index.vectors(index.ids))
+    exact = Index.build(vectors, index.ids, index.metric, kind="exact")
+    given = None if queries is None else vector_files.read(queries)[0]
+    asked = sampled(vectors, QUERIES, Generator().manual_seed(seed)) if given is None else given
+    found, true = index.search(asked, k), exact.search(asked, k)
+    near = [own[-1] - 1e-5 * abs(own[-1]) - 1e-12 for own in true.scores]
+    hits = sum(int((own >= least).sum()) for own, least in zip(found.scores, near, strict=True))
+    recall = hits / max(1, sum(map(len, true.scores)))
+    measured = {
+        "index": {"recall": recall, **_speeds(index, asked, k)},
+        "exact": {"recall": 1.0, **_speeds(exact, asked, k)},
+    }
+    return {"kind": index.info()["kind"], "rows": len(index), "queries": len(asked), "k": k, **measured}
+
+
+def _speeds(index: Index, queries: Float[Tensor, "batch width"], k: int) -> dict[str, float]:
+    together = min(_seconds(index, queries, k) for _ in range(RUNS))
+    alone = statistics.median(_seconds(index, query, k) for query in queries[:ALONE])
+    return {"queries_per_second": len(queries) / together, "seconds_a_query": alone}
+
+
+def _seconds(index: Index, queries: Tensor, k: int) -> float:
+    start = time.perf_counter()
+    index.search(queries, k)
+    return time.perf_counter() - start

@@ -1,0 +1,219 @@
+"""Exact search by inner product through products in half precision (bf16), which some processors multiply many times as
+fast as float32.
+
+All scores are estimated in bf16, group by group only the largest estimate is kept, and a proven bound on the error of
+an estimate says which groups may hold an answer. Only their columns are scored exactly: as float64 sums, rounded to
+float32. So the answers are those of a search that scores every column in that way, at a fraction of the work.
+
+With q̂, v̂ for the roundings of q and v to bf16, s for the estimate and u = 2⁻⁸ for the rounding of s,
+|q·v - s| ≤ |q - q̂||v| + |q̂||v - v̂| + u|s| + γ|q||v| (Cauchy-Schwarz twice), γ = (width + 16)·2⁻²² being
+generous for float32 accumulation in any order (Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation
+3.5), for the arithmetic of the bound itself and for numbers that the processor flushes to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int16, Int64
+from torch import Tensor
+
+from isthmus.core.hardware import multiplies_bf16
+from isthmus.index.exact.filters import Filters
+from isthmus.index.exact.rescoring import exact_scores, first_k, within
+from isthmus.protocols import Neighbours, RowLists
+from isthmus.rowlists import owners
+
+GROUP, GROUPS = 8, 16
+"""Columns a group, and groups a bundle: the largest estimate of both is kept."""
+
+BLOCK = 2048
+"""Columns estimated at a time, so that their estimates are still near the processor when they are looked through."""
+
+QUERIES = (64, 512)
+"""At least and at most so many queries are estimated together."""
+
+WORTH = 1 << 24
+"""Scores below which a search is too small to gain."""
+
+ROUNDING = 2.0**-8
+"""The largest relative error of a rounding to bf16."""
+
+SCALES = (2.0**-30, 2.0**30)
+"""Where the largest number of a query and of the vectors must lie, so that nothing of weight over- or underflows."""
+
+Fallback = Callable[[Tensor, Filters], Neighbours]
+"""The search in float32, for queries that gain nothing here."""
+
+
+class Hints(NamedTuple):
+    """What the estimates of some queries say; -inf and negative estimates are kept as some negative number.
+
+    Attributes:
+        groups: bits of the largest estimate in each group of columns.
+        bundles: and in each bundle of groups.
+    """
+
+    groups: Int16[Tensor, "groups batch"]
+    bundles: Int16[Tensor, "bundles batch"]
+
+
+class Margin(NamedTuple):
+    """An estimate is at most ``slope * length + level`` wrong, beside its own rounding."""
+
+    slope: Float[Tensor, " batch"]
+    level: Float[Tensor, " batch"]
+
+
+def suits(vectors: Float[Tensor, "rows width"]) -> bool:
+    """Whether processor and vectors allow it: float32 on a CPU that multiplies bf16, of a usual scale."""
+    if vectors.dtype != torch.float32 or vectors.device.type != "cpu" or not multiplies_bf16("cpu"):
+        return False
+    if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+        return False
+    return SCALES[0] <= float(vectors.abs().amax()) <= SCALES[1]
+
+
+def pays(rows: int, queries: int, k: int, filters: Filters) -> bool:
+    """Whether a search is large enough, and open to nearly all columns."""
+    large = queries >= QUERIES[0] and queries * rows >= WORTH and 4 * k * GROUP * GROUPS <= rows
+    return large and filters.lists is None and filters.shared is None
+
+
+@final
+class Halved:
+    """A table of vectors beside its rounding to bf16, which takes half the memory of the table."""
+
+    def __init__(self, vectors: Float[Tensor, "rows width"]) -> None:
+        self._vectors = vectors
+        lengths = torch.linalg.vector_norm(vectors, dim=1)
+        self._longest = lengths.amax()
+        halves = vectors.bfloat16()
+        lost = torch.linalg.vector_norm(vectors - halves, dim=1)
+        self._lost = (lost / lengths.clamp(min=float(self._longest) * 2.0**-30)).amax()
+        pad = -len(vectors) % (GROUP * GROUPS)
+        self._halves = torch.nn.functional.pad(halves, (0, 0, 0, pad))
+        self._lengths = torch.nn.functional.pad(lengths, (0, pad)).view(-1, GROUPS, GROUP).amax(2)
+
+    def search(
+        self, queries: Float[Tensor, "batch width"], k: int, filters: Filters, fallback: Fallback, block_bytes: int
+    ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+        """The ``k`` best rows for each query, and for which queries they come from here. Queries for which the bound
+        leaves too many columns, whose k-th best score is not positive or which are of an unusual scale are left to
+        ``fallback``."""
+        found = Neighbours(
+            torch.empty(len(queries), k, dtype=torch.int64), torch.empty(len(queries), k, dtype=queries.dtype)
+        )
+        left = torch.ones(len(queries), dtype=torch.bool)
+        least, most = QUERIES
+        step = min(most, max(least, block_bytes * GROUP // (2 * len(self._halves))))
+        for start in range(0, len(queries), step):
+            span = slice(start, min(start + step, len(queries)))
+            exclude = filters.part(span.start, span.stop).exclude
+            left[span] = self._search(queries[span], k, exclude, Neighbours(found.rows[span], found.scores[span]))
+            if int(left[span].sum()) * 2 > span.stop - span.start:
+                break
+        rest = left.nonzero()[:, 0]
+        if len(rest):
+            answers = fallback(queries[rest], filters.take(rest))
+            found.rows[rest], found.scores[rest] = answers.rows, answers.scores
+        return found, ~left
+
+    def _search(
+        self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, found: Neighbours
+    ) -> Bool[Tensor, " batch"]:
+        """Write the answers of a span of queries into ``found``; true where there is none."""
+        halves = queries.bfloat16()
+        # Pairs of column and query as one number, rising; a query's columns are ``batch`` apart.
+        struck = queries.new_empty(0, dtype=torch.int64)
+        if exclude is not None:
+            struck = (exclude.rows * len(queries) + owners(exclude)).sort().values
+        hints = self._hints(halves, struck)
+        margin = self._margin(queries, halves)
+        least, left = self._least(queries, hints, margin, k)
+        query, group, crowded = self._groups(hints, margin, least, max(4 * k, hints.groups.shape[0] // 64))
+        left |= crowded
+        query, group = query[~left[query]], group[~left[query]]
+        # The level covers what float32 adds in the wrong place, and scores that are equal after rounding.
+        query, column = within(self._vectors, queries, query, group, GROUP, least - margin.level)
+        query, column = _without(query, column, struck, len(queries))
+        scores = exact_scores(self._vectors, queries, query, column)
+        answered = first_k(query, column, scores, len(queries), k)
+        found.rows.copy_(answered.rows)
+        found.scores.copy_(answered.scores)
+        return left
+
+    def _hints(self, queries: Tensor, struck: Int64[Tensor, " struck"]) -> Hints:
+        batch, rows = len(queries), len(self._halves)
+        groups = torch.empty(rows // GROUP, batch, dtype=torch.int16)
+        bundles = torch.empty(len(self._lengths), batch, dtype=torch.int16)
+        estimates = torch.empty(BLOCK, batch, dtype=torch.bfloat16)
+        turned = queries.T.contiguous()
+        edges = torch.searchsorted(struck, torch.arange(0, rows + BLOCK, BLOCK) * batch).tolist()
+        for number, start in enumerate(range(0, rows, BLOCK)):
+            stop = min(start + BLOCK, rows)
+            block = torch.mm(self._halves[start:stop], turned, out=estimates[: stop - start])
+            out = struck[edges[number] : edges[number + 1]] - start * batch
+            block.view(-1).index_fill_(0, out, -torch.inf)
+            # The bits of positive numbers rise with the numbers and are above those of all negative ones; whole
+            # numbers are compared several times as fast.
+            inner = groups[start // GROUP : stop // GROUP]
+            torch.amax(block.view(torch.int16).view(-1, GROUP, batch), 1, out=inner)
+            outer = bundles[start // (GROUP * GROUPS) : stop // (GROUP * GROUPS)]
+            torch.amax(inner.view(-1, GROUPS, batch), 1, out=outer)
+        return Hints(groups, bundles)
+
+    def _margin(self, queries: Tensor, halves: Tensor) -> Margin:
+        lengths = torch.linalg.vector_norm(queries, dim=1)
+        lost = torch.linalg.vector_norm(queries - halves, dim=1)
+        # |q̂| <= |q| + |q - q̂|
+        slope = 1.001 * (lost + self._lost * (lengths + lost))
+        return Margin(slope, lengths * self._longest * ((queries.shape[1] + 16) * 2.0**-22))
+
+    def _least(
+        self, queries: Tensor, hints: Hints, margin: Margin, k: int
+    ) -> tuple[Float[Tensor, " batch"], Bool[Tensor, " batch"]]:
+        """What the k-th best score of each query is at least, and where that says nothing."""
+        wrong = torch.outer(margin.slope, self._lengths.amax(1))
+        low = _numbers(hints.bundles.T).mul_(1 - ROUNDING).sub_(wrong)
+        least = low.topk(k, dim=1, sorted=False).values.amin(1) - margin.level
+        largest = queries.abs().amax(1)
+        # Below the level, estimates that are not positive might have passed for zero, and the scale of a score is lost.
+        usual = (largest >= SCALES[0]) & (largest <= SCALES[1]) & (least > margin.level)
+        return least, ~usual
+
+    def _groups(
+        self, hints: Hints, margin: Margin, least: Float[Tensor, " batch"], most: int
+    ) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"], Bool[Tensor, " batch"]]:
+        """Pairs of query and group that may hold an answer, by rising query and group, and the queries that have more
+        than ``most``, whose pairs are left out."""
+        need = least - margin.level
+        high = _numbers(hints.bundles.T).mul_(1 + ROUNDING)
+        high.addcmul_(margin.slope[:, None], self._lengths.amax(1))
+        open_ = high >= need[:, None]
+        crowded = open_.sum(1) > most
+        query, bundle = (open_ & ~crowded[:, None]).nonzero(as_tuple=True)
+        inner = _numbers(hints.groups.view(-1, GROUPS, len(least))[bundle, :, query]).mul_(1 + ROUNDING)
+        inner.addcmul_(margin.slope[query, None], self._lengths[bundle])
+        pair, place = (inner >= need[query, None]).nonzero(as_tuple=True)
+        query, group = query[pair], bundle[pair] * GROUPS + place
+        crowded |= torch.bincount(query, minlength=len(least)) > most
+        kept = ~crowded[query]
+        return query[kept], group[kept], crowded
+
+
+def _numbers(bits: Int16[Tensor, "first second"]) -> Float[Tensor, "first second"]:
+    """Estimates in float32; what is negative counts as zero."""
+    return bits.clamp(min=0).contiguous().view(torch.bfloat16).float()
+
+
+def _without(
+    query: Int64[Tensor, " pairs"], column: Int64[Tensor, " pairs"], struck: Int64[Tensor, " struck"], batch: int
+) -> tuple[Int64[Tensor, " kept"], Int64[Tensor, " kept"]]:
+    if not len(struck):
+        return query, column
+    own = column * batch + query
+    kept = struck[torch.searchsorted(struck, own).clamp_(max=len(struck) - 1)] != own
+    return query[kept], column[kept]

@@ -1,0 +1,73 @@
+"""The routine that rankers and vectors share: score a block, strike out, select, merge with the best so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from isthmus.index.exact.filters import Filters
+from isthmus.index.exact.top_k import Best, best_of, merge
+from isthmus.protocols import Columns, Neighbours
+
+BLOCK_BYTES = 16 << 20
+"""What one block of scores may take: small enough to be reused by the allocator and to stay near the processor."""
+
+QUERIES = (512, 4096)
+"""At least and at most so many queries share a block, where there are so many."""
+
+Score = Callable[[Columns], Tensor]
+"""From columns to scores ``[batch, columns]``."""
+
+
+def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_bytes: int) -> Neighbours:
+    """The ``k`` best columns that the filters let through, for queries that share their blocks."""
+    mask = filters.mask()
+    step = max(1, block_bytes // (4 * max(1, queries)))
+    whole = step >= mask.positions
+    if not whole:
+        mask = mask.sorted()
+    best: Best | None = None
+    for start in range(0, mask.positions, step):
+        stop = min(start + step, mask.positions)
+        block = mask if whole else mask.between(start, stop)
+        scores = score(slice(start, stop) if block.ids is None else block.ids)
+        values, columns = best_of(block.struck(scores), k)
+        found = Best(values, columns + start if start else columns)
+        best = found if best is None else merge(best, found, k)
+    return _nothing(queries, k, mask.ids) if best is None else _answers(best, mask.ids, k)
+
+
+def spans(queries: int, width: int, block_bytes: int) -> Iterator[tuple[int, int]]:
+    """Spans of queries that share their blocks: as many as fit beside all columns, within ``QUERIES``."""
+    least, most = QUERIES
+    step = min(most, max(least, block_bytes // (4 * max(1, width))))
+    # Spans of one size, since products of a few rows are slow; and one empty span for no queries.
+    count = max(1, -(-queries // step))
+    step = -(-queries // count)
+    return ((number * step, min((number + 1) * step, queries)) for number in range(count))
+
+
+def joined(found: list[Neighbours]) -> Neighbours:
+    """The answers to consecutive spans of queries."""
+    if len(found) == 1:
+        return found[0]
+    return Neighbours(torch.cat([part.rows for part in found]), torch.cat([part.scores for part in found]))
+
+
+def _answers(best: Best, ids: Tensor | None, k: int) -> Neighbours:
+    rows = best.columns if ids is None else ids[best.columns]
+    rows = rows.masked_fill(best.scores == -torch.inf, -1)
+    missing = k - rows.shape[1]
+    if not missing:
+        return Neighbours(rows, best.scores.contiguous())
+    pad = (0, missing)
+    padded = torch.nn.functional.pad(best.scores, pad, value=-torch.inf)
+    return Neighbours(torch.nn.functional.pad(rows, pad, value=-1), padded)
+
+
+def _nothing(queries: int, k: int, ids: Tensor | None) -> Neighbours:
+    device = None if ids is None else ids.device
+    rows = torch.full((queries, k), -1, dtype=torch.int64, device=device)
+    return Neighbours(rows, torch.full((queries, k), -torch.inf, device=device))

@@ -1,0 +1,247 @@
+"""Exact search, the reference for every other, over a ranker's columns or over vectors.
+
+At most ``block_bytes`` of scores exist at a time, whatever the numbers of queries and columns. Equal scores come in
+ascending order of row. A column that scores -inf does not answer. Where fewer than k may answer, the rest is row -1
+with score -inf.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from isthmus.batch import Bags
+from isthmus.index.exact.bf16 import Halved, pays, suits
+from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
+from isthmus.index.exact.filters import Allow, Filters
+from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
+from isthmus.protocols import Columns, Neighbours, Ranker, RowLists
+from isthmus.rowlists import check_rows
+
+
+@torch.no_grad()
+def rank(
+    ranker: Ranker,
+    inputs: Bags,
+    k: int,
+    *,
+    exclude: RowLists | None = None,
+    allow: Allow = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Neighbours:
+    """The ``k`` best columns of a ranker for each bag of ``inputs``, best first.
+
+    ``exclude`` lists columns that must not answer, for each query; ``allow`` the only ones that may, for all queries
+    (a tensor) or for each (lists).
+
+    Raises:
+        SettingError: ``k`` below 1.
+        InputError: filters that do not fit the queries.
+        ValueRangeError: a filter names a column that does not exist, or a score is NaN.
+    """
+    check_k(k)
+    filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.indices.device)
+    found = []
+    for start, stop in spans(inputs.size, ranker.width, block_bytes):
+        score = _scores_of(ranker, ranker.prepare(_bags(inputs, start, stop)))
+        found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
+    return joined(found)
+
+
+@torch.no_grad()
+def rank_prepared(
+    ranker: Ranker,
+    state: Any,
+    queries: int,
+    k: int,
+    *,
+    exclude: RowLists | None = None,
+    allow: Allow = None,
+    device: torch.device | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Neighbours:
+    """``rank`` where ``state = ranker.prepare(...)`` is at hand; its ``queries`` share their blocks.
+
+    ``device`` is where the scores are computed: the CPU, if not given. Raises what ``rank`` raises.
+    """
+    check_k(k)
+    filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
+    return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes)
+
+
+@final
+class ExactSearcher:
+    """Every vector is compared with every query. Made by ``build``; immutable."""
+
+    def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, halved: bool) -> None:
+        self._vectors, self._metric, self._centre, self._may_halve = vectors, metric, centre, halved
+
+    @classmethod
+    def build(
+        cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip", *, halved: bool = True
+    ) -> ExactSearcher:
+        """A searcher on the device of the vectors; float64 stays so, everything else becomes float32.
+
+        Args:
+            vectors: one vector for each row.
+            metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
+            halved: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
+                (``isthmus.index.exact.bf16``). The answers are as exact, scores may differ in their last bits; the
+                first such search makes a copy of half the size of the vectors.
+
+        Raises:
+            SettingError: an unknown metric.
+            InputError: no vectors.
+            ValueRangeError: a number is NaN or infinite.
+        """
+        check_metric(metric)
+        check_vectors(vectors)
+        # A copy, so that training the table on does not change the answers.
+        vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=metric == "ip")
+        return cls.over(vectors, metric, halved=halved)
+
+    @classmethod
+    def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, halved: bool = True) -> ExactSearcher:
+        """``build`` over checked vectors of float32 or float64 that nobody will change: they are shared, not copied,
+        where the metric compares them as they are.
+        """
+        centre = vectors.new_zeros(vectors.shape[1])
+        if metric == "cosine":
+            vectors = normalised(vectors)
+        elif metric == "l2":
+            # Distances do not change, and their expansion into products loses less near the origin.
+            centre = vectors.mean(0, dtype=torch.float64).to(vectors.dtype)
+            vectors = vectors - centre
+        return cls(vectors, metric, centre, halved)
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has."""
+        return self._vectors.shape[1]
+
+    @property
+    def metric(self) -> Metric:
+        """By which it compares."""
+        return self._metric
+
+    @property
+    def centre(self) -> Float[Tensor, " width"]:
+        """What was taken from the vectors; zero, but for "l2"."""
+        return self._centre
+
+    @property
+    def compared(self) -> Float[Tensor, "rows width"]:
+        """The vectors as they are compared: normalised for "cosine", centred for "l2". Not to be changed."""
+        return self._vectors
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    @torch.no_grad()
+    def search(
+        self,
+        queries: Float[Tensor, "batch width"],
+        k: int,
+        *,
+        exclude: RowLists | None = None,
+        allow: Allow = None,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> Neighbours:
+        """The ``k`` nearest rows of each query, nearest first; ``exclude`` and ``allow`` as for ``rank``.
+
+        Raises:
+            SettingError: ``k`` below 1.
+            InputError: queries of another width or device; filters that do not fit the queries.
+            ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
+        """
+        check_queries(queries, self.width, self._vectors.device)
+        return self.search_checked(queries, k, exclude, allow, block_bytes)[0]
+
+    def search_checked(
+        self,
+        queries: Float[Tensor, "batch width"],
+        k: int,
+        exclude: RowLists | None,
+        allow: Allow,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+        """``search`` with queries that are checked, and for which of them the scores are float64 sums rounded to
+        float32 and the answers the best by these."""
+        check_k(k)
+        filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
+        queries = self.ready(queries)
+
+        def in_full(some: Tensor, filters: Filters) -> Neighbours:
+            found = []
+            for start, stop in spans(len(some), len(self), block_bytes):
+                score = self.scorer(some[start:stop])
+                found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
+            return joined(found)
+
+        if self._may_halve and pays(len(self), len(queries), k, filters) and self._halved is not None:
+            return self._halved.search(queries, k, filters, in_full, block_bytes)
+        return in_full(queries, filters), torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
+
+    @torch.no_grad()
+    def scores(self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]) -> Float[Tensor, "batch k"]:
+        """The scores of some rows for each query, in the order given; queries are checked as by ``search``.
+
+        Raises:
+            InputError: queries of another width or device.
+            ValueRangeError: a query holds NaN or infinity, or a row does not exist.
+        """
+        check_queries(queries, self.width, self._vectors.device)
+        check_rows(rows.flatten(), len(self), "rows")
+        return self.scores_of_ready(self.ready(queries), rows)
+
+    def scores_of_ready(
+        self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]
+    ) -> Float[Tensor, "batch k"]:
+        """``scores`` of what ``ready`` returned, unchecked."""
+        vectors = self._vectors.index_select(0, rows.flatten()).view(*rows.shape, self.width)
+        if self._metric == "l2":
+            return vectors.sub_(queries[:, None]).square_().sum(2).neg_()
+        return torch.bmm(vectors, queries[:, :, None])[:, :, 0]
+
+    @cached_property
+    def _squares(self) -> Float[Tensor, " rows"]:
+        return self._vectors.square().sum(1, dtype=torch.float64).to(self._vectors.dtype)
+
+    @cached_property
+    def _halved(self) -> Halved | None:
+        return Halved(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
+
+    def ready(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+        """Queries as they are compared."""
+        queries = queries.to(self._vectors.dtype)
+        if self._metric == "cosine":
+            return normalised(queries)
+        return queries - self._centre if self._metric == "l2" else queries
+
+    def scorer(self, queries: Float[Tensor, "batch width"]) -> Score:
+        """From columns to the scores of what ``ready`` returned."""
+        if self._metric != "l2":
+            return lambda columns: queries @ self._vectors[columns].T
+        own = queries.square().sum(1, keepdim=True)
+
+        def negative_squared_distance(columns: Columns) -> Tensor:
+            scores = torch.addmm(-self._squares[columns], queries, self._vectors[columns].T, alpha=2)
+            return scores.sub_(own).clamp_(max=0)
+
+        return negative_squared_distance
+
+
+def _scores_of(ranker: Ranker, state: Any) -> Score:
+    return lambda columns: ranker.scores(state, columns)
+
+
+def _bags(inputs: Bags, start: int, stop: int) -> Bags:
+    if start == 0 and stop == inputs.size:
+        return inputs
+    offsets = inputs.offsets[start : stop + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    return Bags(inputs.indices[first:last], offsets - first, inputs.weights[first:last])

@@ -1,0 +1,199 @@
+"""From ids to rows and back: what a caller asks, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.index.exact.filters import Allow
+from isthmus.index.snapshot import Snapshot
+from isthmus.index.vectors import check_k, check_queries
+from isthmus.protocols import Neighbours, RowLists
+from isthmus.rowlists import take
+from isthmus.vocabulary import Id
+
+IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
+"""Ids, one for each of something."""
+
+Ids = IdArray | Sequence[IdArray]
+"""Ids for all queries, or one list of ids for each query."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Answers, one list for each query, best first; equal scores in the order in which the ids came into the index.
+
+    Attributes:
+        ids: of the answers.
+        scores: inner products, cosines or negative squared distances; higher is nearer.
+    """
+
+    ids: list[list[Id]]
+    scores: list[npt.NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, query: int) -> list[tuple[Id, float]]:
+        """Pairs of id and score of one query."""
+        return list(zip(self.ids[query], self.scores[query].tolist(), strict=True))
+
+    def __iter__(self) -> Iterator[list[tuple[Id, float]]]:
+        return (self[query] for query in range(len(self)))
+
+
+def search(snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None) -> Found:
+    """``Index.search`` in a snapshot."""
+    asked = as_queries(queries)
+    check_queries(asked, snapshot.width, torch.device("cpu"))
+    out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
+    if isinstance(k, int | np.integer):
+        check_k(int(k))
+        return found_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
+    groups = batches(k, len(asked))
+    parts = []
+    for some, wanted in groups:
+        most = min(max(wanted, default=1), max(1, len(snapshot)))
+        own = (asked, out, only) if len(groups) == 1 else (asked[some], *_filters_of(out, only, some))
+        near = snapshot.nearest(own[0], most, own[1], own[2])
+        found = found_of(snapshot, near)
+        parts.append((some, found if min(wanted, default=most) >= most else cut(found, wanted)))
+    return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
+
+
+def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> Found:
+    """``Index.within`` in a snapshot."""
+    asked = as_queries(queries)
+    check_queries(asked, snapshot.width, torch.device("cpu"))
+    if math.isnan(score):
+        raise ValueRangeError("a score of NaN", expected="a number")
+    out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
+    return found_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
+
+
+def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
+    """Answers with the ids of one snapshot; rows of -1 are left out."""
+    rows = near.rows.numpy()
+    if rows.size and rows.min() >= 0:
+        whole: list[list[Id]] = snapshot.ids_of(rows)
+        return Found(whole, list(near.scores.numpy()))
+    there = near.rows >= 0
+    counts = there.sum(1).tolist()
+    ids = snapshot.ids_of(near.rows[there].numpy())
+    values = near.scores[there].numpy()
+    lists, scores, start = [], [], 0
+    for count in counts:
+        lists.append(ids[start : start + count])
+        scores.append(values[start : start + count])
+        start += count
+    return Found(lists, scores)
+
+
+def joined(parts: Sequence[tuple[Tensor, Found]], queries: int) -> Found:
+    """Answers to some of the queries each, in the order of the queries."""
+    ids: list[list[Id]] = [[] for _ in range(queries)]
+    scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
+    for some, found in parts:
+        for query, own, values in zip(some.tolist(), found.ids, found.scores, strict=True):
+            ids[query], scores[query] = own, values
+    return Found(ids, scores)
+
+
+def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
+    """Queries that want about as many answers, and how many each of them wants.
+
+    Raises:
+        SettingError: a k below 1, or not one for each query.
+    """
+    wanted = [int(one) for one in k]
+    if len(wanted) != queries:
+        raise SettingError(f"{len(wanted)} numbers of answers", expected=f"one k, or one for each of {queries} queries")
+    groups: dict[int, list[int]] = {}
+    for query, one in enumerate(wanted):
+        check_k(one)
+        groups.setdefault(one.bit_length(), []).append(query)
+    return [(torch.tensor(some), [wanted[query] for query in some]) for some in groups.values()]
+
+
+def cut(found: Found, wanted: Sequence[int]) -> Found:
+    """So many answers of each query."""
+    ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
+    return Found(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
+
+
+def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:
+    """Rows that must not answer, for each query; unknown ids are no rows.
+
+    Raises:
+        InputError: lists, but not one for each query.
+    """
+    if ids is None:
+        return None
+    shared, lists = _read(ids, queries, "exclude")
+    if shared is None:
+        return _lists(lists, snapshot)
+    rows = torch.from_numpy(snapshot.rows(shared)[0])
+    return RowLists(rows.repeat(queries), torch.arange(queries + 1) * len(rows))
+
+
+def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
+    """The only rows that may answer; unknown ids are no rows.
+
+    Raises:
+        InputError: lists, but not one for each query.
+    """
+    if ids is None:
+        return None
+    shared, lists = _read(ids, queries, "allow")
+    if shared is None:
+        return _lists(lists, snapshot)
+    rows: Int64[Tensor, " rows"] = torch.from_numpy(snapshot.rows(shared)[0])
+    return rows
+
+
+def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
+    """One query, or one a row, as float32 on the CPU; numpy, torch or lists of numbers.
+
+    Raises:
+        InputError: not numbers of one or two dimensions.
+    """
+    try:
+        made = queries.detach().cpu() if isinstance(queries, Tensor) else torch.from_numpy(np.array(queries))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"queries that are no numbers ({error})", expected="an array of numbers") from None
+    if made.ndim == 1:
+        made = made[None]
+    if made.ndim != 2 or made.is_complex():
+        raise InputError(f"queries of shape {tuple(made.shape)}", expected="[batch, width] or [width]")
+    return made.float()
+
+
+def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list[Id]]]:
+    """Ids for all, or one list for each query."""
+    given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
+    if not given or isinstance(given[0], int | str | np.integer):
+        return given, []
+    if len(given) != queries:
+        raise InputError(f"{name} holds {len(given)} lists", expected=f"one for each of {queries} queries")
+    return None, [one.tolist() if isinstance(one, np.ndarray | Tensor) else list(one) for one in given]
+
+
+def _lists(lists: list[list[Id]], snapshot: Snapshot) -> RowLists:
+    rows = [snapshot.rows(one)[0] for one in lists]
+    ends = np.cumsum([0, *map(len, rows)])
+    return RowLists(torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows])), torch.from_numpy(ends))
+
+
+def _filters_of(exclude: RowLists | None, allow: Allow, some: Int64[Tensor, " some"]) -> tuple[RowLists | None, Allow]:
+    """The filters of some queries."""
+    only = take(allow, some) if isinstance(allow, RowLists) else allow
+    return None if exclude is None else take(exclude, some), only

@@ -1,0 +1,1 @@
+"""Which kind of index: built once each, measured with held-out queries, within a budget."""

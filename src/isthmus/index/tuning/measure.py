@@ -1,0 +1,139 @@
+"""What a searcher is worth on queries that it was not made for: recall against exact answers, and speed.
+
+Both are measured through all that ``Index.search`` does, ids and exact scores included, because that is what is paid.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from isthmus.errors import InputError
+from isthmus.index.exact.searcher import ExactSearcher
+from isthmus.index.faiss import FaissSearcher
+from isthmus.index.search import Found, search
+from isthmus.index.segment import Part
+from isthmus.index.snapshot import Snapshot
+from isthmus.vocabulary import Vocabulary
+
+QUERIES = 512
+"""Held out at most; half of them to choose settings by, half to judge the choice."""
+
+CROWD = 1024
+"""Queries that exact search is timed with."""
+
+NOISE = 0.3
+"""Of a made query, in standard deviations of each coordinate of the vectors."""
+
+ALONE = 8
+"""Queries asked alone to time one."""
+
+RUNS, MOST_RUNS = 3, 40
+
+ENOUGH = 0.08
+"""Seconds of runs: of the shortest, more are timed until they take this together."""
+
+Asked = FaissSearcher | ExactSearcher
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Queries with the score of their true k-th neighbour.
+
+    Attributes:
+        queries: one a row.
+        k: how many neighbours count.
+        least: score of the last of them.
+        exact: over the vectors that are looked for.
+        frozen: what an index of these vectors would hold, without a searcher.
+    """
+
+    queries: Float[Tensor, "batch width"]
+    k: int
+    least: Float[Tensor, " batch"]
+    exact: ExactSearcher
+    frozen: Part
+
+    @classmethod
+    def of(
+        cls, exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, frozen: Part | None = None
+    ) -> Questions:
+        """With the answers of exact search."""
+        k = min(k, len(exact))
+        return cls(queries, k, exact.search(queries, k).scores[:, -1], exact, frozen or frozen_of(exact))
+
+    def recall(self, searcher: Asked) -> float:
+        """The share of the true k nearest that is found; of equal ones, any will do."""
+        found = self._face(searcher)(self.queries, self.k).scores
+        # The same sum over another block differs in its last bits.
+        least = (self.least - (1e-5 * self.least.abs() + 1e-12)).tolist()
+        hits = sum(int((own >= bound).sum()) for own, bound in zip(found, least, strict=True))
+        return hits / max(1, self.k * len(self.queries))
+
+    def speed(self, searcher: Asked, most: int = QUERIES) -> float:
+        """Queries a second, asked together; the best of some runs, and of more where a run is short."""
+        face, some = self._face(searcher), self.queries[:most]
+        if isinstance(searcher, ExactSearcher):
+            # Matrix products are faster the more is asked together, and no kind shall win for want of questions.
+            some = some.repeat(-(-CROWD // len(some)), 1)[:CROWD]
+        times: list[float] = []
+        while len(times) < RUNS or (sum(times) < ENOUGH and len(times) < MOST_RUNS):
+            times.append(_seconds(face, some, self.k))
+        return len(some) / min(times)
+
+    def alone(self, searcher: Asked) -> float:
+        """Seconds of one query asked alone; the median of some."""
+        face = self._face(searcher)
+        return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:ALONE])
+
+    def _face(self, searcher: Asked) -> Callable[[Tensor, int], Found]:
+        """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
+        part = self.frozen
+        if isinstance(searcher, FaissSearcher):
+            part = Part(part.vectors, part.vocabulary, part.metric, searcher, self.exact)
+        elif searcher is not self.exact:
+            part = frozen_of(searcher)
+        snapshot = Snapshot(part.metric, searcher.width, "int64", part, None, None)
+        return lambda queries, k: search(snapshot, queries, k, None, None)
+
+
+def frozen_of(exact: ExactSearcher) -> Part:
+    """An index of the vectors that are compared, by row; distances are those of the vectors as they were given."""
+    vectors = exact.compared + exact.centre if exact.metric == "l2" else exact.compared
+    return Part(vectors, Vocabulary(np.arange(len(exact))), exact.metric, None, exact)
+
+
+def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) -> tuple[Questions, Questions]:
+    """Questions to choose by and questions to judge by: halves of the queries that are given, or else of vectors drawn
+    at random with noise.
+
+    Raises:
+        InputError: fewer than two queries.
+    """
+    if queries is None:
+        queries = sampled(exact.compared, QUERIES, Generator().manual_seed(seed)) + exact.centre
+    elif len(queries) < 2:
+        raise InputError(f"{len(queries)} queries to measure with", expected="at least 2")
+    queries = queries[:QUERIES]
+    frozen = frozen_of(exact)
+    return Questions.of(exact, queries[::2], k, frozen), Questions.of(exact, queries[1::2], k, frozen)
+
+
+def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generator) -> Float[Tensor, "drawn width"]:
+    """Vectors drawn at random, with noise; two at least."""
+    drawn = torch.randint(0, len(vectors), (max(2, min(most, len(vectors))),), generator=generator)
+    spread = vectors[drawn].std(0) * NOISE
+    return vectors[drawn] + spread * torch.randn(len(drawn), vectors.shape[1], generator=generator)
+
+
+def _seconds(face: Callable[[Tensor, int], Found], queries: Tensor, k: int) -> float:
+    start = time.perf_counter()
+    face(queries, k)
+    return time.perf_counter() - start

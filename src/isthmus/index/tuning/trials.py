@@ -1,0 +1,91 @@
+"""What is asked of an index, what was tried, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from isthmus.errors import SettingError
+from isthmus.index.faiss import FaissSearcher, check_kind
+from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.grids import Rung
+
+ALL = ("auto", "fastest")
+"""Wishes by which every kind may be tried."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of an index.
+
+    Attributes:
+        kind: "auto", "fastest" (try all, however fast exact search is), "exact" or the one kind that is wanted.
+        target_recall: the least share of the true ``k`` nearest.
+        k: how many neighbours are meant.
+        budget: time and memory.
+        seed: of everything random.
+    """
+
+    kind: str = "auto"
+    target_recall: float = 0.95
+    k: int = 10
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+
+    def checked(self) -> Wish:
+        """The same.
+
+        Raises:
+            SettingError: something outside its range.
+        """
+        if self.kind not in (*ALL, "exact"):
+            check_kind(self.kind)
+        if not 0 < self.target_recall <= 1:
+            raise SettingError(f"target_recall is {self.target_recall}", expected="above 0 and at most 1")
+        if self.k < 1:
+            raise SettingError(f"k is {self.k}", expected="at least 1")
+        self.budget.checked()
+        return self
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was tried, and what came of it; None for what was not measured.
+
+    Attributes:
+        kind: of the index.
+        settings: it was asked with.
+        recall: share of the true k nearest found, on queries that did not choose the settings.
+        queries_per_second: asked together.
+        seconds_a_query: asked alone.
+        bytes: of vectors and index.
+        build_seconds: it took.
+        outcome: in words.
+    """
+
+    kind: str
+    settings: Rung
+    recall: float | None
+    queries_per_second: float | None
+    seconds_a_query: float | None
+    bytes: int | None
+    build_seconds: float | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an index is asked through.
+
+    Attributes:
+        kind: "exact", or FAISS's.
+        searcher: None for exact.
+        recall: as measured; 1 for exact.
+        reason: in words.
+        trials: all of them, in order.
+    """
+
+    kind: str
+    searcher: FaissSearcher | None
+    recall: float
+    reason: str
+    trials: tuple[Trial, ...] = ()

@@ -1,0 +1,207 @@
+"""Sequence VAEs: Bowman, Vilnis, Vinyals, Dai, Jozefowicz & Bengio, "Generating Sentences from a Continuous Space",
+CoNLL 2016, with what was found since against posterior collapse."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Generator
+
+from isthmus.batch import Tokens
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bottlenecks import NormalisedGaussian, Projected
+from isthmus.core.collapse import Alternation, CyclicalAnnealing, Delayed, FreeBits, FreshDecoder, pretraining_phases
+from isthmus.core.likelihoods import Categorical
+from isthmus.core.objectives import Constant, Elbo, LinearAnnealing, RateWeight
+from isthmus.core.priors import StandardNormal
+from isthmus.core.token_noise import TokenDeletion, WordDropout
+from isthmus.errors import SettingError
+from isthmus.models.recipes.checks import check_choice, check_settings
+from isthmus.models.recipes.recipe import Trained
+from isthmus.models.sequence_network import Network, posterior
+from isthmus.protocols import Hook, Phase
+from isthmus.training.batching import TokenBudget
+from isthmus.training.calibration import settle
+from isthmus.training.plan import Plan
+
+SEEDS = 1 << 62
+RATES = {"transformer": 1e-3, "lstm": 3e-3}
+"""Learning rates."""
+
+
+def sequence_vae(
+    signal: Tokens,
+    *,
+    generator: Generator,
+    form: str = "transformer",
+    code: int = 32,
+    hidden: int = 256,
+    embedding: int | None = None,
+    layers: int = 2,
+    heads: int = 4,
+    pooling: str = "mean_max",
+    dropout: float = 0.1,
+    encoder_dropout: float | None = None,
+    tied: bool = False,
+    variational: bool = True,
+    collapse: str = "batch-norm",
+    scale: float = 0.6,
+    free_bits: float = 0.25,
+    beta: float = 1.0,
+    annealing: str = "linear",
+    ramp: float = 0.25,
+    cycles: int = 4,
+    rest: float = 0.0,
+    pretraining: int = 0,
+    aggressive: int = 0,
+    inner: int = 10,
+    word_dropout: float = 0.0,
+    word_dropout_epochs: int = 10,
+    deletion: float = 0.0,
+    epochs: int = 30,
+    tokens: int = 4096,
+    learning_rate: float | None = None,
+    decay: str = "constant",
+    weight_decay: float = 0.0,
+    clip: float | None = 5.0,
+    patience: int | None = None,
+) -> Trained:
+    """A sequence VAE: encodes rows of tokens, and writes them again from their codes (Bowman et al., CoNLL 2016).
+
+    Advice: to generate, to interpolate, and for codes that can be read back; a Transformer learns faster than the LSTM,
+    which is for small machines and for comparison. For near-perfect reconstruction: ``variational=False`` and a code of
+    128 or more.
+
+    Each cure of posterior collapse is a setting; by default the means of the posterior have a fixed spread (Zhu et al.,
+    ACL 2020). The protocol of Li et al. (EMNLP 2019) on the Penn Treebank is ``form="lstm", pooling="last", hidden=256,
+    dropout=0.5, encoder_dropout=0, collapse="free-bits", pretraining=N`` and a ramp of 10 epochs; on Yahoo and Yelp
+    ``hidden=1024, embedding=512``. They used SGD and batches of 32 rows of one length; here it is Adam and a budget of
+    tokens.
+
+    Args:
+        form: ``transformer``, with the code in every layer; or ``lstm``, with the code at every step and in the first
+            state.
+        code: dimensions of the code.
+        hidden: width of every state.
+        embedding: width of a token vector of the LSTM; None for ``hidden``, which a Transformer always takes.
+        layers: blocks of the Transformer's encoder, and of its decoder.
+        heads: of the Transformer's attention; they divide ``hidden``.
+        pooling: how the LSTM's encoder ends: ``mean_max`` of all states (Long et al. 2019), or the ``last`` one.
+        dropout: inside encoder and decoder, in training.
+        encoder_dropout: inside the encoder; None for ``dropout``.
+        tied: whether the decoder's token vectors are the rows of the readout (Press & Wolf, EACL 2017), so that there
+            are fewer weights.
+        variational: whether codes are drawn and cost something; False is a plain or, with ``deletion``, a denoising
+            autoencoder, for which the settings from ``collapse`` to ``inner`` mean nothing.
+        collapse: ``batch-norm``: means of a fixed spread (Zhu et al. 2020); ``free-bits``: a floor under each
+            dimension's rate (Kingma et al. 2016); or ``none``.
+        scale: the spread of ``batch-norm``; the rate is at least ``code * scale**2 / 2`` nats.
+        free_bits: nats a dimension that ``free-bits`` takes as paid.
+        beta: weight of the rate (KL divergence) at the end of annealing; 1 for the evidence lower bound.
+        annealing: how the weight rises: ``linear``, ``cyclical`` (Fu et al. 2019) or ``none``.
+        ramp: share of the training, or of a cycle (published: 0.5), in which the weight rises; pretraining is not
+            counted.
+        cycles: how often it rises, if ``cyclical``.
+        rest: share of a cycle before the rise, if ``cyclical``.
+        pretraining: epochs as a plain autoencoder, after which the decoder is drawn anew (Li et al. 2019); they come
+            before ``epochs``. They are neither scored nor corrupted.
+        aggressive: the first so many of ``epochs`` train the encoder ``inner`` steps for each one of the decoder (He et
+            al. 2019, with fixed numbers in place of their two tests of when to stop).
+        inner: steps of the encoder for each one of the decoder, if ``aggressive``.
+        word_dropout: share of the tokens hidden from the decoder in the first epoch (Bowman et al. 2016).
+        word_dropout_epochs: epochs over which that share falls to 0.
+        deletion: share of the tokens deleted from what the encoder reads, in training; not with ``word_dropout``.
+        tokens: budget of a batch, padding counted.
+        learning_rate: None for 0.001, and 0.003 of the LSTM, whose decoder wants larger steps while its codes hold more
+            at smaller ones (``benchmarks/text_vae.py``).
+        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
+        clip: largest norm of the gradient; None for any.
+        patience: epochs without a better validation score before training stops; None trains all epochs.
+
+    Raises:
+        SettingError: a setting outside its range, or two that exclude each other.
+    """
+    check_choice("form", form, ("transformer", "lstm"))
+    check_choice("pooling", pooling, ("mean_max", "last"))
+    check_choice("collapse", collapse, ("batch-norm", "free-bits", "none"))
+    check_settings(code=code, hidden=hidden, embedding=hidden if embedding is None else embedding, epochs=epochs)
+    check_settings(layers=layers, heads=heads, scale=scale)
+    drops = (dropout if encoder_dropout is None else encoder_dropout, dropout)
+    network = Network(signal, form, code, hidden, embedding or hidden, layers, heads, pooling, drops, tied)
+    if not variational and (pretraining or aggressive):
+        raise SettingError("pretraining or aggressive steps of a deterministic model", expected="variational=True")
+    weight = _rate_weight(annealing, beta, ramp, cycles, rest)
+    if pretraining > 0:
+        weight = Delayed(weight, pretraining / (pretraining + epochs))
+    floored = FreeBits(free_bits, weight)
+    encoder = network.encoder(generator)
+    bottleneck = (
+        posterior(encoder.width, code, scale if collapse == "batch-norm" else None, generator)
+        if variational
+        else Projected(encoder.width, code, generator=generator)
+    )
+    decoder, readout = network.decoder(generator)
+    noise = _noise(word_dropout, word_dropout_epochs, deletion)
+    model = Autoencoder(
+        encoder=encoder,
+        bottleneck=bottleneck,
+        prior=StandardNormal(code) if variational else None,
+        decoder=decoder,
+        readout=readout,
+        likelihood=Categorical(),
+        corruption=noise,
+        objective=floored if variational and collapse == "free-bits" else Elbo(weight),
+    )
+    phases = _phases(network, generator, pretraining, aggressive, inner, epochs, noise)
+    rate = RATES[form] if learning_rate is None else learning_rate
+    plan = Plan(phases, TokenBudget(tokens), rate, decay, (0.9, 0.999), weight_decay, clip, patience)
+    settles = partial(settle, model, batching=plan.batching) if isinstance(bottleneck, NormalisedGaussian) else None
+    return Trained(model, plan, settles=settles)
+
+
+def _rate_weight(annealing: str, beta: float, ramp: float, cycles: int, rest: float) -> RateWeight:
+    check_choice("annealing", annealing, ("linear", "cyclical", "none"))
+    if not beta >= 0:
+        raise SettingError(f"beta={beta}", expected="a number of 0 or more")
+    if not 0 < ramp <= 1:
+        raise SettingError(f"ramp={ramp}", expected="a share above 0, 1 at most")
+    if annealing == "cyclical":
+        return CyclicalAnnealing(beta, cycles, ramp, rest)
+    return LinearAnnealing(beta, ramp) if annealing == "linear" else Constant(beta)
+
+
+def _noise(word_dropout: float, word_dropout_epochs: int, deletion: float) -> TokenDeletion | WordDropout | None:
+    if word_dropout and deletion:
+        raise SettingError(
+            f"word_dropout={word_dropout} with deletion={deletion}", expected="one of them", remedy="set one to 0"
+        )
+    if word_dropout:
+        return WordDropout(word_dropout, word_dropout_epochs)
+    return TokenDeletion(deletion) if deletion else None
+
+
+def _phases(
+    network: Network,
+    generator: Generator,
+    pretraining: int,
+    aggressive: int,
+    inner: int,
+    epochs: int,
+    noise: TokenDeletion | WordDropout | None,
+) -> tuple[Phase, ...]:
+    if pretraining < 0 or not 0 <= aggressive <= epochs:
+        raise SettingError(
+            f"pretraining={pretraining}, aggressive={aggressive}",
+            expected=f"0 or more epochs, of the latter {epochs} at most",
+        )
+    hooks: tuple[Hook, ...] = (noise.hook,) if isinstance(noise, WordDropout) else ()
+    phases: tuple[Phase, ...] = ()
+    if pretraining:
+        seed = int(torch.randint(SEEDS, (), generator=generator, device="cpu"))
+        phases += pretraining_phases(pretraining, FreshDecoder(network.decoder, seed))
+    if aggressive:
+        phases += (Alternation(inner).phase(aggressive, hooks),)
+    if epochs > aggressive:
+        phases += (Phase(epochs - aggressive, hooks=hooks, name="joint"),)
+    return phases
