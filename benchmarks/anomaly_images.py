@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Projected
+from isthmus.core.bottlenecks.gaussian import Projected
 from isthmus.models.parts.backbones import ends
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks

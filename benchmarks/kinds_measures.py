@@ -22,10 +22,10 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import DiagonalGaussian
-from isthmus.core.contraction import jacobian_norms
-from isthmus.core.mixtures import MixturePrior
-from isthmus.core.priors import NoPrior
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.core.penalties.jacobian import jacobian_norms
+from isthmus.core.priors.mixture import MixturePrior
+from isthmus.core.priors.normal import NoPrior
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.protocols import Bottleneck, Code, Corruption, Source
 from isthmus.tasks.coding import codes_of

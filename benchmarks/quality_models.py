@@ -15,9 +15,9 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.bundle.tensors import state_of
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
-from isthmus.state import state_of
 
 Key = tuple[str, str, str, Mapping[str, Any], int]
 """Stage, split, model, setting, seed."""

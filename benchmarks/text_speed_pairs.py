@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, TokenRows
-from isthmus.core.token_noise import TokenDeletion
+from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.run import Run

@@ -6,13 +6,13 @@ python examples/your_own_autoencoder.py
 import torch
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian as GaussianBottleneck
-from isthmus.core.corruptions import GaussianNoise
+from isthmus.core.bottlenecks.gaussian import Gaussian as GaussianBottleneck
+from isthmus.core.corruptions.numbers import GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Gaussian
-from isthmus.core.objectives import Elbo, LinearAnnealing
-from isthmus.core.priors import StandardNormal
+from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource

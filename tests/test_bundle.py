@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from isthmus import bundle
-from isthmus import manifest as manifests
+from isthmus.bundle import bundle
+from isthmus.bundle import manifest as manifests
 from isthmus.errors import BundleError, InputError, ValueRangeError
 
 MANIFEST = "manifest.json"

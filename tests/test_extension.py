@@ -15,17 +15,17 @@ from torch import nn
 
 from isthmus.batch import Bag, Bags, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bags import bag_sum
 from isthmus.core.blend import Blend
-from isthmus.core.bottlenecks import Deterministic, DiagonalGaussian, Gaussian
-from isthmus.core.corruptions import Dropout, GaussianNoise
+from isthmus.core.bottlenecks.gaussian import Deterministic, DiagonalGaussian, Gaussian
+from isthmus.core.corruptions.numbers import Dropout, GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder
-from isthmus.core.likelihoods import Bernoulli, Multinomial
-from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
-from isthmus.core.linear import LinearAutoencoder
-from isthmus.core.objectives import Elbo
-from isthmus.core.priors import NoPrior, StandardNormal
+from isthmus.core.likelihoods.discrete import Bernoulli, Multinomial
+from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
+from isthmus.core.linear.dense import LinearAutoencoder
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.ops.bags import bag_sum
+from isthmus.core.priors.normal import NoPrior, StandardNormal
 from isthmus.core.rankers import AutoencoderRanker, ranker_of
 from isthmus.core.readouts import LinearReadout
 from isthmus.models import ease, mult_vae

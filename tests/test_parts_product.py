@@ -8,22 +8,22 @@ import torch
 from planted_groups import CODE, GROUPS, HIDDEN, WIDTH, answers, batch, first, generator, groups_of, model
 
 from isthmus.batch import Bags, TokenRows, Values
-from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian, Projected
-from isthmus.core.codebook import Commitment, VectorQuantised
-from isthmus.core.collapse import FreeBits
-from isthmus.core.contraction import Contractive
-from isthmus.core.corruptions import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
-from isthmus.core.densities import Laplace, LearnedGaussian, LearnedLaplace, OptimalGaussian
-from isthmus.core.grey import ContinuousBernoulli, DiscretisedLogisticMixture
-from isthmus.core.likelihoods import Bernoulli, Categorical, Multinomial
-from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
-from isthmus.core.mixtures import MixturePrior, VampPrior
-from isthmus.core.objectives import Capacity, Constant, Elbo, ImportanceWeighted
-from isthmus.core.priors import StandardNormal
-from isthmus.core.revival import Revival
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.sparsity import L0, L1, KlSparsity
-from isthmus.core.token_noise import TokenDeletion, WordDropout
+from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.core.bottlenecks.vector_quantised import Commitment, VectorQuantised
+from isthmus.core.corruptions.numbers import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
+from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.likelihoods.continuous import Laplace, LearnedGaussian, LearnedLaplace, OptimalGaussian
+from isthmus.core.likelihoods.discrete import Bernoulli, Categorical, Multinomial
+from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
+from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
+from isthmus.core.objectives.elbo import Capacity, Constant, Elbo, ImportanceWeighted
+from isthmus.core.objectives.posterior_collapse import FreeBits
+from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.jacobian import Contractive
+from isthmus.core.penalties.sparsity import L0, L1, KlSparsity
+from isthmus.core.priors.mixture import MixturePrior, VampPrior
+from isthmus.core.priors.normal import StandardNormal
 
 STEPS = {"bags": 40, "vectors": 40, "images": 60, "tokens": 90}
 LONGER = {("images", "words"): 2, ("images", "levels"): 2}

@@ -24,10 +24,10 @@ from isthmus import protocols
 from isthmus.batch import Bag, Bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.blend import Blend
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
-from isthmus.core.likelihoods import Multinomial
+from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.rankers import AutoencoderRanker, is_linear, ranker_of
 from isthmus.core.readouts import LinearReadout, ranks
 from isthmus.errors import SettingError

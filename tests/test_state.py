@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from isthmus import bundle
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import load_state, named, part_of, state_of
 from isthmus.errors import BundleError, InputError
-from isthmus.state import load_state, named, part_of, state_of
 
 
 class Tied(nn.Module):

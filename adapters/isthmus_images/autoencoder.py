@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.tasks import coding
 from isthmus.training.history import History
@@ -208,7 +208,7 @@ class ImageAutoencoder:
         return measure(self, images, samples, noise, seed)
 
     def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.bundle.write`` raises."""
         storage.write(path, self)
 
     @classmethod

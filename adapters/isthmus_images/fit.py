@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError
 from isthmus.models.recipes.settings import built, checked
 from isthmus.spread import even_rows

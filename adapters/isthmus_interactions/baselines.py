@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from isthmus.batch import Bags
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, Ranker
 from isthmus_interactions.csr import Csr

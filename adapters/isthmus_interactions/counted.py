@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from torch import Generator
 
 from isthmus.batch import Bag
-from isthmus.core.sparse_linear import SparseLinear
+from isthmus.core.linear.sparse import SparseLinear
 from isthmus.index.exact.top_k import best_of
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings

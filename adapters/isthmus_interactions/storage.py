@@ -12,9 +12,10 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus import bundle, plugins
+from isthmus import plugins
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import state_of
 from isthmus.errors import BundleError
-from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.spread import even_rows
 from isthmus.training.history import History
@@ -230,7 +230,7 @@ class TextAutoencoder:
         return measure(self, Texts.of(texts), samples, seed)
 
     def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.bundle.write`` raises."""
         storage.write(path, self)
 
     @classmethod

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Source
 from isthmus.training.history import History

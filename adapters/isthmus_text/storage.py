@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus import bundle, plugins
-from isthmus.core.fitted import FittedMixture
+from isthmus import plugins
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import named, part_of, state_of
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.state import named, part_of, state_of
 from isthmus.training.history import History
 from isthmus_text.corpus import Corpus
 from isthmus_text.fit import PLUGIN

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import DiagonalGaussian
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.metrics.codes import active_units, mutual_information
 from isthmus.protocols import Source
 from isthmus.tasks.collapse import Diagnosis

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import Metric, check_metric
@@ -224,7 +224,7 @@ class VectorAutoencoder:
         return measure(self.asked, Vectors.read(vectors), self.threshold)
 
     def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.bundle.write`` raises."""
         storage.write(path, self)
 
     @classmethod

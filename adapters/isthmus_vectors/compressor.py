@@ -23,12 +23,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus import bundle
 from isthmus.batch import Vector
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bottlenecks.residual_quantised import ResidualWords
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.nested import decoded_of
-from isthmus.core.quantised import ResidualWords
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
 from isthmus.models.matryoshka import matryoshka
@@ -37,7 +38,6 @@ from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Neighbours
 from isthmus.sources import VectorSource
-from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import BLOCK, Codes, nearest

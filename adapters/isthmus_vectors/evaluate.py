@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus.core.bottlenecks import DiagonalGaussian
-from isthmus.core.priors import normal_rates
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.core.priors.normal import normal_rates
 from isthmus.metrics.codes import active_units
 from isthmus.tasks.threshold import Threshold
 from isthmus_vectors.float64 import Asked

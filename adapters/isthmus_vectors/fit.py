@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from isthmus import plugins
+from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import SettingError
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Source
-from isthmus.state import state_of
 from isthmus.tasks.coding import held_out
 from isthmus.training.history import History
 from isthmus.training.holdout import parted

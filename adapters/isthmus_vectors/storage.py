@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from isthmus import bundle, plugins
+from isthmus import plugins
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.state import named, part_of, state_of
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus_vectors.adapter import VectorAdapter

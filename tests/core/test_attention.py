@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from isthmus.core import attention
-from isthmus.core.attention import attend
+from isthmus.core.ops import attention
+from isthmus.core.ops.attention import attend
 
 STEPS, KEYS = 5, 5
 

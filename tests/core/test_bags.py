@@ -3,7 +3,7 @@
 import torch
 
 from isthmus.batch import Bags
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 from isthmus.core.scaling import unit_norm
 
 BAGS = Bags(

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from isthmus.batch import TokenRows, Values
-from isthmus.core.likelihoods import Categorical
+from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 

@@ -5,12 +5,12 @@ import torch
 from bridges import batch, generator, values, vector_bridge
 
 from isthmus.batch import Values
-from isthmus.core.bottlenecks import Projected
-from isthmus.core.codebook import Commitment, VectorQuantised, nearest
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.vector_quantised import Commitment, VectorQuantised, nearest
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource
-from isthmus.state import load_state, state_of
 from isthmus.training.plan import Plan, Shuffled
 from isthmus.training.run import Run
 from isthmus.training.trainer import train

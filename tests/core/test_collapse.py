@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from isthmus.batch import Batch, Values
+from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import DiagonalGaussian, Gaussian
-from isthmus.core.collapse import (
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian, Gaussian
+from isthmus.core.decoders import DenseDecoder
+from isthmus.core.encoders import DenseEncoder
+from isthmus.core.likelihoods.discrete import Bernoulli
+from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
+from isthmus.core.objectives.posterior_collapse import (
     Alternation,
     AutoencoderOnly,
     CyclicalAnnealing,
@@ -17,16 +22,11 @@ from isthmus.core.collapse import (
     FreshDecoder,
     pretraining_phases,
 )
-from isthmus.core.decoders import DenseDecoder
-from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Bernoulli
-from isthmus.core.objectives import Constant, Elbo, LinearAnnealing
-from isthmus.core.priors import NoPrior, StandardNormal
+from isthmus.core.priors.normal import NoPrior, StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Code, Hook, Phase
 from isthmus.sources import VectorSource
-from isthmus.state import state_of
 from isthmus.training.plan import Plan, Shuffled
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train

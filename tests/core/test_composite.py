@@ -12,12 +12,12 @@ from torch import Tensor, distributions
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic, Gaussian
+from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian
 from isthmus.core.composite import CompositePrior
-from isthmus.core.corruptions import Dropout
+from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
-from isthmus.core.likelihoods import Multinomial
+from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.errors import SettingError

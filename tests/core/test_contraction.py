@@ -11,14 +11,14 @@ from torch.func import jacrev, vmap
 
 from isthmus.batch import Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic, Gaussian, Projected
-from isthmus.core.contraction import Contractive, jacobian_norms
+from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian, Projected
+from isthmus.core.bottlenecks.sparse import SparseUnits, TopK
 from isthmus.core.decoders import ConvDecoder
 from isthmus.core.encoders import ConnectedEncoder, ConvEncoder
 from isthmus.core.grids import GridReadout
-from isthmus.core.likelihoods import Bernoulli
+from isthmus.core.likelihoods.discrete import Bernoulli
+from isthmus.core.penalties.jacobian import Contractive, jacobian_norms
 from isthmus.core.scaling import unit_norm
-from isthmus.core.sparse import SparseUnits, TopK
 from isthmus.errors import SettingError
 
 EXACT = ("gram", "jacobian")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.batch import Bags, TokenRows, Values
-from isthmus.core.corruptions import Masking, PatchMasking, SaltAndPepper, SwapNoise
+from isthmus.core.corruptions.numbers import Masking, PatchMasking, SaltAndPepper, SwapNoise
 from isthmus.errors import SettingError
 
 BAGS = Bags(torch.arange(6), torch.tensor([0, 2, 2, 6]), torch.full((6,), 2.0))

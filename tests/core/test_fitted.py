@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.core.fitted import WIDEST, FittedMixture
+from isthmus.core.priors.fitted_mixture import WIDEST, FittedMixture
 from isthmus.errors import BundleError, MissingLibraryError, SettingError, ValueRangeError
 
 mixtures = pytest.importorskip("sklearn.mixture", reason="scikit-learn is not installed")

@@ -5,7 +5,7 @@ import torch
 from torch import distributions
 
 from isthmus.batch import Bags, Values
-from isthmus.core.grey import ContinuousBernoulli, DiscretisedLogisticMixture
+from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
 from isthmus.errors import SettingError
 
 LOGITS = torch.tensor([-40.0, -8.0, -1.0, -0.51, -0.49, -0.1, -1e-4, 0.0, 1e-4, 0.2, 0.49, 0.51, 3.0, 40.0])

@@ -5,8 +5,8 @@ import torch
 from torch import distributions
 
 from isthmus.batch import Bags, TokenRows, Values
-from isthmus.core import likelihoods
-from isthmus.core.likelihoods import Bernoulli, Gaussian, Multinomial
+from isthmus.core.likelihoods import discrete
+from isthmus.core.likelihoods.discrete import Bernoulli, Gaussian, Multinomial
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 
@@ -34,7 +34,7 @@ def reference(likelihood, logits):
 
 @pytest.mark.parametrize("likelihood", [Multinomial(), Bernoulli(), Gaussian(), Gaussian(0.3)])
 def test_over_bags_equals_the_distribution_over_dense_rows(likelihood, monkeypatch):
-    monkeypatch.setattr(likelihoods, "COLUMNS", 7)
+    monkeypatch.setattr(discrete, "COLUMNS", 7)
     readout, decoded = setup()
     expected = reference(likelihood, readout.logits(decoded))
     actual = likelihood(readout, decoded, TARGETS)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_array
 
-from isthmus.core import linear
+from isthmus.core.linear import dense as linear
 from isthmus.errors import SettingError
 
 Matrix = npt.NDArray[np.float64]
@@ -118,7 +118,7 @@ def test_one_inverse_serves_every_bound_and_writes_where_it_is_told(data: csr_ar
 
 
 def test_the_memory_is_told_before_it_is_taken(data: csr_array, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "isthmus.core.linear"):
+    with caplog.at_level(logging.DEBUG, "isthmus.core.linear.dense"):
         linear.inverse(data, LAMBDA)
     assert "9 columns takes about 0.00 GB" in caplog.text
 

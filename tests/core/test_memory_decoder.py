@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from isthmus.batch import Batch, TokenRows, Values
-from isthmus.core import attention
-from isthmus.core.attention import attend
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.decoders.memory import MemoryDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Categorical
+from isthmus.core.likelihoods.discrete import Categorical
+from isthmus.core.ops import attention
+from isthmus.core.ops.attention import attend
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError, ValueRangeError
 from isthmus.protocols import SequenceDecoder

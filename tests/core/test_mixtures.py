@@ -8,10 +8,10 @@ from linear_gaussian import draws, linear_gaussian
 from torch import distributions
 
 from isthmus.batch import Batch, Values
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.mixtures import MixturePrior, VampPrior
-from isthmus.core.priors import StandardNormal
+from isthmus.core.priors.mixture import MixturePrior, VampPrior
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from isthmus.core import linear, neighbourhoods
-from isthmus.core.sparse_linear import SparseLinear
+from isthmus.core.linear import columnwise
+from isthmus.core.linear import dense as linear
+from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
 
 Matrix = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ def solved(data: csr_array, neighbours: int, dropout: float = 0.0, xi: float = 0
     """B, and where it may be other than 0."""
     model = SparseLinear(data.shape[1], neighbours + (xi > 0))
     places = torch.zeros(data.shape[1], data.shape[1])
-    for part in neighbourhoods.solutions(data, neighbours, LAMBDA, dropout, xi):
+    for part in columnwise.solutions(data, neighbours, LAMBDA, dropout, xi):
         own = slice(part.first, part.first + len(part.weights))
         model.neighbours[own], model.weights[own] = part.neighbours, part.weights
         places.T[own].scatter_(1, part.neighbours, 1.0)
@@ -77,7 +78,7 @@ def test_an_item_of_a_single_row_is_not_the_nearest() -> None:
     """Item 2 has one row and item 1 two; they share one. Their cosine is 0.71, that of 0 and 1 only 0.32."""
     dense = np.zeros((20, 3), np.float32)
     dense[:, 0], dense[:2, 1], dense[0, 2] = 1, 1, 1
-    (part,) = neighbourhoods.solutions(csr_array(dense), 1, 30.0)
+    (part,) = columnwise.solutions(csr_array(dense), 1, 30.0)
     assert part.neighbours[1].tolist() == [0]
 
 
@@ -97,11 +98,11 @@ def test_a_relaxed_diagonal_meets_the_conditions_of_the_optimum(data: csr_array,
 
 def test_blocks_change_nothing(data: csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = solved(data, 4, 0.3, 0.2)[0]
-    monkeypatch.setattr(neighbourhoods, "ROW_BYTES", 4 * WIDTH * 5)
-    monkeypatch.setattr(neighbourhoods, "KEPT_BYTES", 300)
-    monkeypatch.setattr(neighbourhoods, "LOCAL_BYTES", 4 * 16 * 7)
-    monkeypatch.setattr(neighbourhoods, "SOLVED_BYTES", 8 * 16 * 3)
-    parts = list(neighbourhoods.solutions(data, 4, LAMBDA, 0.3, 0.2))
+    monkeypatch.setattr(columnwise, "ROW_BYTES", 4 * WIDTH * 5)
+    monkeypatch.setattr(columnwise, "KEPT_BYTES", 300)
+    monkeypatch.setattr(columnwise, "LOCAL_BYTES", 4 * 16 * 7)
+    monkeypatch.setattr(columnwise, "SOLVED_BYTES", 8 * 16 * 3)
+    parts = list(columnwise.solutions(data, 4, LAMBDA, 0.3, 0.2))
     assert [len(part.weights) for part in parts] == [3, 3, 1, 3, 2]
     np.testing.assert_allclose(solved(data, 4, 0.3, 0.2)[0], whole, atol=1e-6)
 
@@ -111,7 +112,7 @@ def test_the_share_that_is_left_is_that_of_the_objective(data: csr_array) -> Non
     (weights, _), (gram, ridge) = solved(data, 4), problem(data, 0.0)
     dense = data.toarray().astype(np.float64)
     left = ((dense - dense @ weights) ** 2).sum(0) + (ridge[:, None] * weights**2).sum(0)
-    parts = list(neighbourhoods.solutions(data, 4, LAMBDA))
+    parts = list(columnwise.solutions(data, 4, LAMBDA))
     shares = torch.cat([part.unexplained for part in parts]).numpy()
     np.testing.assert_allclose(shares[:-1], left[:-1] / np.diag(gram)[:-1], rtol=1e-4)
 
@@ -131,11 +132,11 @@ def test_an_item_that_nobody_has_says_nothing_and_is_told_nothing(data: csr_arra
 
 def test_too_little_regularisation_is_refused() -> None:
     with pytest.raises(SettingError, match="larger"):
-        list(neighbourhoods.solutions(csr_array(np.ones((16, 3), np.float32)), 2, 1e-30))
+        list(columnwise.solutions(csr_array(np.ones((16, 3), np.float32)), 2, 1e-30))
 
 
 def test_the_memory_grows_with_the_columns_and_not_with_their_square() -> None:
     """A million columns: what is told is the result, the data and a few GB of work."""
     entries = 20_000_000
-    told = neighbourhoods.memory(1_000_000, 1_000_000, entries, 100)
+    told = columnwise.memory(1_000_000, 1_000_000, entries, 100)
     assert 8 * 10**8 < told - 24 * entries < 8 * 10**8 + 4 * 2**30

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from isthmus.core.bottlenecks import NormalisedGaussian, Projected
-from isthmus.core.priors import normal_rates
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.core.bottlenecks.gaussian import NormalisedGaussian, Projected
+from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import SettingError
-from isthmus.state import load_state, state_of
 
 HIDDEN, CODE, SCALE = 6, 5, 0.7
 

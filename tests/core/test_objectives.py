@@ -8,8 +8,8 @@ import torch
 from linear_gaussian import draws, linear_gaussian, true_log_prob
 
 from isthmus.batch import Batch, Values
-from isthmus.core.objectives import Capacity, Elbo, ImportanceWeighted
-from isthmus.core.priors import NoPrior
+from isthmus.core.objectives.elbo import Capacity, Elbo, ImportanceWeighted
+from isthmus.core.priors.normal import NoPrior
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 

@@ -10,14 +10,14 @@ from torch import distributions
 
 from isthmus.batch import Bag, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic, DiagonalGaussian, Gaussian
-from isthmus.core.corruptions import Dropout, GaussianNoise
+from isthmus.core.bottlenecks.gaussian import Deterministic, DiagonalGaussian, Gaussian
+from isthmus.core.corruptions.numbers import Dropout, GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder
-from isthmus.core.likelihoods import Bernoulli
-from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
-from isthmus.core.objectives import Elbo, LinearAnnealing
-from isthmus.core.priors import NoPrior, StandardNormal
+from isthmus.core.likelihoods.discrete import Bernoulli
+from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
+from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.priors.normal import NoPrior, StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.models import mult_vae

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from isthmus.core.quantised import ResidualWords
+from isthmus.core.bottlenecks.residual_quantised import ResidualWords
 from isthmus.core.residual import learned_codebooks, nearest_words, summed_words
 from isthmus.errors import SettingError
 

@@ -18,11 +18,11 @@ from bridges import (
 )
 
 from isthmus.batch import Values
-from isthmus.core.bottlenecks import Projected
-from isthmus.core.reading import reading_layers
-from isthmus.core.revival import Revival
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.sparsity import tied_start, unit_norm_decoder
+from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.core.penalties.code_weights import reading_layers
+from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.sparsity import tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.protocols import Code, Phase, Step

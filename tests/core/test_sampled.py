@@ -11,12 +11,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.batch import Bags, Values
-from isthmus.core import sampled as module
-from isthmus.core.estimate import sampled_log_prob
-from isthmus.core.likelihoods import Multinomial
+from isthmus.core.likelihoods import sampled_multinomial as module
+from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.likelihoods.sampled_multinomial import SampledMultinomial, Strata, expected_counts, missed_by
+from isthmus.core.ops.sampled_softmax import sampled_log_prob
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.rows import rows_of, sparse_bag_sum
-from isthmus.core.sampled import SampledMultinomial, Strata, expected_counts, missed_by
 from isthmus.errors import SettingError
 from isthmus.sources import BagSource
 

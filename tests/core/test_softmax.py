@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.batch import Bags
-from isthmus.core.softmax import multinomial_log_prob
+from isthmus.core.ops.softmax import multinomial_log_prob
 
 ITEMS, HIDDEN = 37, 5
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from bridges import generator
 
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.errors import SettingError
-from isthmus.state import load_state, state_of
 
 HIDDEN, CODE, ACTIVE = 6, 20, 3
 KINDS = {

@@ -10,13 +10,13 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.batch import Bags
-from isthmus.core import sparse_linear
-from isthmus.core.linear import LinearAutoencoder
-from isthmus.core.sparse_linear import SparseLinear
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.core.linear import sparse
+from isthmus.core.linear.dense import LinearAutoencoder
+from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.protocols import LinearRanker, Ranker
 from isthmus.sources import BagSource
-from isthmus.state import load_state, state_of
 from isthmus.tasks.explain import contributions
 from isthmus.tasks.similar import SimilarColumns
 from isthmus.testing.ranker import RankerContract
@@ -63,7 +63,7 @@ class TestSparseLinear(RankerContract):
 
 @pytest.mark.parametrize("products", [1, 3, 1 << 20])
 def test_scores_are_those_of_the_dense_matrix(products: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_linear, "PRODUCTS", products)
+    monkeypatch.setattr(sparse, "PRODUCTS", products)
     model, bags = filled(), some_bags()
     expected, state = dense(bags) @ matrix(model), model.prepare(bags)
     torch.testing.assert_close(model.scores(state), expected)

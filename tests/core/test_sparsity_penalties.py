@@ -8,14 +8,14 @@ from bridges import CODE, HIDDEN, ROWS, WIDTH, batch, decoders, generator, token
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Projected
+from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Gaussian
-from isthmus.core.reading import columns, reading_layers, unit_columns
+from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.penalties.code_weights import columns, reading_layers, unit_columns
+from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource

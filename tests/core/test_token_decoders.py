@@ -6,11 +6,11 @@ from torch.nn import functional as F
 
 from isthmus.batch import Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.decoders import LstmDecoder, TransformerDecoder
 from isthmus.core.encoders import LstmEncoder, TransformerEncoder
-from isthmus.core.likelihoods import Categorical
-from isthmus.core.priors import StandardNormal
+from isthmus.core.likelihoods.discrete import Categorical
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError, ValueRangeError
 from isthmus.protocols import SequenceDecoder

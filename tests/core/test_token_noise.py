@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from isthmus.batch import TokenRows, Values
-from isthmus.core.token_noise import TokenDeletion, WordDropout
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
 from isthmus.errors import SettingError
-from isthmus.state import load_state, state_of
 
 END = 2
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus import bundle
+from isthmus.bundle import bundle
 from isthmus.errors import BundleError, InputError
 from isthmus.index import Budget, Index
 from isthmus.index.faiss import kinds

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isthmus.batch import Bag, Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.linear import inverse
+from isthmus.core.linear.dense import inverse
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import SettingError
 from isthmus.models import ease, edlae, mult_dae, mult_vae, rdlae, rec_vae

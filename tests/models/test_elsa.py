@@ -11,12 +11,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.batch import Bag
+from isthmus.bundle.tensors import state_of
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import SettingError
 from isthmus.models import elsa
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource
-from isthmus.state import state_of
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
 

@@ -15,11 +15,12 @@ from planted import one_thread
 from signals import SIGNALS, seeded, source_of
 
 from isthmus.batch import Bag, Batch, Grid, Tokens, Vector
+from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.contraction import jacobian_norms
-from isthmus.core.mixtures import VampPrior
-from isthmus.core.priors import normal_rates
-from isthmus.core.revival import Revival
+from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.jacobian import jacobian_norms
+from isthmus.core.priors.mixture import VampPrior
+from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
@@ -33,7 +34,6 @@ from isthmus.models.recipes.recipe import Trained
 from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Builder
 from isthmus.sources import VectorSource
-from isthmus.state import state_of
 from isthmus.training.run import Run
 
 KINDS: dict[str, Builder] = {

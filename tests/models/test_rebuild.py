@@ -7,10 +7,10 @@ import torch
 from torch import Generator, nn
 
 from isthmus.batch import Bag
+from isthmus.bundle.tensors import state_of
 from isthmus.errors import BundleError
 from isthmus.models import mult_vae, rdlae, rec_vae
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.state import state_of
 
 
 class Tied(nn.Module):

@@ -14,17 +14,17 @@ from planted import planted, trained
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus import bundle
 from isthmus.batch import Bag
+from isthmus.bundle import bundle
+from isthmus.bundle.tensors import state_of
 from isthmus.core.composite import CompositePrior
-from isthmus.core.corruptions import Dropout
+from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import rec_vae
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import Trained
 from isthmus.sources import BagSource
-from isthmus.state import state_of
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.baselines import Popularity

@@ -10,12 +10,12 @@ from planted import one_thread
 from signals import GridSource, seeded
 
 from isthmus.batch import Bags, Batch, Grid, Values
+from isthmus.bundle.tensors import state_of
 from isthmus.core.denoiser import AsItIs, NoiseBetween, NoiseRemoval
 from isthmus.errors import InputError, SettingError
 from isthmus.models.dncnn import residual_denoiser, restored
 from isthmus.models.kinds import vanilla
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.state import state_of
 from isthmus.training.run import Run
 
 SMALL = {"filters": 8, "depth": 4, "epochs": 10, "batch_size": 16, "learning_rate": 5e-3, "low": 0.2, "high": 0.2}

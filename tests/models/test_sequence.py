@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from isthmus.batch import Batch, TokenRows, Tokens
-from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian, Projected
-from isthmus.core.collapse import CyclicalAnnealing, Delayed, FreeBits
-from isthmus.core.objectives import Constant, Elbo, LinearAnnealing
-from isthmus.core.priors import NoPrior
-from isthmus.core.token_noise import TokenDeletion, WordDropout
+from isthmus.bundle.tensors import state_of
+from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
+from isthmus.core.objectives.posterior_collapse import CyclicalAnnealing, Delayed, FreeBits
+from isthmus.core.priors.normal import NoPrior
 from isthmus.errors import SettingError
 from isthmus.models import sequence_vae
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import SequenceDecoder
-from isthmus.state import state_of
 from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run
 

@@ -14,13 +14,13 @@ import torch
 from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
-from isthmus.core.linear import inverse
+from isthmus.bundle.tensors import state_of
+from isthmus.core.linear.dense import inverse
 from isthmus.errors import SettingError
 from isthmus.models import ease, edlae, machine, sparse_linear
 from isthmus.models import linear as linear_models
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource, VectorSource
-from isthmus.state import state_of
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run, Validation
 
@@ -70,7 +70,7 @@ def test_with_every_item_as_neighbour_it_is_the_dense_model(data: csr_array, xi:
 
 
 def test_progress_counts_columns_and_the_score_is_taken_once(data: csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.core.neighbourhoods.SOLVED_BYTES", 8 * 25 * 6)
+    monkeypatch.setattr("isthmus.core.linear.columnwise.SOLVED_BYTES", 8 * 25 * 6)
     told = Told()
     recipe = sparse_linear(Bag(WIDTH), generator=generator(), neighbours=5, regularisation=2.0)
     history = recipe.fit(BagSource.from_csr(data), Run(device="cpu", progress=told), Validation("n", lambda model: 0.5))
@@ -84,7 +84,7 @@ def test_progress_counts_columns_and_the_score_is_taken_once(data: csr_array, mo
 
 
 def test_an_interruption_leaves_the_model_as_it_was(data: csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus.core.neighbourhoods.SOLVED_BYTES", 8 * 25 * 6)
+    monkeypatch.setattr("isthmus.core.linear.columnwise.SOLVED_BYTES", 8 * 25 * 6)
     told, recipe = Told(stops_at=2), sparse_linear(Bag(WIDTH), generator=generator(), neighbours=5, regularisation=2.0)
     with pytest.raises(KeyboardInterrupt):
         recipe.fit(BagSource.from_csr(data), Run(device="cpu", progress=told))

@@ -11,7 +11,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, LstmDecoder, MemoryDecoder, TransformerDecoder
 from isthmus.core.decoders.skipping import SkippingDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder, LstmEncoder, TransformerEncoder
-from isthmus.core.likelihoods import Categorical, Gaussian, Multinomial
+from isthmus.core.likelihoods.discrete import Categorical, Gaussian, Multinomial
 from isthmus.core.readouts import LinearReadout
 
 WIDTH, HIDDEN, CODE, ROWS = 12, 6, 4, 5

@@ -11,11 +11,11 @@ import math
 import torch
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Gaussian as GaussianLikelihood
-from isthmus.core.priors import StandardNormal
+from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 
 WIDTH = 6

@@ -10,9 +10,9 @@ from torch import Generator, nn
 
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
-from isthmus.core.fitted import FittedMixture
-from isthmus.core.likelihoods import Gaussian
+from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.models.kinds import variational
 from isthmus.protocols import Batch

@@ -5,7 +5,7 @@ import torch
 from linear_gaussian import draws, linear_gaussian, true_log_prob
 
 from isthmus.batch import Batch, Values, Vector
-from isthmus.core.objectives import ImportanceWeighted
+from isthmus.core.objectives.elbo import ImportanceWeighted
 from isthmus.errors import SettingError
 from isthmus.metrics.codes import importance_weighted
 from isthmus.protocols import Phase

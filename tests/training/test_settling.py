@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from isthmus.batch import Batch, TokenRows, Tokens
-from isthmus.core.bottlenecks import NormalisedGaussian
+from isthmus.bundle.tensors import state_of
+from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_vae
-from isthmus.state import state_of
 from isthmus.training.batching import TokenBudget
 from isthmus.training.calibration import settle
 from isthmus.training.run import Run

@@ -6,12 +6,12 @@ import torch
 from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
-from isthmus.core.objectives import LinearAnnealing
+from isthmus.bundle.tensors import state_of
+from isthmus.core.objectives.elbo import LinearAnnealing
 from isthmus.errors import InputError, NonFiniteLossError, SettingError, TrainingError
 from isthmus.models import mult_dae, mult_vae
 from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
-from isthmus.state import state_of
 from isthmus.training import run as run_module
 from isthmus.training.plan import Plan, Shuffled
 from isthmus.training.run import LEAST_WORK, Run, Validation

@@ -11,7 +11,7 @@ from typing import Any
 from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.blend import Blend
-from isthmus.core.linear import Gram
+from isthmus.core.linear.dense import Gram
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
 from isthmus.models.linear import Solved, gram_of

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from isthmus.batch import Bags
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 from isthmus.core.rankers import ranker_of
 from isthmus.protocols import Columns
 

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Bags, Tensors
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout

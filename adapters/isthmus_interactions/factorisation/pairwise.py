@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from isthmus.batch import Tensors
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 from isthmus.core.readouts import LinearReadout
 from isthmus.protocols import RankingReadout
 from isthmus_interactions.factorisation.factors import Block, blocks, in_order, only_bags

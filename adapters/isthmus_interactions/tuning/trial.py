@@ -12,8 +12,8 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core import linear
-from isthmus.core.linear import Gram
+from isthmus.core.linear import dense
+from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
 from isthmus.models.linear import Solved, gram_of
 from isthmus.models.machine import available_bytes
@@ -118,7 +118,7 @@ class Search:
     def gram(self) -> Gram | None:
         """XᵀX, which no setting changes; None where memory does not hold it beside a solution."""
         width, free = len(self.train.items), available_bytes()
-        if free is not None and free < (8 + linear.BYTES) * width**2:
+        if free is not None and free < (8 + dense.BYTES) * width**2:
             return None
         return gram_of(self.source, width)
 

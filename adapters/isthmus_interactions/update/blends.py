@@ -11,12 +11,12 @@ from typing import Any, Literal
 from torch import nn
 
 from isthmus import plugins
+from isthmus.bundle.tensors import state_of
 from isthmus.core.blend import Blend
 from isthmus.models.blend import Blended, with_own_checkpoints
 from isthmus.models.recipes.recipe import Trained
 from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
-from isthmus.state import state_of
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run, Validation

@@ -9,10 +9,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from isthmus.bundle.tensors import load_state, state_of
 from isthmus.models.recipes.recipe import Trained
 from isthmus.models.widen import can_widen, widened
 from isthmus.protocols import Objective, Recipe, Source, Step
-from isthmus.state import load_state, state_of
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
 

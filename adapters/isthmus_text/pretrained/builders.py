@@ -6,13 +6,13 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
-from isthmus.core.corruptions import GaussianNoise
+from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.corruptions.numbers import GaussianNoise
+from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.core.decoders.memory import MemoryDecoder
 from isthmus.core.encoders.pretrained import KnownVectors
-from isthmus.core.likelihoods import Categorical
+from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.token_noise import TokenDeletion
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import Trained

@@ -6,7 +6,7 @@ from torch import Generator
 
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import Trained

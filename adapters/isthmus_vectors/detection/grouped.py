@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Tensors, Values
-from isthmus.core.layers import ACTIVATIONS, uniform
+from isthmus.core.ops.layers import ACTIVATIONS, uniform
 from isthmus.protocols import Columns
 
 

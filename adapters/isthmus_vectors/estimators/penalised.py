@@ -71,7 +71,7 @@ class ContractiveAutoencoder(VectorEstimator):
     Args:
         code: numbers of a code.
         weight: of the squared norm of ∂code / ∂input.
-        method: how that norm is found, see ``isthmus.core.contraction``.
+        method: how that norm is found, see ``isthmus.core.penalties.jacobian``.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
     """

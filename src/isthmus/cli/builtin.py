@@ -14,8 +14,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import plugins
+from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit, table
-from isthmus.manifest import Manifest, peek
 
 
 def adapters(as_json: Json = False) -> None:
@@ -50,7 +50,7 @@ def info(
 
 def _verified(directory: Path) -> Manifest:
     # Imported here because it brings torch, which the other commands do not need.
-    from isthmus.bundle import read
+    from isthmus.bundle.bundle import read
 
     return read(directory).manifest
 

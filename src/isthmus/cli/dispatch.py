@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 
 from isthmus import plugins
+from isthmus.bundle.manifest import MANIFEST, peek
 from isthmus.errors import InputError
-from isthmus.manifest import MANIFEST, peek
 
 HELP = ("-h", "--help")
 DEFAULT_DEMO = "interactions"

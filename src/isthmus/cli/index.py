@@ -41,7 +41,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build an index of vectors: exact where that is fast enough, else the fastest kind that finds enough."""
-    from isthmus._swap import check_target
+    from isthmus.bundle.directory import check_target
     from isthmus.index import Budget, Index
     from isthmus.index.tuning.budget import PATIENCE
     from isthmus.index.vectors import Metric

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit
 from isthmus.errors import InputError
-from isthmus.manifest import Manifest, peek
 
 
 def plot(

@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Tensors
-from isthmus.core.objectives import Elbo
-from isthmus.core.priors import NoPrior
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.priors.normal import NoPrior
 from isthmus.protocols import (
     Bottleneck,
     Code,

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.core.bottlenecks import Deterministic, Gaussian, Projected
+from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian, Projected
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.encoders.bag import BagEncoder
 from isthmus.core.encoders.dense import DenseEncoder
-from isthmus.core.layers import ACTIVATIONS, Activation, Mlp
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.core.ops.layers import ACTIVATIONS, Activation, Mlp
 from isthmus.protocols import Bottleneck, Encoder
 
 

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.priors import estimated_rate
+from isthmus.core.priors.normal import estimated_rate
 from isthmus.errors import SettingError
 from isthmus.protocols import Bottleneck, Encoder, Step
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Tensors, Values
-from isthmus.core.convolutions import convolution, images_of
+from isthmus.core.ops.convolutions import convolution, images_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns
 

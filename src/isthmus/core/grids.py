@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.core.convolutions import doubling
+from isthmus.core.ops.convolutions import doubling
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.core.layers import small_bias, xavier
+from isthmus.core.ops.layers import small_bias, xavier
 from isthmus.protocols import Columns, RankingReadout, Readout
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from isthmus.batch import Bags
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 
 
 def rows_of(

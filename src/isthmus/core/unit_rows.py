@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Bags, Tensors
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bags import bag_sum
+from isthmus.core.ops.bags import bag_sum
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, Hook
 

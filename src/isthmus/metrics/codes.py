@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import DiagonalGaussian
-from isthmus.core.priors import normal_rates
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import InputError, SettingError
 
 CELLS = 1 << 22

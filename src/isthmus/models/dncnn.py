@@ -9,9 +9,9 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Grid, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.denoiser import AsItIs, NoiseBetween, NoiseEncoder, NoiseRemoval
-from isthmus.core.likelihoods import Gaussian
+from isthmus.core.likelihoods.discrete import Gaussian
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import Trained

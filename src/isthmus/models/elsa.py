@@ -6,7 +6,7 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic
+from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.unit_rows import TiedEncoder, UnitError, UnitRows, keep_unit_rows
 from isthmus.models.recipes.checks import check_settings

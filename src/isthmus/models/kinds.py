@@ -9,9 +9,9 @@ from torch import Generator
 
 from isthmus.batch import Bag, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian, Projected
-from isthmus.core.collapse import FreeBits
-from isthmus.core.objectives import Elbo, ImportanceWeighted, LinearAnnealing
+from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.objectives.elbo import Elbo, ImportanceWeighted, LinearAnnealing
+from isthmus.core.objectives.posterior_collapse import FreeBits
 from isthmus.errors import SettingError
 from isthmus.models.parts.backbones import ends
 from isthmus.models.parts.corruptions import noise_of

@@ -1,4 +1,4 @@
-"""Linear models in closed form: settings of one problem, which ``isthmus.core.linear`` states and solves."""
+"""Linear models in closed form: settings of one problem, which ``isthmus.core.linear.dense`` states and solves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from torch import Generator
 
 from isthmus.batch import Bag, Bags
-from isthmus.core import linear
-from isthmus.core.linear import Gram, Inverse, LinearAutoencoder
+from isthmus.core.linear import dense
+from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.models.machine import available_bytes
 from isthmus.models.recipes.checks import check_settings
@@ -74,7 +74,7 @@ class Solved:
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
             return self.gram.inverse(self.regularisation, self.dropout)
-        return linear.inverse(bags_matrix(source, self.model.width), self.regularisation, self.dropout)
+        return dense.inverse(bags_matrix(source, self.model.width), self.regularisation, self.dropout)
 
 
 def gram_of(source: Source, width: int) -> Gram:
@@ -144,7 +144,7 @@ def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0,
         raise SettingError(f"xi={xi}", expected="0 <= xi <= 1")
     if signal.width > LARGEST:
         raise SettingError(
-            f"{name} over {signal.width:,} items needs about {linear.BYTES * signal.width**2 / 1e9:,.0f} GB",
+            f"{name} over {signal.width:,} items needs about {dense.BYTES * signal.width**2 / 1e9:,.0f} GB",
             expected=f"at most {LARGEST:,} items",
             remedy=SMALLER,
         )
@@ -156,7 +156,7 @@ def _check_memory(model: LinearAutoencoder) -> None:
     free = available_bytes()
     # Weights of an earlier fit are in memory; pages that were never written are not.
     here = model.weights.device.type == "cpu" and bool(model.weights.diagonal(1).any())
-    need = (linear.BYTES - (model.weights.element_size() if here else 0)) * model.width**2
+    need = (dense.BYTES - (model.weights.element_size() if here else 0)) * model.width**2
     if free is not None and need > free:
         raise SettingError(
             f"a linear model of {model.width:,} items needs {need / 1e9:,.2f} GB more",

@@ -11,12 +11,12 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Values, Vector
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.bottlenecks.residual_quantised import ResidualWords
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.decoders.skipping import SkippingDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Gaussian
+from isthmus.core.likelihoods.discrete import Gaussian
 from isthmus.core.nested import NestedSimilarity
-from isthmus.core.quantised import ResidualWords
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.residual import learned_codebooks
 from isthmus.errors import InputError, SettingError

@@ -7,12 +7,12 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Deterministic, Gaussian
-from isthmus.core.corruptions import Dropout
+from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian
+from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
-from isthmus.core.objectives import Elbo, LinearAnnealing
-from isthmus.core.priors import StandardNormal
+from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.models.parts.item_softmax import Catalogue

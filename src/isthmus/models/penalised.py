@@ -10,12 +10,12 @@ from torch import Generator
 
 from isthmus.batch import Bag, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Projected
-from isthmus.core.contraction import Contractive
-from isthmus.core.reading import unit_columns
-from isthmus.core.revival import Revival
-from isthmus.core.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
+from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.core.penalties.code_weights import unit_columns
+from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.jacobian import Contractive
+from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.models.parts.backbones import ends
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import Trained
@@ -148,8 +148,8 @@ def contractive(
     Args:
         code: dimensions of the code.
         weight: of the squared norm of ∂code / ∂input beside the likelihood.
-        method: how that norm is found, see ``isthmus.core.contraction``; "auto" is exact for an MLP and an unbiased
-            estimate otherwise.
+        method: how that norm is found, see ``isthmus.core.penalties.jacobian``; "auto" is exact for an MLP and an
+            unbiased estimate otherwise.
         probes: random directions of a row, where it is estimated.
         hidden, layers, filters, heads, dropout, likelihood, epochs, batch_size, tokens: as in ``vanilla``.
         learning_rate, decay, weight_decay, patience: as in ``vanilla``.

@@ -7,13 +7,13 @@ from torch import Generator, nn
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.composite import CompositePrior
-from isthmus.core.corruptions import Dropout
+from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import ConnectedEncoder
-from isthmus.core.likelihoods import Multinomial
-from isthmus.core.objectives import ByTotal, Elbo
+from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.objectives.elbo import ByTotal, Elbo
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.models.recipes.checks import check_settings

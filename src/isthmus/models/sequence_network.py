@@ -8,11 +8,11 @@ import torch
 from torch import Generator
 
 from isthmus.batch import Tokens
-from isthmus.core.bottlenecks import Gaussian, NormalisedGaussian
-from isthmus.core.decoders.attention import TransformerDecoder
-from isthmus.core.decoders.recurrent import LstmDecoder
-from isthmus.core.encoders.attention import TransformerEncoder
-from isthmus.core.encoders.recurrent import LstmEncoder
+from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian
+from isthmus.core.decoders.lstm import LstmDecoder
+from isthmus.core.decoders.transformer import TransformerDecoder
+from isthmus.core.encoders.lstm import LstmEncoder
+from isthmus.core.encoders.transformer import TransformerEncoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 

@@ -10,12 +10,19 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import NormalisedGaussian, Projected
-from isthmus.core.collapse import Alternation, CyclicalAnnealing, Delayed, FreeBits, FreshDecoder, pretraining_phases
-from isthmus.core.likelihoods import Categorical
-from isthmus.core.objectives import Constant, Elbo, LinearAnnealing, RateWeight
-from isthmus.core.priors import StandardNormal
-from isthmus.core.token_noise import TokenDeletion, WordDropout
+from isthmus.core.bottlenecks.gaussian import NormalisedGaussian, Projected
+from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.likelihoods.discrete import Categorical
+from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing, RateWeight
+from isthmus.core.objectives.posterior_collapse import (
+    Alternation,
+    CyclicalAnnealing,
+    Delayed,
+    FreeBits,
+    FreshDecoder,
+    pretraining_phases,
+)
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import Trained

@@ -1,4 +1,4 @@
-"""A linear model for catalogues whose square does not fit: ``isthmus.core.neighbourhoods`` as a recipe."""
+"""A linear model for catalogues whose square does not fit: ``isthmus.core.linear.columnwise`` as a recipe."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from torch import Generator
 
 from isthmus.batch import Bag
-from isthmus.core import neighbourhoods
-from isthmus.core.sparse_linear import SparseLinear
+from isthmus.core.linear import columnwise
+from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
@@ -60,11 +60,11 @@ class SolvedByColumn:
     def _solve(self, matrix: csr_array, run: Run) -> float:
         """The weights, in place; the mean share left."""
         width, slots = self.model.weights.shape
-        need = neighbourhoods.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
+        need = columnwise.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
         logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need / 1e9)
         neighbours, weights = torch.empty(width, slots, dtype=torch.int32), torch.empty(width, slots)
         left, done = 0.0, 0
-        for part in neighbourhoods.solutions(matrix, self.neighbours, self.regularisation, self.dropout, self.xi):
+        for part in columnwise.solutions(matrix, self.neighbours, self.regularisation, self.dropout, self.xi):
             columns = slice(part.first, part.first + len(part.weights))
             neighbours[columns], weights[columns] = part.neighbours, part.weights
             left, done = left + float(part.unexplained.sum()), done + len(part.weights)

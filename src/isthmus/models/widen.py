@@ -16,7 +16,7 @@ def can_widen(sketch: nn.Module, learned: Mapping[str, Tensor], before: int, aft
 
     Args:
         sketch: the wider model; it may be on the meta device.
-        learned: the narrower model's tensors, as from ``isthmus.state.state_of``.
+        learned: the narrower model's tensors, as from ``isthmus.bundle.tensors.state_of``.
         before: columns of the narrower model.
         after: columns of the wider one.
     """
@@ -35,7 +35,7 @@ def widened(fresh: Mapping[str, Tensor], learned: Mapping[str, Tensor]) -> dict[
     """New tensors of the shapes of ``fresh``: the learned numbers lead along every axis, the rest is as in ``fresh``.
 
     Args:
-        fresh: the wider model's first tensors, as from ``isthmus.state.state_of``.
+        fresh: the wider model's first tensors, as from ``isthmus.bundle.tensors.state_of``.
         learned: the narrower model's, for which ``can_widen`` is true.
     """
     state = {}

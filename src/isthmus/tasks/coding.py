@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.fitted import FittedMixture
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.metrics.codes import importance_weighted
 from isthmus.protocols import Source

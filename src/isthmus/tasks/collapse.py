@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import DiagonalGaussian
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.metrics.codes import MutualInformation, active_units, mutual_information
 from isthmus.protocols import Source

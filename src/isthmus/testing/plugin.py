@@ -11,7 +11,7 @@ import json
 from abc import ABC
 from typing import ClassVar
 
-from isthmus.manifest import is_identifier
+from isthmus.bundle.manifest import is_identifier
 from isthmus.protocols import Plugin
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
 from isthmus.errors import SettingError
 from isthmus.protocols import Source
 from isthmus.spread import even_rows

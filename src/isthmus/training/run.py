@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from isthmus.core.hardware import multiplies_bf16
 from isthmus.errors import SettingError
+from isthmus.hardware import multiplies_bf16
 from isthmus.training.progress import Progress, Silent
 
 LEAST_WORK = 2**24

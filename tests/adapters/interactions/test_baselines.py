@@ -9,7 +9,7 @@ from planted import default, planted
 
 from isthmus.batch import Bags
 from isthmus.core.blend import Blend
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.rankers import AutoencoderRanker, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bag, Bags
 from isthmus.core.blend import Blend
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae

@@ -11,8 +11,8 @@ from planted import RUN, default, planted, trained
 from scipy.sparse import csr_array
 
 from isthmus.batch import Bag, Bags
+from isthmus.core.linear.sparse import SparseLinear
 from isthmus.core.rankers import ranker_of
-from isthmus.core.sparse_linear import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.sources import VectorSource

@@ -20,7 +20,7 @@ from torch import nn
 
 import isthmus_interactions.tuning
 from isthmus.cli.options import parsed_duration
-from isthmus.core.linear import LinearAutoencoder
+from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
 from isthmus.training.history import History
 from isthmus.training.progress import Silent

@@ -7,10 +7,10 @@ import pytest
 import tiny_bert
 import torch
 
+from isthmus.bundle.tensors import state_of
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import VectorSource
-from isthmus.state import state_of
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.input_output import pretrained_vectors, reading_adapter

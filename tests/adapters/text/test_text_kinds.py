@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from planted import one_thread
 
-from isthmus.core.bottlenecks import NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
 from isthmus.errors import SettingError
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.convolutions import check_widths, doubling, halvings
-from isthmus.core.layers import linear
+from isthmus.core.ops.convolutions import check_widths, doubling, halvings
+from isthmus.core.ops.layers import linear
 
 
 class ConvDecoder(nn.Module):

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.attention import Block, Cache, check_length
 from isthmus.core.dropout import SeededDropout
-from isthmus.core.layers import linear, uniform
-from isthmus.core.token_vectors import BOUND, ShownTokens
+from isthmus.core.ops.attention import Block, Cache, check_length
+from isthmus.core.ops.layers import linear, uniform
+from isthmus.core.ops.token_embeddings import BOUND, ShownTokens
 
 
 class MemoryState(NamedTuple):

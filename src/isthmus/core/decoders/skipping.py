@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.layers import Mlp
+from isthmus.core.ops.layers import Mlp
 
 
 class SkippingDecoder(nn.Module):

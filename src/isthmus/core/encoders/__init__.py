@@ -1,12 +1,12 @@
 """Encoders: ``enter`` to the first differentiable state, ``trunk`` from there to the hidden state."""
 
-from isthmus.core.encoders.attention import TransformerEncoder
 from isthmus.core.encoders.bag import BagEncoder
 from isthmus.core.encoders.connected import ConnectedEncoder
 from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
+from isthmus.core.encoders.lstm import LstmEncoder
 from isthmus.core.encoders.pretrained import KnownVectors, PretrainedEncoder
-from isthmus.core.encoders.recurrent import LstmEncoder
+from isthmus.core.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "BagEncoder",

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Bags, Tensors
-from isthmus.core.bags import bag_sum
-from isthmus.core.layers import ACTIVATIONS, Mlp, small_bias, xavier
+from isthmus.core.ops.bags import bag_sum
+from isthmus.core.ops.layers import ACTIVATIONS, Mlp, small_bias, xavier
 from isthmus.core.rows import sparse_bag_sum
 
 

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Bags, Tensors
-from isthmus.core.bags import bag_sum
-from isthmus.core.layers import ACTIVATIONS, linear, small_bias, xavier
+from isthmus.core.ops.bags import bag_sum
+from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
 from isthmus.errors import SettingError
 
 NORM_EPS = 0.1

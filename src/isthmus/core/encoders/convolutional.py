@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
-from isthmus.core.convolutions import check_widths, convolution, halvings, images_of
-from isthmus.core.layers import linear
+from isthmus.core.ops.convolutions import check_widths, convolution, halvings, images_of
+from isthmus.core.ops.layers import linear
 
 
 class ConvEncoder(nn.Module):

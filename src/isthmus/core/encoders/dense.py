@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors, Values
-from isthmus.core.layers import Mlp
+from isthmus.core.ops.layers import Mlp
 
 
 class DenseEncoder(nn.Module):

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int16, Int64
 from torch import Tensor
 
-from isthmus.core.hardware import multiplies_bf16
+from isthmus.hardware import multiplies_bf16
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.rescoring import exact_scores, first_k, within
 from isthmus.protocols import Neighbours, RowLists

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from isthmus.bundle import as_damage
+from isthmus.bundle.bundle import as_damage
 from isthmus.errors import BundleError
 from isthmus.index.build import dead_rows, vocabulary_of
 from isthmus.index.exact.searcher import ExactSearcher

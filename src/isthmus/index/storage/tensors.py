@@ -25,9 +25,9 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
-from isthmus import bundle
+from isthmus.bundle import bundle
+from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.errors import BundleError, SettingError
-from isthmus.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.vocabulary import Id, Vocabulary
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from isthmus.batch import Bag, Grid, Signal, Tokens, Vector
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, TransformerDecoder
 from isthmus.core.encoders import BagEncoder, ConvEncoder, DenseEncoder, TransformerEncoder
 from isthmus.core.grids import GridReadout
-from isthmus.core.likelihoods import Categorical, Gaussian, Multinomial
+from isthmus.core.likelihoods.discrete import Categorical, Gaussian, Multinomial
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.errors import SettingError

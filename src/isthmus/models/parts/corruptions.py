@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 
 from isthmus.batch import Bag, Grid, Signal, Tokens, Vector
-from isthmus.core.corruptions import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
-from isthmus.core.token_noise import TokenDeletion
+from isthmus.core.corruptions.numbers import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
+from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice
 from isthmus.protocols import Corruption

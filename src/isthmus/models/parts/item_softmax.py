@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isthmus.core.likelihoods import Multinomial
-from isthmus.core.sampled import SampledMultinomial
+from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.likelihoods.sampled_multinomial import SampledMultinomial
 from isthmus.errors import SettingError
 from isthmus.protocols import Likelihood, Source
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isthmus.batch import Grid, Vector
-from isthmus.core.densities import LearnedGaussian, LearnedLaplace, OptimalGaussian
-from isthmus.core.grey import ContinuousBernoulli, DiscretisedLogisticMixture
-from isthmus.core.likelihoods import Bernoulli, Gaussian
+from isthmus.core.likelihoods.continuous import LearnedGaussian, LearnedLaplace, OptimalGaussian
+from isthmus.core.likelihoods.discrete import Bernoulli, Gaussian
+from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
 from isthmus.models.recipes.checks import check_choice
 from isthmus.protocols import Likelihood
 

@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 from isthmus.batch import Bag, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.encoders import BagEncoder
-from isthmus.core.mixtures import MixturePrior, VampPrior
-from isthmus.core.priors import StandardNormal
+from isthmus.core.priors.mixture import MixturePrior, VampPrior
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.protocols import Bottleneck, Encoder, Prior, Source

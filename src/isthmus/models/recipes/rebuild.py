@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Signal
+from isthmus.bundle.tensors import load_state
 from isthmus.errors import BundleError
 from isthmus.protocols import Builder
-from isthmus.state import load_state
 
 
 def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -9,16 +9,16 @@ import torch
 import typer
 from torch import Generator
 
-from isthmus import bundle
 from isthmus.batch import Vector
+from isthmus.bundle import bundle
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.progress import RichProgress
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks import Gaussian as GaussianBottleneck
+from isthmus.core.bottlenecks.gaussian import Gaussian as GaussianBottleneck
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods import Gaussian
-from isthmus.core.priors import StandardNormal
+from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.models.recipes.recipe import Trained
 from isthmus.protocols import Phase, Plugin

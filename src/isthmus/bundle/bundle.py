@@ -1,0 +1,229 @@
+"""A trained thing on disk.
+
+    NAME/
+      manifest.json           what it is, and size and SHA-256 of every other file
+      weights.safetensors     the model's tensors
+      documents/              texts of the adapter: vocabularies, scales, titles
+      cache/                  optional: what could be computed again, such as an index
+
+``write`` builds the directory beside its place, synced to disk, and renames it there: whoever looks sees the old bundle
+or the new one, whole. ``read`` trusts nothing: every kind of damage is a ``BundleError``, and nothing is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from isthmus.bundle.directory import check_target, swapped_in, sync_file
+from isthmus.bundle.manifest import (
+    CACHE,
+    DOCUMENTS,
+    MANIFEST,
+    WEIGHTS,
+    Manifest,
+    Stamp,
+    is_file_name,
+    is_identifier,
+    peek,
+)
+from isthmus.bundle.tensors import load_state, state_of
+from isthmus.errors import BundleError, InputError, IsthmusError, ValueRangeError
+
+__all__ = ["Bundle", "Manifest", "as_damage", "check_target", "load_state", "peek", "read", "state_of", "write"]
+
+_VERSIONED = ("isthmus", "torch", "numpy", "safetensors")
+_DTYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+)
+_DAMAGE = (
+    *(ArithmeticError, AssertionError, AttributeError, IsthmusError, LookupError, MemoryError),
+    *(RuntimeError, SafetensorError, TypeError, ValueError),
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and verified.
+
+    Attributes:
+        manifest: what it says of itself.
+        tensors: the model's state, on the CPU; ``load_state`` copies it into a model.
+        documents: the adapter's texts by name.
+        cache: what was stored beside them by name. Verified to be what was written, but otherwise not understood.
+    """
+
+    manifest: Manifest
+    tensors: Mapping[str, Tensor]
+    documents: Mapping[str, str]
+    cache: Mapping[str, bytes]
+
+
+def write(
+    directory: str | Path,
+    *,
+    plugin: str,
+    builder: str,
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    documents: Mapping[str, str],
+    facts: Mapping[str, Any] | None = None,
+    cache: Mapping[str, bytes] | None = None,
+) -> Manifest:
+    """Save a bundle, whole or not at all. An older bundle at the same place is replaced.
+
+    Args:
+        directory: where; missing parents are made.
+        plugin: whose commands will understand it.
+        builder: what made the model, as in Python.
+        settings: the builder's keywords, JSON values.
+        tensors: as from ``state_of``: no aliases, finite.
+        documents: texts by file name, such as ``items.json``.
+        facts: anything else worth telling, JSON values.
+        cache: contents by file name of what could be computed again.
+
+    Raises:
+        InputError: something else stands at that place, a name that is none, a value that is not JSON, or NaN weights.
+        OSError: the disk is full or may not be written to; what stood there before still does.
+    """
+    members = {f"{DOCUMENTS}/{name}": text.encode() for name, text in documents.items()}
+    members |= {f"{CACHE}/{name}": content for name, content in (cache or {}).items()}
+    _check_names(plugin, builder, members)
+    _check_finite(tensors, ValueRangeError)
+    with swapped_in(directory) as scratch:
+        for name, content in members.items():
+            (scratch / name).parent.mkdir(exist_ok=True)
+            (scratch / name).write_bytes(content)
+        _save(tensors, scratch / WEIGHTS)
+        files = {name: _stamp(scratch / name) for name in sorted([WEIGHTS, *members])}
+        manifest = Manifest(plugin, builder, settings, facts or {}, _versions(), _now(), files)
+        (scratch / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
+        for name in (*files, MANIFEST):
+            sync_file(scratch / name)
+    return manifest
+
+
+def read(directory: str | Path) -> Bundle:
+    """Read a bundle and verify all of it: the list of files, each size and SHA-256, the form and values of the tensors.
+
+    Raises:
+        BundleError: no bundle there, or one that is truncated, altered, foreign or too new.
+    """
+    directory = Path(directory)
+    manifest = peek(directory)
+    with as_damage(directory):
+        _check_files(directory, manifest.files)
+        tensors = load_file(directory / WEIGHTS)
+        _check_finite(tensors, BundleError)
+        documents = {name: content.decode("utf-8") for name, content in _contents(directory, manifest, DOCUMENTS)}
+        cache = dict(_contents(directory, manifest, CACHE))
+    return Bundle(manifest, tensors, documents, cache)
+
+
+@contextmanager
+def as_damage(directory: str | Path) -> Iterator[None]:
+    """Whatever goes wrong while a bundle's content is understood (vocabularies, settings) is damage of that bundle.
+
+    Raises:
+        BundleError: in place of the errors that nonsense causes in parsers and constructors.
+    """
+    try:
+        yield
+    except BundleError:
+        raise
+    except FileNotFoundError as error:
+        raise BundleError(f"bundle {str(directory)!r} lost a file while it was read ({error.filename})") from error
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BundleError(f"bundle {str(directory)!r} is damaged: {reason}", remedy="save it again") from error
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        save_file(dict(tensors), path)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"tensors that cannot be stored ({' '.join(str(error).split())[:200]})", remedy="use state_of"
+        ) from error
+
+
+def _check_names(plugin: str, builder: str, members: Mapping[str, bytes]) -> None:
+    for name in (plugin, builder):
+        if not is_identifier(name):
+            raise InputError(f"{name!r} cannot name a plugin or a builder", expected="letters, digits, hyphens")
+    for member in members:
+        if not is_file_name(member.partition("/")[2]):
+            raise InputError(f"{member!r} cannot name a file", expected="letters, digits, dots, hyphens")
+
+
+def _check_finite(tensors: Mapping[str, Tensor], error: type[IsthmusError]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise error(f"tensor {name!r} is of type {tensor.dtype}", expected="floats, integers or booleans")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise error(f"tensor {name!r} holds NaN or infinite values", expected="finite weights")
+
+
+def _check_files(directory: Path, files: Mapping[str, Stamp]) -> None:
+    found = set(_regular_files(directory, directory))
+    for name in sorted(found ^ {MANIFEST, *files}):
+        raise BundleError(
+            f"bundle {str(directory)!r} {'has a foreign' if name in found else 'lacks its'} file {name!r}"
+        )
+    for name, stamp in files.items():
+        size = (directory / name).stat().st_size
+        if size != stamp.bytes:
+            raise BundleError(f"{name!r} has {size:,} bytes", expected=f"{stamp.bytes:,}", remedy="save it again")
+        if _stamp(directory / name) != stamp:
+            raise BundleError(f"{name!r} was altered: its SHA-256 is another", remedy="save it again")
+
+
+def _regular_files(directory: Path, folder: Path) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False) and folder == directory:
+            yield from _regular_files(directory, Path(entry.path))
+        elif entry.is_file(follow_symlinks=False):
+            yield Path(entry.path).relative_to(directory).as_posix()
+        else:
+            raise BundleError(f"{entry.path!r} is no plain file", expected="no links and no deeper folders")
+
+
+def _contents(directory: Path, manifest: Manifest, folder: str) -> Iterator[tuple[str, bytes]]:
+    for name in manifest.files:
+        if name.startswith(f"{folder}/"):
+            yield name.partition("/")[2], (directory / name).read_bytes()
+
+
+def _stamp(path: Path) -> Stamp:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Stamp(digest, file.tell())
+
+
+def _as_json(manifest: Manifest) -> str:
+    try:
+        return manifest.to_json()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"settings or facts hold no JSON value ({error})", expected="numbers, text, lists") from None
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,241 @@
+"""Narrow places of which a record uses few units: the code is wide and nearly all of it is 0.
+
+Every one is a linear layer and an activation that keeps little. Penalties find what they need in ``Code.notes``:
+
+    pre      what the linear layer gave [batch, code]
+    silent   training rows since each unit was last above 0 [code]
+    firing   how far each unit is on, from 0 to 1 [batch, code]: sigmoid units
+    gate     1 where a unit passes its threshold, else 0 [batch, code], with a gradient for the threshold: ``JumpReLU``
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from isthmus.core.ops.batch_norm import FairUnits
+from isthmus.core.ops.layers import linear
+from isthmus.errors import SettingError
+from isthmus.protocols import Code
+
+
+class TopK(nn.Module):
+    """The ``active`` largest units of each row, where they are above 0 (Makhzani & Frey 2014; Gao et al., "Scaling and
+    evaluating sparse autoencoders", 2024, equation 3).
+
+    Args:
+        hidden: width of the hidden state.
+        code: how many units.
+        active: how many of them a row may use.
+        normalised: whether units compete on equal terms, see ``FairUnits``.
+
+    Raises:
+        SettingError: fewer than 1 active unit, or more than there are.
+    """
+
+    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
+        super().__init__()
+        _check_active(active, code)
+        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
+        self.active = active
+        self.silence = Silence(code)
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """At most ``active`` numbers of a row are above 0, the others are 0."""
+        pre = before(self.units, hidden)
+        point = self.activate(pre)
+        return noted_code(point, samples, pre=pre, silent=self.silence(point))
+
+    def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
+        """The largest of each row, negative ones as 0."""
+        return largest(pre, self.active)
+
+
+class BatchTopK(nn.Module):
+    """In training the ``active`` · batch largest units of a batch, so that a row may use more than another one; the
+    smallest that was kept is averaged over batches, and afterwards every unit above that average is kept: a row's code
+    depends on nothing but the row (Bussmann et al., "BatchTopK sparse autoencoders", 2024).
+
+    Args:
+        hidden: width of the hidden state.
+        code: how many units.
+        active: how many of them a row uses on average.
+        normalised: whether units compete on equal terms, see ``FairUnits``.
+
+    Raises:
+        SettingError: fewer than 1 active unit, or more than there are.
+    """
+
+    momentum = 0.01
+    threshold: Tensor
+    batches: Tensor
+
+    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
+        super().__init__()
+        _check_active(active, code)
+        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
+        self.active = active
+        self.silence = Silence(code)
+        # fp64: changes of a hundredth of a small number, over and over.
+        self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """``active`` numbers of a row are above 0 on average, the others are 0."""
+        pre = before(self.units, hidden)
+        point = self._of_batch(pre) if self.training else self.activate(pre)
+        return noted_code(point, samples, pre=pre, silent=self.silence(point))
+
+    def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
+        """Whatever is above the stored threshold, as after training."""
+        return pre * (pre > self.threshold)
+
+    def _of_batch(self, pre: Tensor) -> Tensor:
+        every = pre.relu().flatten()
+        kept = every.topk(self.active * (len(every) // pre.shape[-1]), sorted=False)
+        self._learn(kept.values.detach())
+        return torch.zeros_like(every).scatter(0, kept.indices, kept.values).view_as(pre)
+
+    def _learn(self, kept: Tensor) -> None:
+        above = kept[kept > 0]
+        if len(above) == 0:
+            return
+        self.batches += 1
+        # At first about the latest fifth of all batches counts, so that a short training has a threshold of its own.
+        weight = (10 / (self.batches + 9)).clamp(min=self.momentum).to(self.threshold)
+        self.threshold.lerp_(above.min().to(self.threshold), weight)
+
+
+class JumpReLU(nn.Module):
+    """z where it is above the unit's own threshold θ > 0, else 0. θ is learnt, although z · 1[z > θ] has no derivative
+    by it, from what lies within half a ``bandwidth`` of it (Rajamanoharan et al., "Jumping ahead", 2024, equations 11
+    and 12, with a rectangle for the kernel).
+
+    Args:
+        hidden: width of the hidden state.
+        code: how many units.
+        bandwidth: ε, how wide the neighbourhood of a threshold is, in the scale of z.
+        threshold: θ of every unit at the start.
+
+    Raises:
+        SettingError: a bandwidth or a threshold that is not above 0.
+    """
+
+    def __init__(
+        self, hidden: int, code: int, *, generator: Generator, bandwidth: float = 0.05, threshold: float = 0.01
+    ) -> None:
+        super().__init__()
+        if not (bandwidth > 0 and threshold > 0):
+            raise SettingError(f"bandwidth={bandwidth}, threshold={threshold}", expected="numbers above 0")
+        self.units = linear(hidden, code, generator)
+        self.log_threshold = nn.Parameter(torch.full((code,), math.log(threshold)))
+        self.bandwidth = bandwidth
+        self.silence = Silence(code)
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """The note ``gate`` sums up to the number of units that a row uses; ``sparsity.L0`` keeps it in bounds."""
+        pre = before(self.units, hidden)
+        point = self.activate(pre)
+        return noted_code(point, samples, pre=pre, silent=self.silence(point), gate=self._gate(pre))
+
+    def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
+        """z · 1[z > θ], whose derivative by θ near to it is taken to be −θ / ε."""
+        threshold, moved = self._threshold()
+        return pre * (pre > threshold) - self._near(pre, threshold) * (threshold / self.bandwidth) * moved
+
+    def _gate(self, pre: Tensor) -> Tensor:
+        """1[z > θ], whose derivative by θ near to it is taken to be −1 / ε."""
+        threshold, moved = self._threshold()
+        return (pre > threshold).to(pre) - self._near(pre, threshold) / self.bandwidth * moved
+
+    def _threshold(self) -> tuple[Tensor, Tensor]:
+        """θ without a gradient, and a 0 that has it."""
+        threshold = self.log_threshold.exp()
+        return threshold.detach(), threshold - threshold.detach()
+
+    def _near(self, pre: Tensor, threshold: Tensor) -> Tensor:
+        return ((pre - threshold).abs() < self.bandwidth / 2).to(pre)
+
+
+class SparseUnits(nn.Module):
+    """Units that a penalty keeps quiet: ``sigmoid`` for ``sparsity.KlSparsity``, ``relu`` for ``sparsity.L1``.
+
+    Args:
+        hidden: width of the hidden state.
+        code: how many units.
+        activation: ``sigmoid`` or ``relu``.
+
+    Raises:
+        SettingError: another activation.
+    """
+
+    def __init__(self, hidden: int, code: int, *, generator: Generator, activation: str = "relu") -> None:
+        super().__init__()
+        if activation not in ("sigmoid", "relu"):
+            raise SettingError(f"activation={activation!r} of sparse units", expected="'sigmoid' or 'relu'")
+        self.units = linear(hidden, code, generator)
+        self.activation = activation
+        self.silence = Silence(code)
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """All units; how many of them are near 0 is the penalty's business."""
+        pre = before(self.units, hidden)
+        point = self.activate(pre)
+        if self.activation == "sigmoid":
+            return noted_code(point, samples, pre=pre, firing=point)
+        return noted_code(point, samples, pre=pre, silent=self.silence(point))
+
+    def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
+        """The activation alone."""
+        return pre.sigmoid() if self.activation == "sigmoid" else pre.relu()
+
+
+class Silence(nn.Module):
+    """How many training rows went by since each unit was last above 0; saved with the model, so that a training that
+    goes on knows its dead units. Outside training it only answers.
+
+    Args:
+        code: how many units.
+    """
+
+    rows: Tensor
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(code, dtype=torch.int64))
+
+    @torch.no_grad()
+    def forward(self, point: Float[Tensor, "*rows code"]) -> Int64[Tensor, " code"]:
+        """Rows of silence after these; a row of several cells counts each of them."""
+        if not self.training:
+            return self.rows.clone()
+        rows = point.detach().flatten(0, -2)
+        after = torch.where((rows > 0).any(0), 0, self.rows + len(rows))
+        self.rows.copy_(after)
+        return after
+
+
+def largest(pre: Float[Tensor, "*rows code"], active: int) -> Float[Tensor, "*rows code"]:
+    """The ``active`` largest numbers of each row where they are above 0, and 0 elsewhere. The gradient reaches what was
+    kept, and nothing else."""
+    kept = pre.relu().topk(active, dim=-1, sorted=False)
+    return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
+
+
+def before(units: nn.Module, hidden: Tensor) -> Tensor:
+    """What the linear layer gives, fp32 at least: under autocast near numbers would tie."""
+    pre: Tensor = units(hidden)
+    return pre.to(torch.promote_types(pre.dtype, torch.float32))
+
+
+def noted_code(point: Tensor, samples: int, **notes: Tensor) -> Code:
+    """A code without a posterior: ``sample`` is ``point``, repeated."""
+    return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point, notes=notes)
+
+
+def _check_active(active: int, code: int) -> None:
+    if not 1 <= active <= code:
+        raise SettingError(f"active={active} of {code} units", expected=f"1 to {code}")

@@ -1,0 +1,94 @@
+"""From a code to a sequence of states: an LSTM."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch
+from isthmus.core.dropout import SeededDropout
+from isthmus.core.ops.layers import xavier
+from isthmus.core.ops.token_embeddings import ShownTokens
+from isthmus.core.recurrent import lstm
+
+
+class LstmState(NamedTuple):
+    """What the next step needs: state and cell [batch, hidden], and the code [batch, code]."""
+
+    hidden: Tensor
+    cell: Tensor
+    code: Tensor
+
+
+class LstmDecoder(nn.Module):
+    """Teacher-forced in training, one step at a time in generation. The code is joined to every input, and starts the
+    LSTM with the cell W z and the state tanh(W z) (He et al. 2019, and their code).
+
+    Args:
+        vocabulary: how many token ids.
+        embedding, hidden: width of a token vector, and of the states that the readout reads.
+        code: dimensions of the code.
+        dropout: on the token vectors and on the states, in training.
+
+    Raises:
+        SettingError: a dropout outside 0 <= rate < 1.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        embedding: int,
+        hidden: int,
+        code: int,
+        *,
+        generator: Generator,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shown = ShownTokens(vocabulary, embedding, generator=generator)
+        self.first_cell = xavier(hidden, code, generator)
+        self.lstm = lstm(embedding + code, hidden, generator)
+        self.dropout = nn.ModuleList(SeededDropout(dropout, generator) for _ in range(2))
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None
+    ) -> Float[Tensor, "batch_samples steps hidden"]:
+        """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
+
+        Raises:
+            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
+        """
+        states, _ = self._steps(self.shown(given, len(sample)), self._first(sample))
+        return states
+
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], LstmState]:
+        """The state that predicts the first token, and what ``advance`` needs."""
+        return self._step(self.shown.begin(len(sample)), self._first(sample))
+
+    def advance(
+        self, state: LstmState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], LstmState]:
+        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is."""
+        return self._step(self.shown.lookup(ids), state)
+
+    def reorder(self, state: LstmState, rows: Int64[Tensor, " rows"]) -> LstmState:
+        """The state of the given rows, any of them any number of times."""
+        return LstmState(*(part[rows] for part in state))
+
+    def _first(self, sample: Tensor) -> LstmState:
+        cell = nn.functional.linear(sample, self.first_cell)
+        return LstmState(torch.tanh(cell), cell, sample)
+
+    def _step(self, tokens: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
+        states, after = self._steps(tokens[:, None], state)
+        return states[:, 0], after
+
+    def _steps(self, tokens: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
+        code = state.code[:, None].expand(-1, tokens.shape[1], -1)
+        entered = torch.cat([self.dropout[0](tokens), code], 2)
+        first = (state.hidden[None].to(entered.dtype), state.cell[None].to(entered.dtype))
+        states, (hidden, cell) = self.lstm(entered, first)
+        return self.dropout[1](states), LstmState(hidden[0], cell[0], state.code)

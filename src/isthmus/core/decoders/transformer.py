@@ -1,0 +1,113 @@
+"""From a code to a sequence of states: a causal Transformer with a cache."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Batch
+from isthmus.core.dropout import SeededDropout
+from isthmus.core.ops.attention import Block, Cache, check_length
+from isthmus.core.ops.layers import linear, uniform
+from isthmus.core.ops.token_embeddings import BOUND, ShownTokens
+
+
+class AttentionState(NamedTuple):
+    """What the next step needs: keys and values of each layer so far, and what the code adds at the input and in each
+    layer [batch, layers + 1, width]."""
+
+    caches: tuple[Cache, ...]
+    pushes: Tensor
+
+
+class TransformerDecoder(nn.Module):
+    """Teacher-forced in training, one step at a time with a cache in generation. The code is added to every input and,
+    through a linear layer of its own, inside every block: decoders that see it more often ignore it less (Li et al.
+    2020; Hu et al. 2022).
+
+    Args:
+        vocabulary: how many token ids.
+        width: of a token vector and of every state, which the readout reads.
+        layers, heads: how many blocks, and how many heads in each.
+        length: the longest row; each position has a learned vector.
+        code: dimensions of the code.
+        dropout: on what enters the first block and on what each one adds, in training.
+
+    Raises:
+        SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        layers: int,
+        heads: int,
+        length: int,
+        code: int,
+        *,
+        generator: Generator,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shown = ShownTokens(vocabulary, width, generator=generator)
+        self.positions = uniform(length, width, bound=BOUND, generator=generator)
+        self.pushes = nn.ModuleList(linear(code, width, generator) for _ in range(layers + 1))
+        self.dropout = SeededDropout(dropout, generator)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, layers, generator=generator, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None
+    ) -> Float[Tensor, "batch_samples steps hidden"]:
+        """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
+
+        Raises:
+            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
+            ValueRangeError: targets that are longer than ``length``.
+        """
+        states, _ = self._steps(self.shown(given, len(sample)), AttentionState((), self._pushes(sample)))
+        return states
+
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], AttentionState]:
+        """The state that predicts the first token, and what ``advance`` needs."""
+        return self._step(self.shown.begin(len(sample)), AttentionState((), self._pushes(sample)))
+
+    def advance(
+        self, state: AttentionState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], AttentionState]:
+        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
+
+        Raises:
+            ValueRangeError: ``length`` tokens are there already; no state is needed after the last one.
+        """
+        return self._step(self.shown.lookup(ids), state)
+
+    def reorder(self, state: AttentionState, rows: Int64[Tensor, " rows"]) -> AttentionState:
+        """The state of the given rows, any of them any number of times."""
+        caches = tuple((key[rows], value[rows]) for key, value in state.caches)
+        return AttentionState(caches, state.pushes[rows])
+
+    def _pushes(self, sample: Tensor) -> Tensor:
+        return torch.stack([push(sample) for push in self.pushes], 1)
+
+    def _step(self, tokens: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
+        states, after = self._steps(tokens[:, None], state)
+        return states[:, 0], after
+
+    def _steps(self, tokens: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
+        """All positions at once where none came before, else one position more."""
+        before, steps = state.caches[0][0].shape[2] if state.caches else 0, tokens.shape[1]
+        check_length(before + steps, len(self.positions))
+        x = self.dropout(tokens + self.positions[before : before + steps] + state.pushes[:, :1])
+        pasts = state.caches or (None,) * len(self.blocks)
+        caches = []
+        for layer, (block, past) in enumerate(zip(self.blocks, pasts, strict=True), start=1):
+            x, cache = block(x, causal=not state.caches, past=past, push=state.pushes[:, layer : layer + 1])
+            caches.append(cache)
+        return self.norm(x), AttentionState(tuple(caches), state.pushes)

@@ -1,0 +1,75 @@
+"""From tokens to a hidden state: a Transformer."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Tensors
+from isthmus.core.dropout import SeededDropout
+from isthmus.core.ops.attention import Block, check_length
+from isthmus.core.ops.layers import uniform
+from isthmus.core.ops.token_embeddings import BOUND, mean_max, real_positions, token_rows
+
+
+class TransformerEncoder(nn.Module):
+    """``enter``: token vectors [batch, steps, embedding]; ``trunk``: attention among all tokens, then mean and maximum
+    of the states side by side, [batch, ``width``] with ``width`` twice the width of a state.
+
+    Args:
+        vocabulary: how many token ids.
+        width: of a token vector and of every state.
+        layers, heads: how many blocks, and how many heads in each.
+        length: the longest row; each position has a learned vector.
+        dropout: on what enters the first block and on what each one adds, in training.
+
+    Raises:
+        SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        layers: int,
+        heads: int,
+        length: int,
+        *,
+        generator: Generator,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.table = uniform(vocabulary, width, bound=BOUND, generator=generator)
+        self.positions = uniform(length, width, bound=BOUND, generator=generator)
+        self.dropout = SeededDropout(dropout, generator)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, layers, generator=generator, dropout=dropout) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.width = 2 * width
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch steps embedding"]:
+        """The vector of each token, without its position.
+
+        Raises:
+            SettingError: inputs that are no tokens.
+        """
+        return nn.functional.embedding(token_rows(inputs).ids, self.table)
+
+    def trunk(
+        self, entered: Float[Tensor, "batch steps embedding"], inputs: Tensors | None
+    ) -> Float[Tensor, "batch width"]:
+        """The pooled states; without ``inputs`` every position counts.
+
+        Raises:
+            ValueRangeError: a row that is longer than ``length``, without tokens, or with padding before a token.
+        """
+        steps = entered.shape[1]
+        check_length(steps, len(self.positions))
+        mask, lengths = real_positions(entered, inputs)
+        # Attention without a mask is faster, and batches of rows of one length need none.
+        seen = None if bool((lengths == steps).all()) else mask[:, None, None, :]
+        x = self.dropout(entered + self.positions[:steps])
+        for block in self.blocks:
+            x, _ = block(x, seen=seen)
+        return mean_max(self.norm(x), mask)

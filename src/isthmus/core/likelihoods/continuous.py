@@ -1,0 +1,215 @@
+"""Likelihoods of dense numbers whose spread is learned, or that live between 0 and 1. Nats a record.
+
+All read values of any shape [batch, ...]; ``readout.logits`` gives one number for each of them, in the same shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from isthmus.batch import Tensors, Values
+from isthmus.core.likelihoods.discrete import wide
+from isthmus.errors import SettingError
+from isthmus.protocols import Readout
+
+LOG_2PI = math.log(2 * math.pi)
+
+LOWEST_LOG_SCALE = -6.0
+"""Learned scales stay above exp of this, softly, so that a part of the data that is predicted perfectly does not take
+the density to infinity (Rybkin, Daniilidis & Levine, "Simple and Effective VAE Training with Calibrated Decoders",
+ICML 2021)."""
+
+
+class LearnedScale(nn.Module):
+    """Standard deviations, or scales, that train: one for all numbers, or one for each along some axes.
+
+    Args:
+        shape: what broadcasts against a record: () is one for all, (width,) one for each dimension of a vector,
+            (channels, 1, 1) one for each channel of an image.
+    """
+
+    def __init__(self, shape: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(tuple(shape)))
+
+    def forward(self) -> Float[Tensor, "*shape"]:
+        """log of the scale; it starts near 0 and stays above ``LOWEST_LOG_SCALE``."""
+        return LOWEST_LOG_SCALE + F.softplus(self.raw - LOWEST_LOG_SCALE)
+
+
+class LearnedGaussian(nn.Module):
+    """N(logits, σ²) with σ learned: it sets the weight of the distortion against the rate, so that no β has to be
+    tuned (Rybkin et al., ICML 2021). One σ for each dimension keeps noisy columns from drowning the others.
+
+    Args:
+        shape: of σ, as in ``LearnedScale``.
+    """
+
+    def __init__(self, shape: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.log_scale = LearnedScale(shape)
+
+    def forward(
+        self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        return _normal(_residuals(readout, decoded, targets), self.log_scale())
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    @torch.no_grad()
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with noise of the learned scale."""
+        mean = self.mean(readout, decoded)
+        scale: Tensor = self.log_scale().exp()
+        return mean + scale * torch.empty_like(mean).normal_(generator=generator)
+
+
+class OptimalGaussian(nn.Module):
+    """N(logits, σ²) with the σ² that is most probable for the batch, its mean squared residual (Rybkin et al., ICML
+    2021, section 3.3: the optimal σ-VAE). Nothing has to be learned or tuned.
+
+    That is in training. Otherwise a running average of those σ² serves, so that a row's likelihood does not depend on
+    the rows beside it; before any training it is 1.
+    """
+
+    momentum = 0.01
+    # A part of the data that is predicted perfectly would take the density to infinity.
+    floor = math.exp(2 * LOWEST_LOG_SCALE)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variance: Tensor
+        self.batches: Tensor
+        self.register_buffer("variance", torch.ones(()))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+
+    def forward(
+        self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        residuals = _residuals(readout, decoded, targets)
+        variance = self._followed(residuals.detach()) if self.training else self.variance
+        # At the best σ² the likelihood is flat in it, so that its own gradient would be 0.
+        return _normal(residuals, 0.5 * variance.log())
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    @torch.no_grad()
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with noise of the running scale."""
+        mean = self.mean(readout, decoded)
+        return mean + self.variance.sqrt() * torch.empty_like(mean).normal_(generator=generator)
+
+    def _followed(self, residuals: Tensor) -> Tensor:
+        """The batch's own σ², which the running average takes a step towards."""
+        variance = residuals.square().mean().clamp(min=self.floor)
+        self.batches += 1
+        # The plain average of the first batches, so that a short training has an estimate of its own data.
+        self.variance.lerp_(variance, (1 / self.batches).clamp(min=self.momentum).to(variance))
+        return variance
+
+
+class Laplace(nn.Module):
+    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails bear with outliers; its best guess is the median.
+
+    Args:
+        scale: mean absolute deviation, fixed.
+
+    Raises:
+        SettingError: a scale that is not positive.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise SettingError(f"scale {scale}", expected="a positive mean absolute deviation")
+        self.log_scale = math.log(scale)
+
+    def forward(
+        self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        residuals = _residuals(readout, decoded, targets)
+        return _laplace(residuals, residuals.new_tensor(self.log_scale))
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    @torch.no_grad()
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with two-sided exponential noise."""
+        mean = self.mean(readout, decoded)
+        return mean + math.exp(self.log_scale) * _two_sided(mean, generator)
+
+
+class LearnedLaplace(nn.Module):
+    """Laplace(logits, s) with s learned, of a shape as in ``LearnedScale``."""
+
+    def __init__(self, shape: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.log_scale = LearnedScale(shape)
+
+    def forward(
+        self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        return _laplace(_residuals(readout, decoded, targets), self.log_scale())
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    @torch.no_grad()
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with two-sided exponential noise of the learned scale."""
+        mean = self.mean(readout, decoded)
+        scale: Tensor = self.log_scale().exp()
+        return mean + scale * _two_sided(mean, generator)
+
+
+def _normal(residuals: Tensor, log_scale: Tensor) -> Float[Tensor, " batch"]:
+    return (-0.5 * (residuals * torch.exp(-log_scale)).square() - log_scale - 0.5 * LOG_2PI).flatten(1).sum(1)
+
+
+def _laplace(residuals: Tensor, log_scale: Tensor) -> Float[Tensor, " batch"]:
+    return (-residuals.abs() * torch.exp(-log_scale) - log_scale - math.log(2)).flatten(1).sum(1)
+
+
+def _two_sided(like: Tensor, generator: Generator) -> Tensor:
+    """Laplace(0, 1): the difference of two exponential numbers."""
+    one, other = (torch.empty_like(like).exponential_(generator=generator) for _ in range(2))
+    return one - other
+
+
+def _residuals(readout: Readout, decoded: Tensor, targets: Tensors) -> Tensor:
+    """Values less logits, fp32 at least."""
+    values, logits = dense_values(targets), readout.logits(decoded)
+    if logits.shape != values.shape:
+        raise SettingError(
+            f"a readout of {list(logits.shape[1:])} for values of {list(values.shape[1:])}",
+            expected="one logit for each value",
+        )
+    return values - wide(logits)
+
+
+def dense_values(targets: Tensors) -> Float[Tensor, "batch ..."]:
+    """The numbers of dense targets.
+
+    Raises:
+        SettingError: bags or token rows.
+    """
+    if not isinstance(targets, Values):
+        raise SettingError(f"this likelihood of {type(targets).__name__}", expected="dense values")
+    return targets.values

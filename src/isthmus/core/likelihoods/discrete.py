@@ -1,0 +1,203 @@
+"""How probable the targets are, nats a record. Each is handed the readout and the decoded state; over bags none builds
+a row of the catalogue's width."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from isthmus.batch import Bags, Tensors, TokenRows, Values
+from isthmus.core.ops.bags import bag_sum
+from isthmus.core.ops.softmax import multinomial_log_prob
+from isthmus.errors import SettingError
+from isthmus.protocols import RankingReadout, Readout
+
+LOG_2PI = math.log(2 * math.pi)
+ROUND = 64
+"""The positions of a batch are filled up to a multiple: products are compiled for each new shape they are asked for."""
+COLUMNS = 16384
+"""Columns of a chunk where every logit of a bag's row is needed."""
+
+
+class Multinomial:
+    """Σ_i x_i log softmax(logits)_i over bags (Liang et al. 2018, equation 2); one target a row is the categorical."""
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        return multinomial_log_prob(decoded, readout.weight, readout.bias, _bags(targets))
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """Probabilities."""
+        return readout.logits(decoded).float().softmax(1)
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """One draw a row, as counts."""
+        drawn = torch.multinomial(self.mean(readout, decoded), 1, generator=generator)
+        return F.one_hot(drawn[:, 0], len(readout.weight)).to(decoded.dtype)
+
+
+class Categorical:
+    """Σ_t log softmax(logits_t)[id_t] over the tokens of a row: a multinomial with one target for each position.
+
+    Only positions where a token stands are computed; padding costs nothing.
+    """
+
+    def __call__(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded) of decoded states [batch, steps, hidden], of which position t predicts token t.
+
+        Raises:
+            SettingError: targets that are no tokens, or of another shape than the decoded states.
+        """
+        log_probs = self.token_log_probs(readout, decoded, targets)
+        rows = _tokens(targets).mask.nonzero()[:, 0]
+        return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
+
+    def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
+        """Nats of each token that is no padding, row after row.
+
+        Raises:
+            SettingError: targets that are no tokens, or of another shape than the decoded states.
+        """
+        rows = _tokens(targets)
+        if decoded.shape[:-1] != rows.ids.shape:
+            raise SettingError(
+                f"decoded states {list(decoded.shape)} for targets {list(rows.ids.shape)}",
+                expected="one state for each position of the targets",
+            )
+        real = rows.mask.flatten().nonzero()[:, 0]
+        ids, count = rows.ids.flatten()[real], len(real)
+        padded = F.pad(real, (0, -count % ROUND))
+        ends = torch.arange(len(padded) + 1, device=real.device).clamp_(max=count)
+        bags = Bags(ids, ends, torch.ones(count, device=real.device))
+        return multinomial_log_prob(decoded.flatten(0, 1)[padded], readout.weight, readout.bias, bags)[:count]
+
+    def mean(
+        self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"]
+    ) -> Float[Tensor, "*positions width"]:
+        """Probabilities of the next token."""
+        logits = readout.logits(decoded.reshape(-1, decoded.shape[-1]))
+        return logits.float().softmax(1).view(*decoded.shape[:-1], -1)
+
+    def sample(
+        self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"], generator: Generator
+    ) -> Int64[Tensor, " *positions"]:
+        """One token id for each position, drawn independently."""
+        chances = self.mean(readout, decoded.reshape(-1, decoded.shape[-1]))
+        return torch.multinomial(chances, 1, generator=generator).view(decoded.shape[:-1])
+
+
+class Bernoulli:
+    """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
+
+    Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
+    no other likelihood's. ``densities.ContinuousBernoulli`` is one.
+    """
+
+    def __call__(
+        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        if isinstance(targets, Bags):
+            return _weighted_logits(readout, decoded, targets) - _softplus_sum(readout, decoded)
+        logits = wide(readout.logits(decoded))
+        return -F.binary_cross_entropy_with_logits(logits, _values(targets), reduction="none").flatten(1).sum(1)
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """Probabilities."""
+        return wide(readout.logits(decoded)).sigmoid()
+
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """Zeros and ones."""
+        return torch.bernoulli(self.mean(readout, decoded), generator=generator)
+
+
+class Gaussian:
+    """N(logits, scale²) in each dimension, over values of any shape. Over bags the sum of squares of all logits comes
+    from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
+
+    Args:
+        scale: the standard deviation, fixed.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if scale <= 0:
+            raise SettingError(f"scale {scale}", expected="a positive standard deviation")
+        self.scale = scale
+
+    def __call__(
+        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        if isinstance(targets, Bags):
+            own = targets.reweighted(targets.weights.square()).totals()
+            squares = _square_sum(readout, decoded) - 2 * _weighted_logits(readout, decoded, targets) + own
+            width = len(readout.weight)
+        else:
+            residuals = (wide(readout.logits(decoded)) - _values(targets)).flatten(1)
+            squares, width = residuals.square().sum(1), residuals.shape[1]
+        return -0.5 * squares / self.scale**2 - width * (math.log(self.scale) + 0.5 * LOG_2PI)
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with noise of the fixed scale."""
+        mean = self.mean(readout, decoded)
+        return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
+
+
+def wide(logits: Tensor) -> Tensor:
+    """fp32 at least: half precision is widened, double precision stays."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
+    biases = bag_sum(readout.bias[:, None], targets)[:, 0]
+    return (decoded * bag_sum(readout.weight, targets)).sum(1) + biases
+
+
+def _softplus_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
+    """Σ_i softplus(z_i), a chunk of columns at a time, each computed again for its gradient."""
+    # Held by name: whoever lends the readout other weights for a call has them back when the gradient is computed.
+    weight, bias = readout.weight, readout.bias
+
+    def part(columns: slice) -> Tensor:
+        return F.softplus(F.linear(decoded, weight[columns], bias[columns]).float()).sum(1)
+
+    starts = range(0, len(weight), COLUMNS)
+    parts = [checkpoint(part, slice(s, s + COLUMNS), use_reentrant=False, preserve_rng_state=False) for s in starts]
+    return torch.stack(parts).sum(0)
+
+
+def _square_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
+    weight, bias = readout.weight, readout.bias
+    return ((decoded @ (weight.T @ weight)) * decoded).sum(1) + 2 * decoded @ (weight.T @ bias) + bias.square().sum()
+
+
+def _bags(targets: Tensors) -> Bags:
+    if not isinstance(targets, Bags):
+        raise SettingError(f"multinomial likelihood of {type(targets).__name__}", expected="bags")
+    return targets
+
+
+def _tokens(targets: Tensors) -> TokenRows:
+    if not isinstance(targets, TokenRows):
+        raise SettingError(f"categorical likelihood of {type(targets).__name__}", expected="token rows")
+    return targets
+
+
+def _values(targets: Tensors) -> Tensor:
+    if not isinstance(targets, Values):
+        raise SettingError(f"this likelihood of {type(targets).__name__}", expected="bags or dense values")
+    return targets.values

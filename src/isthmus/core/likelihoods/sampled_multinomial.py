@@ -1,0 +1,196 @@
+"""The multinomial likelihood of a large catalogue, estimated from a few of its columns.
+
+The exact log-likelihood of a bag, Σ_i x_i z_i − n · log Σ_i exp z_i, needs the logits of every item for its last term
+alone. Here the sum over items is estimated: exact over the bag's own items P, and from negatives S elsewhere, which all
+rows of a batch share,
+
+    Σ_i exp z_i  ≈  Σ_{i ∈ P} exp z_i + Σ_{j ∈ S, j ∉ P} exp(z_j − log π_j)
+
+where π_j is the chance that j is among the negatives (Horvitz & Thompson 1952). The estimate has the right mean
+whatever the logits are; its logarithm is too low by a little, and the gradient's bias vanishes as the negatives grow in
+number. Correcting logits by the log of the chance: Bengio & Senécal 2008; Jean, Cho, Memisevic & Bengio, ACL 2015,
+section 3; Yi et al., RecSys 2019. Rows of the readout that were not touched have no gradient, and nothing of size
+batch × catalogue exists.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Bags, Tensors
+from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.ops.sampled_softmax import sampled_log_prob
+from isthmus.core.rows import rows_of
+from isthmus.errors import SettingError
+from isthmus.protocols import RankingReadout, Source
+
+ROWS = 4096
+"""Rows of a source that are counted at a time."""
+
+MOST_LOGITS = 1 << 26
+"""Logits of a batch, 256 MB: beyond them the targets of other rows are not negatives."""
+
+
+class SampledMultinomial(nn.Module):
+    """``Multinomial``, estimated from negatives where there is a generator, and exact without one.
+
+    Negatives come from two places. Some are drawn from a mixture, q_i = popularity · count_i / Σ count +
+    (1 − popularity) / width: item i is given the length min(1, c q_i) with c such that all lengths add up to
+    ``negatives``, the range of that size is cut into these lengths, the largest first, and one point is drawn in each
+    unit of it. Items of length 1 are always drawn; with as many negatives as items that is every item, and the estimate
+    is the exact softmax. The others are the targets of the batch's other rows, whose vectors are at hand anyway: the
+    chance of an item that c of the N rows hold to be among B − 1 others is 1 − C(N − 1 − c, B − 1) / C(N − 1, B − 1).
+
+    The counts are known after ``learn``; before it all items count alike, and only drawn negatives are used. They are
+    not saved with the model, which needs them for training only.
+
+    Args:
+        width: how many columns there are.
+        negatives: how many draws a batch.
+        popularity: share of the draws that follows popularity, 0 or more and below 1.
+        from_batch: targets of other rows serve as negatives too, while that makes at most ``MOST_LOGITS`` logits. The
+            rows of a batch must be distinct and uniformly shuffled.
+        sparse_gradient: the readout's gradient is sparse, for a plan with ``rowwise``.
+
+    Raises:
+        SettingError: no negatives, or a share outside its range.
+    """
+
+    counts: Int64[Tensor, " width"]
+
+    def __init__(
+        self,
+        width: int,
+        negatives: int,
+        *,
+        popularity: float = 0.5,
+        from_batch: bool = True,
+        sparse_gradient: bool = False,
+    ) -> None:
+        super().__init__()
+        if negatives < 1:
+            raise SettingError(f"negatives={negatives}", expected="at least 1")
+        if not 0 <= popularity < 1:
+            raise SettingError(f"popularity={popularity}", expected="0 <= popularity < 1")
+        self.negatives, self.popularity = min(negatives, width), popularity
+        self.from_batch, self.sparse_gradient = from_batch, sparse_gradient
+        self.exact = Multinomial()
+        self.rows = 0
+        counts = torch.zeros(width, dtype=torch.int64)
+        self.register_buffer("counts", counts, persistent=False)
+        self.strata = Strata.of(counts, self.negatives, popularity)
+
+    def learn(self, source: Source) -> None:
+        """Count in how many rows of a source each item is a target."""
+        counts = torch.zeros_like(self.counts, device="cpu")
+        for rows in torch.arange(len(source)).split(ROWS):
+            counts += torch.bincount(_bags(source.batch(rows).targets).indices.cpu(), minlength=len(counts))
+        self.rows = len(source)
+        self.counts.copy_(counts)
+        self.strata = Strata.of(counts, self.negatives, self.popularity)
+
+    def forward(
+        self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded), nats; an estimate where there is a generator."""
+        if generator is None:
+            return self.exact(readout, decoded, targets)
+        bags = _bags(targets)
+        self.strata = self.strata.to(bags.indices.device)
+        drawn = self.strata.draw(generator)
+        touched = torch.cat([bags.indices, drawn]).unique()
+        weight = rows_of(readout.weight, touched, sparse=self.sparse_gradient)
+        bias = rows_of(readout.bias, touched, sparse=self.sparse_gradient)
+        own = Bags(torch.searchsorted(touched, bags.indices), bags.offsets, bags.weights)
+        from_batch = self.from_batch and self.rows > 0 and bags.size * len(touched) <= MOST_LOGITS
+        columns = touched if from_batch else drawn
+        log_chance = self._log_chance(columns, bags.size - 1 if from_batch else 0)
+        return sampled_log_prob(decoded, weight, bias, own, torch.searchsorted(touched, columns), log_chance)
+
+    def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """Probabilities, exact."""
+        return self.exact.mean(readout, decoded)
+
+    def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """One draw a row, as counts, exact."""
+        return self.exact.sample(readout, decoded, generator)
+
+    def _log_chance(self, columns: Int64[Tensor, " drawn"], others: int) -> Float[Tensor, " drawn"]:
+        """log π of columns: to be drawn, or to be a target of one of ``others`` other rows."""
+        missed = 1 - self.strata.chances[columns]
+        if others:
+            missed = missed * missed_by(self.counts[columns], self.rows, others)
+        return torch.log1p(-missed)
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Lengths on a line, largest first, one point drawn in each unit of it.
+
+    Attributes:
+        order: the columns along the line.
+        ends: where each of them ends.
+        chances: of each column to be drawn, by column. The length, but a little less where it crosses a unit's end:
+            parts a and b are hit independently, with the chance a + b − ab.
+    """
+
+    order: Int64[Tensor, " width"]
+    ends: Float64[Tensor, " width"]
+    chances: Float64[Tensor, " width"]
+
+    @classmethod
+    def of(cls, counts: Int64[Tensor, " width"], draws: int, popularity: float) -> Strata:
+        """The mixture of ``popularity`` parts of the counts and the rest uniform."""
+        shares = popularity * counts.double() / counts.sum().clamp(min=1) + (1 - popularity) / len(counts)
+        lengths, order = expected_counts(shares / shares.sum(), draws).sort(descending=True, stable=True)
+        ends = lengths.cumsum(0)
+        beyond = torch.minimum(ends - ends.floor(), lengths)
+        chances = torch.empty_like(lengths).index_copy_(0, order, lengths - beyond * (lengths - beyond))
+        return cls(order, ends, chances)
+
+    def to(self, device: torch.device) -> Strata:
+        """The same on another device."""
+        return self if self.ends.device == device else Strata(*(t.to(device) for t in vars(self).values()))
+
+    def draw(self, generator: Generator) -> Int64[Tensor, " drawn"]:
+        """Columns in ascending order, each once."""
+        starts = torch.arange(round(float(self.ends[-1])), device=self.ends.device, dtype=self.ends.dtype)
+        points = starts + torch.rand(len(starts), generator=generator, device=starts.device, dtype=starts.dtype)
+        places = torch.searchsorted(self.ends, points, right=True).clamp_(max=len(self.ends) - 1)
+        columns: Tensor = self.order[places].unique()
+        return columns
+
+
+def missed_by(counts: Int64[Tensor, " columns"], rows: int, others: int) -> Float64[Tensor, " columns"]:
+    """Chance that none of ``others`` rows, drawn from ``rows`` − 1 without replacement, holds a column that ``counts``
+    of these do: C(N − 1 − c, others) / C(N − 1, others)."""
+    others = min(others, rows - 1)
+    left = (rows - 1 - counts).double()
+    log_ways = torch.lgamma(left + 1) - torch.lgamma((left - others).clamp(min=0) + 1)
+    whole = math.lgamma(rows) - math.lgamma(rows - others)
+    missed: Tensor = (log_ways - whole).exp().masked_fill(left < others, 0.0)
+    return missed
+
+
+def expected_counts(shares: Float64[Tensor, " width"], draws: int) -> Float64[Tensor, " width"]:
+    """min(1, c · share_i) with c such that they add up to ``draws``.
+
+    With the shares in descending order and the first m of them cut to 1, c = (draws − m) / Σ_{i ≥ m} share_i; m is the
+    smallest number for which c leaves the next one at 1 or less.
+    """
+    descending = shares.sort(descending=True).values
+    tails = descending.flip(0).cumsum(0).flip(0)
+    scales = (draws - torch.arange(len(shares), dtype=shares.dtype, device=shares.device)) / tails
+    first = (scales * descending <= 1 + 1e-12).int().argmax(0, keepdim=True)
+    return (scales.index_select(0, first) * shares).clamp(max=1)
+
+
+def _bags(targets: Tensors) -> Bags:
+    if not isinstance(targets, Bags):
+        raise SettingError(f"sampled multinomial likelihood of {type(targets).__name__}", expected="bags")
+    return targets

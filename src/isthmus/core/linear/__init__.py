@@ -1,0 +1,5 @@
+"""Linear autoencoders in closed form: dense, sparse, and a column at a time."""
+
+from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder, inverse
+
+__all__ = ["Gram", "Inverse", "LinearAutoencoder", "inverse"]

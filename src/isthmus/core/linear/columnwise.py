@@ -1,0 +1,201 @@
+"""Linear autoencoders column by column, each from its nearest columns alone; nothing of width² is made.
+
+The problem is that of ``isthmus.core.linear.dense``, with the weights of a column j allowed on its neighbours N only:
+
+    minimise ‖x_j − X_N b‖² + bᵀ Λ_N b,     b = (G_NN + Λ_N)⁻¹ G_Nj,     G = XᵀX
+
+and with every other column as a neighbour it is the same problem. That is SLIM (Ning & Karypis, ICDM 2011) with
+neighbours chosen beforehand and a quadratic penalty, and the local problems of the sparse approximation in Steck,
+"Markov Random Fields for Collaborative Filtering", NeurIPS 2019.
+
+A bound ξ on the diagonal costs nothing more: for 1 / C_jj = G_jj + Λ_j − G_jN b, the inverse's entry by its Schur
+complement, B_jj = clip(1 − Λ_j C_jj, 0, ξ) and the rest of the column is (1 − B_jj) b, as in RDLAE.
+
+G is made a block of rows at a time, and its sparse rows are kept while they fit. The matrices G_NN of many columns are
+filled together: a row of G, once made, serves every column that it is a neighbour of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int64
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from isthmus.errors import SettingError
+
+SHRINKAGE = 50.0
+"""Added to a column's sum of squares, so that one of two or three entries does not come near to others by chance."""
+
+EXPONENT = 0.65
+"""Of that sum where nearness is measured: 1/2 is the cosine, which leaves popular columns too near to everything, and 1
+the share of one column's entries that the other has, which leaves them too far."""
+
+ROW_BYTES = 64 << 20
+"""A block of rows of G, if it were dense."""
+
+KEPT_BYTES = 2 << 30
+"""Sparse rows of G are kept up to this size; what is beyond is computed again."""
+
+LOCAL_BYTES = 256 << 20
+"""The matrices G_NN that are filled together."""
+
+SOLVED_BYTES = 32 << 20
+"""Matrices solved at a time, in float64."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Consecutive columns of B.
+
+    Attributes:
+        first: the number of the first one.
+        neighbours: N of each column, and where ξ is above 0 the column itself, last.
+        weights: their weights.
+        unexplained: what is left of each column's sum of squares, as a share of it, before the penalty.
+    """
+
+    first: int
+    neighbours: Int64[Tensor, "columns slots"]
+    weights: Float[Tensor, "columns slots"]
+    unexplained: Float[Tensor, " columns"]
+
+
+def solutions(
+    matrix: csr_array, neighbours: int, regularisation: float, dropout: float = 0.0, xi: float = 0.0
+) -> Iterator[Solution]:
+    """All columns, some at a time.
+
+    Args:
+        matrix: X, shape (rows, width).
+        neighbours: how many other columns may speak for a column, at most width − 1.
+        regularisation: λ.
+        dropout: p; Λ = p / (1 − p) · diag(G) + λ.
+        xi: ξ.
+
+    Raises:
+        SettingError: λ is too small to make a G_NN + Λ_N positive definite in float64.
+    """
+    gram = _Gram(matrix)
+    ridge: npt.NDArray[np.float64] = dropout / (1 - dropout) * gram.diagonal + regularisation
+    together = max(1, LOCAL_BYTES // (4 * max(1, neighbours**2)))
+    for first in range(0, gram.width, together):
+        columns = slice(first, min(first + together, gram.width))
+        chosen, shared = _choose(gram, columns, neighbours)
+        local = _local(gram, chosen)
+        size = max(1, SOLVED_BYTES // (8 * max(1, neighbours**2)))
+        for start in range(0, len(chosen), size):
+            some = slice(start, start + size)
+            own = slice(first + start, first + min(start + size, len(chosen)))
+            yield _solve(gram, ridge, own, chosen[some], shared[some], local[some], xi)
+
+
+def memory(rows: int, width: int, entries: int, neighbours: int) -> int:
+    """About how many bytes the solution of a matrix of this shape takes at most, the result included."""
+    together = min(width, max(1, LOCAL_BYTES // (4 * max(1, neighbours**2))))
+    pairs = min(width**2, entries * -(-entries // max(1, rows)))
+    work = 4 * together * neighbours**2 + min(KEPT_BYTES, 8 * pairs) + 2 * ROW_BYTES + 4 * SOLVED_BYTES
+    return work + 24 * entries + 8 * width * neighbours
+
+
+class _Gram:
+    """G = XᵀX, whose rows are made when they are asked for."""
+
+    def __init__(self, matrix: csr_array) -> None:
+        # Sums of whole numbers are exact in float32 up to 2²⁴.
+        self._matrix = matrix.astype(np.float32)
+        self._transposed = self._matrix.T.tocsr()
+        self._kept: dict[int, csr_array] = {}
+        self._kept_bytes = 0
+        self.width: int = matrix.shape[1]
+        squares = np.square(matrix.data, dtype=np.float64)
+        self.diagonal: npt.NDArray[np.float64] = np.bincount(matrix.indices, squares, self.width).astype(np.float64)
+
+    def blocks(self) -> list[slice]:
+        """The rows of each block."""
+        size = max(1, ROW_BYTES // (4 * max(1, self.width)))
+        return [slice(start, min(start + size, self.width)) for start in range(0, self.width, size)]
+
+    def rows(self, block: slice) -> csr_array:
+        """A block."""
+        sparse = self._kept.get(block.start)
+        if sparse is None:
+            sparse = self._transposed[block] @ self._matrix
+            size = sparse.data.nbytes + sparse.indices.nbytes
+            if self._kept_bytes + size <= KEPT_BYTES:
+                self._kept[block.start], self._kept_bytes = sparse, self._kept_bytes + size
+        return sparse
+
+
+def _choose(gram: _Gram, columns: slice, neighbours: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """N of each column in ascending order, and G_Nj: those with the largest |G_ij| / (G_ii + SHRINKAGE)^EXPONENT."""
+    scale = torch.from_numpy((gram.diagonal + SHRINKAGE) ** -EXPONENT).float()
+    chosen, shared = [], []
+    for block in gram.blocks():
+        start, stop = max(block.start, columns.start), min(block.stop, columns.stop)
+        if start >= stop:
+            continue
+        rows = torch.from_numpy(gram.rows(block)[start - block.start : stop - block.start].toarray())
+        gains = rows.abs().mul_(scale)
+        gains[torch.arange(stop - start), torch.arange(start, stop)] = -1
+        best = gains.topk(neighbours, dim=1, sorted=False).indices.sort(1).values
+        chosen.append(best.numpy())
+        shared.append(rows.gather(1, best).numpy())
+    return np.concatenate(chosen), np.concatenate(shared)
+
+
+def _local(gram: _Gram, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """G_NN of each column."""
+    columns, neighbours = chosen.shape
+    local = np.empty((columns, neighbours, neighbours), np.float32)
+    flat = chosen.ravel()
+    order = np.argsort(flat, kind="stable")
+    bounds = np.searchsorted(flat[order], np.arange(gram.width + 1))
+    # One dense row at a time, in the processor's cache.
+    dense = np.zeros(gram.width, np.float32)
+    for block in gram.blocks():
+        if bounds[block.start] == bounds[block.stop]:
+            continue
+        rows = gram.rows(block)
+        for number in range(block.start, block.stop):
+            here = order[bounds[number] : bounds[number + 1]]
+            entries = slice(*rows.indptr[number - block.start : number - block.start + 2])
+            dense[rows.indices[entries]] = rows.data[entries]
+            column = here // max(1, neighbours)
+            local[column, here - column * neighbours] = dense.take(chosen[column])
+            dense[rows.indices[entries]] = 0
+    return local
+
+
+def _solve(
+    gram: _Gram,
+    ridge: npt.NDArray[np.float64],
+    own: slice,
+    chosen: npt.NDArray[np.int64],
+    shared: npt.NDArray[np.float32],
+    local: npt.NDArray[np.float32],
+    xi: float,
+) -> Solution:
+    neighbours, target = torch.from_numpy(chosen), torch.from_numpy(shared).double()[:, :, None]
+    inner = torch.from_numpy(local).double()
+    inner.diagonal(dim1=1, dim2=2).add_(torch.from_numpy(ridge)[neighbours])
+    factors, failed = torch.linalg.cholesky_ex(inner)
+    if bool(failed.any()):
+        raise SettingError("a regularisation too small for these data", expected="a larger number")
+    weights = torch.cholesky_solve(target, factors)[:, :, 0]
+    explained = (weights * target[:, :, 0]).sum(1)
+    diagonal, penalty = torch.from_numpy(gram.diagonal[own]), torch.from_numpy(ridge[own])
+    unexplained = 1 - explained / diagonal.clamp(min=torch.finfo(diagonal.dtype).tiny)
+    if xi:
+        itself = (1 - penalty / (diagonal + penalty - explained)).clamp(0, xi)
+        weights = torch.cat([weights * (1 - itself)[:, None], itself[:, None]], 1)
+        neighbours = torch.cat([neighbours, torch.arange(own.start, own.stop)[:, None]], 1)
+    return Solution(own.start, neighbours, weights.float(), unexplained.float())

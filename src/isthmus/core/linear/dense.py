@@ -1,0 +1,186 @@
+"""Closed-form cores: solved, not trained; to tasks they look like any ranker.
+
+Every one of them is a setting of one problem. For data X, dropout p and a bound ξ on the diagonal,
+
+    minimise ‖X − X B‖² + ‖Λ^½ B‖²   where B_jj ≤ ξ,     Λ = p / (1 − p) · diag(XᵀX) + λ I
+
+    EASE    p = 0, ξ = 0        Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019
+    EDLAE   ξ = 0               Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020
+    RDLAE   any p and ξ         Moon, Kim & Lee, "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for
+                                Recommendation", SIGIR 2023
+    ridge   ξ = 1               no bound is left: the diagonal of B = (XᵀX + Λ)⁻¹ XᵀX is below 1 of itself
+
+p / (1 − p) · diag(XᵀX) is what dropout on the inputs costs in the mean. With C = (XᵀX + Λ)⁻¹ and multipliers μ of the
+bound, the gradient is zero where B = I − C (Λ + μ). A column with a free diagonal has μ_j = 0, one at the bound has
+1 − C_jj (Λ_j + μ_j) = ξ, so that
+
+    B = I − C · diag(s),     s_j = Λ_j + μ_j = max(Λ_j, (1 − ξ) / C_jj)
+
+which for ξ = 0 is B_ij = −C_ij / C_jj, for C_jj is never above 1 / Λ_j.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from scipy.linalg import lapack
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from isthmus.batch import Bags
+from isthmus.core.ops.bags import bag_sum
+from isthmus.errors import SettingError
+from isthmus.protocols import Columns
+
+BYTES = 12
+"""Memory of a solution for each pair of columns: 8 for the Gram matrix, inverted in place, and 4 for the weights."""
+
+BLOCK_BYTES = 256 << 20
+"""What a block of the sparse Gram matrix may take beside that."""
+
+TOLD = 100 << 20
+"""From so many bytes on it is worth telling."""
+
+TILE = 512
+"""Rows of the solution written at a time."""
+
+logger = logging.getLogger(__name__)
+
+
+class LinearAutoencoder(nn.Module):
+    """scores = x B with one matrix B [width, width] and no bottleneck."""
+
+    weights: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.zeros(width, width))
+
+    @property
+    def width(self) -> int:
+        """How many columns are ranked."""
+        return len(self.weights)
+
+    def prepare(self, inputs: Bags) -> Bags:
+        """Nothing can be computed before the columns are known."""
+        return inputs
+
+    def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        """x B, for some columns or all."""
+        if columns is None or columns == slice(0, self.width):
+            return bag_sum(self.weights, state)
+        # Only the rows that the bags hold are gathered, not the columns of the whole matrix.
+        rows, places = state.indices.unique(return_inverse=True)
+        table = self.weights[:, columns][rows] if isinstance(columns, slice) else self.weights[rows[:, None], columns]
+        return bag_sum(table, Bags(places, state.offsets, state.weights))
+
+    def weights_for(self, column: int) -> Float[Tensor, " width"]:
+        """A column of B."""
+        return self.weights[:, column]
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """C = (XᵀX + Λ)⁻¹, from which every setting of ξ has its weights.
+
+    Attributes:
+        upper: C in float64; only what is on and above the diagonal is C.
+        ridge: the diagonal of Λ.
+    """
+
+    upper: npt.NDArray[np.float64]
+    ridge: npt.NDArray[np.float64]
+
+    def weights(self, xi: float = 0.0, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """B = I − C · diag(s) with a diagonal of at most ξ, float32 [width, width].
+
+        Args:
+            xi: ξ, from 0 (no item predicts itself) to 1 (nothing holds it back).
+            out: where to write B; by default a new array.
+        """
+        width = len(self.ridge)
+        out = np.empty((width, width), np.float32) if out is None else out
+        diagonal = self.upper.diagonal()
+        scale = np.maximum(self.ridge, (1 - xi) / diagonal)
+        for start in range(0, width, TILE):
+            rows, rest = slice(start, start + TILE), slice(start + TILE, None)
+            square, right = np.triu(self.upper[rows, rows]), self.upper[rows, rest]
+            out[rows, rows] = -(square + np.triu(square, 1).T) * scale[rows]
+            out[rows, rest] = -right * scale[rest]
+            out[rest, rows] = -right.T * scale[rows]
+        # 1 − C_jj s_j, without what rounding would leave of a zero.
+        np.fill_diagonal(out, np.clip(1 - self.ridge * diagonal, 0.0, xi))
+        return out
+
+
+@dataclass(frozen=True)
+class Gram:
+    """XᵀX, computed once for all the λ and p that are tried on one X.
+
+    Attributes:
+        upper: float64 [width, width]; only what is on and above the diagonal is XᵀX.
+    """
+
+    upper: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, matrix: csr_array) -> Gram:
+        """XᵀX of X, shape (rows, width)."""
+        return cls(_upper_gram(matrix))
+
+    def inverse(self, regularisation: float, dropout: float = 0.0) -> Inverse:
+        """As ``inverse`` of X; it works on a copy, 8 bytes more for each pair of columns."""
+        return _inverted(self.upper.copy(), regularisation, dropout)
+
+
+def inverse(matrix: csr_array, regularisation: float, dropout: float = 0.0) -> Inverse:
+    """C = (XᵀX + Λ)⁻¹ in float64 by one Cholesky factorisation, in place.
+
+    Args:
+        matrix: X, shape (rows, width).
+        regularisation: λ.
+        dropout: p, the share of entries that Λ expects to be dropped.
+
+    Raises:
+        SettingError: λ is too small to make XᵀX + Λ positive definite in float64.
+    """
+    width = matrix.shape[1]
+    need = BYTES * width**2
+    logger.log(
+        logging.INFO if need >= TOLD else logging.DEBUG,
+        "a linear model of %s columns takes about %.2f GB",
+        f"{width:,}",
+        need / 1e9,
+    )
+    return _inverted(_upper_gram(matrix), regularisation, dropout)
+
+
+def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: float) -> Inverse:
+    """What ``inverse`` says, in the place of XᵀX."""
+    diagonal = gram.diagonal().copy()
+    ridge = dropout / (1 - dropout) * diagonal + regularisation
+    np.fill_diagonal(gram, diagonal + ridge)
+    # LAPACK's columns are our rows: what is lower there is upper here, and nothing is copied.
+    _, failed = lapack.dpotrf(gram.T, lower=True, clean=False, overwrite_a=True)
+    if not failed:
+        _, failed = lapack.dpotri(gram.T, lower=True, overwrite_c=True)
+    if failed:
+        raise SettingError(f"regularisation {regularisation}", expected="a larger number for these data")
+    return Inverse(gram, ridge)
+
+
+def _upper_gram(matrix: csr_array) -> npt.NDArray[np.float64]:
+    """XᵀX on and above the diagonal, a block of rows at a time, so that its sparse form is never whole."""
+    exact = matrix.astype(np.float64)
+    transposed, width = exact.T.tocsr(), exact.shape[1]
+    gram = np.zeros((width, width))
+    block = max(1, min(BLOCK_BYTES // (BYTES * max(1, width)), -(-width // 8)))
+    for start in range(0, width, block):
+        rows = slice(start, start + block)
+        gram[rows, start:] = (transposed[rows] @ exact[:, start:]).toarray()
+    return gram

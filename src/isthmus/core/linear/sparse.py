@@ -1,0 +1,128 @@
+"""A linear autoencoder whose matrix keeps a fixed number of weights in each column, for catalogues beyond width².
+
+Scores are x B as in ``isthmus.core.linear.dense``. B is stored as it is solved, column by column: which columns speak
+for a column, and with what weight. It is asked the other way round, row by row, since a bag holds few of all columns:
+the weights are sorted once by (row, column), and a bag costs the rows that it holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int32, Int64
+from torch import Tensor, nn
+
+from isthmus.batch import Bags
+from isthmus.protocols import Columns
+
+PRODUCTS = 1 << 21
+"""So many products of a bag's entry and a weight are made at a time."""
+
+
+class SparseLinear(nn.Module):
+    """scores = x B, where column j of B is ``weights[j]`` at the rows ``neighbours[j]`` and 0 elsewhere.
+
+    Args:
+        width: how many columns.
+        slots: how many weights each column keeps.
+    """
+
+    neighbours: Tensor
+    weights: Tensor
+
+    def __init__(self, width: int, slots: int) -> None:
+        super().__init__()
+        self.register_buffer("neighbours", torch.zeros(width, slots, dtype=torch.int32))
+        self.register_buffer("weights", torch.zeros(width, slots))
+        self._sorted: _Sorted | None = None
+
+    @property
+    def width(self) -> int:
+        """How many columns are ranked."""
+        return len(self.weights)
+
+    def assign(
+        self, neighbours: Int32[Tensor, "width slots"], weights: Float[Tensor, "width slots"]
+    ) -> None:  # fmt: skip
+        """Take over a solution."""
+        self.neighbours.copy_(neighbours)
+        self.weights.copy_(weights)
+
+    def prepare(self, inputs: Bags) -> Bags:
+        """Nothing can be computed before the columns are known."""
+        return inputs
+
+    def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        """x B, for some columns or all."""
+        if columns is None or isinstance(columns, slice):
+            start, stop, _ = slice(None).indices(self.width) if columns is None else columns.indices(self.width)
+            return self._layout().product(state, start, max(start, stop))
+        chosen = _Layout.of(self.neighbours[columns], self.weights[columns])
+        return chosen.product(state, 0, len(columns))
+
+    def weights_for(self, column: int) -> Float[Tensor, " width"]:
+        """A column of B."""
+        dense = self.weights.new_zeros(self.width)
+        return dense.index_add_(0, self.neighbours[column].long(), self.weights[column])
+
+    def _layout(self) -> _Layout:
+        # Buffers are copied into, and replaced, behind our back: by load_state_dict and by to.
+        tables = (self.neighbours, self.weights)
+        versions = (self.neighbours._version, self.weights._version)
+        if self._sorted is None or self._sorted.versions != versions or self._sorted.tables[1] is not self.weights:
+            self._sorted = _Sorted(tables, versions, _Layout.of(*tables))
+        return self._sorted.layout
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The weights of some columns in ascending order of ``row * columns + column``."""
+
+    keys: Int64[Tensor, " entries"]
+    weights: Float[Tensor, " entries"]
+    columns: int
+
+    @staticmethod
+    def of(neighbours: Int32[Tensor, "columns slots"], weights: Float[Tensor, "columns slots"]) -> _Layout:
+        columns = len(weights)
+        own = torch.arange(columns, device=weights.device)[:, None]
+        keys, order = (neighbours.long() * columns + own).flatten().sort()
+        return _Layout(keys, weights.flatten()[order], columns)
+
+    def product(self, bags: Bags, start: int, stop: int) -> Float[Tensor, "batch columns"]:
+        """x B for the columns from ``start`` to ``stop``, a bounded number of products at a time."""
+        size = stop - start
+        sums = self.weights.new_zeros(bags.size * size)
+        bases = bags.indices * self.columns
+        firsts = torch.searchsorted(self.keys, bases + start)
+        counts = torch.searchsorted(self.keys, bases + stop) - firsts
+        # From a key to the place of its column among the sums of the entry's bag.
+        shifts = bags.rows() * size - bases - start
+        ends = counts.cumsum(0)
+        total = int(ends[-1]) if len(ends) else 0
+        edges = torch.arange(PRODUCTS, max(total, PRODUCTS), PRODUCTS, device=ends.device)
+        bounds = [0, *torch.searchsorted(ends, edges, right=True).tolist(), len(ends)]
+        for first, last in itertools.pairwise(bounds):
+            some = slice(first, last)
+            self._add(sums, firsts[some], counts[some], shifts[some], bags.weights[some])
+        return sums.view(bags.size, size)
+
+    def _add(self, sums: Tensor, firsts: Tensor, counts: Tensor, shifts: Tensor, weights: Tensor) -> None:
+        ends = counts.cumsum(0)
+        total = int(ends[-1]) if len(ends) else 0
+        places = torch.arange(total, device=ends.device)
+        places += (firsts - ends + counts).repeat_interleave(counts, output_size=total)
+        columns = self.keys[places].add_(shifts.repeat_interleave(counts, output_size=total))
+        products = self.weights[places].mul_(weights.to(sums.dtype).repeat_interleave(counts, output_size=total))
+        sums.index_add_(0, columns, products)
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """A layout, and what it was made of."""
+
+    tables: tuple[Tensor, Tensor]
+    versions: tuple[int, int]
+    layout: _Layout

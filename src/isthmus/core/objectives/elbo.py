@@ -1,0 +1,149 @@
+"""How rate and log-likelihood become one number: (step, rate, progress) -> scalar, nats a record, lower is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from isthmus.batch import Bags
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.errors import SettingError
+from isthmus.protocols import Posterior, Step
+
+RateWeight = Callable[[Step, float], "float | Tensor"]
+"""(step, progress) -> a scalar or one weight a row."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate weight throughout; 1 is the evidence lower bound (Kingma & Welling 2014)."""
+
+    weight: float = 1.0
+
+    def __call__(self, step: Step, progress: float) -> float:
+        """The weight, whatever the progress."""
+        return self.weight
+
+
+@dataclass(frozen=True)
+class LinearAnnealing:
+    """β(progress) = cap · min(1, progress / until): linear annealing to a cap (Liang et al. 2018, section 2.2.2).
+
+    Progress is counted in records seen, so another batch size leaves the schedule as it is.
+    """
+
+    cap: float = 1.0
+    until: float = 1.0
+
+    def __call__(self, step: Step, progress: float) -> float:
+        """β at this progress."""
+        return self.cap * min(1.0, progress / self.until)
+
+
+@dataclass(frozen=True)
+class ByTotal:
+    """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
+    (Shenbin et al. 2020)."""
+
+    weight: float
+
+    def __call__(self, step: Step, progress: float) -> Float[Tensor, " batch"]:
+        """One weight for each row, whatever the progress."""
+        targets = step.batch.targets
+        if not isinstance(targets, Bags):
+            raise SettingError(f"rates weighed by the total of {type(targets).__name__}", expected="bags")
+        return self.weight * targets.totals()
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """mean(β · rate − log p): the negative evidence lower bound for β = 1 (Kingma & Welling 2014, equation 3)."""
+
+    rate_weight: RateWeight = Constant()
+
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+        """Nats a record, lower is better."""
+        weighted = self.rate_weight(step, progress) * rate
+        return (weighted - step.log_likelihood.mean(1)).mean()
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """γ |mean rate − C(progress)| − mean log p: the code is to carry C nats a record, rising linearly from ``start`` to
+    ``end`` (Burgess et al., "Understanding disentangling in β-VAE", 2018, equation 8).
+
+    Args:
+        gamma: γ, how firmly; they used 1000 with codes of images.
+        start, end: nats a record.
+        until: share of the training after which C stays at ``end``.
+
+    Raises:
+        SettingError: a negative number, or ``until`` outside 0 < until <= 1.
+    """
+
+    gamma: float
+    start: float
+    end: float
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.gamma, self.start, self.end) < 0:
+            raise SettingError(f"γ={self.gamma}, {self.start} to {self.end} nats", expected="numbers of 0 or more")
+        if not 0 < self.until <= 1:
+            raise SettingError(f"a capacity that rises until {self.until}", expected="0 < until <= 1")
+
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+        """Nats a record, lower is better."""
+        capacity = self.start + (self.end - self.start) * min(1.0, progress / self.until)
+        return self.gamma * (rate.mean() - capacity).abs() - step.log_likelihood.mean()
+
+
+@dataclass(frozen=True)
+class ImportanceWeighted:
+    """−mean log 1/S Σ_s w_s with w_s = p(x | z_s) p(z_s) / q(z_s | x): a bound on log p(x) that rises with the number
+    of samples S, which ``Phase.samples`` sets (Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders", ICLR
+    2016, equation 8). One sample makes it the evidence lower bound, estimated.
+
+    With many samples the encoder's gradient drowns in noise. ``doubly`` takes the doubly reparameterised one instead
+    (Tucker et al., "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives", ICLR 2019, equation 8): the
+    same in expectation, and without noise where the posterior is the true one. Decoder and prior are not touched.
+
+    Args:
+        doubly: whether; needs a diagonal Gaussian posterior. A penalty on the sample then is weighted as the sample is.
+    """
+
+    doubly: bool = True
+
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+        """Nats a record, lower is better.
+
+        Raises:
+            SettingError: a model without a posterior or a prior, or ``doubly`` with another posterior.
+        """
+        posterior = step.code.posterior
+        if posterior is None:
+            raise SettingError("importance weights without a posterior", expected="a variational bottleneck")
+        sample = step.code.sample
+        density = (_still(posterior) if self.doubly else posterior).log_prob(sample).view(-1, step.samples)
+        log_weights = step.log_likelihood + step.model.prior.log_prob(step) - density
+        bound = log_weights.logsumexp(1).mean() - math.log(step.samples)
+        if self.doubly and sample.requires_grad:
+            # What reaches the sample has each weight's share once; the encoder's gradient has it squared.
+            shares = log_weights.detach().softmax(1).flatten()
+            sample.register_hook(lambda gradient: gradient * shares.view(-1, *(1,) * (gradient.dim() - 1)))
+        return -bound
+
+
+def _still(posterior: Posterior) -> DiagonalGaussian:
+    """The same density, of which only the sample has a gradient."""
+    if not isinstance(posterior, DiagonalGaussian):
+        raise SettingError(
+            f"doubly reparameterised gradients of a {type(posterior).__name__}",
+            expected="a diagonal Gaussian posterior",
+            remedy="ImportanceWeighted(doubly=False)",
+        )
+    return DiagonalGaussian(posterior.mean.detach(), posterior.log_scale.detach())

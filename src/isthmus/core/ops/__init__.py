@@ -1,0 +1,1 @@
+"""Arithmetic without a meaning of its own: bags, softmax, layers, attention, convolutions."""

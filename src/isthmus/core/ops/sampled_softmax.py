@@ -1,0 +1,118 @@
+"""The log-likelihood of bags under a softmax of which only some columns are known, and its gradient.
+
+With logits z of a row's own items P and corrected logits z' of the negatives S that are not among them, a maximum m
+over both and T = Σ_P exp(z − m) + Σ_S exp(z' − m):
+
+    log p = Σ_{i ∈ P} x_i z_i − n (m + log T),     ∂ log p / ∂ z_i = x_i − n exp(z_i − m) / T,
+                                                   ∂ log p / ∂ z'_j = −n exp(z'_j − m) / T
+
+Logits of negatives are laid out column by column, [drawn, batch], as in ``softmax``; those of a row's own items are a
+list of entries. Products run in bf16 under autocast; maximum, exponential and sum are fp32 at least.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from isthmus.batch import Bags
+from isthmus.core.ops.bags import transposed_sums, weighted_sums
+
+ENTRIES = 16384
+"""Entries whose logits are computed at a time: two blocks of rows are gathered for them."""
+
+
+def sampled_log_prob(
+    decoded: Float[Tensor, "batch hidden"],
+    weight: Float[Tensor, "touched hidden"],
+    bias: Float[Tensor, " touched"],
+    targets: Bags,
+    negatives: Int64[Tensor, " drawn"],
+    log_chance: Float[Tensor, " drawn"],
+) -> Float[Tensor, " batch"]:
+    """Estimated log-likelihood of bags, nats a row, the multinomial coefficient left out. A bag without entries has 0.
+
+    Args:
+        weight, bias: rows of the readout that are touched, and no others.
+        targets: bags over those rows. Their weights must not be negative and receive no gradient.
+        negatives: places of the negatives among those rows, ascending, each once.
+        log_chance: what is subtracted from a negative's logits: the log of its chance to be among them.
+    """
+    device = decoded.device.type
+    autocast = torch.is_autocast_enabled(device)
+    product = torch.get_autocast_dtype(device) if autocast else weight.dtype
+    bags = targets.reweighted(targets.weights.detach().to(weight.dtype))
+    with torch.autocast(device, enabled=False):
+        log_prob: Tensor = _Sampled.apply(  # type: ignore[no-untyped-call]
+            decoded.to(weight.dtype), weight, bias, bags, _Drawn(negatives, log_chance.to(weight.dtype)), product
+        )
+    return log_prob
+
+
+class _Drawn(NamedTuple):
+    places: Tensor
+    log_chance: Tensor
+
+
+class _Sampled(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags, drawn: _Drawn, product: torch.dtype
+    ) -> Tensor:
+        rows, totals = targets.rows(), targets.totals()
+        own = _entry_logits(decoded, weight, targets) + bias[targets.indices]
+        columns = weight[drawn.places].to(product)
+        others = torch.mm(columns, decoded.to(product).T).to(bias.dtype)
+        others += (bias[drawn.places] - drawn.log_chance)[:, None]
+        hits, entries = _hits(drawn.places, targets)
+        others[hits, rows[entries]] = -torch.inf
+        peak = others.amax(0).scatter_reduce(0, rows, own, "amax")
+        own_exps, other_exps = (own - peak[rows]).exp(), others.sub_(peak).exp_()
+        total = other_exps.sum(0).index_add_(0, rows, own_exps)
+        ctx.targets, ctx.drawn, ctx.product, ctx.other_exps = targets, drawn, product, other_exps.to(product)
+        ctx.save_for_backward(decoded, weight, own_exps, total, columns, totals)
+        positive = totals.new_zeros(len(totals)).index_add_(0, rows, targets.weights * own)
+        return positive - totals * (peak + total.log())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        decoded, weight, own_exps, total, columns, totals = ctx.saved_tensors
+        targets, drawn = ctx.targets, ctx.drawn
+        rows = targets.rows()
+        scale = -grad * totals / total
+        own = targets.reweighted(grad[rows] * targets.weights + scale[rows] * own_exps)
+        grad_decoded = grad_weight = grad_bias = None
+        if ctx.needs_input_grad[0]:
+            grad_decoded = weighted_sums(weight, targets.indices, targets.offsets, own.weights)
+            grad_decoded += (ctx.other_exps.T @ columns).to(decoded.dtype) * scale[:, None]
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            extended = torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
+            both = transposed_sums(extended, own, len(weight))
+            products = ctx.other_exps @ (extended * scale[:, None]).to(ctx.product)
+            both.index_add_(0, drawn.places, products.to(both.dtype))
+            grad_weight, grad_bias = both[:, :-1], both[:, -1]
+        return grad_decoded, grad_weight, grad_bias, None, None, None
+
+
+def _entry_logits(decoded: Tensor, weight: Tensor, targets: Bags) -> Tensor:
+    """w_i · d_b of each entry, a block of entries at a time."""
+    rows = targets.rows()
+    blocks = zip(rows.split(ENTRIES), targets.indices.split(ENTRIES), strict=True)
+    return torch.cat([(decoded[row] * weight[item]).sum(1) for row, item in blocks])
+
+
+def _hits(negatives: Tensor, targets: Bags) -> tuple[Tensor, Tensor]:
+    """Where a negative is one of a row's own items: which negative, and which entry. Each negative is there once."""
+    order = targets.by_item()
+    items = targets.indices[order]
+    starts = torch.searchsorted(items, negatives)
+    lengths = torch.searchsorted(items, negatives, right=True) - starts
+    which = torch.arange(len(negatives), device=negatives.device).repeat_interleave(lengths)
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    within = torch.arange(len(which), device=which.device) - offsets[:-1][which]
+    return which, order[starts[which] + within]

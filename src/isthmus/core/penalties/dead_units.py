@@ -1,0 +1,98 @@
+"""Dead units learn again: those that no row uses have no gradient of their own and would stay dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+from torch.func import functional_call
+
+from isthmus.batch import Batch
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.penalties.code_weights import Reading, columns, reading_layers
+from isthmus.core.penalties.sparsity import noted
+from isthmus.errors import SettingError
+from isthmus.protocols import Step
+
+
+@dataclass(frozen=True)
+class Revival:
+    """The auxiliary loss of Gao et al. 2024 (appendix A.2) for any decoder and likelihood: dead units explain what the
+    living ones left over.
+
+    The likelihood is asked once more, with the largest activations of dead units added to the code. Everything else is
+    held: living units, their columns, and all other weights have no gradient from it, so that dead units are fitted to
+    the residual and the residual is not fitted to them. For a linear decoder and a Gaussian of scale 1 this is
+    ½ ‖r − W_dead z_dead‖² − ½ ‖r‖² with r the detached residual, bias and all: on the scale of the reconstruction.
+    z_dead is rectified, but its gradient passes as if it were not, so that units below 0 for every row come back too.
+    Where no unit is dead, nothing is computed.
+
+    Args:
+        weight: of it beside the likelihood; 1/32 is published.
+        candidates: how many dead units a row may try; by default half of the numbers that a unit writes.
+        dead_after: training rows without a single use after which a unit counts as dead. Published are 10 million
+            words; a smaller number suits fewer data: about one epoch, or less.
+
+    Raises:
+        SettingError: a weight below 0, or fewer than 1 candidate or row; later, a bottleneck that does not count.
+    """
+
+    weight: float = 1 / 32
+    candidates: int | None = None
+    dead_after: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise SettingError(f"weight={self.weight} of the revival", expected="a number of 0 or more")
+        if self.candidates is not None and self.candidates < 1:
+            raise SettingError(f"candidates={self.candidates}", expected="at least 1, or none given")
+        if self.dead_after < 1:
+            raise SettingError(f"dead_after={self.dead_after}", expected="at least 1 row")
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """``revival``: nats a record that dead units would add to −log p, times the weight."""
+        dead = noted(step, "silent", "TopK, BatchTopK, JumpReLU or SparseUnits('relu')") >= self.dead_after
+        if not bool(dead.any()):
+            return {"revival": step.log_likelihood.new_zeros(())}
+        tried = self._tried(step, dead)
+        sample = step.code.sample.detach() + tried.repeat_interleave(step.samples, 0)
+        arguments = (sample, step.batch.repeat(step.samples), step.generator)
+        log_likelihood = functional_call(_Decoding(step.model), _held(step.model, dead), arguments)
+        return {"revival": self.weight * (step.log_likelihood.detach().mean() - log_likelihood.mean())}
+
+    def _tried(self, step: Step, dead: Bool[Tensor, " code"]) -> Float[Tensor, "batch code"]:
+        """Activations of dead units, the largest of each row, negative ones as 0."""
+        most = self.candidates or max(1, len(columns(step.model)) // 2)
+        pre = torch.where(dead, step.code.notes["pre"], -torch.inf)
+        best = pre.topk(min(most, int(dead.sum())), dim=-1, sorted=False)
+        # A unit below 0 for every row would have no gradient here either, and stay dead: the rectifier passes it on.
+        rectified = best.values + (best.values.relu() - best.values).detach()
+        return torch.zeros_like(pre).scatter(-1, best.indices, rectified)
+
+
+class _Decoding(nn.Module):
+    """The way from a sample to its log-likelihood as one module, whose weights can be replaced for a call."""
+
+    def __init__(self, model: Autoencoder) -> None:
+        super().__init__()
+        self.decoder, self.readout, self.likelihood = model.decoder, model.readout, model.likelihood
+
+    def forward(self, sample: Tensor, given: Batch, generator: Generator | None) -> Tensor:
+        decoded: Any = self.decoder(sample, given)
+        return self.likelihood(self.readout, decoded, given.targets, generator=generator)
+
+
+def _held(model: Autoencoder, dead: Bool[Tensor, " code"]) -> dict[str, Tensor]:
+    """Every weight behind the code without its gradient, but for the columns of dead units."""
+    weights = dict(_Decoding(model).named_parameters())
+    held = {name: weight.detach() for name, weight in weights.items()}
+    return held | {layer.name: _living_held(weights[layer.name], layer, dead) for layer in reading_layers(model)}
+
+
+def _living_held(weight: Tensor, layer: Reading, dead: Bool[Tensor, " code"]) -> Tensor:
+    free = torch.zeros(weight.shape[1], dtype=torch.bool, device=weight.device)
+    free[layer.columns] = dead
+    return torch.where(free, weight, weight.detach())

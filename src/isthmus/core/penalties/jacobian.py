@@ -1,0 +1,198 @@
+"""How much the code moves with the input: ‖∂point / ∂input‖², squared Frobenius norm, and the penalty on it.
+
+The derivative is taken by what the encoder reads: the numbers of a row, the pixels, the token vectors. A bag's
+numbers are its weights, of all columns, also those that the bag does not hold; with the table T of the first layer
+‖J Tᵀ‖² = tr(J TᵀT Jᵀ), so that nothing as wide as the catalogue is made for a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from isthmus.batch import Tensors
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.chains import Chain, chain_of
+from isthmus.core.encoders.bag import BagEncoder
+from isthmus.core.encoders.connected import ConnectedEncoder
+from isthmus.core.encoders.lstm import LstmEncoder
+from isthmus.errors import SettingError
+from isthmus.protocols import Step
+
+METHODS = ("auto", "closed", "gram", "jacobian", "hutchinson", "difference")
+
+AUTO_CELLS = 1 << 15
+"""Numbers a row, code times widest layer, up to which ``auto`` multiplies the Jacobian of an MLP out."""
+
+STEP = 1e-2
+"""Length of a finite step, in standard deviations of what is read: of fp32's digits, half are left on either side."""
+
+
+@dataclass(frozen=True)
+class Contractive:
+    """weight · mean ‖∂point / ∂input‖² at the clean inputs (Rifai et al., "Contractive auto-encoders", ICML 2011,
+    equation 4), with a gradient for every weight before the code.
+
+    Args:
+        weight: of the mean over the rows. The norm grows with the number of inputs, as does the likelihood.
+        method: ``closed``: Σ_j f'(a_j)² ‖w_j‖², for one layer. ``gram``: exact for an MLP, at a cost that does not
+            depend on the width of the input. ``jacobian``: exact for any encoder, one backward pass for each dimension
+            of the code. ``hutchinson``: ‖Jᵀv‖² with random signs v, unbiased, one backward pass for each probe.
+            ``difference``: ‖f(x + s e) − f(x)‖² / s² with normal e, which needs no second derivative. ``auto``: the
+            first of closed, gram, hutchinson that fits; difference for an LSTM.
+        probes: random directions of a row, for the last two methods.
+
+    Raises:
+        SettingError: a weight below 0, an unknown method, or fewer than 1 probe; later, ``closed`` or ``gram`` where
+            encoder and bottleneck are not made of such layers.
+    """
+
+    weight: float
+    method: str = "auto"
+    probes: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise SettingError(f"weight={self.weight} of a contraction", expected="a number of 0 or more")
+        _check(self.method, self.probes)
+
+    def __call__(self, step: Step) -> dict[str, Tensor]:
+        """``contraction``: the mean over the rows."""
+        norms = jacobian_norms(
+            step.model, step.batch.inputs, method=self.method, probes=self.probes, generator=step.generator
+        )
+        return {"contraction": self.weight * norms.mean()}
+
+
+def jacobian_norms(
+    model: Autoencoder,
+    inputs: Tensors,
+    *,
+    method: str = "auto",
+    probes: int = 1,
+    generator: Generator | None = None,
+) -> Float[Tensor, " batch"]:
+    """‖∂point / ∂input‖² of each row, with its gradient. Dropout is off meanwhile and statistics stay as they are: rows
+    must not depend on each other, nor the norm on noise.
+
+    Args:
+        method, probes: as in ``Contractive``.
+        generator: for the methods that draw. Without one nothing is random: ``jacobian`` takes their place.
+
+    Raises:
+        SettingError: as in ``Contractive``.
+    """
+    _check(method, probes)
+    scaled = model.scaled(inputs)
+    # Fused attention has no second derivative, and bf16 too few digits for one.
+    plain = torch.autocast(next(model.parameters()).device.type, enabled=False)
+    with _still(model), plain, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        path = _path(model, scaled)
+        return path.norms(_chosen(model, path, method, generator), probes, generator)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """From what is read to the point of the code.
+
+    Attributes:
+        model: whose encoder and bottleneck they are.
+        inputs: scaled.
+        entered: what derivatives are taken by.
+        gram: TᵀT of the table of a bag encoder; None where what enters is the input itself.
+        chain: the layers, where they are plain.
+    """
+
+    model: Autoencoder
+    inputs: Tensors
+    entered: Tensor
+    gram: Float[Tensor, "entered entered"] | None
+    chain: Chain | None
+
+    def norms(self, method: str, probes: int, generator: Generator | None) -> Float[Tensor, " batch"]:
+        """By one method; without a generator ``hutchinson`` and ``difference`` are not asked for."""
+        if method in ("closed", "gram"):
+            return self._chained(method)
+        point = self._point(self.entered)
+        if method == "jacobian" or generator is None:
+            units = point.flatten(1)
+            return torch.stack([self._pulled(units[:, unit].sum()) for unit in range(units.shape[1])]).sum(0)
+        one = self._hutchinson if method == "hutchinson" else self._difference
+        return torch.stack([one(point, generator) for _ in range(probes)]).mean(0)
+
+    def _chained(self, method: str) -> Float[Tensor, " batch"]:
+        if self.chain is None or (method == "closed" and len(self.chain.layers) > 1):
+            wanted = "one layer before the code" if method == "closed" else "an MLP before the code"
+            raise SettingError(f"method={method!r}", expected=wanted, remedy="use method='auto'")
+        return self.chain.squares(self.entered)
+
+    def _point(self, entered: Tensor) -> Tensor:
+        return self.model.bottleneck(self.model.encoder.trunk(entered, self.inputs)).point
+
+    def _pulled(self, value: Tensor) -> Float[Tensor, " batch"]:
+        """‖∂value / ∂input‖² of each row; rows do not depend on each other, so one sum serves them all."""
+        (pulled,) = torch.autograd.grad(value, self.entered, create_graph=True)
+        if self.gram is None:
+            return pulled.flatten(1).square().sum(1)
+        return ((pulled @ self.gram) * pulled).sum(1)
+
+    def _hutchinson(self, point: Tensor, generator: Generator) -> Float[Tensor, " batch"]:
+        # Signs: their variance is less than half of that of normal numbers.
+        signs = torch.empty_like(point).uniform_(generator=generator).sub(0.5).sign()
+        return self._pulled((point * signs).sum())
+
+    def _difference(self, point: Tensor, generator: Generator) -> Float[Tensor, " batch"]:
+        noise = torch.empty_like(self.entered).normal_(generator=generator)
+        if self.gram is not None:
+            # T'e of normal numbers e, one for each column of the catalogue, has the covariance TᵀT.
+            slight = 1e-6 * self.gram.diagonal().mean() * torch.eye(len(self.gram), device=noise.device)
+            noise = noise @ torch.linalg.cholesky(self.gram + slight).T
+        step = STEP * float(self.entered.detach().std(correction=0)) or STEP
+        moved = self._point(self.entered + step * noise)
+        return ((moved - point) / step).flatten(1).square().sum(1)
+
+
+def _path(model: Autoencoder, inputs: Tensors) -> _Path:
+    encoder = model.encoder
+    entered = encoder.enter(inputs)
+    if not entered.requires_grad:
+        entered = entered.detach().requires_grad_()
+    table = encoder.table if isinstance(encoder, BagEncoder | ConnectedEncoder) else None
+    gram = None if table is None else table.T @ table
+    return _Path(model, inputs, entered, gram, chain_of(encoder, model.bottleneck))
+
+
+def _chosen(model: Autoencoder, path: _Path, method: str, generator: Generator | None) -> str:
+    """The method that ``auto`` stands for, and what takes the place of drawing where there is no generator."""
+    if method == "auto":
+        if path.chain is not None and path.chain.cost <= AUTO_CELLS:
+            return "gram"
+        method = "difference" if isinstance(model.encoder, LstmEncoder) else "hutchinson"
+    return "jacobian" if generator is None and method in ("hutchinson", "difference") else method
+
+
+@contextmanager
+def _still(model: Autoencoder) -> Iterator[None]:
+    """Encoder and bottleneck as after training; afterwards as before."""
+    parts = [part for part in (model.encoder, model.bottleneck) if isinstance(part, nn.Module)]
+    modes = [(module, module.training) for part in parts for module in part.modules()]
+    for part in parts:
+        part.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _check(method: str, probes: int) -> None:
+    if method not in METHODS:
+        raise SettingError(f"method={method!r} of a contraction", expected=", ".join(METHODS))
+    if probes < 1:
+        raise SettingError(f"probes={probes}", expected="at least 1")
