@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.bundle.tensors import load_state, named, part_of, state_of
 from isthmus.errors import BundleError, InputError
 

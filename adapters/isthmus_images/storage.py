@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus import plugins
-from isthmus.bundle import bundle
+from isthmus import bundle, plugins
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError

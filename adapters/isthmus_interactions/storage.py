@@ -12,8 +12,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus import plugins
-from isthmus.bundle import bundle
+from isthmus import bundle, plugins
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import BundleError
 from isthmus.training.history import History

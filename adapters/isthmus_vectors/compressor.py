@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus import bundle
 from isthmus.batch import Vector
-from isthmus.bundle import bundle
 from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualWords

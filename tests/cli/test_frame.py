@@ -15,8 +15,7 @@ import pytest
 import torch
 from plugging import WORKING, Announce, announce
 
-from isthmus import __version__
-from isthmus.bundle import bundle
+from isthmus import __version__, bundle
 from isthmus.cli import app, main, output
 from isthmus.errors import InputError
 from isthmus.plugins import FIRST_PARTY

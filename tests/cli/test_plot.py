@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.cli import main
 from isthmus.training.history import History
 

@@ -14,8 +14,8 @@ from planted import planted, trained
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from isthmus import bundle
 from isthmus.batch import Bag
-from isthmus.bundle import bundle
 from isthmus.bundle.tensors import state_of
 from isthmus.core.composite import CompositePrior
 from isthmus.core.corruptions.numbers import Dropout

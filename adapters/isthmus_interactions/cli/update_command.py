@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from isthmus import plugins
-from isthmus.bundle import bundle
+from isthmus import bundle, plugins
 from isthmus.cli.options import Directory
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress

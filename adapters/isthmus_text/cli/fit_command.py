@@ -9,8 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import plugins
-from isthmus.bundle import bundle
+from isthmus import bundle, plugins
 from isthmus.cli.options import parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.cli.output import emit, status, table
 from isthmus.training.history import History
 from isthmus.training.run import Run

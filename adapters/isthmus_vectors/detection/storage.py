@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus import bundle
 from isthmus.batch import Vector
-from isthmus.bundle import bundle
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError

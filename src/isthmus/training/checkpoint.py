@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.bundle.tensors import load_state, state_of
 from isthmus.errors import BundleError, SettingError, TrainingError
 from isthmus.training.history import History

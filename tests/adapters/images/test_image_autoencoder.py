@@ -11,7 +11,7 @@ import torch
 from pictured import SIDE, SMALL, bars, labelled
 from PIL import Image
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError
 from isthmus.metrics.images import mse
 from isthmus.training.run import Run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import nearest

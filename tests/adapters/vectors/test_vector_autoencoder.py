@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import random_array
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.errors import BundleError, ColumnError, InputError, SettingError, SourceError, ValueRangeError
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run

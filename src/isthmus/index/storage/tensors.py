@@ -25,7 +25,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
-from isthmus.bundle import bundle
+from isthmus import bundle
 from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.errors import BundleError, SettingError
 from isthmus.vocabulary import Id, Vocabulary

@@ -9,8 +9,8 @@ import torch
 import typer
 from torch import Generator
 
+from isthmus import bundle
 from isthmus.batch import Vector
-from isthmus.bundle import bundle
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.progress import RichProgress
 from isthmus.core.autoencoder import Autoencoder
