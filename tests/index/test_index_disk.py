@@ -88,8 +88,8 @@ def test_the_structure_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pyte
     for kind in ("ivf", "hnsw"):
         build(kind).save(tmp_path / kind)
     learnt = []
-    monkeypatch.setattr(kinds.inverted, "learn", lambda *given: learnt.append(given))
-    monkeypatch.setattr(kinds.graph, "learn", lambda *given: learnt.append(given))
+    monkeypatch.setattr(kinds.ivf, "learn", lambda *given: learnt.append(given))
+    monkeypatch.setattr(kinds.hnsw, "learn", lambda *given: learnt.append(given))
     for kind in ("ivf", "hnsw"):
         Index.load(tmp_path / kind)
     assert not learnt
