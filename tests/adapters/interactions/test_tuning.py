@@ -378,7 +378,7 @@ def test_mistakes_are_typed(options: dict[str, Any], said: str) -> None:
 def test_without_optuna_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "isthmus_interactions.tuning.sampler")
-    monkeypatch.delattr(isthmus_interactions.tuning, "sampling")
+    monkeypatch.delattr(isthmus_interactions.tuning, "sampler")
     with pytest.raises(MissingLibraryError, match=r"isthmus\[tune\]"):
         tune(planted(), "ease", **QUICK)
 
