@@ -33,7 +33,7 @@ from text_embeddings_run import Said
 from isthmus.batch import Grid
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.models.dncnn import residual_denoiser, restored
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_images.crops import Crops
@@ -112,7 +112,7 @@ def main() -> None:
             shown(record(NAME, sigma=sigma, **done, **measured(recipe.model, sigma, given.seed, given.tiny)))
 
 
-def trained(recipe: Trained, crops: int, run: Run) -> History:
+def trained(recipe: GradientRecipe, crops: int, run: Run) -> History:
     """Train, or go on, until the plan or the time ends."""
     found = torch.from_numpy(train400().pixels)
     images = list(found)

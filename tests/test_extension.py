@@ -264,7 +264,7 @@ def test_deep_plus_ease_is_a_blend():
 # --- 7. ELSA: one tied table of unit rows, a cosine instead of nats ---------------------------------------------------
 
 
-class UnitRows(nn.Module):
+class UnitNormReadout(nn.Module):
     """One table for both ends; its normalised rows are the index."""
 
     def __init__(self):
@@ -317,7 +317,7 @@ class CosineScore:
 
 
 def test_elsa_has_one_tied_table():
-    readout = UnitRows()
+    readout = UnitNormReadout()
     model = bag_model(
         encoder=TiedEncoder(readout),
         bottleneck=Deterministic(),

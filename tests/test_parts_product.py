@@ -8,7 +8,7 @@ import torch
 from planted_groups import CODE, GROUPS, HIDDEN, WIDTH, answers, batch, first, generator, groups_of, model
 
 from isthmus.batch import Bags, TokenRows, Values
-from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.bottlenecks.vector_quantised import Commitment, VectorQuantised
 from isthmus.core.corruptions.numbers import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
@@ -19,7 +19,7 @@ from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
 from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
 from isthmus.core.objectives.elbo import Capacity, Constant, Elbo, ImportanceWeighted
 from isthmus.core.objectives.posterior_collapse import FreeBits
-from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.jacobian import Contractive
 from isthmus.core.penalties.sparsity import L0, L1, KlSparsity
 from isthmus.core.priors.mixture import MixturePrior, VampPrior
@@ -39,9 +39,9 @@ def plain(make, **settings):
 BOTTLENECKS = {
     "projected": (plain(Projected), {}),
     "gaussian": (plain(Gaussian), {"prior": StandardNormal(CODE), "objective": Elbo(Constant(0.02))}),
-    "normalised": (plain(NormalisedGaussian), {"prior": StandardNormal(CODE), "objective": Elbo(Constant(0.02))}),
-    "top-k": (plain(TopK, active=3), {"penalties": (Revival(dead_after=200),)}),
-    "batch top-k": (plain(BatchTopK, active=3), {"penalties": (Revival(dead_after=200),)}),
+    "normalised": (plain(BatchNormGaussian), {"prior": StandardNormal(CODE), "objective": Elbo(Constant(0.02))}),
+    "top-k": (plain(TopK, active=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
+    "batch top-k": (plain(BatchTopK, active=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
     "jump": (plain(JumpReLU, bandwidth=1.0, threshold=0.05), {"penalties": (L0(4.0, 0.01),)}),
     "relu": (plain(SparseUnits), {"penalties": (L1(0.001),)}),
     "sigmoid": (plain(SparseUnits, activation="sigmoid"), {"penalties": (KlSparsity(0.3, 0.01),)}),
@@ -205,7 +205,7 @@ def test_penalties_have_gradients(signal, bottleneck):
         with torch.no_grad():  # two units that no row uses, and that would be used next
             made.bottleneck.units.bias[:2] = torch.tensor([-0.5, -0.5])
             made.bottleneck.units.weight[:2] = 0.0
-        made.penalties = (Revival(dead_after=200, candidates=2),)
+        made.penalties = (AuxiliaryLoss(dead_after=200, candidates=2),)
     step = made.step(rows, generator=generator())
     for penalty in made.penalties:
         for name, value in penalty(step).items():

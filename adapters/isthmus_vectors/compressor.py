@@ -27,7 +27,7 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.residual_quantised import ResidualWords
+from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.nested import decoded_of
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
@@ -196,9 +196,9 @@ class Compressor:
         return normalised(decoded_of(self.model, _words(self.model).summed(words)))
 
 
-def _words(model: Autoencoder) -> ResidualWords:
+def _words(model: Autoencoder) -> ResidualQuantizer:
     quantiser = model.bottleneck
-    assert isinstance(quantiser, ResidualWords)
+    assert isinstance(quantiser, ResidualQuantizer)
     return quantiser
 
 

@@ -14,12 +14,12 @@ from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Bernoulli
 from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
 from isthmus.core.objectives.posterior_collapse import (
-    Alternation,
-    AutoencoderOnly,
+    AggressiveEncoderTraining,
     CyclicalAnnealing,
-    Delayed,
+    DelayedSchedule,
     FreeBits,
-    FreshDecoder,
+    ReconstructionOnly,
+    ReinitialiseDecoder,
     pretraining_phases,
 )
 from isthmus.core.priors.normal import NoPrior, StandardNormal
@@ -82,7 +82,7 @@ def test_cyclical_annealing_may_rest_first():
 
 
 def test_a_delayed_schedule_has_what_is_left():
-    beta = Delayed(LinearAnnealing(2.0, 0.5), 0.2)
+    beta = DelayedSchedule(LinearAnnealing(2.0, 0.5), 0.2)
     assert [beta(step([0.0, 1.0, 2.0]), p) for p in (0.0, 0.2, 0.4, 0.6, 1.0)] == pytest.approx([0, 0, 1, 2, 2])
 
 
@@ -124,7 +124,7 @@ def test_free_bits_need_a_rate_that_is_a_sum_over_dimensions():
 
 def test_the_reconstruction_alone():
     made = step([0.0, 1.0, 2.0])
-    assert torch.equal(AutoencoderOnly()(made, torch.full((ROWS,), 9.0), 1.0), -made.log_likelihood.mean())
+    assert torch.equal(ReconstructionOnly()(made, torch.full((ROWS,), 9.0), 1.0), -made.log_likelihood.mean())
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,10 @@ def test_the_reconstruction_alone():
         lambda: CyclicalAnnealing(ramp=0.0),
         lambda: CyclicalAnnealing(ramp=0.6, rest=0.5),
         lambda: CyclicalAnnealing(rest=-0.1),
-        lambda: Delayed(Constant(), 1.0),
+        lambda: DelayedSchedule(Constant(), 1.0),
         lambda: FreeBits(-0.1, Constant()),
         lambda: FreeBits(float("nan"), Constant()),
-        lambda: Alternation(0),
+        lambda: AggressiveEncoderTraining(0),
     ],
 )
 def test_settings_outside_their_range(make):
@@ -158,7 +158,7 @@ def weights(made):
 
 def pretrained(epochs, **run):
     made = model()
-    phases = pretraining_phases(epochs, FreshDecoder(half, 5))
+    phases = pretraining_phases(epochs, ReinitialiseDecoder(half, 5))
     history = train(made, VectorSource(values()), plan(*phases), Run(**CPU, **run))
     return made, history
 
@@ -171,7 +171,7 @@ def test_pretraining_ends_with_a_fresh_decoder_and_keeps_the_encoder(epochs):
         for key, parameter in part.named_parameters():
             assert torch.equal(made.get_submodule(name).get_parameter(key), parameter)
     plain, start = model(), model()
-    phase = replace(pretraining_phases(epochs, FreshDecoder(half, 5))[0], epochs=epochs, hooks=())
+    phase = replace(pretraining_phases(epochs, ReinitialiseDecoder(half, 5))[0], epochs=epochs, hooks=())
     train(plain, VectorSource(values()), plan(phase), Run(**CPU))
     for name, tensor in weights(made).items():
         if name.startswith(("encoder", "bottleneck.mean")):
@@ -183,7 +183,7 @@ def test_pretraining_ends_with_a_fresh_decoder_and_keeps_the_encoder(epochs):
 
 
 def test_pretraining_does_not_end_in_the_best_epoch():
-    phases = pretraining_phases(2, FreshDecoder(half, 5))
+    phases = pretraining_phases(2, ReinitialiseDecoder(half, 5))
     made = Validation("known", lambda m: 1.0, watch=lambda m: {"seen": 2.0})
     history = train(model(), VectorSource(values()), plan(*phases, Phase(2)), Run(**CPU), made)
     assert ["known" in record for record in history.records] == [False, False, True, True]
@@ -195,7 +195,7 @@ def test_pretraining_does_not_end_in_the_best_epoch():
 def test_resumed_anywhere_it_ends_the_same(tmp_path, until):
     def trained(**run):
         made = model()
-        phases = (*pretraining_phases(2, FreshDecoder(half, 5)), Alternation(2).phase(1), Phase(1))
+        phases = (*pretraining_phases(2, ReinitialiseDecoder(half, 5)), AggressiveEncoderTraining(2).phase(1), Phase(1))
         train(made, VectorSource(values()), plan(*phases), Run(**CPU, **run))
         return weights(made)
 
@@ -211,7 +211,7 @@ def test_inner_steps_train_the_encoder_and_every_third_the_decoder():
     def note(m):
         seen.append({name.split(".")[0] for name, p in m.named_parameters() if p.grad is not None})
 
-    phase = Alternation(2).phase(2, (Hook("step", note),))
+    phase = AggressiveEncoderTraining(2).phase(2, (Hook("step", note),))
     train(made, VectorSource(values()), Plan((phase,), Shuffled(3)), Run(**CPU))
     inner, outer = {"encoder", "bottleneck"}, {"decoder", "readout"}
     # Four steps an epoch, and each epoch begins anew.

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from isthmus.core.encoders import ConnectedEncoder
+from isthmus.core.encoders import DenselyConnectedEncoder
 from isthmus.errors import SettingError
 from isthmus.sources import BagSource
 
@@ -19,7 +19,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def loud(encoder: ConnectedEncoder) -> ConnectedEncoder:
+def loud(encoder: DenselyConnectedEncoder) -> DenselyConnectedEncoder:
     with torch.no_grad():
         for number, parameter in enumerate(encoder.parameters()):
             parameter.copy_(torch.randn(parameter.shape, generator=generator(number)))
@@ -49,7 +49,7 @@ def five_layers(state: dict[str, Tensor], x: Tensor) -> Tensor:
 def test_it_is_five_connected_layers() -> None:
     dense = (np.random.default_rng(0).random((5, WIDTH)) < 0.4).astype(np.float32)
     dense[3] = 0
-    encoder = loud(ConnectedEncoder(WIDTH, HIDDEN, generator=generator()))
+    encoder = loud(DenselyConnectedEncoder(WIDTH, HIDDEN, generator=generator()))
     inputs = BagSource.from_csr(csr_array(dense)).batch(torch.arange(5)).inputs
     hidden = encoder.trunk(encoder.enter(inputs), inputs)
     state = {name: tensor.detach() for name, tensor in encoder.state_dict().items()}
@@ -57,7 +57,7 @@ def test_it_is_five_connected_layers() -> None:
 
 
 def test_sizes_and_first_weights() -> None:
-    encoder = ConnectedEncoder(WIDTH, HIDDEN, layers=3, generator=generator())
+    encoder = DenselyConnectedEncoder(WIDTH, HIDDEN, layers=3, generator=generator())
     assert encoder.table.shape == (WIDTH, HIDDEN)
     assert [tuple(layer.weight.shape) for layer in encoder.layers if isinstance(layer, nn.Linear)] == [(6, 6), (6, 6)]
     norms = [norm for norm in encoder.norms if isinstance(norm, nn.LayerNorm)]
@@ -67,4 +67,4 @@ def test_sizes_and_first_weights() -> None:
 
 def test_a_network_without_layers_is_refused() -> None:
     with pytest.raises(SettingError, match="0 layers"):
-        ConnectedEncoder(WIDTH, HIDDEN, layers=0, generator=generator())
+        DenselyConnectedEncoder(WIDTH, HIDDEN, layers=0, generator=generator())

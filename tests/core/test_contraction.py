@@ -14,7 +14,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian, Projected
 from isthmus.core.bottlenecks.sparse import SparseUnits, TopK
 from isthmus.core.decoders import ConvDecoder
-from isthmus.core.encoders import ConnectedEncoder, ConvEncoder
+from isthmus.core.encoders import ConvEncoder, DenselyConnectedEncoder
 from isthmus.core.grids import GridReadout
 from isthmus.core.likelihoods.discrete import Bernoulli
 from isthmus.core.penalties.jacobian import Contractive, jacobian_norms
@@ -106,7 +106,7 @@ def test_bags_count_the_derivative_by_every_column_of_the_catalogue(layers):
 
 
 def test_connected_encoders_of_bags_too():
-    encoder = ConnectedEncoder(WIDTH, HIDDEN, generator=generator(2), layers=2)
+    encoder = DenselyConnectedEncoder(WIDTH, HIDDEN, generator=generator(2), layers=2)
     model = bag_bridge(Projected(HIDDEN, CODE, generator=generator(3)), encoder=encoder)
     wanted = full(model, encoder.enter(bags()), table=encoder.table)
     assert_near(jacobian_norms(model, bags()), wanted)

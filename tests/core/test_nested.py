@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from isthmus.batch import Bags, Batch, Values, Vector
-from isthmus.core.nested import NestedSimilarity, decoded_of
+from isthmus.core.nested import MatryoshkaLoss, decoded_of
 from isthmus.errors import SettingError
 from isthmus.models.matryoshka import matryoshka
 from isthmus.protocols import Step
@@ -42,18 +42,18 @@ def test_the_loss_is_its_formula(temperature: float, weight: float) -> None:
     step = step_of()
     nested = [decoded_of(step.model, step.code.notes["nested"][:, i]) for i in (0, 1)]
     expected = sum(naive(vectors(), one.detach(), temperature, weight) for one in nested) / 2
-    loss = NestedSimilarity(temperature, weight)(step, torch.zeros(12), 0.5)
+    loss = MatryoshkaLoss(temperature, weight)(step, torch.zeros(12), 0.5)
     assert math.isclose(float(loss.detach()), expected, rel_tol=1e-4)
 
 
 def test_what_is_kept_whole_costs_nothing() -> None:
-    objective = NestedSimilarity(0.1, 1.0)
+    objective = MatryoshkaLoss(0.1, 1.0)
     assert abs(float(objective.lost(vectors(), vectors()))) < 1e-6
     assert float(objective.lost(vectors(), vectors().flip(0))) > 0.1
 
 
 def test_lengths_do_not_matter() -> None:
-    objective, x = NestedSimilarity(0.1, 1.0), vectors()
+    objective, x = MatryoshkaLoss(0.1, 1.0), vectors()
     noisy = x + 0.3 * vectors().roll(1, 0)
     lengths = torch.arange(1.0, 13.0)[:, None]
     torch.testing.assert_close(objective.lost(lengths * x, 7 * noisy), objective.lost(x, noisy))
@@ -61,13 +61,13 @@ def test_lengths_do_not_matter() -> None:
 
 def test_two_rows_have_an_error_but_no_neighbours() -> None:
     x = vectors(2)
-    torch.testing.assert_close(NestedSimilarity().lost(x, -x), torch.tensor(4.0))
+    torch.testing.assert_close(MatryoshkaLoss().lost(x, -x), torch.tensor(4.0))
 
 
 @pytest.mark.parametrize(("temperature", "weight"), [(0.0, 1.0), (-1.0, 1.0), (math.nan, 1.0), (0.1, -1.0)])
 def test_settings_out_of_range(temperature: float, weight: float) -> None:
     with pytest.raises(SettingError, match="temperature"):
-        NestedSimilarity(temperature, weight)
+        MatryoshkaLoss(temperature, weight)
 
 
 def test_bags_have_no_nested_similarity() -> None:
@@ -76,4 +76,4 @@ def test_bags_have_no_nested_similarity() -> None:
     bags = Bags(empty, torch.zeros(13, dtype=torch.int64), torch.zeros(0))
     other = Step(step.model, Batch(step.batch.rows, bags, bags), step.code, step.decoded, step.log_likelihood, 1, None)
     with pytest.raises(SettingError, match="dense values"):
-        NestedSimilarity()(other, torch.zeros(12), 0.0)
+        MatryoshkaLoss()(other, torch.zeros(12), 0.0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.bundle.tensors import load_state, state_of
-from isthmus.core.bottlenecks.gaussian import NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Projected
 from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import SettingError
 
@@ -16,7 +16,7 @@ def generator(seed=0):
 
 
 def bottleneck(scale=SCALE):
-    made = NormalisedGaussian(HIDDEN, CODE, generator=generator(), scale=scale)
+    made = BatchNormGaussian(HIDDEN, CODE, generator=generator(), scale=scale)
     with torch.no_grad():
         made.shift.copy_(torch.linspace(-1, 1, CODE))
     return made.train()
@@ -96,7 +96,7 @@ def test_every_parameter_trains_and_the_scale_is_none():
 
 
 def test_the_statistics_are_saved():
-    made, again = bottleneck(), NormalisedGaussian(HIDDEN, CODE, generator=generator(9), scale=SCALE)
+    made, again = bottleneck(), BatchNormGaussian(HIDDEN, CODE, generator=generator(9), scale=SCALE)
     made(hidden())
     load_state(again, {name: tensor.clone() for name, tensor in state_of(made).items()})
     torch.testing.assert_close(again.eval()(hidden()).point, made.eval()(hidden()).point)
@@ -121,7 +121,7 @@ def test_statistics_are_fp32_under_autocast():
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
 def test_a_scale_has_to_be_positive(scale):
     with pytest.raises(SettingError, match="scale"):
-        NormalisedGaussian(HIDDEN, CODE, generator=generator(), scale=scale)
+        BatchNormGaussian(HIDDEN, CODE, generator=generator(), scale=scale)
 
 
 def test_projected_is_one_linear_layer_without_randomness():

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from isthmus.core.bottlenecks.residual_quantised import ResidualWords
+from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.residual import learned_codebooks, nearest_words, summed_words
 from isthmus.errors import SettingError
 
@@ -93,7 +93,7 @@ def test_fewer_examples_than_words() -> None:
 
 
 def test_the_bottleneck_passes_the_gradient_through_and_teaches_the_chosen_words() -> None:
-    quantiser = ResidualWords(5, 3, (1, 3), generator=generator(), words=4, beams=2)
+    quantiser = ResidualQuantizer(5, 3, (1, 3), generator=generator(), words=4, beams=2)
     hidden = torch.randn(7, 5, generator=generator(1), requires_grad=True)
     code = quantiser(hidden)
     assert torch.equal(code.notes["words"], nearest_words(hidden.detach(), quantiser.codebooks, 2))
@@ -114,10 +114,10 @@ def test_the_bottleneck_passes_the_gradient_through_and_teaches_the_chosen_words
 @pytest.mark.parametrize("prefixes", [(), (2, 1), (0, 3), (1, 2), (1, 1, 3)])
 def test_prefixes_ascend_to_the_whole(prefixes: tuple[int, ...]) -> None:
     with pytest.raises(SettingError, match="ascending"):
-        ResidualWords(5, 3, prefixes, generator=generator())
+        ResidualQuantizer(5, 3, prefixes, generator=generator())
 
 
 @pytest.mark.parametrize("words", [1, 257])
 def test_a_byte_counts_the_words(words: int) -> None:
     with pytest.raises(SettingError, match="256"):
-        ResidualWords(5, 3, (3,), generator=generator(), words=words)
+        ResidualQuantizer(5, 3, (3,), generator=generator(), words=words)

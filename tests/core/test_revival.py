@@ -21,7 +21,7 @@ from isthmus.batch import Values
 from isthmus.core.bottlenecks.gaussian import Projected
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.penalties.code_weights import reading_layers
-from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.sparsity import tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
@@ -62,13 +62,13 @@ def test_it_is_the_published_loss_for_a_linear_decoder(candidates, samples):
         explained = sum(max(float(pre[row, unit]), 0.0) * weight[:, unit] for unit in tried)
         wanted += float((residual[row] - explained).square().sum() - residual[row].square().sum()) / 2 / ROWS
     assert wanted != 0
-    found = Revival(0.5, candidates, dead_after=900)(step)["revival"]
+    found = AuxiliaryLoss(0.5, candidates, dead_after=900)(step)["revival"]
     assert float(found) == pytest.approx(0.5 * wanted, rel=1e-4)
 
 
 def test_only_dead_units_and_their_columns_have_a_gradient():
     model = linear_model()
-    Revival(1.0, dead_after=900)(step_of(model))["revival"].backward()
+    AuxiliaryLoss(1.0, dead_after=900)(step_of(model))["revival"].backward()
     living = [unit for unit in range(UNITS) if unit not in DEAD]
     for gradient in (model.readout.weight.grad.T, model.bottleneck.units.weight.grad, model.bottleneck.units.bias.grad):
         assert gradient[living].abs().sum() == 0
@@ -78,7 +78,7 @@ def test_only_dead_units_and_their_columns_have_a_gradient():
 
 def test_without_dead_units_nothing_is_computed():
     model = linear_model()
-    found = Revival(dead_after=10_000)(step_of(model))["revival"]
+    found = AuxiliaryLoss(dead_after=10_000)(step_of(model))["revival"]
     assert float(found) == 0
     assert not found.requires_grad
 
@@ -117,7 +117,7 @@ def test_every_signal_and_decoder(signal):
         return model.likelihood(model.readout, model.decoder(sample, given), given.targets)
 
     step = Step(model, given, code, None, log_likelihood(point)[:, None], 1, generator())
-    found = Revival(1.0)(step)["revival"]
+    found = AuxiliaryLoss(1.0)(step)["revival"]
     added = point.clone()
     added[:, 1] = 5.0
     torch.testing.assert_close(found, (log_likelihood(point) - log_likelihood(added)).mean())
@@ -150,7 +150,7 @@ def test_units_come_back(kind):
         bottleneck = kind(WIDTH, 64, 2, generator=generator())
         with torch.no_grad():
             bottleneck.units.bias[:40] = -1.5
-        penalties = (Revival(dead_after=500),) if revives else ()
+        penalties = (AuxiliaryLoss(dead_after=500),) if revives else ()
         model = vector_bridge(bottleneck, layers=(), penalties=penalties, hooks=(unit_norm_decoder(),))
         tied_start(model)
         plan = Plan((Phase(12),), Shuffled(100), learning_rate=1e-2)
@@ -161,10 +161,10 @@ def test_units_come_back(kind):
 
 def test_a_bottleneck_that_does_not_count():
     with pytest.raises(SettingError, match="a penalty on Projected"):
-        Revival()(step_of(vector_bridge(Projected(HIDDEN, CODE, generator=generator()))))
+        AuxiliaryLoss()(step_of(vector_bridge(Projected(HIDDEN, CODE, generator=generator()))))
 
 
 @pytest.mark.parametrize("settings", [{"weight": -1.0}, {"candidates": 0}, {"dead_after": 0}])
 def test_settings_out_of_range(settings):
     with pytest.raises(SettingError):
-        Revival(**settings)
+        AuxiliaryLoss(**settings)

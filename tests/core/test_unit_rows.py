@@ -13,7 +13,7 @@ from torch import Tensor
 
 from isthmus.batch import Bag, Bags, Batch, Values
 from isthmus.core.rankers import AutoencoderRanker
-from isthmus.core.unit_rows import UnitError, UnitRows
+from isthmus.core.unit_rows import CosineError, UnitNormReadout
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
@@ -97,10 +97,10 @@ def test_the_gradient_has_no_part_along_the_rows() -> None:
 def test_the_score_holds_for_any_decoded_state() -> None:
     """A corrupted input's state is not x A; the prediction is d Aᵀ − x all the same."""
     readout, bags = model().readout, some_bags()
-    assert isinstance(readout, UnitRows)
+    assert isinstance(readout, UnitNormReadout)
     decoded, x = torch.randn(ROWS, CODE, generator=generator(3)), dense_of(bags)
     cosine = F.cosine_similarity(x, readout.logits(decoded) - x, dim=1)
-    torch.testing.assert_close(UnitError()(readout, decoded, bags), 2 * cosine - 2, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(CosineError()(readout, decoded, bags), 2 * cosine - 2, atol=1e-5, rtol=1e-5)
 
 
 def test_a_perfect_prediction_and_an_empty_bag_have_finite_scores_and_gradients() -> None:
@@ -147,4 +147,4 @@ def test_similar_columns_are_near_rows() -> None:
 
 def test_the_error_is_one_of_bags() -> None:
     with pytest.raises(SettingError, match="Values"):
-        UnitError()(UnitRows(3, 2, generator=generator()), torch.zeros(1, 2), Values(torch.ones(1, 3)))
+        CosineError()(UnitNormReadout(3, 2, generator=generator()), torch.zeros(1, 2), Values(torch.ones(1, 3)))

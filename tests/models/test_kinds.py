@@ -17,7 +17,7 @@ from signals import SIGNALS, seeded, source_of
 from isthmus.batch import Bag, Batch, Grid, Tokens, Vector
 from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.jacobian import jacobian_norms
 from isthmus.core.priors.mixture import VampPrior
 from isthmus.core.priors.normal import normal_rates
@@ -30,7 +30,7 @@ from isthmus.models.parts.likelihoods import LIKELIHOODS
 from isthmus.models.parts.priors import begin_with_rows
 from isthmus.models.penalised import FORMS
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Builder
 from isthmus.sources import VectorSource
@@ -62,10 +62,10 @@ def _single() -> Iterator[None]:
         yield
 
 
-def recipe(kind: str, signal: str, **changes: Any) -> Trained:
+def recipe(kind: str, signal: str, **changes: Any) -> GradientRecipe:
     settings = {**SMALL, **OWN.get(kind, {}), **changes}
     made = KINDS[kind](SIGNALS[signal], generator=RUN.generator(), **settings)
-    assert isinstance(made, Trained)
+    assert isinstance(made, GradientRecipe)
     return made
 
 
@@ -334,5 +334,5 @@ def test_units_count_as_dead_after_an_epoch(given: int | None, wanted: int) -> N
     source = VectorSource(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
     recipe = sparse(Vector(6), generator=torch.Generator(), code=20, active=2, epochs=1, dead_after=given)
     recipe.fit(source, Run(device="cpu"))
-    (revival,) = (penalty for penalty in recipe.model.penalties if isinstance(penalty, Revival))
+    (revival,) = (penalty for penalty in recipe.model.penalties if isinstance(penalty, AuxiliaryLoss))
     assert revival.dead_after == wanted

@@ -8,7 +8,7 @@ import torch
 from isthmus.batch import Bags, Batch, Values, Vector
 from isthmus.core.nested import decoded_of
 from isthmus.errors import InputError, SettingError
-from isthmus.models.matryoshka import Nested, matryoshka
+from isthmus.models.matryoshka import MatryoshkaRecipe, matryoshka
 from isthmus.sources import VectorSource
 from isthmus.training.run import Run, Validation
 
@@ -22,7 +22,7 @@ def vectors(rows: int = ROWS, seed: int = 0) -> torch.Tensor:
     return torch.nn.functional.normalize(drawn + 0.5) * WIDTH**0.5
 
 
-def built(**settings: object) -> Nested:
+def built(**settings: object) -> MatryoshkaRecipe:
     return matryoshka(Vector(WIDTH), generator=torch.Generator().manual_seed(0), **{**SMALL, **settings})
 
 
@@ -60,7 +60,7 @@ def test_training_goes_on_from_the_solution(hidden: int) -> None:
     x = vectors(1000)
     batch = Batch(torch.arange(1000), Values(x), Values(x))
 
-    def loss(recipe: Nested) -> float:
+    def loss(recipe: MatryoshkaRecipe) -> float:
         with torch.no_grad():
             return float(recipe.model.loss(recipe.model.step(batch)).total)
 

@@ -23,7 +23,7 @@ from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import rec_vae
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run, Validation
@@ -38,7 +38,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tiny(**settings: Any) -> Trained:
+def tiny(**settings: Any) -> GradientRecipe:
     sizes = {"hidden": HIDDEN, "code": CODE, "batch_size": 16, "learning_rate": 0.01}
     return rec_vae(Bag(WIDTH), generator=generator(), **(sizes | settings))
 
@@ -53,7 +53,7 @@ def source(dense: Tensor) -> BagSource:
     return BagSource.from_csr(csr_array(dense.numpy()))
 
 
-def prior_of(recipe: Trained) -> CompositePrior:
+def prior_of(recipe: GradientRecipe) -> CompositePrior:
     assert isinstance(recipe.model.prior, CompositePrior)
     return recipe.model.prior
 
@@ -132,7 +132,7 @@ def test_first_weights_are_uniform_by_the_number_of_inputs() -> None:
 class Diary:
     """What moved in each epoch."""
 
-    def __init__(self, recipe: Trained) -> None:
+    def __init__(self, recipe: GradientRecipe) -> None:
         self.recipe = recipe
         self.last, self.moved = self.now(), list[set[str]]()
 

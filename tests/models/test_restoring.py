@@ -11,7 +11,7 @@ from signals import GridSource, seeded
 
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
-from isthmus.core.denoiser import AsItIs, NoiseBetween, NoiseRemoval
+from isthmus.core.denoiser import IdentityReadout, ResidualDecoder, UniformNoiseLevel
 from isthmus.errors import InputError, SettingError
 from isthmus.models.dncnn import residual_denoiser, restored
 from isthmus.models.kinds import vanilla
@@ -84,7 +84,7 @@ def test_the_likelihood_scores_the_clean_image_and_the_network_sees_the_noisy_on
 
 def test_levels_are_drawn_for_each_image() -> None:
     still = Values(torch.zeros(400, 1, 20, 20))
-    spread = NoiseBetween(0.1, 0.3)(still, seeded()).values.flatten(1).std(1)
+    spread = UniformNoiseLevel(0.1, 0.3)(still, seeded()).values.flatten(1).std(1)
     assert 0.08 < float(spread.min()) < 0.12
     assert 0.28 < float(spread.max()) < 0.33
     assert float(spread.mean()) == pytest.approx(0.2, abs=0.01)
@@ -125,12 +125,12 @@ def test_inputs_that_cannot_be() -> None:
     with pytest.raises(SettingError, match="residual_denoiser"):
         restored(vanilla(Grid(1, 8, 8), generator=seeded(), hidden=4).model, torch.zeros(1, 1, 8, 8))
     with pytest.raises(SettingError, match="inputs"):
-        NoiseRemoval(4, 1, generator=seeded())(torch.zeros(1, 4, 8, 8), None)
+        ResidualDecoder(4, 1, generator=seeded())(torch.zeros(1, 4, 8, 8), None)
     with pytest.raises(SettingError, match="columns"):
-        AsItIs().logits(torch.zeros(1, 1, 8, 8), slice(0, 1))
+        IdentityReadout().logits(torch.zeros(1, 1, 8, 8), slice(0, 1))
     bags = Bags(torch.zeros(0, dtype=torch.int64), torch.zeros(2, dtype=torch.int64), torch.zeros(0))
     with pytest.raises(SettingError, match="Bags"):
-        NoiseBetween(0.0, 0.1)(bags, seeded())
+        UniformNoiseLevel(0.0, 0.1)(bags, seeded())
 
 
 def test_a_batch_is_what_was_encoded() -> None:

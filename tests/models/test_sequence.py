@@ -8,10 +8,10 @@ from torch import Tensor
 
 from isthmus.batch import Batch, TokenRows, Tokens
 from isthmus.bundle.tensors import state_of
-from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
 from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
-from isthmus.core.objectives.posterior_collapse import CyclicalAnnealing, Delayed, FreeBits
+from isthmus.core.objectives.posterior_collapse import CyclicalAnnealing, DelayedSchedule, FreeBits
 from isthmus.core.priors.normal import NoPrior
 from isthmus.errors import SettingError
 from isthmus.models import sequence_vae
@@ -90,14 +90,14 @@ def test_it_learns(form):
 @pytest.mark.parametrize(
     ("settings", "bottleneck"),
     [
-        ({"collapse": "batch-norm", "scale": 0.9}, NormalisedGaussian),
+        ({"collapse": "batch-norm", "scale": 0.9}, BatchNormGaussian),
         ({"collapse": "free-bits", "free_bits": 0.5}, Gaussian),
         ({"collapse": "none", "annealing": "cyclical", "cycles": 2, "ramp": 0.25, "rest": 0.5}, Gaussian),
         ({"collapse": "none", "annealing": "none", "word_dropout": 0.3, "word_dropout_epochs": 2}, Gaussian),
         ({"variational": False, "deletion": 0.6}, Projected),
-        ({"aggressive": 1, "inner": 2}, NormalisedGaussian),
-        ({"pooling": "last", "embedding": 8, "clip": None, "decay": "cosine"}, NormalisedGaussian),
-        ({"tied": True, "encoder_dropout": 0.0}, NormalisedGaussian),
+        ({"aggressive": 1, "inner": 2}, BatchNormGaussian),
+        ({"pooling": "last", "embedding": 8, "clip": None, "decay": "cosine"}, BatchNormGaussian),
+        ({"tied": True, "encoder_dropout": 0.0}, BatchNormGaussian),
     ],
 )
 def test_every_cure_builds_and_moves_every_parameter(form, settings, bottleneck):
@@ -143,7 +143,7 @@ def test_settings_become_parts():
     settings = {"annealing": "cyclical", "beta": 0.5, "cycles": 3, "ramp": 0.4, "rest": 0.1}
     assert recipe(collapse="free-bits", free_bits=0.2, **settings).model.objective == FreeBits(0.2, cyclical)
     # Three epochs of one and one of the other: what comes first does not count.
-    assert recipe(pretraining=1).model.objective == Elbo(Delayed(LinearAnnealing(1.0, 0.25), 0.25))
+    assert recipe(pretraining=1).model.objective == Elbo(DelayedSchedule(LinearAnnealing(1.0, 0.25), 0.25))
     assert recipe(deletion=0.6).model.corruption == TokenDeletion(0.6)
     assert isinstance(recipe(variational=False).model.prior, NoPrior)
     assert recipe().plan.batching == TokenBudget(200)

@@ -9,7 +9,7 @@ from torch import Generator
 from isthmus.batch import Bags, Batch, Tensors, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, LstmDecoder, MemoryDecoder, TransformerDecoder
-from isthmus.core.decoders.skipping import SkippingDecoder
+from isthmus.core.decoders.skipping import SkipConnectionDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder, LstmEncoder, TransformerEncoder
 from isthmus.core.likelihoods.discrete import Categorical, Gaussian, Multinomial
 from isthmus.core.readouts import LinearReadout
@@ -95,7 +95,7 @@ def decoders() -> dict[str, tuple[Any, int]]:
     return {
         "none": (DenseDecoder(CODE, generator=g), CODE),
         "dense": (DenseDecoder(CODE, (HIDDEN,), generator=g), HIDDEN),
-        "skipping": (SkippingDecoder(CODE, HIDDEN, generator=g), CODE + HIDDEN),
+        "skipping": (SkipConnectionDecoder(CODE, HIDDEN, generator=g), CODE + HIDDEN),
         "conv": (ConvDecoder(CODE, 8, 8, (2, 3), generator=g), 2),
         "transformer": (TransformerDecoder(WIDTH, HIDDEN, 2, 2, 8, CODE, generator=g), HIDDEN),
         "memory": (MemoryDecoder(WIDTH, HIDDEN, 2, 2, 8, CODE, generator=g), HIDDEN),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from isthmus.batch import Bag
 from isthmus.errors import SettingError
 from isthmus.models import mult_vae
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.sources import BagSource
 from isthmus.training import trainer
 from isthmus.training.run import Run, Validation
@@ -21,7 +21,7 @@ from isthmus.training.run import Run, Validation
 SOURCE = BagSource.from_csr(csr_array((np.random.default_rng(0).random((60, 20)) < 0.3).astype(np.float32)))
 
 
-def recipe(epochs: int = 6) -> Trained:
+def recipe(epochs: int = 6) -> GradientRecipe:
     generator = torch.Generator().manual_seed(0)
     return mult_vae(Bag(20), generator=generator, hidden=8, code=4, epochs=epochs, batch_size=20)
 

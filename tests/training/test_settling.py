@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isthmus.batch import Batch, TokenRows, Tokens
 from isthmus.bundle.tensors import state_of
-from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_vae
 from isthmus.training.batching import TokenBudget
@@ -90,7 +90,7 @@ def test_nothing_but_the_statistics_changes_and_batches_do_not_matter():
 
 
 def test_large_averages_take_no_digits_away():
-    made = NormalisedGaussian(3, 2, generator=torch.Generator().manual_seed(0))
+    made = BatchNormGaussian(3, 2, generator=torch.Generator().manual_seed(0))
     hidden = 1e4 + torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         made.moments.running_mean.copy_(made.mean(hidden).mean(0))

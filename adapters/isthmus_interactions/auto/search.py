@@ -14,7 +14,7 @@ from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
-from isthmus.models.linear import Solved, gram_of
+from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
@@ -160,10 +160,10 @@ class Contest:
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, seconds=seconds, checkpoints=checkpoints)
         recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
-        if isinstance(recipe, Solved):
+        if isinstance(recipe, ClosedFormRecipe):
             recipe = replace(recipe, gram=gram)
         history = recipe.fit(self.source, run, self.validation)
-        if isinstance(recipe, Solved):
+        if isinstance(recipe, ClosedFormRecipe):
             # It was of those who train; the next fit is of everybody.
             recipe = replace(recipe, gram=None)
         self.tried.append(Tried(name, whole, recipe, history, history.best_score, time.perf_counter() - started))

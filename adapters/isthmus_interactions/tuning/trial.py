@@ -15,7 +15,7 @@ from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.models.linear import Solved, gram_of
+from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.machine import available_bytes
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
@@ -107,7 +107,7 @@ class Search:
     def _recipe(self, settings: Mapping[str, Any]) -> Recipe:
         signal = Bag(len(self.train.items))
         recipe = built(self.name, self.builder, signal, self.run, {**self.defaults, **settings})
-        return replace(recipe, gram=self.gram) if isinstance(recipe, Solved) else recipe
+        return replace(recipe, gram=self.gram) if isinstance(recipe, ClosedFormRecipe) else recipe
 
     @cached_property
     def source(self) -> BagSource:

@@ -14,7 +14,7 @@ from isthmus import plugins
 from isthmus.bundle.tensors import state_of
 from isthmus.core.blend import Blend
 from isthmus.models.blend import Blended, with_own_checkpoints
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
@@ -177,7 +177,7 @@ def _fit(part: Part, course: Course, history: History) -> None:
     logger.info("%s is %s", plugins.command_name(part.name), part.way)
     run, recipe = with_own_checkpoints(course.run, part.name), part.recipe
     if part.way == "trained on":
-        assert isinstance(recipe, Trained)
+        assert isinstance(recipe, GradientRecipe)
         epochs = epochs_of(part.settings, course.epochs)
         done, part.before = go_on(recipe, part.learned, course.train, run, course.chooser, epochs)
     else:

@@ -16,7 +16,7 @@ from isthmus.batch import Bag
 from isthmus.core.blend import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import Blended
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
@@ -146,7 +146,7 @@ def _continued(
     """Train on from the old weights."""
     data = joined.data
     recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
-    assert isinstance(recipe, Trained)
+    assert isinstance(recipe, GradientRecipe)
     train, fold = _parted(joined, validation, run.seed)
     chooser = None if fold is None else fit.measured(fold, metric, run)
     source, passes = BagSource.from_csr(train.matrix), epochs_of(old.settings, epochs)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.bundle.tensors import load_state, state_of
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.widen import can_widen, widened
 from isthmus.protocols import Objective, Recipe, Source, Step
 from isthmus.training.history import History
@@ -33,7 +33,7 @@ def continues(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, b
         after: columns of the wider one.
     """
     return (
-        isinstance(sketch, Trained)
+        isinstance(sketch, GradientRecipe)
         and "epochs" in settings
         and can_widen(sketch.model, state_of(learned), before, after)
     )
@@ -56,7 +56,7 @@ def widen(model: nn.Module, learned: nn.Module) -> None:
 
 
 def go_on(
-    recipe: Trained, learned: nn.Module, source: Source, run: Run, chooser: Validation | None, epochs: int
+    recipe: GradientRecipe, learned: nn.Module, source: Source, run: Run, chooser: Validation | None, epochs: int
 ) -> tuple[History, float | None]:
     """Train from the old weights, in place; where no epoch is better than none, the model has the old weights.
 
@@ -83,7 +83,7 @@ def go_on(
     return history, before
 
 
-def _with_full_weights(recipe: Trained) -> Trained:
+def _with_full_weights(recipe: GradientRecipe) -> GradientRecipe:
     """The recipe with what its objective anneals at the end of annealing: the old weights have been through it, and a
     rate that cost nothing for a while would let codes drift apart again."""
     plan, model = recipe.plan, recipe.model

@@ -15,7 +15,7 @@ from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Plan
@@ -45,7 +45,7 @@ def denoising_text(
     weight_decay: float = 0.0,
     clip: float | None = 1.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """TSDAE: a pretrained encoder learns the words of a domain by rebuilding texts of which most words were deleted
     (Wang, Reimers & Gurevych, EMNLP Findings 2021).
 
@@ -102,7 +102,7 @@ def denoising_text(
         penalties=[held],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return Trained(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
 
 
 def readable_embeddings(
@@ -125,7 +125,7 @@ def readable_embeddings(
     weight_decay: float = 0.0,
     clip: float | None = 1.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A decoder for the vectors of a pretrained encoder: they stay as good at similarity, and can be read.
 
     Advice: to look into an index of sentence embeddings; short texts, of a domain like that of the training.
@@ -170,7 +170,7 @@ def readable_embeddings(
         penalties=[held],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return Trained(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
 
 
 def _decoder(

@@ -21,7 +21,7 @@ from torch import Tensor
 from isthmus.batch import Vector
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.spread import even_rows
 from isthmus.tasks.anomaly import Ranks
@@ -119,7 +119,7 @@ class Detector:
         spread = torch.where(spread > LEAST * centre.abs(), spread, 1.0)
         values = (scaled - centre) / spread
         recipe = built("masked_ensemble", masked_ensemble, Vector(values.shape[1]), run, keywords)
-        assert isinstance(recipe, Trained)
+        assert isinstance(recipe, GradientRecipe)
         members = keywords["members"]
         kept = dealt(len(values), members, max(1, members // 4), generator=run.generator(stream=3))
         history = recipe.fit(LeftOut(values.float(), kept), run)

@@ -9,7 +9,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan, Shuffled
 from isthmus_vectors.detection.grouped import GroupedDecoder, GroupedEncoder, GroupedReadout
@@ -29,7 +29,7 @@ def masked_ensemble(
     batch_size: int = 128,
     learning_rate: float = 1e-2,
     weight_decay: float = 1e-5,
-) -> Trained:
+) -> GradientRecipe:
     """Denoising autoencoders with masking noise (Vincent et al. 2010, section 3.4) that are scored on what was hidden
     (He et al. 2022, "Masked autoencoders are scalable vision learners", section 3), each with a bottleneck of its own.
 
@@ -70,4 +70,4 @@ def masked_ensemble(
         weight_decay=weight_decay,
         clip=5.0,
     )
-    return Trained(model, plan)
+    return GradientRecipe(model, plan)

@@ -73,7 +73,7 @@ class NoiseEncoder(nn.Module):
         return x
 
 
-class NoiseRemoval(nn.Module):
+class ResidualDecoder(nn.Module):
     """The last layer: what is left of ``given.inputs`` without the noise that it reads from the maps.
 
     Args:
@@ -106,7 +106,7 @@ class NoiseRemoval(nn.Module):
         return pixels - noise.to(pixels.dtype)
 
 
-class AsItIs:
+class IdentityReadout:
     """The decoder has written the image already."""
 
     def logits(
@@ -122,7 +122,7 @@ class AsItIs:
         return decoded
 
 
-class NoiseBetween:
+class UniformNoiseLevel:
     """Adds N(0, σ²) to every pixel; σ is drawn for each image, evenly from ``low`` to ``high``.
 
     Raises:

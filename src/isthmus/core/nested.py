@@ -16,7 +16,7 @@ from isthmus.protocols import Step
 
 
 @dataclass(frozen=True)
-class NestedSimilarity:
+class MatryoshkaLoss:
     """The mean over prefixes of the code (nested losses: Kusupati et al., "Matryoshka Representation Learning",
     NeurIPS 2022, equation 1) of
 
@@ -25,7 +25,7 @@ class NestedSimilarity:
     over the rows i of a batch and all others j ≠ i, where x and x̂ are of length 1 (only directions count, as for
     cosines) and t is the temperature. The second term asks that every whole vector finds the same neighbours among the
     decoded ones, nearest first: it is what a search with unquantised queries does. Needs ``Code.notes["nested"]``
-    [batch lengths code], see ``ResidualWords``.
+    [batch lengths code], see ``ResidualQuantizer``.
 
     Raises:
         SettingError: no positive temperature, or a negative weight; targets that are no dense values.

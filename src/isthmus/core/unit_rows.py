@@ -20,7 +20,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Columns, Hook
 
 
-class UnitRows(nn.Module):
+class UnitNormReadout(nn.Module):
     """logit_i = a_i · d for unit rows a_i: a ranking readout whose bias is 0.
 
     The table itself has unit rows, at first by ``__init__`` and in training by ``keep_unit_rows``, so that it can be
@@ -81,7 +81,7 @@ class UnitRows(nn.Module):
 class TiedEncoder(nn.Module):
     """``enter``: the sum of the readout's rows of a bag, x A; there is nothing more."""
 
-    def __init__(self, readout: UnitRows) -> None:
+    def __init__(self, readout: UnitNormReadout) -> None:
         super().__init__()
         self.readout = readout
 
@@ -95,7 +95,7 @@ class TiedEncoder(nn.Module):
         return entered
 
 
-class UnitError:
+class CosineError:
     """−‖x/‖x‖ − y/‖y‖‖² = 2 cos(x, y) − 2 for y = d Aᵀ − x: a score from −4 to 0, not nats (equation 5 of the paper).
 
     From x · y = d · xA − ‖x‖² and ‖y‖² = ‖d Aᵀ‖² − 2 d · xA + ‖x‖² it is had without a row of the catalogue's width.
@@ -103,7 +103,7 @@ class UnitError:
     """
 
     def __call__(
-        self, readout: UnitRows, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+        self, readout: UnitNormReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """The score of each row."""
         if not isinstance(targets, Bags):
@@ -115,21 +115,21 @@ class UnitError:
         cosine = (shared - own) / (squares * own.clamp(min=torch.finfo(own.dtype).eps)).sqrt()
         return 2 * cosine - 2
 
-    def mean(self, readout: UnitRows, decoded: Tensor) -> Float[Tensor, "batch width"]:
+    def mean(self, readout: UnitNormReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
         """The logits, d Aᵀ."""
         return readout.logits(decoded).float()
 
-    def sample(self, readout: UnitRows, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+    def sample(self, readout: UnitNormReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
         """The logits too: there is no noise."""
         return self.mean(readout, decoded)
 
 
 def keep_unit_rows() -> Hook:
-    """After every step the rows of a ``UnitRows`` readout are of length 1 again."""
+    """After every step the rows of a ``UnitNormReadout`` readout are of length 1 again."""
     return Hook("step", _normalise)
 
 
 def _normalise(model: Autoencoder) -> None:
-    assert isinstance(model.readout, UnitRows), "only unit rows are kept so"
+    assert isinstance(model.readout, UnitNormReadout), "only unit rows are kept so"
     table = model.readout.table
     table.div_(table.norm(dim=1, keepdim=True).clamp(min=torch.finfo(table.dtype).tiny))

@@ -31,7 +31,7 @@ from isthmus.rowlists import contains, distinct
 
 
 @dataclass(frozen=True)
-class Judged:
+class RankingScores:
     """Answers, judged.
 
     Attributes:
@@ -46,7 +46,7 @@ class Judged:
 PerQuery = Float64[Tensor, " batch"]
 
 
-def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> Judged:
+def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> RankingScores:
     """Look ranked rows up in what was held out.
 
     Args:
@@ -59,43 +59,43 @@ def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> Judged:
     if held_out.size != len(ranked):
         raise InputError(f"{held_out.size} held-out lists", expected=f"one for each of {len(ranked)} queries")
     held_out = distinct(held_out)
-    return Judged(contains(held_out, ranked), held_out.offsets.diff())
+    return RankingScores(contains(held_out, ranked), held_out.offsets.diff())
 
 
-def recall(judged: Judged, k: int) -> PerQuery:
+def recall(judged: RankingScores, k: int) -> PerQuery:
     """Hits among the first k, as a share of all that was held out."""
     return _share(_hits(judged, k).sum(1), judged.relevant)
 
 
-def recall_capped(judged: Judged, k: int) -> PerQuery:
+def recall_capped(judged: RankingScores, k: int) -> PerQuery:
     """Hits among the first k, as a share of the most that k answers can hold."""
     return _share(_hits(judged, k).sum(1), judged.relevant.clamp(max=k))
 
 
-def precision(judged: Judged, k: int) -> PerQuery:
+def precision(judged: RankingScores, k: int) -> PerQuery:
     """Hits among the first k, as a share of k, also where fewer were answered."""
     return _share(_hits(judged, k).sum(1) / k, judged.relevant > 0)
 
 
-def hit(judged: Judged, k: int) -> PerQuery:
+def hit(judged: RankingScores, k: int) -> PerQuery:
     """1 where any of the first k was held out."""
     return _share(_hits(judged, k).any(1), judged.relevant > 0)
 
 
-def mrr(judged: Judged, k: int) -> PerQuery:
+def mrr(judged: RankingScores, k: int) -> PerQuery:
     """One over the position of the first hit, 0 where there is none among the first k."""
     hits = _hits(judged, k)
     return _share((hits / _positions(hits)).amax(1), judged.relevant > 0)
 
 
-def map_(judged: Judged, k: int) -> PerQuery:
+def map_(judged: RankingScores, k: int) -> PerQuery:
     """Mean over the held-out rows, or k of them, of the precision at the position where each was found."""
     hits = _hits(judged, k)
     precisions = hits.cumsum(1) / _positions(hits)
     return _share((precisions * hits).sum(1), judged.relevant.clamp(max=k))
 
 
-def ndcg(judged: Judged, k: int) -> PerQuery:
+def ndcg(judged: RankingScores, k: int) -> PerQuery:
     """Discounted hits, as a share of those of the best possible order."""
     hits = _hits(judged, k)
     discounts = 1 / torch.log2(_positions(hits) + 1)
@@ -127,7 +127,7 @@ def coverage(ranked: Int64[Tensor, "batch k"], width: int, k: int) -> float:
     return len(rows[rows >= 0].unique()) / width
 
 
-METRICS: Mapping[str, Callable[[Judged, int], PerQuery]] = MappingProxyType(
+METRICS: Mapping[str, Callable[[RankingScores, int], PerQuery]] = MappingProxyType(
     {
         "recall": recall,
         "recall_capped": recall_capped,
@@ -173,7 +173,7 @@ def _first(ranked: Tensor, k: int) -> Tensor:
     return ranked[:, :k]
 
 
-def _hits(judged: Judged, k: int) -> Float64[Tensor, "batch k"]:
+def _hits(judged: RankingScores, k: int) -> Float64[Tensor, "batch k"]:
     return _first(judged.hits, k).double()
 
 

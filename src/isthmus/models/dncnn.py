@@ -10,11 +10,11 @@ from torch import Generator, Tensor
 from isthmus.batch import Batch, Grid, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Deterministic
-from isthmus.core.denoiser import AsItIs, NoiseBetween, NoiseEncoder, NoiseRemoval
+from isthmus.core.denoiser import IdentityReadout, NoiseEncoder, ResidualDecoder, UniformNoiseLevel
 from isthmus.core.likelihoods.discrete import Gaussian
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan, Shuffled
 
@@ -37,7 +37,7 @@ def residual_denoiser(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """DnCNN: predicts the noise and takes it away, for images of any size (Zhang et al., IEEE TIP 2017).
 
     Advice: to clean photographs, which no narrow code can hold; train it on crops, and clean whole images with it.
@@ -58,10 +58,10 @@ def residual_denoiser(
     model = Autoencoder(
         encoder=NoiseEncoder(signal.channels, filters, depth, shrink, generator=generator),
         bottleneck=Deterministic(),
-        decoder=NoiseRemoval(filters, signal.channels, shrink, generator=generator),
-        readout=AsItIs(),
+        decoder=ResidualDecoder(filters, signal.channels, shrink, generator=generator),
+        readout=IdentityReadout(),
         likelihood=Gaussian(),
-        corruption=NoiseBetween(low, high),
+        corruption=UniformNoiseLevel(low, high),
     )
     plan = Plan(
         phases=(Phase(epochs),),
@@ -71,7 +71,7 @@ def residual_denoiser(
         weight_decay=weight_decay,
         patience=patience,
     )
-    return Trained(model, plan)
+    return GradientRecipe(model, plan)
 
 
 @torch.inference_mode()

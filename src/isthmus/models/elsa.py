@@ -8,9 +8,9 @@ from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Deterministic
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.unit_rows import TiedEncoder, UnitError, UnitRows, keep_unit_rows
+from isthmus.core.unit_rows import CosineError, TiedEncoder, UnitNormReadout, keep_unit_rows
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan, Shuffled
 
@@ -25,7 +25,7 @@ def elsa(
     learning_rate: float = 0.1,
     decay: str = "cosine",
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """ELSA: a linear autoencoder of low rank (Vančura et al., RecSys 2022); its rows are the index.
 
     Advice: catalogues that are too large for EASE and EDLAE; memory grows with the items, not with their square.
@@ -41,13 +41,13 @@ def elsa(
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
     check_settings(code=code, epochs=epochs, batch_size=batch_size)
-    readout = UnitRows(signal.width, code, generator=generator)
+    readout = UnitNormReadout(signal.width, code, generator=generator)
     model = Autoencoder(
         encoder=TiedEncoder(readout),
         bottleneck=Deterministic(),
         decoder=DenseDecoder(code, generator=generator),
         readout=readout,
-        likelihood=UnitError(),
+        likelihood=CosineError(),
         hooks=(keep_unit_rows(),),
     )
     plan = Plan(
@@ -57,4 +57,4 @@ def elsa(
         decay=decay,
         patience=patience,
     )
-    return Trained(model, plan)
+    return GradientRecipe(model, plan)

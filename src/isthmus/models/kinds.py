@@ -9,7 +9,7 @@ from torch import Generator
 
 from isthmus.batch import Bag, Grid, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
 from isthmus.core.objectives.elbo import Elbo, ImportanceWeighted, LinearAnnealing
 from isthmus.core.objectives.posterior_collapse import FreeBits
 from isthmus.errors import SettingError
@@ -18,7 +18,7 @@ from isthmus.models.parts.corruptions import noise_of
 from isthmus.models.parts.priors import begin_with_rows, prior_of
 from isthmus.models.penalised import contractive, sparse
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Objective
 from isthmus.training.calibration import settle
 
@@ -46,7 +46,7 @@ def vanilla(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A plain autoencoder: a narrow code and nothing else (Hinton & Salakhutdinov, Science 2006).
 
     Advice: to reduce dimensions; the first one to try, and what the other kinds are compared with.
@@ -78,7 +78,7 @@ def vanilla(
         likelihood=sides.likelihood,
         scaling=sides.scaling,
     )
-    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
 
 
 def denoising(
@@ -101,7 +101,7 @@ def denoising(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
 
     Advice: to clean what is noisy or fill what is missing, and for codes that small damage leaves where they are.
@@ -129,7 +129,7 @@ def denoising(
         scaling=sides.scaling,
         corruption=noise_of(signal, noise, level),
     )
-    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
 
 
 def variational(
@@ -156,7 +156,7 @@ def variational(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A variational autoencoder: codes are drawn, and cost what they tell (Kingma & Welling, ICLR 2014).
 
     Advice: to generate and to interpolate, and where a likelihood is wanted; for bags a beta of 0.2 ranks better.
@@ -191,9 +191,9 @@ def variational(
         raise SettingError(f"beta={beta}, free_bits={free_bits}", expected="numbers of 0 or more")
     if free_bits and prior != "standard":
         raise SettingError(f"free_bits={free_bits} with prior={prior!r}", expected="prior='standard', or free_bits=0")
-    bottleneck: Gaussian | NormalisedGaussian
+    bottleneck: Gaussian | BatchNormGaussian
     if isinstance(signal, Tokens):
-        bottleneck = NormalisedGaussian(sides.hidden, code, generator=generator, scale=SPREAD)
+        bottleneck = BatchNormGaussian(sides.hidden, code, generator=generator, scale=SPREAD)
     else:
         bottleneck = Gaussian(sides.hidden, code, generator=generator)
     weight = LinearAnnealing(beta, annealing)
@@ -211,4 +211,4 @@ def variational(
     learns = partial(begin_with_rows, model) if prior == "pseudo-inputs" else None
     settles = partial(settle, model, batching=sides.batching) if isinstance(signal, Tokens) else None
     plan = sides.plan(epochs, learning_rate, decay, weight_decay, patience, samples=samples)
-    return Trained(model, plan, learns, settles)
+    return GradientRecipe(model, plan, learns, settles)

@@ -29,7 +29,7 @@ SMALLER = "use sparse-linear or elsa, whose memory grows with the items and not 
 
 
 @dataclass(frozen=True)
-class Solved:
+class ClosedFormRecipe:
     """A linear autoencoder and the λ, p and ξ that its weights are solved with.
 
     Attributes:
@@ -85,7 +85,7 @@ def gram_of(source: Source, width: int) -> Gram:
     return Gram.of(bags_matrix(source, width))
 
 
-def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> Solved:
+def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> ClosedFormRecipe:
     """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019).
 
     Advice: a strong first answer in seconds, with one setting to choose; for sparse data with a long tail of items.
@@ -99,7 +99,9 @@ def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) ->
     return _solved("EASE", signal, regularisation)
 
 
-def edlae(signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5) -> Solved:
+def edlae(
+    signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5
+) -> ClosedFormRecipe:
     """EDLAE: EASE with dropout, still in closed form (Steck, NeurIPS 2020).
 
     Advice: the first to try up to 50,000 items; on sparse data with a long tail no network here is near it.
@@ -118,7 +120,7 @@ def edlae(signal: Bag, *, generator: Generator, regularisation: float = 400.0, d
 
 def rdlae(
     signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.3, xi: float = 0.4
-) -> Solved:
+) -> ClosedFormRecipe:
     """RDLAE: EDLAE whose items may predict themselves a little (Moon, Kim & Lee, SIGIR 2023).
 
     Advice: where rare items matter; one setting more to choose than EDLAE, and as quick.
@@ -136,7 +138,7 @@ def rdlae(
     return _solved("RDLAE", signal, regularisation, dropout, xi)
 
 
-def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> Solved:
+def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> ClosedFormRecipe:
     check_settings(regularisation=regularisation)
     if not 0 <= dropout < 1:
         raise SettingError(f"dropout={dropout}", expected="0 <= dropout < 1")
@@ -148,7 +150,7 @@ def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0,
             expected=f"at most {LARGEST:,} items",
             remedy=SMALLER,
         )
-    return Solved(LinearAutoencoder(signal.width), regularisation, dropout, xi)
+    return ClosedFormRecipe(LinearAutoencoder(signal.width), regularisation, dropout, xi)
 
 
 def _check_memory(model: LinearAutoencoder) -> None:

@@ -11,12 +11,12 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Values, Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.residual_quantised import ResidualWords
+from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.decoders.skipping import SkippingDecoder
+from isthmus.core.decoders.skipping import SkipConnectionDecoder
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Gaussian
-from isthmus.core.nested import NestedSimilarity
+from isthmus.core.nested import MatryoshkaLoss
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.residual import learned_codebooks
 from isthmus.errors import InputError, SettingError
@@ -37,7 +37,7 @@ K_MEANS_ROWS = 65536
 
 
 @dataclass(frozen=True)
-class Nested:
+class MatryoshkaRecipe:
     """The autoencoder, solved at once, and the plan that trains it further, if any. A recipe."""
 
     model: Autoencoder
@@ -75,7 +75,7 @@ def matryoshka(
     epochs: int = 0,
     batch_size: int = 1024,
     learning_rate: float = 1e-4,
-) -> Nested:
+) -> MatryoshkaRecipe:
     """Vectors as a few bytes each, coarse to fine, for search with whole queries.
 
     Advice: ready embeddings that take too much memory; at the same bytes it finds more of the neighbours than scalar
@@ -111,20 +111,20 @@ def matryoshka(
         if value < 0:
             raise SettingError(f"{name}={value}", expected="0 or more")
     code = min(code, signal.width)
-    bottleneck = ResidualWords(
+    bottleneck = ResidualQuantizer(
         code, bytes, (bytes,) if prefixes is None else prefixes, generator=generator, beams=beams
     )
     model = Autoencoder(
         encoder=DenseEncoder(signal.width, (code,), generator=generator, activation="identity"),
         bottleneck=bottleneck,
-        decoder=SkippingDecoder(code, hidden, generator=generator)
+        decoder=SkipConnectionDecoder(code, hidden, generator=generator)
         if hidden
         else DenseDecoder(code, generator=generator),
         readout=LinearReadout(code + hidden, signal.width, generator=generator),
         likelihood=Gaussian(),
-        objective=NestedSimilarity(temperature, similarity),
+        objective=MatryoshkaLoss(temperature, similarity),
     )
-    return Nested(model, _plan(epochs, batch_size, learning_rate) if epochs else None, generator)
+    return MatryoshkaRecipe(model, _plan(epochs, batch_size, learning_rate) if epochs else None, generator)
 
 
 def _plan(epochs: int, batch_size: int, learning_rate: float) -> Plan:
@@ -142,7 +142,7 @@ def _solve(model: Autoencoder, source: Source, generator: Generator) -> None:
     """Principal components there and back, no correction yet, and the codebooks of k-means."""
     encoder, bottleneck, readout = model.encoder, model.bottleneck, model.readout
     assert isinstance(encoder, DenseEncoder)
-    assert isinstance(bottleneck, ResidualWords)
+    assert isinstance(bottleneck, ResidualQuantizer)
     assert isinstance(readout, LinearReadout)
     first = encoder.mlp.layers[0]
     assert isinstance(first, torch.nn.Linear)

@@ -17,7 +17,7 @@ from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.models.parts.item_softmax import Catalogue
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan, Shuffled
 
@@ -34,7 +34,7 @@ def mult_dae(
     weight_decay: float = 4e-5,
     patience: int | None = None,
     negatives: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
     Advice: small and quick, a little behind Mult-VAE; a first network to try.
@@ -62,7 +62,7 @@ def mult_dae(
         scaling=unit_norm,
         corruption=Dropout(dropout),
     )
-    return Trained(
+    return GradientRecipe(
         model, _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise), catalogue.learns
     )
 
@@ -82,7 +82,7 @@ def mult_vae(
     weight_decay: float = 0.0,
     patience: int | None = None,
     negatives: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """Mult-VAE: a variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
     Advice: many people with dense histories, in less time than RecVAE; on sparse data a linear model ranks better.
@@ -117,7 +117,7 @@ def mult_vae(
         corruption=Dropout(dropout),
         objective=Elbo(LinearAnnealing(beta, annealing)),
     )
-    return Trained(
+    return GradientRecipe(
         model, _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise), catalogue.learns
     )
 

@@ -13,12 +13,12 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Projected
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.penalties.code_weights import unit_columns
-from isthmus.core.penalties.dead_units import Revival
+from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.jacobian import Contractive
 from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.models.parts.backbones import ends
 from isthmus.models.recipes.checks import check_choice, check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Bottleneck, Hook, Penalty, Source
 
 FORMS = ("topk", "batch-topk", "jumprelu", "l1", "kl")
@@ -54,7 +54,7 @@ def sparse(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A sparse autoencoder: a wide code of which each row uses a few units (Gao et al., ICLR 2025).
 
     Advice: for codes whose single units mean something; take several times more units than inputs, and centred inputs.
@@ -62,8 +62,8 @@ def sparse(
     Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that it is
     told by its activation. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
     linear layer and its activation away from the data on either side. Behind an encoder the units of "topk" and
-    "batch-topk" are normalised over the rows and so compete on equal terms (``FairUnits``): what all hidden states
-    share would give a few the lead in every row.
+    "batch-topk" are normalised over the rows and so compete on equal terms (``BatchNormLinear``): what all hidden
+    states share would give a few the lead in every row.
 
     Args:
         code: how many units.
@@ -90,7 +90,7 @@ def sparse(
     check_settings(code=code, active=active, epochs=epochs)
     check_choice("form", form, FORMS)
     penalty = _penalty(form, active, WEIGHTS[form] if weight is None else weight, target)
-    revives = () if form == "kl" or not revival else (Revival(revival, dead_after=dead_after or LONGEST_DEAD),)
+    revives = () if form == "kl" or not revival else (AuxiliaryLoss(revival, dead_after=dead_after or LONGEST_DEAD),)
     # Columns of length 1 make the scale of a code; sigmoid units, which end at 1, need columns of their own length.
     hooks: tuple[Hook, ...] = () if form == "kl" else (unit_norm_decoder(),)
     # Encoders give hidden states that share a large part; bare vectors are centred, and amplitudes mean something.
@@ -108,14 +108,15 @@ def sparse(
     if hooks:
         _start(model, signal)
     learns = partial(_dead_after_an_epoch, model) if dead_after is None else None
-    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience), learns)
+    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience), learns)
 
 
 def _dead_after_an_epoch(model: Autoencoder, source: Source) -> None:
     """In a small source nothing would count as dead before the training ends."""
     rows = min(LONGEST_DEAD, max(1, len(source)))
     model.penalties = tuple(
-        replace(penalty, dead_after=rows) if isinstance(penalty, Revival) else penalty for penalty in model.penalties
+        replace(penalty, dead_after=rows) if isinstance(penalty, AuxiliaryLoss) else penalty
+        for penalty in model.penalties
     )
 
 
@@ -140,7 +141,7 @@ def contractive(
     decay: str = "cosine",
     weight_decay: float = 0.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A contractive autoencoder: small changes of a row leave its code nearly still (Rifai et al., ICML 2011).
 
     Advice: for codes that hold still under changes the data do not make, with no noise to choose; slower than noise.
@@ -168,7 +169,7 @@ def contractive(
         scaling=sides.scaling,
         penalties=(Contractive(weight, method, probes),),
     )
-    return Trained(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
 
 
 def _units(form: str, hidden: int, code: int, active: int, normalised: bool, generator: Generator) -> Bottleneck:

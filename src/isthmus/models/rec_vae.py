@@ -11,13 +11,13 @@ from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.composite import CompositePrior
 from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.encoders import ConnectedEncoder
+from isthmus.core.encoders import DenselyConnectedEncoder
 from isthmus.core.likelihoods.discrete import Multinomial
-from isthmus.core.objectives.elbo import ByTotal, Elbo
+from isthmus.core.objectives.elbo import Elbo, HistoryLengthWeight
 from isthmus.core.readouts import LinearReadout
 from isthmus.core.scaling import unit_norm
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Hook, Phase
 from isthmus.training.plan import Plan, Shuffled
 
@@ -38,7 +38,7 @@ def rec_vae(
     batch_size: int = 500,
     learning_rate: float = 5e-4,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """RecVAE: a deep variational autoencoder that remembers its former self (Shenbin et al., WSDM 2020).
 
     Advice: the best network here for many people with dense histories, such as film ratings; the slowest to train.
@@ -63,7 +63,7 @@ def rec_vae(
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
     if patience is not None:
         check_settings(patience=patience)
-    encoder = ConnectedEncoder(signal.width, hidden, generator=generator)
+    encoder = DenselyConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)
     _draw_by_inputs(encoder, bottleneck, readout, generator)
@@ -77,16 +77,16 @@ def rec_vae(
         likelihood=Multinomial(),
         scaling=unit_norm,
         corruption=Dropout(dropout),
-        objective=Elbo(ByTotal(gamma)),
+        objective=Elbo(HistoryLengthWeight(gamma)),
     )
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
     # The loop counts passes over the data.
     passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
-    return Trained(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes))
+    return GradientRecipe(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes))
 
 
 def _draw_by_inputs(
-    encoder: ConnectedEncoder, bottleneck: Gaussian, readout: LinearReadout, generator: Generator
+    encoder: DenselyConnectedEncoder, bottleneck: Gaussian, readout: LinearReadout, generator: Generator
 ) -> None:
     """First weights and biases uniform in ±1 / √inputs, as in the authors' code (torch's default).
 

@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from isthmus.batch import Tokens
-from isthmus.core.bottlenecks.gaussian import Gaussian, NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
 from isthmus.core.decoders.lstm import LstmDecoder
 from isthmus.core.decoders.transformer import TransformerDecoder
 from isthmus.core.encoders.lstm import LstmEncoder
@@ -60,14 +60,14 @@ class Network:
         return decoder, readout
 
 
-def posterior(width: int, code: int, scale: float | None, generator: Generator) -> NormalisedGaussian | Gaussian:
+def posterior(width: int, code: int, scale: float | None, generator: Generator) -> BatchNormGaussian | Gaussian:
     """Posteriors start near unit variance: a Transformer's pooled states are large numbers, from which first weights of
     the usual size make first rates of hundreds of nats."""
-    made: NormalisedGaussian | Gaussian
+    made: BatchNormGaussian | Gaussian
     if scale is None:
         made = Gaussian(width, code, generator=generator)
     else:
-        made = NormalisedGaussian(width, code, generator=generator, scale=scale)
+        made = BatchNormGaussian(width, code, generator=generator, scale=scale)
     with torch.no_grad():
         made.log_scale.weight.mul_(0.1)
     return made

@@ -10,22 +10,22 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Projected
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
 from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing, RateWeight
 from isthmus.core.objectives.posterior_collapse import (
-    Alternation,
+    AggressiveEncoderTraining,
     CyclicalAnnealing,
-    Delayed,
+    DelayedSchedule,
     FreeBits,
-    FreshDecoder,
+    ReinitialiseDecoder,
     pretraining_phases,
 )
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.sequence_network import Network, posterior
 from isthmus.protocols import Hook, Phase
 from isthmus.training.batching import TokenBudget
@@ -73,7 +73,7 @@ def sequence_vae(
     weight_decay: float = 0.0,
     clip: float | None = 5.0,
     patience: int | None = None,
-) -> Trained:
+) -> GradientRecipe:
     """A sequence VAE: encodes rows of tokens, and writes them again from their codes (Bowman et al., CoNLL 2016).
 
     Advice: to generate, to interpolate, and for codes that can be read back; a Transformer learns faster than the LSTM,
@@ -140,7 +140,7 @@ def sequence_vae(
         raise SettingError("pretraining or aggressive steps of a deterministic model", expected="variational=True")
     weight = _rate_weight(annealing, beta, ramp, cycles, rest)
     if pretraining > 0:
-        weight = Delayed(weight, pretraining / (pretraining + epochs))
+        weight = DelayedSchedule(weight, pretraining / (pretraining + epochs))
     floored = FreeBits(free_bits, weight)
     encoder = network.encoder(generator)
     bottleneck = (
@@ -163,8 +163,8 @@ def sequence_vae(
     phases = _phases(network, generator, pretraining, aggressive, inner, epochs, noise)
     rate = RATES[form] if learning_rate is None else learning_rate
     plan = Plan(phases, TokenBudget(tokens), rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    settles = partial(settle, model, batching=plan.batching) if isinstance(bottleneck, NormalisedGaussian) else None
-    return Trained(model, plan, settles=settles)
+    settles = partial(settle, model, batching=plan.batching) if isinstance(bottleneck, BatchNormGaussian) else None
+    return GradientRecipe(model, plan, settles=settles)
 
 
 def _rate_weight(annealing: str, beta: float, ramp: float, cycles: int, rest: float) -> RateWeight:
@@ -206,9 +206,9 @@ def _phases(
     phases: tuple[Phase, ...] = ()
     if pretraining:
         seed = int(torch.randint(SEEDS, (), generator=generator, device="cpu"))
-        phases += pretraining_phases(pretraining, FreshDecoder(network.decoder, seed))
+        phases += pretraining_phases(pretraining, ReinitialiseDecoder(network.decoder, seed))
     if aggressive:
-        phases += (Alternation(inner).phase(aggressive, hooks),)
+        phases += (AggressiveEncoderTraining(inner).phase(aggressive, hooks),)
     if epochs > aggressive:
         phases += (Phase(epochs - aggressive, hooks=hooks, name="joint"),)
     return phases

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SolvedByColumn:
+class ColumnwiseRecipe:
     """A sparse linear autoencoder and what its columns are solved with: m neighbours each, λ, p and ξ."""
 
     model: SparseLinear
@@ -81,7 +81,7 @@ def sparse_linear(
     regularisation: float = 50.0,
     dropout: float = 0.3,
     xi: float = 0.0,
-) -> SolvedByColumn:
+) -> ColumnwiseRecipe:
     """A sparse EDLAE: each item is predicted from its nearest items alone.
 
     Advice: beyond 50,000 items the linear one to try, in the place of EDLAE.
@@ -104,4 +104,4 @@ def sparse_linear(
         raise SettingError(f"xi={xi}", expected="0 <= xi <= 1")
     others = min(neighbours, max(0, signal.width - 1))
     model = SparseLinear(signal.width, others + (xi > 0))
-    return SolvedByColumn(model, others, regularisation, dropout, xi)
+    return ColumnwiseRecipe(model, others, regularisation, dropout, xi)

@@ -20,7 +20,7 @@ from torch import Tensor
 from isthmus.batch import Bags
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
-from isthmus.metrics.ranking import METRICS, Judged, coverage, judge, novelty, summarise
+from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
 from isthmus.protocols import Ranker
 from isthmus.rowlists import from_csr
 
@@ -110,14 +110,14 @@ def evaluate(
         found = rank(ranker, _bags(_take(inputs, some), device), k, exclude=seen).rows.cpu()
         answers.append(found)
         judged.append(judge(found, from_csr(_take(held_out, some))))
-    whole = Judged(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
+    whole = RankingScores(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
     values, covered = _measured(wanted, torch.cat(answers), whole, history)
     logger.debug("evaluated %d rows, %d had nothing held out", len(rows), held_out.shape[0] - len(rows))
     return _evaluation(values, covered, rows, held_out.shape[0])
 
 
 def _measured(
-    wanted: Sequence[MetricAt], ranked: Int64[Tensor, "rows k"], judged: Judged, history: csr_array
+    wanted: Sequence[MetricAt], ranked: Int64[Tensor, "rows k"], judged: RankingScores, history: csr_array
 ) -> tuple[dict[str, Float64[Tensor, " rows"]], dict[str, float]]:
     """Metrics with a value for each row, and those of the whole catalogue."""
     values, covered = {}, {}

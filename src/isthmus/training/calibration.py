@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.errors import SettingError
 from isthmus.protocols import Source
 from isthmus.spread import even_rows
@@ -20,7 +20,7 @@ MOST = 20_000
 
 @torch.no_grad()
 def settle(model: Autoencoder, source: Source, batching: Batching) -> None:
-    """The means of a ``NormalisedGaussian`` get the average and the spread that clean rows of the source have, without
+    """The means of a ``BatchNormGaussian`` get the average and the spread that clean rows of the source have, without
     dropout and without corruption; with fewer than 2 rows nothing changes.
 
     Without it they keep running estimates made while the weights still moved, of states with dropout.
@@ -28,7 +28,7 @@ def settle(model: Autoencoder, source: Source, batching: Batching) -> None:
     Raises:
         SettingError: another bottleneck.
     """
-    if not isinstance(model.bottleneck, NormalisedGaussian):
+    if not isinstance(model.bottleneck, BatchNormGaussian):
         raise SettingError(f"settling a {type(model.bottleneck).__name__}", expected="a NormalisedGaussian")
     if len(source) > 1:
         training = model.training

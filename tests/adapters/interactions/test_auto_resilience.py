@@ -116,8 +116,8 @@ def test_ctrl_c_while_the_winner_is_solved_again_keeps_it(monkeypatch: pytest.Mo
             signal.raise_signal(signal.SIGINT)
         return solve(self, source, run, validation)
 
-    solve = search.Solved.fit
-    monkeypatch.setattr(search.Solved, "fit", fit_after_a_signal)
+    solve = search.ClosedFormRecipe.fit
+    monkeypatch.setattr(search.ClosedFormRecipe, "fit", fit_after_a_signal)
     recommender = fitted()
     assert recommender.history.interrupted
     assert recommender.facts["fitted_on_everybody"] == []

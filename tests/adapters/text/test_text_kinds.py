@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from planted import one_thread
 
-from isthmus.core.bottlenecks.gaussian import NormalisedGaussian
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.errors import SettingError
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
@@ -62,7 +62,7 @@ def test_variational_texts_are_drawn_and_their_statistics_settle() -> None:
     model = fitted("variational")
     assert len(model.sample(3, prior="standard")) == 3
     bottleneck = model.model.bottleneck
-    assert isinstance(bottleneck, NormalisedGaussian)
+    assert isinstance(bottleneck, BatchNormGaussian)
     # The running estimates are of the training texts as the finished network sees them.
     spread = (model.encode(TEXTS) - bottleneck.shift.detach().numpy()).std(0)
     np.testing.assert_allclose(spread, bottleneck.scale, rtol=0.02)

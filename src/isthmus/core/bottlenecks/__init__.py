@@ -1,5 +1,5 @@
 """From a hidden state to a code: deterministic, Gaussian, sparse, or words of a codebook."""
 
-from isthmus.core.bottlenecks.gaussian import Deterministic, DiagonalGaussian, Gaussian, NormalisedGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Deterministic, DiagonalGaussian, Gaussian, Projected
 
-__all__ = ["Deterministic", "DiagonalGaussian", "Gaussian", "NormalisedGaussian", "Projected"]
+__all__ = ["BatchNormGaussian", "Deterministic", "DiagonalGaussian", "Gaussian", "Projected"]

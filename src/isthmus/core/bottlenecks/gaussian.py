@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.core.ops.batch_norm import Moments
+from isthmus.core.ops.batch_norm import BatchStatistics
 from isthmus.core.ops.layers import linear, xavier
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
@@ -85,7 +85,7 @@ class Gaussian(nn.Module):
         return _code(self.mean(hidden), self.log_scale(hidden), generator, samples)
 
 
-class NormalisedGaussian(nn.Module):
+class BatchNormGaussian(nn.Module):
     """A diagonal Gaussian posterior whose means have a fixed spread: BN-VAE (Zhu et al., "A Batch
     Normalized Inference Network Keeps the KL Vanishing Away", ACL 2020).
 
@@ -93,7 +93,7 @@ class NormalisedGaussian(nn.Module):
     mean square of μ over a batch is then γ² + β², so that the rate (KL divergence from N(0, 1)) is at least d γ² / 2
     nats on average over the batch, for d dimensions: the posterior cannot collapse.
 
-    E and Var are those of ``Moments``: of the batch in training, of all data otherwise.
+    E and Var are those of ``BatchStatistics``: of the batch in training, of all data otherwise.
 
     Args:
         hidden: width of the hidden state.
@@ -117,7 +117,7 @@ class NormalisedGaussian(nn.Module):
         self.log_scale = linear(hidden, code, generator)
         self.shift = nn.Parameter(torch.zeros(code))
         self.scale = scale
-        self.moments = Moments(code)
+        self.moments = BatchStatistics(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """A sample is drawn only with a generator; statistics are fp32 under autocast too."""
@@ -129,7 +129,7 @@ class NormalisedGaussian(nn.Module):
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
-        """The moments of the means of these hidden states, all together: see ``Moments.settle``.
+        """The moments of the means of these hidden states, all together: see ``BatchStatistics.settle``.
 
         Raises:
             InputError: fewer than 2 rows.

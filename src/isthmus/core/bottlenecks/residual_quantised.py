@@ -13,7 +13,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 
-class ResidualWords(nn.Module):
+class ResidualQuantizer(nn.Module):
     """A residual-quantised bottleneck (Lee et al., "Autoregressive Image Generation Using Residual Quantization", CVPR
     2022) whose prefixes are codes of their own. The encoder's gradient passes straight through the quantiser (Bengio,
     Léonard & Courville 2013); codebooks get theirs from whatever is decoded.

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.core.ops.batch_norm import FairUnits
+from isthmus.core.ops.batch_norm import BatchNormLinear
 from isthmus.core.ops.layers import linear
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
@@ -30,7 +30,7 @@ class TopK(nn.Module):
         hidden: width of the hidden state.
         code: how many units.
         active: how many of them a row may use.
-        normalised: whether units compete on equal terms, see ``FairUnits``.
+        normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
     Raises:
         SettingError: fewer than 1 active unit, or more than there are.
@@ -39,9 +39,9 @@ class TopK(nn.Module):
     def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
         _check_active(active, code)
-        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
+        self.units = (BatchNormLinear if normalised else linear)(hidden, code, generator)
         self.active = active
-        self.silence = Silence(code)
+        self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """At most ``active`` numbers of a row are above 0, the others are 0."""
@@ -63,7 +63,7 @@ class BatchTopK(nn.Module):
         hidden: width of the hidden state.
         code: how many units.
         active: how many of them a row uses on average.
-        normalised: whether units compete on equal terms, see ``FairUnits``.
+        normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
     Raises:
         SettingError: fewer than 1 active unit, or more than there are.
@@ -76,9 +76,9 @@ class BatchTopK(nn.Module):
     def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
         _check_active(active, code)
-        self.units = (FairUnits if normalised else linear)(hidden, code, generator)
+        self.units = (BatchNormLinear if normalised else linear)(hidden, code, generator)
         self.active = active
-        self.silence = Silence(code)
+        self.silence = DeadUnitCounter(code)
         # fp64: changes of a hundredth of a small number, over and over.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
@@ -133,7 +133,7 @@ class JumpReLU(nn.Module):
         self.units = linear(hidden, code, generator)
         self.log_threshold = nn.Parameter(torch.full((code,), math.log(threshold)))
         self.bandwidth = bandwidth
-        self.silence = Silence(code)
+        self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """The note ``gate`` sums up to the number of units that a row uses; ``sparsity.L0`` keeps it in bounds."""
@@ -178,7 +178,7 @@ class SparseUnits(nn.Module):
             raise SettingError(f"activation={activation!r} of sparse units", expected="'sigmoid' or 'relu'")
         self.units = linear(hidden, code, generator)
         self.activation = activation
-        self.silence = Silence(code)
+        self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """All units; how many of them are near 0 is the penalty's business."""
@@ -193,7 +193,7 @@ class SparseUnits(nn.Module):
         return pre.sigmoid() if self.activation == "sigmoid" else pre.relu()
 
 
-class Silence(nn.Module):
+class DeadUnitCounter(nn.Module):
     """How many training rows went by since each unit was last above 0; saved with the model, so that a training that
     goes on knows its dead units. Outside training it only answers.
 

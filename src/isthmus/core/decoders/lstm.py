@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch
 from isthmus.core.dropout import SeededDropout
 from isthmus.core.ops.layers import xavier
-from isthmus.core.ops.token_embeddings import ShownTokens
+from isthmus.core.ops.token_embeddings import TeacherForcing
 from isthmus.core.recurrent import lstm
 
 
@@ -48,7 +48,7 @@ class LstmDecoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.shown = ShownTokens(vocabulary, embedding, generator=generator)
+        self.shown = TeacherForcing(vocabulary, embedding, generator=generator)
         self.first_cell = xavier(hidden, code, generator)
         self.lstm = lstm(embedding + code, hidden, generator)
         self.dropout = nn.ModuleList(SeededDropout(dropout, generator) for _ in range(2))

@@ -13,7 +13,7 @@ from isthmus.batch import Batch
 from isthmus.core.dropout import SeededDropout
 from isthmus.core.ops.attention import Block, Cache, check_length
 from isthmus.core.ops.layers import linear, uniform
-from isthmus.core.ops.token_embeddings import BOUND, ShownTokens
+from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 
 
 class MemoryState(NamedTuple):
@@ -61,7 +61,7 @@ class MemoryDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.slots, self.scale = heads, slots, code**0.5
-        self.shown = ShownTokens(vocabulary, width, generator=generator)
+        self.shown = TeacherForcing(vocabulary, width, generator=generator)
         self.positions = uniform(length, width, bound=BOUND, generator=generator)
         self.unfold = linear(code, slots * width, generator)
         self.refine = linear(slots * width, width, generator)

@@ -10,7 +10,7 @@ from isthmus.batch import Batch
 from isthmus.core.ops.layers import Mlp
 
 
-class SkippingDecoder(nn.Module):
+class SkipConnectionDecoder(nn.Module):
     """[batch_samples code] to [batch_samples code + hidden]: the code, then an activated layer of it. A linear readout
     over both is a linear decoder (principal components, say) plus a correction that is learned.
 

@@ -12,7 +12,7 @@ from isthmus.batch import Batch
 from isthmus.core.dropout import SeededDropout
 from isthmus.core.ops.attention import Block, Cache, check_length
 from isthmus.core.ops.layers import linear, uniform
-from isthmus.core.ops.token_embeddings import BOUND, ShownTokens
+from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 
 
 class AttentionState(NamedTuple):
@@ -53,7 +53,7 @@ class TransformerDecoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.shown = ShownTokens(vocabulary, width, generator=generator)
+        self.shown = TeacherForcing(vocabulary, width, generator=generator)
         self.positions = uniform(length, width, bound=BOUND, generator=generator)
         self.pushes = nn.ModuleList(linear(code, width, generator) for _ in range(layers + 1))
         self.dropout = SeededDropout(dropout, generator)

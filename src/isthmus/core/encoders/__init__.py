@@ -1,7 +1,7 @@
 """Encoders: ``enter`` to the first differentiable state, ``trunk`` from there to the hidden state."""
 
 from isthmus.core.encoders.bag import BagEncoder
-from isthmus.core.encoders.connected import ConnectedEncoder
+from isthmus.core.encoders.connected import DenselyConnectedEncoder
 from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
 from isthmus.core.encoders.lstm import LstmEncoder
@@ -10,9 +10,9 @@ from isthmus.core.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "BagEncoder",
-    "ConnectedEncoder",
     "ConvEncoder",
     "DenseEncoder",
+    "DenselyConnectedEncoder",
     "KnownVectors",
     "LstmEncoder",
     "PretrainedEncoder",

@@ -14,7 +14,7 @@ NORM_EPS = 0.1
 """Added to the variance in each layer norm: as in the authors' code, large enough that a faint state stays faint."""
 
 
-class ConnectedEncoder(nn.Module):
+class DenselyConnectedEncoder(nn.Module):
     """The densely connected encoder of RecVAE (Shenbin et al. 2020), with the norms of the authors' code:
 
         h_1 = norm(f(Σ_i x_i table_i + bias)),     h_l = norm(f(W_l h_{l−1} + b_l + h_1 + … + h_{l−1}))

@@ -45,7 +45,7 @@ class LinearAnnealing:
 
 
 @dataclass(frozen=True)
-class ByTotal:
+class HistoryLengthWeight:
     """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
     (Shenbin et al. 2020)."""
 

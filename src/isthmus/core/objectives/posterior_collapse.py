@@ -54,7 +54,7 @@ class CyclicalAnnealing:
 
 
 @dataclass(frozen=True)
-class Delayed:
+class DelayedSchedule:
     """A schedule for what is left of the training after ``start``, a share of it: ``weight`` sees 0 to 1 there."""
 
     weight: RateWeight
@@ -106,7 +106,7 @@ class FreeBits:
 
 
 @dataclass(frozen=True)
-class AutoencoderOnly:
+class ReconstructionOnly:
     """−mean log p: the reconstruction alone. With ``Phase(draws=False)`` a variational model is a plain autoencoder."""
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
@@ -115,7 +115,7 @@ class AutoencoderOnly:
 
 
 @dataclass(frozen=True)
-class FreshDecoder:
+class ReinitialiseDecoder:
     """Decoder and readout are drawn anew; encoder and bottleneck stay.
 
     Args:
@@ -135,20 +135,20 @@ class FreshDecoder:
                 parameter.copy_(new[key])
 
 
-def pretraining_phases(epochs: int, fresh: FreshDecoder) -> tuple[Phase, ...]:
+def pretraining_phases(epochs: int, fresh: ReinitialiseDecoder) -> tuple[Phase, ...]:
     """A plain autoencoder first, then a fresh decoder (Li et al., EMNLP 2019): the code has a meaning before anything
     is paid for it, and the decoder has not yet learnt to do without.
 
     The point is decoded, inputs are clean, nothing is scored. The decoder is drawn anew at the end of the last epoch,
     before its checkpoint, and Adam forgets its moments, so that a training resumed anywhere ends as if uninterrupted.
     """
-    plain = Phase(epochs, corrupts=False, draws=False, scored=False, objective=AutoencoderOnly(), name="autoencoder")
+    plain = Phase(epochs, corrupts=False, draws=False, scored=False, objective=ReconstructionOnly(), name="autoencoder")
     last = replace(plain, epochs=1, hooks=(Hook("epoch", fresh.act, forgets=DECODER),))
     return (replace(plain, epochs=epochs - 1), last) if epochs > 1 else (last,)
 
 
 @dataclass
-class Alternation:
+class AggressiveEncoderTraining:
     """Aggressive training of the encoder (He et al., ICLR 2019): ``inner`` steps that train the encoder alone, each on
     a new batch, then one that trains the decoder alone, over and over.
 

@@ -12,7 +12,7 @@ from isthmus.core.ops.layers import xavier
 from isthmus.errors import InputError
 
 
-class Moments(nn.Module):
+class BatchStatistics(nn.Module):
     """In training the moments are those of the batch. Running estimates of them for all data serve otherwise, and for a
     batch of a single row, which has no spread; ``settle`` replaces them by those of the finished network.
 
@@ -72,7 +72,7 @@ class Moments(nn.Module):
         self.running_mean.lerp_(average.to(self.running_mean), weight)
 
 
-class FairUnits(nn.Module):
+class BatchNormLinear(nn.Module):
     """A linear layer and batch norm without scale or shift: over the rows every unit has mean 0 and variance 1, so that
     each is among the largest of some row. Hidden states that share a large part would else give a few units the lead in
     every row, and all others would never be used.
@@ -89,7 +89,7 @@ class FairUnits(nn.Module):
         super().__init__()
         # No bias: whatever it was, subtracting the average would take it out again.
         self.weight = xavier(code, hidden, generator)
-        self.moments = Moments(code)
+        self.moments = BatchStatistics(code)
 
     def forward(self, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows code"]:
         """fp32 at least."""

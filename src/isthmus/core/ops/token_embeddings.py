@@ -59,7 +59,7 @@ def mean_max(
     return torch.cat([mean, states.masked_fill(~real, -torch.inf).amax(1)], 1)
 
 
-class ShownTokens(nn.Module):
+class TeacherForcing(nn.Module):
     """What a teacher-forced decoder reads: a learned start vector, then every token but the last.
 
     Where ``given.inputs.unseen`` is true a learned vector stands in for the token (word dropout, Bowman et al. 2016,

@@ -13,13 +13,13 @@ from isthmus.core.decoders.convolutional import ConvDecoder
 from isthmus.core.decoders.dense import DenseDecoder
 from isthmus.core.decoders.lstm import LstmDecoder
 from isthmus.core.decoders.memory import MemoryDecoder
-from isthmus.core.decoders.skipping import SkippingDecoder
+from isthmus.core.decoders.skipping import SkipConnectionDecoder
 from isthmus.core.decoders.transformer import TransformerDecoder
 from isthmus.errors import SettingError
 
 
 @dataclass(frozen=True)
-class Reading:
+class CodeWeights:
     """A matrix [outputs, inputs] of the model, some of whose columns belong to the code.
 
     Attributes:
@@ -37,7 +37,7 @@ class Reading:
         return slice(self.start, self.stop)
 
 
-def reading_layers(model: Autoencoder) -> tuple[Reading, ...]:
+def reading_layers(model: Autoencoder) -> tuple[CodeWeights, ...]:
     """Every matrix that the code is multiplied by first. For a decoder without layers that is the readout's.
 
     Raises:
@@ -45,19 +45,19 @@ def reading_layers(model: Autoencoder) -> tuple[Reading, ...]:
     """
     decoder = model.decoder
     if isinstance(decoder, DenseDecoder):
-        return (Reading("decoder.mlp.layers.0.weight" if len(decoder.mlp.layers) else "readout.weight"),)
-    if isinstance(decoder, SkippingDecoder):
+        return (CodeWeights("decoder.mlp.layers.0.weight" if len(decoder.mlp.layers) else "readout.weight"),)
+    if isinstance(decoder, SkipConnectionDecoder):
         (layer,) = decoder.mlp.layers
         assert isinstance(layer, nn.Linear)
-        return (Reading("decoder.mlp.layers.0.weight"), Reading("readout.weight", 0, layer.in_features))
+        return (CodeWeights("decoder.mlp.layers.0.weight"), CodeWeights("readout.weight", 0, layer.in_features))
     if isinstance(decoder, ConvDecoder):
-        return (Reading("decoder.first.weight"),)
+        return (CodeWeights("decoder.first.weight"),)
     if isinstance(decoder, LstmDecoder):
         words = decoder.lstm.input_size - decoder.first_cell.shape[1]
-        return (Reading("decoder.first_cell"), Reading("decoder.lstm.weight_ih_l0", words))
+        return (CodeWeights("decoder.first_cell"), CodeWeights("decoder.lstm.weight_ih_l0", words))
     if isinstance(decoder, TransformerDecoder | MemoryDecoder):
-        pushes = tuple(Reading(f"decoder.pushes.{layer}.weight") for layer in range(len(decoder.pushes)))
-        return (Reading("decoder.unfold.weight"), *pushes) if isinstance(decoder, MemoryDecoder) else pushes
+        pushes = tuple(CodeWeights(f"decoder.pushes.{layer}.weight") for layer in range(len(decoder.pushes)))
+        return (CodeWeights("decoder.unfold.weight"), *pushes) if isinstance(decoder, MemoryDecoder) else pushes
     raise SettingError(f"the columns of {type(decoder).__name__}", expected="a decoder of isthmus.core.decoders")
 
 

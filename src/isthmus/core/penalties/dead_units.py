@@ -12,14 +12,14 @@ from torch.func import functional_call
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.penalties.code_weights import Reading, columns, reading_layers
+from isthmus.core.penalties.code_weights import CodeWeights, columns, reading_layers
 from isthmus.core.penalties.sparsity import noted
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
 
 
 @dataclass(frozen=True)
-class Revival:
+class AuxiliaryLoss:
     """The auxiliary loss of Gao et al. 2024 (appendix A.2) for any decoder and likelihood: dead units explain what the
     living ones left over.
 
@@ -92,7 +92,7 @@ def _held(model: Autoencoder, dead: Bool[Tensor, " code"]) -> dict[str, Tensor]:
     return held | {layer.name: _living_held(weights[layer.name], layer, dead) for layer in reading_layers(model)}
 
 
-def _living_held(weight: Tensor, layer: Reading, dead: Bool[Tensor, " code"]) -> Tensor:
+def _living_held(weight: Tensor, layer: CodeWeights, dead: Bool[Tensor, " code"]) -> Tensor:
     free = torch.zeros(weight.shape[1], dtype=torch.bool, device=weight.device)
     free[layer.columns] = dead
     return torch.where(free, weight, weight.detach())

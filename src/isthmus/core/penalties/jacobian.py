@@ -20,7 +20,7 @@ from isthmus.batch import Tensors
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.chains import Chain, chain_of
 from isthmus.core.encoders.bag import BagEncoder
-from isthmus.core.encoders.connected import ConnectedEncoder
+from isthmus.core.encoders.connected import DenselyConnectedEncoder
 from isthmus.core.encoders.lstm import LstmEncoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
@@ -163,7 +163,7 @@ def _path(model: Autoencoder, inputs: Tensors) -> _Path:
     entered = encoder.enter(inputs)
     if not entered.requires_grad:
         entered = entered.detach().requires_grad_()
-    table = encoder.table if isinstance(encoder, BagEncoder | ConnectedEncoder) else None
+    table = encoder.table if isinstance(encoder, BagEncoder | DenselyConnectedEncoder) else None
     gram = None if table is None else table.T @ table
     return _Path(model, inputs, entered, gram, chain_of(encoder, model.bottleneck))
 

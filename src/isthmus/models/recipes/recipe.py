@@ -18,7 +18,7 @@ from isthmus.training.trainer import train
 
 
 @dataclass(frozen=True)
-class Trained:
+class GradientRecipe:
     """An autoencoder and the plan that trains it.
 
     Attributes:

@@ -20,7 +20,7 @@ from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Gaussian
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
-from isthmus.models.recipes.recipe import Trained
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase, Plugin
 from isthmus.training.plan import Plan, Shuffled
 from isthmus.training.run import Run
@@ -29,7 +29,7 @@ from isthmus_toy.adapter import DIGITS, TernaryAdapter, Words
 
 def ternary_vae(
     signal: Vector, *, generator: Generator, hidden: int = 16, code: int = 2, scale: float = 0.2, epochs: int = 60
-) -> Trained:
+) -> GradientRecipe:
     """A small variational autoencoder for words, with a Gaussian likelihood."""
     model = Autoencoder(
         encoder=DenseEncoder(signal.width, (hidden,), generator=generator, activate_last=True),
@@ -39,7 +39,7 @@ def ternary_vae(
         readout=LinearReadout(hidden, signal.width, generator=generator),
         likelihood=Gaussian(scale),
     )
-    return Trained(model, Plan((Phase(epochs),), batching=Shuffled(16), learning_rate=1e-2))
+    return GradientRecipe(model, Plan((Phase(epochs),), batching=Shuffled(16), learning_rate=1e-2))
 
 
 def fit(
