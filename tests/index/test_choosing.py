@@ -14,7 +14,7 @@ from isthmus.errors import BudgetError
 from isthmus.index import Budget, Index
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
-from isthmus.index.several import build_each
+from isthmus.index.index import build_each
 from isthmus.index.tuning import budget, measure
 from isthmus.index.tuning import choose as choosing
 from isthmus.index.tuning.choose import choose

@@ -15,9 +15,9 @@ from torch import Tensor
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher, Kind, Settings, check_kind
+from isthmus.index.faiss.candidates import nearer
 from isthmus.index.faiss.hnsw import placed
 from isthmus.index.faiss.hnsw_pca import axes
-from isthmus.index.faiss.weighing import nearer
 from isthmus.index.vectors import Metric, lifted
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists, similarity
 

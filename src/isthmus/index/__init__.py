@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus.index.index import Index as Index
+    from isthmus.index.index import build_each as build_each
     from isthmus.index.search import Found as Found
     from isthmus.index.tuning.budget import Budget as Budget
 
-_HOMES = {"Budget": "tuning.budget", "Found": "search", "Index": "index"}
+_HOMES = {"Budget": "tuning.budget", "Found": "search", "Index": "index", "build_each": "index"}
 
-__all__ = ["Budget", "Found", "Index"]
+__all__ = ["Budget", "Found", "Index", "build_each"]
 
 
 def __getattr__(name: str) -> Any:

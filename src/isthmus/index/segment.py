@@ -16,13 +16,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.index.exact.blocks import BLOCK_BYTES, spans
+from isthmus.index.exact.blocks import BLOCK_BYTES, Pairs, above, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.rescoring import PIECE, best_first, double_scores, first_k
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.faiss import FaissSearcher
-from isthmus.index.ranges import Pairs, above
 from isthmus.index.vectors import Metric, normalised
 from isthmus.protocols import Neighbours, RowLists
 from isthmus.vocabulary import Vocabulary

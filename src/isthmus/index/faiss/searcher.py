@@ -20,12 +20,10 @@ from isthmus.errors import SettingError
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
-from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, needed_of
+from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, nearer, needed_of, selecting
 from isthmus.index.faiss.kinds import Kind, Name, Structure, check_kind, kind_of
 from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.selecting import selecting
 from isthmus.index.faiss.transforms import Stored, finish, lift
-from isthmus.index.faiss.weighing import nearer
 from isthmus.index.threads import held
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
 from isthmus.protocols import Neighbours, RowLists
