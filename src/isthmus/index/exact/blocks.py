@@ -37,7 +37,7 @@ def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_by
         stop = min(start + step, mask.positions)
         block = mask if whole else mask.between(start, stop)
         scores = score(slice(start, stop) if block.ids is None else block.ids)
-        values, columns = best_of(block.struck(scores), k)
+        values, columns = best_of(block.masked(scores), k)
         found = Best(values, columns + start if start else columns)
         best = found if best is None else merge(best, found, k)
     return _nothing(queries, k, mask.ids) if best is None else _answers(best, mask.ids, k)
@@ -54,7 +54,7 @@ def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_
     for start in range(0, mask.positions, step):
         stop = min(start + step, mask.positions)
         block = mask if step >= mask.positions else mask.between(start, stop)
-        scores = block.struck(score(slice(start, stop) if block.ids is None else block.ids))
+        scores = block.masked(score(slice(start, stop) if block.ids is None else block.ids))
         query, place = ((scores >= floor[:, None]) & (scores > -torch.inf)).nonzero(as_tuple=True)
         queries.append(query)
         columns.append(place + start if block.ids is None else block.ids[place])

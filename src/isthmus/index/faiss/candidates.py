@@ -12,7 +12,7 @@ from torch import Tensor
 
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.threads import held
+from isthmus.index.threads import limited_to
 
 EXACT_SHARE = 10
 """When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
@@ -72,7 +72,7 @@ def selecting(
 
 
 def nearer(
-    exact: ExactSearcher, ready: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
+    exact: ExactSearcher, prepared: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
 ) -> Int64[np.ndarray, "batch kept"]:
     """The ``most`` best of the candidates of each query, in no order; -1, which is nobody, comes after all others.
 
@@ -82,12 +82,12 @@ def nearer(
     """
     if rows.shape[1] <= most:
         return rows
-    vectors, asked, ids = exact.compared.contiguous().numpy(), ready.contiguous().numpy(), np.ascontiguousarray(rows)
+    vectors, asked, ids = exact.compared.contiguous().numpy(), prepared.contiguous().numpy(), np.ascontiguousarray(rows)
     worth = np.empty(ids.shape, dtype=np.float32)
     # FAISS reads the rows where they lie: gathering them first takes several times as long.
     by_row = faiss.fvec_L2sqr_by_idx if exact.metric == "l2" else faiss.fvec_inner_products_by_idx
     pointers = [faiss.swig_ptr(part) for part in (worth, asked, vectors, ids)]
-    with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+    with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
         by_row(*pointers, asked.shape[1], *ids.shape)
     if exact.metric == "l2":
         np.negative(worth, out=worth)
