@@ -59,7 +59,7 @@ def batches(python: str | None, queries: int, rows: int, repeats: int, count: in
     table = torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(0))
     asked = torch.randn(queries, WIDTH, generator=torch.Generator().manual_seed(1))
     index, exact = Index.build(table, kind="exact"), ExactSearcher.over(table, "ip")
-    plain = ExactSearcher.over(table, "ip", halved=False)
+    plain = ExactSearcher.over(table, "ip", bf16=False)
     works = {
         "product": lambda: [torch.mm(part, table.T) for part in asked.split(500)],
         "searcher": lambda: exact.search(asked, K),

@@ -73,9 +73,8 @@ DATA: dict[str, Callable[[int | None], Data]] = {"pixels": pixels, "factors": fa
 def ours(
     vectors: np.ndarray, queries: np.ndarray, metric: str, targets: list[float], threads: int
 ) -> Iterator[tuple[float, dict]]:
-    from isthmus.index import Budget, Index
+    from isthmus.index import Budget, Index, build_each
     from isthmus.index import threads as switch
-    from isthmus.index.several import build_each
 
     if not targets:
         return

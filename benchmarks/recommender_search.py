@@ -103,7 +103,7 @@ class Rival:
 
 
 def ours(problem: Problem, halved: bool) -> Callable[[], tuple[float, torch.Tensor]]:
-    searcher = ExactSearcher.build(problem.items, halved=halved)
+    searcher = ExactSearcher.build(problem.items, bf16=halved)
 
     def search() -> tuple[float, torch.Tensor]:
         start = time.perf_counter()

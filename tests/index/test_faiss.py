@@ -14,10 +14,10 @@ from torch import Tensor
 
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.faiss import FaissSearcher, Kind, Settings, check_kind
-from isthmus.index.faiss.hnsw import placed
+from isthmus.index.faiss import FaissSearcher, FaissSettings, Kind, SearchSettings, check_kind
+from isthmus.index.faiss.candidates import nearer
+from isthmus.index.faiss.hnsw import spatial_order
 from isthmus.index.faiss.hnsw_pca import axes
-from isthmus.index.faiss.weighing import nearer
 from isthmus.index.vectors import Metric, lifted
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists, similarity
 
@@ -262,7 +262,7 @@ def test_only_one_module_imports_faiss():
 @pytest.mark.parametrize("width", [1, 3, 16])
 def test_a_structure_that_is_known_is_not_looked_for_again(kind: Kind, width: int):
     exact = ExactSearcher.build(numbers(700, width))
-    settings = Settings.checked(700, lists=8, probes=2, links=4)
+    settings = FaissSettings.checked(700, lists=8, probes=2, links=4)
     made = FaissSearcher.over(exact, kind, settings)
     again = FaissSearcher.over(exact, kind, settings, made.structure)
     assert again.structure is made.structure
@@ -295,7 +295,7 @@ def spoilt(structure: dict[str, np.ndarray], generator: np.random.Generator) -> 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw", "hnsw-short", "rabitq"])
 def test_a_spoilt_structure_is_looked_for_again(kind: Kind):
     exact = ExactSearcher.build(numbers(400, 4))
-    settings = Settings.checked(400, lists=4, links=4)
+    settings = FaissSettings.checked(400, lists=4, links=4)
     made = FaissSearcher.over(exact, kind, settings)
     generator = np.random.default_rng(0)
     for _ in range(30):
@@ -306,7 +306,7 @@ def test_a_spoilt_structure_is_looked_for_again(kind: Kind):
 
 def test_a_link_to_a_node_that_is_not_on_that_level_is_seen():
     exact = ExactSearcher.build(numbers(400, 4), "l2")
-    settings = Settings.checked(400, links=4)
+    settings = FaissSettings.checked(400, links=4)
     made = FaissSearcher.over(exact, "hnsw", settings)
     levels, links = made.structure["levels"], made.structure["links"].copy()
     high, low = int(np.flatnonzero(levels > 1)[0]), int(np.flatnonzero(levels == 1)[0])
@@ -339,7 +339,7 @@ def test_a_walk_along_few_axes_finds_what_lies_along_them(metric: Metric):
 
 def test_spoilt_axes_are_looked_for_again():
     exact = ExactSearcher.build(numbers(400, 6), "l2")
-    settings = Settings.checked(400, links=4)
+    settings = FaissSettings.checked(400, links=4)
     made = FaissSearcher.over(exact, "hnsw-short", settings)
     right = dict(made.structure)
     for wrong in (right["axes"][:-1], right["axes"].astype(np.float64), right["axes"] * np.nan, right["axes"][:, :0]):
@@ -350,7 +350,7 @@ def test_spoilt_axes_are_looked_for_again():
 def test_rows_lie_near_their_neighbours():
     centres = numbers(20, 6) * 50
     vectors = (centres.repeat(200, 1) + numbers(4000, 6, seed=1)).numpy()
-    order = placed(vectors, 0)
+    order = spatial_order(vectors, 0)
     assert np.array_equal(np.sort(order), np.arange(4000))
     steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
     assert np.median(steps) < np.median(np.linalg.norm(np.diff(vectors, axis=0), axis=1)) / 5
@@ -362,7 +362,7 @@ def test_the_nearer_candidates_are_kept_and_nobody_is_none():
     candidates[:, ::9] = -1
     for metric in ("ip", "cosine", "l2"):
         exact = ExactSearcher.build(vectors, metric)
-        kept = nearer(exact, exact.ready(queries), candidates, 6)
+        kept = nearer(exact, exact.prepared(queries), candidates, 6)
         true = similarity(queries, vectors, metric).numpy()
         for query, own in enumerate(candidates):
             there = own[own >= 0]
@@ -373,8 +373,8 @@ def test_other_settings_ask_the_same_index():
     searcher = FaissSearcher.build(numbers(2000, 8), "ivf", lists=40, probes=1)
     queries = numbers(30, 8, seed=1)
     exact = ExactSearcher.build(numbers(2000, 8)).search(queries, 5)
-    few, many = searcher.search(queries, 5), searcher.asking(probes=40).search(queries, 5)
+    few, many = searcher.search(queries, 5), searcher.with_search_settings(SearchSettings(probes=40)).search(queries, 5)
     assert torch.equal(many.rows, exact.rows)
     assert not torch.equal(few.rows, exact.rows)
-    with pytest.raises(SettingError, match="lists"):
-        searcher.asking(lists=3)
+    with pytest.raises(SettingError, match="widen is 0"):
+        searcher.with_search_settings(SearchSettings(widen=0))

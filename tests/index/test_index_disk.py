@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 def build(kind: str, metric: str = "ip", text: bool = False) -> Index:
     """A handle of its own on what was built once."""
     index = built(kind, metric, text)
-    return Index(index._state.snapshot, index._state.choice, index._wish)
+    return Index(index._state.snapshot, index._state.chosen, index._request)
 
 
 @lru_cache
@@ -88,8 +89,9 @@ def test_the_structure_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pyte
     for kind in ("ivf", "hnsw"):
         build(kind).save(tmp_path / kind)
     learnt = []
-    monkeypatch.setattr(kinds.ivf, "learn", lambda *given: learnt.append(given))
-    monkeypatch.setattr(kinds.hnsw, "learn", lambda *given: learnt.append(given))
+    for kind in ("ivf", "hnsw"):
+        changed = replace(kinds.KINDS[kind], learn=lambda *given: learnt.append(given))
+        monkeypatch.setitem(kinds.KINDS, kind, changed)
     for kind in ("ivf", "hnsw"):
         Index.load(tmp_path / kind)
     assert not learnt

@@ -102,7 +102,7 @@ def test_compacting_chooses_anew_where_the_kind_finds_too_little():
     index.remove(range(4000))
     # In many dimensions that all count, a few lists hold few of the neighbours.
     hard = Index.build(numbers(4000, 24, seed=2), kind="ivf", target_recall=0.9, metric="l2")
-    index = Index(hard._state.snapshot, index._state.choice, hard._wish)
+    index = Index(hard._state.snapshot, index._state.chosen, hard._request)
     index.compact()
     told = index.info()
     assert told["settings"]["probes"] > probes
@@ -127,8 +127,8 @@ def test_searches_under_way_see_one_state_while_another_thread_changes():
     for turn in range(1, 30):
         with index._changing:
             snapshot = index._state.snapshot
-            gone = next(id_ for id_ in snapshot.alive()[1] if str(id_).endswith(f":{turn % 10}"))
-            index._put(snapshot.minus([gone]).plus(torch.ones(1, 2), [f"{turn}:{turn % 10}"]))
+            gone = next(id_ for id_ in snapshot.live()[1] if str(id_).endswith(f":{turn % 10}"))
+            index._put(snapshot.without_rows([gone]).with_rows(torch.ones(1, 2), [f"{turn}:{turn % 10}"]))
         if turn % 7 == 0:
             index.compact()
     done.set()
@@ -258,12 +258,12 @@ def test_the_switch_holds_for_all_and_is_put_back():
     seen = []
     with threads.limit(3):
         assert torch.get_num_threads() == 3
-        with threads.limit(2), threads.held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+        with threads.limit(2), threads.limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
             assert torch.get_num_threads() == 2
             seen.append(faiss.omp_get_max_threads())
 
         def elsewhere() -> None:
-            with threads.held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+            with threads.limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
                 seen.append(faiss.omp_get_max_threads())
 
         other = threading.Thread(target=elsewhere)

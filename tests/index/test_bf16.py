@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from torch import Generator, Tensor
 
-from isthmus.index.exact import bf16 as halved
-from isthmus.index.exact.bf16 import Halved, pays, suits
+from isthmus.index.exact import bf16
+from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import Neighbours, RowLists
@@ -40,7 +40,7 @@ class Searched:
             self.left += len(rest)
             return naive(vectors, rest, k, filters.exclude)
 
-        self.found, mine = Halved(vectors).search(queries, k, filters, fallback, BLOCK_BYTES)
+        self.found, mine = Bf16Table(vectors).search(queries, k, filters, fallback, BLOCK_BYTES)
         assert int((~mine).sum()) == self.left
         self.wanted = naive(vectors, queries, k, exclude)
 
@@ -126,14 +126,14 @@ def test_order_that_bf16_gets_wrong_is_put_right() -> None:
 
 
 @pytest.mark.parametrize("kind", ["normal", "near ties", "spread lengths", "cut at halves"])
-def test_the_margin_holds(kind: str) -> None:
+def test_the_error_bound_holds(kind: str) -> None:
     vectors, queries = drawn(kind, 1000, 48, 30, Generator().manual_seed(2))
-    table, halves = Halved(vectors), queries.bfloat16()
-    slope, level = table._margin(queries, halves)
+    table, halves = Bf16Table(vectors), queries.bfloat16()
+    slope, level = table._error_bound(queries, halves)
     estimates = (halves @ vectors.bfloat16().T).double()
     wrong = (queries.double() @ vectors.double().T - estimates).abs()
     lengths = vectors.double().norm(dim=1)
-    assert (wrong <= torch.outer(slope.double(), lengths) + level[:, None] + estimates.abs() * halved.ROUNDING).all()
+    assert (wrong <= torch.outer(slope.double(), lengths) + level[:, None] + estimates.abs() * bf16.ROUNDING).all()
 
 
 def test_what_gains_nothing_is_left_to_the_search_in_float32() -> None:
@@ -160,13 +160,13 @@ def test_fewer_than_k_columns_may_answer() -> None:
 
 @pytest.mark.parametrize("metric", ["ip", "cosine"])
 def test_a_searcher_answers_alike_with_and_without_bf16(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(halved, "multiplies_bf16", lambda device: True)
+    monkeypatch.setattr(bf16, "multiplies_bf16", lambda device: True)
     generator = Generator().manual_seed(5)
     vectors, queries = drawn("normal", 30_000, 32, 700, generator)
     rows = torch.randint(0, 30_000, (700 * 20,), generator=generator)
     exclude = RowLists(rows, torch.arange(0, 700 * 20 + 1, 20))
     with_bf16 = ExactSearcher.build(vectors, metric).search(queries, 10, exclude=exclude)
-    without = ExactSearcher.build(vectors, metric, halved=False).search(queries, 10, exclude=exclude)
+    without = ExactSearcher.build(vectors, metric, bf16=False).search(queries, 10, exclude=exclude)
     torch.testing.assert_close(with_bf16.scores, without.scores, rtol=1e-5, atol=1e-6)
     # Where two scores are apart by more than rounding, so are their places.
     apart = (without.scores.diff(dim=1) < -1e-4).all(1)
@@ -179,9 +179,9 @@ def test_a_searcher_answers_alike_with_and_without_bf16(metric: str, monkeypatch
 
 def test_which_tables_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = torch.ones(300, 4)
-    monkeypatch.setattr(halved, "multiplies_bf16", lambda device: False)
+    monkeypatch.setattr(bf16, "multiplies_bf16", lambda device: False)
     assert not suits(vectors)
-    monkeypatch.setattr(halved, "multiplies_bf16", lambda device: True)
+    monkeypatch.setattr(bf16, "multiplies_bf16", lambda device: True)
     assert suits(vectors) == torch.backends.mkldnn.is_available()
     assert not suits(vectors.double())
     assert not suits(vectors * 1e-12)

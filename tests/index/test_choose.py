@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 import isthmus.index
 from isthmus.errors import BudgetError
-from isthmus.index import Budget, Index
+from isthmus.index import Budget, Index, build_each
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
-from isthmus.index.several import build_each
+from isthmus.index.registry import tried
 from isthmus.index.tuning import budget, measure
 from isthmus.index.tuning import choose as choosing
 from isthmus.index.tuning.choose import choose
-from isthmus.index.tuning.grids import ORDER, ladders, tried
-from isthmus.index.tuning.measure import Questions, held_out
-from isthmus.index.tuning.trials import Wish
+from isthmus.index.tuning.measure import HeldOutQueries, exact_segment, held_out
+from isthmus.index.tuning.trials import IndexRequest
+
+ORDER = [kind.name for kind in tried("ip")]
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -64,10 +67,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def timed(monkeypatch: pytest.MonkeyPatch, speeds: dict[str, float]) -> None:
     """Speeds as given, by kind."""
 
-    def of(questions: Questions, searcher: object, most: int = 0) -> float:
+    def of(held_out_queries: HeldOutQueries, searcher: object, most: int = 0) -> float:
         return speeds.get(getattr(searcher, "kind", "exact"), 1.0)
 
-    monkeypatch.setattr(Questions, "speed", of)
+    monkeypatch.setattr(HeldOutQueries, "throughput", of)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -96,7 +99,7 @@ def test_exact_is_kept_where_nothing_is_faster(monkeypatch: pytest.MonkeyPatch, 
 def test_exact_is_kept_with_a_warning_where_nothing_finds_enough(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 0.5)
+    monkeypatch.setattr(HeldOutQueries, "recall", lambda held_out_queries, searcher: 0.5)
     timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
     told = Index.build(numbers(1000, 4)).info()
     assert (told["kind"], told["recall"]) == ("exact", 1.0)
@@ -108,14 +111,14 @@ def test_exact_is_kept_with_a_warning_where_nothing_finds_enough(
 
 @pytest.mark.usefixtures("impatient")
 def test_it_refuses_only_where_the_budget_rules_exact_search_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 0.5)
-    monkeypatch.setattr(Questions, "alone", lambda questions, searcher: 0.01)
+    monkeypatch.setattr(HeldOutQueries, "recall", lambda held_out_queries, searcher: 0.5)
+    monkeypatch.setattr(HeldOutQueries, "latency", lambda held_out_queries, searcher: 0.01)
     timed(monkeypatch, dict.fromkeys(ORDER, 1000000.0))
     monkeypatch.setattr(budget, "bandwidth", lambda: 1.0)
     with pytest.raises(BudgetError, match=r"recall 0.95 in 0.005 s"):
         Index.build(numbers(1000, 4), budget=Budget(seconds=0.005))
     assert Index.build(numbers(1000, 4), budget=Budget(seconds=0.02)).info()["kind"] == "exact"
-    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: 1.0)
+    monkeypatch.setattr(HeldOutQueries, "recall", lambda held_out_queries, searcher: 1.0)
     with pytest.raises(BudgetError):
         Index.build(numbers(1000, 4), budget=Budget(seconds=0.005))
 
@@ -160,50 +163,52 @@ def test_made_queries_lie_where_the_vectors_do():
 def test_recall_is_the_share_found_and_ties_count():
     vectors = torch.cat([torch.ones(20, 2), -torch.ones(20, 2)])
     exact = ExactSearcher.build(vectors)
-    questions = Questions.of(exact, torch.ones(3, 2), 4)
-    assert questions.recall(exact) == 1.0
+    held_out_queries = HeldOutQueries.of(exact, torch.ones(3, 2), 4)
+    assert held_out_queries.recall(None) == 1.0
     turned = ExactSearcher.build(vectors.flip(0))
-    assert questions.recall(turned) == 1.0
+    assert replace(held_out_queries, frozen=exact_segment(turned)).recall(None) == 1.0
     half = ExactSearcher.build(torch.cat([torch.ones(2, 2), -torch.ones(9, 2)]))
-    assert questions.recall(half) == 0.5
+    assert replace(held_out_queries, frozen=exact_segment(half)).recall(None) == 0.5
 
 
 def test_a_target_missed_on_the_judging_half_is_tried_a_little_higher(monkeypatch: pytest.MonkeyPatch):
     exact = ExactSearcher.build(numbers(3000, 12))
     seen: list[int] = []
 
-    def recall(questions: Questions, searcher: object) -> float:
-        probes = searcher.settings.probes  # type: ignore[attr-defined]
-        if questions is judging[0]:
+    def recall(held_out_queries: HeldOutQueries, searcher: object) -> float:
+        probes = searcher.settings["probes"]  # type: ignore[attr-defined]
+        if held_out_queries is judging[0]:
             seen.append(probes)
             return 0.9 if len(seen) < 3 else 0.96
         return 0.96 if probes >= 4 else 0.5
 
-    judging: list[Questions] = []
+    judging: list[HeldOutQueries] = []
     whole = choosing.held_out
 
-    def halves(*given: object) -> tuple[Questions, Questions]:
+    def halves(*given: object) -> tuple[HeldOutQueries, HeldOutQueries]:
         both = whole(*given)  # type: ignore[arg-type]
         judging[:] = [both[1]]
         return both
 
     monkeypatch.setattr(choosing, "held_out", halves)
-    monkeypatch.setattr(Questions, "recall", recall)
-    choice = choose(exact, Wish(kind="ivf"))
+    monkeypatch.setattr(HeldOutQueries, "recall", recall)
+    chosen = choose(exact, IndexRequest(kind="ivf"))
     assert seen == [4, 5, 6]
-    assert choice.recall == 0.96
-    assert choice.searcher is not None
-    assert choice.searcher.settings.probes == 6
+    assert chosen.recall == 0.96
+    assert chosen.searcher is not None
+    assert chosen.searcher.settings["probes"] == 6
 
 
-def test_ladders_rise():
-    for kind in ORDER:
-        for ladder in ladders(kind, 500):
-            costs = [rung.get("probes", 1) * rung.get("widen", 1) * rung.get("breadth", 1) for rung in ladder]
+def test_grids_rise():
+    for kind in tried("ip"):
+        built = kind.build(ExactSearcher.build(numbers(2000, 4)), 0)
+        for grid in built.grid():
+            costs = [math.prod(own.search_settings.values()) for own in grid]
             assert costs == sorted(set(costs))
-    assert ladders("ivf", 500)[0][-1]["probes"] == 500
-    assert "ivf-lifted" in tried("ip")
-    assert "ivf-lifted" not in tried("l2")
+        if kind.name == "ivf":
+            assert built.grid()[0][-1].search_settings == {"probes": built.settings["lists"], "widen": 1}
+    assert "ivf-lifted" in ORDER
+    assert "ivf-lifted" not in [kind.name for kind in tried("l2")]
 
 
 def test_nothing_heavy_is_imported_before_it_is_asked_for():
@@ -217,7 +222,7 @@ def test_nothing_heavy_is_imported_before_it_is_asked_for():
 def test_of_kinds_about_as_fast_the_one_that_finds_more_is_kept(monkeypatch: pytest.MonkeyPatch):
     timed(monkeypatch, {"exact": 1.0, "ivf": 400.0, "ivf-sq8": 390.0, "hnsw": 300.0})
     recalls = {"ivf": 0.96, "ivf-sq8": 0.97, "hnsw": 1.0}
-    monkeypatch.setattr(Questions, "recall", lambda questions, searcher: recalls.get(searcher.kind, 0.1))
+    monkeypatch.setattr(HeldOutQueries, "recall", lambda held_out_queries, searcher: recalls.get(searcher.kind, 0.1))
     told = Index.build(numbers(600, 4), kind="fastest", target_recall=0.95).info()
     assert (told["kind"], told["recall"]) == ("ivf-sq8", 0.97)
 
@@ -225,13 +230,13 @@ def test_of_kinds_about_as_fast_the_one_that_finds_more_is_kept(monkeypatch: pyt
 def test_kinds_that_come_close_are_timed_again_side_by_side(monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
 
-    def of(questions: Questions, searcher: object, most: int = 0) -> float:
+    def of(held_out_queries: HeldOutQueries, searcher: object, most: int = 0) -> float:
         kind = getattr(searcher, "kind", "exact")
         asked.append(kind)
         late = asked.count("hnsw") > 2
         return {"ivf": 400.0, "hnsw": 900.0 if late else 350.0}.get(kind, 1.0)
 
-    monkeypatch.setattr(Questions, "speed", of)
+    monkeypatch.setattr(HeldOutQueries, "throughput", of)
     told = Index.build(numbers(600, 4), kind="fastest", target_recall=0.5).info()
     assert told["kind"] == "hnsw"
     assert "(900 queries/s)" in told["reason"]
@@ -256,10 +261,10 @@ def test_several_targets_share_what_is_built(monkeypatch: pytest.MonkeyPatch):
     few, many = build_each(vectors, metric="l2", targets=(0.3, 0.99), kind="fastest")
     assert len(built) == len(set(built))
     for target, index in ((0.3, few), (0.99, many)):
-        alone = Index.build(vectors, metric="l2", target_recall=target, kind="fastest").info()
+        latency = Index.build(vectors, metric="l2", target_recall=target, kind="fastest").info()
         told = index.info()
         for name in ("kind", "settings", "recall", "target_recall"):
-            assert told[name] == alone[name]
+            assert told[name] == latency[name]
     assert few.info()["settings"]["probes"] < many.info()["settings"]["probes"]
     few.remove([3])
     assert 3 in many

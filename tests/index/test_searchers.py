@@ -9,8 +9,9 @@ from isthmus.errors import InputError, ValueRangeError
 from isthmus.index import searchers
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
+from isthmus.index.registry import find
 from isthmus.index.searchers import kind_for, searcher_over
-from isthmus.index.tuning.measure import Questions
+from isthmus.index.tuning.measure import HeldOutQueries
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -20,8 +21,8 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exact search counts as too slow."""
-    monkeypatch.setattr(searchers, "UNMEASURED", 0)
-    monkeypatch.setattr(searchers, "PATIENT", 1e-12)
+    monkeypatch.setattr(searchers, "SMALL_ENOUGH", 0)
+    monkeypatch.setattr(searchers, "EXACT_SECONDS", 1e-12)
     monkeypatch.setattr("isthmus.index.tuning.budget.SMALL", 0)
     monkeypatch.setattr("isthmus.index.tuning.budget.FAST_ENOUGH", 1e-12)
 
@@ -43,8 +44,8 @@ def test_the_patience_is_bytes_over_bandwidth(monkeypatch: pytest.MonkeyPatch) -
 def test_above_it_another_kind_is_chosen_by_its_recall_on_the_queries_given(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: ("ivf",))
-    monkeypatch.setattr(Questions, "speed", lambda self, searcher, most=0: float(isinstance(searcher, FaissSearcher)))
+    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: [find("ivf")])
+    monkeypatch.setattr(HeldOutQueries, "throughput", lambda self, searcher, most=0: float(searcher is not None))
     vectors, queries, asked = numbers(3000, 8), numbers(64, 8, seed=1), []
 
     def some() -> torch.Tensor:
@@ -54,15 +55,15 @@ def test_above_it_another_kind_is_chosen_by_its_recall_on_the_queries_given(
     searcher = searcher_over(vectors, "ip", some)
     assert asked == [1]
     assert isinstance(searcher, FaissSearcher)
-    assert Questions.of(ExactSearcher.build(vectors, "ip"), queries[1::2], 10).recall(searcher) >= 0.95
+    assert HeldOutQueries.of(ExactSearcher.build(vectors, "ip"), queries[1::2], 10).recall(searcher) >= 0.95
 
 
 def test_exact_is_kept_where_nothing_is_faster_or_the_numbers_are_others(
     impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: ())
+    monkeypatch.setattr("isthmus.index.tuning.choose.tried", lambda metric: [])
     assert isinstance(searcher_over(numbers(100, 4), "cosine"), ExactSearcher)
-    monkeypatch.setattr("isthmus.index.tuning.choose.choose", lambda *given: pytest.fail("chosen"))
+    monkeypatch.setattr("isthmus.index.searchers.choose", lambda *given: pytest.fail("chosen"))
     assert isinstance(searcher_over(numbers(100, 4).double(), "cosine"), ExactSearcher)
 
 
