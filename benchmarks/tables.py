@@ -1,7 +1,7 @@
 """The results in the README: rendered from the newest committed line of each question, never typed.
 
-python benchmarks/tables.py            # write them into README.md
-python benchmarks/tables.py --check    # exit 1 where the README says something else (a test does this)
+python -m benchmarks.tables            # write them into README.md
+python -m benchmarks.tables --check    # exit 1 where the README says something else (a test does this)
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from application_tables import applications
-from image_tables import cleaning, generation, reduction, sparse_codes, strange_rows
-from index_tables import exact as index_exact
-from index_tables import filters as index_filters
-from index_tables import recall as index_recall
-from kinds_tables import five_kinds
-from quality_tables import quality as published
-from result_lines import newest
-from speed_tables import closed_forms, cold, exact_search, growing, time_to_quality, vectors
-from text_tables import adapted, collapse, compression, read_back, speeds
+from benchmarks.headlines import applications
+from benchmarks.images.tables import cleaning, generation, reduction, sparse_codes, strange_rows
+from benchmarks.index.tables import exact as index_exact
+from benchmarks.index.tables import filters as index_filters
+from benchmarks.index.tables import recall as index_recall
+from benchmarks.kinds.tables import five_kinds
+from benchmarks.recommendation.quality.tables import quality as published
+from benchmarks.result_lines import newest
+from benchmarks.text.tables import adapted, collapse, compression, read_back, speeds
+from benchmarks.training.tables import closed_forms, cold, exact_search, growing, time_to_quality, vectors
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -150,7 +150,7 @@ def main() -> None:
     before, after = text[: text.index(START)], text[text.index(END) + len(END) :]
     wanted = before + rendered() + after
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if wanted == text else "README.md and benchmarks/results differ: run python benchmarks/tables.py")
+        sys.exit(0 if wanted == text else "README.md and benchmarks/results differ: run python -m benchmarks.tables")
     README.write_text(wanted, encoding="utf-8")
 
 

@@ -32,7 +32,7 @@ def test_the_two_commands_are_one_line_each():
 
 
 def test_the_numbers_are_those_of_the_committed_results():
-    check = [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"]
+    check = [sys.executable, "-m", "benchmarks.tables", "--check"]
     done = subprocess.run(check, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 

@@ -1,0 +1,265 @@
+"""How much faster is one training step than the dense textbook step on the same network?
+
+Network: Mult-VAE, width-600-200-600-width, batch 500. The rival is what most public code does: the rows made dense
+(outside the clock), ``x @ W``, ``(log_softmax(logits) * x).sum(1)``, everything fp32, torch's fused Adam on all rows;
+ours is ``Autoencoder.step`` and ``loss`` as the trainer calls them, with the same Adam and the trainer's allocator
+setting. Both draw dropout and noise. Each lives in a process of its own (the rival once more with our allocator
+setting), steps alternate, and the result is the median of the ratios of neighbours.
+
+    python -m benchmarks.training.step                  # times, both catalogues
+    python -m benchmarks.training.step --agreement      # 200 steps of each, and the loss of both afterwards
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from contextlib import nullcontext
+from multiprocessing.connection import Connection
+
+import torch
+from torch import nn
+
+from benchmarks.harness import record
+from isthmus.batch import Bag, Bags, Batch
+from isthmus.models import mult_vae
+from isthmus.training.memory import freed_memory_stays
+from isthmus.training.run import Run
+from isthmus.training.trainer import adam
+
+BATCH, HIDDEN, CODE, BETA, DROPOUT = 500, 600, 200, 0.2, 0.5
+CATALOGUES = {20_000: 100, 91_599: 57}
+"""Items, and interactions a person."""
+
+
+def people(items: int, each: int, batches: int) -> list[Batch]:
+    """Rows with a popularity that falls like a power, and two dozen tastes to learn."""
+    g = torch.Generator().manual_seed(0)
+    popularity = torch.arange(1, items + 1).float().pow(-0.7)
+    taste = torch.randint(0, 24, (items,), generator=g)
+    made = []
+    for _ in range(batches):
+        mine = torch.randint(0, 24, (BATCH, 1), generator=g)
+        chances = popularity * torch.where(taste == mine, 8.0, 1.0)
+        indices = torch.multinomial(chances, each, generator=g).sort(1).values.flatten()
+        bags = Bags(indices, torch.arange(0, BATCH * each + 1, each), torch.ones(BATCH * each))
+        made.append(Batch(torch.arange(BATCH), bags, bags))
+    return made
+
+
+def fresh(batch: Batch) -> Batch:
+    """The same rows, with nothing remembered of them."""
+    bags = Bags(batch.inputs.indices, batch.inputs.offsets, batch.inputs.weights)
+    return Batch(batch.rows, bags, bags)
+
+
+class Ours:
+    """The library as the trainer uses it."""
+
+    def __init__(self, items: int, precision: str = "auto") -> None:
+        recipe = mult_vae(Bag(items), generator=Run().generator(), hidden=HIDDEN, code=CODE)
+        self.model, self.run = recipe.model, Run(precision=precision)
+        self.optimizer = adam(self.model, recipe.plan)
+        self.noise = Run().generator(stream=2)
+
+    def step(self, batch: Batch) -> float:
+        started = time.perf_counter()
+        batch = fresh(batch)
+        with self.run.products():
+            loss = self.model.loss(self.model.step(batch, generator=self.noise), progress=1.0).total
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return time.perf_counter() - started
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def clean_loss(self, batches: list[Batch]) -> float:
+        """Negative log-likelihood of the mean code in fp32, nats a person."""
+        return statistics.mean(-float(self.model.step(batch).log_likelihood.mean()) for batch in batches)
+
+
+class Textbook(nn.Module):
+    """The dense fp32 step, on the same initial weights."""
+
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.state = nn.ParameterDict({name.replace(".", "/"): nn.Parameter(t) for name, t in state.items()})
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3, fused=True)
+        self.noise = Run().generator(stream=3)
+
+    def part(self, name: str) -> torch.Tensor:
+        return self.state[name.replace(".", "/")]
+
+    def forward(self, x: torch.Tensor, noisy: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+        h = nn.functional.normalize(x, dim=1)
+        if noisy:
+            h = h * (torch.empty_like(h).uniform_(generator=self.noise) >= DROPOUT) / (1 - DROPOUT)
+        h = torch.tanh(h @ self.part("encoder.table") + self.part("encoder.bias"))
+        mean, log_scale = (
+            nn.functional.linear(h, self.part(f"bottleneck.{p}.weight"), self.part(f"bottleneck.{p}.bias"))
+            for p in ("mean", "log_scale")
+        )
+        z = mean + log_scale.exp() * torch.empty_like(mean).normal_(generator=self.noise) if noisy else mean
+        h = torch.tanh(
+            nn.functional.linear(z, self.part("decoder.mlp.layers.0.weight"), self.part("decoder.mlp.layers.0.bias"))
+        )
+        logits = nn.functional.linear(h, self.part("readout.weight"), self.part("readout.bias"))
+        rate = 0.5 * (mean.square() + (2 * log_scale).exp() - 1 - 2 * log_scale).sum(1)
+        return -(torch.log_softmax(logits, 1) * x).sum(1), rate
+
+    def step(self, x: torch.Tensor) -> float:
+        started = time.perf_counter()
+        nll, rate = self(x)
+        loss = (nll + BETA * rate).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return time.perf_counter() - started
+
+    @torch.no_grad()
+    def clean_loss(self, rows: list[torch.Tensor]) -> float:
+        return statistics.mean(float(self(x, noisy=False)[0].mean()) for x in rows)
+
+
+def dense(batch: Batch, items: int) -> torch.Tensor:
+    x = torch.zeros(BATCH, items)
+    return x.index_put_((batch.inputs.rows(), batch.inputs.indices), batch.inputs.weights)
+
+
+def peak_products(items: int) -> float:
+    """bf16 products a second of the readout's shapes, the three of a step in their fastest layout and nothing else
+    beside them: what could be reached at best."""
+    a, w = torch.randn(BATCH, HIDDEN).bfloat16(), torch.randn(items, HIDDEN).bfloat16()
+    e = torch.rand(items, BATCH).bfloat16()
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        torch.mm(w, a.T), torch.mm(e.T, w), torch.mm(e, a)
+        times.append(time.perf_counter() - started)
+    return 3 * 2 * BATCH * HIDDEN * items / statistics.median(times)
+
+
+def where_time_goes(ours: Ours, batch: Batch) -> dict[str, float]:
+    """Milliseconds of a step by kind of operation, from torch's profiler."""
+    kinds = {
+        "products": ("aten::mm", "aten::addmm"),
+        "adam": ("aten::_fused_adam_",),
+        "bags": ("aten::_embedding_bag", "aten::_embedding_bag_forward_only"),
+        "copies_and_casts": ("aten::copy_",),
+    }
+    for _ in range(2):  # the profiler's own start is in the first one
+        with torch.profiler.profile() as profile:
+            ours.step(batch)
+    spent = {event.key: event.self_cpu_time_total / 1000 for event in profile.key_averages()}
+    found = {kind: round(sum(spent.get(name, 0) for name in names), 1) for kind, names in kinds.items()}
+    return {**found, "rest": round(sum(spent.values()) - sum(found.values()), 1)}
+
+
+def contender(name: str, items: int, each: int, pipe: Connection) -> None:
+    """A process that takes a step whenever it is told to, until it is told to stop."""
+    batch = people(items, each, 1)[0]
+    ours = Ours(items)
+    if name == "isthmus":
+        step, extra = (lambda: ours.step(batch)), (lambda: where_time_goes(ours, batch))
+    else:
+        textbook, x = Textbook(ours.state()), dense(batch, items)
+        del ours
+        step, extra = (lambda: textbook.step(x)), dict
+    with nullcontext() if name == "textbook" else freed_memory_stays():
+        for _ in range(3):
+            step()
+        pipe.send("ready")
+        while pipe.recv():
+            pipe.send(step())
+        pipe.send(extra())
+
+
+def timed(items: int, each: int, rounds: int) -> None:
+    names = ("textbook", "isthmus", "textbook, same allocator")
+    context = multiprocessing.get_context("spawn")
+    pipes, workers = {}, []
+    for name in names:
+        pipes[name], there = context.Pipe()
+        workers.append(context.Process(target=contender, args=(name, items, each, there)))
+        workers[-1].start()
+        pipes[name].recv()
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            time.sleep(0.2)  # the threads of the other process stop spinning
+            pipes[name].send(True)
+            times[name].append(pipes[name].recv())
+    for name in ("textbook", "textbook, same allocator", "isthmus"):  # ours last, alone
+        pipes[name].send(False)
+        time.sleep(1)
+    kinds = pipes["isthmus"].recv()
+    for worker in workers:
+        worker.join()
+    report(items, each, times, kinds)
+
+
+def report(items: int, each: int, times: dict[str, list[float]], kinds: dict[str, float]) -> None:
+    rival, mine, rival_too = (statistics.median(series) for series in times.values())
+    ratios = [a / b for a, b in zip(times["textbook"], times["isthmus"], strict=True)]
+    peak = peak_products(items)
+    line = record(
+        "training_step",
+        question="one step against the dense fp32 textbook step",
+        configuration={"items": items, "each": each, "batch": BATCH, "network": "600-200-600", "rounds": len(ratios)},
+        textbook_seconds=rival,
+        textbook_same_allocator_seconds=rival_too,
+        isthmus_seconds=mine,
+        ratio=statistics.median(ratios),
+        ratio_same_allocator=rival_too / mine,
+        peak_bf16_gflops=peak / 1e9,
+        share_of_peak=3 * 2 * BATCH * HIDDEN * items / mine / peak,
+        milliseconds_by_kind=kinds,
+    )
+    print(f"{items:,} items: textbook {rival:.3f} s, isthmus {mine:.3f} s, {line['ratio']:.1f} times", end=" ")
+    print(f"({line['ratio_same_allocator']:.1f} with the same allocator);", end=" ")
+    print(f"{line['share_of_peak']:.0%} of {peak / 1e9:,.0f} GFLOP/s; ms: {kinds}")
+
+
+def agreement(items: int, each: int, steps: int) -> None:
+    batches = people(items, each, 20)
+    ours = Ours(items)
+    textbook = Textbook(ours.state())
+    for number in range(steps):
+        batch = batches[number % len(batches)]
+        ours.step(batch)
+        textbook.step(dense(batch, items))
+    mine = ours.clean_loss(batches[:4])
+    rival = textbook.clean_loss([dense(batch, items) for batch in batches[:4]])
+    record(
+        "training_step",
+        question="loss after the same number of steps, nats a person",
+        configuration={"items": items, "each": each, "batch": BATCH, "network": "600-200-600", "steps": steps},
+        textbook_loss=rival,
+        isthmus_loss=mine,
+        difference=mine / rival - 1,
+    )
+    print(f"{items:,} items, {steps} steps: textbook {rival:.3f}, isthmus {mine:.3f}, {mine / rival - 1:+.3%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agreement", action="store_true")
+    parser.add_argument("--items", type=int, choices=CATALOGUES)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=200)
+    options = parser.parse_args()
+    for items, each in CATALOGUES.items():
+        if options.items in (None, items):
+            if options.agreement:
+                agreement(items, each, options.steps)
+            else:
+                timed(items, each, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
