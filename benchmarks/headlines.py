@@ -1,138 +1,118 @@
-"""What autoencoders are used for, in the README: a command and a measured number for each."""
+"""What autoencoders are used for: a command and a measured number for each, in the README."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from statistics import mean
 
+from benchmarks.harness import Line, kept, mark, markdown, newest
 from benchmarks.images.tables import measured
-from benchmarks.result_lines import Line, finals, newest
+from benchmarks.recommendation.quality.tables import finals
+
+Row = tuple[str, str, str, str]
+"""A use, a command, a number, and the benchmark that measured it."""
 
 
-def applications() -> list[str]:
+def headlines() -> list[str]:
     """One row for each use that has a line."""
-    rows = ["| for | on the command line | measured | by |", "|---|---|---|---|"]
-    for use, command, number, by in _rows():
-        rows.append(f"| {use} | `{command}` | {number} | `python benchmarks/{by}` |")
-    return rows
+    rows = [(use, f"`isthmus {command}`", number, f"`{by}`") for make in USES for use, command, number, by in make()]
+    return markdown(["for", "on the command line", "measured", "by `python -m benchmarks ...`"], rows)
 
 
-def _rows() -> Iterator[tuple[str, str, str, str]]:
-    for make in (_recommendation, _text, _reduction, _features, _anomalies, _denoising, _generation, _search):
-        found = make()
-        if found is not None:
-            yield found
-
-
-def _recommendation() -> tuple[str, str, str, str] | None:
+def recommendation() -> list[Row]:
+    """Without naming a model."""
     split = "ml-1m-ultragcn"
-    known = {line["model"]: line["metrics"]["recall@20"] for line in finals("recommendation_quality", split)}
-    number = f"recall@20 {known['auto']:.4f} (UltraGCN, published: .2787), ML-1M"
-    return (
-        "recommendation",
-        "isthmus fit interactions FILE --out DIR",
-        number,
-        f"recommendation_quality.py --split {split}",
+    line = _last(finals(kept("recommendation_quality"), split), model="auto")
+    number = (
+        f"recall@20 {line['metrics']['recall@20']:.4f}{mark(line)} (UltraGCN, published: .2787), ML-1M" if line else ""
     )
+    return _row("recommendation", "fit interactions FILE --out DIR", number, f"recommendation_quality --split {split}")
 
 
-def _text() -> tuple[str, str, str, str] | None:
-    known = newest("text_vae", lambda line: (line["method"], line["sizes"]["sentences"]))
+def text() -> list[Row]:
+    """The best that uses its code, of the most sentences."""
+    known = newest(kept("text_vae"), lambda line: (line["method"], line["sizes"]["sentences"]))
     most = max((line["sizes"]["sentences"] for line in known), default=0)
-    best = min((line for line in known if line["sizes"]["sentences"] == most and line["rate"] > 1), key=_nll)
-    number = f"{best['weighted_nll']:.1f} nats a sentence with {best['rate']:.1f} of them in the code, Penn Treebank"
-    size = " --reduced" if most < 42_068 else ""
-    script = f'text_vae.py --directory D{size} --method "{best["method"]}"'
-    return "text generation", "isthmus fit text FILE --out DIR", number, script
+    used = [line for line in known if line["sizes"]["sentences"] == most and line["rate"] > 1]
+    best = min(used, key=lambda line: float(line["weighted_nll"]), default=None)
+    if best is None:
+        return []
+    told = f"{best['weighted_nll']:.1f}{mark(best)} nats a sentence with {best['rate']:.1f} of them in the code"
+    by = f'text_vae --method "{best["method"]}"'
+    return _row("text generation", "fit text FILE --out DIR", f"{told}, Penn Treebank", by)
 
 
-def _reduction() -> tuple[str, str, str, str] | None:
-    known = measured("reduction")
-    own = _newest_of(known, lambda line: line["method"] == "vanilla" and line["code"] == 16)
-    wide = _newest_of(known, lambda line: line["method"] == "pca" and line["code"] == 32)
-    if own is None or wide is None:
-        return None
-    number = f"16 numbers leave an error of {own['mse']:.5f} (PCA: 32 numbers {wide['mse']:.5f}), Fashion-MNIST"
-    script = f"images.py reduction --codes 16 --epochs {own['epochs']}"
-    return "dimensionality reduction", "isthmus encode DIR IMAGES --out codes.npy", number, script
-
-
-def _features() -> tuple[str, str, str, str] | None:
-    known = measured("reduction")
-    pairs = [
-        _newest_of(known, lambda line, m=m: line["method"] == m and line["code"] == 32) for m in ("vanilla", "pca")
-    ]
-    if None in pairs:
-        return None
-    own, pca = (line["accuracy"] for line in pairs if line)
-    epochs = next(line["epochs"] for line in pairs if line)
-    number = f"5-NN on 32 numbers {own:.1%} (PCA {pca:.1%}), Fashion-MNIST"
-    return (
-        "feature learning",
-        "isthmus encode DIR IMAGES --out codes.npy",
-        number,
-        f"images.py reduction --epochs {epochs}",
+def reduction() -> list[Row]:
+    """Errors of few numbers, and labels of neighbours."""
+    known = measured(kept("images"), "reduction")
+    own, pca = _last(known, method="vanilla", code=16), _last(known, method="pca", code=32)
+    wide = _last(known, method="vanilla", code=32)
+    if own is None or pca is None or wide is None:
+        return []
+    error = (
+        f"16 numbers leave an error of {own['mse']:.5f}{mark(own)} (PCA: 32 numbers {pca['mse']:.5f}), Fashion-MNIST"
     )
+    labels = f"5-NN on 32 numbers {wide['accuracy']:.1%}{mark(wide)} (PCA {pca['accuracy']:.1%}), Fashion-MNIST"
+    command, by = "encode DIR IMAGES --out codes.npy", f"images --part reduction --epochs {own['epochs']}"
+    return _row("dimensionality reduction", command, error, by) + _row("feature learning", command, labels, by)
 
 
-def _anomalies() -> tuple[str, str, str, str] | None:
-    known = newest("anomaly", lambda line: [line[key] for key in ("part", "case", "method", "seed")])
-    means = {method: _mean_auroc(known, method) for method in ("auto", "knn")}
-    number = f"AUROC {means['auto']:.1f} (5-NN {means['knn']:.1f}), eight tables of ADBench"
-    command = "isthmus fit vectors FILE --model auto --out DIR; isthmus anomalies DIR NEW"
-    return "anomaly detection", command, number, "anomaly.py --part tables"
+def anomalies() -> list[Row]:
+    """Nothing chosen, beside nearest neighbours."""
+    known = newest(kept("anomaly"), lambda line: [line[key] for key in ("part", "case", "method", "seed")])
+    auto, near = (_area(known, method) for method in ("auto", "knn"))
+    number = f"AUROC {auto} (5-NN {near}), eight tables of ADBench" if auto and near else ""
+    return _row("anomaly detection", "fit vectors FILE --model auto --out DIR", number, "anomaly --part tables")
 
 
-def _denoising() -> tuple[str, str, str, str] | None:
-    line = _newest_of(newest("denoising", lambda line: line["sigma"]), lambda line: line["sigma"] == 25)
-    if line is not None:
-        number = f"{line['bsd68']['psnr']:.2f} dB at σ = 25 (BM3D 28.57, DnCNN 29.23, published), BSD68"
-        return "image denoising", "isthmus denoise DIR NOISY --out CLEAN", number, "denoising.py --directory D"
-    known = [line for line in measured("denoising") if line["noise"] == 0.25]
-    if not known:
-        return None
-    best = max(line["psnr"] for line in known)
-    number = f"{best:.2f} dB at σ = .25 (linear optimum 20.18), Fashion-MNIST"
-    return "image denoising", "isthmus denoise DIR NOISY --out CLEAN", number, "images.py denoising"
-
-
-def _generation() -> tuple[str, str, str, str] | None:
-    own = [line for line in measured("generation") if line["measure"] == "nll" and line["method"] == "variational"]
-    if not own:
-        return None
-    line = min(own, key=lambda line: float(line["nll"]))
-    number = f"{line['nll']:.1f} nats an image, dynamically binarised Fashion-MNIST"
-    return (
-        "data generation",
-        "isthmus sample DIR --out new.png",
-        number,
-        f"images.py generation --epochs {line['epochs']}",
-    )
-
-
-def _search() -> tuple[str, str, str, str] | None:
-    line = _newest_of(newest("text_compression", lambda line: (line["method"], line["bytes"])), _small)
+def denoising() -> list[Row]:
+    """Photographs."""
+    line = _last(newest(kept("denoising"), lambda line: line["sigma"]), sigma=25)
     if line is None:
-        return None
-    number = f"recall@10 {line['recall_at_10']:.3f} from 24 bytes a vector ({line['share']:.1%} of 1,536), captions"
-    return "similarity search", "isthmus index build VECTORS --out DIR", number, "text_compression.py"
+        return []
+    number = f"{line['bsd68']['psnr']:.2f}{mark(line)} dB at σ = 25 (BM3D 28.57, DnCNN 29.23, published), BSD68"
+    return _row("image denoising", "denoise DIR NOISY --out CLEAN", number, "denoising")
 
 
-def _small(line: Line) -> bool:
-    return bool(line["method"] == "ours" and line["bytes"] == 24)
+def generation() -> list[Row]:
+    """The likelihood of images."""
+    own = [
+        line
+        for line in measured(kept("images"), "generation")
+        if line["measure"] == "nll" and line["method"] == "variational"
+    ]
+    line = min(own, key=lambda line: float(line["nll"]), default=None)
+    number = f"{line['nll']:.1f}{mark(line)} nats an image, dynamically binarised Fashion-MNIST" if line else ""
+    return _row("data generation", "sample DIR --out new.png", number, "images --part generation --epochs 5")
 
 
-def _nll(line: Line) -> float:
-    return float(line["weighted_nll"])
+def search() -> list[Row]:
+    """Vectors in few bytes."""
+    line = _last(
+        newest(kept("text_compression"), lambda line: (line["method"], line["bytes"])), method="ours", bytes=24
+    )
+    if line is None:
+        return []
+    told = f"recall@10 {line['recall_at_10']:.3f}{mark(line)} from 24 bytes a vector ({line['share']:.1%} of 1,536)"
+    return _row("similarity search", "index build VECTORS --out DIR", f"{told}, captions", "text_compression")
 
 
-def _newest_of(lines: list[Line], wanted: Callable[[Line], bool]) -> Line | None:
-    return next((line for line in reversed(lines) if wanted(line)), None)
+USES: Sequence[Callable[[], list[Row]]] = (
+    recommendation, text, reduction, anomalies, denoising, generation, search,
+)  # fmt: skip
 
 
-def _mean_auroc(lines: list[Line], method: str) -> float:
-    values: dict[str, list[float]] = {}
-    for line in lines:
-        if line["part"] == "tables" and line["method"] == method:
-            values.setdefault(line["case"], []).append(line["auroc"])
-    return mean(mean(some) for some in values.values())
+def _row(use: str, command: str, number: str, by: str) -> list[Row]:
+    return [(use, command, number, by)] if number else []
+
+
+def _last(lines: Sequence[Line], **wanted: object) -> Line | None:
+    return next((line for line in reversed(lines) if all(line[key] == v for key, v in wanted.items())), None)
+
+
+def _area(lines: Sequence[Line], method: str) -> str:
+    """Mean over tables of the mean over seeds."""
+    mine = [line for line in lines if line["part"] == "tables" and line["method"] == method]
+    cases = {line["case"] for line in mine}
+    found = mean(mean(line["auroc"] for line in mine if line["case"] == case) for case in cases) if mine else 0
+    return f"{found:.1f}{mark(*mine)}" if mine else ""

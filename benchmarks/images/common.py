@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from benchmarks.drawn import drawn_images
+from benchmarks.harness import Line
 from isthmus.training.run import Run
 from isthmus_images import ImageAutoencoder
 from isthmus_images.datasets import fashion_mnist
 
-Line = dict[str, Any]
 Work = Callable[[], Line]
 SEED, HELD_OUT = 0, 6_000
 CONV = {"batch_size": 128, "learning_rate": 2e-3}
@@ -21,16 +21,14 @@ class Data:
     """What is trained on, and what is asked: the test images, or training images that were held out."""
 
     def __init__(self, validate: bool, smoke: bool) -> None:
-        train = fashion_mnist("train")
-        rows = np.arange(len(train))
         self.smoke = smoke
-        self.test = train.select(rows[-HELD_OUT:]) if validate else fashion_mnist("test")
+        train, test = (drawn_images(part, 200) if smoke else fashion_mnist(part) for part in ("train", "test"))
+        rows = np.arange(len(train))
+        self.test = train.select(rows[-HELD_OUT:]) if validate else test
         self.train = train.select(rows[:-HELD_OUT]) if validate else train
-        if smoke:
-            self.train, self.test = self.train.select(rows[:600]), self.test.select(rows[:200])
 
 
-def run() -> Run:
+def run_of() -> Run:
     return Run(seed=SEED)
 
 

@@ -1,12 +1,10 @@
 """How well does the residual denoiser clean photographs? BSD68 and Set12, σ = 15, 25, 50, learnt from Train400.
 
-    python -m benchmarks.images.denoising --directory FOLDER --minutes 60     # again and again: goes on where it ended
-    python -m benchmarks.images.denoising --directory FOLDER --tiny           # a minute, to try the script
-
-One network for all levels: it is trained on noise from 0 to 55 and is not told the level. The plan has ``--epochs``
-epochs of ``--crops`` crops (48 x 48, turned and mirrored, drawn once, seed 0), the learning rate falls to 0 over all of
-them; whatever is reached within ``--minutes`` is measured, so that early lines have a rate that has not fallen yet.
-Products are bf16 in training where the processor multiplies it, and fp32 in the measurement.
+One network for all levels, which goes on where it ended when it is started again: it is trained on noise from 0 to 55
+and is not told the level. The plan has ``--epochs`` epochs of ``--crops`` crops (48 x 48, turned and mirrored, drawn
+once, seed 0), the learning rate falls to 0 over all of them; whatever is reached within ``--minutes`` is measured, so
+that early lines have a rate that has not fallen yet. Products are bf16 in training where the processor multiplies it,
+and fp32 in the measurement.
 
 Protocol of the test: noise N(0, σ²) on the scale 0 to 255 from ``numpy.random.default_rng([seed, σ, n])`` for the n-th
 image in the order of names, neither clipped nor rounded; results are clipped to 0 to 255 and rounded to bytes, as the
@@ -18,18 +16,20 @@ repository SaoYan/DnCNN-PyTorch): DnCNN-S is a network for each level, DnCNN-B o
 
 from __future__ import annotations
 
-import argparse
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import record
-from benchmarks.result_lines import lines
-from benchmarks.text.embeddings_run import Said
+from benchmarks.drawn import drawn_images, drawn_photographs
+from benchmarks.harness import Line, Results, Smoke
+from benchmarks.images.tables import photographs
+from benchmarks.progress import Said
 from isthmus.batch import Grid
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.models.dncnn import residual_denoiser, restored
@@ -40,6 +40,7 @@ from isthmus_images.crops import Crops
 from isthmus_images.datasets import denoise_grey, train400
 
 NAME = "denoising"
+TITLE = "Noise taken away from photographs"
 SETS = ("bsd68", "set12")
 PUBLISHED: Mapping[int, Mapping[str, Mapping[str, float]]] = {
     15: {
@@ -62,59 +63,64 @@ CROP = 48
 logger = logging.getLogger(NAME)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--directory", type=Path, required=True, help="where checkpoints go")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of training, in this call")
-    parser.add_argument("--epochs", type=int, default=60, help="of the whole plan")
-    parser.add_argument("--crops", type=int, default=12_800, help="of an epoch; a checkpoint follows each")
-    parser.add_argument("--filters", type=int, default=64)
-    parser.add_argument("--depth", type=int, default=15)
-    parser.add_argument("--shrink", type=int, default=2, help="1 for DnCNN's own form, at four times the cost")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tiny", action="store_true", help="few crops, a small network, two images of each set")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if given.tiny:
-        given.epochs, given.crops, given.filters, given.depth = 2, 256, 8, 5
+def run(
+    smoke: Smoke = False,
+    directory: Annotated[Path, typer.Option(help="Where checkpoints go.")] = Path("denoising"),
+    minutes: Annotated[float, typer.Option(help="Of training, in this call.")] = 60.0,
+    epochs: Annotated[int, typer.Option(help="Of the whole plan.")] = 60,
+    crops: Annotated[int, typer.Option(help="Of an epoch; a checkpoint follows each.")] = 12_800,
+    filters: int = 64,
+    depth: int = 15,
+    shrink: Annotated[int, typer.Option(help="1 for DnCNN's own form, at four times the cost.")] = 2,
+    batch: int = 32,
+    rate: float = 1e-3,
+    seed: int = 0,
+) -> list[Line]:
+    """Train, or go on, and measure; a smoke run has drawn images and a small network."""
+    if smoke:
+        epochs, crops, filters, depth = 1, 64, 8, 5
     settings = {
-        "filters": given.filters,
-        "depth": given.depth,
-        "shrink": given.shrink,
-        "epochs": given.epochs,
-        "batch_size": given.batch,
-        "learning_rate": given.rate,
-    }
-    run = Run(
-        seed=given.seed,
-        progress=Said("crops"),
-        checkpoints=given.directory,
-        every=1,
-        resume=True,
-        seconds=60 * given.minutes,
-    )
+        "filters": filters, "depth": depth, "shrink": shrink, "epochs": epochs, "batch_size": batch,
+        "learning_rate": rate,
+    }  # fmt: skip
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            return _measured(results, settings, crops, seed, Path(folder), minutes)
+    return _measured(results, settings, crops, seed, directory, minutes)
+
+
+def _measured(
+    results: Results, settings: Mapping[str, Any], crops: int, seed: int, directory: Path, minutes: float
+) -> list[Line]:
+    run = Run(seed=seed, progress=Said("crops"), checkpoints=directory, every=1, resume=True, seconds=60 * minutes)
     recipe = residual_denoiser(Grid(1, CROP, CROP), generator=run.generator(), **settings)
-    history = trained(recipe, given.crops, run)
-    done = {
-        "settings": settings,
-        "crops": given.crops,
-        "crop_size": CROP,
-        "seed": given.seed,
-        "tiny": given.tiny,
-        "epochs_done": len(history.records),
-        "hours": round(history.seconds / 3600, 4),
-        "threads": torch.get_num_threads(),
-    }
+    history = trained(recipe, crops, run, drawn_images("train", 4, 64).pixels if results.smoke else train400().pixels)
+    about = {
+        "settings": settings, "crops": crops, "seed": seed, "tiny": results.smoke, "epochs_done": len(history.records),
+    }  # fmt: skip
+    spent = {"crop_size": CROP, "hours": round(history.seconds / 3600, 4), "threads": torch.get_num_threads()}
     for sigma in PUBLISHED:
-        if not recorded(sigma, done):
-            shown(record(NAME, sigma=sigma, **done, **measured(recipe.model, sigma, given.seed, given.tiny)))
+        if not results.find(sigma=sigma, **about):
+            results.add(sigma=sigma, **about, **spent, **measured(recipe.model, sigma, seed, _sets(results.smoke)))
+    return results.made
 
 
-def trained(recipe: GradientRecipe, crops: int, run: Run) -> History:
+def table(lines: Sequence[Line]) -> list[str]:
+    """dB beside what is published."""
+    return photographs(lines)
+
+
+def _sets(smoke: bool) -> dict[str, list[np.ndarray]]:
+    """The test images of each set, height × width."""
+    if smoke:
+        return dict.fromkeys(SETS, drawn_photographs(2))
+    return {name: [picture[0] for picture in denoise_grey(name).pictures.values()] for name in SETS}
+
+
+def trained(recipe: GradientRecipe, crops: int, run: Run, pixels: np.ndarray) -> History:
     """Train, or go on, until the plan or the time ends."""
-    found = torch.from_numpy(train400().pixels)
+    found = torch.from_numpy(pixels)
     images = list(found)
     source = Crops.drawn(images, CROP, crops, generator=torch.Generator().manual_seed(0))
     logger.info("%d crops of %d images, %.1f pixels seen for each of theirs", crops, len(images),
@@ -122,18 +128,11 @@ def trained(recipe: GradientRecipe, crops: int, run: Run) -> History:
     return recipe.fit(source, run)
 
 
-def recorded(sigma: int, done: Mapping[str, Any]) -> bool:
-    """Whether this state has a line already."""
-    key = {"sigma": sigma, **{name: done[name] for name in ("settings", "crops", "seed", "tiny", "epochs_done")}}
-    return any(all(line.get(name) == value for name, value in key.items()) for line in lines(NAME))
-
-
-def measured(model: Autoencoder, sigma: int, seed: int, tiny: bool) -> dict[str, Any]:
+def measured(model: Autoencoder, sigma: int, seed: int, sets: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Any]:
     """PSNR of each set, before and after, with what is published."""
     numbers: dict[str, Any] = {"protocol": "noise unclipped, output clipped and rounded to bytes, fp32"}
     model.cpu().eval()
-    for name in SETS:
-        images = [picture[0] for picture in denoise_grey(name).pictures.values()][: 2 if tiny else None]
+    for name, images in sets.items():
         before, after = [], []
         for index, image in enumerate(images):
             noise = np.random.default_rng([seed, sigma, index]).normal(0, sigma, image.shape)
@@ -152,20 +151,5 @@ def psnr(clean: np.ndarray, given: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / error))
 
 
-def shown(line: Mapping[str, Any]) -> None:
-    """A line in words."""
-    for name in SETS:
-        bars = ", ".join(f"{bar} {value:.2f}" for bar, value in line[f"{name}_published"].items())
-        logger.info(
-            "sigma %d, %s (%d images): %.2f dB from %.2f after %.2f hours, %d of %d epochs; published: %s",
-            line["sigma"], name, line[name]["images"], line[name]["psnr"], line[name]["noisy"], line["hours"],
-            line["epochs_done"], line["settings"]["epochs"], bars,
-        )  # fmt: skip
-
-
 def _mean(values: list[float]) -> float:
     return round(float(np.mean(values)), 4)
-
-
-if __name__ == "__main__":
-    main()

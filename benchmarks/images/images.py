@@ -1,39 +1,40 @@
-"""How much of an image is left in a few numbers, how well is noise taken away, and how good are images that never were?
+"""How much of an image is left in a few numbers, how well is noise taken away, and how good are new images?
 
-    python -m benchmarks.images.images reduction      # Fashion-MNIST: error and 5-NN accuracy of codes, beside PCA
-    python -m benchmarks.images.images denoising      # Fashion-MNIST, σ = .1, .25, .5; linear optimum 24.47, 20.18, 17.73 dB
-    python -m benchmarks.images.images generation     # Fashion-MNIST: NLL, and Fréchet distances of samples
-    python -m benchmarks.images.images PART --smoke   # a moment of each, without a line
+Parts, all of Fashion-MNIST: ``reduction`` (error and 5-NN accuracy of codes, beside PCA), ``denoising`` (σ = .1, .25,
+.5; linear optimum 24.47, 20.18, 17.73 dB) and ``generation`` (NLL, and Fréchet distances of samples).
 
-One line each in ``results/images.jsonl``; what is there already is not done again. ``--validate`` asks the last 6,000
-training images instead of the test images, which settings were chosen by.
+What has a line already is not done again. ``--validate`` asks the last 6,000 training images instead of the test
+images, which settings were chosen by.
 
 Noise is NumPy's ``default_rng(0)`` over all test images, not cut; dB are means over images, each cut to 0 to 1. The
 Fréchet distance is taken over 10,000 samples and the test images, in the last hidden layer (64 numbers) of a classifier
-that was trained on the training images with seed 0 (``image_generation.py``); it compares with nothing elsewhere.
+that was trained on the training images with seed 0 (``generation.py``); it compares with nothing elsewhere.
 NLL is that of dynamically binarised images: drawn anew in training, with seed 0 for the test, S importance samples.
 ``--rival-python`` names an environment with pythae, whose models with equal layers then stand beside ours.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import typer
 
-from benchmarks.harness import record
-from benchmarks.images.common import CONV, SEED, Data, Line, Work, run, trained
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.images.common import CONV, SEED, Data, Work, run_of, trained
 from benchmarks.images.samples import generation
-from benchmarks.result_lines import lines
+from benchmarks.images.tables import parts
+from benchmarks.processes import Python, available
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus_images import ImageAutoencoder
 
 NAME = "images"
+TITLE = "Codes, noise and new images of Fashion-MNIST"
+PARTS = ("reduction", "denoising", "generation")
 CODES = (2, 4, 8, 16, 32, 64)
 NOISES = (0.1, 0.25, 0.5)
 
@@ -53,7 +54,7 @@ def denoising(data: Data, epochs: int) -> Iterator[tuple[Line, Work]]:
             settings = {**CONV, **own, "epochs": epochs}
 
             def work(model: str = model, settings: Line = settings, noise: float = noise) -> Line:
-                fitted = ImageAutoencoder.fit(data.train, model, run=run(), **settings)
+                fitted = ImageAutoencoder.fit(data.train, model, run=run_of(), **settings)
                 found = fitted.evaluate(data.test, noise=noise, seed=SEED)
                 return {"noisy_psnr": found.noisy_psnr, "psnr": found.denoised_psnr, **trained(fitted)}
 
@@ -70,7 +71,7 @@ def _pca(data: Data, code: int) -> Line:
 
 
 def _vanilla(data: Data, code: int, epochs: int) -> Line:
-    model = ImageAutoencoder.fit(data.train, "vanilla", code=code, epochs=epochs, run=run(), **CONV)
+    model = ImageAutoencoder.fit(data.train, "vanilla", code=code, epochs=epochs, run=run_of(), **CONV)
     found = model.evaluate(data.test)
     accuracy = _neighbours(data, model.encode(data.train), model.encode(data.test))
     return {"mse": found.mse, "psnr": found.psnr, "accuracy": accuracy, **trained(model)}
@@ -89,30 +90,34 @@ def _restoring(noise: float) -> Line:
     return {"low": noise, "high": noise, "filters": 32, "depth": 10, "shrink": 2}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("reduction", "denoising", "generation"))
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--codes", type=int, nargs="+", default=CODES, help="of reduction")
-    parser.add_argument("--validate", action="store_true")
-    parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--rival-python", type=Path, help="of an environment with pythae==0.1.2, for generation")
-    asked = parser.parse_args()
-    epochs = 1 if asked.smoke else asked.epochs
-    data = Data(asked.validate, asked.smoke)
-    parts = {
-        "reduction": lambda: reduction(data, epochs, asked.codes),
+def run(
+    smoke: Smoke = False,
+    part: Annotated[list[str] | None, typer.Option(help="reduction, denoising or generation; all by default.")] = None,
+    epochs: int = 20,
+    codes: Annotated[list[int] | None, typer.Option(help="Of reduction: 2, 4, 8, 16, 32 and 64 by default.")] = None,
+    validate: Annotated[bool, typer.Option("--validate", help="Ask the last 6,000 training images.")] = False,
+    rival_python: Python = None,
+) -> list[Line]:
+    """Measure what has no line yet; with ``rival_python`` the models of pythae 0.1.2 too."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        epochs, codes, validate = 1, [2], False
+    data = Data(validate, smoke)
+    rival = rival_python if rival_python is None or available(rival_python, "pythae", smoke=smoke) else None
+    works = {
+        "reduction": lambda: reduction(data, epochs, codes or CODES),
         "denoising": lambda: denoising(data, epochs),
-        "generation": lambda: generation(data, epochs, asked.rival_python),
+        "generation": lambda: generation(data, epochs, rival),
     }
-    for about, work in parts[asked.part]():
-        key = {"part": asked.part, **about, **({"validated": True} if asked.validate else {})}
-        if any(key.items() <= line.items() for line in lines(NAME)) and not asked.smoke:
-            continue
-        started = time.perf_counter()
-        numbers = {**key, **work(), "total_seconds": round(time.perf_counter() - started, 1)}
-        print(numbers if asked.smoke else record(NAME, **numbers), flush=True)
+    for one in chosen(part, PARTS):
+        for about, work in works[one]():
+            key = {"part": one, **about, **({"validated": True} if validate else {})}
+            if not results.find(**key):
+                started = time.perf_counter()
+                results.add(**key, **work(), total_seconds=round(time.perf_counter() - started, 1))
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """A table for each part."""
+    return parts(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property, partial
@@ -13,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.images.common import CONV, SEED, Data, Line, Work, run, trained
+from benchmarks.harness import Line
+from benchmarks.images.common import CONV, SEED, Data, Work, run_of, trained
 from benchmarks.images.generation import Binarised, Classifier, binarised, classifier, features
+from benchmarks.processes import answered
 from isthmus.metrics.images import frechet_distance
 from isthmus.models.kinds import variational
 from isthmus.tasks.coding import weighted_log_likelihoods
@@ -25,7 +26,6 @@ IMPORTANCE, ASKED = 500, 1000
 DRAWN = 5
 """Samples of an image in training, where the bound is importance weighted."""
 
-RIVAL = Path(__file__).parents[1] / "rivals" / "pythae_images.py"
 SIZES = {"widths": [32, 64], "hidden": 256}
 """Of the layers of ``vanilla`` and ``variational`` over images, where nothing else is said."""
 
@@ -48,7 +48,7 @@ def generation(data: Data, epochs: int, rival_python: Path | None) -> Iterator[t
             yield {"method": f"pythae {name}", **about}, partial(_their_nll, data, epochs, name, rival_python)
     for model, priors, own in OURS:
         settings = {**CONV, "code": 16, "epochs": epochs, **own}
-        fitted = cache(partial(ImageAutoencoder.fit, data.train, model, run=run(), **settings))
+        fitted = cache(partial(ImageAutoencoder.fit, data.train, model, run=run_of(), **settings))
         for prior in priors:
             about = {"method": model, "measure": "frechet", "prior": prior, "settings": settings}
             yield about, partial(_distances, judge, fitted, prior)
@@ -95,7 +95,7 @@ def _distances(judge: Judge, fitted: Callable[[], ImageAutoencoder], prior: str)
 
 
 def _nll(data: Data, epochs: int, drawn: int) -> Line:
-    adapter, how = ImageAdapter.fit(data.train), run()
+    adapter, how = ImageAdapter.fit(data.train), run_of()
     settings = {**CONV, "code": 32, "likelihood": "bernoulli", "epochs": epochs, "samples": drawn}
     recipe = variational(adapter.signal, generator=how.generator(), **settings)
     chance = how.generator(how.torch_device(), stream=9)
@@ -126,9 +126,7 @@ def _asked_of(python: Path, folder: Path, job: Line, train: Images, test: Images
     np.save(folder / "train.npy", train.pixels)
     np.save(folder / "test.npy", test.pixels)
     (folder / "job.json").write_text(json.dumps(_job(job)), encoding="utf-8")
-    done = subprocess.run([str(python), str(RIVAL), str(folder)], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"pythae failed: {done.stderr[-1000:]}")
+    answered(python, "pythae_images.py", folder, cwd=folder)
     report: Line = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report
 

@@ -1,61 +1,59 @@
 """Exact search: one query against the bandwidth of the memory, and batches against the product of the same shape.
 
-    python -m benchmarks.index.exact [--rival-python PATH] [--rows 1000000] [--threads 2] [--repeats 9]
-
 One query over ``--rows`` × 128 float32 numbers; the bandwidth is that of the faster of two passes over the same table
 (its sum, and its product with itself), run in turns with the searches. Then 10,000 queries × 100,000 vectors × 128, top
 10: our index, its exact searcher, the product alone in fp32, and FAISS Flat in an environment of its own (``implicit``
-and seen items: recommender_search.py).
+and seen items: the benchmark ``recommender_search``).
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import record, seconds
+from benchmarks.harness import Line, Results, Smoke, in_turns, medians
 from benchmarks.index.recall import rival
+from benchmarks.index.tables import exact as table
+from benchmarks.processes import Python, available
 from isthmus.index import Index, threads
 from isthmus.index.exact.searcher import ExactSearcher
 
 NAME = "index_exact"
+TITLE = "Exact search"
 WIDTH, K = 128, 10
 
 
-def turns(works: dict, repeats: int) -> dict[str, float]:
-    """Medians of interleaved runs."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            taken[name] += seconds(work, repeats=1, warmup=1)
-    return {name: statistics.median(times) for name, times in taken.items()}
+__all__ = ["table"]
 
 
-def one_query(rows: int, repeats: int, count: int) -> None:
+def one_query(results: Results, rows: int, repeats: int, count: int) -> None:
     table = torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(0))
     query = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(1))
     index, exact = Index.build(table, kind="exact"), ExactSearcher.over(table, "ip")
-    spent = turns(
-        {
-            "sum": table.sum,
-            "dot": lambda: torch.dot(table.view(-1), table.view(-1)),
-            "searcher": lambda: exact.search(query, K),
-            "index": lambda: index.search(query, K),
-        },
-        repeats,
+    spent = medians(
+        in_turns(
+            {
+                "sum": table.sum,
+                "dot": lambda: torch.dot(table.view(-1), table.view(-1)),
+                "searcher": lambda: exact.search(query, K),
+                "index": lambda: index.search(query, K),
+            },
+            repeats,
+        )
     )
     fastest = min(spent["sum"], spent["dot"])
     read = 4 * table.numel() / fastest
     shares = {name: fastest / spent[name] for name in ("searcher", "index")}
-    record(NAME, question="one query", rows=rows, width=WIDTH, k=K, threads=count, seconds=spent,
+    results.add(question="one query", rows=rows, width=WIDTH, k=K, threads=count, seconds=spent,
            bandwidth_gb_per_second=read / 1e9, share_of_bandwidth=shares)  # fmt: skip
 
 
-def batches(python: str | None, queries: int, rows: int, repeats: int, count: int) -> None:
+def batches(results: Results, python: Path | None, queries: int, rows: int, repeats: int, count: int) -> None:
     table = torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(0))
     asked = torch.randn(queries, WIDTH, generator=torch.Generator().manual_seed(1))
     index, exact = Index.build(table, kind="exact"), ExactSearcher.over(table, "ip")
@@ -66,29 +64,33 @@ def batches(python: str | None, queries: int, rows: int, repeats: int, count: in
         "searcher_without_bf16": lambda: plain.search(asked, K),
         "index": lambda: index.search(asked, K),
     }
-    spent = turns(works, repeats)
+    spent = medians(in_turns(works, repeats))
     if python is not None:
         # Every second query is judged.
         doubled = np.repeat(asked.numpy(), 2, axis=0)
         curve = rival(python, "faiss-flat", table.numpy(), doubled, "ip", count)["curve"]
         spent["faiss"] = queries / curve[0]["queries_per_second"]
     shares = {name: spent["product"] / time for name, time in spent.items() if name != "product"}
-    record(NAME, question="batch", queries=queries, rows=rows, width=WIDTH, k=K, threads=count, seconds=spent,
+    results.add(question="batch", queries=queries, rows=rows, width=WIDTH, k=K, threads=count, seconds=spent,
            share_of_product=shares)  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rival-python")
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--batch", type=int, nargs=2, default=(10_000, 100_000), metavar=("QUERIES", "ROWS"))
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repeats", type=int, default=9)
-    given = parser.parse_args()
-    with threads.limit(given.threads):
-        one_query(given.rows, given.repeats, given.threads)
-        batches(given.rival_python, *given.batch, max(1, given.repeats // 3), given.threads)
-
-
-if __name__ == "__main__":
-    main()
+def run(
+    smoke: Smoke = False,
+    rival_python: Python = None,
+    rows: int = 1_000_000,
+    queries: Annotated[int, typer.Option(help="Of the batch.")] = 10_000,
+    vectors: Annotated[int, typer.Option(help="That the batch searches.")] = 100_000,
+    count: Annotated[int | None, typer.Option("--threads", help="All cores by default.")] = None,
+    repeats: int = 9,
+) -> list[Line]:
+    """One query, then a batch."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        rows, queries, vectors, repeats = 5_000, 50, 1_000, 3
+    count = count or len(os.sched_getaffinity(0))
+    python = rival_python if available(rival_python, "FAISS Flat", smoke=smoke) else None
+    with threads.limit(count):
+        one_query(results, rows, repeats, count)
+        batches(results, python, queries, vectors, max(1, repeats // 3), count)
+    return results.made

@@ -1,7 +1,5 @@
 """Random filtered queries: no filter may leak, and no answer may be short while enough may answer.
 
-    python -m benchmarks.index.filters [--queries 1000000] [--kinds exact ivf hnsw ...]
-
 An index of 20,000 × 16 for each kind, with rows removed and added. Each query has a k of its own between 1 and 30, and,
 by chance, ids to exclude (few or many), ids allowed to it (few or many) or ids allowed to everybody. Every
 answer is checked: no excluded and no gone id, only allowed ones, none twice, and as many as there can be. The queries
@@ -10,18 +8,21 @@ are shared out among the kinds; kinds that have a line are left out.
 
 from __future__ import annotations
 
-import argparse
 import time
-from typing import get_args
+from typing import Annotated, get_args
 
 import numpy as np
+import typer
 
-from benchmarks.harness import record
-from benchmarks.result_lines import lines
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.index.tables import filters as table
 from isthmus.index import Index
 from isthmus.index.faiss import Kind
 
+__all__ = ["table"]
+
 NAME = "index_filters"
+TITLE = "Filters"
 ROWS, LATER, WIDTH, BATCH = 20_000, 400, 16, 500
 
 
@@ -69,27 +70,30 @@ def only(alive: np.ndarray | bool, ids: np.ndarray) -> np.ndarray:
     return found & alive
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--queries", type=int, default=1_000_000)
-    parser.add_argument("--kinds", nargs="*", default=["exact", *get_args(Kind)])
-    given = parser.parse_args()
-    done = {(line["kind"], line["queries"]) for line in lines(NAME)}
-    batches = -(-given.queries // (BATCH * len(given.kinds)))
-    for number, kind in enumerate(given.kinds):
-        if (kind, batches * BATCH) in done:
+def run(
+    smoke: Smoke = False,
+    queries: int = 1_000_000,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+) -> list[Line]:
+    """Ask every kind.
+
+    Raises:
+        RuntimeError: a kind fell short of its target, so that exact search would be tested in its place.
+    """
+    results = Results(NAME, smoke=smoke)
+    kinds = chosen(["exact", "ivf"] if smoke else kind, ["exact", *get_args(Kind)])
+    batches = 1 if smoke else -(-queries // (BATCH * len(kinds)))
+    for number, name in enumerate(kinds):
+        if results.find(kind=name, queries=batches * BATCH):
             continue
-        index, here = built(kind)
-        if index.info()["kind"] != kind:
-            raise RuntimeError(f"{kind} fell short of its target: exact search would be tested in its place")
+        index, here = built(name)
+        if index.info()["kind"] != name:
+            raise RuntimeError(f"{name} fell short of its target: exact search would be tested in its place")
         random = np.random.default_rng(100 + number)
         start, leaks, short = time.perf_counter(), 0, 0
         for _ in range(batches):
             found = ask(index, here, random)
             leaks, short = leaks + found[0], short + found[1]
-        record(NAME, kind=kind, queries=batches * BATCH, rows=len(here), leaks=leaks, short=short,
-               seconds=time.perf_counter() - start)  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+        spent = time.perf_counter() - start
+        results.add(kind=name, queries=batches * BATCH, rows=len(here), leaks=leaks, short=short, seconds=spent)
+    return results.made

@@ -1,12 +1,10 @@
 """Recall against queries a second: our index beside plain FAISS, hnswlib, usearch and ``implicit``'s FAISS wrapper.
 
-    python -m benchmarks.index.recall --rival-python PATH [--data pixels factors synthetic] [--threads 2]
-        [--vectors FILE --queries FILE --name codes --metric l2]
-
 ``pixels``: 60,000 × 784 of Fashion-MNIST, test pictures ask, l2. ``factors``: the item factors that ``implicit``'s ALS
 learns from the training people of Amazon CDs (64 numbers, 8 rounds); their lengths follow popularity, the longest is
 thirty times the median; people's factors ask, inner product. ``synthetic``: 10⁶ × 128,
-a thousand clusters, l2. ``--vectors`` takes any other, such as codes. For each target our index is chosen with half of
+a thousand clusters, l2. ``--vectors`` takes any other, such as codes, with ``--queries``, ``--name``
+and ``--metric``. For each target our index is chosen with half of
 the queries and judged on the other half, through its public face, ids and exact scores included; rivals are judged on
 the same. ``build_each`` builds graphs and lists once for all targets; settings are looked for, and recall and speed
 measured, anew for each, as ``Index.build(..., target_recall=target, kind="fastest")`` does alone. ``build_seconds`` of
@@ -17,22 +15,25 @@ implicit here too.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from benchmarks.harness import record
-from benchmarks.result_lines import lines
+from benchmarks.harness import Line, Results, Smoke, chosen, seconds
+from benchmarks.index.tables import recall as table
+from benchmarks.processes import Python, answered, available
+
+__all__ = ["table"]
 
 NAME = "index_recall"
-RIVAL = Path(__file__).parents[1] / "rivals" / "ann_search.py"
+TITLE = "Recall against queries a second"
 RIVALS = ("faiss-flat", "faiss-ivf", "faiss-hnsw", "hnswlib", "usearch", "implicit")
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 K, RUNS, SECONDS = 10, 3, 3600.0
@@ -93,13 +94,14 @@ def ours(
         for target, index in zip(targets, indexes, strict=True):
             found = index.search(judged, K)
             recall = np.mean([(own >= bound).mean() for own, bound in zip(found.scores, near, strict=True)])
-            speed = len(judged) / min(seconds(lambda: index.search(judged, K)) for _ in range(RUNS))  # noqa: B023
+            speed = len(judged) / min(seconds(partial(index.search, judged, K), repeats=RUNS, warmup=0))
             told = index.info()
             yield target, {"recall": float(recall), "queries_per_second": speed, "build_seconds": built,
                            "kind": told["kind"], "settings": told["settings"], "trials": told["trials"]}  # fmt: skip
 
 
-def rival(python: str, name: str, vectors: np.ndarray, queries: np.ndarray, metric: str, threads: int) -> dict:
+def rival(python: Path, name: str, vectors: np.ndarray, queries: np.ndarray, metric: str, threads: int) -> Line:
+    """A library's curve, on the half of the queries that judges."""
     from isthmus.index import Index
 
     judged = queries[1::2]
@@ -107,48 +109,45 @@ def rival(python: str, name: str, vectors: np.ndarray, queries: np.ndarray, metr
     with tempfile.TemporaryDirectory() as folder:
         for part, array in (("vectors", vectors), ("queries", judged), ("least", np.array(least))):
             np.save(Path(folder) / f"{part}.npy", np.ascontiguousarray(array))
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
-        command = [python, str(RIVAL), name, folder, metric, str(K), str(threads)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found: dict = json.loads(done.stdout.splitlines()[-1])
+        environment = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
+        found: Line = answered(python, "ann_search.py", name, folder, metric, K, threads, env=environment)
     return found
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def run(
+    smoke: Smoke = False,
+    rival_python: Python = None,
+    data: Annotated[list[str] | None, typer.Option(help="pixels, factors or synthetic; all by default.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Only so many vectors.")] = None,
+    threads: Annotated[int | None, typer.Option(help="All cores by default.")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="Others, as .npy.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="What asks for them, as .npy.")] = None,
+    name: Annotated[str, typer.Option(help="What they are called.")] = "given",
+    metric: str = "l2",
+) -> list[Line]:
+    """Our index for each target, and every rival."""
+    results = Results(NAME, smoke=smoke)
+    sets = {one: partial(DATA[one], rows) for one in chosen(["synthetic"] if smoke else data, DATA)}
+    if smoke:
+        sets, metric = {"synthetic": partial(synthetic, 2_000)}, "l2"
+    elif vectors is not None:
+        sets = {name: lambda: (np.load(vectors)[:rows], np.load(queries), metric)}
+    python = rival_python if available(rival_python, "the other libraries", smoke=smoke) else None
+    for one, load in sets.items():
+        measured(results, one, load(), threads or len(os.sched_getaffinity(0)), python)
+    return results.made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rival-python")
-    parser.add_argument("--data", nargs="*", default=list(DATA))
-    parser.add_argument("--rows", type=int, help="only so many vectors, to try the script")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--vectors")
-    parser.add_argument("--queries")
-    parser.add_argument("--name")
-    parser.add_argument("--metric", default="l2")
-    given = parser.parse_args()
-    sets = {name: DATA[name] for name in given.data}
-    if given.vectors:
-        sets = {given.name: lambda rows: (np.load(given.vectors)[:rows], np.load(given.queries), given.metric)}
-    done = {(line["data"], line["side"], line["target"], line["rows"], line["threads"]) for line in lines(NAME)}
-    for data, load in sets.items():
-        vectors, queries, metric = load(given.rows)
-        shared = {"data": data, "rows": len(vectors), "width": vectors.shape[1], "metric": metric, "k": K,
-                  "threads": given.threads, "queries": len(queries) // 2}  # fmt: skip
-        wanted = [one for one in TARGETS if (data, "isthmus", one, len(vectors), given.threads) not in done]
-        for target, measured in ours(vectors, queries, metric, wanted, given.threads):
-            record(NAME, side="isthmus", target=target, **shared, **measured)
-        for name in RIVALS if given.rival_python else ():
-            if name == "implicit" and metric != "ip":
-                continue
-            if (data, name, None, len(vectors), given.threads) not in done:
-                measured = rival(given.rival_python, name, vectors, queries, metric, given.threads)
-                record(NAME, side=name, target=None, **shared, **measured)
-
-
-if __name__ == "__main__":
-    main()
+def measured(results: Results, data: str, loaded: Data, threads: int, python: Path | None) -> None:
+    """What has no line yet on one data set."""
+    vectors, queries, metric = loaded
+    key = {"data": data, "rows": len(vectors), "threads": threads}
+    shared = {**key, "width": vectors.shape[1], "metric": metric, "k": K, "queries": len(queries) // 2}
+    targets = TARGETS[-1:] if results.smoke else TARGETS
+    wanted = [one for one in targets if not results.find(side="isthmus", target=one, **key)]
+    for target, found in ours(vectors, queries, metric, wanted, threads):
+        results.add(side="isthmus", target=target, **shared, **found)
+    for name in RIVALS if python else ():
+        if (name == "implicit" and metric != "ip") or results.find(side=name, target=None, **key):
+            continue
+        results.add(side=name, target=None, **shared, **rival(python, name, vectors, queries, metric, threads))

@@ -1,4 +1,5 @@
-"""Four signals with rows to train on and rows to measure on, small enough for a minute of one core a model."""
+"""Four signals with rows to train on and rows to measure on, small enough for a minute of one core a model; for a smoke
+run few rows of the bundled data, or drawn ones."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.drawn import drawn_images, drawn_table
 from isthmus.batch import Signal
 from isthmus.datafolder import dataset_path
 from isthmus.protocols import Source
@@ -35,11 +37,13 @@ class Domain:
     own: Mapping[str, Mapping[str, Any]]
 
 
-def interactions() -> Domain:
+def interactions(smoke: bool) -> Domain:
     from isthmus_interactions.adapter import InteractionsAdapter
-    from isthmus_interactions.datasets import movielens_100k
+    from isthmus_interactions.datasets import demo_goodbooks, movielens_100k
 
-    data, _ = movielens_100k()
+    data, _ = demo_goodbooks() if smoke else movielens_100k()
+    if smoke:
+        data = data.select_items(np.arange(100)).select_users(np.arange(200))
     train, test = _parted(len(data), 150)
     adapter = InteractionsAdapter.fit(data)
     return Domain(
@@ -52,45 +56,44 @@ def interactions() -> Domain:
     )
 
 
-def text() -> Domain:
+def text(smoke: bool) -> Domain:
     from isthmus_text.adapter import TextAdapter
     from isthmus_text.datasets import demo_sentences
 
-    train = demo_sentences("train").texts.spread(8000)
-    adapter = TextAdapter.fit(train, size=2000, longest=32)
+    train = demo_sentences("train").texts.spread(64 if smoke else 8000)
+    adapter = TextAdapter.fit(train, size=300 if smoke else 2000, longest=32)
     return Domain(
         "English Web Treebank, sentences",
         adapter.signal,
         adapter.prepare(train),
-        adapter.prepare(demo_sentences("test").texts.spread(500)),
+        adapter.prepare(demo_sentences("test").texts.spread(16 if smoke else 500)),
         {"code": 32, "hidden": 96, "layers": 1, "epochs": 6, "tokens": 2048, "learning_rate": 2e-3},
         {"sparse": {"code": 256, "active": 32}},
     )
 
 
-def images() -> Domain:
+def images(smoke: bool) -> Domain:
     from isthmus_images.adapter import ImageAdapter
     from isthmus_images.datasets import fashion_mnist
 
-    train, test = fashion_mnist("train"), fashion_mnist("test")
+    train, test = (drawn_images(part, 64) if smoke else fashion_mnist(part) for part in ("train", "test"))
     adapter = ImageAdapter.fit(train)
     return Domain(
         "Fashion-MNIST, pictures",
         adapter.signal,
-        adapter.prepare(train.select(np.arange(10_000))),
-        adapter.prepare(test.select(np.arange(1000))),
+        adapter.prepare(train.select(np.arange(min(10_000, len(train))))),
+        adapter.prepare(test.select(np.arange(min(1000, len(test))))),
         {"code": 32, "hidden": 128, "filters": 16, "epochs": 8, "likelihood": "shared"},
         {"sparse": {"code": 256, "active": 32}},
     )
 
 
-def vectors() -> Domain:
+def vectors(smoke: bool) -> Domain:
     from isthmus_vectors.adapter import VectorAdapter
     from isthmus_vectors.vectors import Vectors
 
-    with np.load(dataset_path("adbench/31_satimage-2.npz"), allow_pickle=False) as found:
-        data = Vectors.read(found["X"].astype(np.float32))
-    train, test = _parted(len(data), 1000)
+    data = Vectors.read(drawn_table(200, 36) if smoke else _satimage())
+    train, test = _parted(len(data), min(1000, len(data) // 2))
     adapter = VectorAdapter.fit(data.select(train))
     return Domain(
         "satimage-2, rows of 36 numbers",
@@ -102,7 +105,13 @@ def vectors() -> Domain:
     )
 
 
-DOMAINS: Mapping[str, Callable[[], Domain]] = {
+def _satimage() -> np.ndarray:
+    with np.load(dataset_path("adbench/31_satimage-2.npz"), allow_pickle=False) as found:
+        rows: np.ndarray = found["X"].astype(np.float32)
+    return rows
+
+
+DOMAINS: Mapping[str, Callable[[bool], Domain]] = {
     "interactions": interactions,
     "text": text,
     "images": images,

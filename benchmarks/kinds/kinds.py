@@ -1,66 +1,58 @@
 """Five kinds of autoencoder in four domains: each kind's own number beside that of the vanilla one, same data, same
 budget.
 
-    python -m benchmarks.kinds.kinds                        # all twenty cells, some 15 minutes of one core
-    python -m benchmarks.kinds.kinds --cell sparse:images   # one of them
-    python -m benchmarks.kinds.kinds --cell sparse:images --show   # print what has been recorded of it and of vanilla
-
 A cell that has a line is not trained again. One seed; every setting is the builder's default but for sizes, epochs and
-batches, see ``kinds_data``; nothing was chosen by the rows that are measured. What the numbers are stands in
-``kinds_measures``.
+batches, see ``data.py``; nothing was chosen by the rows that are measured. What the numbers are stands in
+``measures.py``.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
 import time
+from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+import typer
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke, chosen
 from benchmarks.kinds.data import DOMAINS, Domain
 from benchmarks.kinds.measures import measured
-from benchmarks.kinds.tables import CELL, KINDS
-from benchmarks.result_lines import lines
+from benchmarks.kinds.tables import KINDS, five_kinds
 from isthmus.models import kinds
 from isthmus.models.parts.corruptions import noise_of
 from isthmus.training.run import Run
 
 NAME = "kinds"
+TITLE = "The five kinds in four domains"
 SEED = 0
 
-logger = logging.getLogger(NAME)
+
+def run(
+    smoke: Smoke = False,
+    cell: Annotated[list[str] | None, typer.Option(help="KIND:DOMAIN; may be given several times.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Another number than the usual.")] = None,
+) -> list[Line]:
+    """Train and measure every cell that has no line yet; all twenty take some 15 minutes of one core."""
+    results = Results(NAME, smoke=smoke)
+    wanted = chosen(cell, [f"{kind}:{domain}" for domain in DOMAINS for kind in KINDS])
+    epochs = 1 if smoke else epochs
+    for name, load in DOMAINS.items():
+        kinds = [kind for kind in KINDS if f"{kind}:{name}" in wanted and not _known(results, kind, name, epochs)]
+        domain = load(smoke) if kinds else None
+        for kind in kinds:
+            results.add(kind=kind, domain=name, seed=SEED, **_cell(kind, domain, epochs))
+    return results.made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = [f"{kind}:{domain}" for domain in DOMAINS for kind in KINDS]
-    parser.add_argument("--cell", action="append", choices=every, help="only these")
-    parser.add_argument("--epochs", type=int, help="another number, to try the script")
-    parser.add_argument("--show", action="store_true", help="train nothing; print the cells that have a line")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    wanted = given.cell or every
-    for name in DOMAINS:
-        missing = [] if given.show else [kind for kind in KINDS if f"{kind}:{name}" in wanted]
-        missing = [kind for kind in missing if not _known(kind, name, given.epochs)]
-        domain = DOMAINS[name]() if missing else None
-        for kind in missing:
-            record(NAME, kind=kind, domain=name, seed=SEED, **_cell(kind, domain, given.epochs))
-    found = {(line["kind"], line["domain"]): line for line in lines(NAME)}
-    for cell in wanted:
-        kind, name = cell.split(":")
-        if (kind, name) in found:
-            logger.info("%s: %s", cell, CELL[kind](found[kind, name], found.get(("vanilla", name))))
+def table(lines: Sequence[Line]) -> list[str]:
+    """A row a kind."""
+    return five_kinds(lines)
 
 
-def _known(kind: str, domain: str, epochs: int | None) -> bool:
-    key = {"kind": kind, "domain": domain, "seed": SEED}
-    return any(
-        all(line[name] == value for name, value in key.items()) and epochs in (None, line["settings"]["epochs"])
-        for line in lines(NAME)
-    )
+def _known(results: Results, kind: str, domain: str, epochs: int | None) -> bool:
+    found = results.find(kind=kind, domain=domain, seed=SEED)
+    return found is not None and epochs in (None, found["settings"]["epochs"])
 
 
 def _cell(kind: str, domain: Domain, epochs: int | None) -> dict[str, object]:
@@ -82,7 +74,3 @@ def _cell(kind: str, domain: Domain, epochs: int | None) -> dict[str, object]:
         "seconds": round(time.perf_counter() - started, 1),
         "threads": torch.get_num_threads(),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,10 @@
-"""The table of the five kinds in four domains in the README."""
+"""The table of the five kinds in four domains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from benchmarks.result_lines import Line, newest
+from benchmarks.harness import Line, mark, markdown, newest
 
 KINDS = ("vanilla", "variational", "denoising", "sparse", "contractive")
 DOMAINS = ("interactions", "text", "images", "vectors")
@@ -46,24 +46,24 @@ CELL: dict[str, Callable[[Line, Line | None], str]] = {
 }
 
 
-def five_kinds() -> list[str]:
-    found = {
-        (line["kind"], line["domain"]): line for line in newest("kinds", lambda line: (line["kind"], line["domain"]))
-    }
-    data = {line["domain"]: f"{line['data']} ({line['train_rows']:,})" for line in found.values()}
-    rows = [
+def five_kinds(lines: Sequence[Line]) -> list[str]:
+    """A row a kind, a column a domain."""
+    known = newest(lines, lambda line: (line["kind"], line["domain"]))
+    found = {(line["kind"], line["domain"]): line for line in known}
+    data = {line["domain"]: f"{line['data']} ({line['train_rows']:,})" for line in known}
+    told = (
         "Each kind's own number, and in brackets that of the vanilla model of the same domain; on rows held out, nats "
         "a row. Vanilla: what the code saves against one code for all rows. Variational: the bound on −log p and the "
         "rate (a vanilla model's with the best normal prior and spread put on its codes afterwards). Denoising: the "
         "whole row told from a damaged one. Sparse: units that a row uses, the share that no row uses, and nats. "
         "Contractive: the squared norm of the code's derivative over the variance of the codes; and plain. Any cell: "
-        "`python -m benchmarks.kinds.kinds --cell KIND:DOMAIN`.",
-        "",
-        f"| kind | {' | '.join(f'{domain}: {data.get(domain, chr(8211))}' for domain in DOMAINS)} |",
-        f"|---|{'---|' * len(DOMAINS)}",
-    ]
-    for kind in KINDS:
-        lines = [(found.get((kind, domain)), found.get(("vanilla", domain))) for domain in DOMAINS]
-        cells = ["not run" if own is None else CELL[kind](own, vanilla) for own, vanilla in lines]
-        rows.append(f"| {kind} | {' | '.join(cells)} |")
-    return rows
+        "`python -m benchmarks kinds --cell KIND:DOMAIN`."
+    )
+    rows = [[kind, *(_cell(found, kind, domain) for domain in DOMAINS)] for kind in KINDS]
+    head = ["kind", *(f"{domain}: {data.get(domain, chr(8211))}" for domain in DOMAINS)]
+    return [told, "", *markdown(head, rows)] if known else []
+
+
+def _cell(found: dict[tuple[str, str], Line], kind: str, domain: str) -> str:
+    own, vanilla = found.get((kind, domain)), found.get(("vanilla", domain))
+    return "not run" if own is None else CELL[kind](own, vanilla) + mark(own, vanilla)

@@ -1,7 +1,5 @@
 """How well are items placed that nobody has touched, by what is known of them?
 
-python -m benchmarks.recommendation.cold_items [--data ml-1m goodbooks] [--seeds 0 1] [--dry-run]
-
 A fifth of the items is hidden from training, and so are a fifth of the people (strong generalisation): those are told
 what they touched of the other items. Two rankings are measured:
 
@@ -16,20 +14,20 @@ by ridge regression of log counts. "oracle popularity" ranks by the true counts 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import re
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+import typer
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
 from isthmus.datafolder import dataset_path, unpacked
 from isthmus.metrics.ranking import METRICS, judge
 from isthmus.rowlists import from_csr
@@ -38,15 +36,17 @@ from isthmus_interactions.cold_start.extend import FACTS
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.ridge import mixing, products
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry
-from isthmus_interactions.datasets import goodbooks_sample, movielens_1m
+from isthmus_interactions.datasets import demo_goodbooks, goodbooks_sample, movielens_1m
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 
+NAME = "cold_items"
+TITLE = "Items that nobody has touched"
 SHARE = 0.2
 K = 20
 POWERS = (1, 2, 3, 5)
 SEEDS = {"ml-1m": [0, 1, 2], "goodbooks": [0, 1]}
-REGULARISATION = {"ml-1m": 500.0, "goodbooks": 200.0}
+REGULARISATION = {"ml-1m": 500.0, "goodbooks": 200.0, "demo": 100.0}
 WANTED = ("ndcg", "recall")
 BOOTSTRAPS = 2_000
 
@@ -72,6 +72,17 @@ def books() -> tuple[Interactions, ItemFeatures, str]:
     told = {int(row["item_id"]): row["description"] for row in csv.DictReader(io.StringIO(text))}
     table = pa.table({"item": data.items.ids, "description": [told.get(i, "") for i in data.items.ids.tolist()]})
     return data, ItemFeatures.read(table, text="description"), "tf-idf of descriptions"
+
+
+def demo() -> tuple[Interactions, ItemFeatures, str]:
+    """Few books and readers, for a smoke run."""
+    data, titles = demo_goodbooks()
+    data = data.select_items(np.arange(300)).select_users(np.arange(300))
+    table = pa.table({"item": data.items.ids, "author": [titles[id_][1] for id_ in data.items.ids.tolist()]})
+    return data, ItemFeatures.read(table, tags="author"), "authors"
+
+
+DATA = {"ml-1m": movies, "goodbooks": books, "demo": demo}
 
 
 class Part:
@@ -270,39 +281,50 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", nargs="+", default=["ml-1m", "goodbooks"])
-    parser.add_argument("--seeds", nargs="+", type=int, help="0 1 2 for ml-1m and 0 1 for goodbooks, if not given")
-    parser.add_argument("--dry-run", action="store_true", help="print, and record nothing")
-    arguments = parser.parse_args()
-    for name in arguments.data:
-        data, features, about = {"ml-1m": movies, "goodbooks": books}[name]()
-        seeds = arguments.seeds or SEEDS[name]
-        found = summary([one(name, data, features, seed) for seed in seeds])
+def run(
+    smoke: Smoke = False,
+    data: Annotated[list[str] | None, typer.Option(help="ml-1m or goodbooks; both by default.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="0 1 2 for ml-1m and 0 1 for goodbooks by default.")] = None,
+) -> list[Line]:
+    """Hide items, fit on the rest, and rank."""
+    results = Results(NAME, smoke=smoke)
+    for name in ["demo"] if smoke else chosen(data, SEEDS):
+        interactions, features, about = DATA[name]()
+        seeds = seed or SEEDS.get(name, [0])
+        found = summary([one(name, interactions, features, each) for each in seeds])
         configuration = {
             "data": name,
             "model": f"ease, regularisation {REGULARISATION[name]:g}",
             "features": about,
             "people_and_items_hidden": SHARE,
             "seeds": seeds,
-            "items": len(data.items),
+            "items": len(interactions.items),
         }
-        if not arguments.dry_run:
-            record("cold_items", configuration=configuration, **found)
-        for which, metrics in found["hidden_items_only"].items():
-            print(name, f"{which:22}", metrics)
-        for key in (
-            "ahead_95",
-            "all_items",
-            "all_items_ahead_95",
-            "share_of_hidden_in_top_20",
-            "share_of_hidden_in_held_out",
-        ):
-            print(name, key, found[key])
-        for line in found["by_seed"]:
-            print(name, line)
+        results.add(configuration=configuration, **found)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Both metrics of every ranking, a table for each data set."""
+    rows = []
+    for line in newest(lines, lambda line: line["configuration"]["data"]):
+        config, whole = line["configuration"], line["all_items"]
+        shown = [(f"**{name}**" if name == "isthmus" else name) for name in line["hidden_items_only"]]
+        cells = [
+            [
+                f"{found[metric]['mean']:.3f} ± {found[metric]['standard_error']:.3f}"
+                for metric in ("ndcg@20", "recall@20")
+            ]
+            for found in line["hidden_items_only"].values()
+        ]
+        pair = [whole[name]["ndcg@20"]["mean"] for name in ("with hidden items", "without them")]
+        rows += [
+            f"{config['data']}, {config['features']}; {config['people_and_items_hidden']:.0%} of items and people "
+            f"hidden, {len(config['seeds'])} draws; the hidden items alone are ranked{mark(line)}:",
+            "",
+            *markdown(["by", "nDCG@20", "recall@20"], [(name, *cell) for name, cell in zip(shown, cells, strict=True)]),
+            "",
+            f"One ranking of all items: nDCG@20 {pair[0]:.4f} with the hidden ones, {pair[1]:.4f} without.",
+            "",
+        ]
+    return rows

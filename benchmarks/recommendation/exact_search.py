@@ -1,7 +1,5 @@
 """How fast is the exact search behind recommendations, beside ``implicit`` 0.7.3 and FAISS Flat?
 
-    python -m benchmarks.recommendation.exact_search --rival-python PATH [--repeats 7] [--lengths 0.5]
-
 10,000 people × 100,000 items × 128 float32 numbers, the 10 best by inner product, 50 seen items left out for each.
 ``implicit`` runs ``recommend(filter_already_liked_items=True)``; FAISS Flat is asked for 60 and its answers are
 filtered. Each rival is a process of its own with all cores, and waits while another side is timed. The runs are
@@ -14,27 +12,29 @@ products alone, which no search by comparison can do without.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import median_ratio, record
+from benchmarks.harness import Line, Results, Smoke, mark, markdown, median_ratio, medians, newest
+from benchmarks.processes import Python, Server, available
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import RowLists
 
-RIVAL = Path(__file__).parents[1] / "rivals" / "flat_search.py"
+NAME = "recommender_search"
+TITLE = "Exact search for many people"
+Search = Callable[[], tuple[float, torch.Tensor]]
+"""Seconds, and the rows that were found."""
+
+RIVALS = ("faiss", "implicit")
 AGREE = 2e-6
 """Scores nearer than this, relative to the lengths of the vectors, are equal up to rounding."""
 
@@ -67,42 +67,7 @@ class Problem:
         )
 
 
-class Rival:
-    """A rival in its own process, asked for one search at a time."""
-
-    def __init__(self, python: str, name: str, folder: Path, k: int) -> None:
-        self._found = folder / f"{name}.npy"
-        self._log = folder / f"{name}.log"
-        # implicit asks for it, since it has threads of its own.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"} if name == "implicit" else None
-        self._process = subprocess.Popen(
-            [python, str(RIVAL), name, str(folder), str(k)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log.open("w"),
-            text=True,
-            env=environment,
-        )
-        if self._read() != "ready\n":
-            raise SystemExit(self._log.read_text()[-2000:])
-
-    def search(self) -> tuple[float, torch.Tensor]:
-        sent: IO[str] | None = self._process.stdin
-        assert sent is not None
-        sent.write("\n")
-        sent.flush()
-        taken = json.loads(self._read())["seconds"]
-        return taken, torch.from_numpy(np.load(self._found))
-
-    def close(self) -> None:
-        self._process.communicate(timeout=60)
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-
-def ours(problem: Problem, halved: bool) -> Callable[[], tuple[float, torch.Tensor]]:
+def ours(problem: Problem, halved: bool) -> Search:
     searcher = ExactSearcher.build(problem.items, halved=halved)
 
     def search() -> tuple[float, torch.Tensor]:
@@ -139,9 +104,16 @@ def apart(problem: Problem, found: torch.Tensor, other: torch.Tensor) -> tuple[i
     return len(differ), float(((first - second).abs() / scale).max())
 
 
-def compare(
-    problem: Problem, sides: dict[str, Callable[[], tuple[float, torch.Tensor]]], repeats: int
-) -> dict[str, Any]:
+def asked_of(server: Server, found: Path) -> Search:
+    """A rival's search; its rows come in a file."""
+
+    def search() -> tuple[float, torch.Tensor]:
+        return server.ask()["seconds"], torch.from_numpy(np.load(found))
+
+    return search
+
+
+def compare(problem: Problem, sides: dict[str, Search], repeats: int) -> Line:
     """Interleaved runs, after one of each that does not count."""
     found = {name: search()[1] for name, search in sides.items()}
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -153,47 +125,74 @@ def compare(
     for name in found:
         differing[name], gap = apart(problem, found["isthmus"], found[name])
         if gap > AGREE:
-            raise SystemExit(f"{name} found others: scores are {gap} apart")
+            raise ValueError(f"{name} found others: scores are {gap} apart")
     return {
-        "seconds": {name: round(statistics.median(series), 4) for name, series in times.items()},
+        "seconds": {name: round(middle, 4) for name, middle in medians(times).items()},
         "runs": {name: [round(one, 4) for one in series] for name, series in times.items()},
         "times_faster": {name: round(median_ratio(series, times["isthmus"]), 2) for name, series in times.items()},
         "people_with_rows_equal_but_for_rounding": differing,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rival-python", required=True, help="the interpreter of the environment of implicit")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--people", type=int, default=10_000)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--seen", type=int, default=50)
-    parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--lengths", type=float, default=0.0)
-    given = parser.parse_args()
-    problem = Problem.drawn(given.people, given.items, given.width, given.seen, given.k, given.lengths)
+def run(
+    smoke: Smoke = False,
+    rival_python: Python = None,
+    repeats: int = 7,
+    people: int = 10_000,
+    items: int = 100_000,
+    width: int = 128,
+    seen: int = 50,
+    k: int = 10,
+    lengths: Annotated[float, typer.Option(help="Deviation of the logarithm of the items' lengths.")] = 0.0,
+) -> list[Line]:
+    """Search for everybody, in turns with the rivals."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        repeats, people, items = 1, 50, 400
+    setting = {"people": people, "items": items, "width": width, "seen": seen, "k": k, "lengths": lengths}
+    problem = Problem.drawn(**setting)
+    pythons = {"faiss": Path(sys.executable)}
+    if available(rival_python, "implicit", smoke=smoke):
+        pythons["implicit"] = rival_python
+    sides = {"isthmus": ours(problem, True), "isthmus_without_bf16": ours(problem, False)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         problem.write(folder)
-        rivals = {
-            "implicit": Rival(given.rival_python, "implicit", folder, given.k),
-            "faiss": Rival(sys.executable, "faiss", folder, given.k),
+        # implicit asks for one thread of BLAS, since it has threads of its own.
+        env = {"implicit": {"OPENBLAS_NUM_THREADS": "1"}}
+        servers = {
+            rival: Server(python, "flat_search.py", rival, folder, k, log=folder / f"{rival}.log", **env.get(rival, {}))
+            for rival, python in pythons.items()
         }
-        sides = {"isthmus": ours(problem, True), "isthmus_without_bf16": ours(problem, False)}
-        sides |= {rival: process.search for rival, process in rivals.items()}
-        found = compare(problem, sides, given.repeats)
-        for process in rivals.values():
-            process.close()
+        sides |= {rival: asked_of(server, folder / f"{rival}.npy") for rival, server in servers.items()}
+        found = compare(problem, sides, repeats)
+        for server in servers.values():
+            server.close()
     products = {"fp32": product(problem, torch.float32), "bf16": product(problem, torch.bfloat16)}
     found["product_seconds"] = {name: round(taken, 4) for name, taken in products.items()}
     found["share_of_fp32_product"] = round(found["seconds"]["isthmus"] / products["fp32"], 3)
-    setting = {name: value for name, value in vars(given).items() if name not in ("rival_python", "repeats")}
-    rival_names = ["implicit 0.7.3", "faiss IndexFlatIP, k + seen"]
-    line = record("recommender_search", rivals=rival_names, threads=torch.get_num_threads(), **setting, **found)
-    print(json.dumps(line, indent=2))
+    rivals = ["implicit 0.7.3", "faiss IndexFlatIP, k + seen"]
+    results.add(rivals=rivals, threads=torch.get_num_threads(), **setting, **found)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Seconds of everybody's search."""
+    rows = []
+    for line in newest(lines, lambda line: [line[name] for name in ("people", "items", "width", "k")]):
+        spent, faster = line["seconds"], line["times_faster"]
+        cells = [
+            f"{spent[who]:.2f} s" + (f" (**{faster[who]:.1f}×**)" if who in RIVALS else "")
+            if who in spent
+            else "not run"
+            for who in ("isthmus", "isthmus_without_bf16", *RIVALS)
+        ]
+        rows += [
+            f"{line['people']:,} people × {line['items']:,} items × {line['width']}, top {line['k']}, "
+            f"{line['seen']} seen items each left out, identical answers{mark(line)}:",
+            "",
+            *markdown(["isthmus", "without bf16", "FAISS Flat, k + seen", "implicit 0.7.3"], [cells]),
+            "",
+            f"The same-shape product alone takes {line['product_seconds']['fp32']:.2f} s in fp32.",
+        ]
+    return rows

@@ -2,49 +2,54 @@
 
 ``Recommender.recommend([history], k=10)`` from external ids to external ids, seen items left out, after warm-up. Aim:
 under 5 ms. Weights are untrained: they do not change the work.
-
-    python -m benchmarks.recommendation.latency
 """
 
 from __future__ import annotations
 
 import statistics
-import time
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest, seconds
 from isthmus.training.run import Run
 from isthmus_interactions import Interactions, Recommender
 
-ITEMS, PEOPLE, EACH, CALLS = 20_000, 600, 100, 300
+NAME = "recommend_latency"
+TITLE = "One `recommend` call for one person"
+MODELS = ("mult-vae", "mult-dae")
+WARMUP, K = 20, 10
 
 
-def main() -> None:
-    g = np.random.default_rng(0)
-    columns = np.argsort(g.random((PEOPLE, ITEMS)), 1)[:, :EACH]
-    matrix = csr_array(
-        (np.ones(PEOPLE * EACH), columns.ravel(), np.arange(0, PEOPLE * EACH + 1, EACH)), (PEOPLE, ITEMS)
-    )
-    data = Interactions.from_csr(matrix)
-    for model, settings in (("mult-vae", {"epochs": 1}), ("mult-dae", {"epochs": 1})):
-        recommender = Recommender.fit(data, model, validation=0, run=Run(device="cpu"), **settings)
-        histories = [columns[row].tolist() for row in range(CALLS)]
-        taken = []
-        for history in histories:
-            started = time.perf_counter()
-            recommender.recommend([history], 10)
-            taken.append(1000 * (time.perf_counter() - started))
-        taken = taken[20:]
-        line = record(
-            "recommend_latency",
-            configuration={"model": model, "items": ITEMS, "history": EACH, "k": 10, "calls": len(taken)},
+def run(smoke: Smoke = False, items: int = 20_000, people: int = 600, each: int = 100, calls: int = 300) -> list[Line]:
+    """Time single calls."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        items, people, each, calls = 500, 50, 10, 30
+    columns = np.argsort(np.random.default_rng(0).random((people, items)), 1)[:, :each]
+    offsets = np.arange(0, people * each + 1, each)
+    data = Interactions.from_csr(csr_array((np.ones(people * each), columns.ravel(), offsets), (people, items)))
+    for model in MODELS:
+        recommender = Recommender.fit(data, model, validation=0, run=Run(device="cpu"), epochs=1)
+        histories = [row.tolist() for row in columns[:calls]]
+        taken = [
+            1000 * seconds(lambda: recommender.recommend([history], K), repeats=1, warmup=0)[0]  # noqa: B023
+            for history in histories
+        ][WARMUP:]
+        results.add(
+            configuration={"model": model, "items": items, "history": each, "k": K, "calls": len(taken)},
             median_ms=statistics.median(taken),
             p99_ms=sorted(taken)[int(0.99 * len(taken))],
         )
-        print(f"{model}: median {line['median_ms']:.2f} ms, p99 {line['p99_ms']:.2f} ms")
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Milliseconds of a call."""
+    known = newest(lines, lambda line: line["configuration"]["model"])
+    rows = [
+        (line["configuration"]["model"] + mark(line), f"{line['median_ms']:.2f} ms", f"{line['p99_ms']:.2f} ms")
+        for line in known
+    ]
+    return markdown(["model, 20,000 items", "median", "99th percentile"], rows) if rows else []

@@ -1,28 +1,26 @@
 """How long, and how much memory, does a CSV of 25 million ratings take to become a matrix?
 
-    python -m benchmarks.recommendation.loading [--rows 25000000] [--keep all]
-
 The file resembles MovieLens-25M (userId, movieId, rating, timestamp; 162,541 people, 59,047 films, power laws, half
-stars) and is written to a temporary directory by a seeded generator. The load runs in a child process, so that nothing
-of the generator is counted; memory is the growth of the child's peak over its size after importing.
+stars) and is written to a temporary directory by a seeded generator. The load runs in a process of its own, so that
+nothing of the generator is counted; memory is the growth of its peak over its size after importing.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from benchmarks.harness import peak_rss, record, rss
+from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest, peak_rss, rss
+from benchmarks.processes import alone
 
+NAME = "csv_loading"
+TITLE = "Loading interactions"
 USERS, ITEMS = 162_541, 59_047
 LARGEST_ITEM_ID = 209_171
 SHARES = {0.5: 0.016, 1.0: 0.031, 1.5: 0.016, 2.0: 0.066, 2.5: 0.051, 3.0: 0.196, 3.5: 0.127, 4.0: 0.266, 4.5: 0.088}
@@ -63,7 +61,7 @@ def _types() -> list[pa.DataType]:
 
 
 def load(path: str, keep: str | None) -> dict[str, object]:
-    """The measured part, in the child."""
+    """The measured part, in a process of its own."""
     from isthmus_interactions.interactions import Interactions
 
     before, start = rss(), time.perf_counter()
@@ -80,24 +78,29 @@ def load(path: str, keep: str | None) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=25_000_000)
-    parser.add_argument("--keep", default=None)
-    parser.add_argument("--child", default=None, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        print(json.dumps(load(given.child, given.keep)))
-        return
+def run(smoke: Smoke = False, rows: int = 25_000_000, keep: str | None = None) -> list[Line]:
+    """Write the file and load it; ``keep`` is that of ``Interactions.read``."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        rows = 5_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ratings.csv"
-        write_ratings(path, given.rows)
+        write_ratings(path, rows)
         size = path.stat().st_size
-        keep = ["--keep", given.keep] if given.keep else []
-        child = [sys.executable, "-m", "benchmarks.recommendation.loading", "--child", str(path), *keep]
-        numbers = json.loads(subprocess.run(child, capture_output=True, text=True, check=True).stdout)
-    print(json.dumps(record("csv_loading", rows=given.rows, file_mb=round(size / 1e6), keep=given.keep, **numbers)))
+        numbers = alone(load, str(path), keep)
+    results.add(rows=rows, file_mb=round(size / 1e6), keep=keep, **numbers)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Seconds and memory."""
+    rows = [
+        (
+            f"{line['rows'] / 1e6:.0f} M rows, {line['file_mb']:,} MB" + mark(line),
+            line["keep"] or "top two fifths of the scale",
+            f"{line['seconds']:.1f} s",
+            f"{line['peak_mb']:,.0f} MB",
+        )
+        for line in newest(lines, lambda line: (line["rows"], line["keep"]))
+    ]
+    return markdown(["CSV", "rows kept", "seconds", "peak memory"], rows) if rows else []

@@ -7,9 +7,6 @@ everybody; only what is searched is compressed, and what is left of it is brough
 cosine asks (without that, principal components at 24 bytes find .383 and not .48). Settings were chosen on training
 captions: ``--validate`` holds the first 1,000 images out.
 
-    python -m benchmarks.text.compression                         # the table, one line for each method and size
-    python -m benchmarks.text.compression --bytes 24 --methods ours --validate
-
 Rivals: the first numbers of a vector, one byte each (``truncation``); the first principal components, one byte each
 (``pca``), both with the scale of each column's largest training value; FAISS product quantisation of as many bytes
 (``pq``), and with a learned rotation (``opq``), both with FAISS's defaults of training.
@@ -17,22 +14,27 @@ Rivals: the first numbers of a vector, one byte each (``truncation``); the first
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 import torch
+import typer
 
-from benchmarks.harness import record
+from benchmarks.drawn import drawn_table
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.text import tables
 from isthmus.training.run import Run
 from isthmus_text.datasets import multi30k_captions
 from isthmus_vectors.compressor import Compressor
 
+NAME = "text_compression"
+TITLE = "Vectors in few bytes"
 Array = npt.NDArray[np.float32]
 Method = Callable[[Array, Array, int], Array]
 """(what to learn from, what to keep, bytes) -> the vectors that are left of it."""
@@ -59,12 +61,14 @@ class Ours:
     """``matryoshka`` with its defaults: one model of the most bytes, whose shorter codes are searched too."""
 
     most: int
+    epochs: int | None = None
     fitted: Compressor | None = None
 
     def __call__(self, examples: Array, vectors: Array, size: int) -> Array:
         """What is left of the vectors."""
         if self.fitted is None:
-            self.fitted = Compressor.fit(examples, bytes=self.most, run=Run(device="cpu", seed=0))
+            more = {} if self.epochs is None else {"epochs": self.epochs}
+            self.fitted = Compressor.fit(examples, bytes=self.most, run=Run(device="cpu", seed=0), **more)
         return self.fitted.decode(self.fitted.encode(vectors, size))
 
 
@@ -128,34 +132,52 @@ def vectors_of(part: str, cache: Path | None) -> Array:
     return made
 
 
-def main() -> None:
-    """Measure and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bytes", type=int, nargs="+", default=[24, 48, 96])
-    parser.add_argument("--methods", nargs="+", default=["ours", *RIVALS], choices=["ours", *RIVALS])
-    parser.add_argument("--validate", action="store_true", help="on held-out training captions, nothing is recorded")
-    parser.add_argument("--cache", type=Path, help="a folder that keeps the vectors")
-    given = parser.parse_args()
+def run(
+    smoke: Smoke = False,
+    size: Annotated[list[int] | None, typer.Option("--bytes", help="24, 48 and 96 by default.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="ours or a rival; all by default.")] = None,
+    validate: Annotated[bool, typer.Option("--validate", help="Held-out training captions; nothing is kept.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors.")] = None,
+) -> list[Line]:
+    """Every method with every number of bytes; a smoke run draws its vectors."""
+    results = Results(NAME, smoke=smoke or validate)
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    examples, asked = vectors_of("train", given.cache), None
-    if given.validate:
-        held = IMAGES_HELD_OUT * CAPTIONS
-        examples, asked = examples[held:], examples[:held]
-    asked = vectors_of("test_2016", given.cache) if asked is None else asked
-    whole, methods = recall(asked, asked), {"ours": Ours(max(given.bytes)), **RIVALS}
-    for name in given.methods:
-        for size in [4 * asked.shape[1]] if name == "full" else given.bytes:
+    examples, asked = _drawn() if smoke else _captions(cache, validate)
+    sizes = [24] if smoke else size or [24, 48, 96]
+    methods: dict[str, Method] = {"ours": Ours(max(sizes), 1 if smoke else None), **RIVALS}
+    whole = recall(asked, asked)
+    for name in chosen(method, methods):
+        for one in [4 * asked.shape[1]] if name == "full" else sizes:
             started = time.perf_counter()
-            found = recall(asked, methods[name](examples, asked, size))
-            numbers = {"method": name, "bytes": size, "recall_at_10": round(found, 4), "share": round(found / whole, 4)}
-            numbers |= {
-                "examples": len(examples),
-                "most_bytes": max(given.bytes),
-                "seconds": round(time.perf_counter() - started, 1),
-            }
-            print(numbers if given.validate else record("text_compression", **numbers), flush=True)
+            found = recall(asked, methods[name](examples, asked, one))
+            results.add(
+                method=name,
+                bytes=one,
+                recall_at_10=round(found, 4),
+                share=round(found / whole, 4),
+                examples=len(examples),
+                most_bytes=max(sizes),
+                seconds=round(time.perf_counter() - started, 1),
+            )
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Recall of every method and size."""
+    return tables.compression(lines)
+
+
+def _captions(cache: Path | None, validate: bool) -> tuple[Array, Array]:
+    """What is learnt from and what is asked."""
+    examples = vectors_of("train", cache)
+    if validate:
+        held = IMAGES_HELD_OUT * CAPTIONS
+        return examples[held:], examples[:held]
+    return examples, vectors_of("test_2016", cache)
+
+
+def _drawn() -> tuple[Array, Array]:
+    vectors = drawn_table(650, 384)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors[50:], vectors[:50]

@@ -3,44 +3,51 @@
 Parts: ``stsb`` (Spearman's correlation on the test pairs of the STS benchmark), ``captions`` (captions of Multi30k find
 the other four of their image), ``readable`` (a decoder is trained on the captions of the training split, sentences of
 the English Web Treebank and of STS-B, and has to write held-out sentences from their vectors alone), ``tsdae``
-(denoising on a domain, plain and anchored: see ``text_embeddings_tsdae.py``).
+(denoising on a domain, plain and anchored: see ``tsdae.py``).
 
 The part ``readable`` keeps all it needs in ``--directory`` and goes on from there when it is started again; its number
-of epochs follows from ``--minutes`` and the speed at its first start. Each part appends lines to
-``results/text_embeddings.jsonl``.
-
-    python -m benchmarks.text.embeddings --part readable --directory /tmp/readable --minutes 50
+of epochs follows from ``--minutes`` and the speed at its first start.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
+import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from scipy.stats import pearsonr, spearmanr
 
-from benchmarks.harness import peak_rss, record
-from benchmarks.text.embeddings_run import Said, checkpointed_epochs, nearest_training_texts, training_vectors
+from benchmarks.harness import Line, Results, Smoke, chosen, peak_rss
+from benchmarks.progress import Said
+from benchmarks.text import tables
+from benchmarks.text.embeddings_run import checkpointed_epochs, nearest_training_texts, training_vectors
 from benchmarks.text.tsdae import adapted
 from isthmus.metrics.text import corpus_bleu, exact_match
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
-from isthmus_text.datasets import demo_sentences, multi30k_captions, stsb
+from isthmus_text.datasets import Pairs, demo_sentences, multi30k_captions, stsb
 from isthmus_text.input_output import pretrained_vectors
+from isthmus_text.texts import Texts
 
 NAME = "text_embeddings"
+TITLE = "Sentence embeddings"
 LONGEST_WORDS = 20
 """Held-out sentences have at most so many words between spaces."""
 
 SETTINGS = {"vocabulary": 4000, "longest": 48, "hidden": 256, "layers": 4, "heads": 4, "slots": 8, "tokens": 3072}
 """Small enough for about ten epochs in an hour on one core; width 384 and 8,000 tokens train half as fast."""
+
+TINY = {"vocabulary": 300, "longest": 16, "hidden": 32, "layers": 1, "heads": 2, "slots": 2, "tokens": 512}
+"""Of a smoke run."""
 
 EQUAL = 5
 """Captions of one image."""
@@ -48,15 +55,43 @@ EQUAL = 5
 logger = logging.getLogger(__name__)
 
 
-def part_stsb(options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Data:
+    """Where texts come from, by part.
+
+    Attributes:
+        pairs: of the STS benchmark: train, dev or test.
+        captions: five of each image: train or test_2016.
+        sentences: of the Web Treebank: train, dev or test.
+    """
+
+    pairs: Callable[[str], Pairs]
+    captions: Callable[[str], Texts]
+    sentences: Callable[[str], Texts]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``run`` was given."""
+
+    data: Data
+    directory: Path
+    minutes: float
+    epochs: int | None
+    sentences: int | None
+    settings: Mapping[str, Any]
+    draws: int
+    most: int
+
+
+def part_stsb(results: Results, options: Options) -> None:
     """Correlation of cosine and human score, as published: x 1, not x 100."""
     for split in ("dev", "test"):
-        pairs = stsb(split)
+        pairs = options.data.pairs(split)
         started = time.perf_counter()
         first, second = (pretrained_vectors(texts) for texts in (pairs.first, pairs.second))
         cosines = (first * second).sum(1)
-        record(
-            NAME,
+        results.add(
             part="stsb",
             model="minilm",
             split=split,
@@ -67,10 +102,10 @@ def part_stsb(options: argparse.Namespace) -> None:
         )
 
 
-def part_captions(options: argparse.Namespace) -> None:
+def part_captions(results: Results, options: Options) -> None:
     """Every caption of the test split asks for the other four of its image among the 4,999 others."""
-    vectors = pretrained_vectors(multi30k_captions("test_2016"))
-    record(NAME, part="captions", model="minilm", split="test_2016", queries=len(vectors), **caption_retrieval(vectors))
+    vectors = pretrained_vectors(options.data.captions("test_2016"))
+    results.add(part="captions", model="minilm", split="test_2016", queries=len(vectors), **caption_retrieval(vectors))
 
 
 def caption_retrieval(vectors: np.ndarray) -> dict[str, float]:
@@ -91,13 +126,13 @@ def caption_retrieval(vectors: np.ndarray) -> dict[str, float]:
     return {name: value / len(unit) for name, value in sums.items()}
 
 
-def part_readable(options: argparse.Namespace) -> None:
+def part_readable(results: Results, options: Options) -> None:
     """Train, or go on, and read what was held out."""
     directory: Path = options.directory
     directory.mkdir(parents=True, exist_ok=True)
-    texts = training_texts()
+    texts = training_texts(options.data)
     vectors = training_vectors(texts, directory)
-    settings = json.loads(options.settings)
+    settings = options.settings
     epochs = options.epochs or checkpointed_epochs(texts, vectors, settings, directory, options.minutes)
     run = Run(
         device="cpu",
@@ -116,10 +151,9 @@ def part_readable(options: argparse.Namespace) -> None:
     saved = directory / "readable.bundle"
     if not saved.exists():
         model.save(saved)
-    for name, held_out in held_out_texts(options.most).items():
+    for name, held_out in held_out_texts(options.data, options.most).items():
         for line in read_back(model, held_out, texts, vectors, options.draws):
-            record(
-                NAME,
+            results.add(
                 part="readable",
                 split=name,
                 texts=len(held_out),
@@ -162,19 +196,19 @@ def read_back(
     return lines
 
 
-def training_texts() -> list[str]:
+def training_texts(data: Data) -> list[str]:
     """Captions, sentences of the Web Treebank and of STS-B: training splits alone, each text once."""
-    pairs = stsb("train")
-    sentences = [*multi30k_captions("train"), *demo_sentences("train").texts, *pairs.first, *pairs.second]
+    pairs = data.pairs("train")
+    sentences = [*data.captions("train"), *data.sentences("train"), *pairs.first, *pairs.second]
     return [text for text in dict.fromkeys(sentences) if text.strip()]
 
 
-def held_out_texts(most: int) -> dict[str, list[str]]:
+def held_out_texts(data: Data, most: int) -> dict[str, list[str]]:
     """The test splits, sentences of at most 20 words, evenly spaced ones where there are more than ``most``."""
-    pairs = stsb("test")
+    pairs = data.pairs("test")
     whole = {
-        "multi30k test_2016": multi30k_captions("test_2016"),
-        "ewt test": demo_sentences("test").texts,
+        "multi30k test_2016": data.captions("test_2016"),
+        "ewt test": data.sentences("test"),
         "stsb test": [*pairs.first, *pairs.second],
     }
     short = {
@@ -188,31 +222,50 @@ def _training_seconds(model: TextAutoencoder) -> float:
     return History.from_json(dict(model.facts["training"])).seconds
 
 
-def part_tsdae(options: argparse.Namespace) -> None:
+def part_tsdae(results: Results, options: Options) -> None:
     """The encoder as it is, and adapted to the sentences of the Web Treebank."""
-    adapted(NAME, options.epochs or 1, options.sentences)
+    adapted(results, options.epochs or 1, options.sentences, options.data.pairs)
 
 
 PARTS = {"stsb": part_stsb, "captions": part_captions, "readable": part_readable, "tsdae": part_tsdae}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--part", action="append", choices=tuple(PARTS), help="may be given several times; default: all"
-    )
-    parser.add_argument("--directory", type=Path, default=Path("readable"), help="vectors and checkpoints")
-    parser.add_argument("--minutes", type=float, default=50.0, help="training time that the epochs are chosen for")
-    parser.add_argument("--epochs", type=int, help="instead of choosing them by --minutes; of tsdae, 1 by default")
-    parser.add_argument("--sentences", type=int, help="of tsdae: so few of each kind, to try the script")
-    parser.add_argument("--settings", default=json.dumps(SETTINGS), help="JSON keywords of TextAutoencoder.fit")
-    parser.add_argument("--draws", type=int, default=15, help="texts drawn beside the beam's")
-    parser.add_argument("--most", type=int, default=1000, help="held-out sentences of each kind")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for part in options.part or PARTS:
-        PARTS[part](options)
+def run(
+    smoke: Smoke = False,
+    part: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    directory: Annotated[Path, typer.Option(help="Of vectors and checkpoints.")] = Path("readable"),
+    minutes: Annotated[float, typer.Option(help="Training time that the epochs are chosen for.")] = 50.0,
+    epochs: Annotated[int | None, typer.Option(help="Instead of choosing them; of tsdae, 1 by default.")] = None,
+    sentences: Annotated[int | None, typer.Option(help="Of tsdae: only so many of each kind.")] = None,
+    settings: Annotated[str, typer.Option(help="JSON keywords of TextAutoencoder.fit.")] = json.dumps(SETTINGS),
+    draws: Annotated[int, typer.Option(help="Texts drawn beside the beam's.")] = 15,
+    most: Annotated[int, typer.Option(help="Held-out sentences of each kind.")] = 1000,
+) -> list[Line]:
+    """Each part; a smoke run takes few bundled sentences in the place of all data."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            options = Options(Data(_few_pairs, _few, _few), Path(folder), 0, 1, 20, TINY, 2, 5)
+            for one in PARTS:
+                PARTS[one](results, options)
+        return results.made
+    data = Data(stsb, multi30k_captions, lambda name: demo_sentences(name).texts)
+    options = Options(data, directory, minutes, epochs, sentences, json.loads(settings), draws, most)
+    for one in chosen(part, PARTS):
+        PARTS[one](results, options)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """A table for each part."""
+    return tables.embeddings(lines)
+
+
+def _few(part: str) -> Texts:
+    return demo_sentences("train" if part == "train" else "test").texts.spread(30)
+
+
+def _few_pairs(part: str) -> Pairs:
+    texts = _few(part)
+    first, second = texts.select(np.arange(15)), texts.select(np.arange(15, 30))
+    return Pairs(first, second, np.linspace(0, 1, 15))

@@ -1,5 +1,5 @@
-"""What ``text_embeddings.py`` needs to run for an hour and to go on afterwards: cached vectors, a number of epochs that
-fits the time, progress in lines, and the baseline."""
+"""What the part ``readable`` of ``embeddings.py`` needs to run for an hour and to go on afterwards: cached vectors, a
+number of epochs that fits the time, and the baseline."""
 
 from __future__ import annotations
 
@@ -17,42 +17,10 @@ from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.input_output import pretrained_vectors
 
-EVERY = 60.0
-"""Seconds between two lines of progress."""
-
 MEASURED = 60.0
 """Seconds of training that a number of epochs is chosen from."""
 
 logger = logging.getLogger(__name__)
-
-
-class Said:
-    """Progress in lines of the log: now and then within an epoch, and at its end."""
-
-    def __init__(self, rows: str = "texts") -> None:
-        self.what = rows
-
-    def start(self, epochs: int, rows: int, metric: str | None, first: int = 0) -> None:
-        self.rows, self.done, self.began, self.last = rows, 0, time.perf_counter(), time.perf_counter()
-        logger.info("epochs %d to %d of %s %s", first + 1, epochs, f"{rows:,}", self.what)
-
-    def step(self, rows: int, loss: float) -> None:
-        self.done += rows
-        if time.perf_counter() - self.last > EVERY:
-            self.last = time.perf_counter()
-            logger.info(
-                "%.2f epochs, %.0f %s a second, loss %.3f nats each",
-                self.done / self.rows,
-                self.done / (self.last - self.began),
-                self.what,
-                loss,
-            )
-
-    def epoch(self, record: Mapping[str, float | int | str]) -> None:
-        logger.info("%s", json.dumps(dict(record)))
-
-    def stop(self) -> None:
-        pass
 
 
 def training_vectors(texts: Sequence[str], directory: Path) -> np.ndarray:

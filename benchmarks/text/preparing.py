@@ -1,53 +1,63 @@
 """What it takes to prepare many lines of text: memory and seconds, stage by stage.
 
-    python -m benchmarks.text.preparing --lines 10000000
-
 The lines are sentences of the bundled demo in which some words are swapped for those of other sentences, so that lines
-differ. They are written to a file, read, and tokenised into a store on disk; results/text_preparing.jsonl gets a line.
+differ. They are written to a file, read, and tokenised into a store on disk.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import peak_rss, record, rss
+from benchmarks.harness import Line, Results, Smoke, peak_rss, rss
+from benchmarks.text import tables
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences
 from isthmus_text.texts import Texts
 from isthmus_text.tokens.source import TokenSource
 from isthmus_text.tokens.store import TokenStore
 
+NAME = "text_preparing"
+TITLE = "Preparing texts"
 BLOCK = 20_000
 SWAPPED = 0.2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lines", type=int, default=10_000_000)
-    parser.add_argument("--size", type=int, default=8000)
-    parser.add_argument("--kind", choices=("bpe", "word"), default="bpe")
-    parser.add_argument("--longest", type=int, default=64)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where the file and the store go; by default temporary"
-    )
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        path = Path(folder) / "lines.txt"
-        write_lines(path, asked.lines)
-        line = measured(path, Path(folder) / "store", asked)
-    print(json.dumps(record("text_preparing", **line), indent=2))
+def run(
+    smoke: Smoke = False,
+    lines: int = 10_000_000,
+    size: Annotated[int, typer.Option(help="Of the vocabulary.")] = 8000,
+    kind: Annotated[str, typer.Option(help="bpe or word.")] = "bpe",
+    longest: int = 64,
+    folder: Annotated[Path | None, typer.Option(help="Of the file and the store; by default temporary.")] = None,
+) -> list[Line]:
+    """Write the file and prepare it."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        lines, size = 500, 300
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "lines.txt"
+        write_lines(path, lines)
+        results.add(
+            lines=lines, kind=kind, longest=longest, **measured(path, Path(place) / "store", kind, size, longest)
+        )
+    return results.made
 
 
-def measured(path: Path, store_folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
+def table(lines: Sequence[Line]) -> list[str]:
+    """A sentence for each kind of tokenizer."""
+    return tables.preparing(lines)
+
+
+def measured(path: Path, store_folder: Path, kind: str, size: int, longest: int) -> dict[str, Any]:
+    """Seconds of each stage, sizes and memory."""
     before, seconds = rss(), {}
     start = time.perf_counter()
 
@@ -58,23 +68,20 @@ def measured(path: Path, store_folder: Path, asked: argparse.Namespace) -> dict[
 
     texts = Texts.read(path)
     lap("read")
-    adapter = TextAdapter.fit(texts, kind=asked.kind, size=asked.size, longest=asked.longest)
+    adapter = TextAdapter.fit(texts, kind=kind, size=size, longest=longest)
     lap("fit")
     after_fit = peak_rss()
     rows = (row for block in texts.blocks(size=1 << 22) for row in adapter.tokenizer.encode(block))
-    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, longest=asked.longest)
+    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, longest=longest)
     lap("encode")
     order = torch.randperm(len(store), generator=torch.Generator().manual_seed(0))[:64_000]
-    source = TokenSource(store, asked.longest)
+    source = TokenSource(store, longest)
     lap("open")
     for wanted in order.split(64):
         source.batch(wanted)
     lap("thousand_batches_of_64")
     return {
-        "lines": asked.lines,
-        "kind": asked.kind,
         "vocabulary": adapter.tokenizer.vocabulary,
-        "longest": asked.longest,
         "text_mb": round(path.stat().st_size / 1e6, 1),
         "store_mb": round(sum(file.stat().st_size for file in store_folder.iterdir()) / 1e6, 1),
         "tokens": int(store.offsets[-1]),

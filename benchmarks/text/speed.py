@@ -9,27 +9,26 @@ In ``tsdae`` each side is a process of its own and they take turns, so that a bu
 held-out pairs, in nats a token, is taken after each turn, outside the clock; ours goes on until it reaches the rival's
 last one. The rival trains with each of ``--rival-rates`` (3e-5 is what its documentation uses), and the best of them
 counts. It is spared tokenizer, data loader and trainer. A process of the rival takes up to 5 GB.
-
-    python -m benchmarks.text.speed                     # all parts
-    python -m benchmarks.text.speed --part tsdae --pairs 8192
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import multiprocessing
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import record, seconds
+from benchmarks.harness import Line, Results, Smoke, chosen, in_turns
+from benchmarks.text import tables
 from benchmarks.text.speed_sides import Side, serve
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.training.run import Run
@@ -42,6 +41,7 @@ from isthmus_text.pretrained.checkpoints import pretrained_encoder
 from isthmus_text.texts import Texts
 
 NAME = "text_speed"
+TITLE = "Training and encoding"
 FURTHER = 4
 """Ours trains on at most so many times the rival's pairs to reach its loss."""
 
@@ -53,7 +53,21 @@ FORMS = {
 logger = logging.getLogger(NAME)
 
 
-def part_sequence(options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What ``run`` was given."""
+
+    sentences: int
+    pairs: int
+    turn: int
+    rate: float
+    rival_rates: Sequence[float]
+    precision: str
+    texts: int
+    repeats: int
+
+
+def part_sequence(results: Results, options: Options) -> None:
     """Whole epochs as the trainer runs them; the second one counts."""
     texts = demo_sentences("train").texts.spread(options.sentences)
     adapter = TextAdapter.fit(texts, kind="bpe", size=8000, longest=64)
@@ -65,13 +79,12 @@ def part_sequence(options: argparse.Namespace) -> None:
             made = sequence_vae(adapter.signal, generator=run.generator(), epochs=2, **settings)
             spent = made.fit(source, run).records[-1]["seconds"]
             line = {"form": name, "precision": precision, "settings": settings, "tokens": tokens}
-            done = record(NAME, part="sequence", threads=torch.get_num_threads(), seconds=spent, **line)
-            logger.info("%s %s: %.0f tokens a second", name, precision, done["tokens"] / done["seconds"])
+            results.add(part="sequence", threads=torch.get_num_threads(), seconds=spent, **line)
 
 
-def part_tsdae(options: argparse.Namespace) -> None:
+def part_tsdae(results: Results, options: Options) -> None:
     """Both to the same loss."""
-    ours = Side("isthmus", "bf16" if options.bf16 else "fp32", options.rate, options.sentences)
+    ours = Side("isthmus", options.precision, options.rate, options.sentences)
     rivals = [
         Side("sentence-transformers", precision, rate, options.sentences)
         for precision in ("fp32", "bf16")
@@ -90,7 +103,7 @@ def part_tsdae(options: argparse.Namespace) -> None:
             logger.info("%s: %s", ours.name, mine[-1])
     line = compared(ours.name, {name: curve for name, curve in curves.items() if name != ours.name}, mine)
     settings = {"pairs": options.pairs, "sentences": options.sentences, "rate": options.rate}
-    record(NAME, part="tsdae", threads=torch.get_num_threads(), **settings, **line, curves=curves)
+    results.add(part="tsdae", threads=torch.get_num_threads(), **settings, **line, curves=curves)
 
 
 def compared(name: str, rivals: dict[str, list[dict[str, float]]], mine: list[dict[str, float]]) -> dict[str, Any]:
@@ -158,7 +171,7 @@ def served(sides: list[Side]) -> Iterator[dict[str, Connection]]:
             process.terminate()
 
 
-def part_encode(options: argparse.Namespace) -> None:
+def part_encode(results: Results, options: Options) -> None:
     """Tokenizer and network, loaded beforehand; batches as each side forms them, and the rival with a larger one."""
     from sentence_transformers import SentenceTransformer
 
@@ -184,23 +197,14 @@ def part_encode(options: argparse.Namespace) -> None:
                 return found
 
             ways[f"sentence-transformers, batches of {size}"] = theirs
-        spent = alternated(ways, options.repeats)
+        spent = in_turns(ways, options.repeats)
         line = {name: {"seconds": taken, "median": statistics.median(taken)} for name, taken in spent.items()}
         best = min(found["median"] for name, found in line.items() if name != "isthmus")
-        record(
-            NAME, part="encode", precision=precision, texts=len(texts), tokens=tokens, threads=torch.get_num_threads(),
+        results.add(
+            part="encode", precision=precision, texts=len(texts), tokens=tokens, threads=torch.get_num_threads(),
             ways=line, times_faster=best / line["isthmus"]["median"],
             largest_difference=float(np.abs(ours().astype(np.float64) - wanted).max()),
         )  # fmt: skip
-
-
-def alternated(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each way, in turns, after one that does not count."""
-    spent: dict[str, list[float]] = {name: seconds(work, repeats=0) for name, work in ways.items()}
-    for _ in range(repeats):
-        for name, work in ways.items():
-            spent[name] += seconds(work, repeats=1, warmup=0)
-    return spent
 
 
 def mixed_lengths(count: int) -> list[str]:
@@ -213,24 +217,33 @@ def mixed_lengths(count: int) -> list[str]:
 PARTS = {"sequence": part_sequence, "tsdae": part_tsdae, "encode": part_encode}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", action="append", choices=tuple(PARTS), help="may be given several times")
-    parser.add_argument("--sentences", type=int, default=12_544, help="of the training split")
-    parser.add_argument("--pairs", type=int, default=4_096, help="that the rival trains on")
-    parser.add_argument("--turn", type=int, default=512, help="pairs between two measured losses")
-    parser.add_argument("--rate", type=float, default=RATE, help="our learning rate")
-    parser.add_argument("--rival-rates", type=float, nargs="+", default=[3e-5, 1e-4])
-    parser.add_argument("--fp32", dest="bf16", action="store_false", help="ours trains in fp32")
-    parser.add_argument("--texts", type=int, default=2_000, help="that are encoded")
-    parser.add_argument("--repeats", type=int, default=5, help="of encoding")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    started = time.perf_counter()
-    for part in options.part or PARTS:
-        PARTS[part](options)
-    logger.info("%.0f s in all", time.perf_counter() - started)
+def run(
+    smoke: Smoke = False,
+    part: Annotated[list[str] | None, typer.Option(help="sequence, tsdae or encode; all by default.")] = None,
+    sentences: Annotated[int, typer.Option(help="Of the training split.")] = 12_544,
+    pairs: Annotated[int, typer.Option(help="That the rival trains on.")] = 4_096,
+    turn: Annotated[int, typer.Option(help="Pairs between two measured losses.")] = 512,
+    rate: Annotated[float, typer.Option(help="Our learning rate.")] = RATE,
+    rival_rate: Annotated[list[float] | None, typer.Option(help="3e-5 and 1e-4 by default.")] = None,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Ours trains in fp32.")] = False,
+    texts: Annotated[int, typer.Option(help="That are encoded.")] = 2_000,
+    repeats: Annotated[int, typer.Option(help="Of encoding.")] = 5,
+) -> list[Line]:
+    """Each part; a smoke run takes few sentences, and leaves the rival out where it is not installed."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        sentences, pairs, turn, texts, repeats, rival_rate = 48, 8, 8, 8, 1, [3e-5]
+    rivals = find_spec("sentence_transformers") is not None
+    if smoke and not rivals:
+        logger.warning("sentence-transformers left out: it is not installed")
+    precision = "fp32" if fp32 else "bf16"
+    options = Options(sentences, pairs, turn, rate, rival_rate or [3e-5, 1e-4], precision, texts, repeats)
+    for one in chosen(part, PARTS):
+        if rivals or one == "sequence":
+            PARTS[one](results, options)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Tokens a second."""
+    return tables.speeds(lines)

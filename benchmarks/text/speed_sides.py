@@ -1,4 +1,4 @@
-"""The two sides of the comparison of TSDAE in ``text_speed.py``: each in a process of its own, fed with the same pairs
+"""The two sides of the comparison of TSDAE in ``speed.py``: each in a process of its own, fed with the same pairs
 of noisy and whole sentences, asked for a stretch of training or for its loss on held-out pairs."""
 
 from __future__ import annotations

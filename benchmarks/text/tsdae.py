@@ -1,4 +1,4 @@
-"""Part ``tsdae`` of ``text_embeddings.py``: does denoising on a domain make a sentence encoder better at it, and what
+"""Part ``tsdae`` of ``embeddings.py``: does denoising on a domain make a sentence encoder better at it, and what
 does that cost elsewhere?
 
 all-MiniLM-L6-v2 as it is, after ``denoising_text`` on the sentences of the English Web Treebank (training split, no
@@ -10,21 +10,20 @@ the probe's penalty is chosen on the validation sentences.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.harness import peak_rss, record
-from benchmarks.text.embeddings_run import Said
+from benchmarks.harness import Results, peak_rss
+from benchmarks.progress import Said
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
-from isthmus_text.datasets import Sentences, demo_sentences, stsb
+from isthmus_text.datasets import Pairs, Sentences, demo_sentences
 from isthmus_text.encode import Codes
 from isthmus_text.input_output import pretrained_vectors
 from isthmus_text.texts import Texts
@@ -41,19 +40,17 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
 PENALTIES = (0.1, 1.0, 10.0)
 """Inverse strengths of the probe's penalty."""
 
-logger = logging.getLogger(__name__)
 
-
-def adapted(name: str, epochs: int, most: int | None) -> list[dict[str, Any]]:
-    """The lines of every variant: what is recorded of each.
+def adapted(results: Results, epochs: int, most: int | None, read: Callable[[str], Pairs]) -> None:
+    """The lines of every variant.
 
     Args:
         epochs: of each training.
         most: sentences of each kind, evenly spaced; None takes all.
+        read: pairs of STS-B, by part.
     """
     domain = {part: _some(demo_sentences(part), most) for part in ("train", "dev", "test")}
     before = {part: pretrained_vectors(found.texts) for part, found in domain.items()}
-    lines = []
     for variant, terms in VARIANTS.items():
         started, model = time.perf_counter(), None
         settings = {**SETTINGS, "epochs": epochs, **terms} if terms else {}
@@ -71,14 +68,12 @@ def adapted(name: str, epochs: int, most: int | None) -> list[dict[str, Any]]:
             "training_seconds": spent,
             "nll": None if model is None else _last_nll(model),
             "cosine_to_before": float(_cosines(before["test"], after["test"]).mean()),
-            **{f"stsb_{part}": _stsb(model, part, most) for part in ("dev", "test")},
+            **{f"stsb_{part}": _stsb(model, read(part), most) for part in ("dev", "test")},
             **genre_probe(domain, after),
             "seconds": time.perf_counter() - started,
             "peak_mb": peak_rss() / 2**20,
         }
-        logger.info("%s: %s", variant, {key: line[key] for key in ("stsb_dev", "genre_dev", "cosine_to_before")})
-        lines.append(record(name, **line))
-    return lines
+        results.add(**line)
 
 
 def genre_probe(domain: Mapping[str, Sentences], vectors: Mapping[str, Codes]) -> dict[str, float]:
@@ -96,8 +91,7 @@ def genre_probe(domain: Mapping[str, Sentences], vectors: Mapping[str, Codes]) -
     }
 
 
-def _stsb(model: TextAutoencoder | None, part: str, most: int | None) -> float:
-    pairs = stsb(part)
+def _stsb(model: TextAutoencoder | None, pairs: Pairs, most: int | None) -> float:
     rows = np.arange(len(pairs.scores))[:most]
     first, second = (_vectors(model, texts.select(rows)) for texts in (pairs.first, pairs.second))
     return float(spearmanr(_cosines(first, second), pairs.scores[rows]).statistic)

@@ -1,8 +1,7 @@
 """Which cure of posterior collapse writes the Penn Treebank best? The sizes of Li et al. (EMNLP 2019).
 
-    python -m benchmarks.text.vae --directory FOLDER              # 90 minutes a method; goes on if interrupted
-    python -m benchmarks.text.vae --directory FOLDER --reduced    # fewer sentences, narrower, 3 minutes a method
-    python -m benchmarks.text.vae --directory FOLDER --method batch-norm
+With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, or 3 with
+``--reduced``, which takes fewer sentences and a narrower network.
 
 An LSTM of 256 with embeddings of 256, every type of the training file, a code of 32; 42,068, 3,370 and 3,761 sentences.
 The best epoch is chosen by the evidence lower bound on the validation sentences. Of the test sentences: the
@@ -17,28 +16,29 @@ bits); the language model without a code has 100.5. They trained with SGD; here 
 
 from __future__ import annotations
 
-import argparse
-import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+import typer
 
-from benchmarks.harness import record
-from benchmarks.result_lines import lines
-from benchmarks.text.embeddings_run import Said
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.progress import Said
+from benchmarks.text import tables
 from isthmus.metrics.text import perplexity
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.tasks.collapse import diagnose
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.datasets import ptb
+from isthmus_text.datasets import demo_sentences, ptb
 from isthmus_text.evaluate import weighted_nll
 from isthmus_text.texts import Texts
 from isthmus_text.validation import Watch
 
 NAME = "text_vae"
+TITLE = "Cures of posterior collapse, Penn Treebank"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "no cure": {"collapse": "none", "annealing": "linear"},
     "cyclical": {"collapse": "none", "annealing": "cyclical", "ramp": 0.5},
@@ -55,33 +55,51 @@ information after seven epochs of all sentences is 6.2 nats at 0.001 and 3.9 at 
 
 WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 24, "start": 4}
 REDUCED = {"sentences": 10_000, "test": 1_000, "samples": 50, "hidden": 128, "dropout": 0.3, "epochs": 10, "start": 4}
+TINY = {"sentences": 60, "test": 20, "samples": 2, "hidden": 16, "dropout": 0.3, "epochs": 2, "start": 1}
+"""Of a smoke run, over the bundled sentences."""
+
 LONGEST = 100
 
-logger = logging.getLogger(NAME)
+Read = Callable[[str], Texts]
+"""The sentences of a part: train, valid or test."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--directory", type=Path, required=True, help="where checkpoints go")
-    parser.add_argument("--method", action="append", choices=METHODS, help="only these")
-    parser.add_argument("--reduced", action="store_true")
-    parser.add_argument("--sentences", type=int, help="even fewer, to try the script")
-    parser.add_argument("--epochs", type=int, help="others than 24, or 10 of the reduced setting")
-    parser.add_argument("--start", type=int, help="epochs of the autoencoder before, others than 4")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    sizes = dict(REDUCED if given.reduced else WHOLE)
-    sizes |= {name: value for name in ("epochs", "start") if (value := getattr(given, name)) is not None}
-    if given.sentences:
-        sizes |= {"sentences": given.sentences, "test": min(sizes["test"], given.sentences), "samples": 10, "epochs": 2}
-    for method in given.method or METHODS:
-        key = {"method": method, "sizes": sizes, "seed": given.seed, "settings": settings_of(method, sizes)}
-        if any(all(line[name] == value for name, value in key.items()) for line in lines(NAME)):
-            logger.info("%s has a line", method)
-            continue
-        done = record(NAME, **key, **measured(**key, directory=given.directory))
-        logger.info("%s: %s", method, {name: done[name] for name in ("weighted_nll", "perplexity", "rate", "active")})
+def run(
+    smoke: Smoke = False,
+    directory: Annotated[Path, typer.Option(help="Where checkpoints go.")] = Path("text_vae"),
+    method: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    reduced: Annotated[bool, typer.Option("--reduced", help="Fewer sentences, a narrower network.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Others than 24, or 10 of the reduced setting.")] = None,
+    start: Annotated[int | None, typer.Option(help="Epochs of the autoencoder before, others than 4.")] = None,
+    seed: int = 0,
+) -> list[Line]:
+    """Every method that has no line yet."""
+    results = Results(NAME, smoke=smoke)
+    sizes = dict(REDUCED if reduced else WHOLE)
+    sizes |= {name: value for name, value in (("epochs", epochs), ("start", start)) if value is not None}
+    if smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            return _all(results, ["no cure", "autoencoder start, free bits"], TINY, 0, Path(folder), _few)
+    return _all(results, chosen(method, METHODS), sizes, seed, directory, ptb)
+
+
+def _all(
+    results: Results, methods: list[str], sizes: Mapping[str, Any], seed: int, directory: Path, read: Read
+) -> list[Line]:
+    for method in methods:
+        key = {"method": method, "sizes": sizes, "seed": seed, "settings": settings_of(method, sizes)}
+        if not results.find(**key):
+            results.add(**key, **measured(**key, directory=directory, read=read))
+    return results.made
+
+
+def _few(part: str) -> Texts:
+    return demo_sentences({"valid": "dev"}.get(part, part)).texts.spread(TINY["sentences"])
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """A table for each number of sentences."""
+    return tables.collapse(lines)
 
 
 def settings_of(method: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,18 +109,18 @@ def settings_of(method: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measured(
-    method: str, sizes: Mapping[str, Any], seed: int, settings: Mapping[str, Any], directory: Path
+    method: str, sizes: Mapping[str, Any], seed: int, settings: Mapping[str, Any], directory: Path, read: Read
 ) -> dict[str, Any]:
     """Train, or go on, and measure on the test sentences."""
-    train = ptb("train").spread(sizes["sentences"])
+    train = read("train").spread(sizes["sentences"])
     adapter = TextAdapter.fit(train, kind="word", size=1_000_000, longest=LONGEST)
     place = directory / f"{method.replace(' ', '-').replace(',', '')}-{sizes['sentences']}-{seed}"
     run = Run(seed=seed, progress=Said(), checkpoints=place, every=1, resume=True)
     recipe = sequence_vae(adapter.signal, generator=run.generator(), **settings)
-    watch = Watch(adapter.prepare(ptb("valid")), run)
+    watch = Watch(adapter.prepare(read("valid")), run)
     history = recipe.fit(adapter.prepare(train), run, watch.validation())
     model = recipe.model.cpu().eval()
-    test: Texts = ptb("test").spread(sizes["test"])
+    test: Texts = read("test").spread(sizes["test"])
     source = adapter.prepare(test)
     tokens = int(source.lengths.sum())
     found = diagnose(model, source, generator=torch.Generator().manual_seed(seed))
@@ -123,7 +141,3 @@ def measured(
         "training_seconds": round(history.seconds, 1),
         "threads": torch.get_num_threads(),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -3,27 +3,27 @@
 Mult-VAE of width 128 (code 64), batch 512, 100 interactions a person. The base is the resident memory after the model
 and its optimiser are built and one warm-up step has made gradients and Adam's moments; the peak is read after training
 with a validation score each epoch, best weights included (they go to disk). Aim: less than 1.5 GB above the base.
-
-    python -m benchmarks.training.memory [--items 1000000]
 """
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from benchmarks.harness import peak_rss, record, rss
+from benchmarks.harness import Line, Results, Smoke, mark, newest, peak_rss, rss
 from isthmus.batch import Bag
 from isthmus.models import mult_vae
 from isthmus.sources import BagSource
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import adam
 
+NAME = "training_memory"
+TITLE = "A catalogue of a million items"
 BATCH, EACH, HIDDEN, CODE = 512, 100, 128, 64
 
 
@@ -43,19 +43,19 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("--epochs", type=int, default=2)
-    options = parser.parse_args()
-    source = people(4 * BATCH, options.items)
+def run(smoke: Smoke = False, items: int = 1_000_000, epochs: int = 2) -> list[Line]:
+    """Train and read the high-water mark of this process."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        items, epochs = 1_000, 1
+    source = people(4 * BATCH, items)
     recipe = mult_vae(
-        Bag(options.items),
+        Bag(items),
         generator=Run().generator(),
         hidden=HIDDEN,
         code=CODE,
         batch_size=BATCH,
-        epochs=options.epochs,
+        epochs=epochs,
     )
     model, run = recipe.model, Run()
     optimizer = adam(model, recipe.plan)
@@ -69,22 +69,30 @@ def main() -> None:
         parameter.grad = None
     reset_peak()
     started = time.perf_counter()
-    scores = iter(range(options.epochs))
+    scores = iter(range(epochs))
     recipe.fit(source, run, Validation("rising", lambda model: float(next(scores))))
     seconds = time.perf_counter() - started
     parameters = sum(p.numel() for p in model.parameters())
-    line = record(
-        "training_memory",
-        configuration={"items": options.items, "batch": BATCH, "each": EACH, "hidden": HIDDEN, "code": CODE},
+    results.add(
+        configuration={"items": items, "batch": BATCH, "each": EACH, "hidden": HIDDEN, "code": CODE},
         parameters=parameters,
         base_gb=base / 1e9,
         peak_gb=peak_rss() / 1e9,
         above_gb=(peak_rss() - base) / 1e9,
-        seconds_a_step=seconds / (4 * options.epochs),
+        seconds_a_step=seconds / (4 * epochs),
     )
-    print(f"{options.items:,} items, {parameters / 1e6:,.0f} M parameters: base {line['base_gb']:.2f} GB,", end=" ")
-    print(f"peak {line['peak_gb']:.2f} GB, {line['above_gb']:+.2f} GB; {line['seconds_a_step']:.2f} s a step")
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """One sentence."""
+    told = []
+    for line in newest(lines, lambda line: 0):
+        config = line["configuration"]
+        told.append(
+            f"{config['items']:,} items, batch {config['batch']}, width {config['hidden']}, "
+            f"{line['parameters'] / 1e6:,.0f} M parameters: {line['base_gb']:.2f} GB with model, optimiser and "
+            f"gradients; training peaks at {line['peak_gb']:.2f} GB (**{line['above_gb']:+.2f} GB**), "
+            f"{line['seconds_a_step']:.1f} s a step{mark(line)}."
+        )
+    return told

@@ -4,31 +4,34 @@ Network: Mult-VAE, width-600-200-600-width, batch 500. The rival is what most pu
 (outside the clock), ``x @ W``, ``(log_softmax(logits) * x).sum(1)``, everything fp32, torch's fused Adam on all rows;
 ours is ``Autoencoder.step`` and ``loss`` as the trainer calls them, with the same Adam and the trainer's allocator
 setting. Both draw dropout and noise. Each lives in a process of its own (the rival once more with our allocator
-setting), steps alternate, and the result is the median of the ratios of neighbours.
-
-    python -m benchmarks.training.step                  # times, both catalogues
-    python -m benchmarks.training.step --agreement      # 200 steps of each, and the loss of both afterwards
+setting), steps alternate, and the result is the median of the ratios of neighbours. Part ``agreement``: the loss of
+both after 200 steps.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import statistics
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from multiprocessing.connection import Connection
+from typing import Annotated
 
 import torch
+import typer
 from torch import nn
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
 from isthmus.batch import Bag, Bags, Batch
 from isthmus.models import mult_vae
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 
+NAME = "training_step"
+TITLE = "One training step (Mult-VAE 600-200-600, batch 500)"
+PARTS = ("times", "agreement")
 BATCH, HIDDEN, CODE, BETA, DROPOUT = 500, 600, 200, 0.2, 0.5
 CATALOGUES = {20_000: 100, 91_599: 57}
 """Items, and interactions a person."""
@@ -179,7 +182,7 @@ def contender(name: str, items: int, each: int, pipe: Connection) -> None:
         pipe.send(extra())
 
 
-def timed(items: int, each: int, rounds: int) -> None:
+def timed(results: Results, items: int, each: int, rounds: int) -> None:
     names = ("textbook", "isthmus", "textbook, same allocator")
     context = multiprocessing.get_context("spawn")
     pipes, workers = {}, []
@@ -200,15 +203,15 @@ def timed(items: int, each: int, rounds: int) -> None:
     kinds = pipes["isthmus"].recv()
     for worker in workers:
         worker.join()
-    report(items, each, times, kinds)
+    report(results, items, each, times, kinds)
 
 
-def report(items: int, each: int, times: dict[str, list[float]], kinds: dict[str, float]) -> None:
+def report(results: Results, items: int, each: int, times: dict[str, list[float]], kinds: dict[str, float]) -> None:
+    """One line."""
     rival, mine, rival_too = (statistics.median(series) for series in times.values())
     ratios = [a / b for a, b in zip(times["textbook"], times["isthmus"], strict=True)]
     peak = peak_products(items)
-    line = record(
-        "training_step",
+    results.add(
         question="one step against the dense fp32 textbook step",
         configuration={"items": items, "each": each, "batch": BATCH, "network": "600-200-600", "rounds": len(ratios)},
         textbook_seconds=rival,
@@ -220,12 +223,9 @@ def report(items: int, each: int, times: dict[str, list[float]], kinds: dict[str
         share_of_peak=3 * 2 * BATCH * HIDDEN * items / mine / peak,
         milliseconds_by_kind=kinds,
     )
-    print(f"{items:,} items: textbook {rival:.3f} s, isthmus {mine:.3f} s, {line['ratio']:.1f} times", end=" ")
-    print(f"({line['ratio_same_allocator']:.1f} with the same allocator);", end=" ")
-    print(f"{line['share_of_peak']:.0%} of {peak / 1e9:,.0f} GFLOP/s; ms: {kinds}")
 
 
-def agreement(items: int, each: int, steps: int) -> None:
+def agreement(results: Results, items: int, each: int, steps: int) -> None:
     batches = people(items, each, 20)
     ours = Ours(items)
     textbook = Textbook(ours.state())
@@ -235,31 +235,57 @@ def agreement(items: int, each: int, steps: int) -> None:
         textbook.step(dense(batch, items))
     mine = ours.clean_loss(batches[:4])
     rival = textbook.clean_loss([dense(batch, items) for batch in batches[:4]])
-    record(
-        "training_step",
+    results.add(
         question="loss after the same number of steps, nats a person",
         configuration={"items": items, "each": each, "batch": BATCH, "network": "600-200-600", "steps": steps},
         textbook_loss=rival,
         isthmus_loss=mine,
         difference=mine / rival - 1,
     )
-    print(f"{items:,} items, {steps} steps: textbook {rival:.3f}, isthmus {mine:.3f}, {mine / rival - 1:+.3%}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--agreement", action="store_true")
-    parser.add_argument("--items", type=int, choices=CATALOGUES)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=200)
-    options = parser.parse_args()
-    for items, each in CATALOGUES.items():
-        if options.items in (None, items):
-            if options.agreement:
-                agreement(items, each, options.steps)
+def run(
+    smoke: Smoke = False,
+    part: Annotated[list[str] | None, typer.Option(help="times or agreement; both by default.")] = None,
+    items: Annotated[int | None, typer.Option(help="20000 or 91599; both by default.")] = None,
+    rounds: int = 9,
+    steps: int = 200,
+) -> list[Line]:
+    """Both catalogues, or one."""
+    results = Results(NAME, smoke=smoke)
+    catalogues = {1_000: 5} if smoke else {items: CATALOGUES[items]} if items else CATALOGUES
+    if smoke:
+        rounds, steps = 1, 1
+    for one in chosen(part, PARTS):
+        for count, each in catalogues.items():
+            if one == "times":
+                timed(results, count, each, rounds)
             else:
-                timed(items, each, options.rounds)
+                agreement(results, count, each, steps)
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Seconds of a step, and the losses."""
+    known = newest(lines, lambda line: (line["question"], line["configuration"]["items"]))
+    rows = [
+        (
+            f"{line['configuration']['items']:,} × {line['configuration']['each']}" + mark(line),
+            f"{line['textbook_seconds']:.3f} s",
+            f"{line['isthmus_seconds']:.3f} s",
+            f"**{line['ratio']:.1f}×** ({line['ratio_same_allocator']:.1f}× with our allocator setting)",
+            f"{line['share_of_peak']:.0%}",
+        )
+        for line in known
+        if "ratio" in line
+    ]
+    told: list[str] = []
+    for line in (line for line in known if "difference" in line):
+        config, losses = line["configuration"], (line["textbook_loss"], line["isthmus_loss"])
+        told += [
+            "",
+            f"After {config['steps']} steps on {config['items']:,} items: loss {losses[0]:.2f} (textbook) and "
+            f"{losses[1]:.2f} (isthmus) nats a person, {line['difference']:+.2%}{mark(line)}.",
+        ]
+    head = ["items × each", "dense fp32 textbook", "isthmus", "faster", "share of bf16 peak"]
+    return (markdown(head, rows) if rows else []) + told

@@ -1,4 +1,4 @@
-"""The images of ``anomaly.py``: one class of Fashion-MNIST is normal, the other nine are not.
+"""The images of the benchmark ``anomaly``: one class of Fashion-MNIST is normal, the other nine are not.
 
 Attribute restoration (Ye et al. 2020, "Attribute restoration framework for anomaly detection", section III): an image
 is turned by a multiple of a right angle and shifted a little, and a convolutional autoencoder writes it upright again,
@@ -18,7 +18,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from benchmarks.vectors.anomaly import Case, done, write
+from benchmarks.drawn import drawn_images
+from benchmarks.harness import Results
+from benchmarks.vectors.anomaly_cases import Case, write
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Projected
@@ -109,13 +111,13 @@ def scored(model: Autoencoder, known: ImageSource, held_out: ImageSource, asked:
     return own, new
 
 
-def one(label: int, seed: int, rows: int | None, settings: dict[str, Any]) -> None:
-    """One class."""
-    learned, asked = fashion_mnist("train"), fashion_mnist("test")
+def one(results: Results, label: int, seed: int, settings: dict[str, Any]) -> None:
+    """One class; a smoke run has few drawn images."""
+    learned, asked = (drawn_images(part, 100) if results.smoke else fashion_mnist(part) for part in ("train", "test"))
     mine = np.array(learned.labels) == CLOTHES[label]
-    images = torch.from_numpy(np.asarray(learned.pixels))[torch.from_numpy(mine)][:rows]
+    images = torch.from_numpy(np.asarray(learned.pixels))[torch.from_numpy(mine)]
     test = ImageSource(torch.from_numpy(np.asarray(asked.pixels)))
-    cut = len(images) - round(HELD_OUT * len(images))
+    cut = len(images) - round((0.4 if results.smoke else HELD_OUT) * len(images))
     known, held_out = ImageSource(images[:cut]), ImageSource(images[cut:])
     run = Run(device="cpu", seed=seed)
     start, clock = time.process_time(), time.perf_counter()
@@ -128,25 +130,17 @@ def one(label: int, seed: int, rows: int | None, settings: dict[str, Any]) -> No
     times = {"fit_cpu_seconds": round(fitted - start, 1), "fit_seconds": round(trained - clock, 1)}
     more = {"settings": settings, "seconds": times, "trained_on": len(known)}
     found = {"auto": ranks.average(new), "restored": new[0], "codes": new[1], "pixels": new[2]}
-    usual = rows is None and settings == SETTINGS
     for method, scores in found.items():
-        if usual:
-            write("images", CLOTHES[label], method, seed, case, scores.numpy(), more)
-        else:
-            print(CLOTHES[label], method, f"seed {seed}:", _quick(case, scores.numpy()), times)
+        key = {"part": "images", "case": CLOTHES[label], "method": method, "seed": seed}
+        write(results, key, case, scores.numpy(), more)
 
 
-def images(classes: list[int], rows: int | None, epochs: int | None) -> None:
+def images(results: Results, labels: list[int]) -> None:
     """The classes that have no line yet, seed 0."""
-    settings = SETTINGS | ({"epochs": epochs} if epochs else {})
-    for label in classes:
-        if ("images", CLOTHES[label], "auto", 0) not in done() or rows is not None or epochs is not None:
-            one(label, 0, rows, settings)
+    for label in labels:
+        if not results.find(part="images", case=CLOTHES[label], method="auto", seed=0):
+            one(results, label, 0, SETTINGS | ({"epochs": 1} if results.smoke else {}))
 
 
 def _flat(source: ImageSource) -> Tensor:
     return source.batch(torch.arange(len(source))).inputs.values.flatten(1)  # type: ignore[union-attr]
-
-
-def _quick(case: Case, scores: Any) -> str:
-    return f"finite {bool(np.isfinite(scores).all())}, spread {float(np.std(scores)):.3g}, of {len(case.strange)}"

@@ -8,38 +8,37 @@ reference, and nearly so for "batch-topk"), and the share of units that no row u
 training rows. The learning rate of each was chosen on 5,000 held-out training rows (``--validate``, which records
 nothing), with 20,000 rows, 1,024 units and 2 epochs.
 
-    python -m benchmarks.vectors.sparse                                     # three lines; goes on where it was interrupted
-    python -m benchmarks.vectors.sparse --methods topk --validate --rate 0.001 --rows 20000 --units 1024
-
 The reference is ``rivals/topk_autoencoder.py``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from torch import Tensor
 
-from benchmarks.harness import record
-from benchmarks.result_lines import lines
+from benchmarks.drawn import drawn_images
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.processes import answered
+from benchmarks.vectors.tables import sparse_codes
 from isthmus.batch import Values, Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.metrics.sparsity import fraction_unexplained, sparsity_of
 from isthmus.models.kinds import sparse
 from isthmus.sources import VectorSource
 from isthmus.training.run import Run
+from isthmus_images.datasets import fashion_mnist
 
-RIVAL = Path(__file__).parents[1] / "rivals" / "topk_autoencoder.py"
+TITLE = "Sparse codes"
 NAME, HELD_OUT, BLOCK = "sparse", 5000, 4096
 RATES = {"topk": 3e-3, "batch-topk": 3e-3, "reference": 3e-3}
 """The best for each of 3e-4, 1e-3 and 3e-3, as the docstring says."""
@@ -71,16 +70,15 @@ class Fitted:
     seconds: float
 
 
-def rows_of(data: str, cache: Path | None, validates: bool) -> tuple[Tensor, Tensor]:
+def rows_of(data: str, cache: Path | None, validates: bool, smoke: bool) -> tuple[Tensor, Tensor]:
     """Training rows and rows to measure on, centred and scaled by the former."""
     if data == "captions":
         from benchmarks.text.compression import vectors_of
 
         train, test = (torch.from_numpy(vectors_of(part, cache)) for part in ("train", "test_2016"))
     else:
-        from isthmus_images.datasets import fashion_mnist
-
-        pixels = (torch.from_numpy(fashion_mnist(part).pixels) for part in ("train", "test"))
+        images = (drawn_images(part, 200) if smoke else fashion_mnist(part) for part in ("train", "test"))
+        pixels = (torch.from_numpy(some.pixels) for some in images)
         train, test = (values.flatten(1).float() / 255 for values in pixels)
     if validates:
         train, test = train[:-HELD_OUT], train[-HELD_OUT:]
@@ -126,8 +124,7 @@ def reference(setting: Setting, train: Tensor, test: Tensor) -> Fitted:
         np.save(folder / "train.npy", train.numpy())
         np.save(folder / "test.npy", test.numpy())
         numbers = (setting.units, setting.active, setting.epochs, setting.batch, setting.rate, setting.seed)
-        command = [sys.executable, str(RIVAL), name, *map(str, numbers), str(setting.dead_after)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        told = answered(sys.executable, "topk_autoencoder.py", name, *numbers, setting.dead_after)
         read = {path.stem: torch.from_numpy(np.load(path, allow_pickle=False)) for path in folder.glob("*_*.npy")}
     codes = torch.zeros(len(test), setting.units).scatter(1, read["test_units"], read["test_values"])
     used = torch.zeros(setting.units, dtype=torch.bool)
@@ -148,37 +145,36 @@ def measured(fitted: Fitted, test: Tensor) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def run(
+    smoke: Smoke = False,
+    method: Annotated[list[str] | None, typer.Option(help="topk, batch-topk or reference; all by default.")] = None,
+    data: Annotated[str, typer.Option(help="fashion or captions.")] = "fashion",
+    units: int = 3136,
+    active: int = 32,
+    epochs: int = 5,
+    batch: int = 512,
+    rate: Annotated[float | None, typer.Option(help="Of everybody, in the place of their own.")] = None,
+    dead_after: Annotated[int, typer.Option(help="Rows.")] = 10_000,
+    rows: Annotated[int | None, typer.Option(help="Only so many training rows.")] = None,
+    seed: int = 0,
+    validate: Annotated[bool, typer.Option("--validate", help="Held-out training rows; nothing is kept.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors of captions.")] = None,
+) -> list[Line]:
     """Measure what has no line yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=list(RATES), choices=list(RATES))
-    parser.add_argument("--data", default="fashion", choices=["fashion", "captions"])
-    parser.add_argument("--units", type=int, default=3136)
-    parser.add_argument("--active", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--rate", type=float, help="of everybody, in the place of their own")
-    parser.add_argument("--dead-after", type=int, default=10_000, help="rows")
-    parser.add_argument("--rows", type=int, help="only so many training rows")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--validate", action="store_true", help="on held-out training rows, nothing is recorded")
-    parser.add_argument("--cache", type=Path, help="a folder that keeps the vectors of captions")
-    given = parser.parse_args()
+    results = Results(NAME, smoke=smoke or validate)
+    if smoke:
+        data, units, active, epochs, validate = "fashion", 64, 4, 1, False
     torch.set_num_threads(1)
-    train, test = rows_of(given.data, given.cache, given.validate)
-    train = train[: given.rows]
-    for method in given.methods:
-        setting = Setting(
-            method, given.data, given.units, given.active, given.epochs, given.batch, given.rate or RATES[method],
-            given.dead_after, len(train), given.seed,
-        )  # fmt: skip
-        known = asdict(setting)
-        if not given.validate and any(known.items() <= line.items() for line in lines(NAME)):
-            continue
-        found = measured((reference if method == "reference" else ours)(setting, train, test), test)
-        line = {**known, **found} if given.validate else record(NAME, **known, **found)
-        print(json.dumps(line), flush=True)
+    train, test = rows_of(data, cache, validate, smoke)
+    train = train[:rows]
+    for one in chosen(method, RATES):
+        setting = Setting(one, data, units, active, epochs, batch, rate or RATES[one], dead_after, len(train), seed)
+        if not results.find(**asdict(setting)):
+            fitted = (reference if one == "reference" else ours)(setting, train, test)
+            results.add(**asdict(setting), **measured(fitted, test))
+    return results.made
 
 
-if __name__ == "__main__":
-    main()
+def table(lines: Sequence[Line]) -> list[str]:
+    """Everybody's units and errors."""
+    return sparse_codes(lines)

@@ -7,27 +7,26 @@ scores it computes in ``fit``, pythae's without the copies and files it makes. O
 epochs. Each run is a process of its own, in turns; the medians count. The loss is the mean squared error of a held-out
 number; of Fashion-MNIST those rows come from the training split. Nothing is chosen by them.
 
-    python -m benchmarks.vectors.speed --rival-python ENV/bin/python
-
 The rivals live in an environment of their own, with ``pyod==3.6.7 pythae==0.1.2``.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import statistics
-import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 
-from benchmarks.harness import record
+from benchmarks.drawn import drawn_table
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.processes import Python, alone, answered, available
+from benchmarks.vectors.tables import speeds
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.datafolder import dataset_path
@@ -37,57 +36,65 @@ from isthmus.training.run import Run
 from isthmus_images.datasets import fashion_mnist
 
 NAME = "vector_speed"
+TITLE = "Speed of training"
 SIZES = (64, 32)
 CHANGING = 0.05
 """Share of the largest number; columns that deviate less are left out."""
 
 RIVALS = ("pyod", "pythae")
-HERE = Path(__file__).resolve()
-SCRIPT = HERE.parents[1] / "rivals" / "dense_training.py"
-logger = logging.getLogger(NAME)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rival-python", type=Path, required=True, help="the Python of the rivals' environment")
-    parser.add_argument("--rows", type=int, default=20_000, help="of fashion-mnist to train on")
-    parser.add_argument("--data", action="append", choices=tuple(TABLES), help="may be given twice; default: both")
-    parser.add_argument("--batch", type=int, nargs="+", default=[32, 256, 1024])
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", type=Path, help="one run of ours in this folder, as the script starts itself")
-    options = parser.parse_args()
-    if options.only:
-        ours(options.only)
-        return
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for data in options.data or TABLES:
+def run(
+    smoke: Smoke = False,
+    rival_python: Python = None,
+    rows: Annotated[int, typer.Option(help="Of fashion-mnist to train on.")] = 20_000,
+    data: Annotated[list[str] | None, typer.Option(help="satimage-2 or fashion-mnist; both by default.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help="32, 256 and 1024 by default.")] = None,
+    epochs: int = 5,
+    rate: float = 1e-3,
+    repeats: int = 3,
+) -> list[Line]:
+    """Everybody in turns, on each table with each size of batches."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        batch, epochs, repeats = [32], 1, 1
+    sides: dict[str, Path | None] = {"isthmus": None}
+    if available(rival_python, "PyOD and pythae", smoke=smoke):
+        sides |= dict.fromkeys(RIVALS, rival_python)
+    for name in ["drawn"] if smoke else chosen(data, TABLES):
+        table = drawn_table(200, 12) if smoke else TABLES[name](rows)
         with tempfile.TemporaryDirectory() as folder:
-            shape = hand_over(Path(folder), TABLES[data](options.rows))
-            for batch in options.batch:
-                raced(Path(folder), data, shape, batch, options)
+            shape = hand_over(Path(folder), table)
+            for size in batch or [32, 256, 1024]:
+                job = {"batch": size, "epochs": epochs, "rate": rate, "sizes": SIZES}
+                runs = raced(Path(folder), job, sides, repeats)
+                results.add(data=name, rows=shape[0], columns=shape[1], **job, **compared(runs, shape[0] * epochs))
+    return results.made
 
 
-def raced(folder: Path, data: str, shape: tuple[int, int], batch: int, options: argparse.Namespace) -> None:
-    """One batch size on one table: everybody in turns, and a line."""
-    job = {"batch": batch, "epochs": options.epochs, "rate": options.rate, "sizes": SIZES}
-    runs: dict[str, list[dict[str, Any]]] = {who: [] for who in ("isthmus", *RIVALS)}
-    for seed in range(options.repeats):
-        for who in runs:
-            runs[who].append(measured(folder, {**job, "library": who, "seed": seed}, options.rival_python))
-            logger.info("%s, batch %d, %s: %s", data, batch, who, runs[who][-1])
-    record(NAME, data=data, rows=shape[0], columns=shape[1], **job, **compared(runs, shape[0] * options.epochs))
+def table(lines: Sequence[Line]) -> list[str]:
+    """Rows a second of everybody."""
+    return speeds(lines)
 
 
-def compared(runs: dict[str, list[dict[str, Any]]], rows: int) -> dict[str, Any]:
+def raced(folder: Path, job: Line, sides: dict[str, Path | None], repeats: int) -> dict[str, list[Line]]:
+    """One size of batches on one table: the reports of everybody, each run in a process of its own."""
+    runs: dict[str, list[Line]] = {who: [] for who in sides}
+    for seed in range(repeats):
+        for who, python in sides.items():
+            whole = {**job, "library": who, "seed": seed}
+            runs[who].append(alone(ours, folder, whole) if python is None else theirs(python, folder, whole))
+    return runs
+
+
+def compared(runs: dict[str, list[Line]], rows: int) -> dict[str, Any]:
     """Medians over the runs."""
     seconds = {who: statistics.median(run["seconds"] for run in found) for who, found in runs.items()}
     errors = {who: statistics.median(run["error"] for run in found) for who, found in runs.items()}
     return {
         "rows_a_second": {who: rows / spent for who, spent in seconds.items()},
         "errors": errors,
-        "times_faster": {who: seconds[who] / seconds["isthmus"] for who in RIVALS},
+        "times_faster": {who: seconds[who] / seconds["isthmus"] for who in RIVALS if who in seconds},
         "runs": runs,
     }
 
@@ -119,33 +126,16 @@ def hand_over(folder: Path, rows: np.ndarray) -> tuple[int, int]:
     return len(train), int(changing.sum())
 
 
-def measured(folder: Path, job: dict[str, Any], rival_python: Path) -> dict[str, Any]:
-    """What a process says of its run.
-
-    Raises:
-        RuntimeError: it failed.
-    """
+def theirs(python: Path, folder: Path, job: Line) -> Line:
+    """What a rival reports of its run."""
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    mine = [
-        sys.executable,
-        "-m",
-        "benchmarks.vectors.speed",
-        "--rival-python",
-        str(rival_python),
-        "--only",
-        str(folder),
-    ]
-    command = mine if job["library"] == "isthmus" else [str(rival_python), str(SCRIPT), str(folder)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{job['library']} failed: {done.stderr[-1000:]}")
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    answered(python, "dense_training.py", folder, cwd=folder)
+    report: Line = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report
 
 
-def ours(folder: Path) -> None:
+def ours(folder: Path, job: Line) -> Line:
     """One run, with what a user's training does: the trainer's loop, its history and its checks."""
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     train, held_out = (torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ("train", "held_out"))
     run = Run(device="cpu", seed=job["seed"])
     hidden, code = job["sizes"]
@@ -155,8 +145,7 @@ def ours(folder: Path) -> None:
     )  # fmt: skip
     seconds = recipe.fit(VectorSource(train), run).seconds
     error = held_out_error(recipe.model, held_out)
-    report = {"seconds": seconds, "error": error, "threads": torch.get_num_threads()}
-    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    return {"seconds": seconds, "error": error, "threads": torch.get_num_threads()}
 
 
 @torch.no_grad()
@@ -165,7 +154,3 @@ def held_out_error(model: Autoencoder, rows: torch.Tensor) -> float:
     batch = VectorSource(rows).batch(torch.arange(len(rows)))
     step = model.eval().step(batch)
     return float((model.likelihood.mean(model.readout, step.decoded) - rows).square().mean())
-
-
-if __name__ == "__main__":
-    main()

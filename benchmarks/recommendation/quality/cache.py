@@ -23,7 +23,7 @@ Key = tuple[str, str, str, Mapping[str, Any], int]
 """Stage, split, model, setting, seed."""
 
 
-class Kept:
+class Fits:
     """A folder of models and values."""
 
     def __init__(self, folder: Path) -> None:

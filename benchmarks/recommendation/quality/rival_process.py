@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, save_npz
 
+from benchmarks.processes import SCRIPTS
 from isthmus_interactions.splits import FoldIn
 
-SCRIPTS = Path(__file__).parents[2] / "rivals"
 GIB = 2**30
 SPARE = GIB // 2
 """What the machine must have left; below, the process is ended before the system ends somebody else's."""

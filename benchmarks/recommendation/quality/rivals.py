@@ -1,7 +1,4 @@
-"""How well do RecBole 1.2.1, Cornac 3.0.1 and implicit 0.7.3 rank, on the splits of ``quality_splits.py``?
-
-    python -m benchmarks.recommendation.quality.rivals --queue --cornac-python PATH --recbole-python PATH
-    python -m benchmarks.recommendation.quality.rivals --split ml-100k --rival "implicit ALS" ...
+"""How well do RecBole 1.2.1, Cornac 3.0.1 and implicit 0.7.3 rank, on published splits?
 
 Every fit is a process of its own in the rival's environment, on one core. It is handed the matrices and hands back the
 best 100 items of each person; the metrics are ours, the same for everybody. Settings are chosen on the validation part
@@ -17,19 +14,22 @@ The environments:
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
+import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke, chosen
+from benchmarks.processes import Python, available
 from benchmarks.recommendation.quality.rival_process import (
     Environments,
     Limits,
@@ -40,96 +40,119 @@ from benchmarks.recommendation.quality.rival_process import (
 )
 from benchmarks.recommendation.quality.rival_settings import GROUPS, RIVALS, Rival, Setting
 from benchmarks.recommendation.quality.settings import METRICS
-from benchmarks.recommendation.quality.splits import CHOSEN_BY, SPLITS, STRONG, final, per_user, tuning
-from benchmarks.result_lines import Line, lines
+from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, STRONG, final, per_user, tuning
+from benchmarks.recommendation.quality.tables import of_rivals
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 
 logger = logging.getLogger("recommendation_rivals")
 
 NAME = "recommendation_rivals"
+TITLE = "The rivals on these splits"
 ANSWERS = 100
+
+
+table = of_rivals
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the rivals are, what a fit may cost, and where each person's values of the finals go, if anywhere."""
+    """Where the rivals are, what a fit may cost, and where lines and each person's values of the finals go."""
 
+    results: Results
     environments: Environments
     limits: Limits
     values: Path | None
 
 
-def main() -> None:
-    """Do what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queue", action="store_true", help="all rivals on all splits, what matters most first")
-    parser.add_argument("--split", choices=SPLITS, action="append", help="only these")
-    parser.add_argument("--rival", choices=RIVALS, action="append", help="only these")
-    parser.add_argument(
-        "--seed", type=int, action="append", help="of the finals, default 0; settings are chosen with 0"
-    )
-    parser.add_argument("--cornac-python", type=Path, required=True, help="Python with Cornac and implicit")
-    parser.add_argument("--recbole-python", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30, help="of the processor, a fit; beyond, it is ended")
-    parser.add_argument("--training-minutes", type=float, default=7, help="no new epoch begins after these")
-    parser.add_argument("--memory", type=float, default=20, help="GiB, a fit")
-    parser.add_argument("--values", type=Path, help="folder for each person's values of the finals (.npz)")
-    parser.add_argument("--stop-file", type=Path, help="ends everything as soon as this file exists")
-    parser.add_argument("--pause-file", type=Path, help="fits are halted while this file exists")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if not (given.queue or given.split or given.rival):
-        parser.error("--queue, --split or --rival")
-    paths = {"cornac": given.cornac_python, "implicit": given.cornac_python, "recbole": given.recbole_python}
-    limits = Limits(given.minutes, given.training_minutes, given.memory, given.stop_file, given.pause_file)
-    bench = Bench(Environments(paths), limits, given.values)
+def run(
+    smoke: Smoke = False,
+    split: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    rival: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Of the finals; settings are chosen with 0.")] = None,
+    cornac_python: Annotated[Path | None, typer.Option(help="Python with Cornac and implicit.")] = None,
+    recbole_python: Python = None,
+    minutes: Annotated[float, typer.Option(help="Of the processor, a fit; beyond, it is ended.")] = 30,
+    training_minutes: Annotated[float, typer.Option(help="No new epoch begins after these.")] = 7,
+    memory: Annotated[float, typer.Option(help="GiB, a fit.")] = 20,
+    values: Annotated[Path | None, typer.Option(help="Folder for each person's values of the finals.")] = None,
+    stop_file: Annotated[Path | None, typer.Option(help="Ends everything as soon as this file exists.")] = None,
+    pause_file: Annotated[Path | None, typer.Option(help="Fits are halted while this file exists.")] = None,
+) -> list[Line]:
+    """All rivals on all splits, what matters most first; a smoke run tries those whose library is at hand."""
+    results = Results(NAME, smoke=smoke)
+    limits = Limits(minutes, training_minutes, memory, stop_file, pause_file)
+    if smoke:
+        pythons = {library: python for library, python in _found(cornac_python, recbole_python) if python is not None}
+        bench = Bench(results, Environments(pythons), limits, None)
+        for one in (RIVALS["implicit ALS"], RIVALS["cornac EASE"], RIVALS["recbole EASE"]):
+            if one.library in pythons:
+                compare(DEMO, replace(one, settings=one.settings[-1:]), 0, bench)
+        return results.made
+    for python, name in ((cornac_python, "Cornac and implicit"), (recbole_python, "RecBole")):
+        available(python, name, smoke=False)
+    pythons = {"cornac": cornac_python, "implicit": cornac_python, "recbole": recbole_python}
+    bench = Bench(results, Environments(pythons), limits, values)
     try:
-        for split, rival in wanted(given.split, given.rival):
-            for seed in given.seed or [0]:
-                compare(split, rival, seed, bench)
+        for one, other in wanted(chosen(split, SPLITS), chosen(rival, RIVALS)):
+            for number in seed or [0]:
+                compare(one, other, number, bench)
     except StopAskedError:
-        logger.info("stopped: %s exists", given.stop_file)
+        logger.info("stopped: %s exists", stop_file)
+    return results.made
 
 
-def wanted(splits: list[str] | None, rivals: list[str] | None) -> Iterator[tuple[str, Rival]]:
+def _found(cornac: Path | None, recbole: Path | None) -> Iterator[tuple[str, Path | None]]:
+    """Libraries and the interpreters that a smoke run has for them; implicit may be installed here."""
+    yield "implicit", cornac or (Path(sys.executable) if find_spec("implicit") else None)
+    yield "cornac", cornac if available(cornac, "Cornac", smoke=True) else None
+    yield "recbole", recbole if available(recbole, "RecBole", smoke=True) else None
+
+
+def wanted(splits: Sequence[str], rivals: Sequence[str]) -> Iterator[tuple[str, Rival]]:
     """Pairs in the order of the queue."""
     for group, members in GROUPS:
         for split in group:
             for rival in members:
-                if (not splits or split in splits) and (not rivals or rival.name in rivals):
+                if split in splits and rival.name in rivals:
                     yield split, rival
 
 
 def compare(split: str, rival: Rival, seed: int, bench: Bench) -> None:
     """Choose a setting on the validation part, train it on everything, judge it by the test."""
     if split in STRONG and not rival.folds_in:
-        once("final", split, rival, {}, seed, lambda: {"outcome": "no fold-in"})
+        once(bench, "final", split, rival, {}, seed, lambda: {"outcome": "no fold-in"})
         return
     tried = []
     for setting in rival.choices(split):
         fit = partial(measured, split, rival, setting, 0, None, bench)
-        tried.append(once("tuning", split, rival, setting, 0, fit))
+        tried.append(once(bench, "tuning", split, rival, setting, 0, fit))
     done = [line for line in tried if line["outcome"] == "done"]
     if not done:
-        once("final", split, rival, {}, seed, lambda: {"outcome": tried[-1]["outcome"]})
+        once(bench, "final", split, rival, {}, seed, lambda: {"outcome": tried[-1]["outcome"]})
         return
     best = max(done, key=lambda line: line["metrics"][CHOSEN_BY[split]])
     epochs = best["best_epoch"] or None
     fit = partial(measured, split, rival, best["setting"], seed, epochs, bench)
-    once("final", split, rival, best["setting"], seed, lambda: {**fit(final_stage=True), "settings_tried": len(tried)})
+    once(
+        bench,
+        "final",
+        split,
+        rival,
+        best["setting"],
+        seed,
+        lambda: {**fit(final_stage=True), "settings_tried": len(tried)},
+    )
 
 
-def once(stage: str, split: str, rival: Rival, setting: Setting, seed: int, work: Any) -> Line:
+def once(bench: Bench, stage: str, split: str, rival: Rival, setting: Setting, seed: int, work: Any) -> Line:
     """The line of this piece of work: the one already there, or a new one."""
     key = {"stage": stage, "split": split, "rival": rival.name, "setting": dict(setting), "seed": seed}
-    for line in lines(NAME):
-        if all(line[name] == value for name, value in key.items()):
-            return line
+    found = bench.results.find(**key)
+    if found is not None:
+        return found
     logger.info("%s %s, %s %s", stage, split, rival.name, json.dumps(dict(setting)))
-    line = record(NAME, **key, **work())
-    logger.info("%s %s", line["outcome"], line.get("metrics", ""))
-    return line
+    return bench.results.add(**key, **work())
 
 
 def measured(
@@ -181,7 +204,3 @@ def people(source: Interactions, fold: FoldIn, split: str) -> np.ndarray[Any, np
     if split in STRONG:
         return np.full(len(fold), -1, dtype=np.int64)
     return np.asarray(source.users.rows(list(fold.users)), dtype=np.int64)
-
-
-if __name__ == "__main__":
-    main()

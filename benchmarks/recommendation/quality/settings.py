@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from benchmarks.recommendation.quality.splits import DEMO
+
 Setting = Mapping[str, Any]
 
 DENSE = ("ml-1m-ultragcn", "ml-1m-infinite-ae", "ml-100k", "goodbooks", "ml-1m-diffrec")
@@ -18,6 +20,7 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     "goodbooks": ("recall_capped@20", "ndcg@100"),
     "ml-1m-diffrec": ("recall@20", "ndcg@20", "recall@10", "ndcg@10"),
     "amazon-cds": ("recall@20", "ndcg@20"),
+    DEMO: ("recall@10", "ndcg@10"),
 }
 """What is reported of the test."""
 
@@ -60,8 +63,19 @@ def _networks(batch: Setting, more_vae: Setting, more_rec: Sequence[Setting] = (
     }
 
 
+_FEW: Mapping[str, list[Setting]] = {
+    "popularity": [{}],
+    "ease": [{"regularisation": one} for one in (50.0, 100.0)],
+    "elsa": [{"code": 16, "epochs": 1}],
+    "mult_vae": [{"code": 8, "hidden": 16, "epochs": 1, "batch_size": 100}],
+}
+"""Of a smoke run."""
+
+
 def choices(split: str, model: str) -> list[Setting]:
     """The settings of a model to try on a split; none where it is left out."""
+    if split == DEMO:
+        return _FEW.get(model, [])
     common: dict[str, list[Setting]] = {"popularity": [{}], "item_knn": [{"neighbours": m} for m in (20, 50, 100, 200)]}
     if split in WIDE:
         wide: dict[str, list[Setting]] = {

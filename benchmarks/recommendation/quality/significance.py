@@ -1,52 +1,85 @@
 """Is the difference more than chance? A paired bootstrap over the people of each test, ours against the best rival.
 
-    python -m benchmarks.recommendation.quality.significance --ours FOLDER --rivals FOLDER
-
-The folders are those that ``recommendation_quality.py --values`` and ``recommendation_rivals.py --values`` wrote. Of
-ours stand for each split ``auto``, and the model that was best on the validation part; against them the rival's model
-that is best in the test, which favours the rival.
+The folders are those that ``recommendation_quality --values`` and ``recommendation_rivals --values`` wrote. Of ours
+stand for each split ``auto``, and the model that was best on the validation part; against them the rival's model that
+is best in the test, which favours the rival.
 """
 
 from __future__ import annotations
 
-import argparse
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from benchmarks.harness import record
+from benchmarks.harness import Line, Results, Smoke
 from benchmarks.recommendation.quality.settings import METRICS
-from benchmarks.recommendation.quality.splits import CHOSEN_BY, SPLITS, paired_bootstrap
-from benchmarks.result_lines import Line, finals, lines
+from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, paired_bootstrap
+from benchmarks.recommendation.quality.tables import finals, of_differences
+from isthmus.errors import SourceError
 
 NAME = "recommendation_compare"
+TITLE = "How sure the differences are"
+
+table = of_differences
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ours", type=Path, required=True)
-    parser.add_argument("--rivals", type=Path, required=True)
-    given = parser.parse_args()
+def run(
+    smoke: Smoke = False,
+    ours: Annotated[Path, typer.Option(help="Folder of each person's values by our models.")] = Path("quality"),
+    rivals: Annotated[Path, typer.Option(help="Folder of each person's values by the rivals.")] = Path("rivals"),
+) -> list[Line]:
+    """Compare on every split that both sides have a line of; a smoke run draws people's values."""
+    results = Results(NAME, smoke=smoke)
+    if smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            mine, theirs = drawn(Path(folder))
+            on_split(results, DEMO, mine, theirs, Path(folder), Path(folder))
+        return results.made
     for split in SPLITS:
-        mine, theirs = finals("recommendation_quality", split), finals("recommendation_rivals", split)
-        rivals = [line for line in theirs if line["outcome"] == "done"]
-        if not mine or not rivals:
-            continue
-        for metric in METRICS[split]:
-            rival = max(rivals, key=lambda line: line["metrics"][metric])
-            for line in (one for one in (chosen(split, mine), named("auto", mine)) if one):
-                compared(split, metric, line, rival, given.ours, given.rivals)
+        on_split(
+            results,
+            split,
+            results.others("recommendation_quality"),
+            results.others("recommendation_rivals"),
+            ours,
+            rivals,
+        )
+    return results.made
 
 
-def compared(split: str, metric: str, ours: Line, rival: Line, folder: Path, rivals: Path) -> None:
-    """One line: how far ahead, with the interval of 95 %."""
+def on_split(results: Results, split: str, ours: list[Line], rivals: list[Line], folder: Path, other: Path) -> None:
+    """Lines of ``auto`` and of the model that was chosen, for each metric."""
+    mine, theirs = finals(ours, split), [line for line in finals(rivals, split) if line["outcome"] == "done"]
+    if not mine or not theirs:
+        return
+    picked = [
+        best_validated(split, ours, mine),
+        next((line for line in reversed(mine) if line["model"] == "auto"), None),
+    ]
+    for metric in METRICS[split]:
+        rival = max(theirs, key=lambda line: line["metrics"][metric])
+        for line in picked:
+            if line is not None:
+                compared(results, metric, line, rival, folder, other)
+
+
+def compared(results: Results, metric: str, ours: Line, rival: Line, folder: Path, rivals: Path) -> None:
+    """One line: how far ahead, with the interval of 95 %.
+
+    Raises:
+        SourceError: the folders hold values of different people.
+    """
+    split = ours["split"]
     first = np.load(folder / f"{split}.{ours['model']}.{ours['seed']}.npz")[metric]
     second = np.load(rivals / f"{split}.{rival['rival'].replace(' ', '-')}.{rival['seed']}.npz")[metric]
     if len(first) != len(second):
-        raise SystemExit(f"{split}: {len(first)} and {len(second)} people")
+        raise SourceError(f"{split}: values of {len(first)} and {len(second)} people", expected="the same people")
     found = paired_bootstrap(first, second)
-    line = record(
-        NAME,
+    results.add(
         split=split,
         metric=metric,
         ours=ours["model"],
@@ -59,12 +92,11 @@ def compared(split: str, metric: str, ours: Line, rival: Line, folder: Path, riv
         people=len(first),
         draws=10_000,
     )
-    print({name: line[name] for name in ("split", "metric", "ours", "rival", "means", "low", "high", "ahead")})
 
 
-def chosen(split: str, mine: list[Line]) -> Line:
+def best_validated(split: str, ours: Sequence[Line], mine: Sequence[Line]) -> Line:
     """The model that was best on the validation part; a blend's score there is in its own line."""
-    tuned = [line for line in lines("recommendation_quality") if line["stage"] == "tuning" and line["split"] == split]
+    tuned = [line for line in ours if line["stage"] == "tuning" and line["split"] == split]
     metric = CHOSEN_BY[split]
 
     def score(line: Line) -> float:
@@ -76,9 +108,17 @@ def chosen(split: str, mine: list[Line]) -> Line:
     return max(mine, key=score)
 
 
-def named(model: str, mine: list[Line]) -> Line | None:
-    return next((line for line in mine if line["model"] == model), None)
-
-
-if __name__ == "__main__":
-    main()
+def drawn(folder: Path) -> tuple[list[Line], list[Line]]:
+    """Lines and values of a model and a rival on the split of a smoke run."""
+    random = np.random.default_rng(0)
+    about = {
+        "stage": "final",
+        "split": DEMO,
+        "seed": 0,
+        "commit": "smoke",
+        "metrics": dict.fromkeys(METRICS[DEMO], 0.5),
+    }
+    mine, theirs = {**about, "model": "auto"}, {**about, "rival": "implicit ALS", "outcome": "done"}
+    for name in ("auto", "implicit-ALS"):
+        np.savez(folder / f"{DEMO}.{name}.0.npz", **{metric: random.random(30) for metric in METRICS[DEMO]})
+    return [mine], [theirs]
