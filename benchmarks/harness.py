@@ -55,6 +55,7 @@ class Results:
         self.commit = commit()
         self.unkept = Unkept.SMOKE if smoke else _unkept(self.commit)
         self.made: list[Line] = []
+        self._loose: list[Line] = []
         self._device, self._versions = device(), versions()
 
     def add(self, **fields: Any) -> Line:
@@ -81,11 +82,13 @@ class Results:
             print(f"not kept ({self.unkept.name}): {self.unkept.value}", file=sys.stderr, flush=True)
         line: Line = json.loads(text)
         self.made.append(line)
+        if self.unkept is not None:
+            self._loose.append(line)
         return line
 
     def lines(self) -> list[Line]:
         """What was kept of clean trees, and what this run made; a smoke run sees only the latter."""
-        return self.others(self.name) + self.made
+        return self.others(self.name) + self._loose
 
     def others(self, name: str) -> list[Line]:
         """The same of another benchmark, without lines of this run."""

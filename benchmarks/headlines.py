@@ -23,9 +23,9 @@ def recommendation() -> list[Row]:
     """Without naming a model."""
     split = "ml-1m-ultragcn"
     line = _last(finals(kept("recommendation_quality"), split), model="auto")
-    number = (
-        f"recall@20 {line['metrics']['recall@20']:.4f}{mark(line)} (UltraGCN, published: .2787), ML-1M" if line else ""
-    )
+    if line is None:
+        return []
+    number = f"recall@20 {line['metrics']['recall@20']:.4f}{mark(line)} (UltraGCN, published: .2787), ML-1M"
     return _row("recommendation", "fit interactions FILE --out DIR", number, f"recommendation_quality --split {split}")
 
 

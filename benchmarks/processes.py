@@ -25,8 +25,16 @@ class RivalError(IsthmusError):
     """A rival's process failed, or its environment was not named."""
 
 
-def alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """The answer of a process of ours that does this work and nothing else."""
+def alone(work: Callable[..., Any], *arguments: Any, apart: bool = True) -> Any:
+    """The answer of a process of ours that does this work and nothing else.
+
+    Args:
+        work: a function of a module.
+        arguments: its arguments.
+        apart: without it this process does the work, which is enough where nothing is measured.
+    """
+    if not apart:
+        return work(*arguments)
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_send, args=(work, arguments, there))

@@ -119,7 +119,7 @@ def measure_costs(results: Results, items: int, people: int) -> None:
         about = {"question": "cost", "softmax": softmax, "items": items, "people": people, "negatives": negatives}
         configuration = {**about, "code": CODE, "batch": BATCH}
         if not results.find(commit=results.commit, configuration=configuration):
-            results.add(configuration=configuration, **alone(cost, softmax, items, people))
+            results.add(configuration=configuration, **alone(cost, softmax, items, people, apart=not results.smoke))
 
 
 def measure_quality(results: Results, settings: dict[str, Any], asked: int) -> None:
@@ -127,7 +127,8 @@ def measure_quality(results: Results, settings: dict[str, Any], asked: int) -> N
     configuration = {"question": "quality", **settings, "negatives": NEGATIVES, "code": CODE, "batch": BATCH}
     if results.find(commit=results.commit, configuration=configuration):
         return
-    found = {name: alone(quality, name, *settings.values(), asked) for name in ("popularity", *SOFTMAXES)}
+    apart = not results.smoke
+    found = {name: alone(quality, name, *settings.values(), asked, apart=apart) for name in ("popularity", *SOFTMAXES)}
     values = {name: np.array(one.pop("values")) for name, one in found.items()}
     difference = values["sampled"] - values["exact"]
     exact, sampled = found["exact"]["ndcg"], found["sampled"]["ndcg"]

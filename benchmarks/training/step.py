@@ -190,7 +190,8 @@ def timed(results: Results, items: int, each: int, rounds: int) -> None:
         pipes[name], there = context.Pipe()
         workers.append(context.Process(target=contender, args=(name, items, each, there)))
         workers[-1].start()
-        pipes[name].recv()
+    for pipe in pipes.values():
+        pipe.recv()
     times: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(rounds):
         for name in names:

@@ -86,7 +86,7 @@ def _all(results: Results, splits: list[str], models: list[str], seed: int, budg
 
 def table(lines: Sequence[Line]) -> list[str]:
     """A table for each split, ours and the rivals' and what was published."""
-    return of_splits(lines, kept("recommendation_rivals"))
+    return of_splits(lines, kept("recommendation_rivals")) if lines else []
 
 
 def compared(split: str, model: str, seed: int, bench: Bench) -> None:

@@ -51,7 +51,9 @@ def run(
     return results.made
 
 
-def on_split(results: Results, split: str, ours: list[Line], rivals: list[Line], folder: Path, other: Path) -> None:
+def on_split(
+    results: Results, split: str, ours: Sequence[Line], rivals: Sequence[Line], folder: Path, other: Path
+) -> None:
     """Lines of ``auto`` and of the model that was chosen, for each metric."""
     mine, theirs = finals(ours, split), [line for line in finals(rivals, split) if line["outcome"] == "done"]
     if not mine or not theirs:
@@ -115,7 +117,9 @@ def drawn(folder: Path) -> tuple[list[Line], list[Line]]:
         "stage": "final",
         "split": DEMO,
         "seed": 0,
-        "commit": "smoke",
+        "commit": "none",
+        "date": "",
+        "setting": {},
         "metrics": dict.fromkeys(METRICS[DEMO], 0.5),
     }
     mine, theirs = {**about, "model": "auto"}, {**about, "rival": "implicit ALS", "outcome": "done"}

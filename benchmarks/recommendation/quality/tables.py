@@ -50,8 +50,8 @@ def of_splits(ours: Sequence[Line], rivals: Sequence[Line]) -> list[str]:
 
 
 def finals(lines: Sequence[Line], split: str) -> list[Line]:
-    """The line of each model (``auto`` with each budget) or rival on a split, fitted on everything known before the test
-    with seed 0; oldest first."""
+    """The line of each model (``auto`` with each budget) or rival on a split, oldest first: fitted on everything known
+    before the test, seed 0."""
     wanted = {"stage": "final", "split": split, "seed": 0}
     mine = [line for line in lines if all(line[key] == value for key, value in wanted.items())]
     found = newest(mine, lambda line: (line.get("model"), line.get("rival"), line["setting"].get("budget")))
