@@ -1,8 +1,6 @@
-"""The README keeps its word: its code runs, its numbers are the committed ones, its links lead somewhere."""
+"""The README keeps its word: its code runs and its links lead somewhere."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,12 +27,6 @@ def test_the_two_commands_are_one_line_each():
     for name in ("demo", "tests"):
         (block,) = re.findall(rf"<!-- ci: {name} -->\s*```bash\n(.*?)```", TEXT, re.DOTALL)
         assert re.fullmatch(r"pip install [^\n]+ && [^\n]+\n", block)
-
-
-def test_the_numbers_are_those_of_the_committed_results():
-    check = [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"]
-    done = subprocess.run(check, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)", TEXT))))
