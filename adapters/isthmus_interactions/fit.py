@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from isthmus.training.history import History
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn, strong
 
@@ -35,19 +36,9 @@ MIN_ITEMS = 5
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model, its builder's Python name and all its keywords, and what is worth telling."""
-
-    model: nn.Module
-    builder: str
-    settings: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-
 def fit(
     data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
-) -> Fitted:
+) -> FittedRecommender:
     """Build and fit. Raises what ``Recommender.fit`` raises."""
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
@@ -58,7 +49,9 @@ def fit(
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
         again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
         history.interrupted = again.interrupted
-    return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
+    return FittedRecommender.of(
+        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
+    )
 
 
 def measured(fold: FoldIn, metric: str, run: Run) -> Validation:

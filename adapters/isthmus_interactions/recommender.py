@@ -1,4 +1,4 @@
-"""The main job: train on interactions, ask for people who were never seen, save, load."""
+"""The main job: train on interactions, recommend to users who were never seen, save, load."""
 
 from __future__ import annotations
 
@@ -10,37 +10,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
-from isthmus.core.rankers import ranker_of
-from isthmus.index.vectors import check_k
-from isthmus.protocols import Ranker, RowLists
+from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation, evaluate
-from isthmus.tasks.explain import contributions
-from isthmus.tasks.similar import SimilarColumns
 from isthmus.training.history import History as TrainingHistory
 from isthmus.training.run import Run
 from isthmus.vocabulary import Id
 from isthmus_interactions import fit, storage
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.auto import auto
-from isthmus_interactions.baselines import OrPopular, Popularity
+from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import placed
-from isthmus_interactions.cold_start.ranker import WithNewItems
-from isthmus_interactions.cold_start.similar import SimilarWithNew
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation import implicit_adopting
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import export
-from isthmus_interactions.recommend.answers import Answer, named
-from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
-from isthmus_interactions.recommend.histories import GivenId, Histories, History, Told, several, tell
-from isthmus_interactions.recommend.similar_users import People, bags_on
+from isthmus_interactions.recommend.answers import Answer
+from isthmus_interactions.recommend.engine import RecommendationEngine
+from isthmus_interactions.recommend.histories import GivenId, Histories, History, several, tell
 from isthmus_interactions.recommend.titles import known_titles
-from isthmus_interactions.recommend.top_k import Ranking
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
 from isthmus_interactions.update.merge_data import read_like
@@ -51,22 +43,64 @@ class Recommender:
     """A trained model with its vocabularies. Made by ``fit`` or ``load``; nothing in it changes.
 
     Attributes:
-        adapter: the vocabularies of items and people.
-        model: the network or matrix.
-        builder: the name of the model, as in Python.
-        settings: all keywords of the builder.
-        told: the interactions of the people of ``adapter.users``, shape (users, items).
-        titles: what to show for an item, where there is something.
-        facts: sizes, the rule for values, the course of the training.
+        fitted: the whole state; what follows reads it.
     """
 
-    adapter: InteractionsAdapter
-    model: nn.Module
-    builder: str
-    settings: Mapping[str, Any]
-    told: Csr
-    titles: Mapping[Id, str]
-    facts: Mapping[str, Any]
+    fitted: FittedRecommender
+
+    @property
+    def adapter(self) -> InteractionsAdapter:
+        """The vocabularies of items and users."""
+        return self.fitted.adapter
+
+    @property
+    def model(self) -> nn.Module:
+        """The network or matrix."""
+        return self.fitted.model
+
+    @property
+    def builder(self) -> str:
+        """The name of the model, as in Python."""
+        return self.fitted.builder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All keywords of the builder."""
+        return self.fitted.settings
+
+    @property
+    def interactions(self) -> Csr:
+        """What the users of ``adapter.users`` interacted with, shape (users, items)."""
+        return self.fitted.interactions
+
+    @property
+    def titles(self) -> Mapping[Id, str]:
+        """What to show for an item, where there is something."""
+        return self.fitted.titles
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes, the rule for values, the course of the training; a JSON document."""
+        return self.fitted.facts
+
+    @property
+    def history(self) -> TrainingHistory:
+        """The course of the training."""
+        return self.fitted.history
+
+    @property
+    def ranker(self) -> Ranker:
+        """What answers: the model for every history of which it knows something, popularity for the others."""
+        return self._engine.ranker
+
+    @property
+    def popularity(self) -> Popularity:
+        """The share of users who interacted with each item."""
+        return self._engine.popularity
+
+    @cached_property
+    def _engine(self) -> RecommendationEngine:
+        return RecommendationEngine(self.fitted)
 
     @classmethod
     def fit(
@@ -112,8 +146,7 @@ class Recommender:
             made = auto.fit(data, validation, metric, run, budget, settings)
         else:
             made = fit.fit(data, model, validation, metric, run, settings)
-        adapter, shown = InteractionsAdapter.fit(data), known_titles(titles or {}, data.items)
-        fitted = cls(adapter, made.model, made.builder, made.settings, data.matrix, shown, made.facts)
+        fitted = cls(made.with_titles(known_titles(titles or {}, data.items)))
         return fitted if features is None else fitted.with_features(features, seed=run.seed)
 
     def with_features(self, features: ItemFeatures, *, boost: float = 1.0, seed: int = 0) -> Recommender:
@@ -135,11 +168,11 @@ class Recommender:
             InputError: no item with features is in the training data, or ids of another kind (text and numbers).
             SettingError: more features and items than can be solved with, or ``boost`` not above 0.
         """
-        return Recommender(**extend.extended(self, features, boost, seed))
+        return Recommender(extend.extended(self.fitted, features, boost, seed))
 
     def without_features(self) -> Recommender:
         """The recommender without the items that only their features know: what ``fit`` returned."""
-        return Recommender(**extend.plain(self))
+        return Recommender(extend.plain(self.fitted))
 
     @classmethod
     def from_implicit(cls, model: Any, data: Interactions, titles: Mapping[Any, str] | None = None) -> Recommender:
@@ -159,9 +192,8 @@ class Recommender:
             NonFiniteLossError: a factor is NaN or infinite.
             MissingLibraryError: ``implicit`` is not installed.
         """
-        made, shown = implicit_adopting.adopted(model, data), known_titles(titles or {}, data.items)
-        adapter = InteractionsAdapter.fit(data)
-        return cls(adapter, made.model, made.builder, made.settings, data.matrix, shown, made.facts)
+        made = implicit_adopting.adopted(model, data)
+        return cls(made.with_titles(known_titles(titles or {}, data.items)))
 
     def update(
         self,
@@ -201,22 +233,7 @@ class Recommender:
         """
         extend.check_plain(self.model)
         data = new if isinstance(new, Interactions) else read_like(self.facts, new)
-        return Recommender(**update.update(self, data, epochs, validation, metric, run or Run(), titles or {}))
-
-    @property
-    def history(self) -> TrainingHistory:
-        """The course of the training."""
-        return TrainingHistory.from_json(dict(self.facts["training"]))
-
-    @cached_property
-    def ranker(self) -> Ranker:
-        """What answers: the model for whoever has a history that it knows, popularity for the others."""
-        return OrPopular(ranker_of(self.model), self.popularity)
-
-    @cached_property
-    def popularity(self) -> Popularity:
-        """The share of people who touched each item."""
-        return Popularity.of(self.told, self._device)
+        return Recommender(update.update(self.fitted, data, epochs, validation, metric, run or Run(), titles or {}))
 
     def recommend(
         self,
@@ -246,7 +263,8 @@ class Recommender:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
             InputError: a history that is none.
         """
-        return self._asked(tell(histories, self.adapter.items), k, exclude_seen, allow, diversity)
+        batch = tell(histories, self.adapter.items)
+        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
 
     def recommend_users(
         self,
@@ -263,8 +281,8 @@ class Recommender:
             UnknownIdError: somebody who is not among them; ``recommend`` takes a history instead.
             InputError: a single id instead of several.
         """
-        rows = torch.from_numpy(self.adapter.users.rows(several(ids)))
-        return self._asked(Told(self._people.bags(rows), [[] for _ in rows]), k, exclude_seen, allow, diversity)
+        batch = self._engine.users(ids)
+        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
 
     def recommend_all(
         self,
@@ -295,15 +313,7 @@ class Recommender:
         """Scores of the same candidates for each history, shape (histories, candidates), for re-ranking: those that
         ``recommend`` sorts by. Higher is better, unknown candidates get -inf.
         """
-        bags = bags_on(tell(histories, self.adapter.items).bags, self._device)
-        wanted = several(candidates)
-        known = [place for place, id_ in enumerate(wanted) if id_ in self.adapter.items]
-        out = np.full((bags.size, len(wanted)), -np.inf, dtype=np.float32)
-        if known:
-            rows = torch.from_numpy(self.adapter.items.rows([wanted[place] for place in known])).to(self._device)
-            with torch.no_grad():
-                out[:, known] = self.ranker.scores(self.ranker.prepare(bags), rows).cpu().numpy()
-        return out
+        return self._engine.score(tell(histories, self.adapter.items), candidates)
 
     def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> list[Answer]:
         """The items nearest to each of the given ones: the cosine between rows of the readout, without the bias; for
@@ -314,8 +324,7 @@ class Recommender:
             InputError: a single id instead of several.
             SettingError: ``k`` below 1.
         """
-        rows = torch.from_numpy(self.adapter.items.rows(several(ids))).to(self._device)
-        return named(self._similar.search(rows, min(k, len(self.adapter.items))), self.adapter.items)
+        return self._engine.similar_items(ids, k)
 
     def similar_users(self, histories: Histories, k: int = 10) -> list[Answer]:
         """People of the training data who are nearest to each history: the cosine between codes; for linear cores,
@@ -325,9 +334,7 @@ class Recommender:
         Raises:
             SettingError: ``k`` below 1.
         """
-        told = tell(histories, self.adapter.items)
-        bags = extend.readable(self.model, told.bags)
-        return named(self._people.nearest(bags, k, self._device), self.adapter.users, told.unknown)
+        return self._engine.similar_users(tell(histories, self.adapter.items), k)
 
     def explain(self, history: History, item: GivenId, k: int | None = None) -> Answer:
         """Which items of a history speak for an item: by how much its score falls without each, best first.
@@ -337,18 +344,11 @@ class Recommender:
             InputError: a history that is none.
             SettingError: ``k`` below 1.
         """
-        if k is not None:
-            check_k(k)
-        told = tell([history], self.adapter.items)
-        column = int(self.adapter.items.rows(several([item]))[0])
-        parts = contributions(ranker_of(self.model), bags_on(told.bags, self._device), column).cpu()
-        order = torch.sort(parts, descending=True, stable=True).indices[:k]
-        ids = self.adapter.items.take(told.bags.indices[order].numpy())
-        return Answer(ids, [float(part) for part in parts[order]], told.unknown[0])
+        return self._engine.explain(tell([history], self.adapter.items), item, k)
 
     def evaluate(self, test: FoldIn, metrics: Sequence[str] = ("recall@20", "ndcg@100")) -> Evaluation:
         """Ask for what was held out, over this catalogue; see ``isthmus.tasks.evaluation.evaluate``."""
-        return evaluate(self.ranker, test.history, test.held_out, metrics, device=self._device)
+        return evaluate(self.ranker, test.history, test.held_out, metrics, device=self.fitted.device)
 
     def save(self, path: str | Path) -> None:
         """Save to a directory, whole or not at all; an older bundle at that place is replaced.
@@ -356,45 +356,9 @@ class Recommender:
         Raises:
             InputError: something else stands at that place.
         """
-        storage.write(path, self)
+        storage.write(path, self.fitted)
 
     @classmethod
     def load(cls, path: str | Path) -> Recommender:
         """Load and verify what ``save`` wrote. Raises BundleError: truncated, altered, foreign or too new."""
-        return cls(**storage.read(path))
-
-    @property
-    def _device(self) -> torch.device:
-        first: torch.Tensor = next(iter(self.model.state_dict().values()))
-        return first.device
-
-    @cached_property
-    def _similar(self) -> SimilarColumns | SimilarWithNew:
-        return SimilarWithNew(self.model) if isinstance(self.model, WithNewItems) else SimilarColumns(self.model)
-
-    @cached_property
-    def _ranking(self) -> Ranking:
-        return Ranking(self.model, self.ranker, self.popularity, self._people.some)
-
-    @cached_property
-    def _diversity(self) -> Diversity:
-        return Diversity(self.told)
-
-    @cached_property
-    def _people(self) -> People:
-        fields = extend.plain(self)
-        return People(fields["model"], fields["told"])
-
-    def _asked(
-        self, told: Told, k: int, exclude_seen: bool, allow: Iterable[GivenId] | None, diversity: float
-    ) -> list[Answer]:
-        check_k(k)
-        check_diversity(diversity)
-        bags, items = bags_on(told.bags, self._device), self.adapter.items
-        seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
-        allowed = None if allow is None else torch.from_numpy(np.unique(items.split(several(allow))[0]))
-        only = None if allowed is None else allowed.to(self._device)
-        many = candidates(k) if diversity else k
-        found = self._ranking.best(bags, min(many, len(items)), exclude=seen, allow=only)
-        found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
-        return named(found, items, told.unknown, (told.bags.lengths() == 0).tolist())
+        return cls(storage.read(path))

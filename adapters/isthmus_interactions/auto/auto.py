@@ -15,7 +15,7 @@ from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import Contest
-from isthmus_interactions.fit import Fitted
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def fit(
     data: Interactions, validation: FoldIn | float, metric: str, run: Run, budget: float, settings: Mapping[str, Any]
-) -> Fitted:
+) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
 
     Ctrl-C ends the search or the last fit, and what is best so far is kept.
@@ -68,4 +68,4 @@ def fit(
         "seconds_in_all": time.perf_counter() - started,
         "fitted_on_everybody": again,
     }
-    return Fitted(kept.recipe.model, kept.name, kept.settings, {**facts, **told})
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **told})

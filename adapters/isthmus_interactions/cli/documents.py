@@ -162,7 +162,7 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
     if not len(known):
         raise InputError("nobody in the file is in the training data", remedy="leave out --known for new people")
     part = data.select_users(known).with_items(recommender.adapter.items)
-    history = recommender.told[rows[known]]
+    history = recommender.interactions[rows[known]]
     new = part.matrix - part.matrix.multiply(history.astype(bool))
     new.eliminate_zeros()
     if not new.nnz:

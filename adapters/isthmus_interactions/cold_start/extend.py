@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,11 +33,9 @@ from isthmus_interactions.cold_start.match_items import placed
 from isthmus_interactions.cold_start.ranker import NAMES, NEAR, WithNewItems
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
 from isthmus_interactions.csr import Csr, some_rows
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.recommend.similar_users import bags_on
 from isthmus_interactions.vocabularies import as_kind
-
-if TYPE_CHECKING:
-    from isthmus_interactions.recommender import Recommender
 
 FACTS = "features"
 TRIALS = 2
@@ -46,52 +44,50 @@ BLOCK = 1024
 logger = logging.getLogger(__name__)
 
 
-def extended(old: Recommender, features: ItemFeatures, boost: float, seed: int) -> dict[str, Any]:
-    """The fields of the new ``Recommender``. Raises what ``Recommender.with_features`` raises."""
+def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
+    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
-    fields = plain(old)
-    items, told = fields["adapter"].items, fields["told"]
-    found = placed(items, told, features)
+    old = plain(old)
+    items = old.adapter.items
+    found = placed(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
         logger.warning("every item with features has interactions: nothing is added")
-        return fields
-    device = next(iter(fields["model"].state_dict().values())).device
+        return old
     about, unknown = features.rows(place[known]), features.rows(place[new])
-    choice = choose(_trials(old.builder, fields, known, seed, device), about)
+    choice = choose(_trials(old, known, seed), about)
     choice = replace(choice, model=choice.model * boost, history=choice.history * boost)
     mixed = mixing(about, unknown, choice.regularisation, choice.power)
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
     logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
-    model = WithNewItems(fields["model"], {name: tensor.to(device) for name, tensor in tensors.items()})
+    model = WithNewItems(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
-    return fields | {
-        "adapter": InteractionsAdapter(whole, old.adapter.users),
-        "model": model.eval(),
-        "told": _wide(told, len(whole)),
-        "titles": _titles(fields["titles"], features, whole),
-        "facts": {**fields["facts"], "items": len(whole), FACTS: described},
-    }
+    return replace(
+        old,
+        adapter=InteractionsAdapter(whole, old.adapter.users),
+        model=model.eval(),
+        interactions=_wide(old.interactions, len(whole)),
+        titles=_titles(old.titles, features, whole),
+        facts={**old.facts, "items": len(whole), FACTS: described},
+    )
 
 
-def plain(old: Recommender) -> dict[str, Any]:
-    """The fields of the recommender without items that only their features know."""
-    fields = {
-        name: getattr(old, name) for name in ("adapter", "model", "builder", "settings", "told", "titles", "facts")
-    }
+def plain(old: FittedRecommender) -> FittedRecommender:
+    """The recommender without items that only their features know."""
     if not isinstance(old.model, WithNewItems):
-        return fields
+        return old
     items = Vocabulary(old.adapter.items.ids[: old.model.known])
     facts = {name: value for name, value in old.facts.items() if name != FACTS}
-    return fields | {
-        "adapter": InteractionsAdapter(items, old.adapter.users),
-        "model": old.model.model,
-        "told": _wide(old.told, len(items)),
-        "titles": {id_: title for id_, title in old.titles.items() if id_ in items},
-        "facts": {**facts, "items": len(items)},
-    }
+    return replace(
+        old,
+        adapter=InteractionsAdapter(items, old.adapter.users),
+        model=old.model.model,
+        interactions=_wide(old.interactions, len(items)),
+        titles={id_: title for id_, title in old.titles.items() if id_ in items},
+        facts={**facts, "items": len(items)},
+    )
 
 
 def check_plain(model: nn.Module) -> None:
@@ -133,23 +129,23 @@ def rebuilt(
     return WithNewItems(rebuild(builder, Bag(known), settings, inner), own).eval()
 
 
-def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, device: torch.device) -> list[Trial]:
+def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[Trial]:
     """Several draws of items, asked of the same people.
 
     A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
     is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
     would take.
     """
-    told, generator = fields["told"], np.random.default_rng(seed)
+    told, device, generator = old.interactions, old.device, np.random.default_rng(seed)
     people = asked_people(told, generator)
     if len(people) < FEWEST_PEOPLE:
         return []
-    make = plugins.find_builder(builder, "interactions")[1]
+    make = plugins.find_builder(old.builder, "interactions")[1]
     with torch.device("meta"):
-        sketch = make(Bag(told.shape[1]), generator=Generator(), **fields["settings"])
-    model = fields["model"]
+        sketch = make(Bag(told.shape[1]), generator=Generator(), **old.settings)
+    model = old.model
     if not sketch.chooses_epoch:
-        recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **fields["settings"])
+        recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
         if isinstance(recipe, Blended):
             recipe.model.load_state_dict(model.state_dict())
         others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))

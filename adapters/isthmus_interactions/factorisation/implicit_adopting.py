@@ -16,11 +16,11 @@ from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.factorisation.implicit_training import ByImplicit, library
-from isthmus_interactions.fit import Fitted
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 
 
-def adopted(model: Any, data: Interactions) -> Fitted:
+def adopted(model: Any, data: Interactions) -> FittedRecommender:
     """The factors of a trained model in an autoencoder of ours. Raises what ``Recommender.from_implicit`` raises."""
     name, builder, settings, code = _read(model)
     if model.item_factors is None or model.user_factors is None:
@@ -37,7 +37,7 @@ def adopted(model: Any, data: Interactions) -> Fitted:
     recipe.take_over(model.item_factors, data.matrix)
     recipe.model.eval()
     facts = fit.facts_of(data, None, Run(), History()) | {"trained_by": f"implicit {version('implicit')}"}
-    return Fitted(recipe.model, name, whole, facts)
+    return FittedRecommender.of(data, recipe.model, name, whole, facts)
 
 
 def _read(model: Any) -> tuple[str, Callable[..., ByImplicit], dict[str, Any], int]:

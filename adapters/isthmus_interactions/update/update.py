@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,18 +23,15 @@ from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions import fit
-from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.csr import chosen, entries_of, places_in_rows, row_of_entry
-from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT, Fitted
+from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.update import blends
 from isthmus_interactions.update.merge_data import Joined, join
 from isthmus_interactions.update.warm_start import continues, epochs_of, go_on, shortened
-
-if TYPE_CHECKING:
-    from isthmus_interactions.recommender import Recommender
 
 HIDDEN = 5
 """Of somebody who validates every fifth item is hidden, rounded down, as in ``fit``."""
@@ -43,21 +40,21 @@ logger = logging.getLogger(__name__)
 
 
 def update(
-    old: Recommender,
+    old: FittedRecommender,
     new: Interactions,
     epochs: int | None,
     validation: float,
     metric: str | None,
     run: Run,
     titles: Mapping[Any, str],
-) -> dict[str, Any]:
-    """The fields of the new ``Recommender``. Raises what ``Recommender.update`` raises."""
+) -> FittedRecommender:
+    """The state of the updated recommender. Raises what ``Recommender.update`` raises."""
     metric = metric or old.facts["training"]["metric"] or "ndcg@100"
     MetricAt.parse(metric)
     builder = plugins.find_builder(old.builder, "interactions")[1]
     old = replace(old, settings=checked(old.builder, builder, old.settings))
     _check(old, epochs, validation)
-    joined = join(old.adapter, old.told, old.facts, new)
+    joined = join(old.adapter, old.interactions, old.facts, new)
     data = joined.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
@@ -78,15 +75,8 @@ def update(
         "score": history["best_score"],
         **made.told,
     }
-    return {
-        "adapter": InteractionsAdapter.fit(data),
-        "model": made.fitted.model,
-        "builder": old.builder,
-        "settings": old.settings,
-        "told": data.matrix,
-        "titles": {**old.titles, **known_titles(titles, data.items)},
-        "facts": _facts(old, made, report),
-    }
+    whole = {**old.titles, **known_titles(titles, data.items)}
+    return replace(made.fitted, settings=old.settings, titles=whole, facts=_facts(old, made, report))
 
 
 @dataclass(frozen=True)
@@ -98,12 +88,12 @@ class _Made:
         everybody: the names of what has learned from everybody, held-out people included.
     """
 
-    fitted: Fitted
+    fitted: FittedRecommender
     told: Mapping[str, Any]
     everybody: Sequence[str]
 
 
-def _facts(old: Recommender, made: _Made, report: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(old: FittedRecommender, made: _Made, report: Mapping[str, Any]) -> dict[str, Any]:
     """What was tried to choose the model, and within which budget, stays as it was: nothing was chosen anew. Which
     library trained the weights, and what has learned from everybody, does not."""
     facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
@@ -112,7 +102,7 @@ def _facts(old: Recommender, made: _Made, report: Mapping[str, Any]) -> dict[str
     return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}
 
 
-def _check(old: Recommender, epochs: int | None, validation: float) -> None:
+def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
     several = old.settings.get("parts", [])
     if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in several))):
         raise SettingError(
@@ -125,7 +115,13 @@ def _check(old: Recommender, epochs: int | None, validation: float) -> None:
 
 
 def _anew(
-    old: Recommender, sketch: Recipe, data: Interactions, epochs: int | None, validation: float, metric: str, run: Run
+    old: FittedRecommender,
+    sketch: Recipe,
+    data: Interactions,
+    epochs: int | None,
+    validation: float,
+    metric: str,
+    run: Run,
 ) -> _Made:
     if epochs is not None:
         logger.warning("%s cannot go on from its weights: fitted anew, by its own settings", old.builder)
@@ -135,7 +131,7 @@ def _anew(
 
 
 def _continued(
-    old: Recommender,
+    old: FittedRecommender,
     builder: Builder,
     joined: Joined,
     epochs: int | None,
@@ -151,13 +147,13 @@ def _continued(
     chooser = None if fold is None else fit.measured(fold, metric, run)
     source, passes = BagSource.from_csr(train.matrix), epochs_of(old.settings, epochs)
     history, before = go_on(recipe, old.model, source, run, chooser, passes)
-    fitted = Fitted(recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
     whole = fold is None and history.best_epoch != 0
     return _Made(fitted, {"how": "trained on", "score_before": before}, [old.builder] if whole else [])
 
 
 def _blended(
-    old: Recommender,
+    old: FittedRecommender,
     sketch: Blended,
     builder: Builder,
     joined: Joined,
@@ -181,7 +177,7 @@ def _blended(
     assert isinstance(recipe, Blended)
     history, score = blends.update(before, recipe, parts, course)
     told = [part.told() for part in parts]
-    fitted = Fitted(recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
     report = {"how": "part by part", "score_before": score, "epochs": sum(part["epochs"] for part in told)}
     names = blends.learned_from_everybody(parts, course)
     return _Made(fitted, {**report, "best_epoch": None, "parts": told}, names)

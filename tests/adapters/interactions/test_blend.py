@@ -27,7 +27,8 @@ from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
-from isthmus_interactions.fit import Fitted, fit, measured
+from isthmus_interactions.fit import fit, measured
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 
@@ -67,7 +68,7 @@ def fitted(make: Any, deep: dict[str, Any]) -> dict[str, Any]:
     (known, wanted), (asked_known, asked_wanted) = make(800, rng), make(200, rng)
     data = Interactions.from_csr(csr_array(known + wanted))
     fold = FoldIn(csr_array(asked_known), csr_array(asked_wanted), list(range(200)))
-    made: Fitted = fit(data, "blend", fold, "ndcg@10", Run(), {"parts": [deep, LINEAR]})
+    made: FittedRecommender = fit(data, "blend", fold, "ndcg@10", Run(), {"parts": [deep, LINEAR]})
     record: dict[str, Any] = made.facts["training"]["records"][-1]
     return record
 

@@ -131,7 +131,7 @@ def test_fit_options_reach_the_model(run: Run, folder: Path) -> None:
     recommender = Recommender.load("o")
     assert told["model"] == "mult-dae"
     assert (told["keep"], told["seed"], told["validation_people"]) == (">4", 7, 0)
-    assert set(recommender.told.data.tolist()) == {5.0}
+    assert set(recommender.interactions.data.tolist()) == {5.0}
     assert "score" in told
     assert told["score"] is None
 

@@ -165,7 +165,7 @@ def test_lists_of_books_get_less_alike_as_diversity_rises() -> None:
     data = demo_goodbooks()[0]
     readers = data.select_users(np.arange(150))
     recommender = Recommender.fit(data, "ease", validation=0.0, regularisation=200.0)
-    spread, falling = Diversity(recommender.told), []
+    spread, falling = Diversity(recommender.interactions), []
     for weight in (0.0, 0.1, 0.3, 0.5, 0.7, 1.0):
         answers = recommender.recommend(readers, 10, diversity=weight)
         rows = torch.tensor(np.stack([recommender.adapter.items.rows(answer.ids) for answer in answers]))

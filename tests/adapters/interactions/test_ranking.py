@@ -63,5 +63,5 @@ def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: 
     assert recommender.recommend([[0, 10]], 3)[0] == first
     (asked,) = given
     network = ranker_of(recommender.model)
-    told = np.diff(recommender.told.indptr) > 0
+    told = np.diff(recommender.interactions.indptr) > 0
     assert asked.shape == (int(told.sum()), network.readout.weight.shape[1] + 1)

@@ -44,7 +44,7 @@ def group_of(item: int) -> int:
 
 
 def touched(recommender: Recommender, row: int) -> list[int | str]:
-    return recommender.adapter.items.take(recommender.told[[row]].toarray()[0].nonzero()[0])
+    return recommender.adapter.items.take(recommender.interactions[[row]].toarray()[0].nonzero()[0])
 
 
 # --- recommend -------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_unknown_ids_are_dropped_and_named(recommender: Recommender) -> None:
 
 def test_without_a_known_history_the_popular_items_are_answered(recommender: Recommender) -> None:
     empty, strange, known = recommender.recommend([[], [7, "?"], [0, 10]], k=4)
-    counts = np.diff(recommender.told.tocsc().indptr)
+    counts = np.diff(recommender.interactions.tocsc().indptr)
     best = np.argsort(-counts, kind="stable")[:4]
     assert empty.ids == strange.ids == (10 * best).tolist()
     assert empty.scores == pytest.approx(counts[best] / 90)
@@ -299,7 +299,7 @@ def test_similar_users_are_near_in_the_code(model: str) -> None:
 
 def test_similar_users_of_a_linear_model_share_items(linear: Recommender) -> None:
     answer, weighted, nobody = linear.similar_users([[0, 10, 999], {0: 2.0, 10: 1.0}, [999]], 90)
-    dense = linear.told.toarray()
+    dense = linear.interactions.toarray()
     for given, asked in ((answer, [1.0, 1.0]), (weighted, [2.0, 1.0])):
         cosines = dense[:, :2] @ asked / np.linalg.norm(dense, axis=1) / np.linalg.norm(asked)
         order = np.argsort(-cosines.round(6), kind="stable")

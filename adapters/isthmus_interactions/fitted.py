@@ -1,0 +1,69 @@
+"""The state of a trained recommender: what ``fit`` returns, storage writes and reads, and ``Recommender`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from isthmus.training.history import History
+from isthmus.vocabulary import Id
+from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRecommender:
+    """A trained model with its vocabularies and its training data. Nothing in it changes; an update makes a new one.
+
+    Attributes:
+        adapter: the vocabularies of items and users.
+        model: the network or matrix, in evaluation mode.
+        builder: the name of the model, as in Python.
+        settings: all keywords of the builder.
+        interactions: what the users of ``adapter.users`` interacted with, shape (users, items).
+        titles: what to show for an item, where there is something.
+        facts: sizes, the rule for values, the course of the training; a JSON document.
+    """
+
+    adapter: InteractionsAdapter
+    model: nn.Module
+    builder: str
+    settings: Mapping[str, Any]
+    interactions: Csr
+    titles: Mapping[Id, str]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, data: Interactions, model: nn.Module, builder: str, settings: Mapping[str, Any], facts: Mapping[str, Any]
+    ) -> FittedRecommender:
+        """The state of a model that was trained on ``data``; there are no titles yet.
+
+        Args:
+            data: the interactions of all users, those who were held out to choose an epoch included.
+            model: trained, with a column for each item of ``data``.
+            builder: the name of the model, as in Python.
+            settings: all keywords of the builder.
+            facts: as ``fit.facts_of`` collects them.
+        """
+        return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, {}, facts)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        first: torch.Tensor = next(iter(self.model.state_dict().values()))
+        return first.device
+
+    @property
+    def history(self) -> History:
+        """The course of the training."""
+        return History.from_json(dict(self.facts["training"]))
+
+    def with_titles(self, titles: Mapping[Id, str]) -> FittedRecommender:
+        """The same with other titles."""
+        return replace(self, titles=titles)
