@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, Bags, Tensors, TokenRows
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
@@ -55,8 +55,8 @@ class Popularity(nn.Module):
         """How many items are ranked."""
         return len(self.shares)
 
-    def prepare(self, inputs: Bags) -> int:
-        """Only the number of people matters."""
+    def prepare(self, inputs: Tensors) -> int:
+        """Only the number of histories matters."""
         return inputs.size
 
     def scores(self, state: int, columns: Columns = None) -> Float[Tensor, "batch columns"]:
@@ -64,7 +64,7 @@ class Popularity(nn.Module):
         return self.shares[slice(None) if columns is None else columns].repeat(state, 1)
 
 
-class OrPopular:
+class PopularityFallback:
     """A ranker that answers an empty history with what is popular, and every other one with a model's scores.
 
     Args:
@@ -80,10 +80,11 @@ class OrPopular:
         """How many items are ranked."""
         return self.ranker.width
 
-    def prepare(self, inputs: Bags) -> tuple[Any, Bool[Tensor, " batch"] | None]:
+    def prepare(self, inputs: Tensors) -> tuple[Any, Bool[Tensor, " batch"] | None]:
         """The model's state, and which histories are empty; None where none is."""
-        empty = inputs.lengths() == 0
-        return self.ranker.prepare(inputs), empty if bool(empty.any()) else None
+        empty = is_empty(inputs)
+        ranker: Any = self.ranker  # of bags or of sequences, as the inputs are
+        return ranker.prepare(inputs), empty if bool(empty.any()) else None
 
     def scores(
         self, state: tuple[Any, Bool[Tensor, " batch"] | None], columns: Columns = None
@@ -94,6 +95,15 @@ class OrPopular:
         if empty is not None:
             scores[empty] = self.popularity.scores(1, columns).to(scores.dtype)
         return scores
+
+
+def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
+    """Which rows hold nothing: no entry of a bag, no token of a sequence."""
+    if isinstance(inputs, Bags):
+        return inputs.lengths() == 0
+    if isinstance(inputs, TokenRows):
+        return ~inputs.mask.any(1)
+    return torch.zeros(inputs.size, dtype=torch.bool, device=inputs.values.device)
 
 
 def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:

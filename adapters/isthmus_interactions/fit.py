@@ -16,14 +16,14 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
-from isthmus.sources import BagSource
-from isthmus.tasks.evaluation import MetricAt, evaluate
+from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
 from isthmus_interactions.splits import FoldIn, strong
 
 FEWEST = 50
@@ -43,23 +43,24 @@ def fit(
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    train, fold = parted(data, validation, run.seed)
+    train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
+    score = None if fold is None else validation_score(fold, metric, run)
+    history = recipe.fit(training_source(train, recipe.model), run, score)
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=Silent()))
         history.interrupted = again.interrupted
     return FittedRecommender.of(
         data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
     )
 
 
-def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
+def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     """The score of a model among held-out people."""
 
     def score(model: nn.Module) -> float:
         device = run.torch_device()
-        return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
+        return evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device).means[metric]
 
     return Validation(metric, score)
 
@@ -79,7 +80,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
     }
 
 
-def parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
+def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
 
     The same data, share and seed give the same people. Nobody is asked where there are too few, or the share is 0.
@@ -122,4 +123,5 @@ def _over(fold: FoldIn, narrow: Interactions, data: Interactions) -> FoldIn:
         wide.sort_indices()
         return wide
 
-    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users)
+    ordered = None if fold.ordered is None else fold.ordered.renumbered(columns)
+    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users, ordered)

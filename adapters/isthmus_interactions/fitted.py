@@ -14,6 +14,7 @@ from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class FittedRecommender:
         builder: the name of the model, as in Python.
         settings: all keywords of the builder.
         interactions: what the users of ``adapter.users`` interacted with, shape (users, items).
+        histories: every event of each user in order, for models of sequences; None where the order is not known.
         titles: what to show for an item, where there is something.
         facts: sizes, the rule for values, the course of the training; a JSON document.
     """
@@ -35,6 +37,7 @@ class FittedRecommender:
     builder: str
     settings: Mapping[str, Any]
     interactions: Csr
+    histories: OrderedHistories | None
     titles: Mapping[Id, str]
     facts: Mapping[str, Any]
 
@@ -51,7 +54,7 @@ class FittedRecommender:
             settings: all keywords of the builder.
             facts: as ``fit.facts_of`` collects them.
         """
-        return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, {}, facts)
+        return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, data.histories, {}, facts)
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import nn
 
 from isthmus.protocols import Ranker
-from isthmus.tasks.evaluation import Evaluation, evaluate
+from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.history import History as TrainingHistory
 from isthmus.training.run import Run
 from isthmus.vocabulary import Id
@@ -23,15 +23,16 @@ from isthmus_interactions.auto import auto
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.cold_start.match_items import placed
+from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.engine import RecommendationEngine
-from isthmus_interactions.recommend.histories import GivenId, Histories, History, several, tell
+from isthmus_interactions.recommend.histories import GivenId, Histories, History, history_batch, id_list
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
@@ -72,6 +73,11 @@ class Recommender:
     def interactions(self) -> Csr:
         """What the users of ``adapter.users`` interacted with, shape (users, items)."""
         return self.fitted.interactions
+
+    @property
+    def ordered_histories(self) -> OrderedHistories | None:
+        """Every event of each user of ``adapter.users`` in order; None where the order was not known in training."""
+        return self.fitted.histories
 
     @property
     def titles(self) -> Mapping[Id, str]:
@@ -141,7 +147,7 @@ class Recommender:
         run = run or Run()
         if features is not None:
             # Before the training, which may be long.
-            placed(data.items, data.matrix, features)
+            match_items_to_features(data.items, data.matrix, features)
         if model == "auto":
             made = auto.fit(data, validation, metric, run, budget, settings)
         else:
@@ -232,7 +238,7 @@ class Recommender:
             NonFiniteLossError: the loss became NaN or infinite.
         """
         extend.check_plain(self.model)
-        data = new if isinstance(new, Interactions) else read_like(self.facts, new)
+        data = new if isinstance(new, Interactions) else read_like(self.fitted, new)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, run or Run(), titles or {}))
 
     def recommend(
@@ -263,7 +269,7 @@ class Recommender:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
             InputError: a history that is none.
         """
-        batch = tell(histories, self.adapter.items)
+        batch = history_batch(histories, self.adapter.items)
         return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
 
     def recommend_users(
@@ -302,7 +308,7 @@ class Recommender:
             InputError: no directory to hold the file.
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
-        allowed = None if allow is None else several(allow)
+        allowed = None if allow is None else id_list(allow)
 
         def ask(ids: Sequence[GivenId]) -> list[Answer]:
             return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
@@ -313,7 +319,7 @@ class Recommender:
         """Scores of the same candidates for each history, shape (histories, candidates), for re-ranking: those that
         ``recommend`` sorts by. Higher is better, unknown candidates get -inf.
         """
-        return self._engine.score(tell(histories, self.adapter.items), candidates)
+        return self._engine.score(history_batch(histories, self.adapter.items), candidates)
 
     def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> list[Answer]:
         """The items nearest to each of the given ones: the cosine between rows of the readout, without the bias; for
@@ -334,7 +340,7 @@ class Recommender:
         Raises:
             SettingError: ``k`` below 1.
         """
-        return self._engine.similar_users(tell(histories, self.adapter.items), k)
+        return self._engine.similar_users(history_batch(histories, self.adapter.items), k)
 
     def explain(self, history: History, item: GivenId, k: int | None = None) -> Answer:
         """Which items of a history speak for an item: by how much its score falls without each, best first.
@@ -344,11 +350,11 @@ class Recommender:
             InputError: a history that is none.
             SettingError: ``k`` below 1.
         """
-        return self._engine.explain(tell([history], self.adapter.items), item, k)
+        return self._engine.explain(history_batch([history], self.adapter.items), item, k)
 
     def evaluate(self, test: FoldIn, metrics: Sequence[str] = ("recall@20", "ndcg@100")) -> Evaluation:
         """Ask for what was held out, over this catalogue; see ``isthmus.tasks.evaluation.evaluate``."""
-        return evaluate(self.ranker, test.history, test.held_out, metrics, device=self.fitted.device)
+        return self._engine.evaluate(test, metrics)
 
     def save(self, path: str | Path) -> None:
         """Save to a directory, whole or not at all; an older bundle at that place is replaced.

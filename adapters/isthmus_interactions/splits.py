@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
-from isthmus_interactions.csr import Csr, chosen, compressed, places_in_rows, row_of_entry, some_rows
+from isthmus_interactions.csr import Csr, csr_of, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
 
 logger = logging.getLogger(__name__)
@@ -33,11 +34,13 @@ class FoldIn:
         history: what a model is told, shape (people, items).
         held_out: what it is asked for, same shape.
         users: whose rows they are.
+        ordered: the events behind ``history`` in order, for models of sequences; None where the order is not known.
     """
 
     history: Csr
     held_out: Csr
     users: list[Id]
+    ordered: OrderedHistories | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -116,21 +119,24 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
     """Everybody's latest item is the test and the one before it the validation; the rest is training and history.
 
-    Equal times are ordered by item row. People with fewer than three items (two without validation) only train.
+    Equal times are ordered by item row; where only an order is known, the last event is the latest. People with fewer
+    than three items (two without validation) only train.
 
     Raises:
         ColumnError: the interactions have no times.
         SettingError: nobody has enough items.
     """
-    if interactions.times is None:
+    if interactions.histories is None:
         raise ColumnError(
             "the interactions have no times",
             expected="a column that says when",
-            remedy="name it with time=NAME (--time NAME), or use weak() for a random split",
+            remedy="name it with time=NAME (--time NAME), read rows that are in order with ordered=True (--ordered), "
+            "or use weak() for a random split",
         )
-    matrix = interactions.matrix
+    matrix, times = interactions.matrix, interactions.times
+    latest = interactions.histories.last_places(matrix) if times is None else times
     counts = np.diff(matrix.indptr)[row_of_entry(matrix)]
-    from_last = counts - 1 - places_in_rows(matrix, interactions.times)
+    from_last = counts - 1 - places_in_rows(matrix, latest)
     enough = counts >= (3 if validation else 2)
     return _parted(interactions, enough & (from_last == 0), enough & (from_last == 1) if validation else None)
 
@@ -168,15 +174,22 @@ def from_files(
     def asked(held_out: object, history: object | None) -> FoldIn:
         told = known if history is None else _read(history, options).with_items(known.items)
         hidden = _read(held_out, options).with_items(known.items)
-        return aligned(_rows_of(told, hidden.users), hidden.matrix, hidden.users)
+        history, ordered = _rows_of(told, hidden.users)
+        return aligned(history, hidden.matrix, hidden.users, ordered)
 
     return Split(
         known, None if validation is None else asked(validation, validation_history), asked(test, test_history)
     )
 
 
-def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
-    """A fold of rows that already match; people without a held-out item are left out.
+def aligned(history: Csr, held_out: Csr, users: Vocabulary, ordered: OrderedHistories | None = None) -> FoldIn:
+    """A fold of rows that already match; users without a held-out item are left out.
+
+    Args:
+        history: what a model is given, shape (users, items).
+        held_out: what it is asked for, same shape.
+        users: whose rows they are.
+        ordered: of the same users; events that ``history`` does not hold are left out.
 
     Raises:
         InputError: the shapes differ.
@@ -191,14 +204,16 @@ def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
         )
     if len(rows) < len(users):
         logger.info("%s of %s people have no held-out item and are not asked about", len(users) - len(rows), len(users))
-    return FoldIn(some_rows(history, rows), some_rows(held_out, rows), users.take(rows))
+    known = select_rows(history, rows)
+    events = None if ordered is None else ordered.take(rows).inside(known)
+    return FoldIn(known, select_rows(held_out, rows), users.take(rows), events)
 
 
 def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> Split:
     train = interactions.select_entries(~test if validation is None else ~(test | validation))
 
     def asked(mask: Mask) -> FoldIn:
-        return aligned(train.matrix, chosen(interactions.matrix, mask), interactions.users)
+        return aligned(train.matrix, stored_where(interactions.matrix, mask), interactions.users, train.histories)
 
     return Split(train, None if validation is None else asked(validation), asked(test))
 
@@ -212,7 +227,7 @@ def hide(part: Interactions, share: float, generator: np.random.Generator) -> Fo
     matrix = part.matrix
     hidden = _floor(share * np.diff(matrix.indptr))[row_of_entry(matrix)]
     mask = places_in_rows(matrix, generator.random(matrix.nnz)) < hidden
-    return aligned(chosen(matrix, ~mask), chosen(matrix, mask), part.users)
+    return aligned(stored_where(matrix, ~mask), stored_where(matrix, mask), part.users, part.histories)
 
 
 def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -220,12 +235,13 @@ def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.floor(counts + 1e-9).astype(np.int64)
 
 
-def _rows_of(told: Interactions, users: Vocabulary) -> Csr:
-    """The rows of ``users`` among the people of ``told``, empty for strangers."""
+def _rows_of(told: Interactions, users: Vocabulary) -> tuple[Csr, OrderedHistories | None]:
+    """The rows and events of ``users`` in ``told``, empty for users that it does not hold."""
     rows = translate(users, told.users)
     known = np.flatnonzero(rows >= 0)
-    part = some_rows(told.matrix, rows[known])
-    return compressed(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
+    part = select_rows(told.matrix, rows[known])
+    matrix = csr_of(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
+    return matrix, None if told.histories is None else told.histories.take(rows)
 
 
 def _read(source: object, options: dict[str, Any]) -> Interactions:

@@ -14,7 +14,7 @@ from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
-from isthmus_interactions.auto.search import Contest
+from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
@@ -47,11 +47,11 @@ def fit(
     MetricAt.parse(metric)
     started = time.perf_counter()
     end = started + budget
-    train, fold = fitting.parted(data, validation, run.seed)
+    train, fold = fitting.hold_out_users(data, validation, run.seed)
     if fold is None:
         logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    contest = Contest(train, fitting.measured(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    contest = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
     contest.hold()
     best = contest.scored[0]
     logger.info(

@@ -17,15 +17,15 @@ from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
-from isthmus_interactions.auto.search import Tried
+from isthmus_interactions.auto.search import Candidate
 from isthmus_interactions.interactions import Interactions
 
 logger = logging.getLogger(__name__)
 
 
 def refit(
-    best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float
-) -> tuple[Tried, list[str], bool]:
+    best: Candidate, others: Sequence[Candidate], data: Interactions, run: Run, end: float
+) -> tuple[Candidate, list[str], bool]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
     What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
@@ -58,7 +58,7 @@ def refit(
     return replace(best, recipe=blended), names, stopped
 
 
-def _once_more(tried: Tried, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
+def _once_more(tried: Candidate, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
     """The recipe, fitted on the source if there is time; whether it was; and whether Ctrl-C came."""
     assert tried.recipe is not None
     epochs = tried.history.best_epoch or 1

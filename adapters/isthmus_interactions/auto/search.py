@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """One candidate.
 
     Attributes:
@@ -71,7 +71,7 @@ class Tried:
         }
 
 
-class Contest:
+class ModelSearch:
     """What was tried, and what is best so far.
 
     Args:
@@ -84,11 +84,11 @@ class Contest:
     def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
         self.train, self.validation, self.run, self.end = train, validation, run, end
         self.source = BagSource.from_csr(train.matrix)
-        self.tried: list[Tried] = []
+        self.tried: list[Candidate] = []
         self.interrupted = False
 
     @property
-    def scored(self) -> list[Tried]:
+    def scored(self) -> list[Candidate]:
         """Those that time was enough for, the best first."""
         done = [tried for tried in self.tried if tried.score is not None]
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
@@ -139,9 +139,9 @@ class Contest:
         kept = {id(tried) for tried in self.best_of_each()}
         self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
 
-    def best_of_each(self) -> list[Tried]:
+    def best_of_each(self) -> list[Candidate]:
         """The best candidate of each name, the best name first."""
-        best: dict[str, Tried] = {}
+        best: dict[str, Candidate] = {}
         for tried in self.scored:
             best.setdefault(tried.name, tried)
         return list(best.values())
@@ -166,7 +166,7 @@ class Contest:
         if isinstance(recipe, ClosedFormRecipe):
             # It was of those who train; the next fit is of everybody.
             recipe = replace(recipe, gram=None)
-        self.tried.append(Tried(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
+        self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt
 
@@ -180,7 +180,7 @@ class Contest:
                 raise
             logger.warning("%s failed: %s", plugins.command_name(name), error)
             history, spent = History(metric=self.validation.name), time.perf_counter() - started
-            self.tried.append(Tried(name, settings, None, history, None, spent, str(error)))
+            self.tried.append(Candidate(name, settings, None, history, None, spent, str(error)))
 
     def _blend(self) -> None:
         parts = self.best_of_each()
@@ -201,4 +201,6 @@ class Contest:
         model.weigh(weights, exponents)
         settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
         spent = time.perf_counter() - started
-        self.tried.append(Tried("blend", settings, Blended(model, names, recipes), history, history.best_score, spent))
+        self.tried.append(
+            Candidate("blend", settings, Blended(model, names, recipes), history, history.best_score, spent)
+        )

@@ -19,6 +19,7 @@ from isthmus_interactions.files.tables import open_table
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.sequences import reads_order
 from isthmus_interactions.splits import FoldIn, aligned, hide
 from isthmus_interactions.vocabularies import translate
 
@@ -129,7 +130,11 @@ def held(
         valued = find_columns(open_table(file).header, user=user, item=item, value=value, time="").value is not None
         keep = str(recommender.facts.get("keep", "all")) if valued else "all"
     weights = weighting(str(recommender.facts.get("weights", "binary")))
-    return Interactions.read(file, user=user, item=item, value=value, time="", keep=keep, weights=weights)
+    ordered = reads_order(recommender.model)
+    time = None if ordered else ""
+    return Interactions.read(
+        file, user=user, item=item, value=value, time=time, keep=keep, weights=weights, ordered=ordered
+    )
 
 
 def example(recommender: Recommender, out: Path) -> str:
@@ -170,7 +175,8 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
             "nothing in the file is new to the people of the training data",
             expected="what they touched later, of items in the training data",
         )
-    return aligned(history, new.tocsr(), part.users)
+    events = recommender.ordered_histories
+    return aligned(history, new.tocsr(), part.users, None if events is None else events.take(rows[known]))
 
 
 def measured(evaluation: Evaluation, people: int) -> dict[str, Any]:

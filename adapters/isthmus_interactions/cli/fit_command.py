@@ -24,6 +24,7 @@ from isthmus_interactions.cli.options import (
     FeatureTitle,
     ItemColumn,
     Keep,
+    Ordered,
     Tags,
     Text,
     TimeColumn,
@@ -45,6 +46,7 @@ def fit(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
     budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
@@ -77,7 +79,14 @@ def fit(
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     about = documents.features(features, feature_id, tags, text, vectors, title)
     data = Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=documents.weighting(weights)
+        file,
+        user=user,
+        item=item,
+        value=value,
+        time=time,
+        keep=keep,
+        weights=documents.weighting(weights),
+        ordered=ordered,
     )
     named = {} if items is None else titles.read(items, data.items)
     recommender = Recommender.fit(

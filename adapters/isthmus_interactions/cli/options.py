@@ -15,6 +15,7 @@ UserColumn = Annotated[str | None, typer.Option("--user", help="Column of people
 ItemColumn = Annotated[str | None, typer.Option("--item", help="Column of items [item, item_id, itemId, movieId].")]
 ValueColumn = Annotated[str | None, typer.Option("--value", help="Column of ratings or amounts [rating, value].")]
 TimeColumn = Annotated[str | None, typer.Option("--time", help="Column of times [timestamp, time].")]
+Ordered = Annotated[bool, typer.Option("--ordered", help="Rows are in order; only without a column of times.")]
 Keep = Annotated[str | None, typer.Option(help='Which values count: all, ">=4", ">3.5" [top two fifths of a scale].')]
 Weights = Annotated[str, typer.Option(help="What a cell holds: binary, value or log.")]
 Many = Annotated[int, typer.Option("-k", min=1, help="How many answers.")]

@@ -16,7 +16,7 @@ from isthmus.training.run import Run
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.update.merge_data import alike, read_like
+from isthmus_interactions.update.merge_data import ids_like, read_like
 
 
 def update(
@@ -40,9 +40,9 @@ def update(
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)
-    new = read_like(old.facts, file, user=user, item=item, value=value, keep=keep)
+    new = read_like(old.fitted, file, user=user, item=item, value=value, keep=keep)
     known = old.adapter.items
-    named = {} if items is None else titles.read(items, known.extended(alike(new.items, known, "items")))
+    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
     run = Run(device, seed, precision, RichProgress())
     updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
     history = updated.history

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isthmus_interactions.cold_start.features import Matrix
-from isthmus_interactions.cold_start.holdout import Trial
+from isthmus_interactions.cold_start.holdout import ItemHoldout
 from isthmus_interactions.cold_start.ridge import LARGEST, mixing
 
 REGRESSIONS = ((1, 0.1), (2, 0.1), (2, 1.0))
@@ -31,7 +31,7 @@ FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
-class Choice:
+class FeatureWeights:
     """What was chosen.
 
     Attributes:
@@ -51,7 +51,7 @@ class Choice:
     score: float | None = None
 
 
-def choose(trials: Sequence[Trial], features: Matrix) -> Choice:
+def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
     """The best choice for some trials, by the mean of what each of them measures; without trials the default.
 
     Args:
@@ -66,16 +66,16 @@ def choose(trials: Sequence[Trial], features: Matrix) -> Choice:
         measured = [_measured(trial, features, power, regularisation) for trial in trials]
         for share in SHARES if measured else ():
             model, history, score = np.mean([one[share] for one in measured], axis=0).tolist()
-            found[score] = Choice(power, regularisation, model, history, share, score)
+            found[score] = FeatureWeights(power, regularisation, model, history, share, score)
     if not found:
-        return Choice()
+        return FeatureWeights()
     best = found[max(found)]
     size = float(np.mean([_size(trial, features, best) for trial in trials]))
     return replace(best, model=best.model * size, history=best.history * size)
 
 
 def _measured(
-    trial: Trial, features: Matrix, power: int, regularisation: float
+    trial: ItemHoldout, features: Matrix, power: int, regularisation: float
 ) -> dict[float, tuple[float, float, float]]:
     """For each share the weights α and γ that make both parts equally wide before, and nDCG@20."""
     by_model, by_history = trial.carried(mixing(features[trial.rest], features[trial.left_out], regularisation, power))
@@ -87,7 +87,7 @@ def _measured(
     return found
 
 
-def _size(trial: Trial, features: Matrix, choice: Choice) -> float:
+def _size(trial: ItemHoldout, features: Matrix, choice: FeatureWeights) -> float:
     """What brings the chosen sum to the size of the model's scores."""
     by_model, by_history = trial.carried(
         mixing(features[trial.rest], features[trial.left_out], choice.regularisation, choice.power)

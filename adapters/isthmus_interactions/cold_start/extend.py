@@ -26,15 +26,16 @@ from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.cold_start.choose_weights import Choice, choose
+from isthmus_interactions.cold_start.choose_weights import FeatureWeights, choose
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.cold_start.holdout import FEWEST_PEOPLE, Rows, Trial, asked_people
-from isthmus_interactions.cold_start.match_items import placed
-from isthmus_interactions.cold_start.ranker import NAMES, NEAR, WithNewItems
+from isthmus_interactions.cold_start.holdout import FEWEST_PEOPLE, ItemHoldout, Rows, sample_users
+from isthmus_interactions.cold_start.match_items import match_items_to_features
+from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
-from isthmus_interactions.csr import Csr, some_rows
+from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.recommend.similar_users import bags_on
+from isthmus_interactions.recommend.similar_users import bags_to
+from isthmus_interactions.sequences import reads_order
 from isthmus_interactions.vocabularies import as_kind
 
 FACTS = "features"
@@ -48,9 +49,11 @@ def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed:
     """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
+    if reads_order(old.model):
+        raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
     old = plain(old)
     items = old.adapter.items
-    found = placed(items, old.interactions, features)
+    found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
         logger.warning("every item with features has interactions: nothing is added")
@@ -62,7 +65,7 @@ def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed:
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
     logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
-    model = WithNewItems(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
+    model = ColdStartRanker(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
     return replace(
         old,
@@ -76,7 +79,7 @@ def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed:
 
 def plain(old: FittedRecommender) -> FittedRecommender:
     """The recommender without items that only their features know."""
-    if not isinstance(old.model, WithNewItems):
+    if not isinstance(old.model, ColdStartRanker):
         return old
     items = Vocabulary(old.adapter.items.ids[: old.model.known])
     facts = {name: value for name, value in old.facts.items() if name != FACTS}
@@ -92,7 +95,7 @@ def plain(old: FittedRecommender) -> FittedRecommender:
 
 def check_plain(model: nn.Module) -> None:
     """Raises SettingError: some of its items are known only by their features."""
-    if isinstance(model, WithNewItems):
+    if isinstance(model, ColdStartRanker):
         raise SettingError(
             "a recommender with items that only their features know cannot be updated",
             remedy="fit on all data with --features; or, in Python, update what without_features() returns, and "
@@ -102,14 +105,14 @@ def check_plain(model: nn.Module) -> None:
 
 def readable(model: nn.Module, bags: Bags) -> Bags:
     """Bags on the CPU without items that only their features know; others stand for them."""
-    if not isinstance(model, WithNewItems):
+    if not isinstance(model, ColdStartRanker):
         return bags
-    return bags_on(model.told(bags_on(bags, model.place.device)), torch.device("cpu"))
+    return bags_to(model.told(bags_to(bags, model.place.device)), torch.device("cpu"))
 
 
 def documents(model: nn.Module) -> dict[str, str]:
     """What a bundle must hold beside the tensors of a model."""
-    return {"features.json": json.dumps({"known": model.known})} if isinstance(model, WithNewItems) else {}
+    return {"features.json": json.dumps({"known": model.known})} if isinstance(model, ColdStartRanker) else {}
 
 
 def rebuilt(
@@ -126,10 +129,10 @@ def rebuilt(
     own = {name: tensor for name, tensor in tensors.items() if name in NAMES}
     inner = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name not in NAMES}
     _check(own, known, items)
-    return WithNewItems(rebuild(builder, Bag(known), settings, inner), own).eval()
+    return ColdStartRanker(rebuild(builder, Bag(known), settings, inner), own).eval()
 
 
-def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[Trial]:
+def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]:
     """Several draws of items, asked of the same people.
 
     A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
@@ -137,7 +140,7 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[Trial]:
     would take.
     """
     told, device, generator = old.interactions, old.device, np.random.default_rng(seed)
-    people = asked_people(told, generator)
+    people = sample_users(told, generator)
     if len(people) < FEWEST_PEOPLE:
         return []
     make = plugins.find_builder(old.builder, "interactions")[1]
@@ -148,11 +151,11 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[Trial]:
         recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
         if isinstance(recipe, Blended):
             recipe.model.load_state_dict(model.state_dict())
-        others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
+        others = select_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
         recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
         model = recipe.model.to(device).eval()
-    asked, ranker = some_rows(told, people), ranker_of(model)
-    drawn = [Trial.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
+    asked, ranker = select_rows(told, people), ranker_of(model)
+    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
 
 
@@ -181,7 +184,9 @@ def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
         raise BundleError("new items refer to columns that do not exist", expected=f"columns below {known}")
 
 
-def _tensors(mixed: Mixing, choice: Choice, known: Rows, new: Rows, widths: tuple[int, int]) -> dict[str, Tensor]:
+def _tensors(
+    mixed: Mixing, choice: FeatureWeights, known: Rows, new: Rows, widths: tuple[int, int]
+) -> dict[str, Tensor]:
     left = np.zeros((widths[0], 1 + mixed.left.shape[1]), np.float32)
     left[known, 0] = 1 / len(known)
     left[known, 1:] = mixed.left

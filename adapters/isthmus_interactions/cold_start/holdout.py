@@ -19,7 +19,7 @@ from isthmus.protocols import Ranker
 from isthmus.rowlists import from_csr
 from isthmus.sources import BagSource
 from isthmus_interactions.cold_start.ridge import Mixing
-from isthmus_interactions.csr import Csr, chosen, places_in_rows, row_of_entry
+from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, stored_where
 
 MOST_PEOPLE, FEWEST_PEOPLE = 1_000, 10
 MOST_ITEMS = 3_000
@@ -37,7 +37,7 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class ItemHoldout:
     """Some people, told without some items.
 
     Attributes:
@@ -63,7 +63,7 @@ class Trial:
     @classmethod
     def drawn(
         cls, ranker: Ranker, told: Csr, columns: Rows, generator: np.random.Generator, device: torch.device
-    ) -> Trial | None:
+    ) -> ItemHoldout | None:
         """Draw items; None where there are too few, or too few people.
 
         Args:
@@ -79,7 +79,7 @@ class Trial:
             return None
         most = np.floor(LEFT_OUT * np.diff(told.indptr))[row_of_entry(told)]
         hidden = places_in_rows(told, generator.random(told.nnz)) < most
-        inputs = chosen(told, ~hidden & ~np.isin(told.indices, columns[out]))
+        inputs = stored_where(told, ~hidden & ~np.isin(told.indices, columns[out]))
         return cls(
             rest,
             out,
@@ -87,8 +87,8 @@ class Trial:
             _scores(ranker, inputs, device),
             inputs[:, columns[rest]].toarray(),
             csr_array(told[:, columns[out]]),
-            chosen(told, ~hidden),
-            chosen(told, hidden),
+            stored_where(told, ~hidden),
+            stored_where(told, hidden),
         )
 
     @property
@@ -119,7 +119,7 @@ class Trial:
         return _ndcg(whole, self.asked)
 
 
-def asked_people(told: Csr, generator: np.random.Generator) -> Rows:
+def sample_users(told: Csr, generator: np.random.Generator) -> Rows:
     """Rows of a fifth of the people who touched enough, a thousand at most."""
     enough = np.flatnonzero(np.diff(told.indptr) >= MIN_HISTORY)
     many = min(MOST_PEOPLE, round(LEFT_OUT * len(enough)), max(FEWEST_PEOPLE, CELLS // max(1, told.shape[1])))

@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Placed:
+class MatchedItems:
     """Items and their features.
 
     Attributes:
@@ -33,7 +33,7 @@ class Placed:
     new: Rows
 
 
-def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
+def match_items_to_features(items: Vocabulary, told: Csr, features: ItemFeatures) -> MatchedItems:
     """Find each item's features.
 
     Args:
@@ -60,4 +60,4 @@ def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
             + ", ".join(map(repr, items.take(range(min(3, len(items)))))),
             remedy="name the column of ids (id=NAME, --feature-id NAME)",
         )
-    return Placed(whole, place, known, new)
+    return MatchedItems(whole, place, known, new)

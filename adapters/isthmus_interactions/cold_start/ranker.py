@@ -18,7 +18,7 @@ NEAR = 5
 """So many known items stand in for an unknown one in a history."""
 
 
-class WithNewItems(nn.Module):
+class ColdStartRanker(nn.Module):
     """Scores of a model, and of further columns: score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj.
 
     A column j that the features know and nobody touched has ``place[j] >= 0``; the others score as the model scores

@@ -37,7 +37,7 @@ class Answer:
         return {**document, "unknown": self.unknown, "popular": self.popular}
 
 
-def named(
+def to_answers(
     found: Neighbours,
     vocabulary: Vocabulary,
     unknown: Sequence[list[Id]] | None = None,

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from isthmus.errors import SettingError
 from isthmus.protocols import Neighbours
-from isthmus_interactions.csr import Csr, row_of_entry, some_rows
+from isthmus_interactions.csr import Csr, row_of_entry, select_rows
 
 CANDIDATES = 10
 """So many candidates for each answer that is wanted."""
@@ -157,7 +157,7 @@ class _Block:
         items, places = np.unique(np.maximum(rows, 0), return_inverse=True)
         self._places = places.reshape(rows.shape)
         # Any, as SciPy's types take a product for what it might be.
-        self._unit: Any = some_rows(columns, items).astype(np.float64)
+        self._unit: Any = select_rows(columns, items).astype(np.float64)
         self._unit.data /= np.repeat(norms[items], np.diff(self._unit.indptr))
         self._transposed = self._unit.T.tocsr()
 

@@ -23,7 +23,7 @@ SOME = 512
 """People whose bags stand for all."""
 
 
-class People:
+class SimilarUsers:
     """Everybody of the training data, and a model that may have codes for them.
 
     Args:
@@ -59,7 +59,7 @@ class People:
         if not isinstance(self.model, Autoencoder):
             return nearest_rows(bags, self.told, k)
         with torch.no_grad():
-            found = self._searcher.search(self.model.encode(bags_on(bags, device)).point, k)
+            found = self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
         nobody = (bags.lengths() == 0).to(device)[:, None]
         return Neighbours(found.rows.masked_fill(nobody, -1), found.scores.masked_fill(nobody, -torch.inf))
 
@@ -70,7 +70,7 @@ class People:
         return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
 
 
-def bags_on(bags: Bags, device: torch.device) -> Bags:
+def bags_to(bags: Bags, device: torch.device) -> Bags:
     """The bags on a device."""
     return Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
 

@@ -97,7 +97,7 @@ def fingerprint(*matrices: Csr) -> str:
     return digest.hexdigest()
 
 
-def people_of(fold: FoldIn) -> str:
+def fold_fingerprint(fold: FoldIn) -> str:
     """The fingerprint of who is asked, and for what."""
     return fingerprint(fold.history, fold.held_out)
 

@@ -14,11 +14,11 @@ from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning.study import Study, Trial
-from isthmus_interactions.tuning.trial import Search, sampling
+from isthmus_interactions.tuning.trial import TuningSearch, sampler_module
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """A search, finished or not.
 
     Attributes:
@@ -56,9 +56,9 @@ def tune(
     metric: str = "ndcg@100",
     validation: FoldIn | float = 0.1,
     run: Run | None = None,
-    told: Callable[[Tuned], None] | None = None,
+    told: Callable[[TuningResult], None] | None = None,
     **fixed: Any,
-) -> Tuned:
+) -> TuningResult:
     """Search the settings of one model, by its score among people who do not train.
 
     The first trial has the defaults, so that the best is never below them. Trained models are scored after every epoch,
@@ -87,11 +87,11 @@ def tune(
         KeyboardInterrupt: Ctrl-C before the first trial was done.
     """
     _check(trials, seconds)
-    sampling()
+    sampler_module()
     run = replace(run or Run(), checkpoints=None, resume=False)
     deadline = math.inf if seconds is None else time.perf_counter() + seconds
     whole = data if isinstance(data, Interactions) else Interactions.read(data)
-    search = Search.of(whole, model, metric, validation, run, fixed)
+    search = TuningSearch.of(whole, model, metric, validation, run, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     interrupted = False
     try:
@@ -111,8 +111,8 @@ def tune(
     return _so_far(search, kept, interrupted)
 
 
-def _so_far(search: Search, kept: Study, interrupted: bool = False) -> Tuned:
-    return Tuned(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
+def _so_far(search: TuningSearch, kept: Study, interrupted: bool = False) -> TuningResult:
+    return TuningResult(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
 
 
 def _check(trials: int, seconds: int | float | None) -> None:

@@ -20,7 +20,7 @@ from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.update.warm_start import continues, epochs_of, go_on, shortened, widen
+from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
 Way = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
 """What is done with a part: ``widened`` only has room for what is new, ``left out`` has the weight 0 and no part in any
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Course:
+class UpdatePlan:
     """What decides how parts are fitted.
 
     Attributes:
@@ -48,7 +48,7 @@ class Course:
 
 
 @dataclass
-class Part:
+class PartUpdate:
     """A part on its way.
 
     Attributes:
@@ -88,9 +88,9 @@ class Part:
         }
 
 
-def parts_of(
+def plan_parts(
     old: Blend, sketch: Blended, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
-) -> list[Part]:
+) -> list[PartUpdate]:
     """What is to be done with each part.
 
     Args:
@@ -98,14 +98,14 @@ def parts_of(
         sketch: the wider one, on the meta device.
         settings: all keywords of the builder and of its parts.
         columns: of the old blend and of the wider one.
-        epochs: as in ``Course``.
+        epochs: as in ``UpdatePlan``.
     """
     parts = []
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
         own, learned = settings["parts"][place]["settings"], old.parts[place]
         wide = can_widen(recipe.model, state_of(learned), *columns)
         way: Way = _way(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
-        parts.append(Part(name, way, own, learned, wide, recipe))
+        parts.append(PartUpdate(name, way, own, learned, wide, recipe))
     return parts
 
 
@@ -114,12 +114,12 @@ def _way(
 ) -> Way:
     if not sketch.chooses_epoch:
         return "solved again"
-    if not continues(sketch, settings, learned, *columns):
+    if not can_continue(sketch, settings, learned, *columns):
         return "fitted anew"
     return "trained on" if epochs_of(settings, epochs) else "widened"
 
 
-def shortened_parts(settings: Mapping[str, Any], parts: list[Part], epochs: int | None) -> dict[str, Any]:
+def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs: int | None) -> dict[str, Any]:
     """Settings of the blend to build: of the parts that go on, with fewer epochs."""
     whole = []
     for named, part in zip(settings["parts"], parts, strict=True):
@@ -128,7 +128,7 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[Part], epochs: int 
     return {**settings, "parts": whole}
 
 
-def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> tuple[History, float | None]:
+def update(old: Blend, blended: Blended, parts: list[PartUpdate], course: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
     Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
@@ -137,7 +137,7 @@ def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> t
     Args:
         old: the narrower blend.
         blended: the wider one, from ``shortened_parts``.
-        parts: of ``parts_of``; their ways and histories are written down here.
+        parts: of ``plan_parts``; their ways and histories are written down here.
 
     Returns:
         The history, a line for each part and one for the blend, and the score of the blend before: None where nobody
@@ -168,7 +168,7 @@ def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> t
     return history, before
 
 
-def _fit(part: Part, course: Course, history: History) -> None:
+def _fit(part: PartUpdate, course: UpdatePlan, history: History) -> None:
     """Fit a part and take a line for it."""
     if history.interrupted and part.way == "trained on":
         part.way = "widened"
@@ -179,7 +179,7 @@ def _fit(part: Part, course: Course, history: History) -> None:
     if part.way == "trained on":
         assert isinstance(recipe, GradientRecipe)
         epochs = epochs_of(part.settings, course.epochs)
-        done, part.before = go_on(recipe, part.learned, course.train, run, course.chooser, epochs)
+        done, part.before = continue_training(recipe, part.learned, course.train, run, course.chooser, epochs)
     else:
         done = recipe.fit(course.train, run, course.chooser)
     part.history = done
@@ -190,7 +190,7 @@ def _fit(part: Part, course: Course, history: History) -> None:
     history.out_of_time |= done.out_of_time
 
 
-def learned_from_everybody(parts: list[Part], course: Course) -> list[str]:
+def learned_from_everybody(parts: list[PartUpdate], course: UpdatePlan) -> list[str]:
     """The names of the parts whose weights now come from everybody, old and new, who chose epochs included."""
     return [part.name for part in parts if part.fits_everybody or (course.chooser is None and _whole(part.history))]
 

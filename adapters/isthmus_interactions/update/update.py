@@ -23,15 +23,16 @@ from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions import fit
-from isthmus_interactions.csr import chosen, entries_of, places_in_rows, row_of_entry
+from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, stored_where
 from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.titles import known_titles
+from isthmus_interactions.sequences import training_source
 from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.update import blends
-from isthmus_interactions.update.merge_data import Joined, join
-from isthmus_interactions.update.warm_start import continues, epochs_of, go_on, shortened
+from isthmus_interactions.update.merge_data import MergedData, join
+from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened
 
 HIDDEN = 5
 """Of somebody who validates every fifth item is hidden, rounded down, as in ``fit``."""
@@ -54,13 +55,13 @@ def update(
     builder = plugins.find_builder(old.builder, "interactions")[1]
     old = replace(old, settings=checked(old.builder, builder, old.settings))
     _check(old, epochs, validation)
-    joined = join(old.adapter, old.interactions, old.facts, new)
+    joined = join(old, new)
     data = joined.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
     if isinstance(sketch, Blended):
         made = _blended(old, sketch, builder, joined, epochs, validation, metric, run)
-    elif continues(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
+    elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
         made = _continued(old, builder, joined, epochs, validation, metric, run)
     else:
         made = _anew(old, sketch, data, epochs, validation, metric, run)
@@ -80,7 +81,7 @@ def update(
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Updated:
     """An updated model.
 
     Attributes:
@@ -93,7 +94,7 @@ class _Made:
     everybody: Sequence[str]
 
 
-def _facts(old: FittedRecommender, made: _Made, report: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:
     """What was tried to choose the model, and within which budget, stays as it was: nothing was chosen anew. Which
     library trained the weights, and what has learned from everybody, does not."""
     facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
@@ -103,8 +104,8 @@ def _facts(old: FittedRecommender, made: _Made, report: Mapping[str, Any]) -> di
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
-    several = old.settings.get("parts", [])
-    if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in several))):
+    parts = old.settings.get("parts", [])
+    if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in parts))):
         raise SettingError(
             f"epochs={epochs} for {plugins.command_name(old.builder)}, which has none", remedy="leave it out"
         )
@@ -122,56 +123,56 @@ def _anew(
     validation: float,
     metric: str,
     run: Run,
-) -> _Made:
+) -> _Updated:
     if epochs is not None:
         logger.warning("%s cannot go on from its weights: fitted anew, by its own settings", old.builder)
     fitted = fit.fit(data, old.builder, validation, metric, run, old.settings)
     whole = not sketch.chooses_epoch or not fitted.facts["validation_people"]
-    return _Made(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if whole else [])
+    return _Updated(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if whole else [])
 
 
 def _continued(
     old: FittedRecommender,
     builder: Builder,
-    joined: Joined,
+    joined: MergedData,
     epochs: int | None,
     validation: float,
     metric: str,
     run: Run,
-) -> _Made:
+) -> _Updated:
     """Train on from the old weights."""
     data = joined.data
     recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
     assert isinstance(recipe, GradientRecipe)
     train, fold = _parted(joined, validation, run.seed)
-    chooser = None if fold is None else fit.measured(fold, metric, run)
-    source, passes = BagSource.from_csr(train.matrix), epochs_of(old.settings, epochs)
-    history, before = go_on(recipe, old.model, source, run, chooser, passes)
+    chooser = None if fold is None else fit.validation_score(fold, metric, run)
+    source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
+    history, before = continue_training(recipe, old.model, source, run, chooser, passes)
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
     whole = fold is None and history.best_epoch != 0
-    return _Made(fitted, {"how": "trained on", "score_before": before}, [old.builder] if whole else [])
+    return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if whole else [])
 
 
 def _blended(
     old: FittedRecommender,
     sketch: Blended,
     builder: Builder,
-    joined: Joined,
+    joined: MergedData,
     epochs: int | None,
     validation: float,
     metric: str,
     run: Run,
-) -> _Made:
+) -> _Updated:
     """Each part in its own way; the weights stay."""
     data, before = joined.data, old.model
     assert isinstance(before, Blend)
     train, fold = _parted(joined, validation, run.seed)
     everybody = BagSource.from_csr(data.matrix)
     source = everybody if train is data else BagSource.from_csr(train.matrix)
-    chooser = None if fold is None else fit.measured(fold, metric, run)
-    course = blends.Course(source, everybody, chooser, epochs, run)
+    chooser = None if fold is None else fit.validation_score(fold, metric, run)
+    course = blends.UpdatePlan(source, everybody, chooser, epochs, run)
     columns = (len(old.adapter.items), len(data.items))
-    parts = blends.parts_of(before, sketch, old.settings, columns, epochs)
+    parts = blends.plan_parts(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)
     recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
     assert isinstance(recipe, Blended)
@@ -180,10 +181,10 @@ def _blended(
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
     report = {"how": "part by part", "score_before": score, "epochs": sum(part["epochs"] for part in told)}
     names = blends.learned_from_everybody(parts, course)
-    return _Made(fitted, {**report, "best_epoch": None, "parts": told}, names)
+    return _Updated(fitted, {**report, "best_epoch": None, "parts": told}, names)
 
 
-def _parted(joined: Joined, share: float, seed: int) -> tuple[Interactions, FoldIn | None]:
+def _parted(joined: MergedData, share: float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains, and who chooses the best epoch: people with something new, of which a part is hidden.
 
     The old weights know everything old, also of people who do not train now. Hidden is therefore only what is new, or
@@ -206,5 +207,6 @@ def _parted(joined: Joined, share: float, seed: int) -> tuple[Interactions, Fold
     order = np.where(fresh, generator.random(len(fresh)), 2.0)
     quota = (sizes[rows] // HIDDEN)[row_of_entry(asked.matrix)]
     hidden = fresh & (places_in_rows(asked.matrix, order) < quota)
-    fold = aligned(chosen(asked.matrix, ~hidden), chosen(asked.matrix, hidden), asked.users)
+    history, held_out = stored_where(asked.matrix, ~hidden), stored_where(asked.matrix, hidden)
+    fold = aligned(history, held_out, asked.users, asked.histories)
     return data.select_users(np.setdiff1d(np.arange(len(data)), rows)), fold

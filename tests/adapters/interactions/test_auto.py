@@ -78,7 +78,7 @@ def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.Contest, "_linear", lambda self: None)
+    monkeypatch.setattr(search.ModelSearch, "_linear", lambda self: None)
     monkeypatch.setattr(search, "networks", lambda data: SMALL[1:])
     recommender = fitted()
     assert recommender.builder == "mult_dae"

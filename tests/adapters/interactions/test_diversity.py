@@ -176,9 +176,9 @@ def test_lists_of_books_get_less_alike_as_diversity_rises() -> None:
 
 def test_planted_people_are_no_exception() -> None:
     spread, recommender = Diversity(planted().matrix), default("mult_vae")
-    alike = [
+    ids_like = [
         float(spread.intra_list_similarity(torch.tensor([[id_ // 10 for id_ in answer.ids]])))
         for weight in (0.0, 1.0)
         for answer in recommender.recommend([[0, 10, 20]], 5, diversity=weight)
     ]
-    assert alike[1] < alike[0]
+    assert ids_like[1] < ids_like[0]

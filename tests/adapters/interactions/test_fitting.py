@@ -39,14 +39,14 @@ def test_a_share_of_the_people_chooses_the_best_epoch(model: str) -> None:
 
 def test_who_validates_does_not_train() -> None:
     data = planted()
-    train, fold = module.parted(data, 0.2, 3)
+    train, fold = module.hold_out_users(data, 0.2, 3)
     assert fold is not None
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
     assert len(fold) + len(train) == 90
     assert train.items == data.items
     whole = data.matrix[data.users.rows(fold.users)]
     np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), whole.toarray())
-    again = module.parted(data, 0.2, 3)[1]
+    again = module.hold_out_users(data, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
@@ -186,7 +186,7 @@ def test_nothing_to_read_is_an_input_error() -> None:
 
 
 def test_a_closed_form_is_measured_on_some_and_solved_for_everybody() -> None:
-    measured, whole = (short("ease", planted(), validation=share) for share in (0.2, 0.0))
-    assert measured.facts["validation_people"] == 18
-    assert measured.history.best_score is not None
-    assert torch.equal(measured.model.weights, whole.model.weights)
+    validation_score, whole = (short("ease", planted(), validation=share) for share in (0.2, 0.0))
+    assert validation_score.facts["validation_people"] == 18
+    assert validation_score.history.best_score is not None
+    assert torch.equal(validation_score.model.weights, whole.model.weights)

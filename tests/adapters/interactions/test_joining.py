@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus_interactions import Interactions
-from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.update.merge_data import Joined, join, read_like
+from isthmus_interactions.baselines import Popularity
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.update.merge_data import MergedData, join, read_like
 
 OLD = [("b", "y", 4.0), ("b", "z", 5.0), ("d", "y", 5.0), ("d", "y", 4.0), ("d", "x", 1.0)]
 NEW = [("b", "y", 5.0), ("a", "w", 4.0), ("d", "w", 5.0), ("d", "z", 2.0)]
@@ -28,9 +29,13 @@ def facts(data: Interactions) -> dict[str, Any]:
     return {"keep": data.report.keep, "kept": data.report.why, "weights": data.report.weights}
 
 
-def joined(old: Interactions, new: object) -> Joined:
-    data = new if isinstance(new, Interactions) else read_like(facts(old), new)
-    return join(InteractionsAdapter.fit(old), old.matrix, facts(old), data)
+def fitted(data: Interactions) -> FittedRecommender:
+    return FittedRecommender.of(data, Popularity.of(data.matrix), "popularity", {}, facts(data))
+
+
+def joined(old: Interactions, new: object) -> MergedData:
+    data = new if isinstance(new, Interactions) else read_like(fitted(old), new)
+    return join(fitted(old), data)
 
 
 @pytest.mark.parametrize("weights", ["binary", "value", "log"])
@@ -80,18 +85,19 @@ def test_interactions_come_with_weights_of_their_own() -> None:
 
 def test_without_values_every_row_counts() -> None:
     old = Interactions.read(table(OLD), keep=">=3")
-    assert read_like(facts(old), table(NEW, valued=False)).nnz == 4
-    assert read_like(facts(old), table(NEW)).nnz == 3
-    assert read_like(facts(old), table(NEW), keep="all").nnz == 4
-    assert read_like(facts(old), table(NEW), value="").nnz == 4
+    assert read_like(fitted(old), table(NEW, valued=False)).nnz == 4
+    assert read_like(fitted(old), table(NEW)).nnz == 3
+    assert read_like(fitted(old), table(NEW), keep="all").nnz == 4
+    assert read_like(fitted(old), table(NEW), value="").nnz == 4
     with pytest.raises(SettingError, match="no value column"):
-        read_like(facts(old), table(NEW, valued=False), keep=">=3")
+        read_like(fitted(old), table(NEW, valued=False), keep=">=3")
 
 
 def test_columns_may_be_named(tmp_path: Path) -> None:
     place = tmp_path / "new.csv"
     place.write_text("who,what,how\na,w,5\na,v,1\n")
-    read = read_like({"keep": ">=4"}, place, user="who", item="what", value="how")
+    old = Interactions.read(table(OLD), keep=">=4")
+    read = read_like(fitted(old), place, user="who", item="what", value="how")
     assert (read.users.ids.tolist(), read.items.ids.tolist()) == (["a"], ["w"])
 
 

@@ -14,7 +14,7 @@ from isthmus.protocols import Neighbours, RowLists
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.recommend import top_k
-from isthmus_interactions.recommend.histories import tell
+from isthmus_interactions.recommend.histories import history_batch
 
 
 @pytest.fixture(scope="module", params=["mult_vae", "elsa", "ease"])
@@ -41,7 +41,7 @@ def assert_ranked_alike(found: Neighbours, expected: Neighbours) -> None:
 def test_known_and_unknown_histories_are_ranked_as_by_scoring_every_item(
     recommender: Recommender, allowed: list[int] | None
 ) -> None:
-    bags = tell(HISTORIES, recommender.adapter.items).bags
+    bags = history_batch(HISTORIES, recommender.adapter.items).bags
     seen, only = RowLists(bags.indices, bags.offsets), None if allowed is None else torch.tensor(allowed)
     found = recommender._ranking.best(bags, 6, exclude=seen, allow=only)
     expected = rank(recommender.ranker, bags, 6, exclude=seen, allow=only)

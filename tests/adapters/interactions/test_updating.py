@@ -109,7 +109,7 @@ def test_before_the_first_epoch_old_items_are_scored_as_before(model: str) -> No
 @pytest.mark.parametrize("validation", [0.0, 0.1])
 def test_a_closed_form_is_that_of_everything_at_once(validation: float) -> None:
     after = updated("ease", validation=validation)
-    joined = join(default("ease").adapter, default("ease").interactions, default("ease").facts, later()).data
+    joined = join(default("ease").fitted, later()).data
     once = trained("ease", joined)
     assert torch.equal(after.model.weights, once.model.weights)
     assert after.facts["updates"][0]["how"] == "fitted anew"
@@ -120,7 +120,7 @@ def test_a_closed_form_is_that_of_everything_at_once(validation: float) -> None:
 def test_one_epoch_from_old_weights_is_worth_more_than_one_from_nothing(model: str) -> None:
     test = hide(later(60, seed=70, first=9000), 0.3, np.random.default_rng(1))
     warm = updated(model, epochs=1)
-    joined = join(default(model).adapter, default(model).interactions, default(model).facts, later()).data
+    joined = join(default(model).fitted, later()).data
     cold = trained(model, joined, epochs=1)
     assert len(warm.history.records) == len(cold.history.records)
     fair = replace(test, history=test.history, held_out=test.held_out)
@@ -154,7 +154,7 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
     for person in range(90):
         more[person, 24 + 2 * (person % GROUPS) + np.arange(2)] = 1
     known = Interactions.from_csr(csr_array(more), users=1000 + np.arange(90), items=later().items)
-    joined = join(old.adapter, old.interactions, old.facts, known)
+    joined = join(old.fitted, known)
     train, fold = update._parted(joined, 0.2, 3)
     assert fold is not None
     assert len(fold) == 18
@@ -171,7 +171,7 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
 
 def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
     old = default("mult_vae")
-    _, fold = update._parted(join(old.adapter, old.interactions, old.facts, later()), 0.3, 0)
+    _, fold = update._parted(join(old.fitted, later()), 0.3, 0)
     assert fold is not None
     assert all(user >= 5000 for user in fold.users)
     sizes = np.diff((fold.history + fold.held_out).indptr)
@@ -310,7 +310,7 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert after.history.best_score == report["score"] == after.history.records[-1]["ndcg@5"]
     assert [record["phase"] for record in after.history.records] == ["ease", "mult_dae", "blend"]
     # Neither what is solved nor what is trained knew the people whose score was taken.
-    joined = join(old.adapter, old.interactions, old.facts, later())
+    joined = join(old.fitted, later())
     train, fold = update._parted(joined, 0.2, 0)
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
