@@ -35,7 +35,7 @@ COSINES_AT_A_TIME = 1 << 23
 
 
 class Popularity(nn.Module):
-    """The same ranking for everybody: the share of people who touched an item."""
+    """The same ranking for everybody: the share of users who have an item."""
 
     shares: Tensor
 
@@ -45,7 +45,7 @@ class Popularity(nn.Module):
 
     @classmethod
     def of(cls, matrix: Csr, device: torch.device | None = None) -> Popularity:
-        """Count the people of each item."""
+        """Count the users of each item."""
         counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
         shares = torch.from_numpy((counts / max(1, matrix.shape[0])).astype(np.float32))
         return cls(shares.to(device))
@@ -132,7 +132,7 @@ def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:
 
 @dataclass(frozen=True)
 class CountingRecipe:
-    """A model of items and the function that fills it from a matrix, shape (people, items), on the CPU."""
+    """A model of items and the function that fills it from a matrix, shape (users, items), on the CPU."""
 
     model: Popularity | SparseLinear
     fill: Callable[[Any, Csr], None]
@@ -153,9 +153,9 @@ class CountingRecipe:
 
 
 def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:
-    """Popularity: the same ranking for everybody, by the share of people.
+    """Popularity: the same ranking for everybody, by the share of users.
 
-    Advice: what every model has to beat; of use by itself for people without any history.
+    Advice: what every model has to beat; of use by itself for users without any history.
     """
 
     def fill(model: Popularity, matrix: Csr) -> None:

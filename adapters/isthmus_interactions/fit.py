@@ -27,7 +27,7 @@ from isthmus_interactions.sequences import evaluate_fold, length_read, training_
 from isthmus_interactions.splits import FoldIn, strong
 
 FEWEST = 50
-"""With fewer people than this none are held out to choose the best epoch."""
+"""With fewer users than this none are held out to choose the best epoch."""
 
 MOST_HELD_OUT = 10_000
 MIN_ITEMS = 5
@@ -56,7 +56,7 @@ def fit(
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
-    """The score of a model among held-out people."""
+    """The score of a model among held-out users."""
 
     def score(model: nn.Module) -> float:
         device = run.torch_device()
@@ -68,13 +68,13 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
 def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
     """What a bundle tells of the data and the training."""
     return {
-        "people": len(data.users),
+        "users": len(data.users),
         "items": len(data.items),
         "interactions": data.nnz,
         "keep": data.report.keep,
         "kept": data.report.why,
         "weights": data.report.weights,
-        "validation_people": 0 if fold is None else len(fold),
+        "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),
     }
@@ -83,7 +83,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
 def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
 
-    The same data, share and seed give the same people. Nobody is asked where there are too few, or the share is 0.
+    The same data, share and seed give the same users. Nobody is asked where there are too few, or the share is 0.
     """
     if isinstance(validation, FoldIn):
         if validation.history.shape[1] != len(data.items):
@@ -94,16 +94,16 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
             )
         return data, validation
     if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the people from 0 to less than a half")
+        raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
     enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
-    people = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
+    users = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
     if validation == 0:
         return data, None
-    if len(data) < FEWEST or people < 1:
-        logger.info("training runs to its last epoch: %d people, %d of them with %d items or more, are too few to "
+    if len(data) < FEWEST or users < 1:
+        logger.info("training runs to its last epoch: %d users, %d of them with %d items or more, are too few to "
                     "hold some out", len(data), enough, MIN_ITEMS)  # fmt: skip
         return data, None
-    split = strong(data, held_out=people, min_items=MIN_ITEMS, seed=seed % 2**63)
+    split = strong(data, held_out=users, min_items=MIN_ITEMS, seed=seed % 2**63)
     assert split.validation is not None
     return _without(data, split.validation), _over(split.validation, split.train, data)
 

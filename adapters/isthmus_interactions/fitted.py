@@ -70,3 +70,64 @@ class FittedRecommender:
     def with_titles(self, titles: Mapping[Id, str]) -> FittedRecommender:
         """The same with other titles."""
         return replace(self, titles=titles)
+
+
+class FittedView:
+    """The fields of a fitted recommender, to be read.
+
+    Args:
+        fitted: the whole state.
+    """
+
+    def __init__(self, fitted: FittedRecommender) -> None:
+        self._fitted = fitted
+
+    @property
+    def fitted(self) -> FittedRecommender:
+        """The whole state."""
+        return self._fitted
+
+    @property
+    def adapter(self) -> InteractionsAdapter:
+        """The vocabularies of items and users."""
+        return self.fitted.adapter
+
+    @property
+    def model(self) -> nn.Module:
+        """The network or matrix."""
+        return self.fitted.model
+
+    @property
+    def builder(self) -> str:
+        """The name of the model, as in Python."""
+        return self.fitted.builder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All keywords of the builder."""
+        return self.fitted.settings
+
+    @property
+    def interactions(self) -> Csr:
+        """What the users of ``adapter.users`` interacted with, shape (users, items)."""
+        return self.fitted.interactions
+
+    @property
+    def ordered_histories(self) -> OrderedHistories | None:
+        """Every event of each user of ``adapter.users`` in order; None where the order was not known in training."""
+        return self.fitted.histories
+
+    @property
+    def titles(self) -> Mapping[Id, str]:
+        """What to show for an item, where there is something."""
+        return self.fitted.titles
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes, the rule for values, the course of the training; a JSON document."""
+        return self.fitted.facts
+
+    @property
+    def history(self) -> TrainingHistory:
+        """The course of the training."""
+        return self.fitted.history

@@ -1,4 +1,4 @@
-"""Who touched what: a sparse matrix with its ids, and how it came to be."""
+"""Which user has which item: a sparse matrix with its ids, and how it came to be."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Interactions of people with items. Nothing in it changes; selections are new objects.
+    """Interactions of users with items. Nothing in it changes; selections are new objects.
 
     Attributes:
-        users: the people, one for each row of ``matrix``.
+        users: the users, one for each row of ``matrix``.
         items: the items, one for each column.
         matrix: SciPy CSR, float32, shape (users, items); sorted columns, no duplicates, every stored value positive.
         histories: every event of each user in order, with times where they are known; None where the order is not.
@@ -62,7 +62,7 @@ class Interactions:
         Args:
             source: a path to CSV, TSV (also .gz) or Parquet, an Arrow table or record batch, or anything with the Arrow
                 PyCapsule interface (pandas, polars, DuckDB, ...).
-            user: the column of people; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
+            user: the column of users; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
             item: the column of items; by default ``item``, ``item_id``, ``itemId`` or ``movieId``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
             time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. With times
@@ -108,9 +108,9 @@ class Interactions:
             InputError: ids that are not as many as rows or columns.
         """
         clean, stored = as_csr(matrix)
-        people, things = _named(users, clean.shape[0], "users"), _named(items, clean.shape[1], "items")
+        user_ids, item_ids = _named(users, clean.shape[0], "users"), _named(items, clean.shape[1], "items")
         report = Report(rows_read=stored, zeros=stored - clean.nnz, why="every entry of the matrix", weights="value")
-        return cls(people, things, clean, None, report)
+        return cls(user_ids, item_ids, clean, None, report)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -155,7 +155,7 @@ class Interactions:
         return self._over(Vocabulary(self.items.ids[np.asarray(rows, dtype=np.int64)]))
 
     def with_items(self, items: Vocabulary) -> Interactions:
-        """The same people over another vocabulary of items; interactions with items unknown to it are dropped, counted
+        """The same users over another vocabulary of items; interactions with items unknown to it are dropped, counted
         in ``report.unknown_items`` and logged. Integers are found in a vocabulary of text, and the reverse.
         """
         if items == self.items:

@@ -32,6 +32,9 @@ PLUGIN = "interactions"
 TITLES = "titles.json"
 HISTORIES = "histories.json"
 INTERACTIONS = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
+FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
+"""What facts were called in bundles of version 0.1."""
+
 ORDERED = ("histories.offsets", "histories.items", "histories.times")
 
 
@@ -82,8 +85,20 @@ def read(path: str | Path) -> FittedRecommender:
             interactions=interactions,
             histories=_histories(saved, interactions),
             titles=_titles(saved.documents),
-            facts=manifest.facts,
+            facts=_facts(manifest.facts),
         )
+
+
+def _facts(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a bundle, under the names that they have today."""
+    facts = _renamed(saved)
+    if "updates" in facts:
+        facts["updates"] = [_renamed(update) for update in facts["updates"]]
+    return facts
+
+
+def _renamed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORMER_FACTS.get(name, name): fact for name, fact in facts.items()}
 
 
 def _interaction_tensors(matrix: Csr) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""``model="auto"``: a small portfolio within a budget, chosen by people held out. No test data come near it."""
+"""``model="auto"``: a small portfolio within a budget, chosen by users held out. No test data come near it."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ def fit(
     if fold is None:
         logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    contest = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
-    contest.hold()
-    best = contest.scored[0]
+    search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    search.run_all()
+    best = search.ranked[0]
     logger.info(
-        "the best is %s: %s %.4f among %d people", plugins.command_name(best.name), metric, best.score, len(fold)
+        "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
     )
-    kept, again, interrupted = best, list[str](), contest.interrupted
+    kept, again, interrupted = best, list[str](), search.interrupted
     if train is not data and not interrupted:
-        kept, again, interrupted = refit(best, contest.tried, data, run, end)
+        kept, again, interrupted = refit(best, search.tried, data, run, end)
     assert kept.recipe is not None
     facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
-    told = {
-        "tried": [tried.line(metric) for tried in contest.tried],
+    search_facts = {
+        "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,
         "seconds_in_all": time.perf_counter() - started,
         "fitted_on_everybody": again,
     }
-    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **told})
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})

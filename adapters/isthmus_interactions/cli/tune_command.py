@@ -55,7 +55,7 @@ def tune(
     setting: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE that is given and not searched; may be repeated.")
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the people who are asked and do not train.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the users who are asked and do not train.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What is to be high.")] = "ndcg@100",
     seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -63,7 +63,7 @@ def tune(
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search the settings of one model on held-out people."""
+    """Search the settings of one model on held-out users."""
     seconds = None if budget is None else parsed_duration(budget)
     if out is not None:
         bundle.check_target(out)
@@ -82,7 +82,7 @@ def tune(
     named = {} if items is None else titles.read(items, data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
     reporter = _TrialReporter(trials, seconds)
-    tuned = search(data, model, trials=trials, seconds=seconds, study=study, told=reporter, **asked, **fixed)
+    tuned = search(data, model, trials=trials, seconds=seconds, study=study, on_trial=reporter, **asked, **fixed)
     if out is not None and not tuned.interrupted:
         status("fitting with the best settings")
         best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)

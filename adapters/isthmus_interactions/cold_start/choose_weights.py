@@ -1,7 +1,7 @@
-"""How much to trust features, chosen on known items that are treated as if nobody had touched them.
+"""How much to trust features, chosen on known items that are treated as if they had no interactions.
 
 Two things can be carried over to an unknown item j by M (see ``feature_ridge``): the model's scores s of the known
-items, which hold popularity and taste at large, and the history x itself, which says what this person was near to:
+items, which hold popularity and taste at large, and the history x itself, which says what this user was near to:
 
     score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj
 
@@ -55,7 +55,7 @@ def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
     """The best choice for some trials, by the mean of what each of them measures; without trials the default.
 
     Args:
-        trials: people who were not told of some known items.
+        trials: users whose histories lack some known items.
         features: a row for each known item.
 
     Raises:

@@ -28,7 +28,7 @@ from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.cold_start.choose_weights import FeatureWeights, choose
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.cold_start.holdout import FEWEST_PEOPLE, ItemHoldout, Rows, sample_users
+from isthmus_interactions.cold_start.holdout import FEWEST_USERS, ItemHoldout, Rows, sample_users
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
@@ -45,13 +45,13 @@ BLOCK = 1024
 logger = logging.getLogger(__name__)
 
 
-def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
+def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
     """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
     if reads_order(old.model):
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
-    old = plain(old)
+    old = without_features(old)
     items = old.adapter.items
     found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
@@ -77,7 +77,7 @@ def extended(old: FittedRecommender, features: ItemFeatures, boost: float, seed:
     )
 
 
-def plain(old: FittedRecommender) -> FittedRecommender:
+def without_features(old: FittedRecommender) -> FittedRecommender:
     """The recommender without items that only their features know."""
     if not isinstance(old.model, ColdStartRanker):
         return old
@@ -93,7 +93,7 @@ def plain(old: FittedRecommender) -> FittedRecommender:
     )
 
 
-def check_plain(model: nn.Module) -> None:
+def check_without_features(model: nn.Module) -> None:
     """Raises SettingError: some of its items are known only by their features."""
     if isinstance(model, ColdStartRanker):
         raise SettingError(
@@ -107,7 +107,7 @@ def readable(model: nn.Module, bags: Bags) -> Bags:
     """Bags on the CPU without items that only their features know; others stand for them."""
     if not isinstance(model, ColdStartRanker):
         return bags
-    return bags_to(model.told(bags_to(bags, model.place.device)), torch.device("cpu"))
+    return bags_to(model.with_known_items(bags_to(bags, model.place.device)), torch.device("cpu"))
 
 
 def documents(model: nn.Module) -> dict[str, str]:
@@ -133,28 +133,28 @@ def rebuilt(
 
 
 def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]:
-    """Several draws of items, asked of the same people.
+    """Several draws of items, asked of the same users.
 
-    A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
+    A model knows the users that it was fitted to better than others, and would be trusted too much. One in closed form
     is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
     would take.
     """
-    told, device, generator = old.interactions, old.device, np.random.default_rng(seed)
-    people = sample_users(told, generator)
-    if len(people) < FEWEST_PEOPLE:
+    interactions, device, generator = old.interactions, old.device, np.random.default_rng(seed)
+    users = sample_users(interactions, generator)
+    if len(users) < FEWEST_USERS:
         return []
     make = plugins.find_builder(old.builder, "interactions")[1]
     with torch.device("meta"):
-        sketch = make(Bag(told.shape[1]), generator=Generator(), **old.settings)
+        sketch = make(Bag(interactions.shape[1]), generator=Generator(), **old.settings)
     model = old.model
     if not sketch.chooses_epoch:
-        recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
+        recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
         if isinstance(recipe, Blended):
             recipe.model.load_state_dict(model.state_dict())
-        others = select_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
+        others = select_rows(interactions, np.setdiff1d(np.arange(interactions.shape[0]), users))
         recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
         model = recipe.model.to(device).eval()
-    asked, ranker = select_rows(told, people), ranker_of(model)
+    asked, ranker = select_rows(interactions, users), ranker_of(model)
     drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
 
@@ -218,8 +218,10 @@ def _near(mixed: Mixing, new: int) -> tuple[Rows, Any]:
     return torch.cat(rows).numpy(), torch.cat(parts).numpy()
 
 
-def _wide(told: Csr, width: int) -> Csr:
-    matrix: Csr = csr_array((told.data, told.indices, told.indptr), shape=(told.shape[0], width))
+def _wide(interactions: Csr, width: int) -> Csr:
+    matrix: Csr = csr_array(
+        (interactions.data, interactions.indices, interactions.indptr), shape=(interactions.shape[0], width)
+    )
     matrix.has_sorted_indices = matrix.has_canonical_format = True
     return matrix
 

@@ -157,5 +157,5 @@ class RecommendationEngine:
 
     @cached_property
     def _users(self) -> SimilarUsers:
-        plain = extend.plain(self._fitted)
-        return SimilarUsers(plain.model, plain.interactions)
+        known = extend.without_features(self._fitted)
+        return SimilarUsers(known.model, known.interactions)

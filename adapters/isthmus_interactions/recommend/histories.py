@@ -1,4 +1,4 @@
-"""What people touched, by external id, as bags."""
+"""Histories of users, by external id, as bags and in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ History = Iterable[GivenId] | Mapping[GivenId, float]
 """Ids, each counting once, or ids with positive weights."""
 
 Histories = Sequence[History] | Interactions
-"""A history for each person."""
+"""A history for each user."""
 
 
 LEAST = 1e-15

@@ -58,11 +58,11 @@ class TopItems:
             return self._searcher.search(self._queries(bags), k, exclude=exclude, allow=allow)
         rows = torch.empty(bags.size, k, dtype=torch.int64, device=bags.indices.device)
         scores = torch.empty(bags.size, k, device=bags.indices.device)
-        for some, told in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
+        for some, is_known in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
             if len(some):
                 own, out = _of(bags, some), None if exclude is None else take(exclude, some)
                 only = take(allow, some) if isinstance(allow, RowLists) else allow
-                if told:
+                if is_known:
                     found = self._searcher.search(self._queries(own), k, exclude=out, allow=only)
                 else:
                     found = rank(self._popularity, own, k, exclude=out, allow=only)

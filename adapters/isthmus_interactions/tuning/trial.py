@@ -1,4 +1,4 @@
-"""One try at a model: built, trained, scored by held-out people, ended early where it lags behind."""
+"""One try at a model: built, trained, scored by held-out users, ended early where it lags behind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TuningSearch:
     def of(
         cls, data: Interactions, model: str, metric: str, validation: FoldIn | float, run: Run, fixed: Mapping[str, Any]
     ) -> TuningSearch:
-        """Raises what ``tune`` raises of settings, models and people."""
+        """Raises what ``tune`` raises of settings, models and users."""
         _, builder = plugins.find_builder(model, "interactions")
         name, defaults = plugins.python_name(model), checked(model, builder, fixed)
         space = spaces.space_of(model, fixed)
@@ -59,8 +59,8 @@ class TuningSearch:
         train, fold = fit.hold_out_users(data, validation, run.seed)
         if fold is None:
             raise SettingError(
-                f"{len(data):,} people and validation={validation}, which holds nobody out",
-                expected=f"at least {fit.FEWEST} people, some of them with {fit.MIN_ITEMS} items or more",
+                f"{len(data):,} users and validation={validation}, which holds nobody out",
+                expected=f"at least {fit.FEWEST} users, some of them with {fit.MIN_ITEMS} items or more",
             )
         given = {key: defaults[key] for key in fixed}
         return cls(name, builder, defaults, given, space, train, fold, metric, run)
@@ -75,7 +75,7 @@ class TuningSearch:
             "fixed": dict(self.fixed),
             "space": spaces.described(self.space),
             "data": fingerprint(self.train.matrix),
-            "people": fold_fingerprint(self.fold),
+            "users": fold_fingerprint(self.fold),
         }
 
     def trial(self, done: Sequence[Trial], seconds: float | None) -> Trial | None:

@@ -22,7 +22,7 @@ from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
-Way = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
+Action = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
 """What is done with a part: ``widened`` only has room for what is new, ``left out`` has the weight 0 and no part in any
 answer."""
 
@@ -57,12 +57,12 @@ class PartUpdate:
         learned: the old model.
         wide: whether what was learned can be widened.
         recipe: of the wider model.
-        history: of what was done; None where nothing is to be told.
+        history: of what was done; None where nothing was fitted.
         before: the score of the widened model, where it was taken.
     """
 
     name: str
-    way: Way
+    way: Action
     settings: Mapping[str, Any]
     learned: nn.Module
     wide: bool
@@ -75,7 +75,7 @@ class PartUpdate:
         """Whether it has no epoch to choose, so that those who choose may be learned from, too."""
         return self.way == "solved again"
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """What ``facts`` tell of it."""
         history = self.history or History()
         return {
@@ -104,14 +104,14 @@ def plan_parts(
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
         own, learned = settings["parts"][place]["settings"], old.parts[place]
         wide = can_widen(recipe.model, state_of(learned), *columns)
-        way: Way = _way(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
+        way: Action = _action(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
         parts.append(PartUpdate(name, way, own, learned, wide, recipe))
     return parts
 
 
-def _way(
+def _action(
     sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, columns: tuple[int, int], epochs: int | None
-) -> Way:
+) -> Action:
     if not sketch.chooses_epoch:
         return "solved again"
     if not can_continue(sketch, settings, learned, *columns):
@@ -128,7 +128,7 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs
     return {**settings, "parts": whole}
 
 
-def update(old: Blend, blended: Blended, parts: list[PartUpdate], course: UpdatePlan) -> tuple[History, float | None]:
+def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
     Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
@@ -143,7 +143,7 @@ def update(old: Blend, blended: Blended, parts: list[PartUpdate], course: Update
         The history, a line for each part and one for the blend, and the score of the blend before: None where nobody
         chooses, or where what a part has learned cannot be widened.
     """
-    chooser, run, model = course.chooser, course.run, blended.model
+    chooser, run, model = plan.chooser, plan.run, blended.model
     model.weigh(old.weights.tolist(), old.exponents.tolist())
     for part, recipe in zip(parts, blended.recipes, strict=True):
         part.recipe = recipe
@@ -154,34 +154,34 @@ def update(old: Blend, blended: Blended, parts: list[PartUpdate], course: Update
     before = chooser.score(model) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
     for part in sorted(parts, key=lambda part: not part.fits_everybody):
-        _fit(part, course, history)
+        _fit(part, plan, history)
     if chooser is not None:
         started = time.perf_counter()
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
         history.take({**record, "seconds": time.perf_counter() - started})
         history.best_epoch = len(history.records)
         history.best_score = float(history.records[-1][chooser.name])
-    if course.train is not course.everybody:
+    if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                part.recipe.fit(course.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
+                part.recipe.fit(plan.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
     return history, before
 
 
-def _fit(part: PartUpdate, course: UpdatePlan, history: History) -> None:
+def _fit(part: PartUpdate, plan: UpdatePlan, history: History) -> None:
     """Fit a part and take a line for it."""
     if history.interrupted and part.way == "trained on":
         part.way = "widened"
     if part.way in ("left out", "widened"):
         return
     logger.info("%s is %s", plugins.command_name(part.name), part.way)
-    run, recipe = with_own_checkpoints(course.run, part.name), part.recipe
+    run, recipe = with_own_checkpoints(plan.run, part.name), part.recipe
     if part.way == "trained on":
         assert isinstance(recipe, GradientRecipe)
-        epochs = epochs_of(part.settings, course.epochs)
-        done, part.before = continue_training(recipe, part.learned, course.train, run, course.chooser, epochs)
+        epochs = epochs_of(part.settings, plan.epochs)
+        done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)
     else:
-        done = recipe.fit(course.train, run, course.chooser)
+        done = recipe.fit(plan.train, run, plan.chooser)
     part.history = done
     line: Record = {"epoch": len(history.records) + 1, "phase": part.name, "epochs": len(done.records)}
     score = {} if done.metric is None or done.best_score is None else {done.metric: done.best_score}
@@ -190,9 +190,9 @@ def _fit(part: PartUpdate, course: UpdatePlan, history: History) -> None:
     history.out_of_time |= done.out_of_time
 
 
-def learned_from_everybody(parts: list[PartUpdate], course: UpdatePlan) -> list[str]:
+def learned_from_everybody(parts: list[PartUpdate], plan: UpdatePlan) -> list[str]:
     """The names of the parts whose weights now come from everybody, old and new, who chose epochs included."""
-    return [part.name for part in parts if part.fits_everybody or (course.chooser is None and _whole(part.history))]
+    return [part.name for part in parts if part.fits_everybody or (plan.chooser is None and _whole(part.history))]
 
 
 def _whole(history: History | None) -> bool:

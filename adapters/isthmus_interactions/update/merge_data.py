@@ -72,7 +72,7 @@ def read_like(
     return read
 
 
-def join(old: FittedRecommender, new: Interactions) -> MergedData:
+def merge(old: FittedRecommender, new: Interactions) -> MergedData:
     """The union of old and new interactions.
 
     A cell that both have is 1 where weights are ``binary``, the sum where they are ``value``, and log(1 + sum) of the
@@ -88,25 +88,25 @@ def join(old: FittedRecommender, new: Interactions) -> MergedData:
         InputError: no interactions, or ids of another kind (text and numbers).
         ValueRangeError: a sum does not fit in 32 bits.
     """
-    adapter, told, facts = old.adapter, old.interactions, old.facts
+    adapter, known, facts = old.adapter, old.interactions, old.facts
     if not new.nnz:
         raise InputError("no new interactions", expected="at least one")
-    people, things = ids_like(new.users, adapter.users, "users"), ids_like(new.items, adapter.items, "items")
-    users, items = adapter.users.extended(people), adapter.items.extended(things)
+    new_users, new_items = ids_like(new.users, adapter.users, "users"), ids_like(new.items, adapter.items, "items")
+    users, items = adapter.users.extended(new_users), adapter.items.extended(new_items)
     shape, rule = (len(users), len(items)), str(facts.get("weights", "binary"))
-    places = (users.rows(people)[row_of_entry(new.matrix)], items.rows(things)[new.matrix.indices])
-    ends = np.pad(told.indptr, (0, len(users) - told.shape[0]), mode="edge")
+    places = (users.rows(new_users)[row_of_entry(new.matrix)], items.rows(new_items)[new.matrix.indices])
+    ends = np.pad(known.indptr, (0, len(users) - known.shape[0]), mode="edge")
 
     def both(old_values: npt.NDArray[Any], new_values: npt.NDArray[Any]) -> Any:
-        added = csr_array((old_values, told.indices, ends), shape=shape) + csr_array((new_values, places), shape)
+        added = csr_array((old_values, known.indices, ends), shape=shape) + csr_array((new_values, places), shape)
         added.sort_indices()
         return added
 
-    marks = both(np.ones(told.nnz, np.int8), np.full(new.nnz, 2, np.int8))
-    cells = both(_amounts(told, rule), _amounts(new.matrix, new.report.weights))
+    marks = both(np.ones(known.nnz, np.int8), np.full(new.nnz, 2, np.int8))
+    cells = both(_amounts(known, rule), _amounts(new.matrix, new.report.weights))
     matrix = csr_of(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
     report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), why=str(facts.get("kept", "")), weights=rule)
-    histories = _histories(old, new, users.rows(people), items.rows(things), len(users))
+    histories = _histories(old, new, users.rows(new_users), items.rows(new_items), len(users))
     return MergedData(Interactions(users, items, matrix, histories, report), marks.data == 2)
 
 

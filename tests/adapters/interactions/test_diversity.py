@@ -151,7 +151,7 @@ def test_the_popular_are_spread_too() -> None:
 
 
 def test_everybodys_answers_are_spread_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
     recommender = default("ease")
     recommender.recommend_all(tmp_path / "recs.parquet", 4, diversity=0.6)
     answers = recommender.recommend_users(range(1000, 1090), 4, diversity=0.6)

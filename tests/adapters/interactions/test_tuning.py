@@ -349,7 +349,7 @@ def test_ctrl_c_before_the_first_trial_is_done() -> None:
 
 def test_somebody_is_told_of_every_trial() -> None:
     told: list[int] = []
-    tune(planted(), "ease", **QUICK, told=lambda tuned: told.append(len(tuned.trials)))
+    tune(planted(), "ease", **QUICK, on_trial=lambda tuned: told.append(len(tuned.trials)))
     assert told == [1, 2, 3, 4]
 
 

@@ -52,14 +52,14 @@ def document(result: tuple[int, str, str]) -> Any:
 def test_a_bundle_is_replaced_by_one_that_knows_more(run: Run, folder: Path) -> None:
     told = document(run("update", "b", "new.csv", "--epochs", 30, "--json", *FAST))
     assert (told["path"], told["model"], told["how"]) == ("b", "mult-vae", "trained on")
-    assert (told["people"], told["items"]) == (150, 25)
-    assert told["new"] == {"people": 60, "items": 1, "interactions": 301}
+    assert (told["users"], told["items"]) == (150, 25)
+    assert told["new"] == {"users": 60, "items": 1, "interactions": 301}
     assert told["score"] >= told["score_before"]
     assert (told["epochs"], told["interrupted"]) == (30, False)
     assert 999 in [entry["id"] for entry in document(run("recommend", "b", "--history", "0,10", "--json"))["items"]]
     assert sorted(path.name for path in folder.iterdir()) == ["b", "new.csv"]
     info = document(run("info", "b", "--verify", "--json"))
-    assert [entry["people"] for entry in info["facts"]["updates"]] == [60]
+    assert [entry["users"] for entry in info["facts"]["updates"]] == [60]
 
 
 def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:

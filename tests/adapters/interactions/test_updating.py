@@ -27,7 +27,7 @@ from isthmus.training.progress import Silent
 from isthmus_interactions import Interactions, Recommender, fit
 from isthmus_interactions.splits import hide
 from isthmus_interactions.update import blends, update, warm_start
-from isthmus_interactions.update.merge_data import join
+from isthmus_interactions.update.merge_data import merge
 
 MODELS = ("mult_vae", "rec_vae", "ease")
 WIDE = 10
@@ -65,7 +65,7 @@ def test_old_ids_keep_their_rows_and_new_ones_follow(after: Recommender) -> None
     assert len(after.adapter.users) == 180
     np.testing.assert_array_equal(after.interactions[:90, :24].toarray(), before.interactions.toarray())
     np.testing.assert_array_equal(after.interactions[90:].toarray(), later().matrix.toarray())
-    assert (after.facts["people"], after.facts["items"], after.facts["interactions"]) == (
+    assert (after.facts["users"], after.facts["items"], after.facts["interactions"]) == (
         180,
         30,
         after.interactions.nnz,
@@ -109,19 +109,19 @@ def test_before_the_first_epoch_old_items_are_scored_as_before(model: str) -> No
 @pytest.mark.parametrize("validation", [0.0, 0.1])
 def test_a_closed_form_is_that_of_everything_at_once(validation: float) -> None:
     after = updated("ease", validation=validation)
-    joined = join(default("ease").fitted, later()).data
-    once = trained("ease", joined)
+    merged = merge(default("ease").fitted, later()).data
+    once = trained("ease", merged)
     assert torch.equal(after.model.weights, once.model.weights)
     assert after.facts["updates"][0]["how"] == "fitted anew"
-    assert after.facts["validation_people"] == (18 if validation else 0)
+    assert after.facts["validation_users"] == (18 if validation else 0)
 
 
 @pytest.mark.parametrize("model", ["mult_vae", "rec_vae"])
 def test_one_epoch_from_old_weights_is_worth_more_than_one_from_nothing(model: str) -> None:
     test = hide(later(60, seed=70, first=9000), 0.3, np.random.default_rng(1))
     warm = updated(model, epochs=1)
-    joined = join(default(model).fitted, later()).data
-    cold = trained(model, joined, epochs=1)
+    merged = merge(default(model).fitted, later()).data
+    cold = trained(model, merged, epochs=1)
     assert len(warm.history.records) == len(cold.history.records)
     fair = replace(test, history=test.history, held_out=test.held_out)
     (one,), (other,) = (made.evaluate(fair, ["ndcg@5"]).means.values() for made in (warm, cold))
@@ -138,11 +138,11 @@ def test_epochs_are_a_tenth_at_least_one_or_as_asked() -> None:
 def test_facts_tell_of_every_update() -> None:
     twice = updated(updated("mult_vae", epochs=2, validation=0.1), later(3, 8, 7000))
     one, two = twice.facts["updates"]
-    assert (one["people"], one["items"], one["how"], one["epochs"]) == (90, 6, "trained on", 2)
+    assert (one["users"], one["items"], one["how"], one["epochs"]) == (90, 6, "trained on", 2)
     assert one["interactions"] == later().nnz
     assert one["metric"] == "ndcg@100"
     assert one["score"] >= one["score_before"] > 0
-    assert (two["people"], two["items"], two["epochs"], two["score_before"]) == (3, 0, 1, None)
+    assert (two["users"], two["items"], two["epochs"], two["score_before"]) == (3, 0, 1, None)
     assert twice.facts["keep"] == default("mult_vae").facts["keep"]
     assert len(twice.history.records) == 1
 
@@ -154,24 +154,24 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
     for person in range(90):
         more[person, 24 + 2 * (person % GROUPS) + np.arange(2)] = 1
     known = Interactions.from_csr(csr_array(more), users=1000 + np.arange(90), items=later().items)
-    joined = join(old.fitted, known)
-    train, fold = update._parted(joined, 0.2, 3)
+    merged = merge(old.fitted, known)
+    train, fold = update._hold_out(merged, 0.2, 3)
     assert fold is not None
     assert len(fold) == 18
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
     assert len(train) == 72
-    rows = joined.data.users.rows(fold.users)
-    np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), joined.data.matrix[rows].toarray())
+    rows = merged.data.users.rows(fold.users)
+    np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), merged.data.matrix[rows].toarray())
     assert fold.held_out[:, :24].nnz == 0
     assert (np.diff(fold.held_out.indptr) == 1).all()
-    again = update._parted(joined, 0.2, 3)[1]
+    again = update._hold_out(merged, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
 
 def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
     old = default("mult_vae")
-    _, fold = update._parted(join(old.fitted, later()), 0.3, 0)
+    _, fold = update._hold_out(merge(old.fitted, later()), 0.3, 0)
     assert fold is not None
     assert all(user >= 5000 for user in fold.users)
     sizes = np.diff((fold.history + fold.held_out).indptr)
@@ -181,7 +181,7 @@ def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
 def test_few_people_with_something_new_hold_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     after = updated("mult_vae", later(40), validation=0.1)
-    assert after.facts["validation_people"] == 0
+    assert after.facts["validation_users"] == 0
     assert "40 people with something new" in caplog.text
 
 
@@ -217,10 +217,10 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
     after = updated("mult_dae")
     assert after.facts["updates"][0]["how"] == "fitted anew"
     assert len(after.history.records) == after.settings["epochs"] == 12
-    joined = join(
+    merged = merge(
         default("mult_dae").adapter, default("mult_dae").interactions, default("mult_dae").facts, later()
     ).data
-    once = trained("mult_dae", joined)
+    once = trained("mult_dae", merged)
     assert torch.equal(after.model.readout.weight, once.model.readout.weight)
 
 
@@ -310,8 +310,8 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert after.history.best_score == report["score"] == after.history.records[-1]["ndcg@5"]
     assert [record["phase"] for record in after.history.records] == ["ease", "mult_dae", "blend"]
     # Neither what is solved nor what is trained knew the people whose score was taken.
-    joined = join(old.fitted, later())
-    train, fold = update._parted(joined, 0.2, 0)
+    merged = merge(old.fitted, later())
+    train, fold = update._hold_out(merged, 0.2, 0)
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
     apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
@@ -321,7 +321,7 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
 @pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
 def test_a_blend_needs_nobody_held_out(options: dict[str, Any]) -> None:
     after = updated(blended(), **options)
-    assert after.facts["validation_people"] == 0
+    assert after.facts["validation_users"] == 0
     assert ways(after)[:2] == ["trained on", "solved again"]
     assert after.facts["updates"][0]["epochs"] == 1
     assert (after.history.metric, after.facts["updates"][0]["score_before"]) == (None, None)
