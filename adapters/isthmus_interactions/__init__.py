@@ -1,4 +1,4 @@
-"""People and items: interactions as bags, splits, baselines and the ``Recommender``.
+"""Users and items: interactions as bags, splits, baselines and the ``Recommender``.
 
 from isthmus_interactions import Recommender
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -69,6 +70,11 @@ def trained(model: str, data: Interactions | None = None, **changes: Any) -> Rec
 def default(model: str) -> Recommender:
     """``trained(model)``, the same one at every call; nothing in a recommender changes."""
     return trained(model)
+
+
+def changed(recommender: Recommender, **fields: Any) -> Recommender:
+    """The same recommender with other fields of its state."""
+    return Recommender(replace(recommender.fitted, **fields))
 
 
 @contextmanager

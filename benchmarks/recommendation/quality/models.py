@@ -181,7 +181,7 @@ def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:
         started = time.perf_counter()
         made = auto.fit(train, 0.1, CHOSEN_BY[split], Run(seed=seed), budget, {})
         spent = time.perf_counter() - started
-        names = ("tried", "fitted_on_everybody", "validation_people")
+        names = ("tried", "fitted_on_everybody", "validation_users")
         facts = {"chosen": made.builder, **{name: made.facts[name] for name in names}}
         return {**told(split, "auto", seed, made.model, fold, bench), "fit_seconds": round(spent, 2), **facts}
 

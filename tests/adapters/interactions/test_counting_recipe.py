@@ -17,7 +17,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.sources import VectorSource
 from isthmus.testing.ranker import RankerContract
-from isthmus_interactions import Interactions, Recommender, counted
+from isthmus_interactions import Interactions, Recommender, baselines
 from isthmus_interactions.baselines import Popularity, item_neighbours
 
 
@@ -37,7 +37,7 @@ def dense(model: torch.nn.Module) -> np.ndarray:
 @pytest.mark.parametrize("neighbours", [1, 4, 23, 100])
 @pytest.mark.parametrize("block", [1 << 23, 50])
 def test_neighbours_are_the_dense_ones(neighbours: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counted, "COSINES", block)
+    monkeypatch.setattr(baselines, "COSINES_AT_A_TIME", block)
     generator = np.random.default_rng(0)
     # Real numbers, so that no two cosines are equal.
     rows = generator.random((60, 24)) * (generator.random((60, 24)) < 0.5)
@@ -104,6 +104,6 @@ def test_similar_items_are_neighbours() -> None:
 
 def test_settings_and_rows_without_meaning_are_refused() -> None:
     with pytest.raises(SettingError, match="neighbours"):
-        counted.item_knn(Bag(5), generator=torch.Generator(), neighbours=0)
+        baselines.item_knn(Bag(5), generator=torch.Generator(), neighbours=0)
     with pytest.raises(SettingError, match="expected bags"):
-        counted.popularity(Bag(3), generator=torch.Generator()).fit(VectorSource(torch.zeros(2, 3)), RUN)
+        baselines.popularity(Bag(3), generator=torch.Generator()).fit(VectorSource(torch.zeros(2, 3)), RUN)
