@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Tensors, require_bags
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, Ranker
@@ -37,7 +37,7 @@ class Popularity(nn.Module):
         """How many items are ranked."""
         return len(self.shares)
 
-    def prepare(self, inputs: Bags) -> int:
+    def prepare(self, inputs: Tensors) -> int:
         """Only the number of people matters."""
         return inputs.size
 
@@ -62,9 +62,9 @@ class OrPopular:
         """How many items are ranked."""
         return self.ranker.width
 
-    def prepare(self, inputs: Bags) -> tuple[Any, Bool[Tensor, " batch"] | None]:
+    def prepare(self, inputs: Tensors) -> tuple[Any, Bool[Tensor, " batch"] | None]:
         """The model's state, and which histories are empty; None where none is."""
-        empty = inputs.lengths() == 0
+        empty = require_bags(inputs, "popularity").lengths() == 0
         return self.ranker.prepare(inputs), empty if bool(empty.any()) else None
 
     def scores(

@@ -15,7 +15,8 @@ from torch import nn
 
 from isthmus.core.rankers import ranker_of
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Ranker, RowLists
+from isthmus.protocols import Ranker
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation, evaluate
 from isthmus.tasks.explain import contributions
 from isthmus.tasks.similar import SimilarColumns
@@ -293,8 +294,7 @@ class Recommender:
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same candidates for each history, shape (histories, candidates), for re-ranking: those that
-        ``recommend`` sorts by. Higher is better, unknown candidates get -inf.
-        """
+        ``recommend`` sorts by. Higher is better, unknown candidates get -inf."""
         bags = bags_on(tell(histories, self.adapter.items).bags, self._device)
         wanted = several(candidates)
         known = [place for place, id_ in enumerate(wanted) if id_ in self.adapter.items]
