@@ -23,11 +23,12 @@ from benchmarks.harness import Results
 from benchmarks.vectors.anomaly_cases import Case, write
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.deterministic import Projected
 from isthmus.models.parts.backbones import ends
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 from isthmus_images.datasets import CLOTHES, fashion_mnist

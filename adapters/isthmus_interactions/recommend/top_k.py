@@ -16,8 +16,8 @@ from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Neighbours, Ranker, RowLists, Searcher
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours, Ranker, Searcher
+from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.sequences import prepare
 

@@ -30,10 +30,9 @@ from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, fi
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run

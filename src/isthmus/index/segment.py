@@ -23,7 +23,8 @@ from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.kinds import ApproximateSearcher
 from isthmus.index.vectors import Metric, normalised
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 2

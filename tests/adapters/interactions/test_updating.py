@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent

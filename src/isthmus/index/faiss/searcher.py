@@ -27,8 +27,8 @@ from isthmus.index.faiss.transforms import TransformedVectors, lift, pad_and_rot
 from isthmus.index.kinds import Structure
 from isthmus.index.threads import limited_to
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 SPARE = 2
 """Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
