@@ -21,11 +21,12 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.deterministic import Projected
 from isthmus.models.parts.backbones import ends
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 from isthmus_images.datasets import CLOTHES, fashion_mnist

@@ -48,7 +48,7 @@ def interactions() -> Domain:
         adapter.prepare(data.select_users(train)),
         adapter.prepare(data.select_users(test)),
         {"code": 32, "hidden": 200, "epochs": 60, "batch_size": 64},
-        {"sparse": {"code": 256, "active": 32}, "variational": {"beta": 1.0}},
+        {"sparse": {"code": 256, "k": 32}, "variational": {"beta": 1.0}},
     )
 
 
@@ -64,7 +64,7 @@ def text() -> Domain:
         adapter.prepare(train),
         adapter.prepare(demo_sentences("test").texts.spread(500)),
         {"code": 32, "hidden": 96, "layers": 1, "epochs": 6, "tokens": 2048, "learning_rate": 2e-3},
-        {"sparse": {"code": 256, "active": 32}},
+        {"sparse": {"code": 256, "k": 32}},
     )
 
 
@@ -79,8 +79,8 @@ def images() -> Domain:
         adapter.signal,
         adapter.prepare(train.select(np.arange(10_000))),
         adapter.prepare(test.select(np.arange(1000))),
-        {"code": 32, "hidden": 128, "filters": 16, "epochs": 8, "likelihood": "shared"},
-        {"sparse": {"code": 256, "active": 32}},
+        {"code": 32, "hidden": 128, "filters": 16, "epochs": 8, "likelihood": "learned-scale"},
+        {"sparse": {"code": 256, "k": 32}},
     )
 
 
@@ -97,8 +97,8 @@ def vectors() -> Domain:
         adapter.signal,
         adapter.prepare(data.select(train)),
         adapter.prepare(data.select(test)),
-        {"code": 8, "hidden": 64, "epochs": 60, "batch_size": 128, "likelihood": "shared"},
-        {"sparse": {"code": 144, "active": 8}},
+        {"code": 8, "hidden": 64, "epochs": 60, "batch_size": 128, "likelihood": "learned-scale"},
+        {"sparse": {"code": 144, "k": 8}},
     )
 
 

@@ -31,10 +31,9 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run

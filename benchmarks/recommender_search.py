@@ -32,7 +32,7 @@ import torch
 from common import median_ratio, record
 
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 
 RIVAL = Path(__file__).parent / "rivals" / "flat_search.py"
 AGREE = 2e-6

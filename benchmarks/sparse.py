@@ -96,7 +96,7 @@ def ours(setting: Setting, train: Tensor, test: Tensor) -> Fitted:
         generator=torch.Generator().manual_seed(setting.seed),
         form=setting.method,
         code=setting.units,
-        active=setting.active,
+        k=setting.active,
         dead_after=setting.dead_after,
         epochs=setting.epochs,
         batch_size=setting.batch,

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch, TokenRows
 from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.training.batching import TokenBudget, by_length
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training.process import freed_memory_stays
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 from isthmus_text import minilm

@@ -25,7 +25,7 @@ from torch import nn
 
 from isthmus.batch import Bag, Bags, Batch
 from isthmus.models import mult_vae
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training.process import freed_memory_stays
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.protocols import RowLists
-from isthmus.rowlists import check_lists, contains, distinct, from_csr, owners, part, take
+from isthmus.rowlists import RowLists, check_lists, contains, distinct, from_csr, owners, part, take
 from isthmus.testing.searcher import row_lists
 
 LISTS = [[4, 1], [], [0, 4, 4], [2]]

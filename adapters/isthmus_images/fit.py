@@ -15,7 +15,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError
 from isthmus.models.recipes.settings import built, checked
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.tasks.coding import codes_of, held_out
 from isthmus.training.history import History
 from isthmus.training.holdout import parted
@@ -132,12 +132,12 @@ def history_of(facts: Mapping[str, Any]) -> History:
     return History.from_json(dict(facts["training"]))
 
 
-def _validation(source: ImageSource, run: Run, corrupts: bool) -> Validation:
+def _validation(source: ImageSource, run: Run, corrupt: bool) -> Validation:
     latest: dict[str, float] = {}
 
     def score(model: nn.Module) -> float:
         assert isinstance(model, Autoencoder)
-        found = held_out(model, source, run, corrupts=corrupts)
+        found = held_out(model, source, run, corrupt=corrupt)
         latest.update(held_out_nll=found.nll, held_out_rate=found.rate)
         return -found.loss
 

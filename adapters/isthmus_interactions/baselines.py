@@ -83,8 +83,7 @@ class PopularityFallback:
     def prepare(self, inputs: Tensors) -> tuple[Any, Bool[Tensor, " batch"] | None]:
         """The model's state, and which histories are empty; None where none is."""
         empty = is_empty(inputs)
-        ranker: Any = self.ranker  # of bags or of sequences, as the inputs are
-        return ranker.prepare(inputs), empty if bool(empty.any()) else None
+        return self.ranker.prepare(inputs), empty if bool(empty.any()) else None
 
     def scores(
         self, state: tuple[Any, Bool[Tensor, " batch"] | None], columns: Columns = None

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.batch import Bags
-from isthmus.core.ops.bags import bag_sum
-from isthmus.core.scaling import unit_norm
+from isthmus.core.ops.bags import bag_sum, unit_norm
 
 BAGS = Bags(
     torch.tensor([4, 0, 2, 2, 1]), torch.tensor([0, 2, 2, 5]), torch.tensor([1.0, 2.0, 0.5, 0.0, -1.0])

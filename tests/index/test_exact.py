@@ -12,7 +12,8 @@ from isthmus.batch import Bags
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.searcher import ExactSearcher, rank, rank_prepared
 from isthmus.index.vectors import Metric, check_metric
-from isthmus.protocols import Columns, RowLists
+from isthmus.protocols import Columns
+from isthmus.rowlists import RowLists
 from isthmus.testing.ranker import RankerContract
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists
 

@@ -12,8 +12,8 @@ from isthmus.index.exact import bf16 as halved
 from isthmus.index.exact.bf16 import Halved, pays, suits
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, take
 
 BLOCK_BYTES = 1 << 20
 

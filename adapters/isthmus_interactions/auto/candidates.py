@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from isthmus.hardware import available_bytes
 from isthmus.models.linear import LARGEST
-from isthmus.models.machine import available_bytes
 from isthmus_interactions.interactions import Interactions
 
 MEMORY_SHARE = 0.6

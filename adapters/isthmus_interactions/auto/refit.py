@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
 from isthmus.models.recipes.settings import built

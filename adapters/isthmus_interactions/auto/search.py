@@ -10,13 +10,12 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import Gram
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import Blended, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History

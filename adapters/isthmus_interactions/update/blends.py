@@ -12,10 +12,10 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.models.blend import Blended, with_own_checkpoints
+from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent

@@ -13,7 +13,7 @@ from torch import Generator
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import Blended
 from isthmus.models.recipes.recipe import GradientRecipe

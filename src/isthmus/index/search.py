@@ -17,8 +17,8 @@ from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_k, check_queries
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Id
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor

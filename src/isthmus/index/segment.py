@@ -24,7 +24,8 @@ from isthmus.index.exact.top_k import by_score
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.ranges import Pairs, above
 from isthmus.index.vectors import Metric, normalised
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 2

@@ -23,7 +23,8 @@ from isthmus.index.exact.rescoring import first_k
 from isthmus.index.exact.top_k import Best, merge
 from isthmus.index.segment import Asked, Part
 from isthmus.index.vectors import Metric
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
 Kept = Int64[Tensor, " kept"] | RowLists | None

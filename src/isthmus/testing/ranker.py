@@ -11,7 +11,8 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.index.exact.searcher import rank
-from isthmus.protocols import Neighbours, Ranker, RowLists
+from isthmus.protocols import Neighbours, Ranker
+from isthmus.rowlists import RowLists
 from isthmus.testing.searcher import brute_force
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.vectors import Metric
-from isthmus.protocols import Neighbours, RowLists, Searcher
+from isthmus.protocols import Neighbours, Searcher
+from isthmus.rowlists import RowLists
 
 
 def row_lists(lists: Sequence[Sequence[int]]) -> RowLists:

@@ -11,7 +11,7 @@ import pytest
 from planted import RUN, one_thread, planted
 
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.weighing import weigh
+from isthmus.models.blend import weigh
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus_interactions import Recommender

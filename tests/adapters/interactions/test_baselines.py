@@ -8,9 +8,8 @@ import torch
 from planted import default, planted
 
 from isthmus.batch import Bags
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import LinearAutoencoder
-from isthmus.core.rankers import AutoencoderRanker, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.tasks.similar import SimilarColumns

@@ -16,13 +16,12 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import Bag, Bags
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import LinearAutoencoder
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run

@@ -10,7 +10,8 @@ from planted import planted
 from isthmus.core.rankers import ranker_of
 from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.recommend import top_k

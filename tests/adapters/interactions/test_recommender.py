@@ -16,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import InputError, SettingError, UnknownIdError, ValueRangeError
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import evaluate
 from isthmus_interactions import Answer, Interactions, Recommender
 from isthmus_interactions.splits import hide

@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
@@ -182,7 +182,7 @@ def test_few_people_with_something_new_hold_nobody_out(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     after = updated("mult_vae", later(40), validation=0.1)
     assert after.facts["validation_users"] == 0
-    assert "40 people with something new" in caplog.text
+    assert "40 users with something new" in caplog.text
 
 
 def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> None:

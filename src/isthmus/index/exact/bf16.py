@@ -23,8 +23,8 @@ from torch import Tensor
 from isthmus.hardware import multiplies_bf16
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.rescoring import exact_scores, first_k, within
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import owners
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, owners
 
 GROUP, GROUPS = 8, 16
 """Columns a group, and groups a bundle: the largest estimate of both is kept."""

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.protocols import RowLists
-from isthmus.rowlists import check_lists, check_rows, owners, part, take
+from isthmus.rowlists import RowLists, check_lists, check_rows, owners, part, take
 
 GATHER_SHARE = 4
 """Columns are gathered when at most one in this many is allowed; else all are scored and the others masked."""

@@ -19,8 +19,8 @@ from isthmus.index.exact.bf16 import Halved, pays, suits
 from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
-from isthmus.protocols import Columns, Neighbours, Ranker, RowLists
-from isthmus.rowlists import check_rows
+from isthmus.protocols import Columns, Neighbours, Ranker
+from isthmus.rowlists import RowLists, check_rows
 
 
 @torch.no_grad()

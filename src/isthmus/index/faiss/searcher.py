@@ -28,8 +28,8 @@ from isthmus.index.faiss.transforms import Stored, finish, lift
 from isthmus.index.faiss.weighing import nearer
 from isthmus.index.threads import held
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 SPARE = 2
 """Candidates beyond those wanted that pass from sums in float32 to sums in float64."""

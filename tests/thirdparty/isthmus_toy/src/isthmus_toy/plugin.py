@@ -17,12 +17,13 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Gaussian as GaussianBottleneck
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase, Plugin
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus_toy.adapter import DIGITS, TernaryAdapter, Words
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_vae
 from isthmus.training.batching import TokenBudget
-from isthmus.training.calibration import settle
+from isthmus.training.calibration import calibrate
 from isthmus.training.run import Run
 
 SMALL = {"form": "lstm", "hidden": 16, "code": 4, "epochs": 2, "tokens": 100, "scale": 0.6}
@@ -70,7 +70,7 @@ def test_running_estimates_alone_miss_them():
         model.step(rows.batch(torch.arange(len(rows))), generator=torch.Generator().manual_seed(2))
     _, width = spread(model.eval(), rows)
     assert (width - 0.6).abs().max() > 0.03
-    settle(model.train(), rows, TokenBudget(64))
+    calibrate(model.train(), rows, TokenBudget(64))
     assert model.training
     _, width = spread(model.eval(), rows)
     assert (width - 0.6).abs().max() < 1e-4
@@ -81,7 +81,7 @@ def test_nothing_but_the_statistics_changes_and_batches_do_not_matter():
     before = {name: tensor.clone() for name, tensor in state_of(made.model).items()}
     found = []
     for tokens in (16, 10_000):
-        settle(made.model, rows, TokenBudget(tokens))
+        calibrate(made.model, rows, TokenBudget(tokens))
         after = state_of(made.model)
         changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
         assert changed == {"bottleneck.moments.running_mean", "bottleneck.moments.running_variance"}
@@ -94,7 +94,7 @@ def test_large_averages_take_no_digits_away():
     hidden = 1e4 + torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         made.moments.running_mean.copy_(made.mean(hidden).mean(0))
-    made.settle(hidden.split(50))
+    made.calibrate(hidden.split(50))
     wanted = made.mean(hidden).detach().double()
     torch.testing.assert_close(made.moments.running_mean.double(), wanted.mean(0), rtol=1e-6, atol=0)
     torch.testing.assert_close(made.moments.running_variance.double(), wanted.var(0, correction=0), rtol=1e-3, atol=0)
@@ -102,14 +102,14 @@ def test_large_averages_take_no_digits_away():
 
 def test_one_row_has_no_spread():
     made = recipe()
-    settle(made.model, source(1), TokenBudget(10))
+    calibrate(made.model, source(1), TokenBudget(10))
     assert torch.equal(made.model.bottleneck.moments.running_variance, torch.ones(4))
     with pytest.raises(InputError, match="1 rows"):
-        made.model.bottleneck.settle([torch.zeros(1, made.model.encoder.width)])
+        made.model.bottleneck.calibrate([torch.zeros(1, made.model.encoder.width)])
 
 
 def test_other_bottlenecks_have_nothing_to_settle():
     made = recipe(collapse="free-bits")
-    assert made.settles is None
+    assert made.after_training is None
     with pytest.raises(SettingError, match="Gaussian"):
-        settle(made.model, source(), TokenBudget(10))
+        calibrate(made.model, source(), TokenBudget(10))
