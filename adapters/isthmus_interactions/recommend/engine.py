@@ -13,7 +13,8 @@ from isthmus.batch import TokenRows
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Ranker, RowLists
+from isthmus.protocols import Ranker
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.tasks.explain import contributions
 from isthmus.tasks.similar import SimilarColumns
@@ -27,7 +28,7 @@ from isthmus_interactions.recommend.diversity import Diversity, candidates, chec
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
 from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
 from isthmus_interactions.recommend.top_k import TopItems
-from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, prepare, token_rows
+from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, token_rows
 from isthmus_interactions.splits import FoldIn
 
 
@@ -100,7 +101,7 @@ class RecommendationEngine:
         if known:
             rows = torch.from_numpy(items.rows([ids[place] for place in known])).to(device)
             with torch.no_grad():
-                out[:, known] = self.ranker.scores(prepare(self.ranker, inputs), rows).cpu().numpy()
+                out[:, known] = self.ranker.scores(self.ranker.prepare(inputs), rows).cpu().numpy()
         return out
 
     def similar_items(self, ids: Sequence[GivenId], k: int) -> list[Answer]:

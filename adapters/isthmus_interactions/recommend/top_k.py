@@ -19,7 +19,6 @@ from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Ranker, Searcher
 from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
-from isthmus_interactions.sequences import prepare
 
 AT_A_TIME = 1024
 """Sequences that are prepared together."""
@@ -75,7 +74,7 @@ class TopItems:
         found = []
         for start in range(0, inputs.size, AT_A_TIME):
             some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=inputs.ids.device)
-            state = prepare(self._ranker, TokenRows(inputs.ids[some], inputs.mask[some]))
+            state = self._ranker.prepare(TokenRows(inputs.ids[some], inputs.mask[some]))
             out = None if exclude is None else take(exclude, some)
             only = take(allow, some) if isinstance(allow, RowLists) else allow
             device = inputs.ids.device

@@ -243,7 +243,7 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
     assert pq.read_table("r.parquet")["user"].to_pylist() == [1004, 1004, 1001, 1001]
     code, answer, said = run("recommend", folder / "t", "--users", "all", "--out", "all.parquet", "-k", 2)
     assert (code, said) == (0, "")
-    assert answer == "180 rows for 90 people in all.parquet\n"
+    assert answer == "180 rows for 90 users in all.parquet\n"
     Recommender.load(folder / "t").recommend_all("own.parquet", 2)
     assert pq.read_table("all.parquet").equals(pq.read_table("own.parquet"))
     assert {path.name for path in tmp_path.iterdir()} == {"who", "r.parquet", "all.parquet", "own.parquet"}

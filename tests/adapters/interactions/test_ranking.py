@@ -44,11 +44,13 @@ def test_known_and_unknown_histories_are_ranked_as_by_scoring_every_item(
 ) -> None:
     bags = history_batch(HISTORIES, recommender.adapter.items).bags
     seen, only = RowLists(bags.indices, bags.offsets), None if allowed is None else torch.tensor(allowed)
-    found = recommender._ranking.best(bags, 6, exclude=seen, allow=only)
+    found = recommender._engine._ranking.best(bags, 6, exclude=seen, allow=only)
     expected = rank(recommender.ranker, bags, 6, exclude=seen, allow=only)
     assert_ranked_alike(found, expected)
     own = RowLists(torch.arange(10).repeat(5), torch.arange(0, 51, 10))
-    assert_ranked_alike(recommender._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own))
+    assert_ranked_alike(
+        recommender._engine._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own)
+    )
 
 
 def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from planted import RUN, default
 from torch import Generator, Tensor, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag, TokenRows, Tokens
+from isthmus.batch import Bag, Tensors, TokenRows, Tokens, require_tokens
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.recipe import at_once
 from isthmus.protocols import Source
@@ -43,9 +43,10 @@ class Markov(nn.Module):
     def width(self) -> int:
         return len(self.counts)
 
-    def prepare(self, inputs: TokenRows) -> Tensor:
-        last = (inputs.mask.sum(1) - 1).clamp(min=0)
-        return inputs.ids.gather(1, last[:, None])[:, 0]
+    def prepare(self, inputs: Tensors) -> Tensor:
+        tokens = require_tokens(inputs, "a chain")
+        last = (tokens.mask.sum(1) - 1).clamp(min=0)
+        return tokens.ids.gather(1, last[:, None])[:, 0]
 
     def scores(self, state: Tensor, columns: Any = None) -> Tensor:
         return self.counts[state][:, slice(None) if columns is None else columns].clone()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def test_ctrl_c(run: Run, folder: Path, records: list[Any], monkeypatch: pytest.
 
     def interrupted(self: Recommender, *args: Any, **options: Any) -> Recommender:
         made = update(self, *args, **options)
-        return replace(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
+        return changed(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
 
     monkeypatch.setattr(Recommender, "update", interrupted)
     code, answer, said = run("update", "b", "new.csv", "--out", "c", "--epochs", 1, "--json", *FAST)

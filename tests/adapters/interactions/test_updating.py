@@ -182,7 +182,7 @@ def test_few_people_with_something_new_hold_nobody_out(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     after = updated("mult_vae", later(40), validation=0.1)
     assert after.facts["validation_users"] == 0
-    assert "40 people with something new" in caplog.text
+    assert "40 users with something new" in caplog.text
 
 
 def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> None:
@@ -217,9 +217,7 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
     after = updated("mult_dae")
     assert after.facts["updates"][0]["how"] == "fitted anew"
     assert len(after.history.records) == after.settings["epochs"] == 12
-    merged = merge(
-        default("mult_dae").adapter, default("mult_dae").interactions, default("mult_dae").facts, later()
-    ).data
+    merged = merge(default("mult_dae").fitted, later()).data
     once = trained("mult_dae", merged)
     assert torch.equal(after.model.readout.weight, once.model.readout.weight)
 
@@ -315,7 +313,7 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
     apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
-    assert report["score"] == fit.measured(fold, "ndcg@5", RUN).score(apart)
+    assert report["score"] == fit.validation_score(fold, "ndcg@5", RUN).score(apart)
 
 
 @pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
