@@ -91,7 +91,7 @@ def questions(draw: st.DrawFn) -> tuple[int, list[list[int]], object]:
 
 
 @given(question=questions(), which=st.sampled_from(sorted(SEARCHERS)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_no_filter_leaks_and_no_answer_is_short(question: tuple, which: tuple[Kind, Metric]):
     k, exclude, allow = question
     each = [list(range(150)) if allow is None else list(allow)] * 4 if not isinstance(allow, list) else allow
