@@ -88,11 +88,8 @@ class Results:
 
     def lines(self) -> list[Line]:
         """What was kept of clean trees, and what this run made; a smoke run sees only the latter."""
-        return self.others(self.name) + self._loose
-
-    def others(self, name: str) -> list[Line]:
-        """The same of another benchmark, without lines of this run."""
-        return [] if self.smoke else [line for line in kept(name, self.folder) if is_clean(line)]
+        before = [] if self.smoke else [line for line in kept(self.name, self.folder) if is_clean(line)]
+        return before + self._loose
 
     def find(self, **key: Any) -> Line | None:
         """The newest line with these values, so that what is done need not be done again."""

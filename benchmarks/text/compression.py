@@ -144,7 +144,7 @@ def run(
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     examples, asked = _drawn() if smoke else _captions(cache, validate)
-    sizes = [24] if smoke else size or [24, 48, 96]
+    sizes = [4] if smoke else size or [24, 48, 96]
     methods: dict[str, Method] = {"ours": Ours(max(sizes), 1 if smoke else None), **RIVALS}
     whole = recall(asked, asked)
     for name in chosen(method, methods):
@@ -178,6 +178,6 @@ def _captions(cache: Path | None, validate: bool) -> tuple[Array, Array]:
 
 
 def _drawn() -> tuple[Array, Array]:
-    vectors = drawn_table(650, 384)
+    vectors = drawn_table(350, 24)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors[50:], vectors[:50]

@@ -45,9 +45,8 @@ def run(
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "lines.txt"
         write_lines(path, lines)
-        results.add(
-            lines=lines, kind=kind, longest=longest, **measured(path, Path(place) / "store", kind, size, longest)
-        )
+        numbers = measured(path, Path(place) / "store", kind, size, longest)
+    results.add(lines=lines, kind=kind, longest=longest, **numbers)
     return results.made
 
 
@@ -111,7 +110,3 @@ def blocks(count: int) -> Iterator[list[str]]:
         others = iter(words[generator.integers(0, len(words), int(swaps.sum()))].tolist())
         swap = iter(swaps.tolist())
         yield [" ".join([next(others) if next(swap) else word for word in sentence]) for sentence in chosen]
-
-
-if __name__ == "__main__":
-    main()
