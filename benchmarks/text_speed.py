@@ -33,10 +33,10 @@ from text_speed_pairs import Side, serve
 
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.training.run import Run
-from isthmus_text import minilm
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences
 from isthmus_text.input_output import reading_adapter
+from isthmus_text.pretrained import checkpoints
 from isthmus_text.pretrained.cached_vectors import vectors_of
 from isthmus_text.pretrained.checkpoints import pretrained_encoder
 from isthmus_text.texts import Texts
@@ -164,7 +164,7 @@ def part_encode(options: argparse.Namespace) -> None:
 
     texts = mixed_lengths(options.texts)
     adapter, encoder = reading_adapter("minilm"), pretrained_encoder("minilm", frozen=True)
-    rival = SentenceTransformer(str(minilm.folder()), device="cpu")
+    rival = SentenceTransformer(str(checkpoints.minilm_folder()), device="cpu")
     wanted = rival.encode(texts, show_progress_bar=False)
     tokens = int(adapter.prepare(Texts.read(texts)).lengths.sum())
     for precision in ("fp32", "bf16"):

@@ -19,9 +19,9 @@ from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.memory import freed_memory_stays
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
-from isthmus_text import minilm
 from isthmus_text.datasets import demo_sentences
 from isthmus_text.input_output import reading_adapter
+from isthmus_text.pretrained import checkpoints
 from isthmus_text.pretrained.builders import denoising_text
 
 DELETED = 0.6
@@ -108,7 +108,7 @@ class Theirs:
         from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
         torch.manual_seed(0)
-        model = SentenceTransformer(str(minilm.folder()), device="cpu")
+        model = SentenceTransformer(str(checkpoints.minilm_folder()), device="cpu")
         self.model: nn.Module = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         self.start, self.bf16 = model.tokenizer.cls_token_id, side.precision == "bf16"
         self.trains = list(self.model.parameters())

@@ -4,7 +4,7 @@ from isthmus_vectors import VectorAutoencoder
 
 model = VectorAutoencoder.fit("measurements.csv", code=8)
 codes = model.encode("new.csv")
-model.anomalies("new.csv"), model.sample(5)
+model.is_anomaly("new.csv"), model.sample(5)
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         DenoisingAutoencoder,
         SparseAutoencoder,
         VariationalAutoencoder,
-        as_pyod,
     )
+    from isthmus_vectors.estimators.pyod import as_pyod
     from isthmus_vectors.vectors import Vectors
 
 __all__ = [
@@ -46,6 +46,7 @@ _HOMES = {
     "VectorAdapter": "adapter",
     "VectorAutoencoder": "autoencoder",
     "Vectors": "vectors",
+    "as_pyod": "estimators.pyod",
 }
 
 

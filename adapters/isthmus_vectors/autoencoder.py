@@ -66,7 +66,7 @@ class VectorAutoencoder:
         drop: Sequence[str] = (),
         scaling: str = "robust",
         validation: float = 0.1,
-        share: float = 0.05,
+        contamination: float = 0.05,
         index: bool = True,
         mixture: bool = True,
         run: Run | None = None,
@@ -81,7 +81,7 @@ class VectorAutoencoder:
                 they are, as for ready-made embeddings.
             validation: the share of the rows that is held out to choose the best epoch and to calibrate the threshold;
                 0, and fewer than 50 rows, train to the last epoch and calibrate on the training rows.
-            share: of normal rows that may count as anomalies.
+            contamination: share of normal rows that may be flagged as anomalies.
             index: whether the codes of the training rows can be searched afterwards; they are then part of what is
                 saved.
             mixture: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
@@ -94,8 +94,8 @@ class VectorAutoencoder:
             InputError: rows that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        if not 0 < share < 1:
-            raise SettingError(f"share={share}", expected="a share of the rows between 0 and 1")
+        if not 0 < contamination < 1:
+            raise SettingError(f"contamination={contamination}", expected="a share of the rows between 0 and 1")
         data, run = Vectors.read(vectors, columns=columns, drop=drop), run or Run()
         made = fit.fit(data, fit.Wanted(model, settings, scaling, validation), run)
         asked = made.asked
@@ -117,7 +117,7 @@ class VectorAutoencoder:
             made.builder,
             made.settings,
             facts,
-            Threshold.fit(scores, "quantile", share),
+            Threshold.fit(scores, "quantile", contamination),
             None if some is None else fit.mixed(asked.codes(some), run),
             known,
         )
@@ -214,7 +214,7 @@ class VectorAutoencoder:
         scores: Float64[np.ndarray, " rows"] = -self.asked.log_likelihoods(Vectors.read(vectors))
         return scores
 
-    def anomalies(self, vectors: Any) -> Bool[np.ndarray, " rows"]:
+    def is_anomaly(self, vectors: Any) -> Bool[np.ndarray, " rows"]:
         """True for rows whose score is above ``threshold``. Raises what ``encode`` raises."""
         flags: Bool[np.ndarray, " rows"] = self.threshold.flags(torch.from_numpy(self.anomaly_scores(vectors))).numpy()
         return flags

@@ -1,20 +1,51 @@
-"""Many texts as one run of UTF-8 bytes with the place of each: 16 bytes a text beside its own."""
+"""Many texts as one run of UTF-8 bytes with the place of each: 16 bytes a text beside its own. The bytes stay in memory
+while they are few and are mapped from disk when they are many."""
 
 from __future__ import annotations
 
 import codecs
+import mmap
 from array import array
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError
-from isthmus_text.files.spool import Bytes, Spool
 
+Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
+IN_MEMORY = 1 << 26
+"""Up to here (64 MiB) bytes stay in memory."""
+
 BLOCK = 1 << 24
+
+
+class Spool:
+    """A place that grows. What no longer fits in memory goes to a temporary file without a name, which is gone as soon
+    as nothing refers to it, whatever way the process ends.
+    """
+
+    def __init__(self) -> None:
+        # It outlives this object: the mapping below needs it.
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+        self.size = 0
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append."""
+        self._file.write(chunk)
+        self.size += len(chunk)
+
+    def mapped(self) -> Bytes:
+        """All that was written, read-only. Nothing can be written afterwards."""
+        with self._file as file:
+            if self.size <= IN_MEMORY:
+                file.seek(0)
+                return np.frombuffer(file.read(), np.uint8)
+            file.flush()
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

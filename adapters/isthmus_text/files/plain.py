@@ -18,8 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus_text.files.packed import BLOCK, Flat, Gathering, Places, check_utf8
-from isthmus_text.files.spool import IN_MEMORY, Bytes, Spool
+from isthmus_text.files.packed import BLOCK, IN_MEMORY, Bytes, Flat, Gathering, Places, Spool, check_utf8
 
 BOM = codecs.BOM_UTF8
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}

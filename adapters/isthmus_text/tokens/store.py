@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SourceError
-from isthmus_text.files.spool import Bytes, Spool
+from isthmus_text.files.packed import Bytes, Spool
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 

@@ -11,11 +11,13 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from isthmus import bundle
 from isthmus.cli.options import Directory
 from isthmus.cli.output import Json, emit, table
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.cli.detect import judge
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Seed, Source, check_out, write_numbers
+from isthmus_vectors.detection import Detector
+from isthmus_vectors.detection.storage import BUILDER
 from isthmus_vectors.vectors import Vectors
 
 
@@ -101,7 +103,7 @@ def anomalies(
     as_json: Json = False,
 ) -> None:
     """Rows that do not fit what was trained on, the strangest first."""
-    model = judge(directory)
+    model = _scorer(directory)
     scores = model.anomaly_scores(Vectors.read(file, columns=column, drop=drop or ()))
     flagged = scores > model.threshold.value
     order = np.arange(len(scores)) if every else np.argsort(-scores, kind="stable")[:most]
@@ -137,3 +139,9 @@ def _given(
         write_numbers(out, numbers, columns)
         document["path"] = str(out)
     emit(document, as_json, lambda: Text(f"{len(numbers):,} {name} of {numbers.shape[1]} numbers in {out}"))
+
+
+def _scorer(directory: Path) -> Detector | VectorAutoencoder:
+    """Whatever of the bundle scores anomalies. Raises what ``VectorAutoencoder.load`` raises."""
+    found = bundle.peek(directory).builder
+    return Detector.load(directory) if found == BUILDER else VectorAutoencoder.load(directory)

@@ -13,9 +13,8 @@ from tiny_bert import POSITIONS, TEXTS, WORDS, bert, config, save_tokenizer, tun
 from transformers import AutoModel, BertForMaskedLM, BertModel, T5Config, T5Model
 
 from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
-from isthmus_text import minilm
 from isthmus_text.integrations.sentence_transformers_export import to_sentence_transformers
-from isthmus_text.pretrained.checkpoints import described
+from isthmus_text.pretrained.checkpoints import MINILM_LENGTH, described, minilm_folder
 
 
 @pytest.fixture
@@ -63,9 +62,9 @@ def test_of_a_model_with_a_head_the_encoder_is_written(tmp_path: Path, words: Pa
 
 
 def test_minilm_gives_its_published_vectors(tmp_path: Path) -> None:
-    place = minilm.folder()
+    place = minilm_folder()
     texts = ["A cat sits on the mat.", "", "Ünïcödé façade ☃", "many words " * 150]
-    folder = to_sentence_transformers(tmp_path / "out", AutoModel.from_pretrained(place), place, longest=minilm.LONGEST)
+    folder = to_sentence_transformers(tmp_path / "out", AutoModel.from_pretrained(place), place, longest=MINILM_LENGTH)
     np.testing.assert_allclose(loaded(folder).encode(texts), loaded(place).encode(texts), atol=1e-5)
 
 
@@ -133,7 +132,7 @@ def test_a_model_with_a_decoder_is_refused(tmp_path: Path, words: Path) -> None:
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"a tokenizer of 30522 tokens for a model of {len(WORDS)}"):
-        to_sentence_transformers(tmp_path / "out", bert(), minilm.folder(), longest=7)
+        to_sentence_transformers(tmp_path / "out", bert(), minilm_folder(), longest=7)
 
 
 def test_without_a_padding_token_nothing_is_written(tmp_path: Path, words: Path) -> None:

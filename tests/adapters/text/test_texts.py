@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from isthmus.errors import ColumnError, InputError, SettingError, SourceError
 from isthmus.testing._same import same
+from isthmus_text.files import packed, plain
 from isthmus_text.files import packed as flat
-from isthmus_text.files import plain, spool
 from isthmus_text.texts import Texts
 
 
@@ -37,7 +37,7 @@ def write(tmp_path):
 @pytest.fixture
 def tiny(monkeypatch):
     """Everything goes to disk, and blocks are so small that every seam is met."""
-    monkeypatch.setattr(spool, "IN_MEMORY", 4)
+    monkeypatch.setattr(packed, "IN_MEMORY", 4)
     monkeypatch.setattr(plain, "IN_MEMORY", 4)
     monkeypatch.setattr(plain, "BLOCK", 5)
     monkeypatch.setattr(flat, "BLOCK", 5)

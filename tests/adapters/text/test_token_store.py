@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.protocols import Source
-from isthmus_text.files import spool
+from isthmus_text.files import packed
 from isthmus_text.tokens import store as storing
 from isthmus_text.tokens.source import TokenSource
 from isthmus_text.tokens.store import TokenStore
@@ -109,7 +109,7 @@ def test_stores_of_another_format(tmp_path):
 
 
 def test_large_temporary_stores_leave_nothing_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr(spool, "IN_MEMORY", 4)
+    monkeypatch.setattr(packed, "IN_MEMORY", 4)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     store = TokenStore.temporary(ROWS, 11)
     source = TokenSource(store, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
+import isthmus_vectors
 from isthmus.errors import InputError, MissingLibraryError, SettingError
 from isthmus_vectors import (
     Autoencoder,
@@ -152,6 +154,7 @@ def test_pyod_asks_it() -> None:
 
 
 def test_without_pyod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "isthmus_vectors.estimators.pyod", None)
+    monkeypatch.setitem(sys.modules, "pyod.models.base", None)
+    monkeypatch.delitem(sys.modules, "isthmus_vectors.estimators.pyod", raising=False)
     with pytest.raises(MissingLibraryError, match="pip install pyod"):
-        as_pyod(Autoencoder())
+        isthmus_vectors.as_pyod  # noqa: B018

@@ -106,15 +106,15 @@ def test_a_row_finds_itself(fitted: VectorAutoencoder) -> None:
 def test_rows_off_the_plane_are_anomalies(fitted: VectorAutoencoder) -> None:
     rows = plane(300, 1)
     shuffled = np.stack([np.random.default_rng(c).permutation(rows[:, c]) for c in range(8)], 1)
-    assert fitted.anomalies(rows).mean() < 0.2
-    assert fitted.anomalies(shuffled).mean() > 0.7
+    assert fitted.is_anomaly(rows).mean() < 0.2
+    assert fitted.is_anomaly(shuffled).mean() > 0.7
     assert np.median(fitted.anomaly_scores(shuffled)) > np.quantile(fitted.anomaly_scores(rows), 0.99)
 
 
 def test_the_threshold_is_that_of_held_out_rows() -> None:
     for validation, held_out in ((0.0, 0), (0.25, 100)):
-        model = fit(epochs=2, validation=validation, share=0.1)
-        flagged = model.anomalies(plane(400))
+        model = fit(epochs=2, validation=validation, contamination=0.1)
+        flagged = model.is_anomaly(plane(400))
         assert model.facts["validation_rows"] == held_out
         if not validation:
             assert flagged.sum() == 40
@@ -176,7 +176,7 @@ def test_a_row_alone_is_the_row_among_others(fitted: VectorAutoencoder) -> None:
 def test_one_row_and_one_column_are_enough(rows: np.ndarray) -> None:
     model = fit(rows=rows, epochs=2)
     assert model.reconstruct(rows).shape == rows.shape
-    assert not model.anomalies(rows).all() or len(rows) < 3
+    assert not model.is_anomaly(rows).all() or len(rows) < 3
     assert model.evaluate(rows).rows == len(rows)
 
 
@@ -208,8 +208,8 @@ def test_wrong_questions(fitted: VectorAutoencoder) -> None:
         fit(validation=0.5)
     with pytest.raises(SettingError, match="scaling='other'"):
         fit(scaling="other")
-    with pytest.raises(SettingError, match="share=0"):
-        fit(epochs=1, share=0.0)
+    with pytest.raises(SettingError, match="contamination=0"):
+        fit(epochs=1, contamination=0.0)
 
 
 class Impatient(Silent):
