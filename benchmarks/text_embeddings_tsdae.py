@@ -60,7 +60,7 @@ def adapted(name: str, epochs: int, most: int | None) -> list[dict[str, Any]]:
         if terms:
             run = Run(device="cpu", seed=0, progress=Said())
             train = domain["train"].texts
-            model = TextAutoencoder.fit(train, "denoising-text", validation=0, index=False, run=run, **settings)
+            model = TextAutoencoder.fit(train, "denoising-text", validation=0, gallery=False, run=run, **settings)
         spent = time.perf_counter() - started
         after = before if model is None else {part: model.encode(found.texts) for part, found in domain.items()}
         line = {

@@ -58,11 +58,11 @@ def measured(path: Path, store_folder: Path, asked: argparse.Namespace) -> dict[
 
     texts = Texts.read(path)
     lap("read")
-    adapter = TextAdapter.fit(texts, kind=asked.kind, size=asked.size, longest=asked.longest)
+    adapter = TextAdapter.fit(texts, kind=asked.kind, size=asked.size, max_length=asked.longest)
     lap("fit")
     after_fit = peak_rss()
     rows = (row for block in texts.blocks(size=1 << 22) for row in adapter.tokenizer.encode(block))
-    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, longest=asked.longest)
+    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, max_length=asked.longest)
     lap("encode")
     order = torch.randperm(len(store), generator=torch.Generator().manual_seed(0))[:64_000]
     source = TokenSource(store, asked.longest)

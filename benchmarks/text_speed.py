@@ -35,7 +35,7 @@ from isthmus.models.sequence_vae import sequence_vae
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.input_output import reading_adapter
+from isthmus_text.input_output import checkpoint_adapter
 from isthmus_text.pretrained import checkpoints
 from isthmus_text.pretrained.cached_vectors import vectors_of
 from isthmus_text.pretrained.checkpoints import pretrained_encoder
@@ -55,8 +55,8 @@ logger = logging.getLogger(NAME)
 
 def part_sequence(options: argparse.Namespace) -> None:
     """Whole epochs as the trainer runs them; the second one counts."""
-    texts = demo_sentences("train").texts.spread(options.sentences)
-    adapter = TextAdapter.fit(texts, kind="bpe", size=8000, longest=64)
+    texts = demo_sentences("train").texts.subsample(options.sentences)
+    adapter = TextAdapter.fit(texts, kind="bpe", size=8000, max_length=64)
     source = adapter.prepare(texts)
     tokens = int(source.lengths.sum())
     for name, settings in FORMS.items():
@@ -163,7 +163,7 @@ def part_encode(options: argparse.Namespace) -> None:
     from sentence_transformers import SentenceTransformer
 
     texts = mixed_lengths(options.texts)
-    adapter, encoder = reading_adapter("minilm"), pretrained_encoder("minilm", frozen=True)
+    adapter, encoder = checkpoint_adapter("minilm"), pretrained_encoder("minilm", frozen=True)
     rival = SentenceTransformer(str(checkpoints.minilm_folder()), device="cpu")
     wanted = rival.encode(texts, show_progress_bar=False)
     tokens = int(adapter.prepare(Texts.read(texts)).lengths.sum())

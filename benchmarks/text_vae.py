@@ -36,7 +36,7 @@ from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import ptb
 from isthmus_text.evaluate import weighted_nll
 from isthmus_text.texts import Texts
-from isthmus_text.validation import Watch
+from isthmus_text.validation import HeldOutMonitor
 
 NAME = "text_vae"
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -94,15 +94,15 @@ def measured(
     method: str, sizes: Mapping[str, Any], seed: int, settings: Mapping[str, Any], directory: Path
 ) -> dict[str, Any]:
     """Train, or go on, and measure on the test sentences."""
-    train = ptb("train").spread(sizes["sentences"])
-    adapter = TextAdapter.fit(train, kind="word", size=1_000_000, longest=LONGEST)
+    train = ptb("train").subsample(sizes["sentences"])
+    adapter = TextAdapter.fit(train, kind="word", size=1_000_000, max_length=LONGEST)
     place = directory / f"{method.replace(' ', '-').replace(',', '')}-{sizes['sentences']}-{seed}"
     run = Run(seed=seed, progress=Said(), checkpoints=place, every=1, resume=True)
     recipe = sequence_vae(adapter.signal, generator=run.generator(), **settings)
-    watch = Watch(adapter.prepare(ptb("valid")), run)
+    watch = HeldOutMonitor(adapter.prepare(ptb("valid")), run)
     history = recipe.fit(adapter.prepare(train), run, watch.validation())
     model = recipe.model.cpu().eval()
-    test: Texts = ptb("test").spread(sizes["test"])
+    test: Texts = ptb("test").subsample(sizes["test"])
     source = adapter.prepare(test)
     tokens = int(source.lengths.sum())
     found = diagnose(model, source, generator=torch.Generator().manual_seed(seed))

@@ -23,7 +23,7 @@ def fit(
     documents: Documents = False,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
     vocabulary: Annotated[int, typer.Option(min=5, help="The most tokens to learn.")] = 8000,
-    longest: Annotated[int | None, typer.Option(min=2, help="Tokens of a text; longer ones are cut.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=2, help="Tokens of a text; longer ones are cut.")] = None,
     no_index: Annotated[bool, typer.Option("--no-index", help="Do not keep the texts for search.")] = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
@@ -32,21 +32,21 @@ def fit(
         model,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
-        longest=longest,
+        max_length=max_length,
         validation=training.validation,
-        index=not no_index,
+        gallery=not no_index,
         run=training.run,
         **training.settings,
     )
     training.save(fitted)
-    out, written = training.out, fitted.tokens.writes
+    out, written = training.out, fitted.adapter.output
     training.report(
         fitted,
         plugins.command_name(fitted.builder),
         {
             "texts": fitted.facts["texts"],
             "tokens_known": written.tokenizer.vocabulary,
-            "longest": written.longest,
+            "max_length": written.max_length,
         },
         metrics=METRICS,
         remarks={"warning": fitted.facts.get("warning")},

@@ -41,7 +41,7 @@ def fit(
         scaling=scaling,
         validation=training.validation,
         contamination=contamination,
-        index=not no_index,
+        gallery=not no_index,
         run=training.run,
         **settings,
     )
@@ -52,7 +52,7 @@ def fit(
         {
             "rows": fitted.facts["rows"],
             "width": fitted.width,
-            "code": fitted.code,
+            "code": fitted.code_width,
             "sparse": fitted.adapter.is_sparse,
             "threshold": fitted.threshold.value,
         },

@@ -114,7 +114,7 @@ def check_dense(records: Vectors) -> None:
 
 def _exact(adapter: VectorAdapter, records: Vectors) -> Float64[Tensor, "rows width"]:
     check_dense(records)
-    values: Tensor = adapter.exactly(records).values  # type: ignore[union-attr]
+    values: Tensor = adapter.prepare_float64(records).values  # type: ignore[union-attr]
     return values
 
 
