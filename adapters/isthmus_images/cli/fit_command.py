@@ -15,7 +15,7 @@ from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
 from isthmus.training.run import Run
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Skip, Source, how_broken, parsed_size
+from isthmus_images.cli.options import Skip, Source, on_error, parsed_size
 from isthmus_images.denoising import takes_any_size
 
 
@@ -30,6 +30,7 @@ def fit(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the images that choose the best epoch.")] = 0.1,
+    contamination: Annotated[float, typer.Option(help="Share of normal images that count as anomalies.")] = 0.05,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
@@ -47,9 +48,10 @@ def fit(
         model,
         size=parsed_size(size),
         colour=colour,
-        broken=how_broken(skip_broken),
+        on_error=on_error(skip_broken),
         crops=crops,
         validation=validation,
+        contamination=contamination,
         run=run,
         **settings,
     )
