@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from isthmus import plugins
+from isthmus.cli.options import Contamination
 from isthmus.cli.training import Training, fit_command
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Skip, Source, how_broken, parsed_size
+from isthmus_images.cli.options import Skip, Source, on_error, parsed_size
 from isthmus_images.denoising import takes_any_size
 
 METRICS = ("objective", "held_out_nll", "held_out_rate")
@@ -24,6 +25,7 @@ def fit(
     colour: Annotated[str | None, typer.Option(help="grey or colour; left out: grey where all pictures are.")] = None,
     skip_broken: Skip = False,
     crops: Annotated[int, typer.Option(min=0, help="Cut so many parts of --size from each, instead of scaling.")] = 0,
+    contamination: Contamination = 0.05,
 ) -> None:
     """Train on images: codes that can be compared, searched and turned back into images."""
     fitted = ImageAutoencoder.fit(
@@ -31,9 +33,10 @@ def fit(
         model,
         size=parsed_size(size),
         colour=colour,
-        broken=how_broken(skip_broken),
+        on_error=on_error(skip_broken),
         crops=crops,
         validation=training.validation,
+        contamination=contamination,
         run=training.run,
         **training.settings,
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from isthmus import plugins
+from isthmus.cli.options import Contamination
 from isthmus.cli.training import Training, fit_command
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
@@ -24,6 +25,7 @@ def fit(
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
     vocabulary: Annotated[int, typer.Option(min=5, help="The most tokens to learn.")] = 8000,
     max_length: Annotated[int | None, typer.Option(min=2, help="Tokens of a text; longer ones are cut.")] = None,
+    contamination: Contamination = 0.05,
     no_index: Annotated[bool, typer.Option("--no-index", help="Do not keep the texts for search.")] = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
@@ -34,6 +36,7 @@ def fit(
         vocabulary=vocabulary,
         max_length=max_length,
         validation=training.validation,
+        contamination=contamination,
         gallery=not no_index,
         run=training.run,
         **training.settings,
