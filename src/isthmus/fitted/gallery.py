@@ -60,9 +60,7 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def search(
-        self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None
-    ) -> list[list[SearchHit]]:
+    def search(self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None) -> list[list[SearchHit]]:
         """The nearest records of each query.
 
         Args:
@@ -80,8 +78,12 @@ class Gallery:
         chosen = self.metric if metric is None else metric
         check_metric(chosen)
         if chosen not in self._indexes:  # built at the first question
-            self._indexes[chosen] = Index.build(self.codes, metric=cast(Metric, chosen), kind=kind_for(*self.codes.shape))
-        return [[self._hit(int(row), score) for row, score in near] for near in self._indexes[chosen].search(queries, k)]
+            self._indexes[chosen] = Index.build(
+                self.codes, metric=cast(Metric, chosen), kind=kind_for(*self.codes.shape)
+            )
+        return [
+            [self._hit(int(row), score) for row, score in near] for near in self._indexes[chosen].search(queries, k)
+        ]
 
     def _hit(self, row: int, score: float) -> SearchHit:
         item = str(row) if self.items is None else self.items[row]
@@ -129,7 +131,12 @@ class GalleryFormat:
         names, labels = self._read(text)
         given = [some for some in (names, labels) if some is not None]
         shape = () if codes is None else tuple(codes.shape)
-        if codes is None or len(shape) != 2 or codes.dtype != torch.float32 or any(len(one) != len(codes) for one in given):
+        if (
+            codes is None
+            or len(shape) != 2
+            or codes.dtype != torch.float32
+            or any(len(one) != len(codes) for one in given)
+        ):
             raise BundleError(f"{len(names or ())} names with codes of shape {shape}", expected="one for each, fp32")
         return Gallery(codes, names, labels, self.metric)
 
