@@ -122,9 +122,9 @@ def vectors_of(part: str, cache: Path | None) -> Array:
         return cached
     from sentence_transformers import SentenceTransformer
 
-    from isthmus_text.minilm import folder
+    from isthmus_text.pretrained.checkpoints import minilm_folder
 
-    model = SentenceTransformer(str(folder()), device="cpu")
+    model = SentenceTransformer(str(minilm_folder()), device="cpu")
     made: Array = model.encode(list(multi30k_captions(part)), normalize_embeddings=True).astype(np.float32)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -31,8 +31,8 @@ from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
+from isthmus_images.adapter import ImageSource
 from isthmus_images.datasets import CLOTHES, fashion_mnist
-from isthmus_images.source import ImageSource
 
 SETTINGS: dict[str, Any] = {"code": 64, "filters": 16, "hidden": 256, "epochs": 30, "batch_size": 128, "shift": 2}
 RATE = 2e-3
