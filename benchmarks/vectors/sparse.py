@@ -161,7 +161,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors of captions.")] = None,
 ) -> list[Line]:
     """Measure what has no line yet."""
-    results = Results(NAME, smoke=smoke or validate)
+    results = Results(NAME, smoke=smoke, validation=validate)
     if smoke:
         data, units, active, epochs, validate = "fashion", 64, 4, 1, False
     torch.set_num_threads(1)
