@@ -1,4 +1,4 @@
-"""How much do sparse codes leave unexplained, how many of their units are dead? Beside a reference TopK autoencoder.
+"""How much do sparse codes leave unexplained, and how many units are dead, beside a reference TopK autoencoder?
 
 Pixels of Fashion-MNIST (784 numbers), or MiniLM's vectors of the multi30k captions (384 numbers, ``--data captions``).
 Everybody gets the same rows, centred by the mean of the training rows and divided by their one standard deviation, the
