@@ -54,8 +54,8 @@ class Crops:
                 f"crops of {size} x {size} from images of {smallest}", expected="images of one kind, no smaller"
             )
         image = torch.arange(count) % len(images)
-        luck = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-        corner = (luck * (sizes[image, 1:] - size + 1)).long()
+        uniform = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+        corner = (uniform * (sizes[image, 1:] - size + 1)).long()
         turned = torch.randint(ORIENTATIONS, (count, 1), generator=generator)
         starts = sizes.prod(1).cumsum(0) - sizes.prod(1)
         pixels = torch.cat([one.flatten() for one in images])

@@ -57,7 +57,7 @@ class VectorAdapter:
             InputError: rows of another width.
             ValueRangeError: numbers too large for fp32, without a scaling that would press them.
         """
-        exact = self.exactly(records)
+        exact = self.prepare_float64(records)
         if isinstance(exact, BagSource):
             assert exact.weights is not None
             weights = exact.weights.float()
@@ -67,9 +67,9 @@ class VectorAdapter:
         _check_finite(values)
         return VectorSource(values)
 
-    def exactly(self, records: Vectors) -> VectorSource | BagSource:
+    def prepare_float64(self, records: Vectors) -> VectorSource | BagSource:
         """The same in fp64, for a few rows at a time. Raises what ``prepare`` raises but for large numbers."""
-        rows = records.named(self.columns)
+        rows = records.select_columns(self.columns)
         self.scaling.check_width(rows.width)
         if self.is_sparse:
             matrix = csr_array(rows.values) if isinstance(rows.values, np.ndarray) else rows.values

@@ -37,7 +37,7 @@ def numbers(table: pa.Table, where: str, columns: Sequence[str] | None, drop: Se
     """
     index = _index_of(table.schema)
     present = [name for name in table.column_names if name not in index or name in (columns or ())]
-    names = wanted(present, where, columns, drop)
+    names = choose_columns(present, where, columns, drop)
     _check_numbers(table.schema, names, where)
     parts = [_part(table.column(name), name, where) for name in names]
     whole = all(part.dtype == np.float32 for part, _ in parts)
@@ -46,7 +46,7 @@ def numbers(table: pa.Table, where: str, columns: Sequence[str] | None, drop: Se
     return np.ascontiguousarray(values), tuple(name for _, own in parts for name in own)
 
 
-def wanted(present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> list[str]:
+def choose_columns(present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> list[str]:
     """The names to take, in their order.
 
     Raises:

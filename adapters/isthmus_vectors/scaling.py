@@ -60,7 +60,7 @@ class Scaling:
             raise SettingError(f"scaling={method!r}", expected=" or ".join(map(repr, METHODS)))
         if method == "none":
             return cls(method, np.zeros(vectors.width), np.ones(vectors.width))
-        values = vectors.spread(MOST_LOOKED_AT).values
+        values = vectors.subsample(MOST_LOOKED_AT).values
         with np.errstate(over="ignore", invalid="ignore"):
             centre, scale = _of_dense(values) if isinstance(values, np.ndarray) else _of_sparse(values)
         if not (np.isfinite(centre).all() and np.isfinite(scale).all()):
@@ -76,17 +76,17 @@ class Scaling:
     def dense(self, values: Dense) -> Numbers:
         """Scaled rows, shape (rows, width), fp64."""
         exact = np.asarray(values, dtype=np.float64)
-        return exact.copy() if self.method == "none" else _pressed((exact - self.centre) / self.scale)
+        return exact.copy() if self.method == "none" else _compress_tails((exact - self.centre) / self.scale)
 
     def sparse(self, values: csr_array) -> csr_array:
         """Scaled rows, as sparse as they were."""
         data = np.asarray(values.data, dtype=np.float64)
-        data = data.copy() if self.method == "none" else _pressed(data / self.scale[values.indices])
+        data = data.copy() if self.method == "none" else _compress_tails(data / self.scale[values.indices])
         return csr_array((data, values.indices, values.indptr), shape=values.shape)
 
     def inverse(self, scaled: Numbers) -> Numbers:
         """Rows in their own units again."""
-        return scaled if self.method == "none" else _stretched(scaled) * self.scale + self.centre
+        return scaled if self.method == "none" else _expand_tails(scaled) * self.scale + self.centre
 
     def to_json(self) -> str:
         """One JSON document."""
@@ -139,14 +139,14 @@ def _of_sparse(values: csr_array) -> tuple[Numbers, Numbers]:
     return np.zeros(len(scale)), np.where(scale > LEAST_SPREAD, scale, 1.0)
 
 
-def _pressed(z: Numbers) -> Numbers:
+def _compress_tails(z: Numbers) -> Numbers:
     beyond = np.abs(z) - LIMIT
     if (beyond > 0).any():
         return np.where(beyond > 0, np.sign(z) * (LIMIT + np.log1p(np.maximum(beyond, 0))), z)
     return z
 
 
-def _stretched(z: Numbers) -> Numbers:
+def _expand_tails(z: Numbers) -> Numbers:
     # A wild guess stays a finite one.
     beyond = np.minimum(np.abs(z) - LIMIT, FARTHEST)
     return np.where(beyond > 0, np.sign(z) * (LIMIT + np.expm1(np.maximum(beyond, 0))), z)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, how_broken
+from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, on_error
 
 
 def encode(
@@ -32,7 +31,7 @@ def encode(
     if out is not None and out.exists():
         raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     codes = model.encode(records)
     document: dict[str, Any] = {"images": len(codes), "width": codes.shape[1], "names": list(records.names)}
     if out is None:
@@ -49,15 +48,15 @@ def reconstruct(
 ) -> None:
     """Write images back from their codes."""
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     _written(model.reconstruct(records), records.names, out, as_json)
 
 
 def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
     """Take noise away from images."""
     model = ImageAutoencoder.load(directory)
-    noisy = denoising.noisy_from(model, images, how_broken(skip_broken))
-    _written(denoising.denoised(model, noisy), noisy.names, out, as_json)
+    noisy = denoising.noisy_from(model.fitted, images, on_error(skip_broken))
+    _written(denoising.denoised(model.fitted, noisy), noisy.names, out, as_json)
 
 
 def sample(
@@ -78,7 +77,7 @@ def interpolate(
     a: Picture,
     b: Picture,
     out: Out,
-    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 9,
+    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 7,
     as_json: Json = False,
 ) -> None:
     """Show what lies between two images."""
@@ -100,7 +99,8 @@ def search(
         raise InputError(f"{image} with {len(query)} images", expected="one image to search for")
     if within is not None:
         model = model.with_gallery(within)
-    found = [asdict(one) for one in model.search(query, k)[0]]
+    hits = model.search(query, k)[0]
+    found = [{"name": hit.item, "row": hit.row, "score": hit.score, "label": hit.label} for hit in hits]
     rows = [(one["score"], one["name"], one["label"] or "") for one in found]
     columns = ("−distance²", "image", "label")
     emit({"query": image, "found": found}, as_json, lambda: table(columns, rows))
@@ -115,9 +115,9 @@ def anomalies(
 ) -> None:
     """Score how strange images are, the strangest first."""
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     scores = model.anomaly_scores(records)
-    limit = model.usual().threshold.value
+    limit = model.anomaly_scorer.threshold.value
     order = np.argsort(-scores, kind="stable")
     flagged = int((scores > limit).sum())
     found = [
@@ -125,7 +125,10 @@ def anomalies(
     ]
     document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
     rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:n]]
-    told = f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, as 1 in 20 normal ones would"
+    share = model.anomaly_scorer.threshold.share
+    told = (
+        f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, which {share:.3g} of normal images are expected to"
+    )
     emit(document, as_json, lambda: Group(table(("score", "image", ""), rows), Text(told)))
 
 
@@ -142,7 +145,7 @@ def evaluate(
     model = ImageAutoencoder.load(directory)
     given: Any = images
     if not denoising.takes_any_size(model.builder):
-        given = model.adapter.records(images, broken=how_broken(skip_broken))
+        given = model.adapter.records(images, on_error=on_error(skip_broken))
     document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
     emit(document, as_json, lambda: table(("", ""), shown))

@@ -34,6 +34,6 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-def how_broken(skip: bool) -> str:
-    """As ``Images.read`` says it."""
-    return "skip" if skip else "refuse"
+def on_error(skip_broken: bool) -> str:
+    """The argument of ``Images.read``."""
+    return "skip" if skip_broken else "raise"

@@ -15,23 +15,23 @@ def cropped(loaded: Loaded, each: int, size: tuple[int, int], seed: int) -> Load
     Raises:
         InputError: a picture that is smaller than a crop.
     """
-    luck = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     pictures: list[Picture] = []
     for name, picture in zip(loaded.names, loaded.pictures, strict=True):
         if any(have < want for have, want in zip(picture.shape[1:], size, strict=True)):
             raise InputError(
                 f"{name} of {picture.shape[1]} x {picture.shape[2]} pixels", expected=f"{size[0]} x {size[1]} or more"
             )
-        pictures += [_one(picture, size, luck) for _ in range(each)]
+        pictures += [_one(picture, size, generator) for _ in range(each)]
     names = tuple(f"{name}#{number}" for name in loaded.names for number in range(each))
     labels = None if loaded.labels is None else tuple(label for label in loaded.labels for _ in range(each))
     return Loaded(pictures, names, labels, loaded.skipped)
 
 
-def _one(picture: Picture, size: tuple[int, int], luck: np.random.Generator) -> Picture:
-    top, left = (int(luck.integers(have - want + 1)) for have, want in zip(picture.shape[1:], size, strict=True))
+def _one(picture: Picture, size: tuple[int, int], generator: np.random.Generator) -> Picture:
+    top, left = (int(generator.integers(have - want + 1)) for have, want in zip(picture.shape[1:], size, strict=True))
     part = picture[:, top : top + size[0], left : left + size[1]]
-    turns, mirrored = int(luck.integers(4)), bool(luck.integers(2))
+    turns, mirrored = int(generator.integers(4)), bool(generator.integers(2))
     if size[0] == size[1]:
         part = np.rot90(part, turns, (1, 2))
     crop: Picture = np.ascontiguousarray(part[:, :, ::-1] if mirrored else part)

@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, InputError, SourceError
-from isthmus_text.files.packed import BLOCK, Flat, Gathering
+from isthmus_text.files.packed import BLOCK, PackedTexts, TextPacker
 from isthmus_text.files.plain import PACKED, codec_name, opened
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def is_table(path: Path) -> bool:
     return _kind(path) in TABLES
 
 
-def read_column(path: Path, column: str | None, encoding: str) -> Flat:
+def read_column(path: Path, column: str | None, encoding: str) -> PackedTexts:
     """The texts of one column of a file; a missing value is the empty text.
 
     Raises:
@@ -40,21 +40,21 @@ def read_column(path: Path, column: str | None, encoding: str) -> Flat:
             with pq.ParquetFile(path) as file:
                 name = _chosen(file.schema_arrow, column, str(path))
                 batches = (batch.column(0) for batch in file.iter_batches(columns=[name], batch_size=8192))
-                return _gathered(batches, str(path))
+                return _collected(batches, str(path))
         with _csv(path, None, encoding) as reader:
             name = _named(reader.schema.names, column, str(path))
         with _csv(path, name, encoding) as reader:
-            return _gathered((batch.column(0) for batch in reader), str(path))
+            return _collected((batch.column(0) for batch in reader), str(path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid {encoding}", expected=f"text in {encoding}") from error
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} cannot be read ({error})", expected="a whole CSV or Parquet file") from error
 
 
-def read_table_column(table: pa.RecordBatchReader, column: str | None) -> Flat:
+def read_table_column(table: pa.RecordBatchReader, column: str | None) -> PackedTexts:
     """The texts of one column of a table in memory; otherwise as ``read_column``."""
     name = _chosen(table.schema, column, "the table")
-    return _gathered((batch.column(name) for batch in table), "the table")
+    return _collected((batch.column(name) for batch in table), "the table")
 
 
 def as_table(source: object) -> pa.RecordBatchReader | None:
@@ -112,17 +112,17 @@ def _chosen(schema: pa.Schema, asked: str | None, name: str) -> str:
     return column
 
 
-def _gathered(columns: Iterable[pa.Array] | Iterator[pa.Array], name: str) -> Flat:
-    gathering, rows, missing = Gathering(), 0, 0
+def _collected(columns: Iterable[pa.Array] | Iterator[pa.Array], name: str) -> PackedTexts:
+    packer, rows, missing = TextPacker(), 0, 0
     for column in columns:
         rows, missing = rows + len(column), missing + column.null_count
         if len(column):
-            gathering.extend(*_bytes_of(column))
+            packer.extend(*_bytes_of(column))
     if not rows:
         raise SourceError(f"{name} has no rows", expected="at least one")
     if missing:
         logger.warning("%s of %s texts of %s are missing: taken as empty", missing, rows, name)
-    return gathering.finished(name, "row")
+    return packer.packed(name, "row")
 
 
 def _bytes_of(column: pa.Array) -> tuple[Any, Any]:

@@ -19,15 +19,15 @@ from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Plan
-from isthmus_text.pretrained.anchor import Anchored
-from isthmus_text.pretrained.checkpoints import MINILM, Named, pretrained_encoder
+from isthmus_text.pretrained.anchor import AnchorPenalty
+from isthmus_text.pretrained.checkpoints import MINILM, CheckpointLike, pretrained_encoder
 
 
 def denoising_text(
     signal: Tokens,
     *,
     generator: Generator,
-    checkpoint: Named = MINILM,
+    checkpoint: CheckpointLike = MINILM,
     deletion: float = 0.6,
     tied: bool = True,
     hidden: int | None = None,
@@ -63,7 +63,7 @@ def denoising_text(
         layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
         anchor: nats that a vector loses for each unit of cosine that it leaves the one before training; texts cost tens
             of nats, so that 10 to 100 are felt.
-        contrastive: weight of the contrast of noisy and clean vectors within a batch, see ``Anchored``.
+        contrastive: weight of the contrast of noisy and clean vectors within a batch, see ``AnchorPenalty``.
         temperature: of that contrast.
         tokens: budget of a batch, padding counted.
         decay: of the learning rate: ``constant``, or ``cosine`` to 0.
@@ -81,7 +81,7 @@ def denoising_text(
     encoder = pretrained_encoder(checkpoint, frozen=False)
     words = encoder.words()
     width = words.shape[1] if hidden is None else hidden
-    held = Anchored(anchor, contrastive, temperature)
+    held = AnchorPenalty(anchor, contrastive, temperature)
     decoder = _decoder(signal, width, layers, heads, encoder.width, slots, dropout, generator)
     readout = LinearReadout(width, signal.vocabulary, generator=generator)
     if tied:
@@ -102,14 +102,14 @@ def denoising_text(
         penalties=[held],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: held.before_training(encoder, source))
 
 
 def readable_embeddings(
     signal: Tokens,
     *,
     generator: Generator,
-    checkpoint: Named = MINILM,
+    checkpoint: CheckpointLike = MINILM,
     hidden: int = 256,
     layers: int = 4,
     heads: int = 4,
@@ -159,7 +159,7 @@ def readable_embeddings(
     if anchor and not trains_encoder:
         raise SettingError(f"anchor={anchor} of a frozen encoder", expected="trains_encoder=True, or no anchor")
     encoder = pretrained_encoder(checkpoint, frozen=not trains_encoder)
-    held = Anchored(anchor, 0.0)
+    held = AnchorPenalty(anchor, 0.0)
     model = Autoencoder(
         encoder=KnownVectors(encoder),
         bottleneck=Deterministic(),
@@ -170,7 +170,7 @@ def readable_embeddings(
         penalties=[held],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: held.before_training(encoder, source))
 
 
 def _decoder(

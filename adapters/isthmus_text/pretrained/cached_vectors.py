@@ -30,7 +30,7 @@ def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "row
 
 
 @dataclass(frozen=True, eq=False)
-class Paired:
+class PairedSource:
     """The inputs of one source with the targets of another, row by row: vectors to read and the tokens of their texts.
 
     Raises:
@@ -54,9 +54,9 @@ class Paired:
         """Those of the targets."""
         return self.written.lengths
 
-    def to(self, device: torch.device) -> Paired:
+    def to(self, device: torch.device) -> PairedSource:
         """The same pairs on another device."""
-        return Paired(self.read.to(device), self.written.to(device))
+        return PairedSource(self.read.to(device), self.written.to(device))
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""

@@ -37,8 +37,8 @@ class TokenSource:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SettingError(f"length={self.length}", expected="at least 1")
-        if self.store.longest > self.length:
-            raise InputError(f"a row of {self.store.longest} tokens", expected=f"at most {self.length}")
+        if self.store.max_length > self.length:
+            raise InputError(f"a row of {self.store.max_length} tokens", expected=f"at most {self.length}")
 
     def __len__(self) -> int:
         return len(self.store)

@@ -7,5 +7,5 @@ import pytest
 
 # Before the modules are imported: their plain asserts then show both sides, as in a test file.
 pytest.register_assert_rewrite(
-    "isthmus.testing.adapter", "isthmus.testing.plugin", "isthmus.testing.searcher", "isthmus.testing.ranker"
+    *(f"isthmus.testing.{part}" for part in ("adapter", "autoencoder", "plugin", "searcher", "ranker"))
 )

@@ -13,7 +13,7 @@ from isthmus.batch import Grid
 from isthmus.errors import BundleError, InputError
 from isthmus.testing.adapter import AdapterContract
 from isthmus_images import ImageAdapter, Images
-from isthmus_images.source import ImageSource
+from isthmus_images.adapter import ImageSource
 
 
 class TestGrey(AdapterContract):

@@ -116,16 +116,16 @@ def test_a_broken_file_is_refused_by_name_or_skipped(tmp_path: Path, caplog: pyt
     (tmp_path / "cut.png").write_bytes(whole[:40])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.png").write_text("not a picture at all")
-    with pytest.raises(SourceError, match=r"cut\.png is no picture .*broken='skip'"):
+    with pytest.raises(SourceError, match=r"cut\.png is no picture .*on_error='skip'"):
         Images.read(tmp_path)
     with caplog.at_level(logging.WARNING):
-        found = Images.read(tmp_path, broken="skip")
+        found = Images.read(tmp_path, on_error="skip")
     assert found.names == ("good.png",)
     assert found.skipped == ("cut.png", "empty.jpg", "text.png")
     assert "3 broken: cut.png, empty.jpg, text.png" in caplog.text
     (tmp_path / "good.png").unlink()
     with pytest.raises(SourceError, match="all 3 pictures"):
-        Images.read(tmp_path, broken="skip")
+        Images.read(tmp_path, on_error="skip")
 
 
 def test_a_picture_that_would_fill_the_memory_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
 
 
 def test_choices_that_are_none() -> None:
-    for wrong in ({"size": 0}, {"size": (1, 2, 3)}, {"size": (4, -1)}, {"colour": "red"}, {"broken": "mend"}):
+    for wrong in ({"size": 0}, {"size": (1, 2, 3)}, {"size": (4, -1)}, {"colour": "red"}, {"on_error": "mend"}):
         with pytest.raises(SettingError):
             Images.read(bars(2), **wrong)  # type: ignore[arg-type]
 

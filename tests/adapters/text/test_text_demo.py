@@ -31,12 +31,12 @@ def test_the_demo_trains_writes_back_interpolates_samples_and_finds(
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["bleu"] <= 100
     assert told["held_out"] == len(demo.short("test", (3, 3)))
-    assert [len(told[name]) for name in ("written_back", "interpolated", "sampled")] == [demo.SHOWN, 6, 6]
+    assert [len(told[name]) for name in ("reconstruction", "interpolated", "sampled")] == [demo.SHOWN, 6, 6]
     train = set(demo_sentences("train").texts)
     assert all(set(found["texts"]) <= train for found in told["found"])
     again = TextAutoencoder.load(told["path"])
-    pair = told["written_back"][0]
-    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["written_back"]]
+    pair = told["reconstruction"][0]
+    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["reconstruction"]]
 
 
 def test_the_page_names_what_to_do_next(quick: None, capsys: pytest.CaptureFixture[str]) -> None:

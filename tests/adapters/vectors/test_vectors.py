@@ -19,9 +19,8 @@ NUMBERS = np.array([[1.0, 2.5], [3.0, -4.0], [5.0, 6.0]])
 TABLE = {"a": [1, 3, 5], "b": [2.5, -4.0, 6.0]}
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
+def test_the_same_rows_from_everything() -> None:
+    for source in [
         NUMBERS,
         NUMBERS.tolist(),
         np.asfortranarray(NUMBERS),
@@ -31,31 +30,28 @@ TABLE = {"a": [1, 3, 5], "b": [2.5, -4.0, 6.0]}
         pd.DataFrame(TABLE, index=[7, 5, 9]),
         pl.DataFrame(TABLE),
         pa.table(TABLE),
-    ],
-    ids=lambda source: type(source).__module__,
-)
-def test_the_same_rows_from_everything(source: object) -> None:
-    read = Vectors.read(source)
-    assert np.array_equal(read.dense(), NUMBERS)
-    assert read.columns in (None, ("a", "b"))
-    assert (len(read), read.width, read.is_sparse) == (3, 2, False)
+    ]:
+        read = Vectors.read(source)
+        assert np.array_equal(read.dense(), NUMBERS)
+        assert read.columns in (None, ("a", "b"))
+        assert (len(read), read.width, read.is_sparse) == (3, 2, False)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.npy", "bare.csv", "t.csv.gz"])
-def test_the_same_rows_from_files(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    frame = pd.DataFrame(TABLE)
-    match name:
-        case "t.parquet":
-            frame.to_parquet(path)
-        case "t.npy":
-            np.save(path, NUMBERS)
-        case "bare.csv":
-            path.write_text("1,2.5\n3,-4\n5,6\n")
-        case _:
-            frame.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
-    assert np.array_equal(Vectors.read(path).dense(), NUMBERS)
-    assert np.array_equal(Vectors.read(str(path)).dense(), NUMBERS)
+def test_the_same_rows_from_files(tmp_path: Path) -> None:
+    for name in ["t.csv", "t.tsv", "t.parquet", "t.npy", "bare.csv", "t.csv.gz"]:
+        path = tmp_path / name
+        frame = pd.DataFrame(TABLE)
+        match name:
+            case "t.parquet":
+                frame.to_parquet(path)
+            case "t.npy":
+                np.save(path, NUMBERS)
+            case "bare.csv":
+                path.write_text("1,2.5\n3,-4\n5,6\n")
+            case _:
+                frame.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
+        assert np.array_equal(Vectors.read(path).dense(), NUMBERS)
+        assert np.array_equal(Vectors.read(str(path)).dense(), NUMBERS)
 
 
 def test_sparse_rows_stay_sparse(tmp_path: Path) -> None:
@@ -110,14 +106,13 @@ def test_columns_are_chosen_by_name() -> None:
 def test_parts_of_rows() -> None:
     read = Vectors.read(np.arange(20).reshape(10, 2))
     assert read.select(np.array([3, 1])).dense().tolist() == [[6, 7], [2, 3]]
-    assert len(read.spread(4)) == 4
-    assert read.spread(99) is read
+    assert len(read.subsample(4)) == 4
+    assert read.subsample(99) is read
     assert [len(block) for block in read.blocks(4)] == [4, 4, 2]
 
 
-@pytest.mark.parametrize(
-    ("source", "error", "says"),
-    [
+def test_what_is_no_rows_of_numbers() -> None:
+    for source, error, says in [
         (np.array([[1.0, np.nan]]), ValueRangeError, "row 0 of the source has nan in column 1"),
         (np.array([[1.0], [np.inf]]), ValueRangeError, "row 1 of the source has inf"),
         (pd.DataFrame({"a": [1.0, None]}), ValueRangeError, "row 1 of the table has nan in column 'a'"),
@@ -134,12 +129,9 @@ def test_parts_of_rows() -> None:
         (csr_matrix(np.array([[1j]])), InputError, "real numbers"),
         (np.array([[{"a": 1}]]), InputError, "rows of numbers"),
         (None, InputError, "NoneType"),
-    ],
-    ids=str,
-)
-def test_what_is_no_rows_of_numbers(source: object, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        Vectors.read(source)
+    ]:
+        with pytest.raises(error, match=says):
+            Vectors.read(source)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

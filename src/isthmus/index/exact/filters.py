@@ -147,7 +147,7 @@ class Mask:
         allow = None if self.allow is None else self.allow.between(start, stop)
         return Mask(stop - start, ids, closed, exclude, allow)
 
-    def struck(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
+    def masked(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
         """The scores with -inf where nothing must answer; written in place, but for a view of somebody's table."""
         if self.closed is None and self.allow is None and self.exclude is None:
             return scores
