@@ -243,14 +243,15 @@ class AutoencoderContract(ABC):
         assert again.history.records == model.history.records
         codes = model.encode(asked)
         assert np.array_equal(again.encode(asked), codes)
-        for ask in (
+        asks: list[Callable[[Any], Any]] = [
             lambda face: face.decode(codes),
             lambda face: face.reconstruct(asked),
             lambda face: face.sample(2, seed=3),
             lambda face: face.interpolate(self.records(1, 1), self.records(1, 2), 3),
             lambda face: face.anomaly_scores(asked),
             lambda face: face.is_anomaly(asked),
-        ):
+        ]
+        for ask in asks:
             check_close(ask(again), ask(model), exactly=True)
         assert again.search(asked, 4) == model.search(asked, 4)
         assert again.evaluate(asked).to_json() == model.evaluate(asked).to_json()
