@@ -90,7 +90,8 @@ class FrameAutoencoder(AutoencoderFace[FrameAdapter, Frames, np.ndarray]):
         return codes_of(self.model, self.adapter.prepare(records))
 
     def _write(self, codes: Tensor, seed: int, **options: Any) -> np.ndarray:
-        return np.asarray(decoded(self.model, codes)) * np.float32(self.adapter.scale)
+        samples: np.ndarray = decoded(self.model, codes).numpy() * np.float32(self.adapter.scale)
+        return samples
 
     def _names(self, records: Frames) -> tuple[Sequence[str], None]:
         return records.names, None
