@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,9 +100,9 @@ def flags_a_tenth(self: Any, images: Any) -> Any:
     return scores > np.quantile(scores, 0.9)
 
 
-def counts_rows_by_numpy(self: Any, images: Any, *, samples: int = 0, seed: int = 0) -> Any:
-    found = ImageAutoencoder.evaluate(self, images, samples=samples)
-    return replace(found, images=np.int64(found.images))
+def counts_by_numpy(self: Any, images: Any, *, samples: int = 0, seed: int = 0) -> Any:
+    document = ImageAutoencoder.evaluate(self, images, samples=samples).to_json()
+    return SimpleNamespace(to_json=lambda: {**document, "images": np.int64(document["images"])})
 
 
 def forgets_the_prior(self: Any, path: str | Path) -> None:
@@ -129,7 +130,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"with_gallery": changes_itself}, "test_a_gallery_can_be_exchanged_or_left_out"),
     ({"is_anomaly": upside_down}, "test_higher_scores_are_more_anomalous"),
     ({"is_anomaly": flags_a_tenth}, "test_contamination_is_the_share_that_is_flagged"),
-    ({"evaluate": counts_rows_by_numpy}, "test_evaluation_is_a_document"),
+    ({"evaluate": counts_by_numpy}, "test_evaluation_is_a_document"),
     ({"save": forgets_the_prior}, "test_what_is_saved_answers_as_before"),
     ({"fit": classmethod(fits_without_a_gallery)}, "test_verbs_have_the_same_arguments_everywhere"),
     ({"settings": property(lambda self: {"epochs": 2})}, "test_what_was_trained_can_be_read"),

@@ -76,8 +76,8 @@ class FrameAutoencoder(AutoencoderFace[FrameAdapter, Frames, np.ndarray]):
 
     def spectra(self, frames: Any) -> np.ndarray:
         """What only audio has: power by frequency of each frame after its code, in dB."""
-        power = np.abs(np.fft.rfft(self.reconstruct(frames))) ** 2
-        return 10 * np.log10(np.maximum(power, 1e-12))
+        power: np.ndarray = np.abs(np.fft.rfft(self.reconstruct(frames))) ** 2
+        return np.asarray(10 * np.log10(np.maximum(power, 1e-12)))
 
     @classmethod
     def _layout(cls) -> BundleLayout[FrameAdapter]:
@@ -90,8 +90,7 @@ class FrameAutoencoder(AutoencoderFace[FrameAdapter, Frames, np.ndarray]):
         return codes_of(self.model, self.adapter.prepare(records))
 
     def _write(self, codes: Tensor, seed: int, **options: Any) -> np.ndarray:
-        samples: np.ndarray = decoded(self.model, codes).numpy() * np.float32(self.adapter.scale)
-        return samples
+        return decoded(self.model, codes).numpy() * np.float32(self.adapter.scale)
 
     def _names(self, records: Frames) -> tuple[Sequence[str], None]:
         return records.names, None
