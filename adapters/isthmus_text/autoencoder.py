@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_text import encode, fit, storage

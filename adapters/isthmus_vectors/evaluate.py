@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.core.priors.normal import normal_rates
 from isthmus.metrics.codes import active_units
 from isthmus.tasks.threshold import Threshold
 from isthmus_vectors.float64 import Asked
@@ -68,7 +67,7 @@ def measure(asked: Asked, vectors: Vectors, threshold: Threshold) -> Measured:
         variance += float(np.square(given - centre).sum())
         posterior = asked.model.encode(source.batch(torch.arange(len(source))).inputs).posterior
         known = isinstance(posterior, DiagonalGaussian)
-        rate += float(normal_rates(posterior).sum()) if isinstance(posterior, DiagonalGaussian) else 0.0
+        rate += float(posterior.standard_normal_rates().sum()) if isinstance(posterior, DiagonalGaussian) else 0.0
     used = np.abs(codes) > ACTIVE
     return Measured(
         rows=len(vectors),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import SettingError
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.recipes.settings import built, checked
+from isthmus.models.recipes.settings import built, checked, keywords_of
 from isthmus.protocols import Builder, Source
 from isthmus.tasks.coding import held_out
 from isthmus.training.history import History
@@ -110,9 +109,9 @@ def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:
     Sparse rows hold numbers of any sign and size: a sum of squares, where the builder has a choice. A code that is not
     sparse is no wider than half a row: a place that is not narrow tells nothing of what does not fit.
     """
-    known = inspect.signature(builder).parameters
+    known = keywords_of(builder)
     found: dict[str, Any] = {"likelihood": "gaussian"} if data.is_sparse and "likelihood" in known else {}
-    if "code" in known and not {"active", "bytes"} & known.keys():
+    if "code" in known and not {"k", "bytes"} & known.keys():
         found["code"] = max(1, min(known["code"].default, data.width // 2))
     return found
 

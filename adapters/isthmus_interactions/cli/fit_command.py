@@ -24,6 +24,7 @@ from isthmus_interactions.cli.options import (
     FeatureTitle,
     ItemColumn,
     Keep,
+    Ordered,
     Tags,
     Text,
     TimeColumn,
@@ -45,12 +46,13 @@ def fit(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
     budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of the people who choose the best epoch.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the users who choose the best epoch.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -77,7 +79,14 @@ def fit(
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     about = documents.features(features, feature_id, tags, text, vectors, title)
     data = Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=documents.weighting(weights)
+        file,
+        user=user,
+        item=item,
+        value=value,
+        time=time,
+        keep=keep,
+        weights=documents.weighting(weights),
+        ordered=ordered,
     )
     named = {} if items is None else titles.read(items, data.items)
     recommender = Recommender.fit(
@@ -98,11 +107,11 @@ def fit(
     if history.interrupted:
         after = "" if "tried" in recommender.facts else f" after epoch {len(history.records)}"
         status(f"interrupted{after}: the best model so far is saved")
-    emit(documents.fitted(out, recommender), as_json, lambda: _fitted(out, recommender))
+    emit(documents.fit_report(out, recommender), as_json, lambda: _fitted(out, recommender))
 
 
 def _fitted(out: Path, recommender: Recommender) -> RenderableType:
-    document = documents.fitted(out, recommender)
+    document = documents.fit_report(out, recommender)
     shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
     return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {documents.example(recommender, out)}"))
 
@@ -123,7 +132,7 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"tried on {document['validation_people']:,} people who were held out"
+    title = f"tried on {document['validation_users']:,} users who were held out"
     return [table(("model", metric, "seconds", ""), rows, title), Line("")]
 
 

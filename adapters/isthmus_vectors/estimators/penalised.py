@@ -14,7 +14,7 @@ class SparseAutoencoder(VectorEstimator):
 
     Args:
         code: numbers of a code.
-        form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.penalised.sparse``.
+        form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.kinds.sparse``.
         active: units that a row uses.
         weight: of the penalty, where the form has one.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
@@ -61,7 +61,7 @@ class SparseAutoencoder(VectorEstimator):
         self.random_state = random_state
 
     def _settings(self) -> Mapping[str, Any]:
-        return {"form": self.form, "active": self.active, "weight": self.weight}
+        return {"form": self.form, "k": self.active, "weight": self.weight}
 
 
 @final
