@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.batch import Bags
+from isthmus.batch import Tensors
 from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
@@ -26,18 +26,18 @@ from isthmus.rowlists import RowLists, check_rows
 @torch.no_grad()
 def rank(
     ranker: Ranker,
-    inputs: Bags,
+    inputs: Tensors,
     k: int,
     *,
     exclude: RowLists | None = None,
     allow: Allow = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Neighbours:
-    """The ``k`` best columns of a ranker for each bag of ``inputs``.
+    """The ``k`` best columns of a ranker for each row of ``inputs``, best first.
 
     Args:
         ranker: scores the columns.
-        inputs: one bag for each query.
+        inputs: one row (a bag, or a sequence) for each query.
         k: answers a query.
         exclude: columns that must not answer, for each query.
         allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
@@ -52,10 +52,10 @@ def rank(
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
     check_k(k)
-    filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.indices.device)
+    filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found = []
     for start, stop in spans(inputs.size, ranker.width, block_bytes):
-        score = _scores_of(ranker, ranker.prepare(_bags(inputs, start, stop)))
+        score = _scores_of(ranker, ranker.prepare(inputs.part(start, stop)))
         found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
     return joined(found)
 
@@ -283,11 +283,3 @@ class ExactSearcher:
 
 def _scores_of(ranker: Ranker, state: Any) -> Score:
     return lambda columns: ranker.scores(state, columns)
-
-
-def _bags(inputs: Bags, start: int, stop: int) -> Bags:
-    if start == 0 and stop == inputs.size:
-        return inputs
-    offsets = inputs.offsets[start : stop + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    return Bags(inputs.indices[first:last], offsets - first, inputs.weights[first:last])
