@@ -32,8 +32,8 @@ class Photographs:
 
 
 def demo_clothes(part: str = "train") -> Images:
-    """Grey 28 x 28 pictures of clothes, shipped with the package: the first of each label of Fashion-MNIST (MIT licence),
-    ``train`` 6,900, ``test`` 1,000; labels are the names of ``CLOTHES``.
+    """Grey 28 x 28 pictures of clothes, shipped with the package: the first ones of each label of Fashion-MNIST (MIT
+    licence), ``train`` 6,900, ``test`` 1,000; labels are the names of ``CLOTHES``.
 
     Raises:
         SettingError: another part.

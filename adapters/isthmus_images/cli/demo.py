@@ -122,8 +122,10 @@ def rows_of(
     for place, (first, last) in enumerate(PATHS):
         ends = first_of(shown, first), first_of(shown, last)
         rows.append(("" if place else "From one picture to another", model.interpolate(*ends, COLUMNS)))
-    for start in range(0, len(samples), COLUMNS):
-        rows.append(("" if start else "New pictures, sampled", samples[start : start + COLUMNS]))
+    rows.extend(
+        ("" if start else "New pictures, sampled", samples[start : start + COLUMNS])
+        for start in range(0, len(samples), COLUMNS)
+    )
     for place, label in enumerate(ASKED):
         caption = "" if place else "A held-out picture, and those of the training set that are most similar"
         rows.append((caption, _neighbours(model, first_of(shown, label), train)))
@@ -198,9 +200,7 @@ def faults(document: dict[str, Any]) -> list[str]:
     if document["unexplained"] > HALF:
         found.append(f"reconstructions leave {document['unexplained']:.0%} of what tells pictures apart" + more)
     if document["same_kind"] < HALF:
-        found.append(
-            f"of the most similar pictures only {document['same_kind']:.0%} show the same kind of thing" + more
-        )
+        found.append(f"of the nearest pictures only {document['same_kind']:.0%} show the same kind of thing" + more)
     if document["sample_distance"] > 1:
         found.append("samples are further from every training picture than those are from each other: noise" + more)
     return found

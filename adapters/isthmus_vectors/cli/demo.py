@@ -115,7 +115,7 @@ def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
     asked = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
     detector = Detector.fit(normal, run=Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress()))
-    history: History = detector.history
+    history = History.from_json(dict(detector.facts["training"]))
     if history.interrupted and not history.records:
         raise KeyboardInterrupt
     if history.interrupted:
@@ -283,9 +283,7 @@ def _words_page(words: Mapping[str, Any]) -> Sequence[RenderableType]:
     ]
     near = [(one["word"], ", ".join(one["whole"]), ", ".join(one["compressed"])) for one in words["neighbours"]]
     return (
-        Text(
-            f"\n{words['searched']:,} word vectors; how many of the {K} nearest of {words['queries']:,} words are found"
-        ),
+        Text(f"\n{words['searched']:,} word vectors: how many of the {K} nearest are found"),
         table(("kept in", "isthmus", "FAISS product quantisation"), lines),
         Text(""),
         table(("nearest to", f"in {WHOLE} bytes", f"in {SIZES[-1]} bytes"), near),

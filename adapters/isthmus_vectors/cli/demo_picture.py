@@ -85,7 +85,8 @@ def draw_words(
     axes.set_yticks([])
     axes.margins(0.12)
     axes.set_title(
-        f"Words in the plane of their principal components,\nwhole (rings) and from {bytes} bytes (dots)", fontsize=11
+        f"Words in the plane of their principal components,\nwhole (rings) and from {bytes} bytes (dots)",
+        fontsize=11,
     )
     _finish(axes, legend=False)
 
