@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -19,6 +20,7 @@ from isthmus import bundle
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError, MissingLibraryError
+from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.plots.drawing import blank, save
 from isthmus.training.history import History
 from isthmus.training.run import Run
@@ -28,6 +30,9 @@ from isthmus_vectors.datasets import Tumours, Words, demo_words, tumours
 from isthmus_vectors.detection import Detector
 
 EXPECTED = "under a minute on two cores"
+
+SETTINGS: dict[str, Any] = {}
+"""Of the detector: its own defaults, chosen on no label."""
 
 NORMAL = 200
 """Benign rows that the detector learns from; it sees no malignant one."""
@@ -42,6 +47,7 @@ WHOLE = 400
 
 QUERIES, K = 1000, 10
 SHOWN = ("violin", "lawyer", "january", "france", "horse")
+PICTURED = tuple(word for group in demo_picture.GROUPS.values() for word in group)
 NEAREST = 5
 USELESS = 0.6
 """A coin has an AUROC of 0.5."""
@@ -114,7 +120,8 @@ def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
     benign = luck.permutation(np.flatnonzero(~data.malignant))
     asked = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
-    detector = Detector.fit(normal, run=Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress()))
+    run = Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress())
+    detector = Detector.fit(normal, run=run, **SETTINGS)
     history = History.from_json(dict(detector.facts["training"]))
     if history.interrupted and not history.records:
         raise KeyboardInterrupt
@@ -196,9 +203,9 @@ def compression(data: Words, seed: int) -> Compression:
 
 def nearest(queries: npt.NDArray[Any], vectors: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
     """The rows with the greatest cosine, greatest first, shape (queries, k)."""
-    scores = queries @ (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).T
-    rows: npt.NDArray[np.int64] = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return rows
+    searcher = ExactSearcher.over(torch.from_numpy(vectors).float(), "cosine")
+    found: npt.NDArray[np.int64] = searcher.search(torch.from_numpy(queries).float(), k).rows.numpy()
+    return found
 
 
 def recall(meant: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> float:

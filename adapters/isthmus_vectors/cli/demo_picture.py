@@ -13,7 +13,7 @@ BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 BINS = 30
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "#2b6cb0": ("violin", "piano", "guitar", "cello", "trumpet"),
+    "#2b6cb0": ("violin", "piano", "guitar", "flute", "trumpet"),
     "#2f855a": ("horse", "dog", "cow", "sheep", "goat"),
     "#dd6b20": ("january", "april", "july", "october", "december"),
     "#c53030": ("france", "germany", "italy", "spain", "poland"),
