@@ -252,7 +252,7 @@ def faults(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _finds_less(line: Mapping[str, float]) -> bool:
+def _finds_less(line: Mapping[str, int | float]) -> bool:
     return line["recall"] < line["product_quantisation_recall"]
 
 

@@ -36,7 +36,7 @@ def draw_scores(
     _finish(axes)
 
 
-def draw_recalls(axes: Any, recalls: Sequence[Mapping[str, float]], whole: int) -> None:
+def draw_recalls(axes: Any, recalls: Sequence[Mapping[str, int | float]], whole: int) -> None:
     """How many of the nearest neighbours are found, by the bytes of a vector."""
     sizes = [line["bytes"] for line in recalls]
     for name, key, colour, marker in (

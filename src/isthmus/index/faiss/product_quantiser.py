@@ -13,7 +13,7 @@ WORDS = 256
 
 
 def product_quantised(
-    examples: Float32[np.ndarray, "n width"], vectors: Float32[np.ndarray, "rows width"], bytes: int, *, seed: int = 0
+    examples: Float32[np.ndarray, "n width"], vectors: Float32[np.ndarray, "rows _"], bytes: int, *, seed: int = 0
 ) -> Float32[np.ndarray, "rows width"]:
     """What is left of vectors that are kept in so many bytes by product quantisation (Jégou, Douze & Schmid, TPAMI
     2011), with FAISS's defaults of training.
