@@ -10,13 +10,15 @@ from isthmus.core.bottlenecks.gaussian import Gaussian as GaussianBottleneck
 from isthmus.core.corruptions.numbers import GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
-from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.schedules import LinearAnnealing
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 

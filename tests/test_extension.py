@@ -15,23 +15,24 @@ from torch import nn
 
 from isthmus.batch import Bag, Bags, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.blend import Blend
-from isthmus.core.bottlenecks.gaussian import Deterministic, DiagonalGaussian, Gaussian
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian, Gaussian
 from isthmus.core.corruptions.numbers import Dropout, GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder
+from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
 from isthmus.core.likelihoods.discrete import Bernoulli, Multinomial
-from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.priors.normal import NoPrior, StandardNormal
-from isthmus.core.rankers import AutoencoderRanker, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, Blend, ranker_of
 from isthmus.core.readouts import LinearReadout
 from isthmus.models import ease, mult_vae
 from isthmus.protocols import Code, Hook, Phase, Ranker, RankingReadout, SequenceDecoder
 from isthmus.sources import BagSource, VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 
@@ -120,8 +121,8 @@ def test_recvae_composite_prior_and_alternating_phases():
         corruption=Dropout(0.5),
         objective=Elbo(lambda step, progress: 0.005 * step.batch.targets.totals()),
     )
-    encoding = Phase(2, trains=("encoder", "bottleneck"), hooks=(Hook("epoch", lambda m: m.prior.remember(m)),))
-    decoding = Phase(1, trains=("decoder", "readout"), corrupts=False)
+    encoding = Phase(2, trainable=("encoder", "bottleneck"), hooks=(Hook("epoch", lambda m: m.prior.remember(m)),))
+    decoding = Phase(1, trainable=("decoder", "readout"), corrupt=False)
     fixed = {n: p.clone() for n, p in model.named_parameters() if n.startswith(("decoder", "readout"))}
     source = BagSource.from_csr(matrix())
     train(model, source, tiny_plan(encoding), Run(device="cpu", precision="fp32"))

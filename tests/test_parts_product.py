@@ -8,17 +8,20 @@ import torch
 from planted_groups import CODE, GROUPS, HIDDEN, WIDTH, answers, batch, first, generator, groups_of, model
 
 from isthmus.batch import Bags, TokenRows, Values
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.bottlenecks.vector_quantised import Commitment, VectorQuantised
+from isthmus.core.bottlenecks.vector_quantised import VectorQuantised
 from isthmus.core.corruptions.numbers import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
 from isthmus.core.likelihoods.continuous import Laplace, LearnedGaussian, LearnedLaplace, OptimalGaussian
 from isthmus.core.likelihoods.discrete import Bernoulli, Categorical, Multinomial
-from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
 from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
-from isthmus.core.objectives.elbo import Capacity, Constant, Elbo, ImportanceWeighted
+from isthmus.core.objectives.elbo import Capacity, Elbo, ImportanceWeighted
 from isthmus.core.objectives.posterior_collapse import FreeBits
+from isthmus.core.objectives.schedules import Constant
+from isthmus.core.penalties.commitment import Commitment
 from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.jacobian import Contractive
 from isthmus.core.penalties.sparsity import L0, L1, KlSparsity
@@ -40,8 +43,8 @@ BOTTLENECKS = {
     "projected": (plain(Projected), {}),
     "gaussian": (plain(Gaussian), {"prior": StandardNormal(CODE), "objective": Elbo(Constant(0.02))}),
     "normalised": (plain(BatchNormGaussian), {"prior": StandardNormal(CODE), "objective": Elbo(Constant(0.02))}),
-    "top-k": (plain(TopK, active=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
-    "batch top-k": (plain(BatchTopK, active=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
+    "top-k": (plain(TopK, k=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
+    "batch top-k": (plain(BatchTopK, k=3), {"penalties": (AuxiliaryLoss(dead_after=200),)}),
     "jump": (plain(JumpReLU, bandwidth=1.0, threshold=0.05), {"penalties": (L0(4.0, 0.01),)}),
     "relu": (plain(SparseUnits), {"penalties": (L1(0.001),)}),
     "sigmoid": (plain(SparseUnits, activation="sigmoid"), {"penalties": (KlSparsity(0.3, 0.01),)}),
@@ -177,7 +180,7 @@ def test_a_corruption_reaches_the_encoder_in_training_and_only_then(signal, corr
     made.encoder.enter = lambda inputs: seen.append(inputs) or enter(inputs)
     for generators in (generator(), None):
         made.step(rows, generator=generators)
-    made.step(rows, generator=generator(), corrupts=False)
+    made.step(rows, generator=generator(), corrupt=False)
     made.encode(rows.inputs, generator=generator())
     noisy, *clean = (numbers_of(inputs) for inputs in seen)
     assert not same(noisy, numbers_of(rows.inputs))

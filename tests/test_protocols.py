@@ -23,12 +23,11 @@ from torch import nn
 from isthmus import protocols
 from isthmus.batch import Bag, Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.blend import Blend
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
 from isthmus.core.likelihoods.discrete import Multinomial
-from isthmus.core.rankers import AutoencoderRanker, is_linear, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, Blend, is_linear, ranker_of
 from isthmus.core.readouts import LinearReadout, ranks
 from isthmus.errors import SettingError
 from isthmus.protocols import (
@@ -39,6 +38,7 @@ from isthmus.protocols import (
     Encoder,
     Likelihood,
     LinearRanker,
+    Model,
     Posterior,
     Prior,
     Ranker,
@@ -98,6 +98,7 @@ def claims_of(recipe: Recipe) -> Iterator[Claim]:
 
 
 def parts_of(model: Autoencoder) -> Iterator[Claim]:
+    yield Model, model
     yield Encoder, model.encoder
     yield Bottleneck, model.bottleneck
     yield Prior, model.prior

@@ -37,7 +37,7 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
     held_out = ImageSource(source.pixels[held_rows]) if len(held_rows) else None
     recipe, model = spec.build(adapter.signal, run)
     only_denoises = takes_any_size(spec.name)
-    validation = None if held_out is None else validation_on(held_out, run, corrupts=only_denoises)
+    validation = None if held_out is None else validation_on(held_out, run, corrupt=only_denoises)
     history = recipe.fit(train, run, validation)
     facts = training_facts("images", len(images), len(held_rows), run, history, skipped=list(images.skipped))
     fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)

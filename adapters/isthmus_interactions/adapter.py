@@ -15,11 +15,11 @@ from isthmus_interactions.interactions import Interactions
 
 @dataclass(frozen=True, eq=False)
 class InteractionsAdapter:
-    """Knows the items, whose rows are the columns of every bag, and the people it was fitted on.
+    """Knows the items, whose rows are the columns of every bag, and the users it was fitted on.
 
     Attributes:
         items: the catalogue.
-        users: the people of the training data; a model can be asked about others too.
+        users: the users of the training data; a model can be asked about others too.
     """
 
     items: Vocabulary

@@ -18,7 +18,7 @@ else:
 Ints = npt.NDArray[np.integer[Any]]
 
 
-def compressed(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
+def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
     """A matrix from entries that are already distinct and sorted by row, then column."""
     ends = np.zeros(shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=ends[1:])
@@ -29,7 +29,7 @@ def compressed(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape
     return matrix
 
 
-def adopted(matrix: Any) -> tuple[Csr, int]:
+def as_csr(matrix: Any) -> tuple[Csr, int]:
     """A SciPy matrix as float32 CSR of its own, duplicates summed and zeros dropped; and how many entries it stored.
 
     Raises:
@@ -48,7 +48,7 @@ def adopted(matrix: Any) -> tuple[Csr, int]:
         place = f"row {owners[bad[0]]}, column {taken.indices[bad[0]]}"
         raise ValueRangeError(f"{place} holds {taken.data[bad[0]]}", expected="finite values of 0 or more")
     stored = values > 0
-    return compressed(owners[stored], taken.indices[stored], values[stored], taken.shape), len(values)
+    return csr_of(owners[stored], taken.indices[stored], values[stored], taken.shape), len(values)
 
 
 def row_of_entry(matrix: Csr) -> npt.NDArray[np.int64]:
@@ -66,9 +66,9 @@ def entries_of(matrix: Csr, rows: Ints) -> npt.NDArray[np.int64]:
     return entries
 
 
-def chosen(matrix: Csr, mask: npt.NDArray[np.bool_]) -> Csr:
+def stored_where(matrix: Csr, mask: npt.NDArray[np.bool_]) -> Csr:
     """The entries where ``mask`` is true, in a matrix of the same shape."""
-    return compressed(row_of_entry(matrix)[mask], matrix.indices[mask], matrix.data[mask], matrix.shape)
+    return csr_of(row_of_entry(matrix)[mask], matrix.indices[mask], matrix.data[mask], matrix.shape)
 
 
 def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -80,8 +80,8 @@ def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]
     return places
 
 
-def some_rows(matrix: Csr, rows: Ints) -> Csr:
+def select_rows(matrix: Csr, rows: Ints) -> Csr:
     """The given rows, in the given order."""
     entries = entries_of(matrix, rows)
     owners = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)[rows])
-    return compressed(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))
+    return csr_of(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))

@@ -104,7 +104,7 @@ def movielens_1m_split(name: str) -> Split:
 
 
 def amazon_cds() -> Split:
-    """777,426 interactions of 43,169 people with 35,648 CDs, in the split of BGCF and UltraGCN; no validation."""
+    """777,426 interactions of 43,169 users with 35,648 CDs, in the split of BGCF and UltraGCN; no validation."""
     return _matrices("amazon-cds/{}.npz", "train", None, "test")
 
 

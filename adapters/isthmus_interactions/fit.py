@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,18 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
-from isthmus.sources import BagSource
-from isthmus.tasks.evaluation import MetricAt, evaluate
+from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
 from isthmus_interactions.splits import FoldIn, strong
 
 FEWEST = 50
-"""With fewer people than this none are held out to choose the best epoch."""
+"""With fewer users than this none are held out to choose the best epoch."""
 
 MOST_HELD_OUT = 10_000
 MIN_ITEMS = 5
@@ -35,38 +36,31 @@ MIN_ITEMS = 5
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model, its builder's Python name and all its keywords, and what is worth telling."""
-
-    model: nn.Module
-    builder: str
-    settings: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-
 def fit(
     data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
-) -> Fitted:
+) -> FittedRecommender:
     """Build and fit. Raises what ``Recommender.fit`` raises."""
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    train, fold = parted(data, validation, run.seed)
+    train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
+    score = None if fold is None else validation_score(fold, metric, run)
+    history = recipe.fit(training_source(train, recipe.model), run, score)
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=Silent()))
         history.interrupted = again.interrupted
-    return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
+    return FittedRecommender.of(
+        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
+    )
 
 
-def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
-    """The score of a model among held-out people."""
+def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
+    """The score of a model among held-out users."""
 
     def score(model: nn.Module) -> float:
         device = run.torch_device()
-        return evaluate(ranker_of(model), fold.history, fold.held_out, (metric,), device=device).means[metric]
+        return evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device).means[metric]
 
     return Validation(metric, score)
 
@@ -74,22 +68,22 @@ def measured(fold: FoldIn, metric: str, run: Run) -> Validation:
 def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
     """What a bundle tells of the data and the training."""
     return {
-        "people": len(data.users),
+        "users": len(data.users),
         "items": len(data.items),
         "interactions": data.nnz,
         "keep": data.report.keep,
         "kept": data.report.why,
         "weights": data.report.weights,
-        "validation_people": 0 if fold is None else len(fold),
+        "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),
     }
 
 
-def parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
+def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
 
-    The same data, share and seed give the same people. Nobody is asked where there are too few, or the share is 0.
+    The same data, share and seed give the same users. Nobody is asked where there are too few, or the share is 0.
     """
     if isinstance(validation, FoldIn):
         if validation.history.shape[1] != len(data.items):
@@ -100,16 +94,16 @@ def parted(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[I
             )
         return data, validation
     if not 0 <= validation < 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the people from 0 to less than a half")
+        raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
     enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
-    people = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
+    users = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
     if validation == 0:
         return data, None
-    if len(data) < FEWEST or people < 1:
-        logger.info("training runs to its last epoch: %d people, %d of them with %d items or more, are too few to "
+    if len(data) < FEWEST or users < 1:
+        logger.info("training runs to its last epoch: %d users, %d of them with %d items or more, are too few to "
                     "hold some out", len(data), enough, MIN_ITEMS)  # fmt: skip
         return data, None
-    split = strong(data, held_out=people, min_items=MIN_ITEMS, seed=seed % 2**63)
+    split = strong(data, held_out=users, min_items=MIN_ITEMS, seed=seed % 2**63)
     assert split.validation is not None
     return _without(data, split.validation), _over(split.validation, split.train, data)
 
@@ -129,4 +123,5 @@ def _over(fold: FoldIn, narrow: Interactions, data: Interactions) -> FoldIn:
         wide.sort_indices()
         return wide
 
-    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users)
+    ordered = None if fold.ordered is None else fold.ordered.renumbered(columns)
+    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users, ordered)

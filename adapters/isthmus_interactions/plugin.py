@@ -4,12 +4,12 @@ from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, 
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.baselines import item_knn, popularity
 from isthmus_interactions.cli import commands
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
-from isthmus_interactions.counted import item_knn, popularity
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 
 plugin = Plugin(

@@ -1,6 +1,6 @@
 """Training, validation and test: four ways to part interactions, each reproducible by its seed.
 
-Every split has one face: a model is trained on ``train``, then given the ``history`` of some people and asked for what
+Every split has one face: a model is trained on ``train``, then given the ``history`` of some users and asked for what
 was ``held_out``. History and held-out items are over the items of ``train``.
 """
 
@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
-from isthmus_interactions.csr import Csr, chosen, compressed, places_in_rows, row_of_entry, some_rows
+from isthmus_interactions.csr import Csr, csr_of, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
 
 logger = logging.getLogger(__name__)
@@ -27,17 +28,19 @@ MOST_HELD_OUT = 10_000
 
 @dataclass(frozen=True, eq=False)
 class FoldIn:
-    """People to be asked about; everyone has at least one held-out item.
+    """Users to be asked about; everyone has at least one held-out item.
 
     Attributes:
-        history: what a model is told, shape (people, items).
+        history: what a model is given, shape (users, items).
         held_out: what it is asked for, same shape.
         users: whose rows they are.
+        ordered: the events behind ``history`` in order, for models of sequences; None where the order is not known.
     """
 
     history: Csr
     held_out: Csr
     users: list[Id]
+    ordered: OrderedHistories | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -55,38 +58,38 @@ class Split:
 def strong(
     interactions: Interactions, *, held_out: int | None = None, fold_in: float = 0.8, min_items: int = 5, seed: int = 0
 ) -> Split:
-    """Strong generalisation: the people asked about are not in the training data (Liang et al., WWW 2018, section 4.1).
+    """Strong generalisation: the users asked about are not in the training data (Liang et al., WWW 2018, section 4.1).
 
-    People with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` are for validation
-    and as many for test. Items are those of the training people: other items of the held-out people are dropped. Of
-    each held-out person's n items, ``floor((1 - fold_in) n)`` random ones are hidden; whoever has none hidden (with
+    Users with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` are for validation
+    and as many for test. Items are those of the training users: other items of the held-out users are dropped. Of
+    each held-out user's n items, ``floor((1 - fold_in) n)`` random ones are hidden; whoever has none hidden (with
     four fifths, whoever has fewer than five items left) is not asked about.
 
     Args:
         interactions: the whole data.
-        held_out: people for validation, and again for test; by default a tenth, at most 10,000.
-        fold_in: the share of a held-out person's items that the model is told.
-        min_items: fewer items than this make no person.
+        held_out: users for validation, and again for test; by default a tenth, at most 10,000.
+        fold_in: the share of a held-out user's items that the model is given.
+        min_items: fewer items than this make no user.
         seed: of a generator that only this split uses.
 
     Raises:
-        SettingError: a share outside 0 to 1, or too few people or items.
+        SettingError: a share outside 0 to 1, or too few users or items.
     """
     _check_share("fold_in", fold_in)
     generator = np.random.default_rng(seed)
-    people = interactions.select_users(np.flatnonzero(np.diff(interactions.matrix.indptr) >= min_items))
-    count = min(MOST_HELD_OUT, max(1, len(people) // 10)) if held_out is None else held_out
-    if count < 1 or len(people) <= 2 * count:
+    users = interactions.select_users(np.flatnonzero(np.diff(interactions.matrix.indptr) >= min_items))
+    count = min(MOST_HELD_OUT, max(1, len(users) // 10)) if held_out is None else held_out
+    if count < 1 or len(users) <= 2 * count:
         raise SettingError(
-            f"{count:,} people for validation and for test, of {len(people):,} with {min_items} items or more",
+            f"{count:,} users for validation and for test, of {len(users):,} with {min_items} items or more",
             expected="at least 1 each, and somebody left to train on",
-            remedy="hold out fewer people, or lower min_items",
+            remedy="hold out fewer users, or lower min_items",
         )
-    order = generator.permutation(len(people))
-    train = people.select_users(np.sort(order[: -2 * count]))
+    order = generator.permutation(len(users))
+    train = users.select_users(np.sort(order[: -2 * count]))
     items = np.flatnonzero(np.bincount(train.matrix.indices, minlength=len(train.items)))
     groups = (order[-2 * count : -count], order[-count:])
-    asked = [people.select_users(np.sort(group)).select_items(items) for group in groups]
+    asked = [users.select_users(np.sort(group)).select_items(items) for group in groups]
     validation, test = (hide(part, 1 - fold_in, generator) for part in asked)
     return Split(train.select_items(items), validation, test)
 
@@ -94,7 +97,7 @@ def strong(
 def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> Split:
     """Weak generalisation: a random share of everybody's items is held out, the rest is both training and history.
 
-    Of a person's n items, ``floor(test n)`` go to the test and ``floor(validation n)`` to the validation; all people
+    Of a user's n items, ``floor(test n)`` go to the test and ``floor(validation n)`` to the validation; all users
     and items stay in the training data's vocabularies.
 
     Raises:
@@ -116,21 +119,24 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
     """Everybody's latest item is the test and the one before it the validation; the rest is training and history.
 
-    Equal times are ordered by item row. People with fewer than three items (two without validation) only train.
+    Equal times are ordered by item row; where only an order is known, the last event is the latest. Users with fewer
+    than three items (two without validation) only train.
 
     Raises:
         ColumnError: the interactions have no times.
         SettingError: nobody has enough items.
     """
-    if interactions.times is None:
+    if interactions.histories is None:
         raise ColumnError(
             "the interactions have no times",
             expected="a column that says when",
-            remedy="name it with time=NAME (--time NAME), or use weak() for a random split",
+            remedy="name it with time=NAME (--time NAME), read rows that are in order with ordered=True (--ordered), "
+            "or use weak() for a random split",
         )
-    matrix = interactions.matrix
+    matrix, times = interactions.matrix, interactions.times
+    latest = interactions.histories.last_places(matrix) if times is None else times
     counts = np.diff(matrix.indptr)[row_of_entry(matrix)]
-    from_last = counts - 1 - places_in_rows(matrix, interactions.times)
+    from_last = counts - 1 - places_in_rows(matrix, latest)
     enough = counts >= (3 if validation else 2)
     return _parted(interactions, enough & (from_last == 0), enough & (from_last == 1) if validation else None)
 
@@ -153,7 +159,7 @@ def from_files(
         train: what to train on.
         validation: the items to ask for, or None.
         test: the items to ask for.
-        validation_history: what the model is told about the people of ``validation``; by default their training rows.
+        validation_history: what the model is given of the users of ``validation``; by default their training rows.
         test_history: the same for ``test``.
         options: columns, ``keep`` and ``weights`` for ``Interactions.read``.
 
@@ -166,17 +172,24 @@ def from_files(
         options["keep"] = known.report.keep
 
     def asked(held_out: object, history: object | None) -> FoldIn:
-        told = known if history is None else _read(history, options).with_items(known.items)
+        given = known if history is None else _read(history, options).with_items(known.items)
         hidden = _read(held_out, options).with_items(known.items)
-        return aligned(_rows_of(told, hidden.users), hidden.matrix, hidden.users)
+        history, ordered = _rows_of(given, hidden.users)
+        return aligned(history, hidden.matrix, hidden.users, ordered)
 
     return Split(
         known, None if validation is None else asked(validation, validation_history), asked(test, test_history)
     )
 
 
-def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
-    """A fold of rows that already match; people without a held-out item are left out.
+def aligned(history: Csr, held_out: Csr, users: Vocabulary, ordered: OrderedHistories | None = None) -> FoldIn:
+    """A fold of rows that already match; users without a held-out item are left out.
+
+    Args:
+        history: what a model is given, shape (users, items).
+        held_out: what it is asked for, same shape.
+        users: whose rows they are.
+        ordered: of the same users; events that ``history`` does not hold are left out.
 
     Raises:
         InputError: the shapes differ.
@@ -187,18 +200,20 @@ def aligned(history: Csr, held_out: Csr, users: Vocabulary) -> FoldIn:
     rows = np.flatnonzero(np.diff(held_out.indptr))
     if not len(rows):
         raise SettingError(
-            "nothing is held out", expected="people with enough items", remedy="hold out a larger share, or more people"
+            "nothing is held out", expected="users with enough items", remedy="hold out a larger share, or more users"
         )
     if len(rows) < len(users):
-        logger.info("%s of %s people have no held-out item and are not asked about", len(users) - len(rows), len(users))
-    return FoldIn(some_rows(history, rows), some_rows(held_out, rows), users.take(rows))
+        logger.info("%s of %s users have no held-out item and are not asked about", len(users) - len(rows), len(users))
+    known = select_rows(history, rows)
+    events = None if ordered is None else ordered.take(rows).inside(known)
+    return FoldIn(known, select_rows(held_out, rows), users.take(rows), events)
 
 
 def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> Split:
     train = interactions.select_entries(~test if validation is None else ~(test | validation))
 
     def asked(mask: Mask) -> FoldIn:
-        return aligned(train.matrix, chosen(interactions.matrix, mask), interactions.users)
+        return aligned(train.matrix, stored_where(interactions.matrix, mask), interactions.users, train.histories)
 
     return Split(train, None if validation is None else asked(validation), asked(test))
 
@@ -212,7 +227,7 @@ def hide(part: Interactions, share: float, generator: np.random.Generator) -> Fo
     matrix = part.matrix
     hidden = _floor(share * np.diff(matrix.indptr))[row_of_entry(matrix)]
     mask = places_in_rows(matrix, generator.random(matrix.nnz)) < hidden
-    return aligned(chosen(matrix, ~mask), chosen(matrix, mask), part.users)
+    return aligned(stored_where(matrix, ~mask), stored_where(matrix, mask), part.users, part.histories)
 
 
 def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -220,12 +235,13 @@ def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.floor(counts + 1e-9).astype(np.int64)
 
 
-def _rows_of(told: Interactions, users: Vocabulary) -> Csr:
-    """The rows of ``users`` among the people of ``told``, empty for strangers."""
-    rows = translate(users, told.users)
+def _rows_of(given: Interactions, users: Vocabulary) -> tuple[Csr, OrderedHistories | None]:
+    """The rows and events of ``users`` in ``given``, empty for users that it does not hold."""
+    rows = translate(users, given.users)
     known = np.flatnonzero(rows >= 0)
-    part = some_rows(told.matrix, rows[known])
-    return compressed(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
+    part = select_rows(given.matrix, rows[known])
+    matrix = csr_of(known[row_of_entry(part)], part.indices, part.data, (len(users), part.shape[1]))
+    return matrix, None if given.histories is None else given.histories.take(rows)
 
 
 def _read(source: object, options: dict[str, Any]) -> Interactions:

@@ -1,11 +1,16 @@
-"""A recommender as a bundle, and back."""
+"""A recommender as a bundle, and back.
+
+Ordered histories are in the bundle where the training data had them: with a column of times, or where the caller said
+that rows are in order. They take 4 bytes an event, 8 more for its time, and 8 a user; the matrix takes 8 a cell. A
+model of sequences cannot be updated or asked about known users without them, and nobody else pays: data without times
+have none. ``time=""`` (``--time ""``) leaves them out of data that have times. Bundles of before have none, either.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,34 +25,40 @@ from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.csr import Csr
-
-if TYPE_CHECKING:
-    from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.ordered_histories import OrderedHistories
 
 PLUGIN = "interactions"
 TITLES = "titles.json"
-TOLD = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
+HISTORIES = "histories.json"
+INTERACTIONS = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
+FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
+"""What facts were called in bundles of version 0.1."""
+
+ORDERED = ("histories.offsets", "histories.items", "histories.times")
 
 
-def write(path: str | Path, recommender: Recommender) -> None:
-    """Save the model, the vocabularies, the titles, and what the people of the training data touched."""
-    tensors = {f"model.{name}": tensor for name, tensor in state_of(recommender.model).items()}
-    documents = dict(recommender.adapter.state()) | extend.documents(recommender.model)
-    if recommender.titles:
-        documents[TITLES] = json.dumps(list(recommender.titles.items()), ensure_ascii=False)
+def write(path: str | Path, fitted: FittedRecommender) -> None:
+    """Save the model, the vocabularies, the titles, and the training interactions."""
+    tensors = {f"model.{name}": tensor for name, tensor in state_of(fitted.model).items()}
+    documents = dict(fitted.adapter.state()) | extend.documents(fitted.model)
+    if fitted.histories is not None:
+        documents[HISTORIES] = json.dumps({"unit": fitted.histories.unit})
+    if fitted.titles:
+        documents[TITLES] = json.dumps(list(fitted.titles.items()), ensure_ascii=False)
     bundle.write(
         path,
         plugin=PLUGIN,
-        builder=recommender.builder,
-        settings=recommender.settings,
-        tensors=tensors | _told_tensors(recommender.told),
+        builder=fitted.builder,
+        settings=fitted.settings,
+        tensors=tensors | _interaction_tensors(fitted.interactions) | _history_tensors(fitted.histories),
         documents=documents,
-        facts=recommender.facts,
+        facts=fitted.facts,
     )
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The fields of a ``Recommender``.
+def read(path: str | Path) -> FittedRecommender:
+    """The state of a saved recommender; its model is on the CPU.
 
     Raises:
         BundleError: a directory that is truncated, altered, foreign or too new.
@@ -60,39 +71,98 @@ def read(path: str | Path) -> dict[str, Any]:
     with bundle.as_damage(path):
         History.from_json(dict(manifest.facts["training"]))
         adapter = InteractionsAdapter.restore(saved.documents)
-        told = _told(saved.tensors, (len(adapter.users), len(adapter.items)))
+        interactions = _interactions(saved.tensors, (len(adapter.users), len(adapter.items)))
         weights = {
-            name.removeprefix("model."): tensor for name, tensor in saved.tensors.items() if name not in TOLD
-        }  # fmt: skip
-        return {
-            "adapter": adapter,
-            "model": extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
-            "builder": manifest.builder,
-            "settings": manifest.settings,
-            "told": told,
-            "titles": _titles(saved.documents),
-            "facts": manifest.facts,
+            name.removeprefix("model."): tensor
+            for name, tensor in saved.tensors.items()
+            if name not in INTERACTIONS and name not in ORDERED
         }
+        return FittedRecommender(
+            adapter=adapter,
+            model=extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
+            builder=manifest.builder,
+            settings=manifest.settings,
+            interactions=interactions,
+            histories=_histories(saved, interactions),
+            titles=_titles(saved.documents),
+            facts=_facts(manifest.facts),
+        )
 
 
-def _told_tensors(told: Csr) -> dict[str, Tensor]:
+def _facts(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a bundle, under the names that they have today."""
+    facts = _renamed(saved)
+    if "updates" in facts:
+        facts["updates"] = [_renamed(update) for update in facts["updates"]]
+    return facts
+
+
+def _renamed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORMER_FACTS.get(name, name): fact for name, fact in facts.items()}
+
+
+def _interaction_tensors(matrix: Csr) -> dict[str, Tensor]:
     return {
-        "told.offsets": torch.from_numpy(told.indptr.astype(np.int64)),
-        "told.items": torch.from_numpy(told.indices.astype(np.int32)),
-        "told.values": torch.from_numpy(told.data.astype(np.float32)),
+        "told.offsets": torch.from_numpy(matrix.indptr.astype(np.int64)),
+        "told.items": torch.from_numpy(matrix.indices.astype(np.int32)),
+        "told.values": torch.from_numpy(matrix.data.astype(np.float32)),
     }
 
 
-def _told(tensors: Mapping[str, Tensor], shape: tuple[int, int]) -> Csr:
-    for name, dtype in TOLD.items():
+def _interactions(tensors: Mapping[str, Tensor], shape: tuple[int, int]) -> Csr:
+    for name, dtype in INTERACTIONS.items():
         if name not in tensors or tensors[name].dtype != dtype or tensors[name].ndim != 1:
             raise BundleError(f"{name} is missing or of another type", expected=f"a vector of {dtype}")
-    offsets, items, values = (tensors[name].numpy() for name in TOLD)
-    told: Csr = csr_array((values, items, offsets), shape=shape)
-    told.check_format(full_check=True)
-    if not told.has_canonical_format or not (values > 0).all():
+    offsets, items, values = (tensors[name].numpy() for name in INTERACTIONS)
+    matrix: Csr = csr_array((values, items, offsets), shape=shape)
+    matrix.check_format(full_check=True)
+    if not matrix.has_canonical_format or not (values > 0).all():
         raise BundleError("the interactions are not in order", expected="distinct sorted items with positive values")
-    return told
+    return matrix
+
+
+def _history_tensors(histories: OrderedHistories | None) -> dict[str, Tensor]:
+    if histories is None:
+        return {}
+    offsets, items, times = histories.offsets, histories.items, histories.times
+    found = {"histories.offsets": torch.from_numpy(offsets), "histories.items": torch.from_numpy(items)}
+    return found if times is None else {**found, "histories.times": torch.from_numpy(times)}
+
+
+def _histories(saved: bundle.Bundle, interactions: Csr) -> OrderedHistories | None:
+    """Ordered histories that fit the matrix; None where none were saved.
+
+    Raises:
+        BundleError: a part is missing or does not fit the others.
+    """
+    if HISTORIES not in saved.documents:
+        return None
+    unit = json.loads(saved.documents[HISTORIES])["unit"]
+    tensors = [saved.tensors.get(name) for name in ORDERED]
+    offsets, items, times = (None if tensor is None else tensor.numpy() for tensor in tensors)
+    users, width = interactions.shape
+    if offsets is None or items is None or (times is None) != (unit is None) or unit not in (None, "us", "as given"):
+        raise BundleError("ordered histories are not whole", expected="offsets and items, and times with their unit")
+    if offsets.dtype != np.int64 or items.dtype != np.int32 or offsets.shape != (users + 1,) or items.ndim != 1:
+        raise BundleError("ordered histories of another type or size", expected=f"int64 offsets of {users:,} users")
+    if offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
+        raise BundleError("the offsets of ordered histories do not ascend to the number of events")
+    if len(items) and not 0 <= items.min() <= items.max() < width:
+        raise BundleError("ordered histories hold items that do not exist", expected=f"items below {width:,}")
+    histories = OrderedHistories(offsets, items, times, unit)
+    _check_times(histories)
+    return histories
+
+
+def _check_times(histories: OrderedHistories) -> None:
+    times = histories.times
+    if times is None:
+        return
+    if times.dtype not in (np.int64, np.float64) or times.shape != histories.items.shape:
+        raise BundleError(f"times of {times.dtype} and shape {times.shape}", expected="int64 or float64, one an event")
+    same_user = np.diff(histories.owners()) == 0
+    if not (times[1:] >= times[:-1])[same_user].all():
+        raise BundleError("the times of ordered histories do not ascend", expected="the events of a user in order")
 
 
 def _titles(documents: Mapping[str, str]) -> dict[Id, str]:

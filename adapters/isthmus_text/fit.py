@@ -19,7 +19,7 @@ from isthmus.fitted import (
     training_facts,
 )
 from isthmus.protocols import Source
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.training.holdout import parted
 from isthmus.training.run import Run
 from isthmus_text.encode import Codes, encode

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
 from isthmus_text.files.packed import PackedTexts, TextPacker
 from isthmus_text.files.plain import read_documents, read_lines

@@ -63,7 +63,7 @@ class HeldOutMonitor:
         posteriors: list[DiagonalGaussian] = []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
-                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupts=False)
+                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupt=False)
                 loss = model.loss(step)
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
             if isinstance(step.code.posterior, DiagonalGaussian):

@@ -28,10 +28,9 @@ from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.nested import decoded_of
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
-from isthmus.models.matryoshka import matryoshka
+from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.core.priors.normal import normal_rates
 from isthmus.fitted import Evaluation, FittedAutoencoder
 from isthmus.fitted.evaluate import check_samples
 from isthmus.metrics.codes import active_units
@@ -119,7 +118,7 @@ def _sums(exact: Float64Model, vectors: Vectors) -> _Sums:
         variance += float(np.square(given - centre).sum())
         posterior = exact.model.encode(source.batch(torch.arange(len(source))).inputs).posterior
         if isinstance(posterior, DiagonalGaussian):
-            known, rate = True, rate + float(normal_rates(posterior).sum())
+            known, rate = True, rate + float(posterior.standard_normal_rates().sum())
     return _Sums(error, variance, rate if known else None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from isthmus.fitted import (
     training_facts,
     validation_on,
 )
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
 from isthmus.training.holdout import parted
 from isthmus.training.run import Run
@@ -90,8 +90,8 @@ def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:
     The numbers of sparse rows have any sign and size, so that a Gaussian likelihood suits them where the builder has a
     choice. A code that is not sparse has at most half as many numbers as a row: a wider one reconstructs anomalies too.
     """
-    known = inspect.signature(builder).parameters
+    known = keywords_of(builder)
     found: dict[str, Any] = {"likelihood": "gaussian"} if data.is_sparse and "likelihood" in known else {}
-    if "code" in known and not {"active", "k", "bytes"} & known.keys():
+    if "code" in known and not {"k", "bytes"} & known.keys():
         found["code"] = max(1, min(known["code"].default, data.width // 2))
     return found

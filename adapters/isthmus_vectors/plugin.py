@@ -1,8 +1,7 @@
 """What the entry point yields."""
 
-from isthmus.models.kinds import denoising, vanilla, variational
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.matryoshka import matryoshka
-from isthmus.models.penalised import contractive, sparse
 from isthmus.protocols import Plugin
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.cli import commands

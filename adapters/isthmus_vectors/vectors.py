@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
 from isthmus_vectors import files
 

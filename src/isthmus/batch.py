@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from isthmus.errors import SettingError
+
 # --- signals: sizes only ---------------------------------------------------------------------------------------------
 
 
@@ -169,6 +171,35 @@ class Batch:
             return self
         rows = self.rows.repeat_interleave(samples)
         return Batch(rows, self.inputs.repeat(samples), self.targets.repeat(samples))
+
+
+def require_bags(tensors: Tensors, reader: str) -> Bags:
+    """The same, known to be bags.
+
+    Args:
+        tensors: inputs or targets of a batch.
+        reader: who reads them, for the error.
+
+    Raises:
+        SettingError: token rows or dense values.
+    """
+    if not isinstance(tensors, Bags):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="bags")
+    return tensors
+
+
+def require_values(tensors: Tensors, reader: str) -> Values:
+    """The same, known to be dense values; otherwise as ``require_bags``."""
+    if not isinstance(tensors, Values):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="dense values")
+    return tensors
+
+
+def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
+    """The same, known to be token rows; otherwise as ``require_bags``."""
+    if not isinstance(tensors, TokenRows):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
+    return tensors
 
 
 def gather_ranges(

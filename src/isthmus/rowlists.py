@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
@@ -10,7 +12,19 @@ from torch import Tensor
 
 from isthmus.batch import gather_ranges
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.protocols import RowLists
+
+
+@dataclass(frozen=True)
+class RowLists:
+    """One list of rows for each query: ``rows[offsets[q]:offsets[q + 1]]``."""
+
+    rows: Int64[Tensor, " entries"]
+    offsets: Int64[Tensor, " ends"]
+
+    @property
+    def size(self) -> int:
+        """The number of queries."""
+        return len(self.offsets) - 1
 
 
 def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:

@@ -6,12 +6,14 @@ from bridges import batch, generator, values, vector_bridge
 
 from isthmus.batch import Values
 from isthmus.bundle.tensors import load_state, state_of
-from isthmus.core.bottlenecks.gaussian import Projected
-from isthmus.core.bottlenecks.vector_quantised import Commitment, VectorQuantised, nearest
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.core.bottlenecks.vector_quantised import VectorQuantised, nearest
+from isthmus.core.penalties.commitment import Commitment
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 

@@ -12,22 +12,22 @@ from isthmus.core.bottlenecks.gaussian import DiagonalGaussian, Gaussian
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Bernoulli
-from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
+from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.posterior_collapse import (
     AggressiveEncoderTraining,
-    CyclicalAnnealing,
-    DelayedSchedule,
     FreeBits,
     ReconstructionOnly,
     ReinitialiseDecoder,
     pretraining_phases,
 )
+from isthmus.core.objectives.schedules import Constant, CyclicalAnnealing, DelayedSchedule, LinearAnnealing
 from isthmus.core.priors.normal import NoPrior, StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Code, Hook, Phase
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
@@ -114,9 +114,9 @@ def test_without_a_floor_free_bits_are_the_evidence_lower_bound():
 def test_free_bits_need_a_rate_that_is_a_sum_over_dimensions():
     made = step([0.0, 1.0, 2.0])
     rate = torch.zeros(ROWS)
-    with pytest.raises(SettingError, match="free bits"):
+    with pytest.raises(SettingError, match="standard_normal_rates"):
         FreeBits(0.25, Constant())(replace(made, code=Code(made.code.point, made.code.point)), rate, 1.0)
-    with pytest.raises(SettingError, match="free bits"):
+    with pytest.raises(SettingError, match="NoPrior has no dimension_rates"):
         FreeBits(0.25, Constant())(step([0.0, 1.0, 2.0], prior=NoPrior()), rate, 1.0)
     with pytest.raises(SettingError, match="each row"):
         FreeBits(0.25, lambda step, progress: torch.ones(ROWS))(made, rate, 1.0)

@@ -12,15 +12,16 @@ from torch import Tensor, distributions
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian
-from isthmus.core.composite import CompositePrior
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
 from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.ops.bags import unit_norm
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.scaling import unit_norm
 from isthmus.errors import SettingError
+from isthmus.models.rec_vae import CompositePrior
 from isthmus.sources import BagSource
 
 WIDTH, HIDDEN, CODE, ROWS = 12, 6, 3, 5

@@ -8,8 +8,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from isthmus.core.encoders import DenselyConnectedEncoder
 from isthmus.errors import SettingError
+from isthmus.models.rec_vae import DenselyConnectedEncoder
 from isthmus.sources import BagSource
 
 WIDTH, HIDDEN = 14, 6

@@ -11,15 +11,17 @@ from torch.func import jacrev, vmap
 
 from isthmus.batch import Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian, Projected
+from isthmus.core.bottlenecks.deterministic import Deterministic, Projected
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.bottlenecks.sparse import SparseUnits, TopK
 from isthmus.core.decoders import ConvDecoder
-from isthmus.core.encoders import ConvEncoder, DenselyConnectedEncoder
-from isthmus.core.grids import GridReadout
+from isthmus.core.encoders import ConvEncoder
 from isthmus.core.likelihoods.discrete import Bernoulli
+from isthmus.core.ops.bags import unit_norm
 from isthmus.core.penalties.jacobian import Contractive, jacobian_norms
-from isthmus.core.scaling import unit_norm
+from isthmus.core.readouts import GridReadout
 from isthmus.errors import SettingError
+from isthmus.models.rec_vae import DenselyConnectedEncoder
 
 EXACT = ("gram", "jacobian")
 DRAWN = ("hutchinson", "difference")

@@ -7,8 +7,15 @@ import torch
 from torch import distributions
 
 from isthmus.batch import Bags, Values
-from isthmus.core.likelihoods.continuous import Laplace, LearnedGaussian, LearnedLaplace, LearnedScale, OptimalGaussian
-from isthmus.core.likelihoods.discrete import Bernoulli, Gaussian
+from isthmus.core.likelihoods.continuous import (
+    Gaussian,
+    Laplace,
+    LearnedGaussian,
+    LearnedLaplace,
+    LearnedScale,
+    OptimalGaussian,
+)
+from isthmus.core.likelihoods.discrete import Bernoulli
 from isthmus.errors import SettingError
 
 SHAPES = [(7,), (2, 3, 5)]

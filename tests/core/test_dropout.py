@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from isthmus.core.dropout import SeededDropout
+from isthmus.core.ops.layers import SeededDropout
 from isthmus.errors import SettingError
 
 

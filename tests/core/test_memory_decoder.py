@@ -5,7 +5,7 @@ import torch
 
 from isthmus.batch import Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders.memory import MemoryDecoder
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Categorical

@@ -8,7 +8,7 @@ from linear_gaussian import draws, linear_gaussian
 from torch import distributions
 
 from isthmus.batch import Batch, Values
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.priors.mixture import MixturePrior, VampPrior
 from isthmus.core.priors.normal import StandardNormal

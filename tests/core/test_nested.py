@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from isthmus.batch import Bags, Batch, Values, Vector
-from isthmus.core.nested import MatryoshkaLoss, decoded_of
 from isthmus.errors import SettingError
-from isthmus.models.matryoshka import matryoshka
+from isthmus.models.matryoshka import MatryoshkaLoss, decoded_of, matryoshka
 from isthmus.protocols import Step
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from isthmus.bundle.tensors import load_state, state_of
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Projected
-from isthmus.core.priors.normal import normal_rates
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.errors import SettingError
 
 HIDDEN, CODE, SCALE = 6, 5, 0.7
@@ -40,7 +40,7 @@ def test_the_mean_rate_is_at_least_half_the_squared_scale_a_dimension(scale):
     made = bottleneck(scale)
     for seed in range(5):
         posterior = made(hidden(seed=seed)).posterior
-        assert normal_rates(posterior).sum(1).mean() >= CODE * scale**2 / 2 - 1e-4
+        assert posterior.standard_normal_rates().sum(1).mean() >= CODE * scale**2 / 2 - 1e-4
 
 
 def test_afterwards_the_running_statistics_serve():
@@ -85,7 +85,7 @@ def test_a_single_row_in_training_is_normalised_by_what_is_known():
 def test_every_parameter_trains_and_the_scale_is_none():
     made = bottleneck()
     code = made(hidden(), generator=generator(2))
-    (code.sample.square().sum() + normal_rates(code.posterior).pow(2).sum()).backward()
+    (code.sample.square().sum() + code.posterior.standard_normal_rates().pow(2).sum()).backward()
     assert {name for name, _ in made.named_parameters()} == {
         "mean.weight",
         "log_scale.weight",

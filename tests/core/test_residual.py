@@ -7,8 +7,12 @@ import itertools
 import pytest
 import torch
 
-from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
-from isthmus.core.residual import learned_codebooks, nearest_words, summed_words
+from isthmus.core.bottlenecks.residual_quantised import (
+    ResidualQuantizer,
+    learned_codebooks,
+    nearest_words,
+    summed_words,
+)
 from isthmus.errors import SettingError
 
 
@@ -51,7 +55,7 @@ def test_more_beams_are_nearer() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codebooks, vectors = books(), torch.randn(40, 5, generator=generator(1))
     whole = nearest_words(vectors, codebooks, 2)
-    monkeypatch.setattr("isthmus.core.residual.SCORES", 8 * 7)
+    monkeypatch.setattr("isthmus.core.bottlenecks.residual_quantised.SCORES", 8 * 7)
     assert torch.equal(nearest_words(vectors, codebooks, 2), whole)
     assert nearest_words(vectors[:0], codebooks, 2).shape == (0, 3)
 

@@ -18,16 +18,17 @@ from bridges import (
 )
 
 from isthmus.batch import Values
-from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.deterministic import Projected
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.penalties.code_weights import reading_layers
+from isthmus.core.penalties.code_weights import code_weights_of
 from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.sparsity import tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.protocols import Code, Phase, Step
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 
@@ -124,12 +125,12 @@ def test_every_signal_and_decoder(signal):
     found.backward()
     assert model.bottleneck.units.bias.grad[1] != 0
     assert torch.count_nonzero(model.bottleneck.units.bias.grad) == 1
-    reading = {layer.name: layer for layer in reading_layers(model)}
+    reading = {id(layer.weight): layer for layer in code_weights_of(model)}
     for name, parameter in model.named_parameters():
-        if name in reading:
-            moved = parameter.grad[:, reading[name].columns].abs().sum(0)
+        if id(parameter) in reading:
+            moved = parameter.grad[:, reading[id(parameter)].columns].abs().sum(0)
             assert moved.nonzero().tolist() == [[1]], name
-            parameter.grad[:, reading[name].columns] = 0
+            parameter.grad[:, reading[id(parameter)].columns] = 0
         if name.startswith(("decoder.", "readout.")):
             assert parameter.grad is None or parameter.grad.abs().sum() == 0, name
 

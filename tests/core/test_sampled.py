@@ -14,9 +14,9 @@ from isthmus.batch import Bags, Values
 from isthmus.core.likelihoods import sampled_multinomial as module
 from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.likelihoods.sampled_multinomial import SampledMultinomial, Strata, expected_counts, missed_by
+from isthmus.core.ops.bags import rows_of, sparse_bag_sum
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.rows import rows_of, sparse_bag_sum
 from isthmus.errors import SettingError
 from isthmus.sources import BagSource
 
@@ -301,5 +301,5 @@ def test_settings_outside_their_range(options: dict[str, float], said: str) -> N
 
 
 def test_dense_targets_are_refused() -> None:
-    with pytest.raises(SettingError, match="sampled multinomial likelihood of Values"):
+    with pytest.raises(SettingError, match="Values"):
         likelihood(3)(readout(), decoded(), Values(torch.ones(ROWS, ITEMS)), generator=generator())

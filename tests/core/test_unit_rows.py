@@ -13,12 +13,13 @@ from torch import Tensor
 
 from isthmus.batch import Bag, Bags, Batch, Values
 from isthmus.core.rankers import AutoencoderRanker
-from isthmus.core.unit_rows import CosineError, UnitNormReadout
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
 from isthmus.models import elsa
-from isthmus.protocols import Ranker, RankingReadout, RowLists
+from isthmus.models.elsa import CosineError, UnitNormReadout
+from isthmus.protocols import Ranker, RankingReadout
+from isthmus.rowlists import RowLists
 from isthmus.sources import BagSource
 from isthmus.tasks.similar import SimilarColumns
 from isthmus.testing.ranker import RankerContract

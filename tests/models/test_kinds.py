@@ -3,7 +3,6 @@ is for beside the plain one."""
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -20,18 +19,15 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.penalties.dead_units import AuxiliaryLoss
 from isthmus.core.penalties.jacobian import jacobian_norms
 from isthmus.core.priors.mixture import VampPrior
-from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
-from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
-from isthmus.models.parts.backbones import ends
+from isthmus.models.kinds import FORMS, contractive, denoising, sparse, vanilla, variational
+from isthmus.models.parts.backbones import backbone
 from isthmus.models.parts.corruptions import NOISES, noise_of
 from isthmus.models.parts.likelihoods import LIKELIHOODS
-from isthmus.models.parts.priors import begin_with_rows
-from isthmus.models.penalised import FORMS
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.recipes.settings import checked
+from isthmus.models.recipes.settings import checked, keywords_of
 from isthmus.protocols import Builder
 from isthmus.sources import VectorSource
 from isthmus.training.run import Run
@@ -48,7 +44,7 @@ SMALL: dict[str, Any] = {
     "epochs": 10, "batch_size": 40, "tokens": 200, "learning_rate": 0.01,
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
-    "sparse": {"code": 40, "active": 4, "dead_after": 240},
+    "sparse": {"code": 40, "k": 4, "dead_after": 240},
     "contractive": {"weight": 3.0},
     "variational": {"annealing": 0.5},
 }
@@ -130,7 +126,7 @@ def test_variational_codes_cost_nats_and_match_their_prior(signal: str) -> None:
     with torch.no_grad():
         code = model.encode(fresh(signal).inputs)
     assert code.posterior is not None
-    assert 0.3 < float(normal_rates(code.posterior).sum(1).mean()) < 30
+    assert 0.3 < float(code.posterior.standard_normal_rates().sum(1).mean()) < 30
     drawn = model.prior.sample(50, seeded())
     assert drawn.shape == (50, SMALL["code"])
     plain, _ = fitted("vanilla", signal)
@@ -160,7 +156,7 @@ def test_sparse_codes_use_few_units_and_none_is_dead(signal: str) -> None:
         codes = model.encode(fresh(signal, 240).inputs).point
         plain = plain_model.encode(fresh(signal, 240).inputs).point
     found = sparsity_of(codes)
-    assert 1 < found.active <= OWN["sparse"]["active"]
+    assert 1 < found.active <= OWN["sparse"]["k"]
     assert sparsity_of(plain.abs()).active == pytest.approx(SMALL["code"])
 
 
@@ -213,7 +209,7 @@ def test_what_a_unit_writes_keeps_its_length() -> None:
 def test_likelihoods_by_name(likelihood: str, signal: str) -> None:
     made = recipe("variational", signal, likelihood=likelihood, epochs=1)
     batch = fresh(signal, 8)
-    if likelihood in ("bernoulli", "continuous-bernoulli", "levels"):
+    if likelihood in ("bernoulli", "continuous-bernoulli", "discretized-logistic"):
         values = type(batch.inputs)(batch.inputs.values.sigmoid())
         batch = Batch(batch.rows, values, values)
     step = made.model.step(batch, generator=seeded())
@@ -263,7 +259,8 @@ def test_priors_that_train(prior: str, signal: str) -> None:
 def test_pseudo_inputs_begin_as_rows_of_the_data() -> None:
     made = recipe("variational", "vector", prior="pseudo-inputs", components=5)
     source = source_of("vector", 20)
-    begin_with_rows(made.model, source)
+    assert made.before_training is not None
+    made.before_training(source)
     rows = source.batch(torch.arange(5) * 4).inputs
     assert isinstance(made.model.prior, VampPrior)
     entered = made.model.encoder.enter(made.model.scaled(rows))
@@ -284,12 +281,9 @@ def test_the_same_keywords_everywhere() -> None:
     seen: dict[str, Any] = {}
     differing = {"code", "weight"}
     for builder in KINDS.values():
-        for name, parameter in inspect.signature(builder).parameters.items():
+        for name, keyword in keywords_of(builder).items():
             if name not in differing:
-                assert seen.setdefault(name, (parameter.annotation, parameter.default)) == (
-                    parameter.annotation,
-                    parameter.default,
-                )
+                assert seen.setdefault(name, keyword) == keyword
 
 
 @pytest.mark.parametrize(
@@ -312,7 +306,7 @@ def test_the_same_keywords_everywhere() -> None:
         ("variational", "vector", {"prior": "mixture", "components": 0}, "components"),
         ("variational", "vector", {"prior": "mixture", "free_bits": 0.5}, "free_bits"),
         ("variational", "tokens", {"prior": "pseudo-inputs"}, "tokens"),
-        ("sparse", "vector", {"active": 41}, "active"),
+        ("sparse", "vector", {"k": 41}, "k=41"),
         ("sparse", "vector", {"form": "l2"}, "form"),
         ("contractive", "vector", {"method": "guess"}, "guess"),
     ],
@@ -322,8 +316,8 @@ def test_settings_that_cannot_be(kind: str, signal: str, changes: dict[str, Any]
         recipe(kind, signal, **changes)
 
 
-def test_ends_by_signal() -> None:
-    made = {type(signal): ends(signal, generator=seeded(), hidden=8, heads=2) for signal in SIGNALS.values()}
+def test_backbones_by_signal() -> None:
+    made = {type(signal): backbone(signal, generator=seeded(), hidden=8, heads=2) for signal in SIGNALS.values()}
     assert made[Bag].scaling is not None
     assert made[Tokens].hidden == 16
     assert made[Vector].hidden == made[Grid].hidden == made[Bag].hidden == 8
@@ -332,7 +326,7 @@ def test_ends_by_signal() -> None:
 @pytest.mark.parametrize(("given", "wanted"), [(None, 40), (7, 7)])
 def test_units_count_as_dead_after_an_epoch(given: int | None, wanted: int) -> None:
     source = VectorSource(torch.randn(40, 6, generator=torch.Generator().manual_seed(0)))
-    recipe = sparse(Vector(6), generator=torch.Generator(), code=20, active=2, epochs=1, dead_after=given)
+    recipe = sparse(Vector(6), generator=torch.Generator(), code=20, k=2, epochs=1, dead_after=given)
     recipe.fit(source, Run(device="cpu"))
     (revival,) = (penalty for penalty in recipe.model.penalties if isinstance(penalty, AuxiliaryLoss))
     assert revival.dead_after == wanted

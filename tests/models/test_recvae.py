@@ -17,11 +17,11 @@ from torch import Tensor
 from isthmus import bundle
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
-from isthmus.core.composite import CompositePrior
 from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import rec_vae
+from isthmus.models.rec_vae import CompositePrior
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.sources import BagSource
@@ -187,7 +187,7 @@ def test_one_adam_does_what_two_do(source: BagSource) -> None:
         optimizer, encodes = optimizers[epoch % 3 == 2], epoch % 3 != 2
         for rows in torch.randperm(ROWS, generator=order).split(16):
             optimizer.zero_grad()
-            model.loss(model.step(source.batch(rows), generator=noise, corrupts=encodes)).total.backward()
+            model.loss(model.step(source.batch(rows), generator=noise, corrupt=encodes)).total.backward()
             optimizer.step()
         if epoch % 3 == 1:
             prior_of(plain).remember(model)

@@ -11,9 +11,8 @@ from signals import GridSource, seeded
 
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
-from isthmus.core.denoiser import IdentityReadout, ResidualDecoder, UniformNoiseLevel
 from isthmus.errors import InputError, SettingError
-from isthmus.models.dncnn import residual_denoiser, restored
+from isthmus.models.dncnn import IdentityReadout, ResidualDecoder, UniformNoiseLevel, residual_denoiser, restored
 from isthmus.models.kinds import vanilla
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.training.run import Run

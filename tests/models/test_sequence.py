@@ -8,10 +8,12 @@ from torch import Tensor
 
 from isthmus.batch import Batch, TokenRows, Tokens
 from isthmus.bundle.tensors import state_of
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
-from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing
-from isthmus.core.objectives.posterior_collapse import CyclicalAnnealing, DelayedSchedule, FreeBits
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.posterior_collapse import FreeBits
+from isthmus.core.objectives.schedules import Constant, CyclicalAnnealing, DelayedSchedule, LinearAnnealing
 from isthmus.core.priors.normal import NoPrior
 from isthmus.errors import SettingError
 from isthmus.models import sequence_vae

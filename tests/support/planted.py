@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -39,7 +40,7 @@ SMALL |= {
         "vanilla": {},
         "denoising": {},
         "variational": {"beta": 0.05},
-        "sparse": {"code": 32, "active": 6, "dead_after": 90},
+        "sparse": {"code": 32, "k": 6, "dead_after": 90},
         "contractive": {},
     }.items()
 }
@@ -69,6 +70,11 @@ def trained(model: str, data: Interactions | None = None, **changes: Any) -> Rec
 def default(model: str) -> Recommender:
     """``trained(model)``, the same one at every call; nothing in a recommender changes."""
     return trained(model)
+
+
+def changed(recommender: Recommender, **fields: Any) -> Recommender:
+    """The same recommender with other fields of its state."""
+    return Recommender(replace(recommender.fitted, **fields))
 
 
 @contextmanager

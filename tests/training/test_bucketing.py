@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from isthmus.errors import SettingError
-from isthmus.training.batching import TokenBudget
-from isthmus.training.plan import Batching, Shuffled
+from isthmus.training.batching import Batching, Shuffled, TokenBudget
 
 
 def generator(seed=0):

@@ -1,1 +1,1 @@
-"""Which model: ``auto``, a contest among people who were held out."""
+"""Which model: ``auto``, a contest among users who were held out."""

@@ -1,4 +1,4 @@
-"""``model="auto"``: a small portfolio within a budget, chosen by people held out. No test data come near it."""
+"""``model="auto"``: a small portfolio within a budget, chosen by users held out. No test data come near it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
-from isthmus_interactions.auto.search import Contest
-from isthmus_interactions.fit import Fitted
+from isthmus_interactions.auto.search import ModelSearch
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def fit(
     data: Interactions, validation: FoldIn | float, metric: str, run: Run, budget: float, settings: Mapping[str, Any]
-) -> Fitted:
+) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
 
     Ctrl-C ends the search or the last fit, and what is best so far is kept.
@@ -47,25 +47,25 @@ def fit(
     MetricAt.parse(metric)
     started = time.perf_counter()
     end = started + budget
-    train, fold = fitting.parted(data, validation, run.seed)
+    train, fold = fitting.hold_out_users(data, validation, run.seed)
     if fold is None:
         logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    contest = Contest(train, fitting.measured(fold, metric, run), run, end - (1 - SEARCH) * budget)
-    contest.hold()
-    best = contest.scored[0]
+    search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    search.run_all()
+    best = search.ranked[0]
     logger.info(
-        "the best is %s: %s %.4f among %d people", plugins.command_name(best.name), metric, best.score, len(fold)
+        "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
     )
-    kept, again, interrupted = best, list[str](), contest.interrupted
+    kept, again, interrupted = best, list[str](), search.interrupted
     if train is not data and not interrupted:
-        kept, again, interrupted = refit(best, contest.tried, data, run, end)
+        kept, again, interrupted = refit(best, search.tried, data, run, end)
     assert kept.recipe is not None
     facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
-    told = {
-        "tried": [tried.line(metric) for tried in contest.tried],
+    search_facts = {
+        "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,
         "seconds_in_all": time.perf_counter() - started,
         "fitted_on_everybody": again,
     }
-    return Fitted(kept.recipe.model, kept.name, kept.settings, {**facts, **told})
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})

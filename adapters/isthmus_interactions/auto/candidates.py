@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from isthmus.hardware import available_bytes
 from isthmus.models.linear import LARGEST
-from isthmus.models.machine import available_bytes
 from isthmus_interactions.interactions import Interactions
 
 MEMORY_SHARE = 0.6
@@ -39,9 +39,9 @@ class Point:
 
 
 def first(data: Interactions) -> Point:
-    """Where to begin: λ of the size of the Gram matrix's diagonal, twice the mean number of people of an item.
+    """Where to begin: λ of the size of the Gram matrix's diagonal, twice the mean number of users of an item.
 
-    On six data sets between 20 and 220 people an item, what was best on held-out people lay within a factor of about 4
+    On six data sets between 20 and 220 users an item, what was best on held-out users lay within a factor of about 4
     of it.
     """
     return Point(max(1.0, float(round(2 * data.nnz / len(data.items)))), 0.5, 0.0)
@@ -70,12 +70,12 @@ def sparse_fits(items: int, seconds: float) -> bool:
 
 
 def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
-    """Deep models, the quick one first, with settings for the number of people; those that fit into memory.
+    """Deep models, the quick one first, with settings for the number of users; those that fit into memory.
 
-    Batches are smaller where people are few, so that an epoch has enough steps.
+    Batches are smaller where users are few, so that an epoch has enough steps.
     """
     batch = 100 if len(data) < 3_000 else 200 if len(data) < 20_000 else 500
-    # On the held-out part of MovieLens-1M a code of 64 is 4 % ahead of the published 200, which is for many people.
+    # On the held-out part of MovieLens-1M a code of 64 is 4 % ahead of the published 200, which is for many users.
     narrow = {"code": 64, "dropout": 0.65} if len(data) < 20_000 else {}
     # ELSA's steps are large, and it wants some 20 of them an epoch.
     fewer = min(512, max(64, len(data) // 20))

@@ -1,4 +1,4 @@
-"""The winner once more, on everybody: the people who were held out to choose it count, too."""
+"""The winner once more, on everybody: the users who were held out to choose it count, too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import Blended
 from isthmus.models.recipes.settings import built
@@ -17,15 +17,15 @@ from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
-from isthmus_interactions.auto.search import Tried
+from isthmus_interactions.auto.search import Candidate
 from isthmus_interactions.interactions import Interactions
 
 logger = logging.getLogger(__name__)
 
 
 def refit(
-    best: Tried, others: Sequence[Tried], data: Interactions, run: Run, end: float
-) -> tuple[Tried, list[str], bool]:
+    best: Candidate, others: Sequence[Candidate], data: Interactions, run: Run, end: float
+) -> tuple[Candidate, list[str], bool]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
     What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
@@ -42,14 +42,14 @@ def refit(
     """
     source = BagSource.from_csr(data.matrix)
     if not isinstance(best.recipe, Blended):
-        recipe, done, stopped = _once_more(best, source, len(data.items), run, end)
+        recipe, done, stopped = _refit_one(best, source, len(data.items), run, end)
         return replace(best, recipe=recipe), [best.name] if done else [], stopped
     by_model = {id(tried.recipe): tried for tried in others}
     parts, stopped = list[tuple[Recipe, bool]](), False
     for before in best.recipe.recipes:
         recipe, done = before, False
         if not stopped:
-            recipe, done, stopped = _once_more(by_model[id(before)], source, len(data.items), run, end)
+            recipe, done, stopped = _refit_one(by_model[id(before)], source, len(data.items), run, end)
         parts.append((recipe, done))
     model = Blend([recipe.model for recipe, _ in parts])
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
@@ -58,7 +58,7 @@ def refit(
     return replace(best, recipe=blended), names, stopped
 
 
-def _once_more(tried: Tried, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
+def _refit_one(tried: Candidate, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
     """The recipe, fitted on the source if there is time; whether it was; and whether Ctrl-C came."""
     assert tried.recipe is not None
     epochs = tried.history.best_epoch or 1

@@ -1,4 +1,4 @@
-"""A contest of models among people who were held out, within a limit of time."""
+"""A contest of models among users who were held out, within a limit of time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import Gram
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import Blended, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History
@@ -34,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """One candidate.
 
     Attributes:
@@ -42,7 +41,7 @@ class Tried:
         settings: all its keywords.
         recipe: its fitted model and how to fit it again; dropped where a better one of that name was found.
         history: the course of its training.
-        score: of the held-out people, higher is better; None where time ran out before the first one, or it failed.
+        score: of the held-out users, higher is better; None where time ran out before the first one, or it failed.
         seconds: fitting and scoring.
         why: of a failure.
     """
@@ -56,7 +55,7 @@ class Tried:
     why: str = ""
 
     def line(self, metric: str) -> dict[str, Any]:
-        """What is told of it."""
+        """Its line in ``facts["tried"]``."""
         ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
         last = self.history.records[-1] if self.history.records else {}
         extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
@@ -71,7 +70,7 @@ class Tried:
         }
 
 
-class Contest:
+class ModelSearch:
     """What was tried, and what is best so far.
 
     Args:
@@ -84,16 +83,16 @@ class Contest:
     def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
         self.train, self.validation, self.run, self.end = train, validation, run, end
         self.source = BagSource.from_csr(train.matrix)
-        self.tried: list[Tried] = []
+        self.tried: list[Candidate] = []
         self.interrupted = False
 
     @property
-    def scored(self) -> list[Tried]:
+    def ranked(self) -> list[Candidate]:
         """Those that time was enough for, the best first."""
         done = [tried for tried in self.tried if tried.score is not None]
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
 
-    def hold(self) -> None:
+    def run_all(self) -> None:
         """Linear models, networks, and a blend of the best of each kind.
 
         Raises:
@@ -109,7 +108,7 @@ class Contest:
             self._blend()
         except KeyboardInterrupt:
             self.interrupted = True
-            if not self.scored:
+            if not self.ranked:
                 raise
 
     def _linear(self) -> None:
@@ -126,12 +125,12 @@ class Contest:
             self._forget()
             if time.perf_counter() - started + self.tried[-1].seconds > limit:
                 break
-            best = self.scored[0].settings
+            best = self.ranked[0].settings
             around = neighbours(Point(best["regularisation"], best["dropout"], best["xi"]))
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
-            # Fewer weights overfit less where items are many and people few.
-            best = self.scored[0].settings
+            # Fewer weights overfit less where items are many and users few.
+            best = self.ranked[0].settings
             self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
 
     def _forget(self) -> None:
@@ -139,10 +138,10 @@ class Contest:
         kept = {id(tried) for tried in self.best_of_each()}
         self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
 
-    def best_of_each(self) -> list[Tried]:
+    def best_of_each(self) -> list[Candidate]:
         """The best candidate of each name, the best name first."""
-        best: dict[str, Tried] = {}
-        for tried in self.scored:
+        best: dict[str, Candidate] = {}
+        for tried in self.ranked:
             best.setdefault(tried.name, tried)
         return list(best.values())
 
@@ -166,7 +165,7 @@ class Contest:
         if isinstance(recipe, ClosedFormRecipe):
             # It was of those who train; the next fit is of everybody.
             recipe = replace(recipe, gram=None)
-        self.tried.append(Tried(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
+        self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt
 
@@ -176,11 +175,11 @@ class Contest:
         try:
             self._try(name, settings, seconds)
         except NonFiniteLossError as error:
-            if not self.scored:
+            if not self.ranked:
                 raise
             logger.warning("%s failed: %s", plugins.command_name(name), error)
             history, spent = History(metric=self.validation.name), time.perf_counter() - started
-            self.tried.append(Tried(name, settings, None, history, None, spent, str(error)))
+            self.tried.append(Candidate(name, settings, None, history, None, spent, str(error)))
 
     def _blend(self) -> None:
         parts = self.best_of_each()
@@ -201,4 +200,6 @@ class Contest:
         model.weigh(weights, exponents)
         settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
         spent = time.perf_counter() - started
-        self.tried.append(Tried("blend", settings, Blended(model, names, recipes), history, history.best_score, spent))
+        self.tried.append(
+            Candidate("blend", settings, Blended(model, names, recipes), history, history.best_score, spent)
+        )

@@ -34,16 +34,16 @@ def recommend(
     directory: Directory,
     history: HistoryText = None,
     users: Annotated[
-        str | None, typer.Option(help='People of the training data: a file, ids with commas, or "all".')
+        str | None, typer.Option(help='Users of the training data: a file, ids with commas, or "all".')
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
     k: Many = 10,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer what was touched.")] = False,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
     allow: Annotated[str | None, typer.Option(help="Only these: ids with commas between, or a file.")] = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Recommend for a history, or for people of the training data."""
+    """Recommend for a history, or for users of the training data."""
     if (history is None) == (users is None):
         raise InputError("recommend needs --history or --users, and not both", remedy='try --history "id,id"')
     if out is not None and users is None:
@@ -54,7 +54,7 @@ def recommend(
     known = recommender.adapter.items
     allowed = None if allow is None else parsed_history(allow, known)
     if unknown := [id_ for id_ in allowed or [] if id_ not in known]:
-        status(documents.left_out(unknown, " of --allow"))
+        status(documents.unknown_ids(unknown, " of --allow"))
     filters: documents.Filters = {"exclude_seen": not include_seen, "allow": allowed, "diversity": diversity}
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
@@ -69,7 +69,7 @@ def similar(
     k: Many = 10,
     as_json: Json = False,
 ) -> None:
-    """Tell which items are nearest to an item."""
+    """Show the items nearest to an item."""
     recommender = Recommender.load(directory)
     (answer,) = recommender.similar_items([recommender.adapter.items.parse(item)], k)
     _answer(recommender, answer, as_json)
@@ -82,7 +82,7 @@ def explain(
     k: Many = 10,
     as_json: Json = False,
 ) -> None:
-    """Tell which items of a history speak for an item."""
+    """Show how much each item of a history contributes to an item."""
     if history is None:
         raise InputError("explain needs --history", remedy='try --history "id,id"')
     recommender = Recommender.load(directory)
@@ -99,44 +99,48 @@ def evaluate(
     value: ValueColumn = None,
     keep: Keep = None,
     known: Annotated[
-        bool, typer.Option("--known", help="FILE holds what people of the training data touched later.")
+        bool, typer.Option("--known", help="FILE holds later interactions of users of the training data.")
     ] = False,
-    hide: Annotated[float, typer.Option(help="The share of each new person's items to hide and ask for.")] = 0.2,
+    hide: Annotated[float, typer.Option(help="The share of each new user's items to hide and ask for.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Of the hidden items.")] = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Ask a bundle for items that were held out."""
     recommender = Recommender.load(directory)
-    data = documents.held(recommender, file, keep, user, item, value)
-    fold = documents.later(recommender, data) if known else documents.hidden(recommender, data, hide, seed)
+    data = documents.read_test_data(recommender, file, keep, user, item, value)
+    fold = (
+        documents.known_users_fold(recommender, data)
+        if known
+        else documents.new_users_fold(recommender, data, hide, seed)
+    )
     measured = recommender.evaluate(fold, metric or ["recall@20", "recall_capped@20", "ndcg@100"])
-    document = documents.measured(measured, len(fold))
+    document = documents.evaluation_report(measured, len(fold))
     rows = [(name, m["mean"], m.get("standard_error", "")) for name, m in document["metrics"].items()]
-    emit(document, as_json, lambda: table(("metric", "mean", "standard error"), rows, f"{len(fold):,} people"))
+    emit(document, as_json, lambda: table(("metric", "mean", "standard error"), rows, f"{len(fold):,} users"))
 
 
 def _recommend_users(
     recommender: Recommender, users: str, out: Path | None, k: int, filters: documents.Filters, as_json: bool
 ) -> None:
-    people = recommender.adapter.users
-    ids = people.take(range(len(people))) if users == "all" else [people.parse(word) for word in words(users)]
-    people.rows(ids)
+    known = recommender.adapter.users
+    ids = known.take(range(len(known))) if users == "all" else [known.parse(word) for word in words(users)]
+    known.rows(ids)
     if not ids:
-        raise InputError(f"--users {users!r} names nobody", expected="ids of people of the training data")
+        raise InputError(f"--users {users!r} names nobody", expected="ids of users of the training data")
     if out is None:
         if len(ids) > 1:
-            raise InputError(f"{len(ids):,} people without a file for the answers", remedy="add --out recs.parquet")
+            raise InputError(f"{len(ids):,} users without a file for the answers", remedy="add --out recs.parquet")
         (answer,) = recommender.recommend_users(ids, k, **filters)
         _answer(recommender, answer, as_json)
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
-    document = {"path": str(out), "people": len(ids), "rows": rows}
-    emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} people in {out}"))
+    document = {"path": str(out), "users": len(ids), "rows": rows}
+    emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} users in {out}"))
 
 
 def _answer(recommender: Recommender, answer: Answer, as_json: bool) -> None:
-    document = documents.described(recommender, answer)
+    document = documents.answer_document(recommender, answer)
     for remark in documents.remarks(answer):
         status(remark)
     emit(document, as_json, lambda: _items(document))

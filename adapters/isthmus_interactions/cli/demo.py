@@ -1,4 +1,4 @@
-"""``isthmus demo``: the whole way, on books that people really rated."""
+"""``isthmus demo``: the whole way, on books that users really rated."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def _document(
         ],
         "chosen": name,
         "reader": [{"id": id_, "title": best.titles[id_]} for id_ in reader],
-        "recommended": documents.described(best, answer)["items"],
+        "recommended": documents.answer_document(best, answer)["items"],
         "book": {"id": book, "title": best.titles[book]},
-        "similar": documents.described(best, near)["items"],
+        "similar": documents.answer_document(best, near)["items"],
         "path": str(out),
         "seconds": round(time.perf_counter() - started, 1),
     }

@@ -19,6 +19,7 @@ from isthmus_interactions.files.tables import open_table
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.sequences import reads_order
 from isthmus_interactions.splits import FoldIn, aligned, hide
 from isthmus_interactions.vocabularies import translate
 
@@ -43,7 +44,7 @@ def weighting(text: str) -> Weights:
     return rules[text]
 
 
-def described(recommender: Recommender, answer: Answer) -> dict[str, Any]:
+def answer_document(recommender: Recommender, answer: Answer) -> dict[str, Any]:
     """An answer's document, with titles where there are some."""
     document = answer.to_json()
     for entry in document["items"]:
@@ -52,17 +53,17 @@ def described(recommender: Recommender, answer: Answer) -> dict[str, Any]:
     return document
 
 
-def left_out(unknown: Sequence[Id], where: str = "") -> str:
+def unknown_ids(unknown: Sequence[Id], where: str = "") -> str:
     """The remark on ids that nobody knows."""
     shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
     return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
 
 
 def remarks(answer: Answer) -> list[str]:
-    """What a person should know beside the answer."""
+    """What a user should know beside the answer."""
     said = []
     if answer.unknown:
-        said.append(left_out(answer.unknown))
+        said.append(unknown_ids(answer.unknown))
     if not answer.ids:
         said.append("nothing is left that may be answered")
     elif answer.popular:
@@ -70,17 +71,17 @@ def remarks(answer: Answer) -> list[str]:
     return said
 
 
-_TOLD = ("people", "items", "interactions", "keep", "kept", "validation_people")
+_FACTS = ("users", "items", "interactions", "keep", "kept", "validation_users")
 
 
-def fitted(out: Path, recommender: Recommender) -> dict[str, Any]:
+def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
     """What a training came to."""
     history = recommender.history
     return {
         "path": str(out),
         "model": plugins.command_name(recommender.builder),
         "settings": dict(recommender.settings),
-        **{name: recommender.facts[name] for name in _TOLD},
+        **{name: recommender.facts[name] for name in _FACTS},
         "epochs": len(history.records),
         "seed": recommender.facts["seed"],
         "best_epoch": history.best_epoch,
@@ -115,7 +116,7 @@ def features(
     return None
 
 
-def held(
+def read_test_data(
     recommender: Recommender, file: Path, keep: str | None, user: str | None, item: str | None, value: str | None
 ) -> Interactions:
     """Interactions to evaluate with: kept by the rule that is asked for, or else by the one of the training data, and
@@ -129,30 +130,34 @@ def held(
         valued = find_columns(open_table(file).header, user=user, item=item, value=value, time="").value is not None
         keep = str(recommender.facts.get("keep", "all")) if valued else "all"
     weights = weighting(str(recommender.facts.get("weights", "binary")))
-    return Interactions.read(file, user=user, item=item, value=value, time="", keep=keep, weights=weights)
+    ordered = reads_order(recommender.model)
+    time = None if ordered else ""
+    return Interactions.read(
+        file, user=user, item=item, value=value, time=time, keep=keep, weights=weights, ordered=ordered
+    )
 
 
 def example(recommender: Recommender, out: Path) -> str:
-    """What to type next: two well-known items, or one person where ids of items cannot stand in a list."""
+    """What to type next: two well-known items, or one user where ids of items cannot stand in a list."""
     shares = recommender.popularity.shares.cpu().numpy()
     items = recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
-    people = recommender.adapter.users.take(range(1))
-    for option, ids in (("--history", items), ("--users", people)):
+    users = recommender.adapter.users.take(range(1))
+    for option, ids in (("--history", items), ("--users", users)):
         texts = [str(id_) for id_ in ids]
         if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
             return f'isthmus recommend {out} {option} "{",".join(texts)}"'
     return f"isthmus recommend {out} --history FILE, with an id a line"
 
 
-def hidden(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
-    """New people: a share of each one's items is hidden."""
+def new_users_fold(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
+    """New users: a share of each one's items is hidden."""
     if not 0 < share < 1:
         raise SettingError(f"--hide {share}", expected="a share between 0 and 1")
     return hide(data.with_items(recommender.adapter.items), share, np.random.default_rng(seed))
 
 
-def later(recommender: Recommender, data: Interactions) -> FoldIn:
-    """People of the training data: their training rows are the history, what is new in ``data`` is asked for.
+def known_users_fold(recommender: Recommender, data: Interactions) -> FoldIn:
+    """Users of the training data: their training rows are the history, what is new in ``data`` is asked for.
 
     Raises:
         InputError: none of them is in the training data, or nothing is new.
@@ -160,22 +165,23 @@ def later(recommender: Recommender, data: Interactions) -> FoldIn:
     rows = translate(data.users, recommender.adapter.users)
     known = np.flatnonzero(rows >= 0)
     if not len(known):
-        raise InputError("nobody in the file is in the training data", remedy="leave out --known for new people")
+        raise InputError("nobody in the file is in the training data", remedy="leave out --known for new users")
     part = data.select_users(known).with_items(recommender.adapter.items)
-    history = recommender.told[rows[known]]
+    history = recommender.interactions[rows[known]]
     new = part.matrix - part.matrix.multiply(history.astype(bool))
     new.eliminate_zeros()
     if not new.nnz:
         raise InputError(
-            "nothing in the file is new to the people of the training data",
-            expected="what they touched later, of items in the training data",
+            "nothing in the file is new to the users of the training data",
+            expected="later interactions with items in the training data",
         )
-    return aligned(history, new.tocsr(), part.users)
+    events = recommender.ordered_histories
+    return aligned(history, new.tocsr(), part.users, None if events is None else events.take(rows[known]))
 
 
-def measured(evaluation: Evaluation, people: int) -> dict[str, Any]:
+def evaluation_report(evaluation: Evaluation, users: int) -> dict[str, Any]:
     """Means and standard errors by metric."""
     metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
     for name, error in evaluation.standard_errors.items():
         metrics[name]["standard_error"] = error
-    return {"people": people, "metrics": metrics}
+    return {"users": users, "metrics": metrics}

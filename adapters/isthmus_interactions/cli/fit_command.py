@@ -23,6 +23,7 @@ from isthmus_interactions.cli.options import (
     FeatureTitle,
     ItemColumn,
     Keep,
+    Ordered,
     Tags,
     Text,
     TimeColumn,
@@ -45,6 +46,7 @@ def fit(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
     budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
@@ -63,7 +65,14 @@ def fit(
         raise InputError(f"--budget {budget} with --model {model}", remedy="leave out one of them: auto has a budget")
     about = documents.features(features, feature_id, tags, text, vectors, title)
     data = Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=documents.weighting(weights)
+        file,
+        user=user,
+        item=item,
+        value=value,
+        time=time,
+        keep=keep,
+        weights=documents.weighting(weights),
+        ordered=ordered,
     )
     named = {} if items is None else titles.read(items, data.items)
     recommender = Recommender.fit(
@@ -79,11 +88,11 @@ def fit(
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
     out = training.out
-    emit(documents.fitted(out, recommender), training.as_json, lambda: _fitted(out, recommender))
+    emit(documents.fit_report(out, recommender), training.as_json, lambda: _fitted(out, recommender))
 
 
 def _fitted(out: Path, recommender: Recommender) -> RenderableType:
-    document = documents.fitted(out, recommender)
+    document = documents.fit_report(out, recommender)
     shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
     return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {documents.example(recommender, out)}"))
 
@@ -104,7 +113,7 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"tried on {document['validation_people']:,} people who were held out"
+    title = f"tried on {document['validation_users']:,} users who were held out"
     return [table(("model", metric, "seconds", ""), rows, title), Line("")]
 
 

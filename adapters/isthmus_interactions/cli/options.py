@@ -11,15 +11,18 @@ from isthmus.errors import InputError
 from isthmus.vocabulary import Id, Vocabulary
 
 Data = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, TSV (also .gz) or Parquet, one event a row.")]
-UserColumn = Annotated[str | None, typer.Option("--user", help="Column of people [user, user_id, userId].")]
+UserColumn = Annotated[str | None, typer.Option("--user", help="Column of users [user, user_id, userId].")]
 ItemColumn = Annotated[str | None, typer.Option("--item", help="Column of items [item, item_id, itemId, movieId].")]
 ValueColumn = Annotated[str | None, typer.Option("--value", help="Column of ratings or amounts [rating, value].")]
 TimeColumn = Annotated[str | None, typer.Option("--time", help="Column of times [timestamp, time].")]
+Ordered = Annotated[bool, typer.Option("--ordered", help="Rows are in order; only without a column of times.")]
 Keep = Annotated[str | None, typer.Option(help='Which values count: all, ">=4", ">3.5" [top two fifths of a scale].')]
 Weights = Annotated[str, typer.Option(help="What a cell holds: binary, value or log.")]
 Many = Annotated[int, typer.Option("-k", min=1, help="How many answers.")]
 HistoryText = Annotated[str | None, typer.Option("--history", help="Ids with commas between, or a file, an id a line.")]
-FeatureFile = Annotated[Path | None, typer.Option("--features", help="A table of items, also of untouched ones.")]
+FeatureFile = Annotated[
+    Path | None, typer.Option("--features", help="A table of items, also of ones without interactions.")
+]
 FeatureId = Annotated[str | None, typer.Option("--feature-id", help="Its column of ids [item, item_id, id].")]
 Tags = Annotated[list[str] | None, typer.Option("--tags", help="Its column of tags, a|b; may be repeated.")]
 Text = Annotated[list[str] | None, typer.Option("--text", help="Its column of prose; may be repeated.")]

@@ -24,6 +24,7 @@ from isthmus_interactions.cli.options import (
     Data,
     ItemColumn,
     Keep,
+    Ordered,
     TimeColumn,
     UserColumn,
     ValueColumn,
@@ -32,7 +33,7 @@ from isthmus_interactions.cli.options import (
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.tuning.tune import Tuned
+from isthmus_interactions.tuning.tune import TuningResult
 from isthmus_interactions.tuning.tune import tune as search
 
 
@@ -47,13 +48,14 @@ def tune(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data in each trial.")] = None,
     setting: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE that is given and not searched; may be repeated.")
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the people who are asked and do not train.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of the users who are asked and do not train.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What is to be high.")] = "ndcg@100",
     seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -61,19 +63,26 @@ def tune(
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search the settings of one model on held-out people."""
+    """Search the settings of one model on held-out users."""
     seconds = None if budget is None else parsed_duration(budget)
     if out is not None:
         bundle.check_target(out)
     run = Run(device, seed, precision, _progress())
     fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     data = Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=documents.weighting(weights)
+        file,
+        user=user,
+        item=item,
+        value=value,
+        time=time,
+        keep=keep,
+        weights=documents.weighting(weights),
+        ordered=ordered,
     )
     named = {} if items is None else titles.read(items, data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
-    teller = _Teller(trials, seconds)
-    tuned = search(data, model, trials=trials, seconds=seconds, study=study, told=teller, **asked, **fixed)
+    reporter = _TrialReporter(trials, seconds)
+    tuned = search(data, model, trials=trials, seconds=seconds, study=study, on_trial=reporter, **asked, **fixed)
     if out is not None and not tuned.interrupted:
         status("fitting with the best settings")
         best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
@@ -87,13 +96,13 @@ def tune(
         raise KeyboardInterrupt
 
 
-class _Teller:
+class _TrialReporter:
     """A line for each trial: its number, its score, the best so far, the time left."""
 
     def __init__(self, trials: int, seconds: float | None) -> None:
         self.trials, self.seconds, self.started, self.done = trials, seconds, time.monotonic(), 0
 
-    def __call__(self, tuned: Tuned) -> None:
+    def __call__(self, tuned: TuningResult) -> None:
         last, best = tuned.trials[-1], tuned.best
         self.done += 1
         spent = time.monotonic() - self.started
@@ -119,7 +128,7 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _document(tuned: Tuned, study: Path | None, saved: Path | None) -> dict[str, Any]:
+def _document(tuned: TuningResult, study: Path | None, saved: Path | None) -> dict[str, Any]:
     best = tuned.best
     return {
         "model": plugins.command_name(tuned.model),
@@ -133,7 +142,7 @@ def _document(tuned: Tuned, study: Path | None, saved: Path | None) -> dict[str,
     }
 
 
-def _page(tuned: Tuned, file: Path, study: Path | None, saved: Path | None) -> RenderableType:
+def _page(tuned: TuningResult, file: Path, study: Path | None, saved: Path | None) -> RenderableType:
     best, names = tuned.best, list(tuned.best.settings)
     rows = [
         [

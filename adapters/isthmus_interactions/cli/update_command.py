@@ -16,7 +16,7 @@ from isthmus.training.run import Run
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.update.merge_data import alike, read_like
+from isthmus_interactions.update.merge_data import ids_like, read_like
 
 
 def update(
@@ -28,7 +28,7 @@ def update(
     value: ValueColumn = None,
     keep: Keep = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
-    validation: Annotated[float, typer.Option(help="Share of people with something new who choose the epoch.")] = 0.1,
+    validation: Annotated[float, typer.Option(help="Share of users with something new who choose the epoch.")] = 0.1,
     metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -36,13 +36,13 @@ def update(
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take new interactions, people and items into a bundle."""
+    """Take new interactions, users and items into a bundle."""
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)
-    new = read_like(old.facts, file, user=user, item=item, value=value, keep=keep)
+    new = read_like(old.fitted, file, user=user, item=item, value=value, keep=keep)
     known = old.adapter.items
-    named = {} if items is None else titles.read(items, known.extended(alike(new.items, known, "items")))
+    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
     run = Run(device, seed, precision, RichProgress())
     updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
     history = updated.history
@@ -57,7 +57,7 @@ def update(
 
 def _document(target: Path, updated: Recommender) -> dict[str, Any]:
     report = dict(updated.facts["updates"][-1])
-    sizes = ("people", "items", "interactions")
+    sizes = ("users", "items", "interactions")
     return {
         "path": str(target),
         "model": plugins.command_name(updated.builder),

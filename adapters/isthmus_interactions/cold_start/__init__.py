@@ -1,1 +1,1 @@
-"""What is known of items beside who touched them: tags, texts, vectors."""
+"""Items without interactions, placed by what else is known of them: tags, texts, vectors."""

@@ -1,7 +1,7 @@
-"""How much to trust features, chosen on known items that are treated as if nobody had touched them.
+"""How much to trust features, chosen on known items that are treated as if they had no interactions.
 
 Two things can be carried over to an unknown item j by M (see ``feature_ridge``): the model's scores s of the known
-items, which hold popularity and taste at large, and the history x itself, which says what this person was near to:
+items, which hold popularity and taste at large, and the history x itself, which says what this user was near to:
 
     score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isthmus_interactions.cold_start.features import Matrix
-from isthmus_interactions.cold_start.holdout import Trial
+from isthmus_interactions.cold_start.holdout import ItemHoldout
 from isthmus_interactions.cold_start.ridge import LARGEST, mixing
 
 REGRESSIONS = ((1, 0.1), (2, 0.1), (2, 1.0))
@@ -31,7 +31,7 @@ FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
-class Choice:
+class FeatureWeights:
     """What was chosen.
 
     Attributes:
@@ -51,11 +51,11 @@ class Choice:
     score: float | None = None
 
 
-def choose(trials: Sequence[Trial], features: Matrix) -> Choice:
+def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
     """The best choice for some trials, by the mean of what each of them measures; without trials the default.
 
     Args:
-        trials: people who were not told of some known items.
+        trials: users whose histories lack some known items.
         features: a row for each known item.
 
     Raises:
@@ -66,16 +66,16 @@ def choose(trials: Sequence[Trial], features: Matrix) -> Choice:
         measured = [_measured(trial, features, power, regularisation) for trial in trials]
         for share in SHARES if measured else ():
             model, history, score = np.mean([one[share] for one in measured], axis=0).tolist()
-            found[score] = Choice(power, regularisation, model, history, share, score)
+            found[score] = FeatureWeights(power, regularisation, model, history, share, score)
     if not found:
-        return Choice()
+        return FeatureWeights()
     best = found[max(found)]
     size = float(np.mean([_size(trial, features, best) for trial in trials]))
     return replace(best, model=best.model * size, history=best.history * size)
 
 
 def _measured(
-    trial: Trial, features: Matrix, power: int, regularisation: float
+    trial: ItemHoldout, features: Matrix, power: int, regularisation: float
 ) -> dict[float, tuple[float, float, float]]:
     """For each share the weights α and γ that make both parts equally wide before, and nDCG@20."""
     by_model, by_history = trial.carried(mixing(features[trial.rest], features[trial.left_out], regularisation, power))
@@ -87,7 +87,7 @@ def _measured(
     return found
 
 
-def _size(trial: Trial, features: Matrix, choice: Choice) -> float:
+def _size(trial: ItemHoldout, features: Matrix, choice: FeatureWeights) -> float:
     """What brings the chosen sum to the size of the model's scores."""
     by_model, by_history = trial.carried(
         mixing(features[trial.rest], features[trial.left_out], choice.regularisation, choice.power)

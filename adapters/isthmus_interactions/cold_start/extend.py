@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,18 +26,17 @@ from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.cold_start.choose_weights import Choice, choose
+from isthmus_interactions.cold_start.choose_weights import FeatureWeights, choose
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.cold_start.holdout import FEWEST_PEOPLE, Rows, Trial, asked_people
-from isthmus_interactions.cold_start.match_items import placed
-from isthmus_interactions.cold_start.ranker import NAMES, NEAR, WithNewItems
+from isthmus_interactions.cold_start.holdout import FEWEST_USERS, ItemHoldout, Rows, sample_users
+from isthmus_interactions.cold_start.match_items import match_items_to_features
+from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
-from isthmus_interactions.csr import Csr, some_rows
-from isthmus_interactions.recommend.similar_users import bags_on
+from isthmus_interactions.csr import Csr, select_rows
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.recommend.similar_users import bags_to
+from isthmus_interactions.sequences import reads_order
 from isthmus_interactions.vocabularies import as_kind
-
-if TYPE_CHECKING:
-    from isthmus_interactions.recommender import Recommender
 
 FACTS = "features"
 TRIALS = 2
@@ -46,57 +45,57 @@ BLOCK = 1024
 logger = logging.getLogger(__name__)
 
 
-def extended(old: Recommender, features: ItemFeatures, boost: float, seed: int) -> dict[str, Any]:
-    """The fields of the new ``Recommender``. Raises what ``Recommender.with_features`` raises."""
+def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
+    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
-    fields = plain(old)
-    items, told = fields["adapter"].items, fields["told"]
-    found = placed(items, told, features)
+    if reads_order(old.model):
+        raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
+    old = without_features(old)
+    items = old.adapter.items
+    found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
         logger.warning("every item with features has interactions: nothing is added")
-        return fields
-    device = next(iter(fields["model"].state_dict().values())).device
+        return old
     about, unknown = features.rows(place[known]), features.rows(place[new])
-    choice = choose(_trials(old.builder, fields, known, seed, device), about)
+    choice = choose(_trials(old, known, seed), about)
     choice = replace(choice, model=choice.model * boost, history=choice.history * boost)
     mixed = mixing(about, unknown, choice.regularisation, choice.power)
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
     logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
-    model = WithNewItems(fields["model"], {name: tensor.to(device) for name, tensor in tensors.items()})
+    model = ColdStartRanker(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
-    return fields | {
-        "adapter": InteractionsAdapter(whole, old.adapter.users),
-        "model": model.eval(),
-        "told": _wide(told, len(whole)),
-        "titles": _titles(fields["titles"], features, whole),
-        "facts": {**fields["facts"], "items": len(whole), FACTS: described},
-    }
+    return replace(
+        old,
+        adapter=InteractionsAdapter(whole, old.adapter.users),
+        model=model.eval(),
+        interactions=_wide(old.interactions, len(whole)),
+        titles=_titles(old.titles, features, whole),
+        facts={**old.facts, "items": len(whole), FACTS: described},
+    )
 
 
-def plain(old: Recommender) -> dict[str, Any]:
-    """The fields of the recommender without items that only their features know."""
-    fields = {
-        name: getattr(old, name) for name in ("adapter", "model", "builder", "settings", "told", "titles", "facts")
-    }
-    if not isinstance(old.model, WithNewItems):
-        return fields
+def without_features(old: FittedRecommender) -> FittedRecommender:
+    """The recommender without items that only their features know."""
+    if not isinstance(old.model, ColdStartRanker):
+        return old
     items = Vocabulary(old.adapter.items.ids[: old.model.known])
     facts = {name: value for name, value in old.facts.items() if name != FACTS}
-    return fields | {
-        "adapter": InteractionsAdapter(items, old.adapter.users),
-        "model": old.model.model,
-        "told": _wide(old.told, len(items)),
-        "titles": {id_: title for id_, title in old.titles.items() if id_ in items},
-        "facts": {**facts, "items": len(items)},
-    }
+    return replace(
+        old,
+        adapter=InteractionsAdapter(items, old.adapter.users),
+        model=old.model.model,
+        interactions=_wide(old.interactions, len(items)),
+        titles={id_: title for id_, title in old.titles.items() if id_ in items},
+        facts={**facts, "items": len(items)},
+    )
 
 
-def check_plain(model: nn.Module) -> None:
+def check_without_features(model: nn.Module) -> None:
     """Raises SettingError: some of its items are known only by their features."""
-    if isinstance(model, WithNewItems):
+    if isinstance(model, ColdStartRanker):
         raise SettingError(
             "a recommender with items that only their features know cannot be updated",
             remedy="fit on all data with --features; or, in Python, update what without_features() returns, and "
@@ -106,14 +105,14 @@ def check_plain(model: nn.Module) -> None:
 
 def readable(model: nn.Module, bags: Bags) -> Bags:
     """Bags on the CPU without items that only their features know; others stand for them."""
-    if not isinstance(model, WithNewItems):
+    if not isinstance(model, ColdStartRanker):
         return bags
-    return bags_on(model.told(bags_on(bags, model.place.device)), torch.device("cpu"))
+    return bags_to(model.with_known_items(bags_to(bags, model.place.device)), torch.device("cpu"))
 
 
 def documents(model: nn.Module) -> dict[str, str]:
     """What a bundle must hold beside the tensors of a model."""
-    return {"features.json": json.dumps({"known": model.known})} if isinstance(model, WithNewItems) else {}
+    return {"features.json": json.dumps({"known": model.known})} if isinstance(model, ColdStartRanker) else {}
 
 
 def rebuilt(
@@ -130,33 +129,33 @@ def rebuilt(
     own = {name: tensor for name, tensor in tensors.items() if name in NAMES}
     inner = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name not in NAMES}
     _check(own, known, items)
-    return WithNewItems(rebuild(builder, Bag(known), settings, inner), own).eval()
+    return ColdStartRanker(rebuild(builder, Bag(known), settings, inner), own).eval()
 
 
-def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, device: torch.device) -> list[Trial]:
-    """Several draws of items, asked of the same people.
+def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]:
+    """Several draws of items, asked of the same users.
 
-    A model knows the people that it was fitted to better than others, and would be trusted too much. One in closed form
+    A model knows the users that it was fitted to better than others, and would be trusted too much. One in closed form
     is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
     would take.
     """
-    told, generator = fields["told"], np.random.default_rng(seed)
-    people = asked_people(told, generator)
-    if len(people) < FEWEST_PEOPLE:
+    interactions, device, generator = old.interactions, old.device, np.random.default_rng(seed)
+    users = sample_users(interactions, generator)
+    if len(users) < FEWEST_USERS:
         return []
-    make = plugins.find_builder(builder, "interactions")[1]
+    make = plugins.find_builder(old.builder, "interactions")[1]
     with torch.device("meta"):
-        sketch = make(Bag(told.shape[1]), generator=Generator(), **fields["settings"])
-    model = fields["model"]
+        sketch = make(Bag(interactions.shape[1]), generator=Generator(), **old.settings)
+    model = old.model
     if not sketch.chooses_epoch:
-        recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **fields["settings"])
+        recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
         if isinstance(recipe, Blended):
             recipe.model.load_state_dict(model.state_dict())
-        others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
+        others = select_rows(interactions, np.setdiff1d(np.arange(interactions.shape[0]), users))
         recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
         model = recipe.model.to(device).eval()
-    asked, ranker = some_rows(told, people), ranker_of(model)
-    drawn = [Trial.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
+    asked, ranker = select_rows(interactions, users), ranker_of(model)
+    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
 
 
@@ -185,7 +184,9 @@ def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
         raise BundleError("new items refer to columns that do not exist", expected=f"columns below {known}")
 
 
-def _tensors(mixed: Mixing, choice: Choice, known: Rows, new: Rows, widths: tuple[int, int]) -> dict[str, Tensor]:
+def _tensors(
+    mixed: Mixing, choice: FeatureWeights, known: Rows, new: Rows, widths: tuple[int, int]
+) -> dict[str, Tensor]:
     left = np.zeros((widths[0], 1 + mixed.left.shape[1]), np.float32)
     left[known, 0] = 1 / len(known)
     left[known, 1:] = mixed.left
@@ -217,8 +218,10 @@ def _near(mixed: Mixing, new: int) -> tuple[Rows, Any]:
     return torch.cat(rows).numpy(), torch.cat(parts).numpy()
 
 
-def _wide(told: Csr, width: int) -> Csr:
-    matrix: Csr = csr_array((told.data, told.indices, told.indptr), shape=(told.shape[0], width))
+def _wide(interactions: Csr, width: int) -> Csr:
+    matrix: Csr = csr_array(
+        (interactions.data, interactions.indices, interactions.indptr), shape=(interactions.shape[0], width)
+    )
     matrix.has_sorted_indices = matrix.has_canonical_format = True
     return matrix
 

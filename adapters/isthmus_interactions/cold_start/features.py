@@ -1,6 +1,6 @@
-"""What is known of items beside who touched them: tags, texts, vectors.
+"""What is known of items beside interactions: tags, texts, vectors.
 
-``Recommender.with_features`` gives items that nobody has touched a place in the ranking by them.
+``Recommender.with_features`` gives items without interactions a place in the ranking by them.
 """
 
 from __future__ import annotations

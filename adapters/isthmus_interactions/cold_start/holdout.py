@@ -1,7 +1,7 @@
-"""Known items that are treated as if nobody had touched them, and people who are asked about them.
+"""Known items that are treated as if they had no interactions, and users who are asked about them.
 
-The items are left out of people's histories, predicted from the others by their features, and compared with what those
-people did touch. Nothing is trained again: the model only is not told.
+The items are left out of users's histories, predicted from the others by their features, and compared with what those
+users do have interactions with. Nothing is trained again: the model is only not given them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from isthmus.protocols import Ranker
 from isthmus.rowlists import from_csr
 from isthmus.sources import BagSource
 from isthmus_interactions.cold_start.ridge import Mixing
-from isthmus_interactions.csr import Csr, chosen, places_in_rows, row_of_entry
+from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, stored_where
 
-MOST_PEOPLE, FEWEST_PEOPLE = 1_000, 10
+MOST_USERS, FEWEST_USERS = 1_000, 10
 MOST_ITEMS = 3_000
 LEFT_OUT = 0.2
-"""Of the items, and of what each person touched."""
+"""Of the items, and of what each user has."""
 
 CELLS = 1 << 25
 """Scores of a trial, at most: 128 MB."""
@@ -37,18 +37,18 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """Some people, told without some items.
+class ItemHoldout:
+    """Some users, whose histories are given without some items.
 
     Attributes:
         rest: places, in the list of known items, of those that stay.
         left_out: places of those that are left out.
         columns: columns of ``scores`` of what stays, and of what is left out.
-        scores: of the model that was not told of the left-out items, shape (people, width).
-        history: what it was told, shape (people, rest).
-        touched: left-out items that people touched, shape (people, left_out).
-        seen: what must not be answered when everything is ranked, shape (people, width).
-        asked: what is asked for then: a fifth of everything that each person touched.
+        scores: of the model that was not given the left-out items, shape (users, width).
+        history: what it was given, shape (users, rest).
+        touched: interactions of the users with left-out items, shape (users, left_out).
+        seen: what must not be answered when everything is ranked, shape (users, width).
+        asked: what is asked for then: a fifth of everything that each user has.
     """
 
     rest: Rows
@@ -62,38 +62,38 @@ class Trial:
 
     @classmethod
     def drawn(
-        cls, ranker: Ranker, told: Csr, columns: Rows, generator: np.random.Generator, device: torch.device
-    ) -> Trial | None:
-        """Draw items; None where there are too few, or too few people.
+        cls, ranker: Ranker, interactions: Csr, columns: Rows, generator: np.random.Generator, device: torch.device
+    ) -> ItemHoldout | None:
+        """Draw items; None where there are too few, or too few users.
 
         Args:
-            ranker: over the columns of ``told``, on ``device``.
-            told: interactions of the people who are asked, shape (people, width).
+            ranker: over the columns of ``interactions``, on ``device``.
+            interactions: of the users who are asked, shape (users, width).
             columns: the known items.
-            generator: for items, and for what is hidden of each person.
+            generator: for items, and for what is hidden of each user.
             device: where the ranker reads.
         """
         order = generator.permutation(len(columns))[:MOST_ITEMS]
         out, rest = (np.sort(part) for part in np.split(order, [round(len(order) * LEFT_OUT)]))
-        if len(out) < 2 or len(rest) < 4 or told.shape[0] < FEWEST_PEOPLE:
+        if len(out) < 2 or len(rest) < 4 or interactions.shape[0] < FEWEST_USERS:
             return None
-        most = np.floor(LEFT_OUT * np.diff(told.indptr))[row_of_entry(told)]
-        hidden = places_in_rows(told, generator.random(told.nnz)) < most
-        inputs = chosen(told, ~hidden & ~np.isin(told.indices, columns[out]))
+        most = np.floor(LEFT_OUT * np.diff(interactions.indptr))[row_of_entry(interactions)]
+        hidden = places_in_rows(interactions, generator.random(interactions.nnz)) < most
+        inputs = stored_where(interactions, ~hidden & ~np.isin(interactions.indices, columns[out]))
         return cls(
             rest,
             out,
             (columns[rest], columns[out]),
             _scores(ranker, inputs, device),
             inputs[:, columns[rest]].toarray(),
-            csr_array(told[:, columns[out]]),
-            chosen(told, ~hidden),
-            chosen(told, hidden),
+            csr_array(interactions[:, columns[out]]),
+            stored_where(interactions, ~hidden),
+            stored_where(interactions, hidden),
         )
 
     @property
     def level(self) -> Scores:
-        """The mean score of what stays, shape (people, 1)."""
+        """The mean score of what stays, shape (users, 1)."""
         level: Scores = self.scores[:, self.columns[0]].mean(1, keepdims=True)
         return level
 
@@ -119,10 +119,10 @@ class Trial:
         return _ndcg(whole, self.asked)
 
 
-def asked_people(told: Csr, generator: np.random.Generator) -> Rows:
-    """Rows of a fifth of the people who touched enough, a thousand at most."""
-    enough = np.flatnonzero(np.diff(told.indptr) >= MIN_HISTORY)
-    many = min(MOST_PEOPLE, round(LEFT_OUT * len(enough)), max(FEWEST_PEOPLE, CELLS // max(1, told.shape[1])))
+def sample_users(interactions: Csr, generator: np.random.Generator) -> Rows:
+    """Rows of a fifth of the users who have enough items, a thousand at most."""
+    enough = np.flatnonzero(np.diff(interactions.indptr) >= MIN_HISTORY)
+    many = min(MOST_USERS, round(LEFT_OUT * len(enough)), max(FEWEST_USERS, CELLS // max(1, interactions.shape[1])))
     return np.sort(generator.permutation(enough)[:many])
 
 

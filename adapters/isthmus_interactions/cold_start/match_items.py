@@ -1,4 +1,4 @@
-"""Which items features tell of: those that people touched, to learn from, and those to find a place for."""
+"""Which items have features: those with interactions, to learn from, and those without, to find a place for."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Placed:
+class MatchedItems:
     """Items and their features.
 
     Attributes:
         items: the old ones, then those that only the features hold.
         place: the row of features of each item, or -1.
-        known: items with features that somebody touched, ascending.
-        new: items with features that nobody touched, ascending.
+        known: items with features and interactions, ascending.
+        new: items with features and no interactions, ascending.
     """
 
     items: Vocabulary
@@ -33,15 +33,15 @@ class Placed:
     new: Rows
 
 
-def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
+def match_items_to_features(items: Vocabulary, interactions: Csr, features: ItemFeatures) -> MatchedItems:
     """Find each item's features.
 
     Args:
         items: of the training data.
-        told: who touched what, shape (people, items).
+        interactions: of the training data, shape (users, items).
 
     Raises:
-        InputError: fewer than two items with features were touched, or ids of another kind (text and numbers).
+        InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
     """
     ids = [as_kind(id_, items) for id_ in features.items.ids.tolist()]
     wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
@@ -51,7 +51,7 @@ def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
     place = np.full(len(whole), -1, dtype=np.int64)
     place[whole.rows(ids)] = np.arange(len(ids))
     touched = np.zeros(len(whole), bool)
-    touched[told.indices] = True
+    touched[interactions.indices] = True
     known, new = (np.flatnonzero((place >= 0) & chosen) for chosen in (touched, ~touched))
     if len(known) < 2:
         raise InputError(
@@ -60,4 +60,4 @@ def placed(items: Vocabulary, told: Csr, features: ItemFeatures) -> Placed:
             + ", ".join(map(repr, items.take(range(min(3, len(items)))))),
             remedy="name the column of ids (id=NAME, --feature-id NAME)",
         )
-    return Placed(whole, place, known, new)
+    return MatchedItems(whole, place, known, new)

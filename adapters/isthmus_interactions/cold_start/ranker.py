@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.rankers import ranker_of
 from isthmus.protocols import Columns
@@ -18,10 +18,10 @@ NEAR = 5
 """So many known items stand in for an unknown one in a history."""
 
 
-class WithNewItems(nn.Module):
+class ColdStartRanker(nn.Module):
     """Scores of a model, and of further columns: score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj.
 
-    A column j that the features know and nobody touched has ``place[j] >= 0``; the others score as the model scores
+    A column j with features and without interactions has ``place[j] >= 0``; the others score as the model scores
     them, to the bit. s̄ is the mean score of the items that M starts from. In a history an unknown item is replaced by
     the ``NEAR`` known ones that stand for it.
 
@@ -56,14 +56,14 @@ class WithNewItems(nn.Module):
         """How many columns the model itself has."""
         return len(self.left)
 
-    def prepare(self, inputs: Bags) -> tuple[Any, Float[Tensor, "batch inner"]]:
+    def prepare(self, inputs: Tensors) -> tuple[Any, Float[Tensor, "batch inner"]]:
         """The model's state; and s̄ with both sums as far as they do not depend on the column."""
-        told = self.told(inputs)
-        state = self._ranker.prepare(told)
+        readable = self.with_known_items(require_bags(inputs, "a ranking by features"))
+        state = self._ranker.prepare(readable)
         with torch.no_grad():
             summed = self._ranker.scores(state).to(self.left.dtype) @ self.left
             summed[:, 1:] *= self.sizes[0]
-            summed[:, 1:] += self.sizes[1] * bag_sum(self.left, told)[:, 1:]
+            summed[:, 1:] += self.sizes[1] * bag_sum(self.left, readable)[:, 1:]
         return state, summed
 
     def scores(
@@ -86,7 +86,7 @@ class WithNewItems(nn.Module):
         above = summed[:, 1:][:, places] if not self.right.numel() else summed[:, 1:] @ self.right[:, places]
         return above + summed[:, :1]
 
-    def told(self, bags: Bags) -> Bags:
+    def with_known_items(self, bags: Bags) -> Bags:
         """The bags as the model can read them."""
         new = self.place[bags.indices] >= 0
         if not bool(new.any()):

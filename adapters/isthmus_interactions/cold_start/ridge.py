@@ -7,7 +7,7 @@ that is known for them is predicted for an item j as
 
 where κ_j = A⁻¹ (k_j + 1 · (1 − 1ᵀA⁻¹k_j) / (1ᵀA⁻¹1)) and A = K + μ I: generalised least squares with a constant that is
 not held back, which is kernel ridge regression with an intercept (Saunders, Gammerman & Vovk, ICML 1998). As the
-weights do not depend on y, one M serves every person: the scores of known items are the ys.
+weights do not depend on y, one M serves every user: the scores of known items are the ys.
 
 For p = 1 and fewer features than items the same M is (F − 1 f̄ᵀ) G⁻¹ (f_j − f̄) with G = FᵀF − n f̄ f̄ᵀ + μ I, which is
 kept as two thin factors.

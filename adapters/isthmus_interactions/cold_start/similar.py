@@ -11,11 +11,12 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import ranks
 from isthmus.index.exact.searcher import rank
 from isthmus.index.searchers import searcher_over
-from isthmus.protocols import Neighbours, RowLists
-from isthmus_interactions.cold_start.ranker import WithNewItems
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
+from isthmus_interactions.cold_start.ranker import ColdStartRanker
 
 
-class SimilarWithNew:
+class ColdStartSimilarity:
     """Nearest items, new ones among them.
 
     For an autoencoder the score is the cosine between rows of the readout, where the row of a new item is the mean row
@@ -26,7 +27,7 @@ class SimilarWithNew:
         model: its vectors, if it has any, are normalised once, here.
     """
 
-    def __init__(self, model: WithNewItems) -> None:
+    def __init__(self, model: ColdStartRanker) -> None:
         self._model = model
         inner = model.model
         self._vectors: Tensor | None = None
@@ -47,7 +48,7 @@ class SimilarWithNew:
         return rank(self._model, single, k, exclude=itself)
 
 
-def _continued(model: WithNewItems, weight: Float[Tensor, "known hidden"]) -> Float[Tensor, "width hidden"]:
+def _continued(model: ColdStartRanker, weight: Float[Tensor, "known hidden"]) -> Float[Tensor, "width hidden"]:
     summed = model.left.T @ weight.to(model.left.dtype)
     above = model.right.T @ summed[1:] if model.right.numel() else summed[1:]
     vectors = weight.new_zeros(model.width, weight.shape[1])

@@ -58,7 +58,7 @@ class FeatureColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FeatureTable:
     """What a table holds.
 
     Attributes:
@@ -72,7 +72,7 @@ class Found:
     titles: dict[Id, str]
 
 
-def read(source: object, columns: FeatureColumns, separator: str) -> Found:
+def read(source: object, columns: FeatureColumns, separator: str) -> FeatureTable:
     """Read the columns of a table. Raises what ``ItemFeatures.read`` raises."""
     opened = open_table(source)
     id_ = _id_column(opened.header, columns.id)
@@ -91,7 +91,7 @@ def read(source: object, columns: FeatureColumns, separator: str) -> Found:
         blocks.append((_vectors(table, columns.vectors), False))
     shown = columns.title or (TITLE if TITLE in opened.header else None)
     texts = [None] * len(items) if shown is None else table[shown].to_pylist()
-    return Found(items, blocks, {i: str(t) for i, t in zip(items.ids.tolist(), texts, strict=True) if t})
+    return FeatureTable(items, blocks, {i: str(t) for i, t in zip(items.ids.tolist(), texts, strict=True) if t})
 
 
 def _whole(table: TextTable | ParquetTable | StreamTable, texts: list[str]) -> pa.Table:

@@ -1,13 +1,13 @@
 """Matrix factorisation as an autoencoder: the readout's rows are the factors of the items, and the encoder solves, for
-whoever asks, the problem that training solved for each person, with the items held fixed ("fold-in").
+whoever asks, the problem that training solved for each user, with the items held fixed ("fold-in").
 
     als   weighted least squares       Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
                                        ICDM 2008
     bpr   pairwise logistic loss       Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized
                                        Ranking from Implicit Feedback", UAI 2009 (in ``pairwise``)
 
-The code is a person's factor, nothing is decoded, and the readout is asked for inner products: recommending, searching
-similar items and people, and an index work as for every other autoencoder.
+The code is a user's factor, nothing is decoded, and the readout is asked for inner products: recommending, searching
+similar items and users, and an index work as for every other autoencoder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout
 
 NUMBERS = 1 << 22
-"""Float64 numbers that a block of people may take: 32 MB."""
+"""Float64 numbers that a block of users may take: 32 MB."""
 
 LEAST_RIDGE = 1e-9
 """Of the mean diagonal of the Gram matrix: keeps a problem without regularisation solvable."""
@@ -73,12 +73,12 @@ def blocks(bags: Bags, per_item: int, per_row: int) -> Iterator[Block]:
 
 
 class LeastSquares(nn.Module):
-    """A person's factor x by the normal equations of weighted least squares (Hu, Koren & Volinsky 2008, equation 4):
+    """A user's factor x by the normal equations of weighted least squares (Hu, Koren & Volinsky 2008, equation 4):
 
         (YᵀY + Yᵀ(C − I)Y + λI) x = YᵀC p
 
     with p = 1 and a confidence of C = α · weight where the history has an item, and p = 0, C = 1 everywhere else, as
-    ``implicit`` has it. Solved in float64, some people at a time.
+    ``implicit`` has it. Solved in float64, some users at a time.
 
     Args:
         readout: its weight is Y; its bias plays no part.
@@ -141,7 +141,7 @@ class WeightedSquares:
         return readout.logits(decoded).float()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """The mean with noise of variance 1, as where nothing was touched."""
+        """The mean with noise of variance 1, as for an empty history."""
         mean = self.mean(readout, decoded)
         return mean + torch.empty_like(mean).normal_(generator=generator)
 

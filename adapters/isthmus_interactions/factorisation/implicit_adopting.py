@@ -15,12 +15,12 @@ from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.factorisation.implicit_models import als, bpr
-from isthmus_interactions.factorisation.implicit_training import ByImplicit, library
-from isthmus_interactions.fit import Fitted
+from isthmus_interactions.factorisation.implicit_training import ImplicitRecipe, library
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 
 
-def adopted(model: Any, data: Interactions) -> Fitted:
+def from_implicit(model: Any, data: Interactions) -> FittedRecommender:
     """The factors of a trained model in an autoencoder of ours. Raises what ``Recommender.from_implicit`` raises."""
     name, builder, settings, code = _read(model)
     if model.item_factors is None or model.user_factors is None:
@@ -28,19 +28,19 @@ def adopted(model: Any, data: Interactions) -> Fitted:
     shape = (len(model.user_factors), len(model.item_factors))
     if shape != data.matrix.shape:
         raise InputError(
-            f"a model of {shape[0]:,} people and {shape[1]:,} items",
-            expected=f"{data.matrix.shape[0]:,} people and {data.matrix.shape[1]:,} items, as in the interactions",
+            f"a model of {shape[0]:,} users and {shape[1]:,} items",
+            expected=f"{data.matrix.shape[0]:,} users and {data.matrix.shape[1]:,} items, as in the interactions",
             remedy="pass the interactions whose matrix it was trained on",
         )
     whole = checked(name, builder, {**settings, "factors": model.item_factors.shape[1] - code})
     recipe = builder(Bag(shape[1]), generator=Generator().manual_seed(0), **whole)
-    recipe.take_over(model.item_factors, data.matrix)
+    recipe.load_factors(model.item_factors, data.matrix)
     recipe.model.eval()
     facts = fit.facts_of(data, None, Run(), History()) | {"trained_by": f"implicit {version('implicit')}"}
-    return Fitted(recipe.model, name, whole, facts)
+    return FittedRecommender.of(data, recipe.model, name, whole, facts)
 
 
-def _read(model: Any) -> tuple[str, Callable[..., ByImplicit], dict[str, Any], int]:
+def _read(model: Any) -> tuple[str, Callable[..., ImplicitRecipe], dict[str, Any], int]:
     """Our builder, its keywords, and how many columns of the factors are no factors."""
     known = library()
     if not isinstance(model, (known.als, known.bpr)):

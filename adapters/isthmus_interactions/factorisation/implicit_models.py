@@ -9,13 +9,13 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus_interactions.factorisation.factors import LeastSquares, WeightedSquares
-from isthmus_interactions.factorisation.implicit_training import ByImplicit
+from isthmus_interactions.factorisation.implicit_training import ImplicitRecipe
 from isthmus_interactions.factorisation.pairwise import Opponents, PairwiseFit, PairwiseLogistic
 
 
@@ -27,19 +27,19 @@ def als(
     regularisation: float = 0.01,
     alpha: float = 1.0,
     iterations: int = 15,
-) -> ByImplicit:
+) -> ImplicitRecipe:
     """ALS: implicit's weighted matrix factorisation (Hu, Koren & Volinsky, ICDM 2008); needs ``isthmus[implicit]``.
 
     Advice: a matrix factorisation to compare with; it ranks better with far more factors than the usual 64.
 
-    An entry of weight w counts with confidence C = α w and every missing one as 0 with confidence 1. People who were
+    An entry of weight w counts with confidence C = α w and every missing one as 0 with confidence 1. Users who were
     never seen get the factor that minimises the same loss with the items held fixed.
 
     Args:
         factors: dimensions of the code.
         regularisation: λ, on the squared length of every factor.
-        alpha: α, how much more a touched item counts than an untouched one.
-        iterations: passes over people and items.
+        alpha: α, how much more an item of the history counts than any other.
+        iterations: passes over users and items.
     """
     check_settings(factors=factors, alpha=alpha, iterations=iterations)
     _check_not_negative(regularisation=regularisation)
@@ -52,7 +52,7 @@ def als(
         likelihood=WeightedSquares(alpha),
     )
     settings = {"factors": factors, "regularization": regularisation, "alpha": alpha, "iterations": iterations}
-    return ByImplicit(model, "als", settings, readout)
+    return ImplicitRecipe(model, "als", settings, readout)
 
 
 def bpr(
@@ -66,13 +66,13 @@ def bpr(
     verify: bool = True,
     negatives: int = 500,
     prior: float = 4.0,
-) -> ByImplicit:
+) -> ImplicitRecipe:
     """BPR: implicit's matrix factorisation by pairs (Rendle et al., UAI 2009); needs ``isthmus[implicit]``.
 
     Advice: a baseline to compare with; EASE ranks better on Gowalla, Yelp2018 and Amazon-Book.
 
-    A touched item should score above an untouched one, drawn by popularity. Trained by a single thread, so that the
-    same seed gives the same factors. People who were never seen get the factor that minimises the expected loss with
+    An item of the history should score above another one, drawn by popularity. Trained by a single thread, so that the
+    same seed gives the same factors. Users who were never seen get the factor that minimises the expected loss with
     the items held fixed. Weights play no part.
 
     Args:
@@ -80,7 +80,7 @@ def bpr(
         regularisation: λ, on the squared length of every factor, at each draw.
         learning_rate: step size of the stochastic gradient descent.
         iterations: passes over the interactions.
-        verify: whether items that the person touched are no negatives.
+        verify: whether items that the user interacted with are no negatives.
         negatives: how many draws stand for all when somebody's factor is found.
         prior: how strongly a factor that is found is drawn to 0; the default was chosen on validation readers of
             goodbooks-10k, over four lengths of training.
@@ -105,7 +105,7 @@ def bpr(
         "verify_negative_samples": verify,
         "num_threads": 1,
     }
-    return ByImplicit(model, "bpr", settings, readout, opponents)
+    return ImplicitRecipe(model, "bpr", settings, readout, opponents)
 
 
 def _check_not_negative(**settings: float) -> None:

@@ -76,7 +76,7 @@ class _Watch:
 
 
 @dataclass(frozen=True)
-class ByImplicit:
+class ImplicitRecipe:
     """An autoencoder whose readout ``implicit`` trains.
 
     Attributes:
@@ -118,7 +118,7 @@ class ByImplicit:
                 watch = _Watch(run, history, wish, last, started)
                 matrix = bags_matrix(source, len(self.readout.weight))
                 trained = _train(made, maker, settings, matrix, watch)
-            self.take_over(trained.item_factors, matrix)
+            self.load_factors(trained.item_factors, matrix)
             self.model.to(run.torch_device()).eval()
             if watch.record is not None and validation:
                 watch.record[validation.name] = validation.score(self.model)
@@ -127,12 +127,12 @@ class ByImplicit:
             run.progress.stop()
         return history
 
-    def take_over(self, factors: npt.NDArray[np.floating[Any]], matrix: Csr) -> None:
-        """Copy items' factors into the readout, and into BPR's opponents how often each item was touched.
+    def load_factors(self, factors: npt.NDArray[np.floating[Any]], matrix: Csr) -> None:
+        """Copy items' factors into the readout, and into BPR's opponents how many interactions each item has.
 
         Args:
             factors: of ALS [width, code]; of BPR [width, code + 1], biases in the last column.
-            matrix: what they were trained on, shape (people, items).
+            matrix: what they were trained on, shape (users, items).
 
         Raises:
             NonFiniteLossError: a factor is NaN or infinite.

@@ -19,12 +19,12 @@ from isthmus_interactions.factorisation.factors import Block, blocks, in_order, 
 
 STEPS, HALVINGS = 60, 30
 TOLERANCE = 1e-5
-"""Of the gradient's largest entry, per touched item."""
+"""Of the gradient's largest entry, per item of the history."""
 
 
 class Opponents(nn.Module):
-    """The items that those of a history are compared with: drawn by how often they were touched, as ``implicit`` draws
-    them, those of the history left out.
+    """The items that those of a history are compared with: drawn by how many interactions they have, as ``implicit``
+    draws them, those of the history left out.
 
     A catalogue of at most ``count`` items takes part whole; of a larger one the items at ``count`` equidistant
     quantiles of the popularity do, the same for everybody, weighted by how many quantiles fall on each.
@@ -55,7 +55,7 @@ class Opponents(nn.Module):
     def weights(
         self, part: Block, items: Int64[Tensor, " drawn"], each: Float[Tensor, " drawn"]
     ) -> Float[Tensor, "block drawn"]:
-        """The weight of each opponent for each person of a block: 0 for what is in the history."""
+        """The weight of each opponent for each user of a block: 0 for what is in the history."""
         wide = torch.cat([each, each.new_zeros(1)]).repeat(len(part.rows), 1)
         if self.verify:
             # Whatever is no opponent, and what fills up the rectangle, points to a last column that is cut off.
@@ -67,7 +67,7 @@ class Opponents(nn.Module):
 
 @dataclass(frozen=True)
 class _Problem:
-    """Σ_i Σ_j weight_j softplus(s_j − s_i) + ½ ridge ‖x‖² for each person of a block, s = y · x + b."""
+    """Σ_i Σ_j weight_j softplus(s_j − s_i) + ½ ridge ‖x‖² for each user of a block, s = y · x + b."""
 
     own: Float[Tensor, "block longest code"]
     own_bias: Float[Tensor, "block longest"]
@@ -120,7 +120,7 @@ class _Problem:
         return x
 
     def _moved(self, x: Tensor, value: Tensor, step: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
-        """Along the step, halved for each person until it keeps its promise (Armijo), but for rounding."""
+        """Along the step, halved for each user until it keeps its promise (Armijo), but for rounding."""
         length, slack = torch.ones_like(value), 1e-6 * value.abs()
         for _ in range(HALVINGS):
             moved = x + length[:, None] * step
@@ -135,7 +135,7 @@ class _Problem:
 def problems(
     readout: RankingReadout, opponents: Opponents, inputs: Tensors | None, regularisation: float, prior: float
 ) -> Iterator[tuple[Block, _Problem]]:
-    """Each block of people with what it minimises."""
+    """Each block of users with what it minimises."""
     items, each = opponents.drawn()
     others, other_bias = readout.weight[items].float(), readout.bias[items].float()
     drawn, code = others.shape
@@ -147,7 +147,7 @@ def problems(
 
 
 class PairwiseFit(nn.Module):
-    """A person's factor x as the minimum of BPR's expected loss, given what they touched:
+    """A user's factor x as the minimum of BPR's expected loss, given the history:
 
         Σ_{i in history} E_j [softplus(s_j − s_i) + ½ λ ‖x‖²] + ½ π ‖x‖²,     s = y · x + b
 
@@ -168,7 +168,7 @@ class PairwiseFit(nn.Module):
         self.regularisation, self.prior = regularisation, prior
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
-        """The sum of the factors of what was touched."""
+        """The sum of the factors of the items of the history."""
         bags = only_bags(inputs)
         return bag_sum(self.readout.weight, bags.reweighted(torch.ones_like(bags.weights)))
 

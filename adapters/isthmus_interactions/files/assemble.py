@@ -10,22 +10,25 @@ from isthmus.errors import SettingError, SourceError
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.files.cells import Cells
-from isthmus_interactions.files.read import Events, Times
+from isthmus_interactions.files.read import Events
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.files.threshold import Keep, default_keep
+from isthmus_interactions.ordered_histories import OrderedHistories
 
 Weights = Literal["binary", "value", "log"]
 
-Assembled = tuple[Vocabulary, Vocabulary, Csr, Times | None, Report]
+Assembled = tuple[Vocabulary, Vocabulary, Csr, OrderedHistories | None, Report]
 
 
-def assemble(events: Events, asked: Keep | None, weights: Weights) -> Assembled:
-    """Users, items, matrix, times and report of the events that a rule keeps.
+def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: bool = False) -> Assembled:
+    """Users, items, matrix, ordered histories and report of the events that a rule keeps.
 
     Args:
         events: rows as they were read.
         asked: the caller's rule; None reads it off the values.
         weights: what a cell holds: 1, the sum of its values, or the logarithm of 1 + that sum.
+
+        ordered: keep the order of the events, also where they have no times.
 
     Raises:
         SettingError: a threshold without values to compare.
@@ -44,21 +47,19 @@ def assemble(events: Events, asked: Keep | None, weights: Weights) -> Assembled:
             expected="at least one interaction",
             remedy="choose another rule, such as keep='all' (--keep all)",
         )
-    users, items, cells = _cells(events)
-    left = len(events)
-    del events  # its memory is needed for merging
-    matrix, times = cells.merged(counted=weights != "binary")
+    (rows, users), (columns, items) = events.users.numbered(), events.items.numbered()
+    left, histories = len(events), None
+    if ordered or events.times is not None:
+        histories = OrderedHistories.of(rows, columns, events.times, len(users), events.unit)
+    cells = Cells(rows, columns, events.values, (len(users), len(items)))
+    del events, rows, columns  # their memory is needed for merging
+    matrix = cells.merged(counted=weights != "binary")
     if weights == "log":
         matrix.data = np.log1p(matrix.data)
     report = Report(
         read, read - complete, filtered, zeros, left - matrix.nnz, keep=keep.rule, why=keep.why, weights=weights
     )
-    return users, items, matrix, times, report
-
-
-def _cells(events: Events) -> tuple[Vocabulary, Vocabulary, Cells]:
-    (rows, users), (columns, items) = events.users.numbered(), events.items.numbered()
-    return users, items, Cells(rows, columns, events.values, events.times, (len(users), len(items)))
+    return users, items, matrix, histories, report
 
 
 def _rule(events: Events, asked: Keep | None) -> Keep:

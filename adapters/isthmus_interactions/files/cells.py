@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import ValueRangeError
-from isthmus_interactions.csr import Csr, compressed
+from isthmus_interactions.csr import Csr, csr_of
 from isthmus_interactions.files.ids import Codes
 
 
 class Cells:
-    """One key (row times width plus column), and perhaps a value and a time, for every event.
+    """One key (row times width plus column), and perhaps a value, for every event.
 
     Args:
         rows: the user of each event.
         columns: the item of each event.
         values: how much, or None: each event counts 1, and so does each cell.
-        times: when, or None.
         shape: (users, items).
     """
 
@@ -28,16 +25,15 @@ class Cells:
         rows: Codes,
         columns: Codes,
         values: npt.NDArray[np.float32] | None,
-        times: npt.NDArray[Any] | None,
         shape: tuple[int, int],
     ) -> None:
         self._keys = rows.astype(np.int64)
         self._keys *= shape[1]
         self._keys += columns
-        self._values, self._times, self._shape = values, times, shape
+        self._values, self._shape = values, shape
 
-    def merged(self, *, counted: bool) -> tuple[Csr, npt.NDArray[Any] | None]:
-        """The matrix, and the latest time of each cell, aligned with its entries.
+    def merged(self, *, counted: bool) -> Csr:
+        """The matrix.
 
         Args:
             counted: without values, whether a cell holds the number of its events rather than 1.
@@ -56,16 +52,15 @@ class Cells:
             raise ValueRangeError("values of one user and item add up to more than 32 bits hold", expected="less")
         columns = (self._keys % self._shape[1]).astype(np.int32)
         self._keys //= self._shape[1]
-        return compressed(self._keys, columns, values, self._shape), self._times
+        return csr_of(self._keys, columns, values, self._shape)
 
     def _sort(self) -> None:
-        if self._values is None and self._times is None:
+        if self._values is None:
             self._keys.sort()
             return
         order = np.argsort(self._keys)
         self._keys = self._keys[order]
-        self._values = None if self._values is None else self._values[order]
-        self._times = None if self._times is None else self._times[order]
+        self._values = self._values[order]
 
     def _reduce(self, starts: npt.NDArray[np.int64], *, counted: bool) -> None:
         if self._values is not None:
@@ -75,4 +70,3 @@ class Cells:
         elif counted:
             self._values = np.diff(starts, append=len(self._keys)).astype(np.float32)
         self._keys = self._keys[starts]
-        self._times = None if self._times is None else np.maximum.reduceat(self._times, starts)

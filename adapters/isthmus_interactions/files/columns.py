@@ -14,7 +14,7 @@ DEFAULTS = {
     "value": ("rating", "value"),
     "time": ("timestamp", "time"),
 }
-"""Names that are recognised without being told, after case, underscores and a type suffix are taken away."""
+"""Names that are recognised by themselves, after case, underscores and a type suffix are taken away."""
 
 _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")
 
@@ -42,7 +42,7 @@ def find_columns(
     value: str | None = None,
     time: str | None = None,
 ) -> Columns:
-    """Find the columns of people, items, values and times in a header.
+    """Find the columns of users, items, values and times in a header.
 
     A column is found by the name that is given, or by a default name: ``user``, ``user_id``, ``userId``; ``item``,
     ``item_id``, ``itemId``, ``movieId``, ``book_id``; ``rating``, ``value``; ``timestamp``, ``time``. Defaults ignore
@@ -50,11 +50,11 @@ def find_columns(
     "there is none", even when a column has a default name.
 
     Raises:
-        ColumnError: people or items have no column, a name that was given is not in the header, two columns could be
+        ColumnError: users or items have no column, a name that was given is not in the header, two columns could be
             meant, or one column would play two parts.
     """
-    people, items = _required(header, "user", user), _required(header, "item", item)
-    columns = Columns(people, items, _optional(header, "value", value), _optional(header, "time", time))
+    users, items = _required(header, "user", user), _required(header, "item", item)
+    columns = Columns(users, items, _optional(header, "value", value), _optional(header, "time", time))
     if len(set(columns.names)) < len(columns.names):
         raise ColumnError(f"one column for two things: {', '.join(columns.names)}", expected="a column for each")
     return columns

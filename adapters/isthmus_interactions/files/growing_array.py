@@ -14,7 +14,7 @@ PAGE_ROWS = 1 << 23
 Array = npt.NDArray[Any]
 
 
-class Pages:
+class GrowingArray:
     """Numbers of one type, appended piece by piece."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Pages:
             self._used += len(part)
             values = values[len(part) :]
 
-    def empty_into_array(self, change: Callable[[Array], Array] | None = None) -> Array | None:
+    def take_array(self, change: Callable[[Array], Array] | None = None) -> Array | None:
         """All numbers as one array, each page let go when it has been copied; None when there are none.
 
         Args:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, ValueRangeError
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.files.growing_array import Pages
+from isthmus_interactions.files.growing_array import GrowingArray
 
 Codes = npt.NDArray[np.int32]
 
@@ -71,7 +71,7 @@ class IdColumn:
 
     def __init__(self, name: str, *, text: bool) -> None:
         self._name, self._text = name, text
-        self._codes = Pages()
+        self._codes = GrowingArray()
         self._ids: list[pa.Array] = []
         self._seen = 0
 
@@ -102,7 +102,7 @@ class IdColumn:
         """All batches as one, which empties this column; None if there was no row."""
         together = pa.concat_arrays(self._ids).dictionary_encode()
         code: Codes = together.indices.to_numpy()
-        codes = self._codes.empty_into_array(lambda page: code[page])
+        codes = self._codes.take_array(lambda page: code[page])
         return None if codes is None else Coded(codes, together.dictionary, self._text)
 
 

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, SourceError, ValueRangeError
 from isthmus_interactions.files.columns import Columns, find_columns
-from isthmus_interactions.files.growing_array import Pages
+from isthmus_interactions.files.growing_array import GrowingArray
 from isthmus_interactions.files.ids import Coded, IdColumn
 from isthmus_interactions.files.tables import Table, open_table
 from isthmus_interactions.files.threshold import Levels, widen
+from isthmus_interactions.ordered_histories import Times, TimeUnit
 
-Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]
 
 
@@ -32,6 +32,7 @@ class Events:
         items: what.
         values: how much (finite, not negative), or None without a value column.
         times: when, or None without a time column: numbers as they are, dates as microseconds since 1970 (UTC).
+        unit: which of both; None without a time column.
         levels: the distinct values, ascending; None for more than ``keep.MOST_LEVELS``; empty without a value column.
         rows_read: rows of the table.
         name: what was read, for messages.
@@ -41,6 +42,7 @@ class Events:
     items: Coded
     values: Values | None
     times: Times | None
+    unit: TimeUnit | None
     levels: Levels | None
     rows_read: int
     name: str
@@ -58,6 +60,10 @@ class Events:
         """The same rows without their values."""
         return replace(self, values=None)
 
+    def untimed(self) -> Events:
+        """The same rows without their times."""
+        return replace(self, times=None, unit=None)
+
 
 def read_events(source: object, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
     """Read the columns that ``find_columns`` finds.
@@ -71,21 +77,22 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
     """
     table = open_table(source)
     columns = find_columns(table.header, user=user, item=item, value=value, time=time)
-    gathered = _Gathered(table, columns)
+    reader = _EventReader(table, columns)
     for batch in table.batches(columns):
-        gathered.add(batch)
-    return gathered.events()
+        reader.add(batch)
+    return reader.events()
 
 
-class _Gathered:
+class _EventReader:
     """What has been read so far; lives only inside ``read_events``."""
 
     def __init__(self, table: Table, columns: Columns) -> None:
         self._table, self._columns = table, columns
         self._users = IdColumn(columns.user, text=table.text)
         self._items = IdColumn(columns.item, text=table.text)
-        self._values, self._times = Pages(), Pages()
+        self._values, self._times = GrowingArray(), GrowingArray()
         self._levels: Levels | None = np.empty(0, np.float32)
+        self._unit: TimeUnit | None = None
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -107,6 +114,7 @@ class _Gathered:
             self._levels = widen(self._levels, values)
         if columns.time is not None:
             times = _times(batch.column(columns.time), columns.time, self._rows)
+            self._unit = "us" if _is_date(batch.column(columns.time).type) else "as given"
             self._times.add(times if complete is None else times[complete])
         self._rows += batch.num_rows
 
@@ -120,8 +128,8 @@ class _Gathered:
                 f"none of the {self._rows:,} rows of {self._table.name} has both a user and an item",
                 expected=f"ids in the columns {self._columns.user!r} and {self._columns.item!r}",
             )
-        values, times = self._values.empty_into_array(), self._times.empty_into_array()
-        return Events(users, items, values, times, self._levels, self._rows, self._table.name)
+        values, times = self._values.take_array(), self._times.take_array()
+        return Events(users, items, values, times, self._unit, self._levels, self._rows, self._table.name)
 
 
 def _values(column: pa.Array, name: str, before: int) -> Values:
@@ -143,9 +151,13 @@ def _values(column: pa.Array, name: str, before: int) -> Values:
     return values
 
 
+def _is_date(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
 def _times(column: pa.Array, name: str, before: int) -> Times:
     kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+    if _is_date(kind):
         column = column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(pa.int64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise ColumnError(

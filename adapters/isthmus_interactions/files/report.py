@@ -39,7 +39,7 @@ class Report:
         return self.rows_read - dropped
 
     def text(self) -> str:
-        """The whole report as one line for people."""
+        """The whole report as one line of text."""
         counts = [
             (self.missing_ids, "without a user or an item"),
             (self.filtered, "removed by the rule"),

@@ -1,7 +1,7 @@
 """Files and in-memory tables as one thing: a header and a stream of record batches.
 
-Text files (CSV, TSV, also gzipped) are told from Parquet by their first bytes, and the delimiter is read off the
-header. Everything that offers the Arrow PyCapsule interface (Arrow tables, pandas, polars, DuckDB, ...) is a table.
+Text files (CSV, TSV, also gzipped) are distinguished from Parquet by their first bytes, and the delimiter is read off
+the header. Everything that offers the Arrow PyCapsule interface (Arrow tables, pandas, polars, DuckDB, ...) is a table.
 """
 
 from __future__ import annotations

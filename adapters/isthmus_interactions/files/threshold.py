@@ -27,7 +27,7 @@ class Keep:
     Attributes:
         bound: a value on the scale of the data.
         strict: whether the bound itself is left out.
-        why: where the rule comes from, for people.
+        why: where the rule comes from, in words.
     """
 
     bound: float | None

@@ -12,14 +12,14 @@ from isthmus.vocabulary import Id, Vocabulary
 
 @dataclass(frozen=True)
 class Answer:
-    """Items, or people, best first.
+    """Items, or users, best first.
 
     Attributes:
         ids: at most k; fewer where fewer may be answered.
         scores: higher is better; comparable inside one answer.
         unknown: ids of the question that the catalogue does not hold and that were left out.
         popular: whether nothing of the history was known, so that the most popular items were answered; their scores
-            are shares of people.
+            are shares of users.
     """
 
     ids: list[Id]
@@ -37,7 +37,7 @@ class Answer:
         return {**document, "unknown": self.unknown, "popular": self.popular}
 
 
-def named(
+def to_answers(
     found: Neighbours,
     vocabulary: Vocabulary,
     unknown: Sequence[list[Id]] | None = None,

@@ -6,8 +6,8 @@ SIGIR 1998. With d from 0 (the plain ranking) to 1, each next answer is the cand
     (1 − d) · relevance_i − d · max_{j already answered} similarity_ij
 
 The first answer is always the best one. relevance is the score, brought to 0..1 by the least and the largest score of
-the person's candidates; equal scores are all 0. similarity is the cosine of two items' columns of interactions, from 0
-(nobody touched both) to 1 (the same people did), whatever the model. Equal values go to the better candidate.
+the user's candidates; equal scores are all 0. similarity is the cosine of two items' columns of interactions, from 0
+(no user has both) to 1 (the same users have them), whatever the model. Equal values go to the better candidate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from isthmus.errors import SettingError
 from isthmus.protocols import Neighbours
-from isthmus_interactions.csr import Csr, row_of_entry, some_rows
+from isthmus_interactions.csr import Csr, row_of_entry, select_rows
 
 CANDIDATES = 10
 """So many candidates for each answer that is wanted."""
@@ -32,7 +32,7 @@ CANDIDATES = 10
 FEWEST_CANDIDATES = 100
 
 CELLS = 1 << 24
-"""Similarities that exist at a time, at most, but for a single person's: 128 MB."""
+"""Similarities that exist at a time, at most, but for a single user's: 128 MB."""
 
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -52,20 +52,20 @@ def candidates(k: int) -> int:
 
 
 class Diversity:
-    """Re-ranks answers by what people touched together.
+    """Re-ranks answers by which items the same users have.
 
-    Nothing of size items × items is made: similarities are computed, exactly and sparsely, between what some people
+    Nothing of size items × items is made: similarities are computed, exactly and sparsely, between what some users
     were answered last and their candidates.
 
     Args:
-        told: interactions, shape (people, items).
+        interactions: of the training data, shape (users, items).
     """
 
-    def __init__(self, told: Csr) -> None:
-        self._told = told
+    def __init__(self, interactions: Csr) -> None:
+        self._interactions = interactions
 
     def rerank(self, found: Neighbours, k: int, diversity: float) -> Neighbours:
-        """The ``k`` answers of each person in the order of maximal marginal relevance, with their old scores.
+        """The ``k`` answers of each user in the order of maximal marginal relevance, with their old scores.
 
         Args:
             found: candidates, best first, as a search answers them.
@@ -79,7 +79,7 @@ class Diversity:
         if diversity == 0 or not found.rows.numel():
             return Neighbours(found.rows[:, :k], found.scores[:, :k])
         rows, scores = found.rows.cpu().numpy(), found.scores.cpu().numpy().astype(np.float64)
-        step = self._people_at_a_time(rows.shape[1])
+        step = self._users_at_a_time(rows.shape[1])
         order = np.concatenate(
             [
                 self._order(rows[start : start + step], scores[start : start + step], k, diversity)
@@ -99,7 +99,7 @@ class Diversity:
             rows: items, -1 where there are fewer.
         """
         found = np.full(len(rows), np.nan)
-        step = self._people_at_a_time(rows.shape[1])
+        step = self._users_at_a_time(rows.shape[1])
         for start in range(0, len(rows), step):
             some = rows[start : start + step].cpu().numpy()
             block = _Block(self._columns, self._norms, some)
@@ -115,8 +115,8 @@ class Diversity:
 
     @cached_property
     def _columns(self) -> Csr:
-        """Items as rows, so that some of them can be taken: shape (items, people)."""
-        columns: Csr = self._told.T.tocsr()
+        """Items as rows, so that some of them can be taken: shape (items, users)."""
+        columns: Csr = self._interactions.T.tocsr()
         columns.sort_indices()
         return columns
 
@@ -124,22 +124,22 @@ class Diversity:
     def _norms(self) -> Values:
         squares = np.square(self._columns.data, dtype=np.float64)
         sums = np.bincount(row_of_entry(self._columns), weights=squares, minlength=self._columns.shape[0])
-        # Nobody touched it: its cosine with anything is 0.
+        # Without interactions, its cosine with anything is 0.
         norms: Values = np.where(sums > 0, np.sqrt(sums), 1.0)
         return norms
 
-    def _people_at_a_time(self, width: int) -> int:
-        """Similarities have a row for each person at most, as long as there are items or candidates of all of them."""
+    def _users_at_a_time(self, width: int) -> int:
+        """Similarities have a row for each user at most, as long as there are items or candidates of all of them."""
         return max(1, CELLS // max(1, self._columns.shape[0]), math.isqrt(CELLS // max(1, width)))
 
     def _order(self, rows: Rows, scores: Values, k: int, diversity: float) -> Rows:
-        """Places of candidates in their new order, shape (people, at most k)."""
-        people, width = rows.shape
-        everybody, filled = np.arange(people), rows >= 0
+        """Places of candidates in their new order, shape (users, at most k)."""
+        users, width = rows.shape
+        everybody, filled = np.arange(users), rows >= 0
         relevance = _scaled(scores, filled)
         block = _Block(self._columns, self._norms, rows)
-        open_, nearest = filled.copy(), np.zeros((people, width))
-        order = np.zeros((people, min(k, width)), dtype=np.int64)
+        open_, nearest = filled.copy(), np.zeros((users, width))
+        order = np.zeros((users, min(k, width)), dtype=np.int64)
         for step in range(order.shape[1]):
             if step:
                 np.maximum(nearest, block.similarities(order[:, step - 1]), out=nearest)
@@ -151,18 +151,18 @@ class Diversity:
 
 
 class _Block:
-    """Some people's candidates, and how near they are to one of them."""
+    """Some users's candidates, and how near they are to one of them."""
 
     def __init__(self, columns: Csr, norms: Values, rows: Rows) -> None:
         items, places = np.unique(np.maximum(rows, 0), return_inverse=True)
         self._places = places.reshape(rows.shape)
         # Any, as SciPy's types take a product for what it might be.
-        self._unit: Any = some_rows(columns, items).astype(np.float64)
+        self._unit: Any = select_rows(columns, items).astype(np.float64)
         self._unit.data /= np.repeat(norms[items], np.diff(self._unit.indptr))
         self._transposed = self._unit.T.tocsr()
 
     def similarities(self, chosen: Rows) -> Values:
-        """The cosine of each person's candidates with the one at the place ``chosen``, shape (people, candidates)."""
+        """The cosine of each user's candidates with the one at the place ``chosen``, shape (users, candidates)."""
         own = self._places[np.arange(len(chosen)), chosen]
         asked, which = np.unique(own, return_inverse=True)
         near = (self._unit[asked] @ self._transposed).toarray()

@@ -1,4 +1,4 @@
-"""Recommendations for many people, streamed to a Parquet file."""
+"""Recommendations for many users, streamed to a Parquet file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
-PEOPLE = 2048
+USERS_AT_A_TIME = 2048
 """Asked about at a time, and a row group of the file."""
 
 
@@ -51,7 +51,7 @@ def write(
     rows, remaining = 0, iter(users)
     try:
         with pq.ParquetWriter(partial, schema) as writer:
-            while some := list(islice(remaining, PEOPLE)):
+            while some := list(islice(remaining, USERS_AT_A_TIME)):
                 table = _table(some, ask(some), schema)
                 writer.write_table(table)
                 rows += len(table)

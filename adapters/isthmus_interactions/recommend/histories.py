@@ -1,4 +1,4 @@
-"""What people touched, by external id, as bags."""
+"""Histories of users, by external id, as bags and in order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from isthmus.errors import InputError, ValueRangeError
 from isthmus.sources import BagSource
 from isthmus.vocabulary import Id, Rows, Vocabulary
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
 
 GivenId = Id | np.integer[Any]
@@ -23,7 +24,7 @@ History = Iterable[GivenId] | Mapping[GivenId, float]
 """Ids, each counting once, or ids with positive weights."""
 
 Histories = Sequence[History] | Interactions
-"""A history for each person."""
+"""A history for each user."""
 
 
 LEAST = 1e-15
@@ -31,19 +32,22 @@ LEAST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class HistoryBatch:
     """Histories as far as the catalogue knows them.
 
     Attributes:
         bags: one row for each history.
         unknown: for each history the ids that the catalogue does not hold, in the order given.
+        ordered: the items of each history in the order given, an id as often as it is given; None where the order is
+            not known.
     """
 
     bags: Bags
     unknown: list[list[Id]]
+    ordered: OrderedHistories | None = None
 
 
-def tell(histories: Histories, items: Vocabulary) -> Told:
+def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
     """Turn histories into bags; an id given twice counts once.
 
     Raises:
@@ -51,7 +55,7 @@ def tell(histories: Histories, items: Vocabulary) -> Told:
         ValueRangeError: a weight that is not above zero, or so small or large that 32 bits do not hold its square.
     """
     if isinstance(histories, Interactions):
-        return _told_by(histories, items)
+        return _batch_of(histories, items)
     if isinstance(histories, str | Mapping) or not isinstance(histories, Iterable):
         raise InputError(
             f"a {type(histories).__name__} instead of histories",
@@ -59,13 +63,14 @@ def tell(histories: Histories, items: Vocabulary) -> Told:
             remedy="write [history]",
         )
     found = [_rows_and_weights(history, items) for history in histories]
-    lengths = torch.tensor([0, *(len(rows) for rows, _, _ in found)])
-    indices = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(rows for rows, _, _ in found)]))
-    weights = torch.tensor([weight for _, row, _ in found for weight in row], dtype=torch.float32)
-    return Told(Bags(indices, lengths.cumsum(0), weights), [unknown for _, _, unknown in found])
+    lengths = torch.tensor([0, *(len(one.rows) for one in found)])
+    indices = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(one.rows for one in found)]))
+    weights = torch.tensor([weight for one in found for weight in one.weights], dtype=torch.float32)
+    bags = Bags(indices, lengths.cumsum(0), weights)
+    return HistoryBatch(bags, [one.unknown for one in found], _ordered([one.events for one in found]))
 
 
-def several(ids: Iterable[GivenId]) -> list[Id]:
+def id_list(ids: Iterable[GivenId]) -> list[Id]:
     """The ids as a list of plain Python values. A text is an id of its own, not a list of letters.
 
     Raises:
@@ -80,8 +85,20 @@ def _plain(id_: GivenId) -> Id:
     return int(id_) if isinstance(id_, np.integer) else id_
 
 
-def _rows_and_weights(history: History, items: Vocabulary) -> tuple[Rows, list[float], list[Id]]:
-    weighted = _weighted(history)
+@dataclass(frozen=True)
+class _Read:
+    """One history: rows of the catalogue with weights, every event in order, and what is unknown."""
+
+    rows: Rows
+    weights: list[float]
+    events: Rows
+    unknown: list[Id]
+
+
+def _rows_and_weights(history: History, items: Vocabulary) -> _Read:
+    # What can be read once, such as a generator, is read once.
+    given = history if isinstance(history, str | int | np.integer | Mapping) else _listed(history)
+    weighted = _weighted(given)
     for id_, weight in weighted.items():
         if not LEAST <= weight <= 1 / LEAST:
             raise ValueRangeError(
@@ -89,7 +106,20 @@ def _rows_and_weights(history: History, items: Vocabulary) -> tuple[Rows, list[f
             )
     rows, unknown = items.split(weighted)
     left_out = set(unknown)
-    return rows, [float(weight) for id_, weight in weighted.items() if id_ not in left_out], unknown
+    weights = [float(weight) for id_, weight in weighted.items() if id_ not in left_out]
+    repeated = isinstance(given, list) and len(given) > len(weighted)
+    events = items.split([_plain(id_) for id_ in given])[0] if repeated else rows
+    return _Read(rows, weights, events, unknown)
+
+
+def _listed(history: Iterable[GivenId]) -> Iterable[GivenId]:
+    return list(history) if isinstance(history, Iterable) else history
+
+
+def _ordered(events: list[Rows]) -> OrderedHistories:
+    offsets = np.cumsum([0, *(len(one) for one in events)], dtype=np.int64)
+    items = np.concatenate([np.empty(0, np.int64), *events]).astype(np.int32)
+    return OrderedHistories(offsets, items)
 
 
 def _weighted(history: History) -> dict[Id, float]:
@@ -107,12 +137,13 @@ def _weighted(history: History) -> dict[Id, float]:
         ) from None
 
 
-def _told_by(histories: Interactions, items: Vocabulary) -> Told:
+def _batch_of(histories: Interactions, items: Vocabulary) -> HistoryBatch:
     foreign = translate(histories.items, items) < 0
     known = histories.with_items(items)
     bags = BagSource.from_csr(known.matrix).batch(torch.arange(len(known))).inputs
     assert isinstance(bags, Bags)
     if not foreign.any():
-        return Told(bags, [[] for _ in range(len(histories))])
+        return HistoryBatch(bags, [[] for _ in range(len(histories))], known.histories)
     rows = np.split(histories.matrix.indices.astype(np.int64), histories.matrix.indptr[1:-1])
-    return Told(bags, [histories.items.take(row[foreign[row]]) for row in rows[: len(histories)]])
+    unknown = [histories.items.take(row[foreign[row]]) for row in rows[: len(histories)]]
+    return HistoryBatch(bags, unknown, known.histories)

@@ -1,4 +1,4 @@
-"""The people of the training data: their bags, and who of them is near to a history."""
+"""The users of the training data: their bags, and who of them is near to a history."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from isthmus.tasks.similar import encoded
 from isthmus_interactions.csr import Csr
 
 SOME = 512
-"""People whose bags stand for all."""
+"""Users whose bags stand for all."""
 
 
-class People:
+class SimilarUsers:
     """Everybody of the training data, and a model that may have codes for them.
 
     Args:
-        model: with an autoencoder people are compared by their codes, with any other model by what they touched.
-        told: what they touched, shape (people, items).
+        model: with an autoencoder users are compared by their codes, with any other model by their interactions.
+        interactions: of the training data, shape (users, items).
     """
 
-    def __init__(self, model: nn.Module, told: Csr) -> None:
-        self.model, self.told = model, told
-        self._source = BagSource.from_csr(told)
+    def __init__(self, model: nn.Module, interactions: Csr) -> None:
+        self.model, self.interactions = model, interactions
+        self._source = BagSource.from_csr(interactions)
 
     def bags(self, rows: Int64[Tensor, " batch"]) -> Bags:
-        """What the given people touched, on the CPU."""
+        """The interactions of the given users, on the CPU."""
         bags = self._source.batch(rows).inputs
         assert isinstance(bags, Bags)
         return bags
 
     def some(self) -> Bags:
-        """What a few hundred people touched, spread over all of them; on the CPU."""
+        """The interactions of a few hundred users, spread over all of them; on the CPU."""
         return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
 
     def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
-        """The k people nearest to each bag, which is on the CPU; nobody is near to an empty one.
+        """The k users nearest to each bag, which is on the CPU; nobody is near to an empty one.
 
         Args:
             device: where the model is.
@@ -57,9 +57,9 @@ class People:
         check_k(k)
         k = min(k, len(self._source))
         if not isinstance(self.model, Autoencoder):
-            return nearest_rows(bags, self.told, k)
+            return nearest_rows(bags, self.interactions, k)
         with torch.no_grad():
-            found = self._searcher.search(self.model.encode(bags_on(bags, device)).point, k)
+            found = self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
         nobody = (bags.lengths() == 0).to(device)[:, None]
         return Neighbours(found.rows.masked_fill(nobody, -1), found.scores.masked_fill(nobody, -torch.inf))
 
@@ -70,19 +70,19 @@ class People:
         return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
 
 
-def bags_on(bags: Bags, device: torch.device) -> Bags:
+def bags_to(bags: Bags, device: torch.device) -> Bags:
     """The bags on a device."""
     return Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
 
 
-def nearest_rows(bags: Bags, told: Csr, k: int) -> Neighbours:
-    """The k rows of ``told`` with the largest cosine to each bag, equal ones in ascending order of row.
+def nearest_rows(bags: Bags, interactions: Csr, k: int) -> Neighbours:
+    """The k rows of ``interactions`` with the largest cosine to each bag, equal ones in ascending order of row.
 
     Rows that share nothing with the bag do not answer.
     """
     parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
-    asked = _unit(csr_array(parts, shape=(bags.size, told.shape[1])))
-    cosines = (asked @ _unit(told).T).tocsr()
+    asked = _unit(csr_array(parts, shape=(bags.size, interactions.shape[1])))
+    cosines = (asked @ _unit(interactions).T).tocsr()
     rows = np.full((bags.size, k), -1, dtype=np.int64)
     scores = np.full((bags.size, k), -np.inf, dtype=np.float32)
     for place in range(bags.size):

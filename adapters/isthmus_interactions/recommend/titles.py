@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, SourceError
 from isthmus.vocabulary import Id, Vocabulary
-from isthmus_interactions.recommend.histories import several
+from isthmus_interactions.recommend.histories import id_list
 
 ITEM_NAMES = ("item", "item_id", "itemId", "movieId", "book_id", "id")
 TITLE_NAMES = ("title", "name")
@@ -21,7 +21,7 @@ AUTHORS = "authors"
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
     """The titles of items that the vocabulary holds, under plain Python ids."""
-    plain = dict(zip(several(titles), titles.values(), strict=True))
+    plain = dict(zip(id_list(titles), titles.values(), strict=True))
     return {id_: str(text) for id_, text in plain.items() if id_ in items}
 
 

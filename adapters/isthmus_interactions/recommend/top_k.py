@@ -9,25 +9,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.batch import Bags, gather_ranges
+from isthmus.batch import Bags, Tensors, TokenRows, gather_ranges
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow
-from isthmus.index.exact.searcher import rank
+from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Neighbours, Ranker, RowLists, Searcher
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours, Ranker, Searcher
+from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
 
+AT_A_TIME = 1024
+"""Sequences that are prepared together."""
 
-class Ranking:
+
+class TopItems:
     """What ``Recommender.recommend`` sorts by.
 
     The scores of a network are inner products of its decoded state with rows of its readout, so that an index over the
     rows ranks as it does; it is exact unless the catalogue is so large that one question would take more than
-    ``isthmus.index.searchers.PATIENT``. Scores of linear models, blends and new items are no inner products with few
-    numbers: there every item is scored.
+    ``isthmus.index.searchers.EXACT_SECONDS``. Scores of linear models, blends and new items are no inner products with
+    few numbers: there every item is scored.
 
     Args:
         model: the network or matrix.
@@ -41,26 +44,42 @@ class Ranking:
         self._network = AutoencoderRanker(model) if isinstance(model, Autoencoder) else None
 
     @torch.no_grad()
-    def best(self, bags: Bags, k: int, *, exclude: RowLists | None = None, allow: Allow = None) -> Neighbours:
-        """The ``k`` best items for each bag, best first; arguments and errors are those of ``index.exact.rank``."""
+    def best(self, inputs: Tensors, k: int, *, exclude: RowLists | None = None, allow: Allow = None) -> Neighbours:
+        """The ``k`` best items for each history, best first; arguments and errors are those of ``index.exact.rank``."""
+        if not isinstance(inputs, Bags):
+            return self._rank_in_parts(inputs, k, exclude, allow)
         if self._network is None:
-            return rank(self._ranker, bags, k, exclude=exclude, allow=allow)
+            return rank(self._ranker, inputs, k, exclude=exclude, allow=allow)
         check_k(k)
+        bags = inputs
         known = bags.lengths() > 0
         if bool(known.all()):
             return self._searcher.search(self._queries(bags), k, exclude=exclude, allow=allow)
         rows = torch.empty(bags.size, k, dtype=torch.int64, device=bags.indices.device)
         scores = torch.empty(bags.size, k, device=bags.indices.device)
-        for some, told in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
+        for some, is_known in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
             if len(some):
                 own, out = _of(bags, some), None if exclude is None else take(exclude, some)
                 only = take(allow, some) if isinstance(allow, RowLists) else allow
-                if told:
+                if is_known:
                     found = self._searcher.search(self._queries(own), k, exclude=out, allow=only)
                 else:
                     found = rank(self._popularity, own, k, exclude=out, allow=only)
                 rows[some], scores[some] = found.rows, found.scores.to(scores.dtype)
         return Neighbours(rows, scores)
+
+    def _rank_in_parts(self, inputs: Tensors, k: int, exclude: RowLists | None, allow: Allow) -> Neighbours:
+        """Score every item, for some sequences at a time."""
+        assert isinstance(inputs, TokenRows)
+        found = []
+        for start in range(0, inputs.size, AT_A_TIME):
+            some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=inputs.ids.device)
+            state = self._ranker.prepare(TokenRows(inputs.ids[some], inputs.mask[some]))
+            out = None if exclude is None else take(exclude, some)
+            only = take(allow, some) if isinstance(allow, RowLists) else allow
+            device = inputs.ids.device
+            found.append(rank_prepared(self._ranker, state, len(some), k, exclude=out, allow=only, device=device))
+        return Neighbours(torch.cat([one.rows for one in found]), torch.cat([one.scores for one in found]))
 
     def _queries(self, bags: Bags) -> Float[Tensor, "batch hidden_plus_one"]:
         assert self._network is not None

@@ -10,7 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from isthmus_interactions.tuning.spaces import Choice, Range, Space
+from isthmus_interactions.tuning.spaces import Categorical, Range, Space
 from isthmus_interactions.tuning.study import State, Trial
 
 STARTUP = 6
@@ -30,7 +30,7 @@ _STATES: Mapping[State, TrialState] = {
 }
 
 
-class Asked:
+class Suggestion:
     """The settings of the next trial, and whether it is worth going on with.
 
     They follow from the space, the trials so far and the seed alone, so that a study that was interrupted goes on as if
@@ -57,13 +57,13 @@ class Asked:
             self._trial = study.ask(spans)
         self.settings: dict[str, Any] = self._trial.params
 
-    def hopeless(self, epoch: int, score: float) -> bool:
+    def should_prune(self, epoch: int, score: float) -> bool:
         """Whether to end the trial, after the score of an epoch, counted from 0."""
         self._trial.report(score, epoch)
         return bool(self._trial.should_prune())
 
 
-def _distribution(span: Range | Choice) -> BaseDistribution:
+def _distribution(span: Range | Categorical) -> BaseDistribution:
     if not isinstance(span, Range):
         return CategoricalDistribution(span)
     if isinstance(span.low, int) and isinstance(span.high, int):

@@ -32,10 +32,10 @@ class Range:
         return type(value) in ((int,) if whole else (int, float)) and self.low <= value <= self.high
 
 
-Choice = tuple[str | int | float | bool, ...]
+Categorical = tuple[str | int | float | bool, ...]
 """One of several values, among which nothing lies."""
 
-Space = Mapping[str, Range | Choice]
+Space = Mapping[str, Range | Categorical]
 
 _RIDGE = Range(10.0, 5000.0, log=True)
 _SHARE = Range(0.1, 0.8)
@@ -105,7 +105,7 @@ SPACES: Mapping[str, Space] = {
     "vanilla": _KIND,
     "denoising": _KIND,
     "variational": {**_KIND, "beta": Range(0.02, 1.0, log=True), "annealing": Range(0.1, 1.0)},
-    "sparse": {**_KIND, "code": Range(128, 4096, log=True), "active": Range(4, 256, log=True)},
+    "sparse": {**_KIND, "code": Range(128, 4096, log=True), "k": Range(4, 256, log=True)},
     "contractive": {**_KIND, "weight": Range(1e-3, 10.0, log=True)},
 }
 """By the builder's Python name. Every default lies inside, for the first trial is the defaults."""
@@ -138,5 +138,5 @@ def described(space: Space) -> dict[str, Any]:
     return {name: _described(span) for name, span in space.items()}
 
 
-def _described(span: Range | Choice) -> Any:
+def _described(span: Range | Categorical) -> Any:
     return {"low": span.low, "high": span.high, "log": span.log} if isinstance(span, Range) else list(span)

@@ -17,6 +17,9 @@ from isthmus_interactions.csr import Csr
 from isthmus_interactions.splits import FoldIn
 
 FORMAT = 1
+FORMER_KEYS = {"people": "users"}
+"""What parts of a study were called by version 0.1."""
+
 HEAD, TRIALS = "study.json", "trials.jsonl"
 
 State = Literal["complete", "pruned", "cut", "failed"]
@@ -97,17 +100,18 @@ def fingerprint(*matrices: Csr) -> str:
     return digest.hexdigest()
 
 
-def people_of(fold: FoldIn) -> str:
+def fold_fingerprint(fold: FoldIn) -> str:
     """The fingerprint of who is asked, and for what."""
     return fingerprint(fold.history, fold.held_out)
 
 
 def _compare(directory: Path, head: Mapping[str, Any]) -> None:
-    found = _document((directory / HEAD).read_bytes(), directory / HEAD)
+    saved = _document((directory / HEAD).read_bytes(), directory / HEAD)
+    found = {FORMER_KEYS.get(key, key): value for key, value in saved.items()}
     wanted = json.loads(json.dumps({"format": FORMAT, **head}))
     for key, value in wanted.items():
         if found.get(key) != value:
-            shown = "" if key in ("data", "people") else f" ({_short(found.get(key))} there, {_short(value)} here)"
+            shown = "" if key in ("data", "users") else f" ({_short(found.get(key))} there, {_short(value)} here)"
             raise SettingError(
                 f"the study in {directory} is of another {_WORDS.get(key, key)}{shown}",
                 expected="what the study was begun with",
@@ -117,7 +121,7 @@ def _compare(directory: Path, head: Mapping[str, Any]) -> None:
 
 _WORDS: Mapping[str, str] = {
     "data": "set of interactions",
-    "people": "set of validation people",
+    "users": "set of validation users",
     "fixed": "choice of given settings",
     "space": "search space",
 }

@@ -1,4 +1,4 @@
-"""One try at a model: built, trained, scored by held-out people, ended early where it lags behind."""
+"""One try at a model: built, trained, scored by held-out users, ended early where it lags behind."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
+from isthmus.hardware import available_bytes
 from isthmus.models.linear import ClosedFormRecipe, gram_of
-from isthmus.models.machine import available_bytes
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
@@ -25,15 +25,16 @@ from isthmus.training.progress import Progress, Record
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.sequences import length_read, training_source
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning import spaces
-from isthmus_interactions.tuning.study import State, Trial, fingerprint, people_of
+from isthmus_interactions.tuning.study import State, Trial, fingerprint, fold_fingerprint
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class TuningSearch:
     """What stays the same from trial to trial."""
 
     name: str
@@ -49,17 +50,17 @@ class Search:
     @classmethod
     def of(
         cls, data: Interactions, model: str, metric: str, validation: FoldIn | float, run: Run, fixed: Mapping[str, Any]
-    ) -> Search:
-        """Raises what ``tune`` raises of settings, models and people."""
+    ) -> TuningSearch:
+        """Raises what ``tune`` raises of settings, models and users."""
         _, builder = plugins.find_builder(model, "interactions")
         name, defaults = plugins.python_name(model), checked(model, builder, fixed)
         space = spaces.space_of(model, fixed)
         MetricAt.parse(metric)
-        train, fold = fit.parted(data, validation, run.seed)
+        train, fold = fit.hold_out_users(data, validation, run.seed)
         if fold is None:
             raise SettingError(
-                f"{len(data):,} people and validation={validation}, which holds nobody out",
-                expected=f"at least {fit.FEWEST} people, some of them with {fit.MIN_ITEMS} items or more",
+                f"{len(data):,} users and validation={validation}, which holds nobody out",
+                expected=f"at least {fit.FEWEST} users, some of them with {fit.MIN_ITEMS} items or more",
             )
         given = {key: defaults[key] for key in fixed}
         return cls(name, builder, defaults, given, space, train, fold, metric, run)
@@ -74,25 +75,27 @@ class Search:
             "fixed": dict(self.fixed),
             "space": spaces.described(self.space),
             "data": fingerprint(self.train.matrix),
-            "people": people_of(self.fold),
+            "users": fold_fingerprint(self.fold),
         }
 
     def trial(self, done: Sequence[Trial], seconds: float | None) -> Trial | None:
         """The next trial; None where time ran out before its first score."""
         first = {name: self.defaults[name] for name in self.space}
-        asked = sampling().Asked(self.space, first, done, self.run.seed)
-        watch = _Watch(self.run.progress, self.metric, asked.hopeless)
+        asked = sampler_module().Suggestion(self.space, first, done, self.run.seed)
+        watch = _Watch(self.run.progress, self.metric, asked.should_prune)
         run = replace(self.run, progress=watch, seconds=seconds)
         number, started = len(done) + 1, time.perf_counter()
         state: State = "complete"
         try:
-            history = self._recipe(asked.settings).fit(self.source, run, fit.measured(self.fold, self.metric, run))
+            recipe = self._recipe(asked.settings)
+            source = self.source if length_read(recipe.model) is None else training_source(self.train, recipe.model)
+            history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
             if history.interrupted:
                 raise KeyboardInterrupt
             if history.out_of_time:
                 logger.info("the time is up in trial %d, after %d epochs", number, len(watch.scores))
                 state = "cut"
-        except _HopelessError:
+        except _PrunedError:
             state = "pruned"
         except (NonFiniteLossError, SettingError) as error:
             if number == 1:
@@ -123,15 +126,15 @@ class Search:
         return gram_of(self.source, width)
 
 
-class _HopelessError(Exception):
+class _PrunedError(Exception):
     """Others were ahead: the trial ends here."""
 
 
 class _Watch:
     """Passes a training's progress on, keeps its scores, and ends it where they are hopeless."""
 
-    def __init__(self, progress: Progress, metric: str, hopeless: Callable[[int, float], bool]) -> None:
-        self.progress, self.metric, self.hopeless = progress, metric, hopeless
+    def __init__(self, progress: Progress, metric: str, should_prune: Callable[[int, float], bool]) -> None:
+        self.progress, self.metric, self.should_prune = progress, metric, should_prune
         self.scores: list[float] = []
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
@@ -144,14 +147,14 @@ class _Watch:
         self.progress.epoch(record)
         if self.metric in record:
             self.scores.append(float(record[self.metric]))
-            if self.hopeless(len(self.scores) - 1, self.scores[-1]):
-                raise _HopelessError
+            if self.should_prune(len(self.scores) - 1, self.scores[-1]):
+                raise _PrunedError
 
     def stop(self) -> None:
         self.progress.stop()
 
 
-def sampling() -> ModuleType:
+def sampler_module() -> ModuleType:
     """The module ``isthmus_interactions.tuning.sampler``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The settings of one model, searched on held-out people."""
+"""The settings of one model, searched on held-out users."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning.study import Study, Trial
-from isthmus_interactions.tuning.trial import Search, sampling
+from isthmus_interactions.tuning.trial import TuningSearch, sampler_module
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """A search, finished or not.
 
     Attributes:
@@ -56,10 +56,10 @@ def tune(
     metric: str = "ndcg@100",
     validation: FoldIn | float = 0.1,
     run: Run | None = None,
-    told: Callable[[Tuned], None] | None = None,
+    on_trial: Callable[[TuningResult], None] | None = None,
     **fixed: Any,
-) -> Tuned:
-    """Search the settings of one model, by its score among people who do not train.
+) -> TuningResult:
+    """Search the settings of one model, by its score among users who do not train.
 
     The first trial has the defaults, so that the best is never below them. Trained models are scored after every epoch,
     and a trial that lags behind is ended early. Ctrl-C ends the search: the trials that are done are kept, the one in
@@ -67,31 +67,31 @@ def tune(
     tries what it would have tried without the interruption.
 
     Args:
-        data: interactions, or whatever ``Interactions.read`` takes. Give it no test people: all of them are used.
+        data: interactions, or whatever ``Interactions.read`` takes. Give it no test users: all of them are used.
         model: a builder's name; ``isthmus_interactions.tuning.spaces`` says what is searched.
         trials: how many in all, those of an earlier call included.
         seconds: how long this call may take; a trial under way is ended at its last whole epoch. A model in closed form
             is not stopped in the middle. None sets no limit.
         study: a directory to keep the trials in; JSON, nothing else.
         metric: what is to be high; see ``isthmus.tasks.evaluation``.
-        validation: people to score by, or the share of ``data`` to hold out, as in ``Recommender.fit``.
+        validation: users to score by, or the share of ``data`` to hold out, as in ``Recommender.fit``.
         run: device, seed, precision and progress; checkpoints are not written.
-        told: called after every trial with the search so far.
+        on_trial: called after every trial with the search so far.
         fixed: settings that are given and not searched, such as ``epochs``.
 
     Raises:
         MissingLibraryError: Optuna is not installed.
-        SettingError: a model without settings to search, settings that it cannot have, too few people to hold some out,
+        SettingError: a model without settings to search, settings that it cannot have, too few users to hold some out,
             not one epoch in the given time, or a study of other data, model, metric, seed or settings.
         SourceError: ``study`` is something else.
         KeyboardInterrupt: Ctrl-C before the first trial was done.
     """
     _check(trials, seconds)
-    sampling()
+    sampler_module()
     run = replace(run or Run(), checkpoints=None, resume=False)
     deadline = math.inf if seconds is None else time.perf_counter() + seconds
     whole = data if isinstance(data, Interactions) else Interactions.read(data)
-    search = Search.of(whole, model, metric, validation, run, fixed)
+    search = TuningSearch.of(whole, model, metric, validation, run, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     interrupted = False
     try:
@@ -100,8 +100,8 @@ def tune(
             if trial is None:
                 break
             kept.add(trial)
-            if told is not None:
-                told(_so_far(search, kept))
+            if on_trial is not None:
+                on_trial(_so_far(search, kept))
     except KeyboardInterrupt:
         if not kept.trials:
             raise
@@ -111,8 +111,8 @@ def tune(
     return _so_far(search, kept, interrupted)
 
 
-def _so_far(search: Search, kept: Study, interrupted: bool = False) -> Tuned:
-    return Tuned(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
+def _so_far(search: TuningSearch, kept: Study, interrupted: bool = False) -> TuningResult:
+    return TuningResult(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
 
 
 def _check(trials: int, seconds: int | float | None) -> None:

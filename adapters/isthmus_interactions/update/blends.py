@@ -12,17 +12,17 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.models.blend import Blended, with_own_checkpoints
+from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.update.warm_start import continues, epochs_of, go_on, shortened, widen
+from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
-Way = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
+Action = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
 """What is done with a part: ``widened`` only has room for what is new, ``left out`` has the weight 0 and no part in any
 answer."""
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Course:
+class UpdatePlan:
     """What decides how parts are fitted.
 
     Attributes:
@@ -48,7 +48,7 @@ class Course:
 
 
 @dataclass
-class Part:
+class PartUpdate:
     """A part on its way.
 
     Attributes:
@@ -57,12 +57,12 @@ class Part:
         learned: the old model.
         wide: whether what was learned can be widened.
         recipe: of the wider model.
-        history: of what was done; None where nothing is to be told.
+        history: of what was done; None where nothing was fitted.
         before: the score of the widened model, where it was taken.
     """
 
     name: str
-    way: Way
+    way: Action
     settings: Mapping[str, Any]
     learned: nn.Module
     wide: bool
@@ -75,7 +75,7 @@ class Part:
         """Whether it has no epoch to choose, so that those who choose may be learned from, too."""
         return self.way == "solved again"
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """What ``facts`` tell of it."""
         history = self.history or History()
         return {
@@ -88,9 +88,9 @@ class Part:
         }
 
 
-def parts_of(
+def plan_parts(
     old: Blend, sketch: Blended, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
-) -> list[Part]:
+) -> list[PartUpdate]:
     """What is to be done with each part.
 
     Args:
@@ -98,28 +98,28 @@ def parts_of(
         sketch: the wider one, on the meta device.
         settings: all keywords of the builder and of its parts.
         columns: of the old blend and of the wider one.
-        epochs: as in ``Course``.
+        epochs: as in ``UpdatePlan``.
     """
     parts = []
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
         own, learned = settings["parts"][place]["settings"], old.parts[place]
         wide = can_widen(recipe.model, state_of(learned), *columns)
-        way: Way = _way(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
-        parts.append(Part(name, way, own, learned, wide, recipe))
+        way: Action = _action(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
+        parts.append(PartUpdate(name, way, own, learned, wide, recipe))
     return parts
 
 
-def _way(
+def _action(
     sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, columns: tuple[int, int], epochs: int | None
-) -> Way:
+) -> Action:
     if not sketch.chooses_epoch:
         return "solved again"
-    if not continues(sketch, settings, learned, *columns):
+    if not can_continue(sketch, settings, learned, *columns):
         return "fitted anew"
     return "trained on" if epochs_of(settings, epochs) else "widened"
 
 
-def shortened_parts(settings: Mapping[str, Any], parts: list[Part], epochs: int | None) -> dict[str, Any]:
+def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs: int | None) -> dict[str, Any]:
     """Settings of the blend to build: of the parts that go on, with fewer epochs."""
     whole = []
     for named, part in zip(settings["parts"], parts, strict=True):
@@ -128,7 +128,7 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[Part], epochs: int 
     return {**settings, "parts": whole}
 
 
-def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> tuple[History, float | None]:
+def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
     Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
@@ -137,13 +137,13 @@ def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> t
     Args:
         old: the narrower blend.
         blended: the wider one, from ``shortened_parts``.
-        parts: of ``parts_of``; their ways and histories are written down here.
+        parts: of ``plan_parts``; their ways and histories are written down here.
 
     Returns:
         The history, a line for each part and one for the blend, and the score of the blend before: None where nobody
         chooses, or where what a part has learned cannot be widened.
     """
-    chooser, run, model = course.chooser, course.run, blended.model
+    chooser, run, model = plan.chooser, plan.run, blended.model
     model.weigh(old.weights.tolist(), old.exponents.tolist())
     for part, recipe in zip(parts, blended.recipes, strict=True):
         part.recipe = recipe
@@ -154,34 +154,34 @@ def update(old: Blend, blended: Blended, parts: list[Part], course: Course) -> t
     before = chooser.score(model) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
     for part in sorted(parts, key=lambda part: not part.fits_everybody):
-        _fit(part, course, history)
+        _fit(part, plan, history)
     if chooser is not None:
         started = time.perf_counter()
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
         history.take({**record, "seconds": time.perf_counter() - started})
         history.best_epoch = len(history.records)
         history.best_score = float(history.records[-1][chooser.name])
-    if course.train is not course.everybody:
+    if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                part.recipe.fit(course.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
+                part.recipe.fit(plan.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
     return history, before
 
 
-def _fit(part: Part, course: Course, history: History) -> None:
+def _fit(part: PartUpdate, plan: UpdatePlan, history: History) -> None:
     """Fit a part and take a line for it."""
     if history.interrupted and part.way == "trained on":
         part.way = "widened"
     if part.way in ("left out", "widened"):
         return
     logger.info("%s is %s", plugins.command_name(part.name), part.way)
-    run, recipe = with_own_checkpoints(course.run, part.name), part.recipe
+    run, recipe = with_own_checkpoints(plan.run, part.name), part.recipe
     if part.way == "trained on":
         assert isinstance(recipe, GradientRecipe)
-        epochs = epochs_of(part.settings, course.epochs)
-        done, part.before = go_on(recipe, part.learned, course.train, run, course.chooser, epochs)
+        epochs = epochs_of(part.settings, plan.epochs)
+        done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)
     else:
-        done = recipe.fit(course.train, run, course.chooser)
+        done = recipe.fit(plan.train, run, plan.chooser)
     part.history = done
     line: Record = {"epoch": len(history.records) + 1, "phase": part.name, "epochs": len(done.records)}
     score = {} if done.metric is None or done.best_score is None else {done.metric: done.best_score}
@@ -190,9 +190,9 @@ def _fit(part: Part, course: Course, history: History) -> None:
     history.out_of_time |= done.out_of_time
 
 
-def learned_from_everybody(parts: list[Part], course: Course) -> list[str]:
+def learned_from_everybody(parts: list[PartUpdate], plan: UpdatePlan) -> list[str]:
     """The names of the parts whose weights now come from everybody, old and new, who chose epochs included."""
-    return [part.name for part in parts if part.fits_everybody or (course.chooser is None and _whole(part.history))]
+    return [part.name for part in parts if part.fits_everybody or (plan.chooser is None and _whole(part.history))]
 
 
 def _whole(history: History | None) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,20 +12,21 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.vocabulary import Id, Vocabulary
-from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.csr import Csr, compressed, row_of_entry
+from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
 from isthmus_interactions.files.assemble import Weights, assemble
 from isthmus_interactions.files.read import read_events
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.files.threshold import parse_keep
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import as_kind
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class MergedData:
     """Everything that is known now.
 
     Attributes:
@@ -39,7 +39,7 @@ class Joined:
 
 
 def read_like(
-    facts: Mapping[str, Any],
+    old: FittedRecommender,
     source: object,
     *,
     user: str | None = None,
@@ -47,10 +47,12 @@ def read_like(
     value: str | None = None,
     keep: str | None = None,
 ) -> Interactions:
-    """Read one event a row, by the rule and with the weights of the data that ``facts`` tell of.
+    """Read one event a row, by the rule and with the weights of the data that a recommender was trained on.
+
+    Times are read where its own are known; where only the order of its events is, the rows are taken to be in order.
 
     Args:
-        facts: of a recommender.
+        old: the recommender that the data are for.
         source: whatever ``Interactions.read`` takes.
         user, item, value: columns, as there.
         keep: another rule than the remembered one. Without values every row counts, whatever the remembered rule is.
@@ -58,48 +60,69 @@ def read_like(
     Raises:
         InputError: what ``Interactions.read`` raises.
     """
-    events = read_events(source, user=user, item=item, value=value, time="")
+    ordered = old.histories is not None
+    timed = old.histories is not None and old.histories.times is not None
+    events = read_events(source, user=user, item=item, value=value, time=None if timed else "")
+    facts = old.facts
     remembered = str(facts.get("keep", "all")) if events.values is not None else "all"
     weights: Weights = facts.get("weights", "binary")
-    read = Interactions(*assemble(events, parse_keep(remembered if keep is None else keep), weights))
+    rule = parse_keep(remembered if keep is None else keep)
+    read = Interactions(*assemble(events, rule, weights, ordered=ordered))
     read.report.log(logger)
     return read
 
 
-def join(adapter: InteractionsAdapter, told: Csr, facts: Mapping[str, Any], new: Interactions) -> Joined:
+def merge(old: FittedRecommender, new: Interactions) -> MergedData:
     """The union of old and new interactions.
 
     A cell that both have is 1 where weights are ``binary``, the sum where they are ``value``, and log(1 + sum) of the
-    amounts behind both where they are ``log``: what one reading of all rows would have made of them.
+    amounts behind both where they are ``log``: what one reading of all rows would have made of them. The same holds of
+    ordered histories, where the old ones are known: new events are sorted in by time, or follow where one of the two
+    has no times or counts them otherwise; then only the order is known afterwards.
 
     Args:
-        adapter: the old vocabularies.
-        told: the old interactions, shape (users, items).
-        facts: what is remembered of them; ``weights`` is the rule for cells.
-        new: of old and new people with old and new items.
+        old: what is known so far; ``facts["weights"]`` is the rule for cells.
+        new: of old and new users with old and new items.
 
     Raises:
         InputError: no interactions, or ids of another kind (text and numbers).
         ValueRangeError: a sum does not fit in 32 bits.
     """
+    adapter, known, facts = old.adapter, old.interactions, old.facts
     if not new.nnz:
         raise InputError("no new interactions", expected="at least one")
-    people, things = alike(new.users, adapter.users, "users"), alike(new.items, adapter.items, "items")
-    users, items = adapter.users.extended(people), adapter.items.extended(things)
+    new_users, new_items = ids_like(new.users, adapter.users, "users"), ids_like(new.items, adapter.items, "items")
+    users, items = adapter.users.extended(new_users), adapter.items.extended(new_items)
     shape, rule = (len(users), len(items)), str(facts.get("weights", "binary"))
-    places = (users.rows(people)[row_of_entry(new.matrix)], items.rows(things)[new.matrix.indices])
-    ends = np.pad(told.indptr, (0, len(users) - told.shape[0]), mode="edge")
+    places = (users.rows(new_users)[row_of_entry(new.matrix)], items.rows(new_items)[new.matrix.indices])
+    ends = np.pad(known.indptr, (0, len(users) - known.shape[0]), mode="edge")
 
     def both(old_values: npt.NDArray[Any], new_values: npt.NDArray[Any]) -> Any:
-        added = csr_array((old_values, told.indices, ends), shape=shape) + csr_array((new_values, places), shape)
+        added = csr_array((old_values, known.indices, ends), shape=shape) + csr_array((new_values, places), shape)
         added.sort_indices()
         return added
 
-    marks = both(np.ones(told.nnz, np.int8), np.full(new.nnz, 2, np.int8))
-    cells = both(_amounts(told, rule), _amounts(new.matrix, new.report.weights))
-    matrix = compressed(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
+    marks = both(np.ones(known.nnz, np.int8), np.full(new.nnz, 2, np.int8))
+    cells = both(_amounts(known, rule), _amounts(new.matrix, new.report.weights))
+    matrix = csr_of(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
     report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), why=str(facts.get("kept", "")), weights=rule)
-    return Joined(Interactions(users, items, matrix, None, report), marks.data == 2)
+    histories = _histories(old, new, users.rows(new_users), items.rows(new_items), len(users))
+    return MergedData(Interactions(users, items, matrix, histories, report), marks.data == 2)
+
+
+def _histories(
+    old: FittedRecommender, new: Interactions, rows: Ints, columns: Ints, users: int
+) -> OrderedHistories | None:
+    before, later = old.histories, new.histories
+    if before is None:
+        return None
+    if later is None:
+        logger.warning("the new interactions have no order: in histories they follow the old ones by item")
+        later = OrderedHistories.of(row_of_entry(new.matrix), new.matrix.indices, None, len(new))
+    timed = before.times is not None and later.times is not None and before.unit == later.unit
+    if before.times is not None and not timed:
+        logger.warning("the new interactions have no times like the old ones: only the order of events is kept")
+    return before.followed_by(later, rows, columns, users, timed=timed)
 
 
 def _amounts(matrix: Csr, weights: str) -> npt.NDArray[np.float64]:
@@ -117,7 +140,7 @@ def _weighed(amounts: npt.NDArray[np.float64], weights: str) -> npt.NDArray[np.f
     return values
 
 
-def alike(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
+def ids_like(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
     """The new ids in the type of the old ones: a file that happens to hold only plain integers is read as numbers where
     other files of the same catalogue are read as text, and the reverse.
 

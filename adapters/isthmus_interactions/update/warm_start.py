@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.bundle.tensors import load_state, state_of
+from isthmus.models.recipes.rebuild import can_widen, widened
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.widen import can_widen, widened
 from isthmus.protocols import Objective, Recipe, Source, Step
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
@@ -22,7 +22,7 @@ epochs have brought them, and only the new rows have everything before them. Ada
 learning rate in a step, however small its gradient, so that a few passes are enough for rows that start near zero."""
 
 
-def continues(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, before: int, after: int) -> bool:
+def can_continue(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, before: int, after: int) -> bool:
     """Whether training can go on from the old weights: the loop trains the model, and every tensor can be widened.
 
     Args:
@@ -55,13 +55,13 @@ def widen(model: nn.Module, learned: nn.Module) -> None:
     load_state(model, widened(state_of(model), state_of(learned)))
 
 
-def go_on(
+def continue_training(
     recipe: GradientRecipe, learned: nn.Module, source: Source, run: Run, chooser: Validation | None, epochs: int
 ) -> tuple[History, float | None]:
     """Train from the old weights, in place; where no epoch is better than none, the model has the old weights.
 
     Args:
-        recipe: of the wider model, for which ``continues`` is true.
+        recipe: of the wider model, for which ``can_continue`` is true.
         learned: the old model.
         chooser: the score that chooses the epoch; None keeps the last one.
         epochs: of the recipe's plan; 0 only widens.

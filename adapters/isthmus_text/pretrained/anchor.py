@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Source, Step
@@ -93,5 +92,5 @@ def info_nce(
 
 def _clean(step: Step) -> Float[Tensor, "batch width"]:
     """The embeddings of the texts without noise; computed again only if there was noise."""
-    model: Autoencoder = step.model
+    model = step.model
     return step.code.point if model.corruption is None else model.encode(step.batch.inputs).point

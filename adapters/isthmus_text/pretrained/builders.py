@@ -7,7 +7,7 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.corruptions.numbers import GaussianNoise
 from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.core.decoders.memory import MemoryDecoder

@@ -16,7 +16,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule
 from isthmus.training.run import Run

@@ -16,7 +16,7 @@ from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError, SettingError
 
 if TYPE_CHECKING:
-    from isthmus.index import Found, Index
+    from isthmus.index import Index, SearchHit
 
 Place = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
@@ -43,13 +43,13 @@ def build(
     """Build an index of vectors: exact where that is fast enough, else the fastest kind that finds enough."""
     from isthmus.bundle.directory import check_target
     from isthmus.index import Budget, Index
-    from isthmus.index.tuning.budget import PATIENCE
+    from isthmus.index.tuning.budget import BUILD_SECONDS
     from isthmus.index.vectors import Metric
 
     check_target(out)
     if metric not in get_args(Metric):
         raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
-    budget = Budget(seconds, memory, PATIENCE if build_seconds is None else build_seconds)
+    budget = Budget(seconds, memory, BUILD_SECONDS if build_seconds is None else build_seconds)
     with _limited(threads):
         index = Index.build(
             vectors,
@@ -196,14 +196,14 @@ def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:
     _tell(directory, index, as_json)
 
 
-def _answers(names: list[Any], found: Found) -> list[dict[str, Any]]:
+def _answers(names: list[Any], found: SearchHit) -> list[dict[str, Any]]:
     return [
         {"query": name, "neighbours": [{"id": id_, "score": score} for id_, score in own]}
         for name, own in zip(names, found, strict=True)
     ]
 
 
-def _shown(names: list[Any], found: Found) -> RenderableType:
+def _shown(names: list[Any], found: SearchHit) -> RenderableType:
     rows = [(name, id_, score) for name, own in zip(names, found, strict=True) for id_, score in own]
     return table(("query", "id", "score"), rows)
 

@@ -12,7 +12,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch, Tensors
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.priors.normal import NoPrior
+from isthmus.errors import SettingError
 from isthmus.protocols import (
     Bottleneck,
     Code,
@@ -31,6 +32,7 @@ from isthmus.protocols import (
     Hook,
     Likelihood,
     Objective,
+    PartName,
     Penalty,
     Prior,
     Readout,
@@ -106,15 +108,15 @@ class Autoencoder(nn.Module):
         *,
         generator: Generator | None = None,
         samples: int = 1,
-        corrupts: bool = True,
-        draws: bool = True,
+        corrupt: bool = True,
+        sample_code: bool = True,
     ) -> Step:
-        """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupts`` or
-        ``draws`` says no; without one, neither."""
+        """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupt`` or
+        ``sample_code`` says no; without one, neither."""
         inputs = self.scaled(batch.inputs)
-        if self.corruption is not None and corrupts and generator is not None:
+        if self.corruption is not None and corrupt and generator is not None:
             inputs = self.corruption(inputs, generator)
-        code = self._code(inputs, generator if draws else None, samples)
+        code = self._code(inputs, generator if sample_code else None, samples)
         given = Batch(batch.rows, inputs, batch.targets).repeat(samples)
         decoded = self.decoder(code.sample, given)
         log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)
@@ -130,6 +132,29 @@ class Autoencoder(nn.Module):
                 total = total + value
                 terms[name] = value.detach()
         return Loss(total, terms)
+
+    def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
+        """The parameters of some parts, each once; with none named, of all.
+
+        Raises:
+            SettingError: a part of another name.
+        """
+        if not parts:
+            yield from self.parameters()
+            return
+        own: dict[str, object] = {
+            "encoder": self.encoder,
+            "bottleneck": self.bottleneck,
+            "prior": self.prior,
+            "decoder": self.decoder,
+            "readout": self.readout,
+            "likelihood": self.likelihood,
+        }
+        for name in parts:
+            if name not in own:
+                raise SettingError(f"a part {name!r} of a model", expected=" or ".join(map(repr, own)))
+        named = [own[name] for name in parts]
+        yield from nn.ModuleList(part for part in named if isinstance(part, nn.Module)).parameters()
 
     def _code(self, inputs: Tensors, generator: Generator | None, samples: int) -> Code:
         hidden = self.encoder.trunk(self.encoder.enter(inputs), inputs)

@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.protocols import Source
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Nearest, Ranks, surprise
 from isthmus.tasks.coding import BATCH, codes_of
 from isthmus.tasks.threshold import Threshold

@@ -98,20 +98,20 @@ class ModelSpec:
         return recipe, recipe.model
 
 
-def validation_on(source: Source, run: Run, *, corrupts: bool = False, watch: bool = True) -> Validation:
+def validation_on(source: Source, run: Run, *, corrupt: bool = False, watch: bool = True) -> Validation:
     """Scores each epoch by the model's own loss on held-out records, negated: nats a record, higher is better.
 
     Args:
         source: the held-out records.
         run: for its precision.
-        corrupts: whether they are corrupted first, which only a pure denoiser needs.
+        corrupt: whether they are corrupted first, which only a pure denoiser needs.
         watch: whether the history also keeps ``held_out_nll`` and ``held_out_rate``.
     """
     latest: dict[str, float] = {}
 
     def score(model: nn.Module) -> float:
         assert isinstance(model, Autoencoder)
-        found = score_held_out(model, source, run, corrupts=corrupts)
+        found = score_held_out(model, source, run, corrupt=corrupt)
         latest.update(held_out_nll=found.nll, held_out_rate=found.rate)
         return -found.loss
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus.tasks.coding import drawn
 from isthmus.training.run import Run
 

@@ -1,5 +1,10 @@
-"""Nearest rows: right, fast, filtered, changing and saved. ``Index`` is the face; ``exact`` is the reference and asks
-rankers too; ``faiss`` is the only package that imports FAISS. Nothing is imported before it is asked for."""
+"""Nearest rows of any vectors: approximate where that pays, filtered, changing and saved.
+
+``Index`` answers with ids from outside. ``searcher_over`` yields the searcher that an ``Index`` would ask, for whoever
+keeps the ids elsewhere; ``ExactSearcher`` is the reference that every other is measured against. A new kind of
+approximate index is an ``IndexKind``, made known by ``register``. Nothing is imported before it is asked for: exact
+search needs no FAISS.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isthmus.index.candidates import check_search as check_search
+    from isthmus.index.candidates import rank_candidates as rank_candidates
+    from isthmus.index.exact.filters import Filters as Filters
+    from isthmus.index.exact.searcher import ExactSearcher as ExactSearcher
+    from isthmus.index.exact.searcher import rank as rank
     from isthmus.index.index import Index as Index
-    from isthmus.index.search import Found as Found
+    from isthmus.index.index import build_each as build_each
+    from isthmus.index.kinds import ApproximateSearcher as ApproximateSearcher
+    from isthmus.index.kinds import IndexKind as IndexKind
+    from isthmus.index.registry import register as register
+    from isthmus.index.search import SearchHit as SearchHit
+    from isthmus.index.searchers import kind_for as kind_for
+    from isthmus.index.searchers import searcher_over as searcher_over
     from isthmus.index.tuning.budget import Budget as Budget
+    from isthmus.index.vectors import Metric as Metric
 
-_HOMES = {"Budget": "tuning.budget", "Found": "search", "Index": "index"}
+_HOMES = {
+    "ApproximateSearcher": "kinds",
+    "Budget": "tuning.budget",
+    "ExactSearcher": "exact.searcher",
+    "Filters": "exact.filters",
+    "Index": "index",
+    "IndexKind": "kinds",
+    "Metric": "vectors",
+    "SearchHit": "search",
+    "build_each": "index",
+    "check_search": "candidates",
+    "kind_for": "searchers",
+    "rank": "exact.searcher",
+    "rank_candidates": "candidates",
+    "register": "registry",
+    "searcher_over": "searchers",
+}
 
-__all__ = ["Budget", "Found", "Index"]
+__all__ = [
+    "ApproximateSearcher",
+    "Budget",
+    "ExactSearcher",
+    "Filters",
+    "Index",
+    "IndexKind",
+    "Metric",
+    "SearchHit",
+    "build_each",
+    "check_search",
+    "kind_for",
+    "rank",
+    "rank_candidates",
+    "register",
+    "searcher_over",
+]
 
 
 def __getattr__(name: str) -> Any:

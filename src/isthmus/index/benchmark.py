@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from isthmus.errors import InputError
 from isthmus.index import vector_files
 from isthmus.index.index import Index
-from isthmus.index.tuning.measure import ALONE, QUERIES, RUNS, sampled
+from isthmus.index.tuning.measure import LATENCY_QUERIES, QUERIES, RUNS, sampled
 
 __all__ = ["benchmark"]
 
@@ -35,21 +35,21 @@ def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
     vectors = torch.from_numpy(index.vectors(index.ids))
     exact = Index.build(vectors, index.ids, index.metric, kind="exact")
     given = None if queries is None else vector_files.read(queries)[0]
-    asked = sampled(vectors, QUERIES, Generator().manual_seed(seed)) if given is None else given
-    found, true = index.search(asked, k), exact.search(asked, k)
+    queries_read = sampled(vectors, QUERIES, Generator().manual_seed(seed)) if given is None else given
+    found, true = index.search(queries_read, k), exact.search(queries_read, k)
     near = [own[-1] - 1e-5 * abs(own[-1]) - 1e-12 for own in true.scores]
     hits = sum(int((own >= least).sum()) for own, least in zip(found.scores, near, strict=True))
     recall = hits / max(1, sum(map(len, true.scores)))
     measured = {
-        "index": {"recall": recall, **_speeds(index, asked, k)},
-        "exact": {"recall": 1.0, **_speeds(exact, asked, k)},
+        "index": {"recall": recall, **_speeds(index, queries_read, k)},
+        "exact": {"recall": 1.0, **_speeds(exact, queries_read, k)},
     }
-    return {"kind": index.info()["kind"], "rows": len(index), "queries": len(asked), "k": k, **measured}
+    return {"kind": index.info()["kind"], "rows": len(index), "queries": len(queries_read), "k": k, **measured}
 
 
 def _speeds(index: Index, queries: Float[Tensor, "batch width"], k: int) -> dict[str, float]:
     together = min(_seconds(index, queries, k) for _ in range(RUNS))
-    alone = statistics.median(_seconds(index, query, k) for query in queries[:ALONE])
+    alone = statistics.median(_seconds(index, query, k) for query in queries[:LATENCY_QUERIES])
     return {"queries_per_second": len(queries) / together, "seconds_a_query": alone}
 
 

@@ -13,15 +13,15 @@ from torch import Tensor
 from isthmus.errors import InputError, UnknownIdError
 from isthmus.index import vector_files
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.segment import Part
+from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot, check_distinct
-from isthmus.index.tuning.builds import Workshop
-from isthmus.index.tuning.choose import choose, measured
-from isthmus.index.tuning.trials import Choice, Wish
+from isthmus.index.tuning.builds import IndexBuilds
+from isthmus.index.tuning.choose import choose, keep
+from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_queries
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
-EMPTY = Choice("exact", None, 1.0, "there was nothing to choose by")
+EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
 
 
 def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Vocabulary:
@@ -37,62 +37,62 @@ def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Voca
     return Vocabulary(ids if ids else np.empty(0, np.int64 if kind == "int64" else object))
 
 
-def built(
-    vectors: Any, ids: Any, metric: Metric, wishes: Sequence[Wish], queries: Any
-) -> list[tuple[Snapshot, Choice, Wish]]:
-    """What ``Index.build`` is given, to what an index of it holds for each wish."""
+def build_snapshots(
+    vectors: Any, ids: Any, metric: Metric, requests: Sequence[IndexRequest], queries: Any
+) -> list[tuple[Snapshot, ChosenIndex, IndexRequest]]:
+    """What ``Index.build`` is given, to what an index of it holds for each request."""
     given, found = vector_files.read(vectors, ids)
     vocabulary = vocabulary_of(found, len(given))
     copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
     asked = None if queries is None else vector_files.read(queries)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"))
-    parts = chosen_each(copied, vocabulary, metric, wishes, asked)
+    segments = choose_segments(copied, vocabulary, metric, requests, asked)
     width = given.shape[1]
     return [
-        (Snapshot(metric, width, vocabulary.kind, part, None, None), choice, wish)
-        for (part, choice), wish in zip(parts, wishes, strict=True)
+        (Snapshot(metric, width, vocabulary.kind, base, None, None), chosen, request)
+        for (base, chosen), request in zip(segments, requests, strict=True)
     ]
 
 
-def chosen(
-    vectors: Float[Tensor, "rows width"], ids: Vocabulary, metric: Metric, wish: Wish, queries: Tensor | None
-) -> tuple[Part | None, Choice]:
-    """A frozen part with the searcher that ``choose`` finds for it; None of no vectors."""
-    return chosen_each(vectors, ids, metric, [wish], queries)[0]
+def choose_segment(
+    vectors: Float[Tensor, "rows width"], ids: Vocabulary, metric: Metric, request: IndexRequest, queries: Tensor | None
+) -> tuple[Segment | None, ChosenIndex]:
+    """A frozen segment with the searcher that ``choose`` finds for it; None of no vectors."""
+    return choose_segments(vectors, ids, metric, [request], queries)[0]
 
 
-def chosen_each(
+def choose_segments(
     vectors: Float[Tensor, "rows width"],
     ids: Vocabulary,
     metric: Metric,
-    wishes: Sequence[Wish],
+    requests: Sequence[IndexRequest],
     queries: Tensor | None,
-) -> list[tuple[Part | None, Choice]]:
-    """``chosen`` for several wishes of one seed: what is built for one serves the others."""
+) -> list[tuple[Segment | None, ChosenIndex]]:
+    """``choose_segment`` for several requests of one seed: what is built for one serves the others."""
     if not len(vectors):
-        return [(None, EMPTY) for _ in wishes]
+        return [(None, EMPTY) for _ in requests]
     exact = ExactSearcher.over(vectors, metric)
-    workshop = Workshop(exact, wishes[0].seed)
-    choices = [choose(exact, wish, queries, workshop) for wish in wishes]
-    return [(Part(vectors, ids, metric, choice.searcher, exact), choice) for choice in choices]
+    builds = IndexBuilds(exact, requests[0].seed)
+    chosen = [choose(exact, request, queries, builds) for request in requests]
+    return [(Segment(vectors, ids, metric, own.searcher, exact), own) for own in chosen]
 
 
-def again(
+def choose_again(
     vectors: Float[Tensor, "rows width"],
     ids: Vocabulary,
     metric: Metric,
-    wish: Wish,
-    old: Choice,
+    request: IndexRequest,
+    old: ChosenIndex,
     queries: Tensor | None,
-) -> tuple[Part | None, Choice]:
-    """``chosen``, with the kind and the settings of an earlier choice, if they still reach the target."""
+) -> tuple[Segment | None, ChosenIndex]:
+    """``choose_segment``, with the kind and the settings of an earlier choice, if they still reach the target."""
     if old.searcher is not None and len(vectors):
         exact = ExactSearcher.over(vectors, metric)
-        choice = measured(exact, wish, old.searcher, queries)
-        if choice is not None:
-            return Part(vectors, ids, metric, choice.searcher, exact), choice
-    return chosen(vectors, ids, metric, wish, queries)
+        kept = keep(exact, request, old.searcher, queries)
+        if kept is not None:
+            return Segment(vectors, ids, metric, kept.searcher, exact), kept
+    return choose_segment(vectors, ids, metric, request, queries)
 
 
 def next_ids(snapshot: Snapshot, count: int) -> list[Id]:
@@ -103,11 +103,11 @@ def next_ids(snapshot: Snapshot, count: int) -> list[Id]:
     """
     if snapshot.kind != "int64" and len(snapshot):
         raise InputError("no ids", expected="one text for each vector, as the others have")
-    first = 1 + max((id_ for id_ in snapshot.alive()[1] if isinstance(id_, int)), default=-1)
+    first = 1 + max((id_ for id_ in snapshot.live()[1] if isinstance(id_, int)), default=-1)
     return list(range(first, first + count))
 
 
-def wanted(ids: list[Id] | None) -> list[Id]:
+def require_ids(ids: list[Id] | None) -> list[Id]:
     """The ids of an update.
 
     Raises:
@@ -142,10 +142,10 @@ def rows_of(snapshot: Snapshot, ids: Iterable[Id]) -> Rows:
     return np.asarray([place[id_] for id_ in given], dtype=np.int64)
 
 
-def dead_rows(rows: Tensor, frozen: int) -> Tensor | None:
+def deletion_mask(rows: Tensor, frozen: int) -> Tensor | None:
     """A mask from the rows that are gone; None of none."""
     if not len(rows):
         return None
-    dead = torch.zeros(frozen, dtype=torch.bool)
-    dead[rows] = True
-    return dead
+    deleted = torch.zeros(frozen, dtype=torch.bool)
+    deleted[rows] = True
+    return deleted

@@ -13,12 +13,12 @@ import numpy.typing as npt
 import torch
 
 from isthmus.index import build, search, vector_files
-from isthmus.index.search import Found, IdArray, Ids
+from isthmus.index.search import IdArray, Ids, SearchHit
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
-from isthmus.index.tuning.trials import Choice, Wish
+from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.vocabulary import Id
 
@@ -27,7 +27,7 @@ from isthmus.vocabulary import Id
 class _State:
     # What a search begins with, and what a change replaces.
     snapshot: Snapshot
-    choice: Choice
+    chosen: ChosenIndex
 
 
 @final
@@ -35,8 +35,8 @@ class Index:
     """Made by ``build`` or ``load``. Any number of threads may search while one of them changes it: a search under way
     keeps the vectors that it began with."""
 
-    def __init__(self, snapshot: Snapshot, choice: Choice, wish: Wish) -> None:
-        self._state, self._wish = _State(snapshot, choice), wish
+    def __init__(self, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
+        self._state, self._request = _State(snapshot, chosen), request
         self._changing = threading.Lock()
 
     @classmethod
@@ -79,8 +79,8 @@ class Index:
             BudgetError: nothing that the budget allows reaches the target, exact search included.
         """
         check_metric(metric)
-        wish = Wish(kind, target_recall, k, budget or Budget(), seed).checked()
-        return cls(*build.built(vectors, ids, metric, [wish], queries)[0])
+        request = IndexRequest(kind, target_recall, k, budget or Budget(), seed).checked()
+        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries)[0])
 
     @property
     def metric(self) -> Metric:
@@ -95,7 +95,7 @@ class Index:
     @property
     def ids(self) -> list[Id]:
         """All ids, in the order in which equal scores come."""
-        return self._state.snapshot.alive()[1]
+        return self._state.snapshot.live()[1]
 
     def __len__(self) -> int:
         return len(self._state.snapshot)
@@ -106,7 +106,7 @@ class Index:
     @torch.no_grad()
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
-    ) -> Found:
+    ) -> SearchHit:
         """The ``k`` nearest ids of each query, nearest first; all there are, where fewer may answer.
 
         Args:
@@ -123,7 +123,7 @@ class Index:
         return search.search(self._state.snapshot, queries, k, exclude, allow)
 
     @torch.no_grad()
-    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> Found:
+    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHit:
         """Every id with a score of at least ``score`` (for "l2", minus the squared radius), nearest first; exact
         whatever the kind of index. The other arguments and the errors are those of ``search``."""
         return search.within(self._state.snapshot, queries, score, exclude, allow)
@@ -154,10 +154,10 @@ class Index:
         with self._changing:
             snapshot = self._state.snapshot
             build.check_width(given, snapshot.width)
-            self._wish.budget.check_bytes(len(snapshot) + len(given), snapshot.width)
+            self._request.budget.check_bytes(len(snapshot) + len(given), snapshot.width)
             if len(given):
                 names = build.next_ids(snapshot, len(given)) if found is None else found
-                self._put(snapshot.plus(given, names))
+                self._put(snapshot.with_rows(given, names))
 
     def update(self, vectors: Any, ids: IdArray | None = None) -> None:
         """Other vectors for ids that are here; among equal scores they come last from now on.
@@ -171,9 +171,9 @@ class Index:
         with self._changing:
             snapshot = self._state.snapshot
             build.check_width(given, snapshot.width)
-            names = build.wanted(found)
+            names = build.require_ids(found)
             if names:
-                self._put(snapshot.minus(names).plus(given, names))
+                self._put(snapshot.without_rows(names).with_rows(given, names))
 
     def remove(self, ids: IdArray) -> None:
         """Fewer vectors; all of them or, after an error, none.
@@ -183,7 +183,7 @@ class Index:
             DuplicateIdError: an id twice.
         """
         with self._changing:
-            self._put(self._state.snapshot.minus(vector_files.as_ids(ids)))
+            self._put(self._state.snapshot.without_rows(vector_files.as_ids(ids)))
 
     def compact(self, queries: Any = None) -> None:
         """Make one frozen part of all that is here. Searches go on meanwhile, other changes wait.
@@ -193,15 +193,15 @@ class Index:
         """
         asked = None if queries is None else vector_files.read(queries)[0]
         with self._changing:
-            snapshot, choice = self._state.snapshot, self._state.choice
-            vectors, ids = snapshot.alive()
+            snapshot, chosen = self._state.snapshot, self._state.chosen
+            vectors, ids = snapshot.live()
             vocabulary = build.vocabulary_of(ids, len(ids), snapshot.kind)
-            part, chosen = build.again(vectors, vocabulary, snapshot.metric, self._wish, choice, asked)
-            self._state = _State(replace(snapshot, base=part, dead=None, later=None), chosen)
+            base, chosen = build.choose_again(vectors, vocabulary, snapshot.metric, self._request, chosen, asked)
+            self._state = _State(replace(snapshot, base=base, deleted=None, later=None), chosen)
 
     def info(self) -> dict[str, Any]:
         """What it is, as JSON values: sizes, the kind and why it was chosen, and all that was tried."""
-        return saving.told(self._state.snapshot, self._state.choice, self._wish)
+        return saving.described(self._state.snapshot, self._state.chosen, self._request)
 
     def export(self, path: str | Path) -> None:
         """All vectors as ``.npy``, or with their ids as Parquet; ``build`` reads both.
@@ -210,7 +210,7 @@ class Index:
             InputError: a name with another ending.
             OSError: the file cannot be written.
         """
-        vector_files.write(*self._state.snapshot.alive(), path)
+        vector_files.write(*self._state.snapshot.live(), path)
 
     def save(self, directory: str | Path) -> None:
         """Write it to a directory, whole or not at all; an older index at the same place is replaced.
@@ -220,7 +220,7 @@ class Index:
             OSError: it cannot be written; what stood there before still does.
         """
         state = self._state
-        saving.save(directory, state.snapshot, state.choice, self._wish)
+        saving.save(directory, state.snapshot, state.chosen, self._request)
 
     @classmethod
     def load(cls, directory: str | Path, *, verify: Verify = "full", mmap: bool = False) -> Index:
@@ -241,3 +241,27 @@ class Index:
 
     def _put(self, snapshot: Snapshot) -> None:
         self._state = replace(self._state, snapshot=snapshot)
+
+
+def build_each(
+    vectors: Any,
+    ids: IdArray | None = None,
+    metric: Metric = "ip",
+    *,
+    targets: Sequence[float],
+    k: int = 10,
+    budget: Budget | None = None,
+    seed: int = 0,
+    queries: Any = None,
+    kind: str = "auto",
+) -> list[Index]:
+    """One index for each recall in ``targets``, each chosen as ``Index.build(..., target_recall=target)`` chooses it.
+
+    Graphs, lists and codes are built once and shared; settings are looked for, and speed and recall measured, anew for
+    each target. ``build_seconds`` of the trials and of ``budget`` count what was built for an earlier target as if it
+    had been built for this one. The other arguments and the errors are those of ``Index.build``.
+    """
+    check_metric(metric)
+    first = IndexRequest(kind, 1.0, k, budget or Budget(), seed)
+    requests = [replace(first, target_recall=target).checked() for target in targets]
+    return [Index(*own) for own in build.build_snapshots(vectors, ids, metric, requests, queries)] if requests else []

@@ -17,8 +17,8 @@ from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_k, check_queries
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Id
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
@@ -29,7 +29,7 @@ Ids = IdArray | Sequence[IdArray]
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchHit:
     """Answers, one list for each query, best first; equal scores in the order in which the ids came into the index.
 
     Attributes:
@@ -51,7 +51,9 @@ class Found:
         return (self[query] for query in range(len(self)))
 
 
-def search(snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None) -> Found:
+def search(
+    snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None
+) -> SearchHit:
     """``Index.search`` in a snapshot."""
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
@@ -70,7 +72,7 @@ def search(snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Id
     return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
 
 
-def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> Found:
+def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHit:
     """``Index.within`` in a snapshot."""
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
@@ -80,12 +82,12 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     return found_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
 
 
-def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
+def found_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:
         whole: list[list[Id]] = snapshot.ids_of(rows)
-        return Found(whole, list(near.scores.numpy()))
+        return SearchHit(whole, list(near.scores.numpy()))
     there = near.rows >= 0
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
@@ -95,17 +97,17 @@ def found_of(snapshot: Snapshot, near: Neighbours) -> Found:
         lists.append(ids[start : start + count])
         scores.append(values[start : start + count])
         start += count
-    return Found(lists, scores)
+    return SearchHit(lists, scores)
 
 
-def joined(parts: Sequence[tuple[Tensor, Found]], queries: int) -> Found:
+def joined(parts: Sequence[tuple[Tensor, SearchHit]], queries: int) -> SearchHit:
     """Answers to some of the queries each, in the order of the queries."""
     ids: list[list[Id]] = [[] for _ in range(queries)]
     scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
     for some, found in parts:
         for query, own, values in zip(some.tolist(), found.ids, found.scores, strict=True):
             ids[query], scores[query] = own, values
-    return Found(ids, scores)
+    return SearchHit(ids, scores)
 
 
 def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
@@ -124,10 +126,10 @@ def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
     return [(torch.tensor(some), [wanted[query] for query in some]) for some in groups.values()]
 
 
-def cut(found: Found, wanted: Sequence[int]) -> Found:
+def cut(found: SearchHit, wanted: Sequence[int]) -> SearchHit:
     """So many answers of each query."""
     ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
-    return Found(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
+    return SearchHit(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:

@@ -1,7 +1,8 @@
 """Nearest rows, for whoever keeps the ids elsewhere: the searcher that ``Index`` would ask, without its face.
 
 A model that looks up in what it has learnt decides at its first question, and nobody asked it to be approximate. So it
-is more patient than ``Index``: other kinds are tried only where one query of exact search takes more than ``PATIENT``.
+is more patient than ``Index``: other kinds are tried only where one query of exact search takes more than
+``EXACT_SECONDS``.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ from torch import Tensor
 
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.tuning.budget import SMALL, Budget
+from isthmus.index.tuning.choose import choose
+from isthmus.index.tuning.trials import IndexRequest
 from isthmus.index.vectors import Metric, check_metric, check_vectors
 from isthmus.protocols import Searcher
 
-PATIENT = 0.05
+EXACT_SECONDS = 0.05
 """Seconds that one query of exact search may take before another kind is looked for."""
 
-UNMEASURED = 10 * SMALL
+SMALL_ENOUGH = 10 * SMALL
 """Bytes that any machine reads in less."""
 
-TRYING = 60.0
+TRIAL_SECONDS = 60.0
 """Seconds after which no further kind is tried."""
 
 
 def kind_for(rows: int, width: int) -> str:
-    """``kind`` for ``Index.build``: "exact" where one query takes at most ``PATIENT``, else "auto"."""
-    fast = 4 * rows * width <= UNMEASURED or Budget(seconds=PATIENT).allows_exact(rows, width)
+    """``kind`` for ``Index.build``: "exact" where one query takes at most ``EXACT_SECONDS``, else "auto"."""
+    fast = 4 * rows * width <= SMALL_ENOUGH or Budget(seconds=EXACT_SECONDS).allows_exact(rows, width)
     return "exact" if fast else "auto"
 
 
@@ -55,10 +58,6 @@ def searcher_over(
     plain = vectors.device.type == "cpu" and exact.compared.element_size() == 4
     if not plain or kind_for(*vectors.shape) == "exact":
         return exact
-    # FAISS is imported only where it is asked.
-    from isthmus.index.tuning.choose import choose
-    from isthmus.index.tuning.trials import Wish
-
-    wish = Wish(budget=Budget(build_seconds=TRYING))
-    chosen = choose(exact, wish, None if queries is None else queries().float().cpu()).searcher
+    request = IndexRequest(budget=Budget(build_seconds=TRIAL_SECONDS))
+    chosen = choose(exact, request, None if queries is None else queries().float().cpu()).searcher
     return exact if chosen is None else chosen

@@ -16,22 +16,22 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.index.exact.blocks import BLOCK_BYTES, spans
+from isthmus.index.exact.blocks import BLOCK_BYTES, Pairs, above, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.rescoring import PIECE, best_first, double_scores, first_k
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
-from isthmus.index.faiss import FaissSearcher
-from isthmus.index.ranges import Pairs, above
+from isthmus.index.kinds import ApproximateSearcher
 from isthmus.index.vectors import Metric, normalised
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 2
 """Candidates beyond those wanted, so that rounding at the edge is seldom in doubt."""
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """One question to a part.
 
     Attributes:
@@ -43,17 +43,17 @@ class Asked(NamedTuple):
     queries: Float[Tensor, "batch width"]
     exclude: RowLists | None
     allow: Allow
-    dead: Bool[Tensor, " rows"] | None
+    deleted: Bool[Tensor, " rows"] | None
 
-    def take(self, some: Int64[Tensor, " some"]) -> Asked:
+    def take(self, some: Int64[Tensor, " some"]) -> Query:
         """The question of some of the queries."""
         none = Filters(0, self.exclude, self.allow if isinstance(self.allow, RowLists) else None, None).take(some)
         allow = none.lists if isinstance(self.allow, RowLists) else self.allow
-        return Asked(self.queries[some], none.exclude, allow, self.dead)
+        return Query(self.queries[some], none.exclude, allow, self.deleted)
 
 
 @final
-class Part:
+class Segment:
     """Immutable.
 
     Args:
@@ -69,7 +69,7 @@ class Part:
         vectors: Float[Tensor, "rows width"],
         vocabulary: Vocabulary,
         metric: Metric,
-        searcher: FaissSearcher | None = None,
+        searcher: ApproximateSearcher | None = None,
         exact: ExactSearcher | None = None,
     ) -> None:
         self.vectors, self.vocabulary, self.metric, self.searcher = vectors, vocabulary, metric, searcher
@@ -84,50 +84,50 @@ class Part:
         """Made when first asked."""
         return ExactSearcher.over(self.vectors, self.metric)
 
-    def nearest(self, asked: Asked, k: int) -> Neighbours:
+    def nearest(self, request: Query, k: int) -> Neighbours:
         """The ``k`` nearest rows of each query; exactly, or as nearly as the searcher finds them."""
-        if self.searcher is not None and asked.exclude is None and asked.allow is None and asked.dead is None:
-            plain = self._plain(self.searcher, asked.queries, k)
+        if self.searcher is not None and request.exclude is None and request.allow is None and request.deleted is None:
+            plain = self._without_filters(self.searcher, request.queries, k)
             if plain is not None:
                 return plain
-        return self._weighed(asked, k)
+        return self._with_filters(request, k)
 
-    def _weighed(self, asked: Asked, k: int) -> Neighbours:
+    def _with_filters(self, request: Query, k: int) -> Neighbours:
         """``nearest`` with all that may stand in the way."""
-        dead = 0 if asked.dead is None else int(asked.dead.sum())
-        if dead * 2 > len(self) and asked.allow is None:
-            asked = self._only_alive(asked)
+        deleted = 0 if request.deleted is None else int(request.deleted.sum())
+        if deleted * 2 > len(self) and request.allow is None:
+            request = self._only_live(request)
         spare = SPARE if self.searcher is None else 0
-        if asked.dead is not None and asked.allow is None:
-            share = dead / len(self)
-            spare += min(dead, SPARE + int(2 * k * share / (1 - share)))
-        found, settled = self._once(asked, k, k + spare)
+        if request.deleted is not None and request.allow is None:
+            share = deleted / len(self)
+            spare += min(deleted, SPARE + int(2 * k * share / (1 - share)))
+        found, settled = self._attempt(request, k, k + spare)
         short = ((found.rows[:, k - 1] < 0) & ~settled).nonzero()[:, 0]
         if len(short):
-            again, done = self._once(self._only_alive(asked.take(short)), k, k + spare)
+            again, done = self._attempt(self._only_live(request.take(short)), k, k + spare)
             found.rows[short], found.scores[short], settled[short] = again.rows, again.scores, done
         open_ = (~settled).nonzero()[:, 0]
         if len(open_):
-            certain = self._certain(asked.take(open_), k, found.scores[open_, k - 1])
+            certain = self._among_all_near(request.take(open_), k, found.scores[open_, k - 1])
             found.rows[open_], found.scores[open_] = certain.rows, certain.scores
         return found
 
-    def within(self, asked: Asked, floor: Float[Tensor, " batch"]) -> tuple[Pairs, Float[Tensor, " pairs"]]:
+    def within(self, request: Query, floor: Float[Tensor, " batch"]) -> tuple[Pairs, Float[Tensor, " pairs"]]:
         """Every pair of query and row with a score of at least the query's floor, by rising query and row; exact."""
         queries, columns, scores = [], [], []
-        filters = Filters.checked(len(self), len(asked.queries), asked.exclude, asked.allow, torch.device("cpu"))
-        ready = self.exact.ready(asked.queries)
-        loose = floor - self._doubt(ready)
-        for start, stop in spans(len(ready), len(self), BLOCK_BYTES):
+        filters = Filters.checked(len(self), len(request.queries), request.exclude, request.allow, torch.device("cpu"))
+        prepared = self.exact.prepared(request.queries)
+        loose = floor - self._rounding_error(prepared)
+        for start, stop in spans(len(prepared), len(self), BLOCK_BYTES):
             if start == stop:
                 continue
-            score = self.exact.scorer(ready[start:stop])
+            score = self.exact.scorer(prepared[start:stop])
             query, row = above(score, filters.part(start, stop), loose[start:stop], BLOCK_BYTES)
             query = query + start
-            if asked.dead is not None:
-                alive = ~asked.dead[row]
-                query, row = query[alive], row[alive]
-            exact = self.scores(asked.queries, query, row)
+            if request.deleted is not None:
+                live = ~request.deleted[row]
+                query, row = query[live], row[live]
+            exact = self.scores(request.queries, query, row)
             kept = exact >= floor[query]
             queries.append(query[kept])
             columns.append(row[kept])
@@ -152,69 +152,71 @@ class Part:
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch found"]
     ) -> Float[Tensor, "batch found"]:
         """``scores`` of as many rows for each query."""
-        return torch.from_numpy(self._weights(queries, rows.numpy()))
+        return torch.from_numpy(self._double_scores(queries, rows.numpy()))
 
-    def _weights(
+    def _double_scores(
         self, queries: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"]
     ) -> Float[np.ndarray, "batch found"]:
         vectors = self.vectors if self.metric == "l2" else self.exact.compared
-        asked = normalised(queries) if self.metric == "cosine" else queries
-        return double_scores(vectors, asked, rows, self.metric == "l2")
+        compared = normalised(queries) if self.metric == "cosine" else queries
+        return double_scores(vectors, compared, rows, self.metric == "l2")
 
-    def _plain(self, searcher: FaissSearcher, queries: Float[Tensor, "batch width"], k: int) -> Neighbours | None:
+    def _without_filters(
+        self, searcher: ApproximateSearcher, queries: Float[Tensor, "batch width"], k: int
+    ) -> Neighbours | None:
         """The answers where nothing is filtered; None where so many are wanted that the searcher is not asked."""
-        seen = searcher.seen(queries, k)
-        if seen is None or not seen.size:
+        found = searcher.unfiltered_candidates(queries, k)
+        if found is None or not found.size:
             return None
-        missing = bool(seen.min() < 0)
-        there = seen.clip(0) if missing else seen
-        rows, scores = map(torch.from_numpy, best_first(there, self._weights(queries, there), k))
+        missing = bool(found.min() < 0)
+        there = found.clip(0) if missing else found
+        rows, scores = map(torch.from_numpy, best_first(there, self._double_scores(queries, there), k))
         if missing:
-            short = torch.from_numpy(np.flatnonzero((seen < 0).any(axis=1)))
-            again = self._weighed(Asked(queries[short], None, None, None), k)
+            short = torch.from_numpy(np.flatnonzero((found < 0).any(axis=1)))
+            again = self._with_filters(Query(queries[short], None, None, None), k)
             rows[short], scores[short] = again.rows, again.scores
         return Neighbours(rows, scores)
 
-    def _once(self, asked: Asked, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+    def _attempt(self, request: Query, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
         """The best k of so many candidates, and for which queries no row beyond them can be better."""
         if self.searcher is None:
-            near, summed = self.exact.search_checked(asked.queries, fetched, asked.exclude, asked.allow)
-            if asked.dead is None and bool(summed.all()):
+            near, summed = self.exact.search_checked(request.queries, fetched, request.exclude, request.allow)
+            if request.deleted is None and bool(summed.all()):
                 return Neighbours(near.rows[:, :k], near.scores[:, :k].add(0.0)), summed
             rows = near.rows
         else:
-            rows = self.searcher.candidates(asked.queries, fetched, asked.exclude, asked.allow)
+            rows = self.searcher.candidates(request.queries, fetched, request.exclude, request.allow)
         missing = rows < 0
         there = rows.clamp(min=0)
-        scores = self._scores_of(asked.queries, there)
-        closed = missing if asked.dead is None else missing | asked.dead[there]
+        scores = self._scores_of(request.queries, there)
+        closed = missing if request.deleted is None else missing | request.deleted[there]
         best = by_score(scores.masked_fill(closed, -torch.inf), there.masked_fill(closed, -1))
         found = Neighbours(best.columns[:, :k].contiguous(), best.scores[:, :k].contiguous())
         enough = found.rows[:, k - 1] >= 0
         if self.searcher is not None:
             return found, enough | ((~missing).sum(1) < fetched)
         least = scores.masked_fill(missing, torch.inf).amin(1)
-        doubt = 2 * self._doubt(self.exact.ready(asked.queries))
-        return found, missing.any(1) | (summed & enough) | (found.scores[:, k - 1] > least + doubt)
+        error = 2 * self._rounding_error(self.exact.prepared(request.queries))
+        return found, missing.any(1) | (summed & enough) | (found.scores[:, k - 1] > least + error)
 
-    def _certain(self, asked: Asked, k: int, kth: Float[Tensor, " batch"]) -> Neighbours:
+    def _among_all_near(self, request: Query, k: int, kth: Float[Tensor, " batch"]) -> Neighbours:
         """The best k among all rows that are, but for rounding, as near as the k-th known."""
-        (query, row), scores = self.within(asked, kth)
-        return first_k(query, row, scores, len(asked.queries), k)
+        (query, row), scores = self.within(request, kth)
+        return first_k(query, row, scores, len(request.queries), k)
 
-    def _only_alive(self, asked: Asked) -> Asked:
+    def _only_live(self, request: Query) -> Query:
         return (
-            asked
-            if asked.dead is None or asked.allow is not None
-            else asked._replace(allow=(~asked.dead).nonzero()[:, 0])
+            request
+            if request.deleted is None or request.allow is not None
+            else request._replace(allow=(~request.deleted).nonzero()[:, 0])
         )
 
-    def _doubt(self, ready: Float[Tensor, "batch width"]) -> Float[Tensor, " batch"]:
+    def _rounding_error(self, prepared: Float[Tensor, "batch width"]) -> Float[Tensor, " batch"]:
         """How far a score of the exact searcher may be from the true one (Higham 2002, equation 3.5)."""
-        lengths = torch.linalg.vector_norm(ready, dim=1)
+        lengths = torch.linalg.vector_norm(prepared, dim=1)
         scale = (lengths + self._longest).square() if self.metric == "l2" else lengths * self._longest
-        doubt: Tensor = scale * ((ready.shape[1] + 16) * 2.0**-22)
-        return doubt
+        error: Tensor = scale * ((prepared.shape[1] + 16) * 2.0**-22)
+        return error
 
     @cached_property
     def _longest(self) -> Float[Tensor, ""]:

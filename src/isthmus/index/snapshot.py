@@ -21,12 +21,13 @@ from isthmus.errors import DuplicateIdError, InputError, UnknownIdError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.rescoring import first_k
 from isthmus.index.exact.top_k import Best, merge
-from isthmus.index.segment import Asked, Part
+from isthmus.index.segment import Query, Segment
 from isthmus.index.vectors import Metric
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
-Kept = Int64[Tensor, " kept"] | RowLists | None
+Remaining = Int64[Tensor, " kept"] | RowLists | None
 """What is left of what was allowed."""
 
 
@@ -45,9 +46,9 @@ class Snapshot:
     metric: Metric
     width: int
     kind: Kind
-    base: Part | None
-    dead: Bool[Tensor, " rows"] | None
-    later: Part | None
+    base: Segment | None
+    deleted: Bool[Tensor, " rows"] | None
+    later: Segment | None
 
     @property
     def frozen(self) -> int:
@@ -55,9 +56,9 @@ class Snapshot:
         return 0 if self.base is None else len(self.base)
 
     @cached_property
-    def gone(self) -> int:
+    def deleted_count(self) -> int:
         """How many of them are dead."""
-        return 0 if self.dead is None else int(self.dead.sum())
+        return 0 if self.deleted is None else int(self.deleted.sum())
 
     @property
     def added(self) -> int:
@@ -65,15 +66,15 @@ class Snapshot:
         return 0 if self.later is None else len(self.later)
 
     def __len__(self) -> int:
-        return self.frozen - self.gone + self.added
+        return self.frozen - self.deleted_count + self.added
 
     def nearest(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Neighbours:
         """The ``k`` nearest rows of each query; arguments are checked."""
         found: Best | None = None
-        for start, asked, own in self._asked(queries, exclude, allow):
-            near = own.nearest(asked, k)
+        for start, request, own in self._requests(queries, exclude, allow):
+            near = own.nearest(request, k)
             rows = torch.where(near.rows >= 0, near.rows + start, -1) if start else near.rows
             found = Best(near.scores, rows) if found is None else merge(found, Best(near.scores, rows), k)
         if found is None:
@@ -90,8 +91,8 @@ class Snapshot:
         """All rows with at least that score, best first, in as many columns as the longest answer has."""
         none = torch.empty(0, dtype=torch.int64)
         query, row, scores = [none], [none], [torch.empty(0)]
-        for start, asked, own in self._asked(queries, exclude, allow):
-            (owner, place), found = own.within(asked, floor)
+        for start, request, own in self._requests(queries, exclude, allow):
+            (owner, place), found = own.within(request, floor)
             query, row, scores = [*query, owner], [*row, place + start], [*scores, found]
         owners, order = torch.cat(query).sort(stable=True)
         most = int(torch.bincount(owners, minlength=1).max()) if len(owners) else 0
@@ -103,7 +104,7 @@ class Snapshot:
         """Rows of the ids that are here, and the other ids."""
         found, unknown = np.empty(0, dtype=np.int64), list(ids)
         if self.base is not None and unknown:
-            found, unknown = self._alive(unknown)
+            found, unknown = self._live_rows(unknown)
         if self.later is None or not unknown:
             return found, unknown
         later, unknown = self.later.vocabulary.split(unknown)
@@ -122,12 +123,12 @@ class Snapshot:
         taken: list[Any] = ids.tolist()
         return taken
 
-    def alive(self) -> tuple[Float[Tensor, "rows width"], list[Id]]:
+    def live(self) -> tuple[Float[Tensor, "rows width"], list[Id]]:
         """All vectors and ids, in the order of the rows."""
         vectors, ids = [torch.empty(0, self.width)], list[Id]()
         if self.base is not None:
-            kept = torch.arange(self.frozen) if self.dead is None else (~self.dead).nonzero()[:, 0]
-            vectors.append(self.base.vectors[kept] if self.gone else self.base.vectors)
+            kept = torch.arange(self.frozen) if self.deleted is None else (~self.deleted).nonzero()[:, 0]
+            vectors.append(self.base.vectors[kept] if self.deleted_count else self.base.vectors)
             ids += self.base.vocabulary.take(kept.numpy())
         if self.later is not None:
             vectors.append(self.later.vectors)
@@ -146,7 +147,7 @@ class Snapshot:
             found[~early] = self.later.vectors[wanted[~early] - self.frozen]
         return found
 
-    def plus(self, vectors: Float[Tensor, "some width"], ids: list[Id]) -> Snapshot:
+    def with_rows(self, vectors: Float[Tensor, "some width"], ids: list[Id]) -> Snapshot:
         """With more rows.
 
         Raises:
@@ -163,9 +164,9 @@ class Snapshot:
         if self.later is not None:
             vectors = torch.cat([self.later.vectors, vectors])
             more = self.later.vocabulary.extended(ids)
-        return replace(self, later=Part(vectors, more, self.metric), kind=more.kind)
+        return replace(self, later=Segment(vectors, more, self.metric), kind=more.kind)
 
-    def minus(self, ids: list[Id]) -> Snapshot:
+    def without_rows(self, ids: list[Id]) -> Snapshot:
         """Without some rows.
 
         Raises:
@@ -177,36 +178,38 @@ class Snapshot:
         if unknown:
             raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids that are in it")
         early = rows < self.frozen
-        dead, later = self.dead, self.later
+        deleted, later = self.deleted, self.later
         if early.any():
-            dead = torch.zeros(self.frozen, dtype=torch.bool) if dead is None else dead.clone()
-            dead[torch.from_numpy(rows[early])] = True
+            deleted = torch.zeros(self.frozen, dtype=torch.bool) if deleted is None else deleted.clone()
+            deleted[torch.from_numpy(rows[early])] = True
         if later is not None and not early.all():
             kept = np.delete(np.arange(len(later)), rows[~early] - self.frozen)
-            later = later_of(later.vectors[torch.from_numpy(kept)], later.vocabulary.take(kept), self.metric)
-        return Snapshot(self.metric, self.width, self.kind, self.base, dead, later)
+            later = segment_of(later.vectors[torch.from_numpy(kept)], later.vocabulary.take(kept), self.metric)
+        return Snapshot(self.metric, self.width, self.kind, self.base, deleted, later)
 
-    def _alive(self, ids: list[Id]) -> tuple[Rows, list[Id]]:
+    def _live_rows(self, ids: list[Id]) -> tuple[Rows, list[Id]]:
         assert self.base is not None
         found, unknown = self.base.vocabulary.split(ids)
-        if self.dead is None or not len(found):
+        if self.deleted is None or not len(found):
             return found, unknown
-        dead = self.dead[torch.from_numpy(found)].numpy()
-        return found[~dead], unknown + self.base.vocabulary.take(found[dead])
+        deleted = self.deleted[torch.from_numpy(found)].numpy()
+        return found[~deleted], unknown + self.base.vocabulary.take(found[deleted])
 
-    def _asked(self, queries: Tensor, exclude: RowLists | None, allow: Allow) -> Iterable[tuple[int, Asked, Part]]:
+    def _requests(
+        self, queries: Tensor, exclude: RowLists | None, allow: Allow
+    ) -> Iterable[tuple[int, Query, Segment]]:
         """The question to each part, with the row that the part begins at."""
         for start, part in ((0, self.base), (self.frozen, self.later)):
             if part is not None:
-                own = Asked(queries, _cut(exclude, start, len(part)), _allowed(allow, start, len(part)), None)
-                if start == 0 and part is self.base and self.dead is not None:
-                    own = own._replace(dead=self.dead, allow=_without(own.allow, self.dead))
+                own = Query(queries, _cut(exclude, start, len(part)), _allowed(allow, start, len(part)), None)
+                if start == 0 and part is self.base and self.deleted is not None:
+                    own = own._replace(deleted=self.deleted, allow=_without(own.allow, self.deleted))
                 yield start, own, part
 
 
-def later_of(vectors: Float[Tensor, "some width"], ids: list[Id], metric: Metric) -> Part | None:
+def segment_of(vectors: Float[Tensor, "some width"], ids: list[Id], metric: Metric) -> Segment | None:
     """A part of some vectors; None of none."""
-    return Part(vectors, Vocabulary(ids), metric) if ids else None
+    return Segment(vectors, Vocabulary(ids), metric) if ids else None
 
 
 def check_distinct(ids: list[Id]) -> None:
@@ -227,19 +230,19 @@ def _cut(lists: RowLists | None, start: int, rows: int) -> RowLists | None:
     return _kept(lists, (lists.rows >= start) & (lists.rows < start + rows), start)
 
 
-def _allowed(allow: Allow, start: int, rows: int) -> Kept:
+def _allowed(allow: Allow, start: int, rows: int) -> Remaining:
     if allow is None or isinstance(allow, RowLists):
         return _cut(allow, start, rows)
     allowed: Int64[Tensor, " allowed"] = allow[(allow >= start) & (allow < start + rows)] - start
     return allowed
 
 
-def _without(allow: Allow, dead: Bool[Tensor, " rows"]) -> Kept:
+def _without(allow: Allow, deleted: Bool[Tensor, " rows"]) -> Remaining:
     if allow is None:
         return None
     if isinstance(allow, RowLists):
-        return _kept(allow, ~dead[allow.rows], 0)
-    kept: Int64[Tensor, " kept"] = allow[~dead[allow]]
+        return _kept(allow, ~deleted[allow.rows], 0)
+    kept: Int64[Tensor, " kept"] = allow[~deleted[allow]]
     return kept
 
 

@@ -48,7 +48,7 @@ def limit(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def held(read: Callable[[], int], write: Callable[[int], None], threads: int | None = None) -> Iterator[None]:
+def limited_to(read: Callable[[], int], write: Callable[[int], None], threads: int | None = None) -> Iterator[None]:
     """Keep a library to ``threads``, or to what ``limit`` said, in the calling thread while the block runs.
 
     Args:

@@ -21,10 +21,10 @@ logger = logging.getLogger(__name__)
 ID, VECTOR = "id", "vector"
 """The columns of a Parquet file."""
 
-Given = tuple[Float[Tensor, "rows width"], list[Id] | None]
+VectorsWithIds = tuple[Float[Tensor, "rows width"], list[Id] | None]
 
 
-def read(source: Any, ids: Any = None) -> Given:
+def read(source: Any, ids: Any = None) -> VectorsWithIds:
     """Vectors as float32 on the CPU, and their ids.
 
     Args:

@@ -13,7 +13,7 @@ from isthmus.batch import Bag, Bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
-from isthmus.models.machine import available_bytes
+from isthmus.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import at_once
 from isthmus.protocols import Source

@@ -22,7 +22,8 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import RowLists, Searcher, Source
+from isthmus.protocols import Searcher, Source
+from isthmus.rowlists import RowLists
 from isthmus.tasks.threshold import Threshold
 
 __all__ = ["Nearest", "Ranks", "Threshold", "hidden_in_turn", "surprise"]

@@ -149,12 +149,12 @@ class HeldOut:
 
 
 @torch.no_grad()
-def held_out(model: Autoencoder, source: Source, run: Run, *, corrupts: bool = False, batch: int = BATCH) -> HeldOut:
+def held_out(model: Autoencoder, source: Source, run: Run, *, corrupt: bool = False, batch: int = BATCH) -> HeldOut:
     """The model's own objective, codes drawn with the same noise at every call.
 
     Args:
         run: for its precision.
-        corrupts: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
+        corrupt: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
             nothing to do on clean ones.
 
     Raises:
@@ -167,7 +167,7 @@ def held_out(model: Autoencoder, source: Source, run: Run, *, corrupts: bool = F
     sums = torch.zeros(3, dtype=torch.float64)
     for rows in torch.arange(len(source), device=device).split(batch):
         with run.products():
-            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupts=corrupts))
+            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupt=corrupt))
         sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
     return HeldOut(*(sums / len(source)).tolist())
 

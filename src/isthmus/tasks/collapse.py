@@ -98,7 +98,7 @@ def diagnose(
     means, log_scales, nats, rates = [], [], [], []
     with _asked(model):
         for some in rows.split(batch_size):
-            step = model.step(source.batch(some), generator=generator, corrupts=False)
+            step = model.step(source.batch(some), generator=generator, corrupt=False)
             posterior = step.code.posterior
             if not isinstance(posterior, DiagonalGaussian):
                 raise SettingError(f"posterior {type(posterior).__name__}", expected="a diagonal Gaussian")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.blend import Blend
-from isthmus.core.rankers import is_linear
+from isthmus.core.rankers import Blend, is_linear
 from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.index.searchers import searcher_over
-from isthmus.protocols import LinearRanker, Neighbours, RowLists, Searcher
+from isthmus.protocols import LinearRanker, Neighbours, Searcher
+from isthmus.rowlists import RowLists
 from isthmus.sources import BagSource
 
 CODED = 8192

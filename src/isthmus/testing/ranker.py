@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.index.exact.searcher import rank
-from isthmus.protocols import Ranker, RowLists
+from isthmus.protocols import Neighbours, Ranker
+from isthmus.rowlists import RowLists
 from isthmus.testing.searcher import brute_force
 
 
@@ -19,9 +21,11 @@ class RankerContract(ABC):
 
     Attributes:
         tolerance: how far the scores of two ways of asking may be apart, absolutely and relatively.
+        reads_weights: whether the weights of a bag count; some rankers only see which columns it holds.
     """
 
     tolerance = 1e-4
+    reads_weights = True
 
     @abstractmethod
     def ranker(self) -> Ranker:
@@ -29,7 +33,21 @@ class RankerContract(ABC):
 
     @abstractmethod
     def bags(self) -> Bags:
-        """At least three rows that it can read, not all alike, one of them empty."""
+        """At least three rows that it can read, not all alike, one of them empty, one with several columns."""
+
+    def best(
+        self, bags: Bags, k: int, *, exclude: RowLists | None = None, allow: Tensor | None = None, block_bytes: int
+    ) -> Neighbours:
+        """How the ranker is asked for the best columns. Override it where something else than ``rank`` answers.
+
+        Args:
+            bags: the queries.
+            k: how many columns.
+            exclude: columns that must not be answered, for each query.
+            allow: the only columns that may be answered.
+            block_bytes: how much memory scores may take; only ``rank`` looks at it.
+        """
+        return rank(self.ranker(), bags, k, exclude=exclude, allow=allow, block_bytes=block_bytes)
 
     def scores(self) -> Tensor:
         """All scores."""
@@ -68,13 +86,31 @@ class RankerContract(ABC):
             self.close(ranker.scores(ranker.prepare(bags.take(order))), full[order])
             self.close(ranker.scores(ranker.prepare(bags.take(order[:1]))), full[order[:1]])
 
+    def test_the_order_of_a_bag_does_not_count(self) -> None:
+        bags = self.bags()
+        backwards = torch.cat([torch.arange(a, b).flip(0) for a, b in _ranges(bags)])
+        turned = Bags(bags.indices[backwards], bags.offsets, bags.weights[backwards])
+        with torch.no_grad():
+            self.close(self.ranker().scores(self.ranker().prepare(turned)), self.scores())
+
+    def test_the_weights_of_a_bag_count(self) -> None:
+        if not self.reads_weights:
+            return
+        bags, full = self.bags(), self.scores()
+        # Different factors inside a row, as a model may bring rows to one length first.
+        factors = 1.0 + 3.0 * (torch.arange(len(bags.weights), device=bags.weights.device) % 2)
+        heavier = Bags(bags.indices, bags.offsets, bags.weights * factors)
+        with torch.no_grad():
+            assert not torch.allclose(self.ranker().scores(self.ranker().prepare(heavier)), full)
+
     def test_asking_changes_nothing(self) -> None:
         ranker, bags, full = self.ranker(), self.bags(), self.scores()
         kept = bags.indices.clone(), bags.offsets.clone(), bags.weights.clone()
         with torch.no_grad():
             state = ranker.prepare(bags)
-            ranker.prepare(bags.take(torch.tensor([0])))
             rank(ranker, bags, 1, exclude=RowLists(bags.indices, bags.offsets))
+            # Last, so that a ranker which only remembers what it prepared last is found.
+            ranker.prepare(bags.take(torch.tensor([0])))
             assert torch.equal(ranker.scores(state), full)
             assert torch.equal(ranker.scores(ranker.prepare(bags)), full)
         for before, after in zip(kept, (bags.indices, bags.offsets, bags.weights), strict=True):
@@ -91,10 +127,36 @@ class RankerContract(ABC):
 
     @pytest.mark.parametrize("block_bytes", [64, 1 << 20])
     def test_the_ranking_is_that_of_the_scores(self, block_bytes: int) -> None:
-        ranker, bags = self.ranker(), self.bags()
-        k = min(5, ranker.width)
-        found = rank(ranker, bags, k, exclude=RowLists(bags.indices, bags.offsets), block_bytes=block_bytes)
+        bags, full = self.bags(), self.scores()
+        k = min(5, self.ranker().width)
         seen = [part.tolist() for part in bags.indices.split(bags.lengths().tolist())]
-        assert not any(set(a) & set(b) for a, b in zip(found.rows.tolist(), seen, strict=True))
-        values = brute_force(self.scores(), k, exclude=seen)[1]
-        self.close(found.scores, torch.tensor(values, dtype=found.scores.dtype))
+        found = self.best(bags, k, exclude=RowLists(bags.indices, bags.offsets), block_bytes=block_bytes)
+        self._check(found, full, k, exclude=seen)
+
+    def test_only_what_is_allowed_is_ranked(self) -> None:
+        bags, full, width = self.bags(), self.scores(), self.ranker().width
+        allowed = torch.arange(0, width, 2)
+        found = self.best(bags, width, allow=allowed.to(bags.indices.device), block_bytes=1 << 20)
+        self._check(found, full, width, allow=[allowed.tolist()] * bags.size)
+
+    def _check(self, found: Neighbours, full: Tensor, k: int, **filters: list[list[int]]) -> None:
+        """Rows with the scores that they have, the best of those that may be answered, equal ones by rising row."""
+        _, values = brute_force(full, k, **filters)
+        self.close(found.scores, torch.tensor(values, dtype=found.scores.dtype, device=found.scores.device))
+        rows, scores = found.rows.cpu(), found.scores.cpu()
+        filled = rows >= 0
+        assert torch.equal(filled, scores > -torch.inf)
+        own = full.cpu().gather(1, rows.clamp(min=0))
+        self.close(own[filled], scores[filled].to(own.dtype))
+        for query, line in enumerate(rows.tolist()):
+            answered = [row for row in line if row >= 0]
+            assert len(set(answered)) == len(answered)
+            assert not set(answered) & set(filters["exclude"][query] if "exclude" in filters else [])
+            assert set(answered) <= set(filters["allow"][query] if "allow" in filters else answered)
+        equal = (scores[:, 1:] == scores[:, :-1]) & filled[:, 1:]
+        assert bool((rows[:, 1:] > rows[:, :-1])[equal].all())
+
+
+def _ranges(bags: Bags) -> list[tuple[int, int]]:
+    ends = bags.offsets.tolist()
+    return list(pairwise(ends))

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, NonFiniteLossError
-from isthmus.protocols import Phase, Source
+from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import Moment, Store
 from isthmus.training.history import History
-from isthmus.training.memory import freed_memory_stays
 from isthmus.training.plan import Plan
-from isthmus.training.process import Wish, interruptible
+from isthmus.training.process import Wish, freed_memory_stays, interruptible
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
 
@@ -107,7 +106,7 @@ class _Training:
         }
         if self.validation and (epoch + 1) % self.validation.every == 0:
             self.model.eval()
-            record |= self.validation.numbers(self.model, scored=phase.scored)
+            record |= self.validation.numbers(self.model, scored=phase.validate)
         record["seconds"] = time.perf_counter() - started
         self._take(record, epoch)
         return not (wish.stop or self.history.stopped_early or self._late())
@@ -142,7 +141,7 @@ class _Training:
         batch = self.source.batch(rows.to(self.device))
         with self.run.products(self.numbers * len(rows)):
             step = self.model.step(
-                batch, generator=self.noise, samples=phase.samples, corrupts=phase.corrupts, draws=phase.draws
+                batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
             )
             loss = self.model.loss(step, progress=progress, objective=phase.objective)
         value = float(loss.total.detach())
@@ -171,7 +170,7 @@ class _Training:
         return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * self._progress()))
 
     def _select(self, phase: Phase) -> None:
-        chosen = {id(p) for name, p in self.model.named_parameters() if name.startswith(phase.trains or ("",))}
+        chosen = {id(parameter) for parameter in self.model.parameters_of(*phase.trainable)}
         for parameter in self.trainable:
             parameter.requires_grad_(id(parameter) in chosen)
 
@@ -180,12 +179,12 @@ class _Training:
             for hook in (*self.model.hooks, *phase.hooks):
                 if hook.when == when:
                     hook.act(self.model)
-                    self._forget(hook.forgets)
+                    if hook.reset_optimizer:
+                        self._reset(hook.reset_optimizer)
 
-    def _forget(self, prefixes: tuple[str, ...]) -> None:
-        for name, parameter in self.model.named_parameters():
-            if name.startswith(prefixes):
-                self.optimizer.state.pop(parameter, None)
+    def _reset(self, parts: tuple[PartName, ...]) -> None:
+        for parameter in self.model.parameters_of(*parts):
+            self.optimizer.state.pop(parameter, None)
 
     def _settle(self) -> None:
         """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""

@@ -11,7 +11,7 @@ from isthmus.training.run import Run
 from isthmus_images import ImageAutoencoder
 from isthmus_images.plugin import plugin
 
-OWN = {"sparse": {"active": 2}}
+OWN = {"sparse": {"k": 2}}
 
 
 class TestImagePlugin(PluginContract):

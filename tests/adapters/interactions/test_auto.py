@@ -47,7 +47,7 @@ def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_i
     assert sum(line["model"] == "rdlae" for line in tried) > 1
     assert recommender.history.best_score == max(line["ndcg@5"] for line in tried)
     assert all(line["seconds"] >= 0 and 0 <= line["ndcg@5"] <= 1 for line in tried)
-    assert recommender.facts["validation_people"] == 9
+    assert recommender.facts["validation_users"] == 9
     # Somebody of the second group, and what else there is of it.
     (answer,) = recommender.recommend([[80, 90, 100, 110]], k=4)
     assert set(answer.ids) == {120, 130, 140, 150}
@@ -64,7 +64,7 @@ def test_people_it_is_given_choose_and_do_not_train() -> None:
     split = strong(planted(), held_out=15, min_items=4)
     assert split.validation is not None
     recommender = fitted(split.train, validation=split.validation)
-    assert recommender.facts["validation_people"] == len(split.validation) > 0
+    assert recommender.facts["validation_users"] == len(split.validation) > 0
     assert recommender.facts["fitted_on_everybody"] == []
 
 
@@ -78,7 +78,7 @@ def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.Contest, "_linear", lambda self: None)
+    monkeypatch.setattr(search.ModelSearch, "_linear", lambda self: None)
     monkeypatch.setattr(search, "networks", lambda data: SMALL[1:])
     recommender = fitted()
     assert recommender.builder == "mult_dae"

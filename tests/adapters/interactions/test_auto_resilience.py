@@ -11,12 +11,12 @@ import pytest
 from planted import RUN, one_thread, planted
 
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.weighing import weigh
+from isthmus.models.blend import weigh
 from isthmus.training.history import History
 from isthmus.training.progress import Record, Silent
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import search
-from isthmus_interactions.auto.search import Tried
+from isthmus_interactions.auto.search import Candidate
 
 SMALL = [
     ("mult_vae", {"hidden": 24, "code": 8, "epochs": 4, "batch_size": 16, "learning_rate": 0.01}),
@@ -46,7 +46,7 @@ def weighted(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, float]) -> None:
 
 
 def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
-    line = Tried("elsa", {}, None, History(metric="ndcg@5", out_of_time=True), None, 0.1).line("ndcg@5")
+    line = Candidate("elsa", {}, None, History(metric="ndcg@5", out_of_time=True), None, 0.1).line("ndcg@5")
     assert line["note"] == "out of time"
     assert line["epochs"] == 0
     assert line["ndcg@5"] is None
@@ -71,7 +71,7 @@ def test_where_everything_fails_the_reason_is_told(monkeypatch: pytest.MonkeyPat
     def failing(*others: Any) -> Any:
         raise NonFiniteLossError("the loss became NaN")
 
-    monkeypatch.setattr(search.Contest, "_linear", lambda self: None)
+    monkeypatch.setattr(search.ModelSearch, "_linear", lambda self: None)
     monkeypatch.setattr(search, "built", failing)
     with pytest.raises(NonFiniteLossError, match="NaN"):
         fitted()

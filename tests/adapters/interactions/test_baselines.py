@@ -8,14 +8,13 @@ import torch
 from planted import default, planted
 
 from isthmus.batch import Bags
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import LinearAutoencoder
-from isthmus.core.rankers import AutoencoderRanker, ranker_of
+from isthmus.core.rankers import AutoencoderRanker, Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.tasks.similar import SimilarColumns
 from isthmus.testing.ranker import RankerContract
-from isthmus_interactions.baselines import OrPopular, Popularity, item_neighbours
+from isthmus_interactions.baselines import Popularity, PopularityFallback, item_neighbours
 
 
 class OnPlantedBags(RankerContract):
@@ -67,7 +66,7 @@ def test_popularity_is_the_share_of_people() -> None:
 
 def test_only_empty_histories_get_popularity() -> None:
     model, popular = ranker_of(default("ease").model), Popularity.of(planted().matrix)
-    joined, bags = OrPopular(model, popular), OnPlantedBags.bags(None)
+    joined, bags = PopularityFallback(model, popular), OnPlantedBags.bags(None)
     columns = torch.tensor([5, 1])
     scores = joined.scores(joined.prepare(bags), columns)
     torch.testing.assert_close(scores[[0, 2, 3]], model.scores(model.prepare(bags), columns)[[0, 2, 3]])

@@ -16,18 +16,18 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import Bag, Bags
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import LinearAutoencoder
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
-from isthmus_interactions.fit import Fitted, fit, measured
+from isthmus_interactions.fit import fit, validation_score
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 
@@ -67,7 +67,7 @@ def fitted(make: Any, deep: dict[str, Any]) -> dict[str, Any]:
     (known, wanted), (asked_known, asked_wanted) = make(800, rng), make(200, rng)
     data = Interactions.from_csr(csr_array(known + wanted))
     fold = FoldIn(csr_array(asked_known), csr_array(asked_wanted), list(range(200)))
-    made: Fitted = fit(data, "blend", fold, "ndcg@10", Run(), {"parts": [deep, LINEAR]})
+    made: FittedRecommender = fit(data, "blend", fold, "ndcg@10", Run(), {"parts": [deep, LINEAR]})
     record: dict[str, Any] = made.facts["training"]["records"][-1]
     return record
 
@@ -97,7 +97,9 @@ def test_it_is_ahead_of_both_where_each_knows_a_half() -> None:
         [linear(torch.where(half, cooccurring, guessed[0])), linear(7 * torch.where(half, guessed[1], cooccurring))]
     )
     fold = FoldIn(csr_array(known), csr_array(wanted), list(range(300)))
-    record = weigh(model, ["left", "right"], BagSource.from_csr(csr_array(known)), measured(fold, "ndcg@10", Run()), 1)
+    record = weigh(
+        model, ["left", "right"], BagSource.from_csr(csr_array(known)), validation_score(fold, "ndcg@10", Run()), 1
+    )
     assert float(record["ndcg@10"]) > 1.05 * max(float(record["left alone"]), float(record["right alone"]))
     assert min(float(record["share of left"]), float(record["share of right"])) > 0.1
     torch.testing.assert_close(model.weights, model.weights.clamp(min=1e-6))

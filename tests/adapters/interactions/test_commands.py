@@ -114,8 +114,8 @@ def test_fit_says_what_it_did(run: Run, folder: Path) -> None:
     told = document(run(*args, "--json"))
     data = planted()
     assert (told["path"], told["model"], told["epochs"]) == ("new/place", "mult-vae", 2)
-    assert (told["people"], told["items"], told["interactions"]) == (90, 24, data.nnz)
-    assert (told["keep"], told["validation_people"], told["metric"]) == (">=4", 9, "ndcg@100")
+    assert (told["users"], told["items"], told["interactions"]) == (90, 24, data.nnz)
+    assert (told["keep"], told["validation_users"], told["metric"]) == (">=4", 9, "ndcg@100")
     assert told["settings"]["hidden"] == 16
     assert told["interrupted"] is False
 
@@ -130,8 +130,8 @@ def test_fit_options_reach_the_model(run: Run, folder: Path) -> None:
     )  # fmt: skip
     recommender = Recommender.load("o")
     assert told["model"] == "mult-dae"
-    assert (told["keep"], told["seed"], told["validation_people"]) == (">4", 7, 0)
-    assert set(recommender.told.data.tolist()) == {5.0}
+    assert (told["keep"], told["seed"], told["validation_users"]) == (">4", 7, 0)
+    assert set(recommender.interactions.data.tolist()) == {5.0}
     assert "score" in told
     assert told["score"] is None
 
@@ -239,11 +239,11 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
     assert len(told["items"]) == 2
     (tmp_path / "who").write_text("1004\n1001\n")
     told = document(run("recommend", folder / "b", "--users", "who", "--out", "r.parquet", "-k", 2, "--json"))
-    assert told == {"path": "r.parquet", "people": 2, "rows": 4}
+    assert told == {"path": "r.parquet", "users": 2, "rows": 4}
     assert pq.read_table("r.parquet")["user"].to_pylist() == [1004, 1004, 1001, 1001]
     code, answer, said = run("recommend", folder / "t", "--users", "all", "--out", "all.parquet", "-k", 2)
     assert (code, said) == (0, "")
-    assert answer == "180 rows for 90 people in all.parquet\n"
+    assert answer == "180 rows for 90 users in all.parquet\n"
     Recommender.load(folder / "t").recommend_all("own.parquet", 2)
     assert pq.read_table("all.parquet").equals(pq.read_table("own.parquet"))
     assert {path.name for path in tmp_path.iterdir()} == {"who", "r.parquet", "all.parquet", "own.parquet"}
@@ -299,7 +299,7 @@ def test_explain(run: Run, folder: Path) -> None:
 
 def test_evaluate_new_people_by_the_rule_of_the_training(run: Run, folder: Path) -> None:
     told = document(run("evaluate", folder / "b", folder / "ratings.csv", "--metric", "recall@5", "--json"))
-    assert set(told) == {"people", "metrics"}
+    assert set(told) == {"users", "metrics"}
     assert set(told["metrics"]) == {"recall@5"}
     assert told["metrics"]["recall@5"]["mean"] > 0.5
     high = pacsv.read_csv(folder / "ratings.csv").filter(pa.compute.field("rating") >= 4)
@@ -317,7 +317,7 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
         "user,item\n1000,0\n1000,10\n1000,20\n1000,30\n1000,40\n1000,50\n1000,60\n1000,70\n7,0\n"
     )
     told = document(run("evaluate", folder / "b", "later.csv", "--known", "--json", "--metric", "recall@8"))
-    assert told["people"] == 1
+    assert told["users"] == 1
     assert told["metrics"]["recall@8"]["mean"] == 1
     (tmp_path / "strangers.csv").write_text("user,item\n7,0\n")
     mistake(run("evaluate", folder / "b", "strangers.csv", "--known"), "nobody in the file")

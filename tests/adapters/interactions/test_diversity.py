@@ -151,7 +151,7 @@ def test_the_popular_are_spread_too() -> None:
 
 
 def test_everybodys_answers_are_spread_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
     recommender = default("ease")
     recommender.recommend_all(tmp_path / "recs.parquet", 4, diversity=0.6)
     answers = recommender.recommend_users(range(1000, 1090), 4, diversity=0.6)
@@ -165,7 +165,7 @@ def test_lists_of_books_get_less_alike_as_diversity_rises() -> None:
     data = demo_goodbooks()[0]
     readers = data.select_users(np.arange(150))
     recommender = Recommender.fit(data, "ease", validation=0.0, regularisation=200.0)
-    spread, falling = Diversity(recommender.told), []
+    spread, falling = Diversity(recommender.interactions), []
     for weight in (0.0, 0.1, 0.3, 0.5, 0.7, 1.0):
         answers = recommender.recommend(readers, 10, diversity=weight)
         rows = torch.tensor(np.stack([recommender.adapter.items.rows(answer.ids) for answer in answers]))
@@ -176,9 +176,9 @@ def test_lists_of_books_get_less_alike_as_diversity_rises() -> None:
 
 def test_planted_people_are_no_exception() -> None:
     spread, recommender = Diversity(planted().matrix), default("mult_vae")
-    alike = [
+    ids_like = [
         float(spread.intra_list_similarity(torch.tensor([[id_ // 10 for id_ in answer.ids]])))
         for weight in (0.0, 1.0)
         for answer in recommender.recommend([[0, 10, 20]], 5, diversity=weight)
     ]
-    assert alike[1] < alike[0]
+    assert ids_like[1] < ids_like[0]

@@ -25,7 +25,7 @@ from isthmus.testing.ranker import RankerContract
 from isthmus_interactions import Interactions, ItemFeatures, Recommender
 from isthmus_interactions.cold_start.extend import FACTS, rebuilt
 from isthmus_interactions.cold_start.features import Matrix
-from isthmus_interactions.cold_start.ranker import NEAR, WithNewItems
+from isthmus_interactions.cold_start.ranker import NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import mixing
 
 NEW = [1000 + group for group in range(GROUPS)]
@@ -273,5 +273,5 @@ def test_columns_without_a_table_are_refused(files: Path, capsys: pytest.Capture
 
 
 def test_the_model_is_named_as_before() -> None:
-    assert isinstance(extended("ease").model, WithNewItems)
+    assert isinstance(extended("ease").model, ColdStartRanker)
     assert extended("ease").builder == "ease"

@@ -22,10 +22,10 @@ def features() -> ItemFeatures:
 
 def test_a_blend_places_new_items_and_stays_as_it_was() -> None:
     with one_thread():
-        plain = Recommender.fit(planted(), "blend", metric="ndcg@5", validation=0.2, run=RUN, parts=PARTS)
-        before = {name: tensor.clone() for name, tensor in plain.model.state_dict().items()}
-        whole = plain.with_features(features())
-    for name, tensor in plain.model.state_dict().items():
+        without_features = Recommender.fit(planted(), "blend", metric="ndcg@5", validation=0.2, run=RUN, parts=PARTS)
+        before = {name: tensor.clone() for name, tensor in without_features.model.state_dict().items()}
+        whole = without_features.with_features(features())
+    for name, tensor in without_features.model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     last = [10 * item for item in range(GROUPS * ITEMS - 4, GROUPS * ITEMS)]
     assert NEW in whole.recommend([last], k=ITEMS)[0].ids

@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import SettingError
 from isthmus_interactions.cold_start import ridge as feature_ridge
-from isthmus_interactions.cold_start.choose_weights import Choice, choose
+from isthmus_interactions.cold_start.choose_weights import FeatureWeights, choose
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.cold_start.holdout import Trial
+from isthmus_interactions.cold_start.holdout import ItemHoldout
 from isthmus_interactions.cold_start.ridge import mixing
 
 
@@ -100,7 +100,7 @@ def people(groups: int, items: int, count: int) -> Any:
 
 def test_what_nobody_is_told_is_left_out() -> None:
     told = people(3, 10, 60)
-    trial = Trial.drawn(Table(np.arange(30)), told, np.arange(30), np.random.default_rng(1), torch.device("cpu"))
+    trial = ItemHoldout.drawn(Table(np.arange(30)), told, np.arange(30), np.random.default_rng(1), torch.device("cpu"))
     assert trial is not None
     assert len(trial.left_out) == 6
     assert sorted([*trial.rest, *trial.left_out]) == list(range(30))
@@ -109,7 +109,7 @@ def test_what_nobody_is_told_is_left_out() -> None:
     assert trial.history.sum() == trial.seen.toarray()[:, trial.columns[0]].sum()
     assert trial.touched.sum() == both[:, trial.columns[1]].sum()
     assert (
-        Trial.drawn(Table(np.arange(30)), told[:5], np.arange(30), np.random.default_rng(1), torch.device("cpu"))
+        ItemHoldout.drawn(Table(np.arange(30)), told[:5], np.arange(30), np.random.default_rng(1), torch.device("cpu"))
         is None
     )
 
@@ -117,7 +117,7 @@ def test_what_nobody_is_told_is_left_out() -> None:
 def test_the_history_is_trusted_where_the_model_knows_nothing() -> None:
     told, about = people(3, 10, 60), np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
     noise = np.random.default_rng(3).normal(size=30)
-    trial = Trial.drawn(Table(noise), told, np.arange(30), np.random.default_rng(1), torch.device("cpu"))
+    trial = ItemHoldout.drawn(Table(noise), told, np.arange(30), np.random.default_rng(1), torch.device("cpu"))
     assert trial is not None
     choice = choose([trial], about)
     assert choice.share < 1
@@ -127,4 +127,4 @@ def test_the_history_is_trusted_where_the_model_knows_nothing() -> None:
 
 
 def test_without_trials_nothing_is_chosen() -> None:
-    assert choose([], features(10, 3)) == Choice()
+    assert choose([], features(10, 3)) == FeatureWeights()

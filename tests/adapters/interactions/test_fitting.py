@@ -30,7 +30,7 @@ def short(model: str, data: Interactions, **options: Any) -> Recommender:
 def test_a_share_of_the_people_chooses_the_best_epoch(model: str) -> None:
     recommender = short(model, planted(), validation=0.1)
     facts, history = recommender.facts, recommender.history
-    assert (facts["people"], facts["items"], facts["validation_people"]) == (90, 24, 9)
+    assert (facts["users"], facts["items"], facts["validation_users"]) == (90, 24, 9)
     assert history.metric == "ndcg@100"
     assert history.best_epoch in (1, 2)
     assert 0 < history.best_score <= 1
@@ -39,14 +39,14 @@ def test_a_share_of_the_people_chooses_the_best_epoch(model: str) -> None:
 
 def test_who_validates_does_not_train() -> None:
     data = planted()
-    train, fold = module.parted(data, 0.2, 3)
+    train, fold = module.hold_out_users(data, 0.2, 3)
     assert fold is not None
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
     assert len(fold) + len(train) == 90
     assert train.items == data.items
     whole = data.matrix[data.users.rows(fold.users)]
     np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), whole.toarray())
-    again = module.parted(data, 0.2, 3)[1]
+    again = module.hold_out_users(data, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
@@ -54,7 +54,7 @@ def test_who_validates_does_not_train() -> None:
 def test_a_fold_of_the_callers() -> None:
     split = strong(planted(), held_out=15, seed=2)
     recommender = short("mult_dae", split.train, validation=split.validation, metric="recall@5")
-    assert recommender.facts["validation_people"] == len(split.validation)
+    assert recommender.facts["validation_users"] == len(split.validation)
     assert recommender.history.metric == "recall@5"
     narrow = FoldIn(split.test.history[:, :3], split.test.held_out[:, :3], split.test.users)
     with pytest.raises(SettingError, match="3 items"):
@@ -65,7 +65,7 @@ def test_a_fold_of_the_callers() -> None:
 def test_few_people_train_to_the_last_epoch(people: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     recommender = short("mult_vae", planted(people), validation=0.1)
-    assert recommender.facts["validation_people"] == 0
+    assert recommender.facts["validation_users"] == 0
     assert recommender.history.best_epoch is None
     assert len(recommender.history.records) == 2
     assert "last epoch" in caplog.text
@@ -74,12 +74,12 @@ def test_few_people_train_to_the_last_epoch(people: int, caplog: pytest.LogCaptu
 def test_people_with_few_items_hold_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     data = Interactions.from_csr(csr_array(np.eye(60, 20, dtype=np.float32) + np.eye(60, 20, -20, dtype=np.float32)))
-    assert short("ease", data, validation=0.1).facts["validation_people"] == 0
+    assert short("ease", data, validation=0.1).facts["validation_users"] == 0
     assert "0 of them with 5 items or more" in caplog.text
 
 
 def test_nobody_is_held_out_when_not_wanted() -> None:
-    assert short("ease", planted(), validation=0.0).facts["validation_people"] == 0
+    assert short("ease", planted(), validation=0.0).facts["validation_users"] == 0
     assert short("ease", planted(), validation=0.0).history.metric is None
 
 
@@ -186,7 +186,7 @@ def test_nothing_to_read_is_an_input_error() -> None:
 
 
 def test_a_closed_form_is_measured_on_some_and_solved_for_everybody() -> None:
-    measured, whole = (short("ease", planted(), validation=share) for share in (0.2, 0.0))
-    assert measured.facts["validation_people"] == 18
-    assert measured.history.best_score is not None
-    assert torch.equal(measured.model.weights, whole.model.weights)
+    scored, whole = (short("ease", planted(), validation=share) for share in (0.2, 0.0))
+    assert scored.facts["validation_users"] == 18
+    assert scored.history.best_score is not None
+    assert torch.equal(scored.model.weights, whole.model.weights)

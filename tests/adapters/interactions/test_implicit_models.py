@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from planted import ITEMS, RUN, default, planted, trained
+from planted import ITEMS, RUN, changed, default, planted, trained
 from scipy.sparse import csr_matrix
 
 from isthmus.batch import Bag, Values
@@ -252,6 +252,6 @@ def test_books_are_ranked_better_than_by_popularity(name: str, settings: dict[st
     """Readers who were never seen, on the bundled sample."""
     split = strong(demo_goodbooks()[0], held_out=250, seed=0)
     recommender = Recommender.fit(split.train, name, validation=0.0, run=RUN, factors=32, **settings)
-    popular = replace(recommender, model=Popularity.of(split.train.matrix))
+    popular = changed(recommender, model=Popularity.of(split.train.matrix))
     score, bar = (made.evaluate(split.test, ["ndcg@100"]).means["ndcg@100"] for made in (recommender, popular))
     assert score > 1.3 * bar

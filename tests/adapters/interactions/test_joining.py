@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus_interactions import Interactions
-from isthmus_interactions.adapter import InteractionsAdapter
-from isthmus_interactions.update.merge_data import Joined, join, read_like
+from isthmus_interactions.baselines import Popularity
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.update.merge_data import MergedData, merge, read_like
 
 OLD = [("b", "y", 4.0), ("b", "z", 5.0), ("d", "y", 5.0), ("d", "y", 4.0), ("d", "x", 1.0)]
 NEW = [("b", "y", 5.0), ("a", "w", 4.0), ("d", "w", 5.0), ("d", "z", 2.0)]
@@ -28,15 +29,19 @@ def facts(data: Interactions) -> dict[str, Any]:
     return {"keep": data.report.keep, "kept": data.report.why, "weights": data.report.weights}
 
 
-def joined(old: Interactions, new: object) -> Joined:
-    data = new if isinstance(new, Interactions) else read_like(facts(old), new)
-    return join(InteractionsAdapter.fit(old), old.matrix, facts(old), data)
+def fitted(data: Interactions) -> FittedRecommender:
+    return FittedRecommender.of(data, Popularity.of(data.matrix), "popularity", {}, facts(data))
+
+
+def merged(old: Interactions, new: object) -> MergedData:
+    data = new if isinstance(new, Interactions) else read_like(fitted(old), new)
+    return merge(fitted(old), data)
 
 
 @pytest.mark.parametrize("weights", ["binary", "value", "log"])
 def test_joining_is_reading_everything_at_once(weights: Any) -> None:
     old = Interactions.read(table(OLD), keep=">=3", weights=weights)
-    both = joined(old, table(NEW))
+    both = merged(old, table(NEW))
     assert both.data.users.ids.tolist() == ["b", "d", "a"]
     assert both.data.items.ids.tolist() == ["y", "z", "w"]
     once = Interactions.read(table(OLD + NEW), keep=">=3", weights=weights)
@@ -49,7 +54,7 @@ def test_joining_is_reading_everything_at_once(weights: Any) -> None:
 
 
 def test_what_is_new_is_told() -> None:
-    both = joined(Interactions.read(table(OLD), keep=">=3"), table(NEW))
+    both = merged(Interactions.read(table(OLD), keep=">=3"), table(NEW))
     fresh = both.data.matrix.copy()
     fresh.data = both.fresh.astype(np.float32)
     assert fresh.toarray().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 1]]
@@ -57,14 +62,14 @@ def test_what_is_new_is_told() -> None:
 
 def test_what_did_not_change_keeps_its_weight_to_the_bit() -> None:
     old = Interactions.read(table(OLD), keep="all", weights="log")
-    both = joined(old, table([("zz", "w", 3.0)]))
+    both = merged(old, table([("zz", "w", 3.0)]))
     np.testing.assert_array_equal(both.data.matrix[:2, :3].toarray(), old.matrix.toarray())
 
 
 def test_the_old_stays_as_it_was() -> None:
     old = Interactions.read(table(OLD), keep="all")
     before = old.matrix.toarray()
-    joined(old, table(NEW))
+    merged(old, table(NEW))
     np.testing.assert_array_equal(old.matrix.toarray(), before)
     assert old.users.ids.tolist() == ["b", "d"]
 
@@ -72,36 +77,37 @@ def test_the_old_stays_as_it_was() -> None:
 def test_interactions_come_with_weights_of_their_own() -> None:
     old = Interactions.read(table(OLD), keep="all")
     heavy = Interactions.read(table(NEW), keep="all", weights="value")
-    assert set(joined(old, heavy).data.matrix.data.tolist()) == {1.0}
+    assert set(merged(old, heavy).data.matrix.data.tolist()) == {1.0}
     amounts = Interactions.read(table(OLD), keep="all", weights="value")
     logs = Interactions.read(table(NEW), keep="all", weights="log")
-    assert joined(amounts, logs).data.matrix[0, 1] == pytest.approx(9.0)  # b and y: 4 and 5
+    assert merged(amounts, logs).data.matrix[0, 1] == pytest.approx(9.0)  # b and y: 4 and 5
 
 
 def test_without_values_every_row_counts() -> None:
     old = Interactions.read(table(OLD), keep=">=3")
-    assert read_like(facts(old), table(NEW, valued=False)).nnz == 4
-    assert read_like(facts(old), table(NEW)).nnz == 3
-    assert read_like(facts(old), table(NEW), keep="all").nnz == 4
-    assert read_like(facts(old), table(NEW), value="").nnz == 4
+    assert read_like(fitted(old), table(NEW, valued=False)).nnz == 4
+    assert read_like(fitted(old), table(NEW)).nnz == 3
+    assert read_like(fitted(old), table(NEW), keep="all").nnz == 4
+    assert read_like(fitted(old), table(NEW), value="").nnz == 4
     with pytest.raises(SettingError, match="no value column"):
-        read_like(facts(old), table(NEW, valued=False), keep=">=3")
+        read_like(fitted(old), table(NEW, valued=False), keep=">=3")
 
 
 def test_columns_may_be_named(tmp_path: Path) -> None:
     place = tmp_path / "new.csv"
     place.write_text("who,what,how\na,w,5\na,v,1\n")
-    read = read_like({"keep": ">=4"}, place, user="who", item="what", value="how")
+    old = Interactions.read(table(OLD), keep=">=4")
+    read = read_like(fitted(old), place, user="who", item="what", value="how")
     assert (read.users.ids.tolist(), read.items.ids.tolist()) == (["a"], ["w"])
 
 
 def test_numbers_among_texts_and_texts_that_are_numbers() -> None:
     texts = Interactions.read(table([("u1", "7", 5.0), ("u2", "x", 5.0)]), keep="all")
-    both = joined(texts, table([("u1", 7, 5.0), ("u2", 8, 5.0)]))
+    both = merged(texts, table([("u1", 7, 5.0), ("u2", 8, 5.0)]))
     assert both.data.items.ids.tolist() == ["7", "x", "8"]
     assert both.fresh.sum() == 1
     numbers = Interactions.read(table([("u1", 7, 5.0)]), keep="all")
-    assert joined(numbers, table([("u1", "7", 5.0), ("u1", "-9", 5.0)])).data.items.ids.tolist() == [7, -9]
+    assert merged(numbers, table([("u1", "7", 5.0), ("u1", "-9", 5.0)])).data.items.ids.tolist() == [7, -9]
 
 
 @pytest.mark.parametrize(
@@ -117,18 +123,18 @@ def test_numbers_among_texts_and_texts_that_are_numbers() -> None:
 )
 def test_ids_of_another_kind_are_refused(old: Any, new: Any) -> None:
     with pytest.raises(InputError, match=r"int64|string|64 bits"):
-        joined(Interactions.read(table(old), keep="all"), table(new))
+        merged(Interactions.read(table(old), keep="all"), table(new))
 
 
 def test_nothing_new_is_refused() -> None:
     old = Interactions.read(table(OLD), keep=">=3")
     with pytest.raises(InputError, match="no row of"):
-        joined(old, table([("b", "y", 2.0)]))
+        merged(old, table([("b", "y", 2.0)]))
     with pytest.raises(InputError, match="no new interactions"):
-        joined(old, Interactions.from_csr(csr_array((2, 2)), users=["b", "d"], items=["x", "y"]))
+        merged(old, Interactions.from_csr(csr_array((2, 2)), users=["b", "d"], items=["x", "y"]))
 
 
 def test_sums_must_fit() -> None:
     huge = Interactions.read(table([("u", "x", 3e38)]), keep="all", weights="value")
     with pytest.raises(ValueRangeError, match="32 bits"):
-        joined(huge, table([("u", "x", 3e38)]))
+        merged(huge, table([("u", "x", 3e38)]))

@@ -25,6 +25,8 @@ pytest.importorskip("implicit", reason="als and bpr are trained by implicit")
 
 
 class TestBpr(RankerContract):
+    reads_weights = False
+
     def ranker(self) -> Ranker:
         return ranker_of(default("bpr").model)
 

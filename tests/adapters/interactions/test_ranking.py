@@ -10,11 +10,12 @@ from planted import planted
 from isthmus.core.rankers import ranker_of
 from isthmus.index.exact.searcher import rank
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.recommend import top_k
-from isthmus_interactions.recommend.histories import tell
+from isthmus_interactions.recommend.histories import history_batch
 
 
 @pytest.fixture(scope="module", params=["mult_vae", "elsa", "ease"])
@@ -41,13 +42,15 @@ def assert_ranked_alike(found: Neighbours, expected: Neighbours) -> None:
 def test_known_and_unknown_histories_are_ranked_as_by_scoring_every_item(
     recommender: Recommender, allowed: list[int] | None
 ) -> None:
-    bags = tell(HISTORIES, recommender.adapter.items).bags
+    bags = history_batch(HISTORIES, recommender.adapter.items).bags
     seen, only = RowLists(bags.indices, bags.offsets), None if allowed is None else torch.tensor(allowed)
-    found = recommender._ranking.best(bags, 6, exclude=seen, allow=only)
+    found = recommender._engine._ranking.best(bags, 6, exclude=seen, allow=only)
     expected = rank(recommender.ranker, bags, 6, exclude=seen, allow=only)
     assert_ranked_alike(found, expected)
     own = RowLists(torch.arange(10).repeat(5), torch.arange(0, 51, 10))
-    assert_ranked_alike(recommender._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own))
+    assert_ranked_alike(
+        recommender._engine._ranking.best(bags, 4, allow=own), rank(recommender.ranker, bags, 4, allow=own)
+    )
 
 
 def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,5 +66,5 @@ def test_the_index_is_measured_with_histories_of_the_training_data(monkeypatch: 
     assert recommender.recommend([[0, 10]], 3)[0] == first
     (asked,) = given
     network = ranker_of(recommender.model)
-    told = np.diff(recommender.told.indptr) > 0
+    told = np.diff(recommender.interactions.indptr) > 0
     assert asked.shape == (int(told.sum()), network.readout.weight.shape[1] + 1)

@@ -1,8 +1,12 @@
 """Files and tables in every form that is read."""
 
+import csv
 import gzip
 import io
+import re
+import tempfile
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from isthmus.errors import ColumnError, ValueRangeError
+from isthmus.errors import ColumnError, SourceError, ValueRangeError
 from isthmus_interactions.files import growing_array, tables
 from isthmus_interactions.interactions import Interactions
 
@@ -156,3 +162,50 @@ def test_numbers_that_are_no_ids(users):
 def test_types_that_are_no_ids(users):
     with pytest.raises(ColumnError, match="'user' of type"):
         Interactions.read(pa.table({"user": users, "item": [1, 2]}))
+
+
+_CELLS = st.text(alphabet='ab é,;"07-', min_size=0, max_size=3)
+_ROWS = st.lists(st.tuples(_CELLS, _CELLS, st.integers(0, 3)), min_size=1, max_size=12)
+
+
+def _typed(ids):
+    """As text files mean them: integers if every one is written as an integer."""
+    plain = all(re.fullmatch(r"0|-?[1-9][0-9]*", id_) for id_ in ids)
+    return {id_: int(id_) if plain else id_ for id_ in ids}
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(_ROWS, st.sampled_from([",", "\t", "parquet"]), st.booleans(), st.sampled_from(["value", "binary"]))
+def test_any_file_is_what_plain_python_makes_of_it(rows, form, packed, weights):
+    """Ids with delimiters, quotes and blanks in them, missing ones among them, in every form of file."""
+    text = form != "parquet"
+    given_rows = [((u.strip(), i.strip(), r) if text else (u, i, r)) for u, i, r in rows]
+    whole = [(u, i, r) for u, i, r in given_rows if u and i and (r or weights == "binary")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events"
+        if text:
+            stream = io.StringIO()
+            writer = csv.writer(stream, delimiter=form, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            writer.writerows([("user", "item", "rating"), *rows])
+            content = stream.getvalue().encode()
+            path.write_bytes(gzip.compress(content) if packed else content)
+        else:
+            columns = {name: [row[place] for row in rows] for place, name in enumerate(("user", "item", "rating"))}
+            pq.write_table(pa.table(columns), path)
+        if not whole:
+            with pytest.raises(SourceError):
+                Interactions.read(path, keep="all", weights=weights)
+            return
+        found = Interactions.read(path, keep="all", weights=weights)
+    users, items = ({row[place] for row in whole} for place in (0, 1))
+    users, items = (_typed(ids) if text else {id_: id_ for id_ in ids} for ids in (users, items))
+    cells = {}
+    for user, item, value in whole:
+        cells[users[user], items[item]] = 1 if weights == "binary" else cells.get((users[user], items[item]), 0) + value
+    assert found.users.ids.tolist() == sorted(users.values())
+    assert found.items.ids.tolist() == sorted(items.values())
+    entries = found.matrix.tocoo()
+    pairs = zip(found.users.take(entries.row.tolist()), found.items.take(entries.col.tolist()), strict=True)
+    assert dict(zip(pairs, entries.data.tolist(), strict=True)) == cells
+    assert found.report.rows_read == len(rows)
+    assert found.report.missing_ids == sum(not (u and i) for u, i, _ in given_rows)

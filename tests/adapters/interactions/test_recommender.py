@@ -16,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import InputError, SettingError, UnknownIdError, ValueRangeError
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import evaluate
 from isthmus_interactions import Answer, Interactions, Recommender
 from isthmus_interactions.splits import hide
@@ -44,7 +44,7 @@ def group_of(item: int) -> int:
 
 
 def touched(recommender: Recommender, row: int) -> list[int | str]:
-    return recommender.adapter.items.take(recommender.told[[row]].toarray()[0].nonzero()[0])
+    return recommender.adapter.items.take(recommender.interactions[[row]].toarray()[0].nonzero()[0])
 
 
 # --- recommend -------------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_unknown_ids_are_dropped_and_named(recommender: Recommender) -> None:
 
 def test_without_a_known_history_the_popular_items_are_answered(recommender: Recommender) -> None:
     empty, strange, known = recommender.recommend([[], [7, "?"], [0, 10]], k=4)
-    counts = np.diff(recommender.told.tocsc().indptr)
+    counts = np.diff(recommender.interactions.tocsc().indptr)
     best = np.argsort(-counts, kind="stable")[:4]
     assert empty.ids == strange.ids == (10 * best).tolist()
     assert empty.scores == pytest.approx(counts[best] / 90)
@@ -199,7 +199,7 @@ def test_known_people_are_answered_by_their_history(recommender: Recommender) ->
 def test_everybody_goes_to_a_parquet_file(
     recommender: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
     path = tmp_path / "recs.parquet"
     path.write_text("an older file")
     assert recommender.recommend_all(path, 4) == 90 * 4
@@ -225,7 +225,7 @@ def test_the_file_appears_whole_or_not_at_all(
             raise MemoryError
         return [Answer([0], [1.0]) for _ in ids]
 
-    monkeypatch.setattr("isthmus_interactions.recommend.export.PEOPLE", 40)
+    monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
     monkeypatch.setattr(Recommender, "recommend_users", fails_later)
     with pytest.raises(MemoryError):
         vae.recommend_all(tmp_path / "recs.parquet")
@@ -289,7 +289,7 @@ def test_similar_users_are_near_in_the_code(model: str) -> None:
     assert answer.unknown == nobody.unknown == [999]
     assert nobody.ids == []
     assert isinstance(recommender.model, Autoencoder)
-    codes = recommender.model.encode(recommender._people.bags(torch.arange(90))).point.detach()
+    codes = recommender.model.encode(recommender._engine._users.bags(torch.arange(90))).point.detach()
     cosines = torch.nn.functional.cosine_similarity(codes, codes[4:5])
     assert answer.scores == pytest.approx(cosines.sort(descending=True).values.tolist(), abs=1e-5)
     assert [cosines[id_ - 1000] for id_ in answer.ids] == pytest.approx(answer.scores, abs=1e-5)
@@ -299,7 +299,7 @@ def test_similar_users_are_near_in_the_code(model: str) -> None:
 
 def test_similar_users_of_a_linear_model_share_items(linear: Recommender) -> None:
     answer, weighted, nobody = linear.similar_users([[0, 10, 999], {0: 2.0, 10: 1.0}, [999]], 90)
-    dense = linear.told.toarray()
+    dense = linear.interactions.toarray()
     for given, asked in ((answer, [1.0, 1.0]), (weighted, [2.0, 1.0])):
         cosines = dense[:, :2] @ asked / np.linalg.norm(dense, axis=1) / np.linalg.norm(asked)
         order = np.argsort(-cosines.round(6), kind="stable")
@@ -361,7 +361,7 @@ def test_an_index_over_the_readout_ranks_as_the_decoder_does(model: str) -> None
     """DESIGN: logit_i = [d, 1] · [w_i, b_i], so that FAISS is the decoder's ranking."""
     recommender = default(model)
     readout, ranker = recommender.model.readout, ranker_of(recommender.model)
-    bags = recommender._people.bags(torch.arange(90))
+    bags = recommender._engine._users.bags(torch.arange(90))
     queries = readout.queries(ranker.prepare(bags)).detach()
     searcher = FaissSearcher.build(readout.vectors(), "flat", "ip")
     found = searcher.search(queries, 10, exclude=RowLists(bags.indices, bags.offsets))

@@ -74,13 +74,13 @@ def test_the_best_is_saved_and_the_study_goes_on(typed: Typed) -> None:
 
 
 def test_ctrl_c_shows_what_is_done_and_saves_no_bundle(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pressed(*args: Any, told: Any, **options: Any) -> Any:
-        def tell(tuned: Any) -> None:
-            told(tuned)
+    def pressed(*args: Any, on_trial: Any, **options: Any) -> Any:
+        def after(tuned: Any) -> None:
+            on_trial(tuned)
             if len(tuned.trials) == 2:
                 raise KeyboardInterrupt
 
-        return search(*args, told=tell, **options)
+        return search(*args, on_trial=after, **options)
 
     monkeypatch.setattr(tune_command, "search", pressed)
     code, answer, _ = typed(*EASE, "--study", "study")

@@ -29,10 +29,10 @@ from isthmus_interactions.plugin import plugin
 from isthmus_interactions.splits import strong
 from isthmus_interactions.tuning import sampler
 from isthmus_interactions.tuning import trial as trying
-from isthmus_interactions.tuning.sampler import Asked
+from isthmus_interactions.tuning.sampler import Suggestion
 from isthmus_interactions.tuning.spaces import SPACES, Range
 from isthmus_interactions.tuning.study import Trial
-from isthmus_interactions.tuning.tune import Tuned
+from isthmus_interactions.tuning.tune import TuningResult
 
 QUICK: dict[str, Any] = {"trials": 4, "run": RUN, "metric": "ndcg@5"}
 NO_SPACE = {"popularity", "blend"}
@@ -45,11 +45,11 @@ def _single() -> Iterator[None]:
         yield
 
 
-def tried(tuned: Tuned) -> list[tuple[int, dict[str, Any], float | None]]:
+def tried(tuned: TuningResult) -> list[tuple[int, dict[str, Any], float | None]]:
     return [(trial.number, dict(trial.settings), trial.score) for trial in tuned.trials]
 
 
-def dae(**options: Any) -> Tuned:
+def dae(**options: Any) -> TuningResult:
     return tune(planted(), "mult-dae", **{**QUICK, "epochs": 3, **options})
 
 
@@ -206,7 +206,7 @@ def test_defaults_that_cannot_be_trained_are_an_error(script: Callable[..., None
 
 def test_equal_scores_go_to_the_first() -> None:
     trials = tuple(Trial(number, "complete", {}, score) for number, score in ((1, 0.1), (2, 0.4), (3, 0.4)))
-    assert Tuned("ease", "ndcg@5", {}, trials).best.number == 2
+    assert TuningResult("ease", "ndcg@5", {}, trials).best.number == 2
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ def test_ctrl_c_before_the_first_trial_is_done() -> None:
 
 def test_somebody_is_told_of_every_trial() -> None:
     told: list[int] = []
-    tune(planted(), "ease", **QUICK, told=lambda tuned: told.append(len(tuned.trials)))
+    tune(planted(), "ease", **QUICK, on_trial=lambda tuned: told.append(len(tuned.trials)))
     assert told == [1, 2, 3, 4]
 
 
@@ -386,10 +386,10 @@ def test_without_optuna_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_next_trial_follows_from_the_trials_alone() -> None:
     space, first = SPACES["mult_vae"], {name: plugin_default(name) for name in SPACES["mult_vae"]}
     done = [Trial(1, "complete", first, 0.5, (0.4, 0.5))]
-    assert Asked(space, first, [], 7).settings == first
-    assert Asked(space, first, done, 7).settings == Asked(space, first, done, 7).settings
-    assert Asked(space, first, done, 7).settings != Asked(space, first, done, 8).settings
-    assert all(value in space[name] for name, value in Asked(space, first, done, 7).settings.items())
+    assert Suggestion(space, first, [], 7).settings == first
+    assert Suggestion(space, first, done, 7).settings == Suggestion(space, first, done, 7).settings
+    assert Suggestion(space, first, done, 7).settings != Suggestion(space, first, done, 8).settings
+    assert all(value in space[name] for name, value in Suggestion(space, first, done, 7).settings.items())
 
 
 def plugin_default(name: str) -> Any:

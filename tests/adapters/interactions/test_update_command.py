@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from planted import default, one_thread
+from planted import changed, default, one_thread
 
 from isthmus.cli import main
 from isthmus.training.history import History
@@ -36,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def folder(tmp_path: Path) -> Path:
     """A bundle, and new data: 60 people of the first group with a new item, and ratings of 1 that do not count."""
     old = default("mult_vae")
-    replace(old, facts={**old.facts, "keep": ">=4", "weights": "binary"}).save(tmp_path / "b")
+    changed(old, facts={**old.facts, "keep": ">=4", "weights": "binary"}).save(tmp_path / "b")
     rows = [f"{5000 + p},{item},5" for p in range(60) for item in (0, 10, 20, 30, 999)]
     lines = ["userId,movieId,rating", *rows, "5000,40,1", "1000,999,4"]
     (tmp_path / "new.csv").write_text("\n".join(lines))
@@ -52,14 +51,14 @@ def document(result: tuple[int, str, str]) -> Any:
 def test_a_bundle_is_replaced_by_one_that_knows_more(run: Run, folder: Path) -> None:
     told = document(run("update", "b", "new.csv", "--epochs", 30, "--json", *FAST))
     assert (told["path"], told["model"], told["how"]) == ("b", "mult-vae", "trained on")
-    assert (told["people"], told["items"]) == (150, 25)
-    assert told["new"] == {"people": 60, "items": 1, "interactions": 301}
+    assert (told["users"], told["items"]) == (150, 25)
+    assert told["new"] == {"users": 60, "items": 1, "interactions": 301}
     assert told["score"] >= told["score_before"]
     assert (told["epochs"], told["interrupted"]) == (30, False)
     assert 999 in [entry["id"] for entry in document(run("recommend", "b", "--history", "0,10", "--json"))["items"]]
     assert sorted(path.name for path in folder.iterdir()) == ["b", "new.csv"]
     info = document(run("info", "b", "--verify", "--json"))
-    assert [entry["people"] for entry in info["facts"]["updates"]] == [60]
+    assert [entry["users"] for entry in info["facts"]["updates"]] == [60]
 
 
 def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:
@@ -73,7 +72,7 @@ def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:
     after = Recommender.load(folder / "c")
     assert after.titles == {999: "News"}
     assert after.facts["seed"] == 3
-    assert after.told[after.adapter.users.rows([5000])[0], 4] == 1, "the rating of 1 counts, too"
+    assert after.interactions[after.adapter.users.rows([5000])[0], 4] == 1, "the rating of 1 counts, too"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_ctrl_c(run: Run, folder: Path, records: list[Any], monkeypatch: pytest.
 
     def interrupted(self: Recommender, *args: Any, **options: Any) -> Recommender:
         made = update(self, *args, **options)
-        return replace(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
+        return changed(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
 
     monkeypatch.setattr(Recommender, "update", interrupted)
     code, answer, said = run("update", "b", "new.csv", "--out", "c", "--epochs", 1, "--json", *FAST)

@@ -15,18 +15,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from planted import GROUPS, ITEMS, RUN, default, one_thread, planted, trained
+from planted import GROUPS, ITEMS, RUN, changed, default, one_thread, planted, trained
 from scipy.sparse import csr_array
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
+from isthmus.sources import BagSource
 from isthmus.training.progress import Silent
 from isthmus_interactions import Interactions, Recommender, fit
 from isthmus_interactions.splits import hide
 from isthmus_interactions.update import blends, update, warm_start
-from isthmus_interactions.update.merge_data import join
+from isthmus_interactions.update.merge_data import merge
 
 MODELS = ("mult_vae", "rec_vae", "ease")
 WIDE = 10
@@ -62,9 +63,13 @@ def test_old_ids_keep_their_rows_and_new_ones_follow(after: Recommender) -> None
     assert after.adapter.items.ids[24:].tolist() == [1000 + i for i in range(6)]
     assert after.adapter.users.ids[:90].tolist() == before.adapter.users.ids.tolist()
     assert len(after.adapter.users) == 180
-    np.testing.assert_array_equal(after.told[:90, :24].toarray(), before.told.toarray())
-    np.testing.assert_array_equal(after.told[90:].toarray(), later().matrix.toarray())
-    assert (after.facts["people"], after.facts["items"], after.facts["interactions"]) == (180, 30, after.told.nnz)
+    np.testing.assert_array_equal(after.interactions[:90, :24].toarray(), before.interactions.toarray())
+    np.testing.assert_array_equal(after.interactions[90:].toarray(), later().matrix.toarray())
+    assert (after.facts["users"], after.facts["items"], after.facts["interactions"]) == (
+        180,
+        30,
+        after.interactions.nnz,
+    )
     assert after.settings == before.settings
 
 
@@ -81,10 +86,10 @@ def test_new_items_are_answered_to_people_who_resemble_their_readers(after: Reco
 def test_nothing_changes_in_the_old_one(model: str) -> None:
     old = default(model)
     state = {name: tensor.clone() for name, tensor in old.model.state_dict().items()}
-    told, facts = old.told.toarray(), dict(old.facts)
+    told, facts = old.interactions.toarray(), dict(old.facts)
     updated(old, titles={1000: "New"})
     assert all(torch.equal(tensor, state[name]) for name, tensor in old.model.state_dict().items())
-    np.testing.assert_array_equal(old.told.toarray(), told)
+    np.testing.assert_array_equal(old.interactions.toarray(), told)
     assert (old.facts, dict(old.titles), len(old.adapter.items)) == (facts, {}, 24)
 
 
@@ -104,19 +109,19 @@ def test_before_the_first_epoch_old_items_are_scored_as_before(model: str) -> No
 @pytest.mark.parametrize("validation", [0.0, 0.1])
 def test_a_closed_form_is_that_of_everything_at_once(validation: float) -> None:
     after = updated("ease", validation=validation)
-    joined = join(default("ease").adapter, default("ease").told, default("ease").facts, later()).data
-    once = trained("ease", joined)
+    merged = merge(default("ease").fitted, later()).data
+    once = trained("ease", merged)
     assert torch.equal(after.model.weights, once.model.weights)
     assert after.facts["updates"][0]["how"] == "fitted anew"
-    assert after.facts["validation_people"] == (18 if validation else 0)
+    assert after.facts["validation_users"] == (18 if validation else 0)
 
 
 @pytest.mark.parametrize("model", ["mult_vae", "rec_vae"])
 def test_one_epoch_from_old_weights_is_worth_more_than_one_from_nothing(model: str) -> None:
     test = hide(later(60, seed=70, first=9000), 0.3, np.random.default_rng(1))
     warm = updated(model, epochs=1)
-    joined = join(default(model).adapter, default(model).told, default(model).facts, later()).data
-    cold = trained(model, joined, epochs=1)
+    merged = merge(default(model).fitted, later()).data
+    cold = trained(model, merged, epochs=1)
     assert len(warm.history.records) == len(cold.history.records)
     fair = replace(test, history=test.history, held_out=test.held_out)
     (one,), (other,) = (made.evaluate(fair, ["ndcg@5"]).means.values() for made in (warm, cold))
@@ -133,11 +138,11 @@ def test_epochs_are_a_tenth_at_least_one_or_as_asked() -> None:
 def test_facts_tell_of_every_update() -> None:
     twice = updated(updated("mult_vae", epochs=2, validation=0.1), later(3, 8, 7000))
     one, two = twice.facts["updates"]
-    assert (one["people"], one["items"], one["how"], one["epochs"]) == (90, 6, "trained on", 2)
+    assert (one["users"], one["items"], one["how"], one["epochs"]) == (90, 6, "trained on", 2)
     assert one["interactions"] == later().nnz
     assert one["metric"] == "ndcg@100"
     assert one["score"] >= one["score_before"] > 0
-    assert (two["people"], two["items"], two["epochs"], two["score_before"]) == (3, 0, 1, None)
+    assert (two["users"], two["items"], two["epochs"], two["score_before"]) == (3, 0, 1, None)
     assert twice.facts["keep"] == default("mult_vae").facts["keep"]
     assert len(twice.history.records) == 1
 
@@ -149,24 +154,24 @@ def test_who_validates_hides_only_what_is_new_and_does_not_train() -> None:
     for person in range(90):
         more[person, 24 + 2 * (person % GROUPS) + np.arange(2)] = 1
     known = Interactions.from_csr(csr_array(more), users=1000 + np.arange(90), items=later().items)
-    joined = join(old.adapter, old.told, old.facts, known)
-    train, fold = update._parted(joined, 0.2, 3)
+    merged = merge(old.fitted, known)
+    train, fold = update._hold_out(merged, 0.2, 3)
     assert fold is not None
     assert len(fold) == 18
     assert set(fold.users).isdisjoint(train.users.ids.tolist())
     assert len(train) == 72
-    rows = joined.data.users.rows(fold.users)
-    np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), joined.data.matrix[rows].toarray())
+    rows = merged.data.users.rows(fold.users)
+    np.testing.assert_array_equal((fold.history + fold.held_out).toarray(), merged.data.matrix[rows].toarray())
     assert fold.held_out[:, :24].nnz == 0
     assert (np.diff(fold.held_out.indptr) == 1).all()
-    again = update._parted(joined, 0.2, 3)[1]
+    again = update._hold_out(merged, 0.2, 3)[1]
     assert again is not None
     assert again.users == fold.users
 
 
 def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
     old = default("mult_vae")
-    _, fold = update._parted(join(old.adapter, old.told, old.facts, later()), 0.3, 0)
+    _, fold = update._hold_out(merge(old.fitted, later()), 0.3, 0)
     assert fold is not None
     assert all(user >= 5000 for user in fold.users)
     sizes = np.diff((fold.history + fold.held_out).indptr)
@@ -176,14 +181,14 @@ def test_a_fifth_of_a_new_persons_items_is_hidden() -> None:
 def test_few_people_with_something_new_hold_nobody_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     after = updated("mult_vae", later(40), validation=0.1)
-    assert after.facts["validation_people"] == 0
-    assert "40 people with something new" in caplog.text
+    assert after.facts["validation_users"] == 0
+    assert "40 users with something new" in caplog.text
 
 
 def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> None:
     """A learning rate that ruins everything: no epoch is better than none."""
     good = trained("mult_vae")
-    ruin = replace(good, settings={**good.settings, "learning_rate": 30.0})
+    ruin = changed(good, settings={**good.settings, "learning_rate": 30.0})
     after = updated(ruin, epochs=2, validation=0.2, metric="ndcg@5")
     assert len(after.history.records) == 2
     assert (after.history.best_epoch, after.history.best_score) == (0, after.facts["updates"][0]["score_before"])
@@ -197,7 +202,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
     builder = plugins.find_builder("mult_vae", "interactions")[1]
     recipe = builder(Bag(24), generator=torch.Generator().manual_seed(0), hidden=8, code=4)
     phase = warm_start._with_full_weights(recipe).plan.phases[0]
-    batch = default("mult_vae")._people._source.batch(torch.arange(4))
+    batch = BagSource.from_csr(default("mult_vae").interactions).batch(torch.arange(4))
     step = recipe.model.step(batch, generator=torch.Generator().manual_seed(1))
     start = recipe.model.loss(step, progress=0.0, objective=phase.objective).total
     assert start == recipe.model.loss(step, progress=1.0).total
@@ -212,8 +217,8 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
     after = updated("mult_dae")
     assert after.facts["updates"][0]["how"] == "fitted anew"
     assert len(after.history.records) == after.settings["epochs"] == 12
-    joined = join(default("mult_dae").adapter, default("mult_dae").told, default("mult_dae").facts, later()).data
-    once = trained("mult_dae", joined)
+    merged = merge(default("mult_dae").fitted, later()).data
+    once = trained("mult_dae", merged)
     assert torch.equal(after.model.readout.weight, once.model.readout.weight)
 
 
@@ -242,7 +247,7 @@ def test_foreign_ids_and_nothing_new() -> None:
 def test_an_update_that_diverges_is_an_error() -> None:
     good = default("mult_vae")
     with pytest.raises(NonFiniteLossError):
-        updated(replace(good, settings={**good.settings, "learning_rate": 1e30}), epochs=3)
+        updated(changed(good, settings={**good.settings, "learning_rate": 1e30}), epochs=3)
 
 
 # --- blends ----------------------------------------------------------------------------------------------------------
@@ -258,7 +263,7 @@ def blended(*names: str) -> Recommender:
     model = Blend([deepcopy(default(name).model) for name in names])
     model.weigh(WEIGHTS[: len(names)], EXPONENTS[: len(names)])
     settings = {"parts": [{"model": name, "settings": dict(default(name).settings)} for name in names]}
-    return replace(default("mult_dae"), model=model.eval(), builder="blend", settings=settings)
+    return changed(default("mult_dae"), model=model.eval(), builder="blend", settings=settings)
 
 
 def ways(after: Recommender) -> list[str]:
@@ -303,18 +308,18 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert after.history.best_score == report["score"] == after.history.records[-1]["ndcg@5"]
     assert [record["phase"] for record in after.history.records] == ["ease", "mult_dae", "blend"]
     # Neither what is solved nor what is trained knew the people whose score was taken.
-    joined = join(old.adapter, old.told, old.facts, later())
-    train, fold = update._parted(joined, 0.2, 0)
+    merged = merge(old.fitted, later())
+    train, fold = update._hold_out(merged, 0.2, 0)
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
     apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
-    assert report["score"] == fit.measured(fold, "ndcg@5", RUN).score(apart)
+    assert report["score"] == fit.validation_score(fold, "ndcg@5", RUN).score(apart)
 
 
 @pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
 def test_a_blend_needs_nobody_held_out(options: dict[str, Any]) -> None:
     after = updated(blended(), **options)
-    assert after.facts["validation_people"] == 0
+    assert after.facts["validation_users"] == 0
     assert ways(after)[:2] == ["trained on", "solved again"]
     assert after.facts["updates"][0]["epochs"] == 1
     assert (after.history.metric, after.facts["updates"][0]["score_before"]) == (None, None)
@@ -324,7 +329,7 @@ def test_no_epoch_of_a_part_is_better_than_one_that_ruins_it() -> None:
     good = blended("mult_dae", "ease")
     ruined = {**good.settings["parts"][0]["settings"], "learning_rate": 30.0}
     settings = {"parts": [{"model": "mult_dae", "settings": ruined}, good.settings["parts"][1]]}
-    after = updated(replace(good, settings=settings), epochs=2, validation=0.2, metric="ndcg@5")
+    after = updated(changed(good, settings=settings), epochs=2, validation=0.2, metric="ndcg@5")
     part = after.facts["updates"][0]["parts"][0]
     assert (part["best_epoch"], part["score"]) == (0, part["score_before"])
     assert torch.equal(after.model.parts[0].readout.weight[:24], good.model.parts[0].readout.weight)
@@ -357,7 +362,7 @@ def test_ctrl_c_ends_what_is_trained_and_keeps_the_rest() -> None:
     model.weigh([1.0, 1.0, 1.0], [0.0, 0.0, 0.0])
     # The solution counts as one epoch of progress.
     run = replace(RUN, progress=Interrupts(3))
-    after = updated(replace(old, model=model, settings=twice), epochs=1000, run=run)
+    after = updated(changed(old, model=model, settings=twice), epochs=1000, run=run)
     assert after.history.interrupted
     assert ways(after) == ["trained on", "widened", "solved again"]
     assert [part["epochs"] for part in after.facts["updates"][0]["parts"]] == [1, 0, 0]
@@ -388,7 +393,7 @@ def test_an_updated_blend_is_saved_loaded_and_updated_again(tmp_path: Path) -> N
 def test_facts_of_auto_stay_true(model: str, validation: float, names: list[str]) -> None:
     old = blended() if model == "blend" else default(model)
     auto = {"tried": [{"model": "ease"}], "budget": 600.0, "fitted_on_everybody": ["mult_vae"], "trained_by": "another"}
-    after = updated(replace(old, facts={**old.facts, **auto}), validation=validation)
+    after = updated(changed(old, facts={**old.facts, **auto}), validation=validation)
     assert (after.facts["tried"], after.facts["budget"]) == (auto["tried"], 600.0)
     assert after.facts["fitted_on_everybody"] == names
     assert "trained_by" not in after.facts
@@ -404,7 +409,7 @@ def test_raw_data_are_read_by_the_rule_of_the_training() -> None:
     new = pa.table({"user": [3, 3, 1], "item": [7, 5, 8], "rating": [4.0, 3.0, 5.0]})
     after = updated(old, new)
     assert after.adapter.items.ids.tolist() == [7, 8]
-    assert after.told.toarray().tolist() == [[1, 1], [1, 0], [1, 0]]
+    assert after.interactions.toarray().tolist() == [[1, 1], [1, 0], [1, 0]]
 
 
 def test_no_overlap_is_fine() -> None:

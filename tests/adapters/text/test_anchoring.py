@@ -7,11 +7,11 @@ import torch
 
 from isthmus.batch import Batch, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.corruptions.numbers import GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Step

@@ -23,7 +23,7 @@ OWN: dict[str, dict[str, Any]] = {
     "vanilla": {"epochs": 25},
     "variational": {"epochs": 25, "beta": 0.2},
     "denoising": {"epochs": 25},
-    "sparse": {"epochs": 25, "code": 48, "active": 6, "dead_after": 72},
+    "sparse": {"epochs": 25, "code": 48, "k": 6, "dead_after": 72},
     "contractive": {"epochs": 25, "weight": 0.001},
 }
 RUN = Run(device="cpu", precision="fp32")

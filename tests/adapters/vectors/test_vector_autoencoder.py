@@ -29,7 +29,7 @@ def plane(rows: int, seed: int = 0) -> np.ndarray:
 
 def fit(kind: str = "vanilla", rows: object = None, **settings: object) -> VectorAutoencoder:
     small = {"hidden": 32, "epochs": 25, "batch_size": 64, "learning_rate": 1e-2}
-    sizes = {"code": 16, "active": 2} if kind == "sparse" else {"code": 2}
+    sizes = {"code": 16, "k": 2} if kind == "sparse" else {"code": 2}
     data = plane(400) if rows is None else rows
     return VectorAutoencoder.fit(data, kind, run=RUN, **small | sizes | settings)
 

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.core.residual import nearest_words, summed_words
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
@@ -60,3 +59,94 @@ class ResidualQuantizer(nn.Module):
     def summed(self, words: Int64[Tensor, "rows stages"], prefix: int | None = None) -> Float[Tensor, "rows code"]:
         """The code that the leading words stand for."""
         return summed_words(words, self.codebooks, prefix)
+
+
+SCORES = 1 << 23
+"""Distances computed at once, so that memory does not grow with the number of vectors."""
+
+
+@torch.no_grad()
+def nearest_words(
+    vectors: Float[Tensor, "rows code"], codebooks: Float[Tensor, "stages words code"], beams: int = 1
+) -> Int64[Tensor, "rows stages"]:
+    """The word of each codebook, so that their sum is near to the vector.
+
+    A beam search over the codebooks in their order: after each the ``beams`` nearest partial sums are kept (additive
+    quantisation: Babenko & Lempitsky, CVPR 2014; one beam is the greedy choice of Chen, Guan & Wang 2010).
+
+    Args:
+        vectors: what to quantise; computed in fp32, under autocast too.
+        codebooks: the words, codebook by codebook.
+        beams: partial sums kept; more are nearer and take as many times longer.
+    """
+    size = max(1, SCORES // (beams * codebooks.shape[1]))
+    with torch.autocast(vectors.device.type, enabled=False):
+        tables = codebooks.detach().float()
+        found = [_searched(some.float(), tables, beams) for some in vectors.split(size)]
+    return torch.cat(found) if found else torch.zeros(0, len(codebooks), dtype=torch.int64, device=vectors.device)
+
+
+def summed_words(
+    words: Int64[Tensor, "rows stages"], codebooks: Float[Tensor, "all_stages words code"], prefix: int | None = None
+) -> Float[Tensor, "rows code"]:
+    """The sum of the chosen words of the first ``prefix`` codebooks, or of as many as ``words`` names."""
+    stages = words.shape[1] if prefix is None else prefix
+    shifts = torch.arange(stages, device=words.device) * codebooks.shape[1]
+    flat = codebooks[:stages].reshape(-1, codebooks.shape[2])
+    return torch.nn.functional.embedding_bag(words[:, :stages] + shifts, flat, mode="sum")
+
+
+@torch.no_grad()
+def learned_codebooks(
+    vectors: Float[Tensor, "rows code"], stages: int, words: int, *, generator: Generator, rounds: int = 6
+) -> Float[Tensor, "stages words code"]:
+    """Codebook after codebook by k-means of what the ones before leave over (Chen, Guan & Wang, Sensors 2010).
+
+    Args:
+        vectors: examples; where there are fewer than ``words``, some words are equal.
+        rounds: steps of Lloyd's algorithm for each codebook.
+    """
+    rest = vectors.float().clone()
+    tables = []
+    for _ in range(stages):
+        table = _means(rest, words, generator, rounds)
+        rest -= table[_closest(rest, table)]
+        tables.append(table)
+    return torch.stack(tables)
+
+
+def _searched(
+    vectors: Float[Tensor, "rows code"], codebooks: Float[Tensor, "stages words code"], beams: int
+) -> Int64[Tensor, "rows stages"]:
+    rest, chosen = vectors[:, None], torch.zeros(len(vectors), 1, 0, dtype=torch.int64, device=vectors.device)
+    for table in codebooks:
+        width = rest.shape[1] * len(table)
+        # The square of what is left is the same for all words of one beam, but not for two beams.
+        scores = rest.square().sum(2, keepdim=True) + table.square().sum(1) - 2 * rest @ table.T
+        best = scores.flatten(1).topk(min(beams, width), dim=1, largest=False).indices
+        beam, word = best // len(table), best % len(table)
+        rest = rest.gather(1, beam[:, :, None].expand(-1, -1, rest.shape[2])) - table[word]
+        before = chosen.gather(1, beam[:, :, None].expand(-1, -1, chosen.shape[2]))
+        chosen = torch.cat([before, word[:, :, None]], 2)
+    return chosen[:, 0]
+
+
+def _means(
+    vectors: Float[Tensor, "rows code"], words: int, generator: Generator, rounds: int
+) -> Float[Tensor, "words code"]:
+    order = torch.randperm(len(vectors), generator=generator).to(vectors.device)
+    means = vectors[order[torch.arange(words, device=vectors.device) % len(vectors)]].clone()
+    for _ in range(rounds):
+        nearest = _closest(vectors, means)
+        counts = torch.bincount(nearest, minlength=words)[:, None]
+        sums = torch.zeros_like(means).index_add_(0, nearest, vectors)
+        means = torch.where(counts > 0, sums / counts.clamp(min=1), means)
+    return means
+
+
+def _closest(vectors: Float[Tensor, "rows code"], table: Float[Tensor, "words code"]) -> Int64[Tensor, " rows"]:
+    squares = table.square().sum(1)
+    some = [
+        torch.addmm(squares, part, table.T, alpha=-2).argmin(1) for part in vectors.split(max(1, SCORES // len(table)))
+    ]
+    return torch.cat(some)

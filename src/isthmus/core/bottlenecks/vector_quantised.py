@@ -3,17 +3,14 @@ learning", NIPS 2017)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.core.bottlenecks.sparse import before
 from isthmus.core.ops.layers import linear
-from isthmus.core.penalties.sparsity import noted
 from isthmus.errors import SettingError
-from isthmus.protocols import Code, Step
+from isthmus.protocols import Code
 
 SMOOTHING = 1e-5
 """Added to how often each word is used, so that none is divided by 0."""
@@ -107,26 +104,6 @@ class VectorQuantised(nn.Module):
         self.table.copy_(torch.where(poor[..., None], drawn, self.table))
         self.used.masked_fill_(poor, average)
         self.sums.copy_(torch.where(poor[..., None], average * drawn, self.sums))
-
-
-@dataclass(frozen=True)
-class Commitment:
-    """weight · ‖z − word‖², the word held: vectors stay near the words that they choose (van den Oord et al. 2017,
-    equation 3, with a weight of .25).
-
-    Raises:
-        SettingError: a weight below 0; later, another bottleneck than ``VectorQuantised``.
-    """
-
-    weight: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise SettingError(f"weight={self.weight} of a commitment", expected="a number of 0 or more")
-
-    def __call__(self, step: Step) -> dict[str, Tensor]:
-        """``commitment``: the mean over the rows."""
-        return {"commitment": self.weight * noted(step, "distance", "VectorQuantised").mean()}
 
 
 def nearest(

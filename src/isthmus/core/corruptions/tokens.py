@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors, TokenRows
 from isthmus.errors import SettingError
-from isthmus.protocols import Hook
+from isthmus.protocols import Hook, Model
 
 PADDING = 0
 
@@ -83,10 +83,13 @@ class WordDropout(nn.Module):
         """The share that is hidden now, a scalar on the buffer's device: reading it waits for nothing."""
         return self.first * (1 - self.over / self.epochs).clamp(min=0.0)
 
+    def _counted(self, model: Model) -> None:
+        self.count()
+
     @property
     def hook(self) -> Hook:
         """Counts an epoch."""
-        return Hook("epoch", lambda model: self.count())
+        return Hook("epoch", self._counted)
 
     def forward(self, inputs: Tensors, generator: Generator) -> Tensors:
         """The same rows with ``unseen`` marked.

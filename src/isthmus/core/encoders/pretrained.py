@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Tensors, TokenRows, Values
+from isthmus.batch import Tensors, TokenRows, Values, require_tokens
 from isthmus.errors import SettingError
 
 POOLINGS = ("mean", "first")
@@ -76,8 +76,7 @@ class PretrainedEncoder(nn.Module):
 
     def _read(self, inputs: Tensors) -> TokenRows:
         """Start token, content, end token: at most ``longest`` of them."""
-        assert isinstance(inputs, TokenRows), "a pretrained encoder reads tokens"
-        ids, mask = _cut(inputs, self.longest - (self.start is not None))
+        ids, mask = _cut(require_tokens(inputs, "a pretrained encoder"), self.longest - (self.start is not None))
         if self.start is None:
             return TokenRows(ids, mask)
         first = ids.new_full((len(ids), 1), self.start)

@@ -23,8 +23,8 @@ from torch import Tensor
 from isthmus.hardware import multiplies_bf16
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.rescoring import exact_scores, first_k, within
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import owners
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, owners
 
 GROUP, GROUPS = 8, 16
 """Columns a group, and groups a bundle: the largest estimate of both is kept."""
@@ -48,7 +48,7 @@ Fallback = Callable[[Tensor, Filters], Neighbours]
 """The search in float32, for queries that gain nothing here."""
 
 
-class Hints(NamedTuple):
+class GroupMaxima(NamedTuple):
     """What the estimates of some queries say; -inf and negative estimates are kept as some negative number.
 
     Attributes:
@@ -60,7 +60,7 @@ class Hints(NamedTuple):
     bundles: Int16[Tensor, "bundles batch"]
 
 
-class Margin(NamedTuple):
+class ErrorBound(NamedTuple):
     """An estimate is at most ``slope * length + level`` wrong, beside its own rounding."""
 
     slope: Float[Tensor, " batch"]
@@ -83,7 +83,7 @@ def pays(rows: int, queries: int, k: int, filters: Filters) -> bool:
 
 
 @final
-class Halved:
+class Bf16Table:
     """A table of vectors beside its rounding to bf16, which takes half the memory of the table."""
 
     def __init__(self, vectors: Float[Tensor, "rows width"]) -> None:
@@ -94,7 +94,7 @@ class Halved:
         lost = torch.linalg.vector_norm(vectors - halves, dim=1)
         self._lost = (lost / lengths.clamp(min=float(self._longest) * 2.0**-30)).amax()
         pad = -len(vectors) % (GROUP * GROUPS)
-        self._halves = torch.nn.functional.pad(halves, (0, 0, 0, pad))
+        self._table = torch.nn.functional.pad(halves, (0, 0, 0, pad))
         self._lengths = torch.nn.functional.pad(lengths, (0, pad)).view(-1, GROUPS, GROUP).amax(2)
 
     def search(
@@ -108,7 +108,7 @@ class Halved:
         )
         left = torch.ones(len(queries), dtype=torch.bool)
         least, most = QUERIES
-        step = min(most, max(least, block_bytes * GROUP // (2 * len(self._halves))))
+        step = min(most, max(least, block_bytes * GROUP // (2 * len(self._table))))
         for start in range(0, len(queries), step):
             span = slice(start, min(start + step, len(queries)))
             exclude = filters.part(span.start, span.stop).exclude
@@ -127,35 +127,35 @@ class Halved:
         """Write the answers of a span of queries into ``found``; true where there is none."""
         halves = queries.bfloat16()
         # Pairs of column and query as one number, rising; a query's columns are ``batch`` apart.
-        struck = queries.new_empty(0, dtype=torch.int64)
+        excluded = queries.new_empty(0, dtype=torch.int64)
         if exclude is not None:
-            struck = (exclude.rows * len(queries) + owners(exclude)).sort().values
-        hints = self._hints(halves, struck)
-        margin = self._margin(queries, halves)
-        least, left = self._least(queries, hints, margin, k)
-        query, group, crowded = self._groups(hints, margin, least, max(4 * k, hints.groups.shape[0] // 64))
+            excluded = (exclude.rows * len(queries) + owners(exclude)).sort().values
+        maxima = self._group_maxima(halves, excluded)
+        bound = self._error_bound(queries, halves)
+        least, left = self._least(queries, maxima, bound, k)
+        query, group, crowded = self._groups(maxima, bound, least, max(4 * k, maxima.groups.shape[0] // 64))
         left |= crowded
         query, group = query[~left[query]], group[~left[query]]
         # The level covers what float32 adds in the wrong place, and scores that are equal after rounding.
-        query, column = within(self._vectors, queries, query, group, GROUP, least - margin.level)
-        query, column = _without(query, column, struck, len(queries))
+        query, column = within(self._vectors, queries, query, group, GROUP, least - bound.level)
+        query, column = _without(query, column, excluded, len(queries))
         scores = exact_scores(self._vectors, queries, query, column)
         answered = first_k(query, column, scores, len(queries), k)
         found.rows.copy_(answered.rows)
         found.scores.copy_(answered.scores)
         return left
 
-    def _hints(self, queries: Tensor, struck: Int64[Tensor, " struck"]) -> Hints:
-        batch, rows = len(queries), len(self._halves)
+    def _group_maxima(self, queries: Tensor, excluded: Int64[Tensor, " excluded"]) -> GroupMaxima:
+        batch, rows = len(queries), len(self._table)
         groups = torch.empty(rows // GROUP, batch, dtype=torch.int16)
         bundles = torch.empty(len(self._lengths), batch, dtype=torch.int16)
         estimates = torch.empty(BLOCK, batch, dtype=torch.bfloat16)
         turned = queries.T.contiguous()
-        edges = torch.searchsorted(struck, torch.arange(0, rows + BLOCK, BLOCK) * batch).tolist()
+        edges = torch.searchsorted(excluded, torch.arange(0, rows + BLOCK, BLOCK) * batch).tolist()
         for number, start in enumerate(range(0, rows, BLOCK)):
             stop = min(start + BLOCK, rows)
-            block = torch.mm(self._halves[start:stop], turned, out=estimates[: stop - start])
-            out = struck[edges[number] : edges[number + 1]] - start * batch
+            block = torch.mm(self._table[start:stop], turned, out=estimates[: stop - start])
+            out = excluded[edges[number] : edges[number + 1]] - start * batch
             block.view(-1).index_fill_(0, out, -torch.inf)
             # The bits of positive numbers rise with the numbers and are above those of all negative ones; whole
             # numbers are compared several times as fast.
@@ -163,40 +163,40 @@ class Halved:
             torch.amax(block.view(torch.int16).view(-1, GROUP, batch), 1, out=inner)
             outer = bundles[start // (GROUP * GROUPS) : stop // (GROUP * GROUPS)]
             torch.amax(inner.view(-1, GROUPS, batch), 1, out=outer)
-        return Hints(groups, bundles)
+        return GroupMaxima(groups, bundles)
 
-    def _margin(self, queries: Tensor, halves: Tensor) -> Margin:
+    def _error_bound(self, queries: Tensor, halves: Tensor) -> ErrorBound:
         lengths = torch.linalg.vector_norm(queries, dim=1)
         lost = torch.linalg.vector_norm(queries - halves, dim=1)
         # |q̂| <= |q| + |q - q̂|
         slope = 1.001 * (lost + self._lost * (lengths + lost))
-        return Margin(slope, lengths * self._longest * ((queries.shape[1] + 16) * 2.0**-22))
+        return ErrorBound(slope, lengths * self._longest * ((queries.shape[1] + 16) * 2.0**-22))
 
     def _least(
-        self, queries: Tensor, hints: Hints, margin: Margin, k: int
+        self, queries: Tensor, maxima: GroupMaxima, bound: ErrorBound, k: int
     ) -> tuple[Float[Tensor, " batch"], Bool[Tensor, " batch"]]:
         """What the k-th best score of each query is at least, and where that says nothing."""
-        wrong = torch.outer(margin.slope, self._lengths.amax(1))
-        low = _numbers(hints.bundles.T).mul_(1 - ROUNDING).sub_(wrong)
-        least = low.topk(k, dim=1, sorted=False).values.amin(1) - margin.level
+        wrong = torch.outer(bound.slope, self._lengths.amax(1))
+        low = _numbers(maxima.bundles.T).mul_(1 - ROUNDING).sub_(wrong)
+        least = low.topk(k, dim=1, sorted=False).values.amin(1) - bound.level
         largest = queries.abs().amax(1)
         # Below the level, estimates that are not positive might have passed for zero, and the scale of a score is lost.
-        usual = (largest >= SCALES[0]) & (largest <= SCALES[1]) & (least > margin.level)
+        usual = (largest >= SCALES[0]) & (largest <= SCALES[1]) & (least > bound.level)
         return least, ~usual
 
     def _groups(
-        self, hints: Hints, margin: Margin, least: Float[Tensor, " batch"], most: int
+        self, maxima: GroupMaxima, bound: ErrorBound, least: Float[Tensor, " batch"], most: int
     ) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"], Bool[Tensor, " batch"]]:
         """Pairs of query and group that may hold an answer, by rising query and group, and the queries that have more
         than ``most``, whose pairs are left out."""
-        need = least - margin.level
-        high = _numbers(hints.bundles.T).mul_(1 + ROUNDING)
-        high.addcmul_(margin.slope[:, None], self._lengths.amax(1))
+        need = least - bound.level
+        high = _numbers(maxima.bundles.T).mul_(1 + ROUNDING)
+        high.addcmul_(bound.slope[:, None], self._lengths.amax(1))
         open_ = high >= need[:, None]
         crowded = open_.sum(1) > most
         query, bundle = (open_ & ~crowded[:, None]).nonzero(as_tuple=True)
-        inner = _numbers(hints.groups.view(-1, GROUPS, len(least))[bundle, :, query]).mul_(1 + ROUNDING)
-        inner.addcmul_(margin.slope[query, None], self._lengths[bundle])
+        inner = _numbers(maxima.groups.view(-1, GROUPS, len(least))[bundle, :, query]).mul_(1 + ROUNDING)
+        inner.addcmul_(bound.slope[query, None], self._lengths[bundle])
         pair, place = (inner >= need[query, None]).nonzero(as_tuple=True)
         query, group = query[pair], bundle[pair] * GROUPS + place
         crowded |= torch.bincount(query, minlength=len(least)) > most
@@ -205,15 +205,15 @@ class Halved:
 
 
 def _numbers(bits: Int16[Tensor, "first second"]) -> Float[Tensor, "first second"]:
-    """Estimates in float32; what is negative counts as zero."""
+    """GroupMaxima in float32; what is negative counts as zero."""
     return bits.clamp(min=0).contiguous().view(torch.bfloat16).float()
 
 
 def _without(
-    query: Int64[Tensor, " pairs"], column: Int64[Tensor, " pairs"], struck: Int64[Tensor, " struck"], batch: int
+    query: Int64[Tensor, " pairs"], column: Int64[Tensor, " pairs"], excluded: Int64[Tensor, " excluded"], batch: int
 ) -> tuple[Int64[Tensor, " kept"], Int64[Tensor, " kept"]]:
-    if not len(struck):
+    if not len(excluded):
         return query, column
     own = column * batch + query
-    kept = struck[torch.searchsorted(struck, own).clamp_(max=len(struck) - 1)] != own
+    kept = excluded[torch.searchsorted(excluded, own).clamp_(max=len(excluded) - 1)] != own
     return query[kept], column[kept]

@@ -1,10 +1,11 @@
-"""The routine that rankers and vectors share: score a block, strike out, select, merge with the best so far."""
+"""The routine that rankers and vectors share: score a block, strike out, select what is best or near enough, merge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.index.exact.filters import Filters
@@ -20,6 +21,9 @@ QUERIES = (512, 4096)
 Score = Callable[[Columns], Tensor]
 """From columns to scores ``[batch, columns]``."""
 
+Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
+"""Query and column of some scores."""
+
 
 def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_bytes: int) -> Neighbours:
     """The ``k`` best columns that the filters let through, for queries that share their blocks."""
@@ -33,10 +37,30 @@ def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_by
         stop = min(start + step, mask.positions)
         block = mask if whole else mask.between(start, stop)
         scores = score(slice(start, stop) if block.ids is None else block.ids)
-        values, columns = best_of(block.struck(scores), k)
+        values, columns = best_of(block.masked(scores), k)
         found = Best(values, columns + start if start else columns)
         best = found if best is None else merge(best, found, k)
     return _nothing(queries, k, mask.ids) if best is None else _answers(best, mask.ids, k)
+
+
+def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_bytes: int) -> Pairs:
+    """Pairs of query and column that the filters let through and whose score is at least the query's floor, by rising
+    query and column."""
+    mask = filters.mask()
+    step = max(1, block_bytes // (4 * max(1, len(floor))))
+    if step < mask.positions:
+        mask = mask.sorted()
+    queries, columns = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.int64)]
+    for start in range(0, mask.positions, step):
+        stop = min(start + step, mask.positions)
+        block = mask if step >= mask.positions else mask.between(start, stop)
+        scores = block.masked(score(slice(start, stop) if block.ids is None else block.ids))
+        query, place = ((scores >= floor[:, None]) & (scores > -torch.inf)).nonzero(as_tuple=True)
+        queries.append(query)
+        columns.append(place + start if block.ids is None else block.ids[place])
+    query, column = torch.cat(queries), torch.cat(columns)
+    order = torch.sort(query, stable=True).indices
+    return query[order], column[order]
 
 
 def spans(queries: int, width: int, block_bytes: int) -> Iterator[tuple[int, int]]:

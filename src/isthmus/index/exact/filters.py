@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.protocols import RowLists
-from isthmus.rowlists import check_lists, check_rows, owners, part, take
+from isthmus.rowlists import RowLists, check_lists, check_rows, owners, part, take
 
 GATHER_SHARE = 4
 """Columns are gathered when at most one in this many is allowed; else all are scored and the others masked."""
@@ -148,7 +147,7 @@ class Mask:
         allow = None if self.allow is None else self.allow.between(start, stop)
         return Mask(stop - start, ids, closed, exclude, allow)
 
-    def struck(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
+    def masked(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
         """The scores with -inf where nothing must answer; written in place, but for a view of somebody's table."""
         if self.closed is None and self.allow is None and self.exclude is None:
             return scores

@@ -15,12 +15,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.batch import Bags
-from isthmus.index.exact.bf16 import Halved, pays, suits
+from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
-from isthmus.protocols import Columns, Neighbours, Ranker, RowLists
-from isthmus.rowlists import check_rows
+from isthmus.protocols import Columns, Neighbours, Ranker
+from isthmus.rowlists import RowLists, check_rows
 
 
 @torch.no_grad()
@@ -77,13 +77,11 @@ def rank_prepared(
 class ExactSearcher:
     """Every vector is compared with every query. Made by ``build``; immutable."""
 
-    def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, halved: bool) -> None:
-        self._vectors, self._metric, self._centre, self._may_halve = vectors, metric, centre, halved
+    def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, bf16: bool) -> None:
+        self._vectors, self._metric, self._centre, self._may_use_bf16 = vectors, metric, centre, bf16
 
     @classmethod
-    def build(
-        cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip", *, halved: bool = True
-    ) -> ExactSearcher:
+    def build(cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip", *, bf16: bool = True) -> ExactSearcher:
         """A searcher on the device of the vectors; float64 stays so, everything else becomes float32.
 
         Args:
@@ -102,10 +100,10 @@ class ExactSearcher:
         check_vectors(vectors)
         # A copy, so that training the table on does not change the answers.
         vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=metric == "ip")
-        return cls.over(vectors, metric, halved=halved)
+        return cls.over(vectors, metric, bf16=bf16)
 
     @classmethod
-    def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, halved: bool = True) -> ExactSearcher:
+    def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, bf16: bool = True) -> ExactSearcher:
         """``build`` over checked vectors of float32 or float64 that nobody will change: they are shared, not copied,
         where the metric compares them as they are.
         """
@@ -116,7 +114,7 @@ class ExactSearcher:
             # Distances do not change, and their expansion into products loses less near the origin.
             centre = vectors.mean(0, dtype=torch.float64).to(vectors.dtype)
             vectors = vectors - centre
-        return cls(vectors, metric, centre, halved)
+        return cls(vectors, metric, centre, bf16)
 
     @property
     def width(self) -> int:
@@ -173,7 +171,7 @@ class ExactSearcher:
         float32 and the answers the best by these."""
         check_k(k)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
-        queries = self.ready(queries)
+        queries = self.prepared(queries)
 
         def in_full(some: Tensor, filters: Filters) -> Neighbours:
             found = []
@@ -182,8 +180,8 @@ class ExactSearcher:
                 found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
             return joined(found)
 
-        if self._may_halve and pays(len(self), len(queries), k, filters) and self._halved is not None:
-            return self._halved.search(queries, k, filters, in_full, block_bytes)
+        if self._may_use_bf16 and pays(len(self), len(queries), k, filters) and self._bf16_table is not None:
+            return self._bf16_table.search(queries, k, filters, in_full, block_bytes)
         return in_full(queries, filters), torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
 
     @torch.no_grad()
@@ -196,12 +194,12 @@ class ExactSearcher:
         """
         check_queries(queries, self.width, self._vectors.device)
         check_rows(rows.flatten(), len(self), "rows")
-        return self.scores_of_ready(self.ready(queries), rows)
+        return self.scores_of_prepared(self.prepared(queries), rows)
 
-    def scores_of_ready(
+    def scores_of_prepared(
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]
     ) -> Float[Tensor, "batch k"]:
-        """``scores`` of what ``ready`` returned, unchecked."""
+        """``scores`` of what ``prepared`` returned, unchecked."""
         vectors = self._vectors.index_select(0, rows.flatten()).view(*rows.shape, self.width)
         if self._metric == "l2":
             return vectors.sub_(queries[:, None]).square_().sum(2).neg_()
@@ -212,10 +210,10 @@ class ExactSearcher:
         return self._vectors.square().sum(1, dtype=torch.float64).to(self._vectors.dtype)
 
     @cached_property
-    def _halved(self) -> Halved | None:
-        return Halved(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
+    def _bf16_table(self) -> Bf16Table | None:
+        return Bf16Table(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
 
-    def ready(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    def prepared(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         """Queries as they are compared."""
         queries = queries.to(self._vectors.dtype)
         if self._metric == "cosine":
@@ -223,7 +221,7 @@ class ExactSearcher:
         return queries - self._centre if self._metric == "l2" else queries
 
     def scorer(self, queries: Float[Tensor, "batch width"]) -> Score:
-        """From columns to the scores of what ``ready`` returned."""
+        """From columns to the scores of what ``prepared`` returned."""
         if self._metric != "l2":
             return lambda columns: queries @ self._vectors[columns].T
         own = queries.square().sum(1, keepdim=True)

@@ -1,12 +1,18 @@
-"""Which queries FAISS is asked together, and for how many candidates."""
+"""Candidates from FAISS: which queries are asked together and for how many, under which filter, and which are kept."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import faiss
+import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.index.exact.filters import Filters
+from isthmus.index.exact.searcher import ExactSearcher
+from isthmus.index.threads import limited_to
 
 EXACT_SHARE = 10
 """When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
@@ -47,3 +53,45 @@ def groups_of(
         return []
     together = max(1, CANDIDATE_BYTES // (4 * width * int(needed[asked].max())))
     return list(asked.split(together))
+
+
+def selecting(
+    shared: Int64[Tensor, " allowed"] | None, order: Int64[np.ndarray, " numbers"] | None = None
+) -> dict[str, Any]:
+    """Made for each call: FAISS writes into the parameters that it is given. ``order`` tells the row of each of its
+    numbers, and ends with -1; without it they are the same."""
+    if shared is None:
+        return {}
+    most = int(shared.max()) if order is None else len(order)
+    bits = np.zeros(most // 8 * 8 + 8, dtype=bool)
+    bits[shared.numpy()] = True
+    if order is not None:
+        bits[: len(order) - 1] = bits[order[:-1]]
+        bits[len(order) - 1 :] = False
+    return {"sel": faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))}
+
+
+def nearer(
+    exact: ExactSearcher, prepared: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
+) -> Int64[np.ndarray, "batch kept"]:
+    """The ``most`` best of the candidates of each query, in no order; -1, which is nobody, comes after all others.
+
+    Args:
+        exact: over the vectors, float32 on the CPU.
+        ready: queries, as it made them ready.
+    """
+    if rows.shape[1] <= most:
+        return rows
+    vectors, asked, ids = exact.compared.contiguous().numpy(), prepared.contiguous().numpy(), np.ascontiguousarray(rows)
+    worth = np.empty(ids.shape, dtype=np.float32)
+    # FAISS reads the rows where they lie: gathering them first takes several times as long.
+    by_row = faiss.fvec_L2sqr_by_idx if exact.metric == "l2" else faiss.fvec_inner_products_by_idx
+    pointers = [faiss.swig_ptr(part) for part in (worth, asked, vectors, ids)]
+    with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+        by_row(*pointers, asked.shape[1], *ids.shape)
+    if exact.metric == "l2":
+        np.negative(worth, out=worth)
+    # A product with nobody is whatever FAISS makes of it.
+    worth[ids < 0] = -np.inf
+    best = torch.from_numpy(worth).topk(most, dim=1, sorted=False).indices.numpy()
+    return np.take_along_axis(ids, best, 1)

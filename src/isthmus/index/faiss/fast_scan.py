@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
-import numpy as np
-import numpy.typing as npt
 
+from isthmus.index.faiss import ivf
 from isthmus.index.faiss.flat import metric
 from isthmus.index.faiss.ivf import coarse, filled
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.transforms import Stored
-
-Structure = Mapping[str, npt.NDArray[np.generic]]
+from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.transforms import TransformedVectors
+from isthmus.index.kinds import Structure
 
 MOST_PIECES = 128
 """Distances are summed in 16 bits; of more pieces, each would keep too few of them."""
+
+
+def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
+    """Short codes need many candidates for each answer."""
+    return ivf.grid(settings, (4, 16))
 
 
 def piece(width: int) -> int:
@@ -25,8 +28,10 @@ def piece(width: int) -> int:
     return max(2, -(-width // MOST_PIECES))
 
 
-def product_quantised(stored: Stored, settings: Settings, structure: Structure) -> Any:
-    """Product quantisation with 4 bits a piece (Jégou et al. 2011; André et al. 2015 for the scan)."""
+def product_quantised(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
+    """Product quantisation with 4 bits a piece (Jégou et al. 2011, "Product quantization for nearest neighbor search",
+    section II-B), scanned in registers (André et al. 2015, "Cache locality is not enough: high-performance nearest
+    neighbor search with product quantization fast scan")."""
     width = stored.vectors.shape[1]
     pieces = width // piece(width)
     quantiser = coarse(stored, structure)
@@ -35,8 +40,9 @@ def product_quantised(stored: Stored, settings: Settings, structure: Structure) 
     return filled(index, stored)
 
 
-def one_bit(stored: Stored, settings: Settings, structure: Structure) -> Any:
-    """A bit a number and two corrections a vector (RaBitQ, Gao and Long 2024)."""
+def one_bit(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
+    """A bit a number and two corrections a vector (Gao and Long 2024, "RaBitQ: quantizing high-dimensional vectors with
+    a theoretical error bound for approximate nearest neighbor search", section 3)."""
     width = stored.vectors.shape[1]
     quantiser = coarse(stored, structure)
     return filled(faiss.IndexIVFRaBitQFastScan(quantiser, width, settings.lists, metric(stored)), stored)

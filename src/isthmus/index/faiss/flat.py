@@ -1,63 +1,70 @@
-"""Every vector is looked at: in full, in half the bytes or in a quarter of them."""
+"""Every vector is compared: in full, in half the bytes (fp16, bf16) or in a quarter of them (scalar quantisation)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
-import numpy as np
-import numpy.typing as npt
 
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.transforms import Array, Stored
-
-Structure = Mapping[str, npt.NDArray[np.generic]]
+from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.transforms import Array, TransformedVectors
+from isthmus.index.kinds import Structure
 
 
-def metric(stored: Stored) -> int:
+def metric(stored: TransformedVectors) -> int:
     """FAISS's number for the comparison."""
     return int(faiss.METRIC_L2 if stored.by_distance else faiss.METRIC_INNER_PRODUCT)
 
 
-def learn(stored: Stored, settings: Settings) -> Structure:
+def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
     """Nothing takes long."""
     return {}
 
 
-def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
+def tuned(settings: FaissSettings) -> SearchSettings:
+    """What the grid changes."""
+    return SearchSettings(widen=settings.widen)
+
+
+def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
+    """Codes need more candidates than answers."""
+    return [[SearchSettings(widen=widen) for widen in (1, 2, 4)]]
+
+
+def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
     """Nothing is stored."""
     return not structure
 
 
-def full(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def full(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """float32."""
     index = faiss.IndexFlat(stored.vectors.shape[1], metric(stored))
     index.add(stored.vectors)
     return index
 
 
-def fp16(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def fp16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """Half precision."""
     return _scalar(stored, faiss.ScalarQuantizer.QT_fp16)
 
 
-def bf16(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """Half precision with the range of float32."""
     return _scalar(stored, faiss.ScalarQuantizer.QT_bf16)
 
 
-def sq8(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """A byte a number, between the least and the greatest of its dimension."""
     return _scalar(stored, faiss.ScalarQuantizer.QT_8bit)
 
 
-def parameters(settings: Settings, candidates: int, options: dict[str, Any]) -> Any:
+def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
     """For one search; ``options`` may hold a selector."""
     return faiss.SearchParameters(**options) if options else None
 
 
-def _scalar(stored: Stored, coding: int) -> Any:
+def _scalar(stored: TransformedVectors, coding: int) -> Any:
     index = faiss.IndexScalarQuantizer(stored.vectors.shape[1], coding, metric(stored))
     index.train(stored.vectors)
     index.add(stored.vectors)

@@ -1,6 +1,8 @@
-"""A graph of neighbours, walked from coarse to fine (HNSW, Malkov and Yashunin 2020).
+"""A graph of neighbours, walked from coarse to fine (Malkov and Yashunin 2020, "Efficient and robust approximate
+nearest neighbor search using hierarchical navigable small world graphs", algorithms 1 to 5).
 
-A walk over inner products can strand, so the vectors are lifted, and the walk is one over distances. The graph is built
+A walk over inner products can strand, so the vectors are lifted (``isthmus.index.vectors.lifted``), and the walk is
+one over distances. The graph is built
 by one thread: several would draw its links in an order that changes from build to build.
 
 Then the nodes are put where their neighbours are, group by group of a k-means, so that a walk stays in the memory that
@@ -9,21 +11,28 @@ it has just read. The links are the same ones; ``order`` tells which row lies wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.transforms import Array, Stored
+from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.transforms import Array, TransformedVectors
+from isthmus.index.kinds import Structure, rising
 
-Structure = Mapping[str, npt.NDArray[np.generic]]
 Ints = npt.NDArray[np.int64]
 
 
-def learn(stored: Stored, settings: Settings) -> Structure:
+NARROW = 64
+"""Of vectors with at most so many numbers, a graph with half of the links, looked for longer, is walked faster at equal
+recall: of wider ones it is not."""
+
+NARROWEST_WALK, BROADEST_WALK = 10, 2048
+
+
+def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
     """The links, and the order of the nodes."""
     index = faiss.IndexHNSWFlat(stored.vectors.shape[1], settings.links, faiss.METRIC_L2)
     index.hnsw.efConstruction = settings.building
@@ -33,7 +42,7 @@ def learn(stored: Stored, settings: Settings) -> Structure:
         index.add(stored.vectors)
     finally:
         faiss.omp_set_num_threads(before)
-    order = placed(stored.vectors, settings.seed)
+    order = spatial_order(stored.vectors, settings.seed)
     index.permute_entries(order)
     return {
         "order": order.astype(np.int32),
@@ -43,7 +52,29 @@ def learn(stored: Stored, settings: Settings) -> Structure:
     }
 
 
-def placed(vectors: Array, seed: int) -> Ints:
+def defaults(rows: int, width: int, seed: int) -> FaissSettings:
+    """The settings that a graph is built with."""
+    if width <= NARROW:
+        return FaissSettings.checked(rows, seed=seed, links=16, building=200)
+    return FaissSettings.checked(rows, seed=seed)
+
+
+def tuned(settings: FaissSettings) -> SearchSettings:
+    """What the grid changes."""
+    return SearchSettings(breadth=settings.breadth)
+
+
+def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
+    """From a narrow walk to a broad one."""
+    return [[SearchSettings(breadth=breadth) for breadth in rising(NARROWEST_WALK, BROADEST_WALK)]]
+
+
+def row_bytes(settings: FaissSettings) -> float:
+    """Of the links on the lowest level, the level and the place of a node."""
+    return 4.0 * 2 * settings.links + 8
+
+
+def spatial_order(vectors: Array, seed: int) -> Ints:
     """The rows group by group, near groups one after the other."""
     rows, width = vectors.shape
     groups = max(1, min(GROUPS, rows // POINTS))
@@ -65,7 +96,7 @@ GROUPS, POINTS, ROUNDS = 256, 64, 8
 """Groups, training vectors for each, and rounds of k-means: no answer depends on how good they are."""
 
 
-def make(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """The graph with the given links; nothing is searched for."""
     index = faiss.IndexHNSWFlat(stored.vectors.shape[1], settings.links, faiss.METRIC_L2)
     index.storage.add(stored.vectors[structure["order"].astype(np.int64)])
@@ -79,7 +110,7 @@ def make(stored: Stored, settings: Settings, structure: Structure) -> Any:
     return index
 
 
-def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
+def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
     """Whether the links lead only to places that exist: FAISS follows them without looking."""
     rows, links = len(finished), settings.links
     if set(structure) != {"order", "levels", "links", "entry"} or any(
@@ -98,7 +129,7 @@ def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
     offsets = _offsets(levels, links)
     if len(ends) != int(offsets[-1]) or int(ends.min()) < -1 or int(ends.max()) >= rows:
         return False
-    return all(_lead_somewhere(levels, ends, offsets, links, start) for start in range(0, rows, NODES))
+    return all(_links_are_valid(levels, ends, offsets, links, start) for start in range(0, rows, NODES))
 
 
 DEEPEST = 32
@@ -108,7 +139,7 @@ NODES = 1 << 16
 """Nodes looked at together."""
 
 
-def _lead_somewhere(levels: Any, ends: Any, offsets: Ints, links: int, start: int) -> bool:
+def _links_are_valid(levels: Any, ends: Any, offsets: Ints, links: int, start: int) -> bool:
     """Whether the links of some nodes lead, on each level, to nodes of that level."""
     offsets = offsets[start : start + NODES + 1]
     some = ends[offsets[0] : offsets[-1]]
@@ -123,6 +154,6 @@ def _offsets(levels: npt.NDArray[np.generic], links: int) -> Ints:
     return np.concatenate([np.zeros(1, dtype=np.int64), sizes.cumsum()])
 
 
-def parameters(settings: Settings, candidates: int, options: dict[str, Any]) -> Any:
+def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
     """For one search; ``options`` may hold a selector."""
     return faiss.SearchParametersHNSW(efSearch=max(settings.breadth, candidates), **options)

@@ -6,21 +6,22 @@ visits the same neighbourhood in a fraction of the time. The few that it finds a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import hnsw
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.transforms import Array, Form, Stored, lift
-
-Structure = Mapping[str, npt.NDArray[np.generic]]
+from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.transforms import Array, TransformedVectors, VectorTransform, lift
+from isthmus.index.kinds import Structure, rising
 
 SHARE = 0.95
 """Of the variance that the axes must hold."""
+
+SAVING = 0.75
+"""A graph over the leading axes is built where these are at most this share of all."""
 
 SAMPLE = 20_000
 """Vectors that the axes are found by, at most."""
@@ -40,23 +41,44 @@ def axes(vectors: Array) -> Array:
     return np.ascontiguousarray(directions[:, ::-1][:, :kept], dtype=np.float32)
 
 
-def needed(exact: ExactSearcher) -> int:
+def declines(exact: ExactSearcher) -> str | None:
+    """Leading axes are of use where they are few."""
+    return None if axes_needed(exact) <= SAVING * exact.width else "most axes are needed"
+
+
+def tuned(settings: FaissSettings) -> SearchSettings:
+    """What the grid changes."""
+    return SearchSettings(breadth=settings.breadth, widen=settings.widen)
+
+
+def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
+    """A walk keeps as many as it is asked for, so the narrowest is the cheapest for each number of candidates."""
+    return [
+        [
+            SearchSettings(breadth=breadth, widen=widen)
+            for breadth in rising(hnsw.NARROWEST_WALK * widen, hnsw.BROADEST_WALK)
+        ]
+        for widen in (1, 2, 3, 4, 8)
+    ]
+
+
+def axes_needed(exact: ExactSearcher) -> int:
     """How many axes the vectors of a searcher need."""
-    return int(axes(lift(Form(lifts=True), exact.compared, exact.metric == "l2").vectors).shape[1])
+    return int(axes(lift(VectorTransform(lifts=True), exact.compared, exact.metric == "l2").vectors).shape[1])
 
 
-def learn(stored: Stored, settings: Settings) -> Structure:
+def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
     """The axes, and the links among what is left."""
     found = axes(stored.vectors)
     return {"axes": found, **hnsw.learn(_short(stored, found), settings)}
 
 
-def make(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """The graph with the given links over the given axes."""
     return hnsw.make(_short(stored, np.asarray(structure["axes"], dtype=np.float32)), settings, structure)
 
 
-def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
+def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
     """Whether there are axes, of numbers, for vectors of this width, and links that lead only to places that exist."""
     found = structure.get("axes")
     if found is None or found.dtype != np.float32 or found.ndim != 2 or not np.isfinite(found).all():
@@ -66,5 +88,5 @@ def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
     return hnsw.fits({name: part for name, part in structure.items() if name != "axes"}, finished, settings)
 
 
-def _short(stored: Stored, found: Array) -> Stored:
-    return Stored(np.ascontiguousarray(stored.vectors @ found), stored.by_distance)
+def _short(stored: TransformedVectors, found: Array) -> TransformedVectors:
+    return TransformedVectors(np.ascontiguousarray(stored.vectors @ found), stored.by_distance)

@@ -1,28 +1,27 @@
-"""Inverted lists: only the vectors of the lists nearest to a query are looked at.
+"""Inverted lists: only the vectors of the lists nearest to a query are compared (IVF; Jégou et al. 2011, "Product
+quantization for nearest neighbor search", section IV, without the codes).
 
 The quantiser that finds the lists compares as the metric does: by products for products, by distances for distances.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from isthmus.index.faiss.flat import metric
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.transforms import Array, Stored
-
-Structure = Mapping[str, npt.NDArray[np.generic]]
+from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.transforms import Array, TransformedVectors
+from isthmus.index.kinds import Structure, rising
 
 POINTS = 64
 """Training vectors a list; more change the lists little and take long."""
 
 
-def learn(stored: Stored, settings: Settings) -> Structure:
+def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
     """The centroids of the lists, by k-means."""
     width = stored.vectors.shape[1]
     coarse = faiss.IndexFlat(width, metric(stored))
@@ -33,7 +32,22 @@ def learn(stored: Stored, settings: Settings) -> Structure:
     return {"centroids": coarse.reconstruct_n(0, settings.lists)}
 
 
-def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
+def tuned(settings: FaissSettings) -> SearchSettings:
+    """What the grid changes."""
+    return SearchSettings(probes=settings.probes, widen=settings.widen)
+
+
+def grid(settings: FaissSettings, widths: Sequence[int] = (1,)) -> Sequence[Sequence[SearchSettings]]:
+    """From one list to all of them, for each number of candidates an answer."""
+    return [[SearchSettings(probes=probes, widen=widen) for probes in rising(1, settings.lists)] for widen in widths]
+
+
+def grid_of_bytes(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
+    """Two candidates for each answer, for vectors with a byte a number."""
+    return grid(settings, (2,))
+
+
+def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
     """Whether there are centroids, one for each list, of numbers."""
     centroids = structure.get("centroids")
     if set(structure) != {"centroids"} or centroids is None or centroids.dtype != np.float32:
@@ -41,14 +55,14 @@ def fits(structure: Structure, finished: Array, settings: Settings) -> bool:
     return centroids.shape == (settings.lists, finished.shape[1]) and bool(np.isfinite(centroids).all())
 
 
-def coarse(stored: Stored, structure: Structure) -> Any:
+def coarse(stored: TransformedVectors, structure: Structure) -> Any:
     """The quantiser over finished centroids; FAISS does not learn them again."""
     index = faiss.IndexFlat(stored.vectors.shape[1], metric(stored))
     index.add(structure["centroids"])
     return index
 
 
-def filled(index: Any, stored: Stored) -> Any:
+def filled(index: Any, stored: TransformedVectors) -> Any:
     """Train what is left to train, and add everything."""
     vectors = stored.vectors
     # Codebooks of 16 entries want as many vectors, whatever they are.
@@ -60,13 +74,13 @@ def filled(index: Any, stored: Stored) -> Any:
 ENTRIES = 16
 
 
-def full(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def full(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """float32 in lists."""
     width = stored.vectors.shape[1]
     return filled(faiss.IndexIVFFlat(coarse(stored, structure), width, settings.lists, metric(stored)), stored)
 
 
-def sq8(stored: Stored, settings: Settings, structure: Structure) -> Any:
+def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """A byte a number in lists."""
     coding = faiss.ScalarQuantizer.QT_8bit
     width = stored.vectors.shape[1]
@@ -74,6 +88,6 @@ def sq8(stored: Stored, settings: Settings, structure: Structure) -> Any:
     return filled(faiss.IndexIVFScalarQuantizer(quantiser, width, settings.lists, coding, metric(stored)), stored)
 
 
-def parameters(settings: Settings, candidates: int, options: dict[str, Any]) -> Any:
+def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
     """For one search; ``options`` may hold a selector."""
     return faiss.SearchParametersIVF(nprobe=min(settings.probes, settings.lists), **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypedDict, Unpack, cast
 
 from isthmus.errors import SettingError
 
@@ -21,16 +22,47 @@ RANGES: Mapping[str, tuple[int, int]] = {
 }
 
 
+class Keywords(TypedDict, total=False):
+    """The settings as keywords; see ``FaissSettings``. None stands for the default."""
+
+    lists: int | None
+    probes: int | None
+    links: int | None
+    building: int | None
+    breadth: int | None
+    widen: int | None
+    seed: int | None
+
+
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
+    """Settings that trade recall for speed when an index is asked; None for those that a kind has no use for.
+
+    Attributes:
+        probes: inverted lists visited (``nprobe``).
+        breadth: candidates kept while a graph is walked (``efSearch``).
+        widen: candidates for each answer, whose scores are computed again.
+    """
+
+    probes: int | None = None
+    breadth: int | None = None
+    widen: int | None = None
+
+    def given(self) -> dict[str, int]:
+        """Those that are not None, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class FaissSettings:
     """Of one index; a kind that has no use for a number ignores it.
 
     Attributes:
-        lists: inverted lists.
-        probes: inverted lists visited.
-        links: links of a node of the graph.
-        building: candidates kept while a graph is built.
-        breadth: candidates kept, at least, while a graph is searched.
+        lists: inverted lists (``nlist``).
+        probes: inverted lists visited (``nprobe``).
+        links: links of a node of the graph (M of the HNSW paper).
+        building: candidates kept while a graph is built (``efConstruction``).
+        breadth: candidates kept, at least, while a graph is searched (``efSearch``).
         widen: candidates for each answer, whose scores are computed again.
         seed: of k-means and rotation.
     """
@@ -44,21 +76,50 @@ class Settings:
     seed: int = 0
 
     @classmethod
-    def checked(cls, rows: int, *, lists: int | None = None, probes: int | None = None, **others: int) -> Settings:
+    def checked(cls, rows: int, **given: Unpack[Keywords]) -> FaissSettings:
         """Settings for so many rows: 4·√rows lists and a quarter of them as probes, if not given, and never more lists
         than the rows can train.
 
         Raises:
             SettingError: a number outside its range, or a name that is none.
         """
-        unknown = sorted(others.keys() - {field.name for field in fields(cls)})
+        unknown = sorted(given.keys() - {field.name for field in fields(cls)})
         if unknown:
             raise SettingError(f"setting {unknown[0]!r}", expected=f"one of {', '.join(RANGES)}")
-        lists = int(4 * rows**0.5) if lists is None else lists
-        settings = cls(lists=lists, probes=-(-lists // 4) if probes is None else probes, **others)
-        for name, value in asdict(settings).items():
+        numbers = {name: value for name, value in given.items() if value is not None}
+        for name, value in numbers.items():
             least, most = RANGES[name]
             if type(value) is not int or not least <= value <= most:
                 raise SettingError(f"{name} is {value!r}", expected=f"a whole number from {least} to {most}")
-        lists = min(settings.lists, max(1, rows // POINTS_A_LIST))
-        return replace(settings, lists=lists, probes=min(settings.probes, lists))
+        whole = cast(dict[str, int], numbers)
+        lists = whole.pop("lists", max(1, int(4 * rows**0.5)))
+        probes = whole.pop("probes", -(-lists // 4))
+        lists = min(lists, max(1, rows // POINTS_A_LIST))
+        return replace(cls(lists, min(probes, lists)), **whole)
+
+    @classmethod
+    def restored(cls, rows: int, saved: Mapping[str, Any]) -> FaissSettings:
+        """``checked`` from what a manifest holds.
+
+        Raises:
+            SettingError: as ``checked`` does.
+        """
+        return cls.checked(rows, **cast(Keywords, dict(saved)))
+
+    def for_rows(self, rows: int) -> FaissSettings:
+        """Settings to match for another number of rows: as many lists as it calls for, and the same share visited."""
+        lists = FaissSettings.checked(rows).lists
+        return replace(self, lists=lists, probes=max(1, round(self.probes * lists / self.lists)))
+
+    def searching(self, settings: SearchSettings) -> FaissSettings:
+        """The same with other search settings.
+
+        Raises:
+            SettingError: a number outside its range.
+        """
+        for name, value in settings.given().items():
+            least, most = RANGES[name]
+            if not least <= value <= most:
+                raise SettingError(f"{name} is {value!r}", expected=f"a whole number from {least} to {most}")
+        changed = replace(self, **settings.given())
+        return replace(changed, probes=min(changed.probes, changed.lists))

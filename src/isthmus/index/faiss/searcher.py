@@ -7,8 +7,9 @@ with fewer than k is asked again exactly. So no filter leaks, and no answer is s
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, final
+from typing import Any, Unpack, final
 
 import faiss
 import numpy as np
@@ -16,20 +17,18 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.errors import SettingError
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
-from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, needed_of
-from isthmus.index.faiss.kinds import Kind, Name, Structure, check_kind, kind_of
-from isthmus.index.faiss.parameters import Settings
-from isthmus.index.faiss.selecting import selecting
-from isthmus.index.faiss.transforms import Stored, finish, lift
-from isthmus.index.faiss.weighing import nearer
-from isthmus.index.threads import held
+from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, nearer, needed_of, selecting
+from isthmus.index.faiss.kinds import KINDS, Name, check_kind
+from isthmus.index.faiss.parameters import FaissSettings, Keywords, SearchSettings
+from isthmus.index.faiss.transforms import TransformedVectors, lift, pad_and_rotate
+from isthmus.index.kinds import Structure
+from isthmus.index.threads import limited_to
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 SPARE = 2
 """Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
@@ -42,15 +41,27 @@ ROWS_UNDER_WAY = 1 << 22
 class FaissSearcher:
     """Made by ``build`` or ``over``; immutable, and safe to ask from several threads."""
 
-    def __init__(self, index: Any, exact: ExactSearcher, kind: Name, settings: Settings, structure: Structure) -> None:
-        self._index, self._exact, self.kind, self.settings, self.structure = index, exact, kind, settings, structure
-        self._kind: Kind = kind_of(kind, exact.width)
-        # FAISS's number to row; -1, which is nobody, finds the last.
-        self._order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
+    def __init__(
+        self,
+        index: Any,
+        exact: ExactSearcher,
+        kind: Name,
+        settings: FaissSettings,
+        structure: Structure,
+        order: Int64[np.ndarray, " numbers"] | None,
+    ) -> None:
+        self._index, self._exact, self._name, self.faiss_settings = index, exact, kind, settings
+        self._structure, self._kind = structure, KINDS[kind]
+        self._transform = self._kind.transform(exact.width)
+        self._order = order
 
     @classmethod
     def build(
-        cls, vectors: Float[Tensor, "rows width"], kind: Name = "flat", metric: Metric = "ip", **settings: int | None
+        cls,
+        vectors: Float[Tensor, "rows width"],
+        kind: Name = "flat",
+        metric: Metric = "ip",
+        **settings: Unpack[Keywords],
     ) -> FaissSearcher:
         """An index of a copy of the vectors, on the CPU in float32.
 
@@ -64,7 +75,7 @@ class FaissSearcher:
                 "hnsw-short" over one of the leading principal axes, and "ivf-lifted" visits lists, of lifted vectors,
                 whose nearest has the greatest inner product.
             metric: "ip", "cosine", 0 with a zero vector, or "l2".
-            settings: of ``Settings``: lists, probes, links, building, breadth, widen, seed.
+            settings: of ``FaissSettings``: lists, probes, links, building, breadth, widen, seed.
 
         Raises:
             SettingError: an unknown kind or metric, or a number outside its range.
@@ -74,13 +85,12 @@ class FaissSearcher:
         check_metric(metric)
         check_kind(kind)
         check_vectors(vectors)
-        given = {name: value for name, value in settings.items() if value is not None}
         exact = ExactSearcher.build(vectors.detach().cpu().float(), metric)
-        return cls.over(exact, kind, Settings.checked(len(exact), **given))
+        return cls.over(exact, kind, FaissSettings.checked(len(exact), **settings))
 
     @classmethod
     def over(
-        cls, exact: ExactSearcher, kind: Name, settings: Settings, known: Structure | None = None
+        cls, exact: ExactSearcher, kind: Name, settings: FaissSettings, known: Structure | None = None
     ) -> FaissSearcher:
         """An index of the vectors of an exact searcher on the CPU.
 
@@ -90,28 +100,59 @@ class FaissSearcher:
             settings: checked.
             known: the structure of an earlier index of such vectors; it is looked for anew where it does not fit.
         """
-        found = kind_of(kind, exact.width)
-        lifted = lift(found.form, exact.compared, exact.metric == "l2")
+        found = KINDS[kind]
+        transform = found.transform(exact.width)
+        lifted = lift(transform, exact.compared, exact.metric == "l2")
         fitting = known is not None and found.fits(known, lifted.vectors, settings)
-        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+        with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
             structure = known if fitting and known is not None else found.learn(lifted, settings)
-            stored = Stored(finish(found.form, lifted.vectors, settings.seed), lifted.by_distance)
+            vectors = pad_and_rotate(transform, lifted.vectors, settings.seed)
             finished = structure
             if found.inverted:
-                finished = {"centroids": finish(found.form, np.asarray(structure["centroids"]), settings.seed)}
-            index = found.make(stored, settings, finished)
-        return cls(index, exact, kind, settings, structure)
+                centroids = np.asarray(structure["centroids"], dtype=np.float32)
+                finished = {"centroids": pad_and_rotate(transform, centroids, settings.seed)}
+            index = found.make(TransformedVectors(vectors, lifted.by_distance), settings, finished)
+        # FAISS's number to row; -1, which is nobody, finds the last.
+        order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
+        return cls(index, exact, kind, settings, structure, order)
 
-    def asking(self, **settings: int) -> FaissSearcher:
-        """The same index, asked with other ``probes``, ``breadth`` or ``widen``.
+    def with_search_settings(self, settings: SearchSettings) -> FaissSearcher:
+        """The same index, asked with other settings.
 
         Raises:
-            SettingError: another setting, or a number outside its range.
+            SettingError: a number outside its range.
         """
-        if settings.keys() - {"probes", "breadth", "widen"}:
-            raise SettingError(f"settings {sorted(settings)}", expected="probes, breadth or widen")
-        changed = Settings.checked(len(self), **{**asdict(self.settings), **settings})
-        return FaissSearcher(self._index, self._exact, self.kind, changed, self.structure)
+        changed = self.faiss_settings.searching(settings)
+        return FaissSearcher(self._index, self._exact, self._name, changed, self._structure, self._order)
+
+    def grid(self) -> Sequence[Sequence[FaissSearcher]]:
+        """The same index with the settings of its kind's grid, the cheap ones first."""
+        tried = self._kind.grid(self.faiss_settings)
+        return [[self.with_search_settings(settings) for settings in line] for line in tried]
+
+    def rebuilt(self, exact: ExactSearcher) -> FaissSearcher:
+        """As many lists as the new number of rows calls for, the same share of them visited, all else the same."""
+        return FaissSearcher.over(exact, self._name, self.faiss_settings.for_rows(len(exact)))
+
+    @property
+    def kind(self) -> Name:
+        """Its name."""
+        return self._name
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """All settings by name."""
+        return asdict(self.faiss_settings)
+
+    @property
+    def search_settings(self) -> Mapping[str, int]:
+        """Those that the grid of its kind changes, by name."""
+        return self._kind.tuned(self.faiss_settings).given()
+
+    @property
+    def structure(self) -> Structure:
+        """Centroids, or links with levels and order, and axes; empty where every vector is compared."""
+        return self._structure
 
     @property
     def width(self) -> int:
@@ -121,10 +162,9 @@ class FaissSearcher:
     @property
     def nbytes(self) -> int:
         """What FAISS keeps, beside the vectors of the exact searcher."""
-        per_row = {"flat": 4.0, "fp16": 2.0, "bf16": 2.0, "sq8": 1.0, "ivf-sq8": 1.0, "ivf-pq": 0.25, "rabitq": 0.125}
-        codes = int(len(self) * self._index.d * per_row.get(self.kind, 4.0))
+        codes = int(len(self) * self._index.d * self._kind.number_bytes)
         numbers = 8 * len(self) if self._kind.inverted else 0
-        return codes + numbers + sum(part.nbytes for part in self.structure.values())
+        return codes + numbers + sum(part.nbytes for part in self._structure.values())
 
     def __len__(self) -> int:
         return len(self._exact)
@@ -151,14 +191,14 @@ class FaissSearcher:
         check_k(k)
         check_queries(queries, self.width, torch.device("cpu"))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
-        ready = self._exact.ready(queries)
+        prepared = self._exact.prepared(queries)
         rows = torch.full((len(queries), k), -1)
         scores = torch.full((len(queries), k), -torch.inf)
         # One more shows whether a tie was cut.
-        needed = needed_of(filters, len(queries), k * self.settings.widen + 1)
+        needed = needed_of(filters, len(queries), k * self.faiss_settings.widen + 1)
         settled = torch.zeros(len(queries), dtype=torch.bool)
         for some in self._groups(needed, filters):
-            near = self._near(ready[some], k, int(needed[some].max()), filters.take(some))
+            near = self._near(prepared[some], k, int(needed[some].max()), filters.take(some))
             rows[some], scores[some], settled[some] = near
         rest = (~settled).nonzero()[:, 0]
         if len(rest):
@@ -172,19 +212,19 @@ class FaissSearcher:
     ) -> Int64[Tensor, "batch found"]:
         """What ``search`` chooses from, in no order, with gaps of -1: k at least of each checked query, if possible."""
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
-        needed = needed_of(filters, len(queries), k * self.settings.widen)
+        needed = needed_of(filters, len(queries), k * self.faiss_settings.widen)
         groups = self._groups(needed, filters)
         if self._kind.all_seen or not groups:
             return self.search(queries, k, exclude=exclude, allow=allow).rows
-        ready, widest = self._exact.ready(queries), max(int(needed[some].max()) for some in groups)
+        prepared, widest = self._exact.prepared(queries), max(int(needed[some].max()) for some in groups)
         # Many candidates are weighed in float32 before anybody sums them in float64.
         width = widest if widest <= 2 * k + 1 else k + SPARE
         rows = torch.full((len(queries), width), -1)
         settled = torch.zeros(len(queries), dtype=torch.bool)
         for some in groups:
-            found = self._open(ready[some], int(needed[some].max()), filters.take(some))
+            found = self._open_candidates(prepared[some], int(needed[some].max()), filters.take(some))
             if found.shape[1] > width:
-                found = torch.from_numpy(nearer(self._exact, ready[some], found.numpy(), width))
+                found = torch.from_numpy(nearer(self._exact, prepared[some], found.numpy(), width))
             rows[some, : found.shape[1]], settled[some] = found, (found >= 0).sum(1) >= k
         rest = (~settled).nonzero()[:, 0]
         if len(rest):
@@ -193,15 +233,17 @@ class FaissSearcher:
             rows[rest, :k] = self._exact.search(queries[rest], k, exclude=part.exclude, allow=part.allow).rows
         return rows
 
-    def seen(self, queries: Float[Tensor, "batch width"], k: int) -> Int64[np.ndarray, "batch found"] | None:
+    def unfiltered_candidates(
+        self, queries: Float[Tensor, "batch width"], k: int
+    ) -> Int64[np.ndarray, "batch found"] | None:
         """``candidates`` of checked queries where nothing is filtered and no query is answered exactly: -1 where FAISS
         finds fewer. None where the exact searcher does better."""
-        needed = k * self.settings.widen
+        needed = k * self.faiss_settings.widen
         if self._kind.all_seen or needed * EXACT_SHARE > len(self) or needed > MOST_CANDIDATES:
             return None
-        found, ready = [], self._exact.ready(queries)
-        for part in ready.split(max(1, ROWS_UNDER_WAY // needed)):
-            rows = self._asked(part, needed, None)
+        found, prepared = [], self._exact.prepared(queries)
+        for part in prepared.split(max(1, ROWS_UNDER_WAY // needed)):
+            rows = self._ask(part, needed, None)
             found.append(rows if needed <= k + SPARE else nearer(self._exact, part, rows, k + SPARE))
         return found[0] if len(found) == 1 else np.concatenate(found)
 
@@ -212,37 +254,37 @@ class FaissSearcher:
         self, queries: Float[Tensor, "batch width"], k: int, candidates: int, filters: Filters
     ) -> tuple[Int64[Tensor, "batch k"], Float[Tensor, "batch k"], Bool[Tensor, " batch"]]:
         """The best k among FAISS's candidates, and for which queries that settles it."""
-        found = self._open(queries, candidates, filters)
+        found = self._open_candidates(queries, candidates, filters)
         closed = found < 0
-        scores = self._exact.scores_of_ready(queries, found.clamp(min=0)).masked_fill_(closed, -torch.inf)
+        scores = self._exact.scores_of_prepared(queries, found.clamp(min=0)).masked_fill_(closed, -torch.inf)
         best = by_score(scores, found)
         last, after = best.scores[:, k - 1], best.scores[:, k]
         # An approximate index may not have seen the rows that a cut tie is about; a flat one has, and must be right.
         cut = (last == after) & self._kind.all_seen
         return best.columns[:, :k], best.scores[:, :k], (last > -torch.inf) & ~cut
 
-    def _open(
+    def _open_candidates(
         self, queries: Float[Tensor, "batch width"], candidates: int, filters: Filters
     ) -> Int64[Tensor, "batch candidates"]:
-        """FAISS's candidates for what ``ready`` returned, -1 in place of those that the filters close."""
-        found = torch.from_numpy(self._asked(queries, candidates, filters.shared))
+        """FAISS's candidates for what ``prepared`` returned, -1 in place of those that the filters close."""
+        found = torch.from_numpy(self._ask(queries, candidates, filters.shared))
         if filters.exclude is not None:
             found.masked_fill_(contains(filters.exclude, found), -1)
         return found
 
-    def _asked(
+    def _ask(
         self, queries: Float[Tensor, "batch width"], candidates: int, shared: Int64[Tensor, " allowed"] | None
     ) -> Int64[np.ndarray, "batch candidates"]:
-        form, width = self._kind.form, self._index.d
+        width = self._index.d
         asked = queries.numpy()
-        if form.turns:
-            asked = finish(form, asked, self.settings.seed)
-        axes = self.structure.get("axes")
+        if self._transform.rotates:
+            asked = pad_and_rotate(self._transform, asked, self.faiss_settings.seed)
+        axes = self._structure.get("axes")
         width = width if axes is None else len(axes)
         if asked.shape[1] < width:
             asked = np.pad(asked, ((0, 0), (0, width - asked.shape[1])))
         asked = np.ascontiguousarray(asked if axes is None else asked @ axes)
-        parameters = self._kind.parameters(self.settings, candidates, selecting(shared, self._order))
-        with held(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
+        parameters = self._kind.parameters(self.faiss_settings, candidates, selecting(shared, self._order))
+        with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
             found: Int64[np.ndarray, "batch candidates"] = self._index.search(asked, candidates, params=parameters)[1]
         return found if self._order is None else self._order[found]

@@ -1,4 +1,4 @@
-"""Vectors as FAISS stores them, and queries as it is asked: padded, lifted or turned."""
+"""Vectors as FAISS stores them, and queries as it is asked: padded, lifted or rotated."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from isthmus.index.vectors import lifted
 Array = npt.NDArray[np.float32]
 
 
-class Form(NamedTuple):
+class VectorTransform(NamedTuple):
     """How vectors are changed without changing who is near.
 
     Attributes:
         lifts: inner products become distances; only where the metric is one of products.
-        turns: by a random rotation, which spreads what a few coordinates hold over all: one bit says more then.
+        rotates: by a random rotation, which spreads what a few coordinates hold over all: one bit says more then.
         multiple: the width becomes a multiple of this; zeros are appended.
     """
 
     lifts: bool = False
-    turns: bool = False
+    rotates: bool = False
     multiple: int = 1
 
 
-class Stored(NamedTuple):
+class TransformedVectors(NamedTuple):
     """What an index is made of."""
 
     vectors: Array
     by_distance: bool
 
 
-PLAIN = Form()
+PLAIN = VectorTransform()
 
 
-def lift(form: Form, vectors: Float[Tensor, "rows width"], by_distance: bool) -> Stored:
+def lift(transform: VectorTransform, vectors: Float[Tensor, "rows width"], by_distance: bool) -> TransformedVectors:
     """The vectors that lists are learnt on, and whether the nearest, or the greatest product, is looked for."""
-    lifts = form.lifts and not by_distance
-    return Stored((lifted(vectors) if lifts else vectors).contiguous().numpy(), by_distance or lifts)
+    lifts = transform.lifts and not by_distance
+    return TransformedVectors((lifted(vectors) if lifts else vectors).contiguous().numpy(), by_distance or lifts)
 
 
-def finish(form: Form, vectors: Array, seed: int) -> Array:
-    """Lifted vectors, padded and turned."""
-    missing = -vectors.shape[1] % form.multiple
+def pad_and_rotate(transform: VectorTransform, vectors: Array, seed: int) -> Array:
+    """Lifted vectors, padded with zeros and rotated."""
+    missing = -vectors.shape[1] % transform.multiple
     padded = np.pad(vectors, ((0, 0), (0, missing))) if missing else vectors
-    if form.turns:
+    if transform.rotates:
         padded = padded @ rotation(padded.shape[1], seed)
     return np.ascontiguousarray(padded, dtype=np.float32)
 

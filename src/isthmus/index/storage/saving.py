@@ -3,67 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from isthmus.bundle.bundle import as_damage
-from isthmus.errors import BundleError
-from isthmus.index.build import dead_rows, vocabulary_of
+from isthmus.errors import BundleError, PluginError, SettingError
+from isthmus.index.build import deletion_mask, vocabulary_of
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.faiss import FaissSearcher, Settings, check_kind
-from isthmus.index.faiss import Kind as FaissKind
-from isthmus.index.segment import Part
+from isthmus.index.kinds import IndexKind, Setting
+from isthmus.index.registry import RESERVED, find
+from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import tensors as storage
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
-from isthmus.index.tuning.trials import Choice, Trial, Wish
+from isthmus.index.tuning.trials import ChosenIndex, IndexRequest, Trial
 from isthmus.index.vectors import Metric, check_metric
 
-Opened = tuple[Snapshot, Choice, Wish]
+Opened = tuple[Snapshot, ChosenIndex, IndexRequest]
 
 
-def told(snapshot: Snapshot, choice: Choice, wish: Wish) -> dict[str, Any]:
+def described(snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> dict[str, Any]:
     """What an index is, as JSON values."""
     size = 4 * snapshot.width * (snapshot.frozen + snapshot.added)
-    searcher = choice.searcher
+    searcher = chosen.searcher
     return {
         "rows": len(snapshot),
         "width": snapshot.width,
         "metric": snapshot.metric,
         "ids": snapshot.kind,
-        "kind": choice.kind,
-        "settings": {} if searcher is None else asdict(searcher.settings),
-        "recall": choice.recall,
-        "target_recall": wish.target_recall,
-        "k": wish.k,
-        "reason": choice.reason,
+        "kind": chosen.kind,
+        "settings": {} if searcher is None else dict(searcher.settings),
+        "recall": chosen.recall,
+        "target_recall": request.target_recall,
+        "k": request.k,
+        "reason": chosen.reason,
         "bytes": size + (0 if searcher is None else searcher.nbytes),
         "frozen": snapshot.frozen,
-        "gone": snapshot.gone,
+        "gone": snapshot.deleted_count,
         "added": snapshot.added,
-        "trials": [asdict(trial) for trial in choice.trials],
+        "trials": [_trial_document(trial) for trial in chosen.trials],
     }
 
 
-def save(directory: str | Path, snapshot: Snapshot, choice: Choice, wish: Wish) -> None:
+def save(directory: str | Path, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
     """Write an index as it is: frozen part, what is gone and what came later."""
     settings = {
         "metric": snapshot.metric,
         "width": snapshot.width,
         "ids": snapshot.kind,
-        "kind": choice.kind,
-        "index": {} if choice.searcher is None else asdict(choice.searcher.settings),
-        "wish": asdict(wish),
+        "kind": chosen.kind,
+        "index": {} if chosen.searcher is None else dict(chosen.searcher.settings),
+        "wish": asdict(request),
     }
     facts = {
-        "recall": choice.recall,
-        "reason": choice.reason,
-        "trials": [asdict(trial) for trial in choice.trials],
+        "recall": chosen.recall,
+        "reason": chosen.reason,
+        "trials": [_trial_document(trial) for trial in chosen.trials],
         "rows": len(snapshot),
     }
     tensors = {"width": torch.tensor([snapshot.width])}
@@ -71,9 +71,9 @@ def save(directory: str | Path, snapshot: Snapshot, choice: Choice, wish: Wish) 
         if part is not None:
             tensors[f"{name}.vectors"] = part.vectors.contiguous()
             tensors |= {f"{name}.{key}": value for key, value in storage.packed(part.vocabulary).items()}
-    if snapshot.dead is not None:
-        tensors["dead"] = snapshot.dead.nonzero()[:, 0].contiguous()
-    structure = {} if choice.searcher is None else choice.searcher.structure
+    if snapshot.deleted is not None:
+        tensors["dead"] = snapshot.deleted.nonzero()[:, 0].contiguous()
+    structure = {} if chosen.searcher is None else chosen.searcher.structure
     storage.write(directory, settings, facts, tensors, structure)
 
 
@@ -86,25 +86,26 @@ def load(directory: str | Path, verify: Verify, mmap: bool) -> Opened:
     """
     stored = storage.read(directory, verify, mmap)
     with as_damage(directory):
-        said, facts = stored.manifest.settings, stored.manifest.facts
-        metric, width, kind = said["metric"], _whole(said["width"]), said["ids"]
+        settings, facts = stored.manifest.settings, stored.manifest.facts
+        metric, width, kind = settings["metric"], _whole(settings["width"]), settings["ids"]
         check_metric(metric)
         if kind not in ("int64", "string"):
             raise BundleError(f"ids of type {kind!r}", expected="int64 or string")
-        wish = _wish(said["wish"])
-        choice = Choice(str(said["kind"]), None, float(facts["recall"]), str(facts["reason"]), _trials(facts))
-        base, later = (_part(stored.tensors, name, width, metric, verify == "full") for name in ("base", "later"))
-        if base is not None and choice.kind != "exact":
-            base, choice = _approximate(base, choice, said["index"], stored.structure)
-        dead = _dead(stored.tensors.get("dead"), base)
-        snapshot = Snapshot(metric, width, kind, base, dead, later)
+        request = _request(settings["wish"])
+        trials = tuple(map(_trial, facts["trials"]))
+        chosen = ChosenIndex(str(settings["kind"]), None, float(facts["recall"]), str(facts["reason"]), trials)
+        base, later = (_segment(stored.tensors, name, width, metric, verify == "full") for name in ("base", "later"))
+        if base is not None and chosen.kind != "exact":
+            base, chosen = _approximate(base, chosen, settings["index"], stored.structure)
+        deleted = _deletions(stored.tensors.get("dead"), base)
+        snapshot = Snapshot(metric, width, kind, base, deleted, later)
         _check_ids(snapshot)
         if len(snapshot) != facts["rows"]:
             raise BundleError(f"it lacks rows: {len(snapshot)}", expected=f"{facts['rows']}", remedy="save it again")
-    return snapshot, choice, wish
+    return snapshot, chosen, request
 
 
-def _part(tensors: Mapping[str, Tensor], name: str, width: int, metric: Metric, numbers: bool) -> Part | None:
+def _segment(tensors: Mapping[str, Tensor], name: str, width: int, metric: Metric, numbers: bool) -> Segment | None:
     vectors = tensors.get(f"{name}.vectors")
     if vectors is None:
         return None
@@ -117,23 +118,33 @@ def _part(tensors: Mapping[str, Tensor], name: str, width: int, metric: Metric, 
     ids = vocabulary_of(storage.unpacked(tensors, f"{name}."), len(vectors))
     if len(ids) != len(vectors):
         raise BundleError(f"{len(ids)} ids for {len(vectors)} vectors", expected="one id for each")
-    return Part(vectors, ids, metric)
+    return Segment(vectors, ids, metric)
 
 
-def _approximate(base: Part, choice: Choice, said: Any, known: storage.Structure | None) -> tuple[Part, Choice]:
-    check_kind(choice.kind)
-    # FAISS takes what it is given: numbers that are none would end in places that do not exist.
+def _approximate(
+    base: Segment, chosen: ChosenIndex, settings: Mapping[str, Setting], known: storage.Structure | None
+) -> tuple[Segment, ChosenIndex]:
+    # A kind takes what it is given: numbers that are none would end in places that do not exist.
     if not bool(base.vectors.isfinite().all()):
         raise BundleError("base vectors hold NaN or infinity", expected="finite numbers")
-    given = {str(name): _whole(value) for name, value in said.items()}
-    settings = Settings.checked(len(base), **given)
     exact = ExactSearcher.over(base.vectors, base.metric)
-    searcher = FaissSearcher.over(exact, cast(FaissKind, choice.kind), settings, known)
-    made = Choice(choice.kind, searcher, choice.recall, choice.reason, choice.trials)
-    return Part(base.vectors, base.vocabulary, base.metric, searcher, exact), made
+    searcher = _known(chosen.kind).restore(exact, dict(settings), known)
+    made = replace(chosen, searcher=searcher)
+    return Segment(base.vectors, base.vocabulary, base.metric, searcher, exact), made
 
 
-def _dead(rows: Tensor | None, base: Part | None) -> Tensor | None:
+def _known(name: str) -> IndexKind:
+    try:
+        return find(name)
+    except (SettingError, PluginError) as error:
+        raise BundleError(
+            f"an index of kind {name!r}, which is not known here: {error.given}",
+            expected=error.expected,
+            remedy="import or install what registers that kind (isthmus.index.registry), then load it again",
+        ) from None
+
+
+def _deletions(rows: Tensor | None, base: Segment | None) -> Tensor | None:
     if rows is None:
         return None
     frozen = 0 if base is None else len(base)
@@ -143,30 +154,45 @@ def _dead(rows: Tensor | None, base: Part | None) -> Tensor | None:
         or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < frozen)
     ):
         raise BundleError("rows are gone that never were", remedy="save it again")
-    return dead_rows(rows, frozen)
+    return deletion_mask(rows, frozen)
 
 
 def _check_ids(snapshot: Snapshot) -> None:
     """No id is there twice, and all are of one type."""
-    for part in (snapshot.base, snapshot.later):
-        if part is not None and part.vocabulary.kind != snapshot.kind and len(snapshot):
-            raise BundleError(f"ids of type {part.vocabulary.kind}", expected=snapshot.kind)
+    for segment in (snapshot.base, snapshot.later):
+        if segment is not None and segment.vocabulary.kind != snapshot.kind and len(snapshot):
+            raise BundleError(f"ids of type {segment.vocabulary.kind}", expected=snapshot.kind)
     if snapshot.later is None or snapshot.base is None:
         return
     rows, _ = snapshot.base.vocabulary.split(snapshot.later.vocabulary.take(range(snapshot.added)))
-    alive = torch.ones(snapshot.frozen, dtype=torch.bool) if snapshot.dead is None else ~snapshot.dead
-    if bool(alive[torch.from_numpy(rows)].any()):
+    live = torch.ones(snapshot.frozen, dtype=torch.bool) if snapshot.deleted is None else ~snapshot.deleted
+    if bool(live[torch.from_numpy(rows)].any()):
         raise BundleError("an id is in the index twice", remedy="save it again")
 
 
-def _wish(said: Any) -> Wish:
-    budget = Budget(**{field.name: said["budget"][field.name] for field in fields(Budget)})
-    names = ("kind", "target_recall", "k", "seed")
-    return Wish(budget=budget, **{name: said[name] for name in names}).checked()
+def _request(saved: Any) -> IndexRequest:
+    limits = saved["budget"]
+    budget = Budget(limits["seconds"], limits["bytes"], limits["build_seconds"])
+    if saved["kind"] not in RESERVED:
+        _known(saved["kind"])
+    return IndexRequest(saved["kind"], saved["target_recall"], saved["k"], budget, saved["seed"]).checked()
 
 
-def _trials(facts: Mapping[str, Any]) -> tuple[Trial, ...]:
-    return tuple(Trial(**{field.name: trial[field.name] for field in fields(Trial)}) for trial in facts["trials"])
+def _trial_document(trial: Trial) -> dict[str, Any]:
+    return {**asdict(trial), "settings": dict(trial.settings)}
+
+
+def _trial(saved: Any) -> Trial:
+    return Trial(
+        kind=saved["kind"],
+        settings=saved["settings"],
+        recall=saved["recall"],
+        queries_per_second=saved["queries_per_second"],
+        seconds_a_query=saved["seconds_a_query"],
+        bytes=saved["bytes"],
+        build_seconds=saved["build_seconds"],
+        outcome=saved["outcome"],
+    )
 
 
 def _whole(value: Any) -> int:

@@ -38,7 +38,7 @@ Verify = Literal["full", "header"]
 Structure = Mapping[str, np.typing.NDArray[np.generic]]
 
 
-class Stored(NamedTuple):
+class StoredIndex(NamedTuple):
     """What a saved index holds.
 
     Attributes:
@@ -74,7 +74,7 @@ def write(
     )
 
 
-def read(directory: str | Path, verify: Verify, mmap: bool) -> Stored:
+def read(directory: str | Path, verify: Verify, mmap: bool) -> StoredIndex:
     """Read what ``write`` wrote.
 
     Args:
@@ -103,7 +103,7 @@ def read(directory: str | Path, verify: Verify, mmap: bool) -> Stored:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if not mmap:
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-        return Stored(manifest, tensors, _cached(directory, manifest))
+        return StoredIndex(manifest, tensors, _cached(directory, manifest))
 
 
 def packed(vocabulary: Vocabulary) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ FAST_ENOUGH = 0.005
 SMALL = 16 << 20
 """Bytes that any machine reads in less."""
 
-PATIENCE = 600.0
+BUILD_SECONDS = 600.0
 """Seconds after which no further kind is tried where nothing else is asked for."""
 
 
@@ -32,7 +32,7 @@ class Budget:
 
     seconds: float | None = None
     bytes: int | None = None
-    build_seconds: float = PATIENCE
+    build_seconds: float = BUILD_SECONDS
 
     def checked(self) -> Budget:
         """The same.

@@ -6,56 +6,241 @@ as the cheapest that reach the target, and judged on the other half.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import cast
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple, final
 
 from torch import Tensor
 
-from isthmus.index.contest import Contest
+from isthmus.errors import BudgetError
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.faiss import FaissSearcher, Settings
-from isthmus.index.faiss import Kind as FaissKind
-from isthmus.index.tuning.builds import Workshop
-from isthmus.index.tuning.grids import tried
-from isthmus.index.tuning.measure import held_out
-from isthmus.index.tuning.trials import ALL, Choice, Trial, Wish
+from isthmus.index.kinds import ApproximateSearcher, IndexKind
+from isthmus.index.registry import find, tried
+from isthmus.index.tuning.builds import IndexBuilds
+from isthmus.index.tuning.measure import HeldOutQueries, held_out
+from isthmus.index.tuning.trials import ALL, ChosenIndex, IndexRequest, Trial
+
+logger = logging.getLogger(__name__)
+
+SAMPLE, SAMPLE_SECONDS = 16, 0.01
+"""Queries that show whether a kind could be fast enough at all; if they take less than so many seconds, all show it."""
+
+TOO_SLOW = 2.0
+"""A kind whose cheapest settings are this many times slower than the best so far is not measured further."""
+
+EXTRA_SETTINGS = 4
+"""Settings judged, from the cheapest that reached the target on the other queries."""
+
+FINALISTS, CLOSE, ROUNDS = 4, 1.4, 3
+"""So many kinds, if the fastest was at most this many times as fast, are timed again in so many rounds, side by side:
+what was timed minutes ago may have been timed on a busier machine."""
+
+SIMILAR = 1.1
+"""Of kinds whose speeds differ by less than this, the one of the highest recall is kept."""
 
 
-def choose(exact: ExactSearcher, wish: Wish, queries: Tensor | None = None, workshop: Workshop | None = None) -> Choice:
+class QualifiedIndex(NamedTuple):
+    """An index that reached the target, with what was measured."""
+
+    throughput: float
+    recall: float
+    searcher: ApproximateSearcher
+
+
+@final
+class KindSearch:
+    """The kinds measured so far, and the best of them.
+
+    Args:
+        builds: builds the indexes.
+        request: what they must reach.
+        queries: to choose settings by, and to judge the choice by.
+    """
+
+    def __init__(
+        self, builds: IndexBuilds, request: IndexRequest, queries: tuple[HeldOutQueries, HeldOutQueries]
+    ) -> None:
+        self.builds, self.request = builds, request
+        self.tuning, self.judging = queries
+        exact = builds.exact
+        self.start_time, self.vector_bytes = time.perf_counter(), 4 * len(exact) * exact.width
+        throughput, self.exact_latency = self.judging.throughput(None), self.judging.latency(None)
+        self.exact_throughput = throughput if request.kind in ALL else 0.0
+        self.trials = [Trial("exact", {}, 1.0, throughput, self.exact_latency, self.vector_bytes, 0.0, "the reference")]
+        self.qualified: list[QualifiedIndex] = []
+        self.shared_seconds = 0.0
+
+    def try_kind(self, kind: IndexKind) -> None:
+        """Build one kind and measure it."""
+        # What was built for an earlier target counts as if it had been built for this one.
+        if time.perf_counter() - self.start_time + self.shared_seconds > self.request.budget.build_seconds:
+            self._skip(kind, "not tried: no time left")
+            return
+        declined = self.builds.declined(kind) if self.request.kind in ALL else None
+        if declined is not None:
+            self._skip(kind, f"not tried: {declined}")
+            return
+        least = self.vector_bytes + self.builds.least_bytes(kind)
+        if self._over_bytes(least):
+            self._skip(kind, "over the bytes granted", least)
+            return
+        start = time.perf_counter()
+        searcher, seconds = self.builds.built(kind)
+        self.shared_seconds += max(0.0, seconds - (time.perf_counter() - start))
+        size = self.vector_bytes + searcher.nbytes
+        if self._over_bytes(size):
+            self.trials.append(Trial(kind.name, {}, None, None, None, size, seconds, "over the bytes granted"))
+            return
+        for grid in searcher.grid():
+            self._search_grid(grid, size, seconds)
+
+    def _skip(self, kind: IndexKind, why: str, size: int | None = None) -> None:
+        self.trials.append(Trial(kind.name, {}, None, None, None, size, None, why))
+
+    def _over_bytes(self, size: int) -> bool:
+        return self.request.budget.bytes is not None and size > self.request.budget.bytes
+
+    @property
+    def _best(self) -> float:
+        return max((own.throughput for own in self.qualified), default=self.exact_throughput)
+
+    def _too_slow(self, searcher: ApproximateSearcher) -> bool:
+        """Whether it is much slower than the best so far."""
+        throughput = self.tuning.throughput(searcher, SAMPLE)
+        if SAMPLE_SECONDS * throughput > SAMPLE:
+            # So few queries show no more than what a search costs before it begins.
+            throughput = self.tuning.throughput(searcher)
+        return TOO_SLOW * throughput < self._best
+
+    def _search_grid(self, grid: Sequence[ApproximateSearcher], size: int, seconds: float) -> None:
+        """Find the cheapest settings that reach the target, by bisection, and measure them."""
+
+        def tried(own: ApproximateSearcher, *measured: float | None, outcome: str) -> None:
+            recall, throughput, latency = measured
+            self.trials.append(
+                Trial(own.kind, own.search_settings, recall, throughput, latency, size, seconds, outcome)
+            )
+
+        # The very cheapest can be slow: where lists run dry, exact search has to answer.
+        if all(self._too_slow(grid[place]) for place in (0, len(grid) // 3)):
+            tried(grid[0], None, None, None, outcome="slower")
+            return
+        low, high = 0, len(grid) - 1
+        while low < high:
+            middle = (low + high) // 2
+            enough = self.tuning.recall(grid[middle]) >= self.request.target_recall
+            low, high = (low, middle) if enough else (middle + 1, high)
+        # Half of the queries may be easier than the other: a few settings more are allowed.
+        for searcher in grid[low : low + EXTRA_SETTINGS]:
+            recall = self.judging.recall(searcher)
+            if recall >= self.request.target_recall:
+                break
+        if recall < self.request.target_recall:
+            tried(searcher, recall, None, None, outcome="below the target")
+            return
+        throughput, latency = self.judging.throughput(searcher), self.judging.latency(searcher)
+        outcome = self._outcome(throughput, latency)
+        if outcome in ("best so far", "slower") and throughput > self.exact_throughput:
+            self.qualified.append(QualifiedIndex(throughput, recall, searcher))
+        tried(searcher, recall, throughput, latency, outcome=outcome)
+        named = f"{searcher.kind} {dict(searcher.search_settings)}"
+        logger.info("%s: recall %.3f, %.0f queries/s: %s", named, recall, throughput, outcome)
+
+    def _outcome(self, throughput: float, latency: float) -> str:
+        if self.request.budget.seconds is not None and latency > self.request.budget.seconds:
+            return "over the seconds granted"
+        return "best so far" if throughput > self._best else "slower"
+
+    def _winner(self) -> QualifiedIndex:
+        """The fastest, all that come close timed again; of those as fast, the one of the highest recall."""
+        close = [own for own in self.qualified if own.throughput * CLOSE >= self._best]
+        close = sorted(close, key=lambda own: own.throughput)[-FINALISTS:]
+        if len(close) > 1:
+            rounds = [[self.judging.throughput(own.searcher) for own in close] for _ in range(ROUNDS)]
+            again = map(max, zip(*rounds, strict=True))
+            close = [own._replace(throughput=throughput) for own, throughput in zip(close, again, strict=True)]
+        fastest = max(own.throughput for own in close)
+        similar = [own for own in close if own.throughput * SIMILAR >= fastest]
+        return max(similar, key=lambda own: (own.recall, own.throughput))
+
+    def result(self) -> ChosenIndex:
+        """The best that reached the target, else exact search.
+
+        Raises:
+            BudgetError: exact search takes more time than granted.
+        """
+        target = self.request.target_recall
+        if self.qualified:
+            throughput, recall, searcher = self._winner()
+            reason = f"the fastest of those that reach {target:g} ({throughput:,.0f} queries/s)"
+            return ChosenIndex(searcher.kind, searcher, recall, reason, tuple(self.trials))
+        granted = self.request.budget.seconds
+        if granted is not None and self.exact_latency > granted:
+            raise BudgetError(
+                f"no index reaches recall {target:g} in {granted:g} s a query, and exact search takes "
+                f"{self.exact_latency:.2g} s",
+                remedy="grant more time or ask for less recall",
+            )
+        if any(trial.outcome == "slower" for trial in self.trials):
+            return ChosenIndex("exact", None, 1.0, "exact search is the fastest here", tuple(self.trials))
+        logger.warning("no index reached recall %g: exact search is kept", target)
+        reason = f"nothing faster reached recall {target:g}"
+        return ChosenIndex("exact", None, 1.0, reason, tuple(self.trials))
+
+
+def choose(
+    exact: ExactSearcher, request: IndexRequest, queries: Tensor | None = None, builds: IndexBuilds | None = None
+) -> ChosenIndex:
     """The searcher for some vectors.
 
-    ``workshop`` keeps what was built over them for other wishes of the same seed; all measurements are made anew.
+    Args:
+        exact: over the vectors, float32 on the CPU.
+        request: which kind, recall, budget and seed.
+        queries: to measure with; vectors drawn at random with noise, if None.
+        builds: keeps what was built over these vectors for other requests of the same seed; all measurements are made
+            anew.
 
     Raises:
         BudgetError: nothing that keeps the budget reaches the target, exact search included.
         InputError: fewer than two queries are given.
+        SettingError: the kind that was asked for is not known, or cannot compare by this metric.
     """
-    wish.budget.check_bytes(len(exact), exact.width)
-    if wish.kind == "exact":
-        return Choice("exact", None, 1.0, "exact search was asked for")
-    if wish.kind == "auto" and wish.budget.allows_exact(len(exact), exact.width):
-        return Choice("exact", None, 1.0, "comparing with every vector is fast enough")
-    questions = held_out(exact, queries, wish.k, wish.seed)
-    contest = Contest(workshop or Workshop(exact, wish.seed), wish, questions)
-    for kind in tried(exact.metric) if wish.kind in ALL else (wish.kind,):
-        contest.enter(cast(FaissKind, kind))
-    return contest.decided()
+    request.budget.check_bytes(len(exact), exact.width)
+    if request.kind == "exact":
+        return ChosenIndex("exact", None, 1.0, "exact search was asked for")
+    if request.kind == "auto" and request.budget.allows_exact(len(exact), exact.width):
+        return ChosenIndex("exact", None, 1.0, "comparing with every vector is fast enough")
+    search = KindSearch(
+        builds or IndexBuilds(exact, request.seed), request, held_out(exact, queries, request.k, request.seed)
+    )
+    for kind in tried(exact.metric) if request.kind in ALL else [find(request.kind)]:
+        search.try_kind(kind)
+    return search.result()
 
 
-def measured(exact: ExactSearcher, wish: Wish, old: FaissSearcher, queries: Tensor | None) -> Choice | None:
-    """A kind with its settings over other vectors, if it keeps the budget and reaches the target there."""
-    wish.budget.check_bytes(len(exact), exact.width)
-    _, judging = held_out(exact, queries, wish.k, wish.seed)
-    given = asdict(old.settings)
-    # As many lists as the new number of rows calls for, and the same share of them visited.
-    lists = Settings.checked(len(exact)).lists
-    given |= {"lists": lists, "probes": max(1, round(old.settings.probes * lists / old.settings.lists))}
-    searcher = FaissSearcher.over(exact, old.kind, Settings.checked(len(exact), **given))
-    recall, alone = judging.recall(searcher), judging.alone(searcher)
-    size, granted = 4 * len(exact) * exact.width + searcher.nbytes, wish.budget
-    over = (granted.seconds or alone) < alone or (granted.bytes or size) < size
-    if over or recall < wish.target_recall:
+def keep(
+    exact: ExactSearcher, request: IndexRequest, old: ApproximateSearcher, queries: Tensor | None
+) -> ChosenIndex | None:
+    """An earlier choice over other vectors, if it keeps the budget and reaches the target there.
+
+    Args:
+        exact: over the other vectors.
+        request: what it must reach.
+        old: what was chosen, over the vectors of before.
+        queries: as for ``choose``.
+
+    Returns:
+        The same kind with settings to match, or None where it falls short.
+    """
+    request.budget.check_bytes(len(exact), exact.width)
+    _, judging = held_out(exact, queries, request.k, request.seed)
+    searcher = old.rebuilt(exact)
+    recall, latency = judging.recall(searcher), judging.latency(searcher)
+    size, granted = 4 * len(exact) * exact.width + searcher.nbytes, request.budget
+    over = (granted.seconds or latency) < latency or (granted.bytes or size) < size
+    if over or recall < request.target_recall:
         return None
-    rung = {name: getattr(searcher.settings, name) for name in ("probes", "breadth", "widen")}
-    trial = Trial(old.kind, rung, recall, judging.speed(searcher), alone, size, None, "kept when compacted")
-    return Choice(old.kind, searcher, recall, f"still reaches {wish.target_recall:g}", (trial,))
+    settings, throughput = searcher.search_settings, judging.throughput(searcher)
+    trial = Trial(old.kind, settings, recall, throughput, latency, size, None, "kept when compacted")
+    return ChosenIndex(old.kind, searcher, recall, f"still reaches {request.target_recall:g}", (trial,))

@@ -17,102 +17,104 @@ from torch import Generator, Tensor
 
 from isthmus.errors import InputError
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.faiss import FaissSearcher
-from isthmus.index.search import Found, search
-from isthmus.index.segment import Part
+from isthmus.index.kinds import ApproximateSearcher
+from isthmus.index.search import SearchHit, search
+from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot
 from isthmus.vocabulary import Vocabulary
 
 QUERIES = 512
 """Held out at most; half of them to choose settings by, half to judge the choice."""
 
-CROWD = 1024
+EXACT_QUERIES = 1024
 """Queries that exact search is timed with."""
 
 NOISE = 0.3
 """Of a made query, in standard deviations of each coordinate of the vectors."""
 
-ALONE = 8
+LATENCY_QUERIES = 8
 """Queries asked alone to time one."""
 
 RUNS, MOST_RUNS = 3, 40
 
-ENOUGH = 0.08
+TIMED_SECONDS = 0.08
 """Seconds of runs: of the shortest, more are timed until they take this together."""
 
-Asked = FaissSearcher | ExactSearcher
+EvaluatedSearcher = ApproximateSearcher | None
+"""What is measured; None for the exact searcher itself."""
 
 
 @dataclass(frozen=True)
-class Questions:
+class HeldOutQueries:
     """Queries with the score of their true k-th neighbour.
 
     Attributes:
         queries: one a row.
         k: how many neighbours count.
         least: score of the last of them.
-        exact: over the vectors that are looked for.
-        frozen: what an index of these vectors would hold, without a searcher.
+        frozen: what an index of the vectors would hold, without a searcher.
     """
 
     queries: Float[Tensor, "batch width"]
     k: int
-    least: Float[Tensor, " batch"]
-    exact: ExactSearcher
-    frozen: Part
+    lowest: Float[Tensor, " batch"]
+    frozen: Segment
 
     @classmethod
     def of(
-        cls, exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, frozen: Part | None = None
-    ) -> Questions:
+        cls, exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, frozen: Segment | None = None
+    ) -> HeldOutQueries:
         """With the answers of exact search."""
         k = min(k, len(exact))
-        return cls(queries, k, exact.search(queries, k).scores[:, -1], exact, frozen or frozen_of(exact))
+        return cls(queries, k, exact.search(queries, k).scores[:, -1], frozen or exact_segment(exact))
 
-    def recall(self, searcher: Asked) -> float:
+    def recall(self, searcher: EvaluatedSearcher) -> float:
         """The share of the true k nearest that is found; of equal ones, any will do."""
         found = self._face(searcher)(self.queries, self.k).scores
         # The same sum over another block differs in its last bits.
-        least = (self.least - (1e-5 * self.least.abs() + 1e-12)).tolist()
-        hits = sum(int((own >= bound).sum()) for own, bound in zip(found, least, strict=True))
+        lowest = (self.lowest - (1e-5 * self.lowest.abs() + 1e-12)).tolist()
+        hits = sum(int((own >= bound).sum()) for own, bound in zip(found, lowest, strict=True))
         return hits / max(1, self.k * len(self.queries))
 
-    def speed(self, searcher: Asked, most: int = QUERIES) -> float:
+    def throughput(self, searcher: EvaluatedSearcher, most: int = QUERIES) -> float:
         """Queries a second, asked together; the best of some runs, and of more where a run is short."""
         face, some = self._face(searcher), self.queries[:most]
-        if isinstance(searcher, ExactSearcher):
+        if searcher is None:
             # Matrix products are faster the more is asked together, and no kind shall win for want of questions.
-            some = some.repeat(-(-CROWD // len(some)), 1)[:CROWD]
+            some = some.repeat(-(-EXACT_QUERIES // len(some)), 1)[:EXACT_QUERIES]
         times: list[float] = []
-        while len(times) < RUNS or (sum(times) < ENOUGH and len(times) < MOST_RUNS):
+        while len(times) < RUNS or (sum(times) < TIMED_SECONDS and len(times) < MOST_RUNS):
             times.append(_seconds(face, some, self.k))
         return len(some) / min(times)
 
-    def alone(self, searcher: Asked) -> float:
+    def latency(self, searcher: EvaluatedSearcher) -> float:
         """Seconds of one query asked alone; the median of some."""
         face = self._face(searcher)
-        return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:ALONE])
+        return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:LATENCY_QUERIES])
 
-    def _face(self, searcher: Asked) -> Callable[[Tensor, int], Found]:
+    def _face(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHit]:
         """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
-        part = self.frozen
-        if isinstance(searcher, FaissSearcher):
-            part = Part(part.vectors, part.vocabulary, part.metric, searcher, self.exact)
-        elif searcher is not self.exact:
-            part = frozen_of(searcher)
-        snapshot = Snapshot(part.metric, searcher.width, "int64", part, None, None)
+        own = self.frozen
+        if searcher is not None:
+            own = Segment(own.vectors, own.vocabulary, own.metric, searcher, own.exact)
+        snapshot = Snapshot(own.metric, own.exact.width, "int64", own, None, None)
         return lambda queries, k: search(snapshot, queries, k, None, None)
 
 
-def frozen_of(exact: ExactSearcher) -> Part:
+def exact_segment(exact: ExactSearcher) -> Segment:
     """An index of the vectors that are compared, by row; distances are those of the vectors as they were given."""
     vectors = exact.compared + exact.centre if exact.metric == "l2" else exact.compared
-    return Part(vectors, Vocabulary(np.arange(len(exact))), exact.metric, None, exact)
+    return Segment(vectors, Vocabulary(np.arange(len(exact))), exact.metric, None, exact)
 
 
-def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) -> tuple[Questions, Questions]:
-    """Questions to choose by and questions to judge by: halves of the queries that are given, or else of vectors drawn
-    at random with noise.
+def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) -> tuple[HeldOutQueries, HeldOutQueries]:
+    """Queries to choose settings by and queries to judge the choice by.
+
+    Args:
+        exact: over the vectors.
+        queries: every second one goes to either half; vectors drawn at random with noise, if None.
+        k: how many neighbours count.
+        seed: of the vectors that are drawn.
 
     Raises:
         InputError: fewer than two queries.
@@ -122,8 +124,8 @@ def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) ->
     elif len(queries) < 2:
         raise InputError(f"{len(queries)} queries to measure with", expected="at least 2")
     queries = queries[:QUERIES]
-    frozen = frozen_of(exact)
-    return Questions.of(exact, queries[::2], k, frozen), Questions.of(exact, queries[1::2], k, frozen)
+    frozen = exact_segment(exact)
+    return HeldOutQueries.of(exact, queries[::2], k, frozen), HeldOutQueries.of(exact, queries[1::2], k, frozen)
 
 
 def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generator) -> Float[Tensor, "drawn width"]:
@@ -133,7 +135,7 @@ def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generato
     return vectors[drawn] + spread * torch.randn(len(drawn), vectors.shape[1], generator=generator)
 
 
-def _seconds(face: Callable[[Tensor, int], Found], queries: Tensor, k: int) -> float:
+def _seconds(face: Callable[[Tensor, int], SearchHit], queries: Tensor, k: int) -> float:
     start = time.perf_counter()
     face(queries, k)
     return time.perf_counter() - start

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from isthmus.errors import SettingError
-from isthmus.index.faiss import FaissSearcher, check_kind
+from isthmus.index.kinds import ApproximateSearcher, Setting
+from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget
-from isthmus.index.tuning.grids import Rung
 
 ALL = ("auto", "fastest")
-"""Wishes by which every kind may be tried."""
+"""Kinds to ask for by which every kind may be tried."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class IndexRequest:
     """What is asked of an index.
 
     Attributes:
@@ -31,14 +32,14 @@ class Wish:
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
 
-    def checked(self) -> Wish:
+    def checked(self) -> IndexRequest:
         """The same.
 
         Raises:
             SettingError: something outside its range.
         """
-        if self.kind not in (*ALL, "exact"):
-            check_kind(self.kind)
+        if self.kind not in RESERVED:
+            find(self.kind)
         if not 0 < self.target_recall <= 1:
             raise SettingError(f"target_recall is {self.target_recall}", expected="above 0 and at most 1")
         if self.k < 1:
@@ -53,7 +54,7 @@ class Trial:
 
     Attributes:
         kind: of the index.
-        settings: it was asked with.
+        settings: those it was asked with that trade recall for speed, by name.
         recall: share of the true k nearest found, on queries that did not choose the settings.
         queries_per_second: asked together.
         seconds_a_query: asked alone.
@@ -63,7 +64,7 @@ class Trial:
     """
 
     kind: str
-    settings: Rung
+    settings: Mapping[str, Setting]
     recall: float | None
     queries_per_second: float | None
     seconds_a_query: float | None
@@ -73,11 +74,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenIndex:
     """What an index is asked through.
 
     Attributes:
-        kind: "exact", or FAISS's.
+        kind: "exact", or the name of an ``IndexKind``.
         searcher: None for exact.
         recall: as measured; 1 for exact.
         reason: in words.
@@ -85,7 +86,7 @@ class Choice:
     """
 
     kind: str
-    searcher: FaissSearcher | None
+    searcher: ApproximateSearcher | None
     recall: float
     reason: str
     trials: tuple[Trial, ...] = ()

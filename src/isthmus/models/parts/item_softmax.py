@@ -29,12 +29,12 @@ class Catalogue:
     Attributes:
         likelihood: of the model.
         rowwise: whether the tables of items have sparse gradients, and the plan changes touched rows only.
-        learns: what has to be known of the source before training.
+        before_training: what has to be known of the source before training.
     """
 
     likelihood: Likelihood
     rowwise: bool = False
-    learns: Callable[[Source], None] | None = None
+    before_training: Callable[[Source], None] | None = None
 
     @classmethod
     def of(cls, width: int, negatives: int | None = None) -> Catalogue:

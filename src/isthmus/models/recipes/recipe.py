@@ -22,14 +22,14 @@ class GradientRecipe:
     """An autoencoder and the plan that trains it.
 
     Attributes:
-        learns: what has to be known of the source before training, such as how often each item occurs.
-        settles: what is measured on the source afterwards, with the weights that are kept.
+        before_training: what has to be known of the source before training, such as how often each item occurs.
+        after_training: what is measured on the source afterwards, with the weights that are kept.
     """
 
     model: Autoencoder
     plan: Plan
-    learns: Callable[[Source], None] | None = None
-    settles: Callable[[Source], None] | None = None
+    before_training: Callable[[Source], None] | None = None
+    after_training: Callable[[Source], None] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -38,11 +38,11 @@ class GradientRecipe:
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
-        if self.learns is not None:
-            self.learns(source)
+        if self.before_training is not None:
+            self.before_training(source)
         history = train(self.model, source, self.plan, run, validation)
-        if self.settles is not None:
-            self.settles(source)
+        if self.after_training is not None:
+            self.after_training(source)
         return history
 
 

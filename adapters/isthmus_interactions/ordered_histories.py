@@ -1,0 +1,165 @@
+"""The events of each user in their order, beside the matrix that only says how much.
+
+Bags are what most models see: a matrix with one cell for each user and item. What a user did first and last, and how
+often, is not in it. ``OrderedHistories`` keeps that for models of sequences, in arrays and without an object for each
+event: 4 bytes an event, 8 more where times are known, and 8 bytes a user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus_interactions.csr import Csr, Ints, row_of_entry
+
+Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+TimeUnit = Literal["us", "as given"]
+"""What a time counts: microseconds since 1970-01-01 UTC, where the column held dates; else whatever its numbers are."""
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedHistories:
+    """Every event of every user, oldest first. Nothing in it changes; selections are new objects.
+
+    Events are sorted by time where times are known and stay as they were read where they are not; equal times stay as
+    they were read, too. Repeated events are all kept: a user who played an item three times has it three times here and
+    once in the matrix. Each event has a cell in the matrix of the same interactions, and each cell an event.
+
+    Attributes:
+        offsets: where the events of each user start, and after the last user, where they end; int64, users + 1.
+        items: the column of the item of each event; int32.
+        times: when, int64 or float64, ascending for each user; None where nothing but the order is known.
+        unit: what ``times`` counts; None without times.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int32]
+    times: Times | None = None
+    unit: TimeUnit | None = None
+
+    @classmethod
+    def of(
+        cls, rows: Ints, columns: Ints, times: Times | None, users: int, unit: TimeUnit | None = None
+    ) -> OrderedHistories:
+        """Sort events by user, then by time; what is equal stays in the order given.
+
+        Args:
+            rows: the user of each event, from 0.
+            columns: the item of each event, from 0.
+            times: when, without NaN; None where the order given is that of the events.
+            users: how many there are; some may have no event.
+            unit: what ``times`` counts.
+        """
+        keys = (rows,) if times is None else (times, rows)
+        order = np.lexsort(keys)  # a stable sort, whose last key is the first to count
+        offsets = _offsets(np.bincount(rows, minlength=users))
+        sorted_times = None if times is None else times[order]
+        return cls(offsets, columns[order].astype(np.int32, copy=False), sorted_times, unit)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def events(self) -> int:
+        """How many events there are in all."""
+        return len(self.items)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """How many events each user has."""
+        lengths: npt.NDArray[np.int64] = np.diff(self.offsets)
+        return lengths
+
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The user of each event."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def items_of(self, row: int) -> npt.NDArray[np.int64]:
+        """The items of one user, oldest first, as ``Vocabulary.take`` reads them."""
+        return self.items[self.offsets[row] : self.offsets[row + 1]].astype(np.int64)
+
+    def times_of(self, row: int) -> Times | None:
+        """The times of one user's events, if they are known."""
+        return None if self.times is None else self.times[self.offsets[row] : self.offsets[row + 1]]
+
+    def take(self, rows: Ints | Sequence[int]) -> OrderedHistories:
+        """The given users, in the given order; row -1 is a user without events."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        starts = self.offsets[np.maximum(wanted, 0)] if len(self) else np.zeros(len(wanted), np.int64)
+        lengths = np.where(wanted >= 0, self.offsets[wanted + 1] - starts, 0)
+        offsets = _offsets(lengths)
+        events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return OrderedHistories(offsets, self.items[events], self._times(events), self.unit)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> OrderedHistories:
+        """The events where ``mask`` is true; all users stay."""
+        counts = np.bincount(self.owners()[mask], minlength=len(self))
+        return OrderedHistories(_offsets(counts), self.items[mask], self._times(mask), self.unit)
+
+    def inside(self, matrix: Csr) -> OrderedHistories:
+        """The events whose user and item have a cell in a matrix of the same users and items."""
+        return self.where(self._cells(matrix) >= 0)
+
+    def renumbered(self, columns: Ints) -> OrderedHistories:
+        """The same events over another vocabulary: item i becomes ``columns[i]``; where that is -1, the event goes."""
+        translated = columns[self.items]
+        moved = OrderedHistories(self.offsets, translated.astype(np.int32), self.times, self.unit)
+        return moved if (translated >= 0).all() else moved.where(translated >= 0)
+
+    def last_places(self, matrix: Csr) -> npt.NDArray[np.int64]:
+        """The place of the last event of each cell, counted over all users; aligned with ``matrix.data``.
+
+        ``matrix`` holds every user and item that has an event.
+        """
+        places = np.zeros(matrix.nnz, dtype=np.int64)
+        # Of several events of a cell the last one is written last, and stays.
+        places[self._cells(matrix)] = np.arange(self.events)
+        return places
+
+    def latest_times(self, matrix: Csr) -> Times | None:
+        """The time of the last event of each cell, aligned with ``matrix.data``; None where times are not known."""
+        return None if self.times is None else self.times[self.last_places(matrix)]
+
+    def followed_by(
+        self, later: OrderedHistories, rows: Ints, columns: Ints, users: int, *, timed: bool
+    ) -> OrderedHistories:
+        """These events and later ones as one reading of both would have ordered them.
+
+        Args:
+            later: further events.
+            rows: the row here of each user of ``later``.
+            columns: the column here of each item of ``later``.
+            users: how many there are now.
+            timed: sort by time; else ``later`` follows, and times are not known any more.
+        """
+        owners = np.concatenate([self.owners(), np.asarray(rows)[later.owners()]])
+        items = np.concatenate([self.items, np.asarray(columns)[later.items].astype(np.int32)])
+        if not timed or self.times is None or later.times is None:
+            return OrderedHistories.of(owners, items, None, users)
+        times: Times = np.concatenate([self.times, later.times])
+        return OrderedHistories.of(owners, items, times, users, self.unit)
+
+    def _times(self, chosen: Ints | npt.NDArray[np.bool_]) -> Times | None:
+        return None if self.times is None else self.times[chosen]
+
+    def _cells(self, matrix: Csr) -> npt.NDArray[np.int64]:
+        """The place of each event's cell among the stored ones, or -1."""
+        width = matrix.shape[1]
+        stored = row_of_entry(matrix) * width + matrix.indices
+        keys = self.owners() * width + self.items
+        places = np.searchsorted(stored, keys)
+        found = np.zeros(len(keys), dtype=bool)
+        inside = places < len(stored)
+        found[inside] = stored[places[inside]] == keys[inside]
+        return np.where(found, places, -1)
+
+
+def _offsets(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

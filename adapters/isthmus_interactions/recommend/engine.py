@@ -1,0 +1,162 @@
+"""What answers questions about a fitted recommender: rankings, neighbours, explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from isthmus.batch import TokenRows
+from isthmus.core.rankers import ranker_of
+from isthmus.errors import SettingError
+from isthmus.index.vectors import check_k
+from isthmus.protocols import Ranker
+from isthmus.rowlists import RowLists
+from isthmus.tasks.evaluation import Evaluation
+from isthmus.tasks.explain import contributions
+from isthmus.tasks.similar import SimilarColumns
+from isthmus_interactions.baselines import Popularity, PopularityFallback
+from isthmus_interactions.cold_start import extend
+from isthmus_interactions.cold_start.ranker import ColdStartRanker
+from isthmus_interactions.cold_start.similar import ColdStartSimilarity
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.recommend.answers import Answer, to_answers
+from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
+from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
+from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
+from isthmus_interactions.recommend.top_k import TopItems
+from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, token_rows
+from isthmus_interactions.splits import FoldIn
+
+
+class RecommendationEngine:
+    """The parts that answer, over external ids; each is made on first use and then kept.
+
+    Args:
+        fitted: the model and what it was trained on; it does not change.
+    """
+
+    def __init__(self, fitted: FittedRecommender) -> None:
+        self._fitted = fitted
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        """The model for every history of which it knows something, popularity for the others."""
+        return PopularityFallback(ranker_of(self._fitted.model), self.popularity)
+
+    @cached_property
+    def popularity(self) -> Popularity:
+        """The share of users who interacted with each item."""
+        return Popularity.of(self._fitted.interactions, self._fitted.device)
+
+    def recommend(
+        self, batch: HistoryBatch, k: int, *, exclude_seen: bool, allow: Iterable[GivenId] | None, diversity: float
+    ) -> list[Answer]:
+        """The best items for each history; see ``Recommender.recommend``.
+
+        Args:
+            batch: the histories.
+            k: how many items.
+            exclude_seen: leave out what is in the history.
+            allow: only these items may be answered.
+            diversity: from 0, best first, to 1, as unlike as possible.
+
+        Raises:
+            SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
+        """
+        check_k(k)
+        check_diversity(diversity)
+        device, items = self._fitted.device, self._fitted.adapter.items
+        bags = bags_to(batch.bags, device)
+        seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
+        allowed = None if allow is None else torch.from_numpy(np.unique(items.split(id_list(allow))[0])).to(device)
+        many = candidates(k) if diversity else k
+        inputs = bags if self._length is None else self._tokens(batch)
+        found = self._ranking.best(inputs, min(many, len(items)), exclude=seen, allow=allowed)
+        found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
+        return to_answers(found, items, batch.unknown, (batch.bags.lengths() == 0).tolist())
+
+    def users(self, ids: Sequence[GivenId]) -> HistoryBatch:
+        """The histories of users of the training data.
+
+        Raises:
+            UnknownIdError: a user who is not among them.
+            InputError: a single id instead of several.
+        """
+        rows = torch.from_numpy(self._fitted.adapter.users.rows(id_list(ids)))
+        events = self._fitted.histories
+        ordered = None if events is None else events.take(rows.numpy())
+        return HistoryBatch(self._users.bags(rows), [[] for _ in rows], ordered)
+
+    def score(self, batch: HistoryBatch, wanted: Sequence[GivenId]) -> npt.NDArray[np.float32]:
+        """Scores of the same items for each history, shape (histories, wanted); -inf for unknown items."""
+        items, device = self._fitted.adapter.items, self._fitted.device
+        inputs = bags_to(batch.bags, device) if self._length is None else self._tokens(batch)
+        ids = id_list(wanted)
+        known = [place for place, id_ in enumerate(ids) if id_ in items]
+        out = np.full((inputs.size, len(ids)), -np.inf, dtype=np.float32)
+        if known:
+            rows = torch.from_numpy(items.rows([ids[place] for place in known])).to(device)
+            with torch.no_grad():
+                out[:, known] = self.ranker.scores(self.ranker.prepare(inputs), rows).cpu().numpy()
+        return out
+
+    def similar_items(self, ids: Sequence[GivenId], k: int) -> list[Answer]:
+        """The nearest items of each item; see ``Recommender.similar_items``."""
+        items = self._fitted.adapter.items
+        rows = torch.from_numpy(items.rows(id_list(ids))).to(self._fitted.device)
+        return to_answers(self._similar.search(rows, min(k, len(items))), items)
+
+    def similar_users(self, batch: HistoryBatch, k: int) -> list[Answer]:
+        """The nearest users of each history; see ``Recommender.similar_users``."""
+        bags = extend.readable(self._fitted.model, batch.bags)
+        found = self._users.nearest(bags, k, self._fitted.device)
+        return to_answers(found, self._fitted.adapter.users, batch.unknown)
+
+    def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
+        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``."""
+        if k is not None:
+            check_k(k)
+        fitted = self._fitted
+        if self._length is not None:
+            raise SettingError(f"{fitted.builder} cannot explain: it reads items in order", expected="a model of bags")
+        column = int(fitted.adapter.items.rows(id_list([item]))[0])
+        parts = contributions(ranker_of(fitted.model), bags_to(batch.bags, fitted.device), column).cpu()
+        order = torch.sort(parts, descending=True, stable=True).indices[:k]
+        ids = fitted.adapter.items.take(batch.bags.indices[order].numpy())
+        return Answer(ids, [float(part) for part in parts[order]], batch.unknown[0])
+
+    def evaluate(self, fold: FoldIn, metrics: Sequence[str]) -> Evaluation:
+        """Ask for what was held out of each user; see ``Recommender.evaluate``."""
+        return evaluate_fold(self.ranker, self._length, fold, metrics, self._fitted.device)
+
+    @property
+    def _length(self) -> int | None:
+        """How many items the model reads in order; None for a model of bags."""
+        return length_read(self._fitted.model)
+
+    def _tokens(self, batch: HistoryBatch) -> TokenRows:
+        length = self._length
+        assert length is not None
+        return token_rows(known_order(batch.ordered), length, self._fitted.device)
+
+    @cached_property
+    def _similar(self) -> SimilarColumns | ColdStartSimilarity:
+        model = self._fitted.model
+        return ColdStartSimilarity(model) if isinstance(model, ColdStartRanker) else SimilarColumns(model)
+
+    @cached_property
+    def _ranking(self) -> TopItems:
+        return TopItems(self._fitted.model, self.ranker, self.popularity, self._users.some)
+
+    @cached_property
+    def _diversity(self) -> Diversity:
+        return Diversity(self._fitted.interactions)
+
+    @cached_property
+    def _users(self) -> SimilarUsers:
+        known = extend.without_features(self._fitted)
+        return SimilarUsers(known.model, known.interactions)

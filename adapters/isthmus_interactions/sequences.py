@@ -1,0 +1,178 @@
+"""Models that read what a user did in order: what they are given in training, in answers and in evaluation.
+
+A model says what it reads by its ``signal``. One with ``isthmus.batch.Tokens`` gets the last ``signal.length`` items of
+each history, oldest first, as ``TokenRows`` whose ids are rows of the catalogue; every other model gets bags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32, Int64
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from isthmus.batch import Batch, Tensors, TokenRows, Tokens, require_bags
+from isthmus.errors import InputError
+from isthmus.protocols import Columns, Ranker, Source
+from isthmus.sources import BagSource
+from isthmus.tasks.evaluation import Evaluation, evaluate
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.ordered_histories import OrderedHistories
+from isthmus_interactions.splits import FoldIn
+
+
+@runtime_checkable
+class SequenceRanker(Ranker, Protocol):
+    """A ranker whose ``prepare`` reads ``TokenRows``."""
+
+    @property
+    def signal(self) -> Tokens:
+        """The size of the catalogue, and how many items of a history are read at most."""
+        ...
+
+
+def reads_order(model: object) -> TypeGuard[SequenceRanker]:
+    """Whether a model is to be given items in order, rather than bags."""
+    return isinstance(getattr(model, "signal", None), Tokens)
+
+
+def length_read(model: object) -> int | None:
+    """How many items of a history a model reads in order at most; None for a model of bags."""
+    return model.signal.length if reads_order(model) else None
+
+
+def known_order(histories: OrderedHistories | None) -> OrderedHistories:
+    """The histories, for a model that cannot do without.
+
+    Raises:
+        InputError: there are none.
+    """
+    if histories is None:
+        raise InputError(
+            "interactions whose order is not known, for a model that reads items in order",
+            expected="times, or rows in order",
+            remedy="name the column of times with time=NAME (--time NAME), or say ordered=True (--ordered) of rows "
+            "that are in order",
+        )
+    return histories
+
+
+def token_rows(histories: OrderedHistories, length: int, device: torch.device | None = None) -> TokenRows:
+    """The last items of every history, oldest first; a row without an item is all padding.
+
+    Args:
+        histories: one for each row.
+        length: how many items at most.
+        device: where to; the CPU, if not given.
+    """
+    source = SequenceSource.of(histories, length)
+    inputs = source.batch(torch.arange(len(histories))).inputs
+    assert isinstance(inputs, TokenRows)
+    return TokenRows(inputs.ids.to(device), inputs.mask.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceSource:
+    """Ordered histories as token rows; 4 bytes an event. Inputs and targets of a batch are the same rows.
+
+    Attributes:
+        offsets: where the items of each user start, and after the last user, where they end.
+        items: oldest first.
+        length: so many of the last items of a user are read.
+    """
+
+    offsets: Int64[Tensor, " ends"]
+    items: Int32[Tensor, " events"]
+    length: int
+
+    @classmethod
+    def of(cls, histories: OrderedHistories, length: int) -> SequenceSource:
+        """The histories on the CPU."""
+        return cls(torch.from_numpy(histories.offsets), torch.from_numpy(histories.items), length)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Items that are read of each user."""
+        return self.offsets.diff().clamp(max=self.length)
+
+    def to(self, device: torch.device) -> SequenceSource:
+        """The same rows on another device."""
+        return SequenceSource(self.offsets.to(device), self.items.to(device), self.length)
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order, as wide as the longest of them."""
+        rows = rows.to(self.offsets.device)
+        ends = self.offsets[rows + 1]
+        lengths = (ends - self.offsets[rows]).clamp(max=self.length)
+        steps = torch.arange(max(1, int(lengths.max()) if len(rows) else 1), device=rows.device)
+        mask = steps < lengths[:, None]
+        ids = torch.zeros(mask.shape, dtype=torch.int64, device=rows.device)
+        ids[mask] = self.items[((ends - lengths)[:, None] + steps)[mask]].long()
+        tokens = TokenRows(ids, mask)
+        return Batch(rows, tokens, tokens)
+
+
+def training_source(data: Interactions, model: object) -> Source:
+    """The interactions as a model reads them.
+
+    Raises:
+        InputError: a model that reads items in order, and interactions whose order is not known.
+    """
+    length = length_read(model)
+    if length is None:
+        return BagSource.from_csr(data.matrix)
+    return SequenceSource.of(known_order(data.histories), length)
+
+
+def evaluate_fold(
+    ranker: Ranker, length: int | None, fold: FoldIn, metrics: Sequence[str], device: torch.device
+) -> Evaluation:
+    """Ask a ranker for what was held out of each user; see ``isthmus.tasks.evaluation.evaluate``.
+
+    Args:
+        ranker: of bags, or of items in order.
+        length: how many items it reads in order at most; None for one of bags.
+        fold: who is asked, and for what.
+        metrics: names such as "recall@20".
+        device: where the ranker is.
+
+    Returns:
+        Means, standard errors and values of the metrics; higher is better.
+
+    Raises:
+        SettingError: an unknown metric.
+        InputError: a fold over another catalogue, or without an order that the ranker needs.
+    """
+    if length is None:
+        return evaluate(ranker, fold.history, fold.held_out, metrics, device=device)
+    rows = len(fold)
+    own_row = csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
+    by_row = _RankerOfFold(ranker, known_order(fold.ordered), length)
+    return evaluate(by_row, fold.history, fold.held_out, metrics, inputs=own_row, device=device)
+
+
+class _RankerOfFold:
+    """Reads bags that hold nothing but the number of a row of the fold, and ranks by the events of that row."""
+
+    def __init__(self, ranker: Ranker, histories: OrderedHistories, length: int) -> None:
+        self._ranker, self._histories, self._length = ranker, histories, length
+
+    @property
+    def width(self) -> int:
+        return self._ranker.width
+
+    def prepare(self, inputs: Tensors) -> Any:
+        bags = require_bags(inputs, "a fold")
+        some = self._histories.take(bags.indices.cpu().numpy())
+        return self._ranker.prepare(token_rows(some, self._length, bags.indices.device))
+
+    def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        return self._ranker.scores(state, columns)

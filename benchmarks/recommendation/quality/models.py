@@ -1,0 +1,218 @@
+"""How well do our models rank, on published splits?
+
+Settings (``settings.py``, at most eight) are chosen on the validation part, where networks also stop early.
+Then the chosen ones are fitted once more on everything known before the test, a network for as many epochs as were
+best. ``blend`` joins the best closed form with ELSA, RecVAE and Mult-VAE, its weights chosen on the validation part.
+``auto`` is what a user gets who says nothing: it sees everything known before the test and holds people out of that by
+itself. What has a line in ``results/recommendation_quality.jsonl`` is not done again; an interrupt loses no other fit
+than the one at hand.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import nn
+
+from benchmarks.harness import Line, Results, Smoke, chosen, kept
+from benchmarks.recommendation.quality.cache import Fits
+from benchmarks.recommendation.quality.settings import METRICS, MODELS, SOLVED, TRAINED, choices
+from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
+from benchmarks.recommendation.quality.tables import of_splits
+from isthmus import plugins
+from isthmus.batch import Bag
+from isthmus.core.rankers import Blend, ranker_of
+from isthmus.models.blend import weigh
+from isthmus.models.recipes.settings import built, checked
+from isthmus.sources import BagSource
+from isthmus.tasks.evaluation import evaluate
+from isthmus.training.run import Run
+from isthmus_interactions.auto import auto
+from isthmus_interactions.fit import measured
+from isthmus_interactions.splits import FoldIn
+
+logger = logging.getLogger("recommendation_quality")
+
+NAME = "recommendation_quality"
+TITLE = "Quality on published splits"
+EVERY = (*MODELS, "blend", "auto")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where lines go, and where fitted models and people's values lie between one piece of work and the next."""
+
+    results: Results
+    fits: Fits
+
+
+def run(
+    smoke: Smoke = False,
+    split: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the finals; settings are chosen with 0.")] = 0,
+    budget: Annotated[float, typer.Option(help="Seconds for auto.")] = 600,
+    values: Annotated[Path, typer.Option(help="Folder for models and each person's values.")] = Path("quality"),
+) -> list[Line]:
+    """Do everything that has no line yet."""
+    if smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            return _all(Results(NAME, smoke=True), [DEMO], list(EVERY), 0, 3.0, Path(folder))
+    return _all(Results(NAME), chosen(split, SPLITS), chosen(model, EVERY), seed, budget, values)
+
+
+def _all(results: Results, splits: list[str], models: list[str], seed: int, budget: float, folder: Path) -> list[Line]:
+    bench = Bench(results, Fits(folder))
+    for model in models:
+        for split in splits:
+            if model == "blend":
+                blended(split, seed, bench)
+            elif model == "auto":
+                automatic(split, seed, budget, bench)
+            elif choices(split, model):
+                compared(split, model, seed, bench)
+    return results.made
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """A table for each split, ours and the rivals' and what was published."""
+    return of_splits(lines, kept("recommendation_rivals")) if lines else []
+
+
+def compared(split: str, model: str, seed: int, bench: Bench) -> None:
+    """Choose a setting on the validation part, fit it on everything, judge it by the test."""
+    tried = [
+        once(bench, "tuning", split, model, setting, 0, lambda setting=setting: tuned(split, model, setting, bench))
+        for setting in choices(split, model)
+    ]
+    best = max(tried, key=lambda line: line["metrics"][CHOSEN_BY[split]])
+
+    def last() -> Line:
+        return {**judged(split, model, best["setting"], seed, best["best_epoch"], bench), "settings_tried": len(tried)}
+
+    once(bench, "final", split, model, best["setting"], seed, last)
+
+
+def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> Line:
+    """A fit on the training part, scored by the validation part."""
+    train, fold = tuning(split)
+    run, metric = Run(seed=0), CHOSEN_BY[split]
+    started = time.perf_counter()
+    recipe = recipe_of(model, len(train.items), setting, run)
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, measured(fold, metric, run))
+    spent = time.perf_counter() - started
+    bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
+    assert history.best_score is not None
+    return {
+        "metrics": {metric: history.best_score},
+        "fit_seconds": round(spent, 2),
+        "best_epoch": history.best_epoch if recipe.chooses_epoch else None,
+        "epochs": len(history.records),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch: int | None, bench: Bench) -> Line:
+    """A fit on everything known before the test, judged by the test."""
+    train, fold = final(split)
+    run = Run(seed=seed, until=epoch)
+    started = time.perf_counter()
+    recipe = recipe_of(model, len(train.items), setting, run)
+    recipe.fit(BagSource.from_csr(train.matrix), run)
+    spent = time.perf_counter() - started
+    bench.fits.keep(("final", split, model, setting, seed), recipe.model)
+    return {**told(split, model, seed, recipe.model, fold, bench), "fit_seconds": round(spent, 2), "best_epoch": epoch}
+
+
+def blended(split: str, seed: int, bench: Bench) -> None:
+    """The best linear model and the networks together, from the fits that there are."""
+    finals = {
+        line["model"]: line for line in bench.results.lines() if line["split"] == split and line["stage"] == "final"
+    }
+    tried = {
+        (line["model"], json.dumps(line["setting"])): line["metrics"][CHOSEN_BY[split]]
+        for line in bench.results.lines()
+        if line["split"] == split and line["stage"] == "tuning"
+    }
+    solved = [name for name in SOLVED if name in finals]
+    if not solved or not any(name in finals for name in TRAINED):
+        logger.info("no blend on %s: its parts are not there yet", split)
+        return
+    linear = max(solved, key=lambda name: tried[name, json.dumps(finals[name]["setting"])])
+    names = [linear, *(name for name in TRAINED if name in finals)]
+    settings = {name: finals[name]["setting"] for name in names}
+    setting = {"parts": [{"model": name, "settings": settings[name]} for name in names]}
+
+    def work() -> Line:
+        started = time.perf_counter()
+        (train, fold), (_, test) = tuning(split), final(split)
+        parts = [bench.fits.load(("tuning", split, name, settings[name], 0), len(train.items)) for name in names]
+        joined = Blend(parts)
+        source = BagSource.from_csr(train.matrix)
+        weights = weigh(joined, names, source, measured(fold, CHOSEN_BY[split], Run()), 1)
+        whole = Blend(
+            [bench.fits.load(("final", split, name, settings[name], seed), len(train.items)) for name in names]
+        )
+        whole.weigh(joined.weights.tolist(), joined.exponents.tolist())
+        spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in names)
+        shares = {key: value for key, value in weights.items() if str(key).startswith("share of ")}
+        outcome = told(split, "blend", seed, whole, test, bench)
+        validation = {CHOSEN_BY[split]: weights[CHOSEN_BY[split]]}
+        return {**outcome, **shares, "validation": validation, "fit_seconds": round(spent, 2)}
+
+    once(bench, "final", split, "blend", setting, seed, work)
+
+
+def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:
+    """What a user gets who names no model."""
+
+    def work() -> Line:
+        train, fold = final(split)
+        started = time.perf_counter()
+        made = auto.fit(train, 0.1, CHOSEN_BY[split], Run(seed=seed), budget, {})
+        spent = time.perf_counter() - started
+        names = ("tried", "fitted_on_everybody", "validation_users")
+        facts = {"chosen": made.builder, **{name: made.facts[name] for name in names}}
+        return {**told(split, "auto", seed, made.model, fold, bench), "fit_seconds": round(spent, 2), **facts}
+
+    once(bench, "final", split, "auto", {"budget": budget}, seed, work)
+
+
+def told(split: str, model: str, seed: int, fitted: nn.Module, fold: FoldIn, bench: Bench) -> Line:
+    """The metrics of the test, with standard errors; each person's values go to a folder."""
+    names = tuple(dict.fromkeys((*METRICS[split], CHOSEN_BY[split])))
+    found = evaluate(ranker_of(fitted), fold.history, fold.held_out, names)
+    bench.fits.values(f"{split}.{model}.{seed}", {name: found.values[name].numpy() for name in names})
+    return {
+        "metrics": dict(found.means),
+        "standard_errors": dict(found.standard_errors),
+        "people": len(found.rows),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def recipe_of(model: str, items: int, setting: Mapping[str, Any], run: Run) -> Any:
+    """The recipe of one of our models."""
+    _, builder = plugins.find_builder(model, "interactions")
+    return built(model, builder, Bag(items), run, checked(model, builder, setting))
+
+
+def once(
+    bench: Bench, stage: str, split: str, model: str, setting: Mapping[str, Any], seed: int, work: Callable[[], Line]
+) -> Line:
+    """The line of this piece of work: the one already there, or a new one."""
+    key = {"stage": stage, "split": split, "model": model, "setting": dict(setting), "seed": seed}
+    found = bench.results.find(**key)
+    if found is not None:
+        return found
+    logger.info("%s %s, %s %s", stage, split, model, json.dumps(dict(setting)))
+    return bench.results.add(**key, **work())

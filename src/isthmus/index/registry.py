@@ -1,0 +1,94 @@
+"""Which kinds of approximate index are known: those of FAISS, those registered here, those that distributions announce.
+
+A distribution announces a kind as an entry point of the group ``isthmus.index_kinds``, whose name is the kind's and
+whose value is the ``IndexKind``. It is imported when an index of that kind is asked for or loaded, or when all kinds
+are tried. FAISS itself is imported only then, too.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import EntryPoint, entry_points
+
+from isthmus.errors import NameClashError, PluginError, SettingError
+from isthmus.index.kinds import IndexKind
+from isthmus.index.vectors import Metric
+
+GROUP = "isthmus.index_kinds"
+
+RESERVED = ("auto", "fastest", "exact")
+"""Words for ``Index.build(kind=...)`` that name no kind of approximate index."""
+
+logger = logging.getLogger(__name__)
+_registered: dict[str, IndexKind] = {}
+
+
+def register(kind: IndexKind) -> None:
+    """Make a kind known in this process; the same object may be registered again.
+
+    Raises:
+        PluginError: it is no ``IndexKind``.
+        NameClashError: another kind has that name.
+    """
+    if not isinstance(kind, IndexKind):
+        raise PluginError(f"a {type(kind).__name__}", expected="an isthmus.index.IndexKind")
+    if kind.name in RESERVED or kind.name in _built_in() or _registered.get(kind.name, kind) is not kind:
+        raise NameClashError(f"an index kind {kind.name!r} is known already", remedy="choose another name")
+    _registered[kind.name] = kind
+
+
+def unregister(name: str) -> None:
+    """Forget a registered kind; nothing happens where there is none."""
+    _registered.pop(name, None)
+
+
+def find(name: str) -> IndexKind:
+    """A kind by its name.
+
+    Raises:
+        SettingError: no such kind is known.
+        PluginError: it is announced, but cannot be imported, or is no ``IndexKind``.
+    """
+    known = {**_built_in(), **_registered}
+    if name in known:
+        return known[name]
+    announced = _announced()
+    if name in announced:
+        return _load(announced[name])
+    names = ", ".join((*known, *announced))
+    raise SettingError(f"kind {name!r}", expected=f"one of {names}", remedy="import or install what registers it")
+
+
+def tried(metric: Metric) -> list[IndexKind]:
+    """All kinds that are tried for a metric, in order: those of FAISS, then registered ones, then announced ones.
+
+    A kind that cannot be imported is left out with a warning in the log.
+    """
+    known = {**_built_in(), **_registered}
+    for name, point in sorted(_announced().items()):
+        try:
+            known.setdefault(name, _load(point))
+        except PluginError as error:
+            logger.warning("left out: %s", error)
+    return [kind for kind in known.values() if metric in kind.metrics]
+
+
+def _built_in() -> dict[str, IndexKind]:
+    # Imported here, so that whoever searches exactly needs no FAISS.
+    from isthmus.index.faiss.index_kinds import INDEX_KINDS
+
+    return {kind.name: kind for kind in INDEX_KINDS}
+
+
+def _announced() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in RESERVED}
+
+
+def _load(point: EntryPoint) -> IndexKind:
+    try:
+        kind = point.load()
+    except Exception as error:
+        raise PluginError(f"index kind {point.name!r} ({point.value}) cannot be imported: {error}") from error
+    if not isinstance(kind, IndexKind) or kind.name != point.name:
+        raise PluginError(f"{point.value} yields {kind!r}", expected=f"an isthmus.index.IndexKind {point.name!r}")
+    return kind
