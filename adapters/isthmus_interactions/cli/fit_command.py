@@ -38,6 +38,7 @@ from isthmus_interactions.recommender import Recommender
 
 
 @fit_command
+@fit_command
 def fit(
     file: Data,
     training: Training,
@@ -64,17 +65,8 @@ def fit(
     if budget is not None and model != "auto":
         raise InputError(f"--budget {budget} with --model {model}", remedy="leave out one of them: auto has a budget")
     about = documents.features(features, feature_id, tags, text, vectors, title)
-    data = Interactions.read(
-        file,
-        user=user,
-        item=item,
-        value=value,
-        time=time,
-        keep=keep,
-        weights=documents.weighting(weights),
-        ordered=ordered,
-    )
-    named = {} if items is None else titles.read(items, data.items)
+    columns = {"user": user, "item": item, "value": value, "time": time}
+    data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)
     recommender = Recommender.fit(
         data,
         model,
@@ -82,19 +74,18 @@ def fit(
         metric=metric,
         budget=seconds,
         run=training.run,
-        titles=named,
+        titles={} if items is None else titles.read(items, data.items),
         features=about,
         **training.settings,
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
-    out = training.out
-    emit(documents.fit_report(out, recommender), training.as_json, lambda: _fitted(out, recommender))
+    document = documents.fit_report(training.out, recommender)
+    emit(document, training.as_json, lambda: _page(document, documents.example(recommender, training.out)))
 
 
-def _fitted(out: Path, recommender: Recommender) -> RenderableType:
-    document = documents.fit_report(out, recommender)
+def _page(document: dict[str, Any], example: str) -> RenderableType:
     shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
-    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {documents.example(recommender, out)}"))
+    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {example}"))
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:

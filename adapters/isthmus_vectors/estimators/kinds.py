@@ -187,8 +187,8 @@ class SparseAutoencoder(VectorEstimator):
 
     Args:
         code: numbers of a code.
-        form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.penalised.sparse``.
-        active: units that a row uses.
+        form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.kinds.sparse``.
+        k: units that a row uses.
         weight: of the penalty, where the form has one.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
@@ -201,7 +201,7 @@ class SparseAutoencoder(VectorEstimator):
         code: int = 64,
         *,
         form: str = "topk",
-        active: int = 8,
+        k: int = 8,
         weight: float | None = None,
         hidden: int = 64,
         layers: int | None = None,
@@ -218,7 +218,7 @@ class SparseAutoencoder(VectorEstimator):
     ) -> None:
         self.code = code
         self.form = form
-        self.active = active
+        self.k = k
         self.weight = weight
         self.hidden = hidden
         self.layers = layers
@@ -234,7 +234,7 @@ class SparseAutoencoder(VectorEstimator):
         self.random_state = random_state
 
     def _settings(self) -> Mapping[str, Any]:
-        return {"form": self.form, "active": self.active, "weight": self.weight}
+        return {"form": self.form, "k": self.k, "weight": self.weight}
 
 
 @final

@@ -10,8 +10,8 @@ from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.vectors import check_k, check_queries
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 
 def check_search(

@@ -19,7 +19,8 @@ from torch import Tensor
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.vectors import Metric
-from isthmus.protocols import RowLists, Searcher
+from isthmus.protocols import Searcher
+from isthmus.rowlists import RowLists
 
 Structure = Mapping[str, npt.NDArray[np.generic]]
 """What took long to find, as arrays by name: centroids, or the links of a graph. It is saved beside the vectors."""

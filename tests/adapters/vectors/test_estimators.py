@@ -61,7 +61,7 @@ def test_each_kind_reconstructs_samples_and_scores(kind: type) -> None:
 def test_keywords_are_those_of_the_kind() -> None:
     assert VariationalAutoencoder(2, beta=4.0, **SMALL).fit(plane(60)).model_.model.settings["beta"] == 4.0
     assert DenoisingAutoencoder(2, noise="dropout", **SMALL).fit(plane(60)).model_.model.settings["noise"] == "dropout"
-    codes = SparseAutoencoder(16, active=3, **SMALL).fit(plane(60)).transform(plane(60))
+    codes = SparseAutoencoder(16, k=3, **SMALL).fit(plane(60)).transform(plane(60))
     assert ((codes != 0).sum(1) <= 3).all()
     for kind in ALL:
         assert {"code", "random_state", "contamination"} <= inspect.signature(kind).parameters.keys()
