@@ -22,7 +22,6 @@ from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError, MissingLibraryError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.plots.drawing import blank, save
-from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_vectors.cli import demo_picture
 from isthmus_vectors.compressor import Compressor
@@ -116,13 +115,13 @@ def demo(
 
 def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
     """A detector, what it says, and whether Ctrl-C ended its training: its best epoch counts then."""
-    luck = np.random.default_rng(seed)
-    benign = luck.permutation(np.flatnonzero(~data.malignant))
+    generator = np.random.default_rng(seed)
+    benign = generator.permutation(np.flatnonzero(~data.malignant))
     asked = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
     run = Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress())
     detector = Detector.fit(normal, run=run, **SETTINGS)
-    history = History.from_json(dict(detector.facts["training"]))
+    history = detector.history
     if history.interrupted and not history.records:
         raise KeyboardInterrupt
     if history.interrupted:
