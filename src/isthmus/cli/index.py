@@ -213,10 +213,10 @@ def _print_info(directory: Path, index: Index, as_json: bool) -> None:
     emit({"path": str(directory), **info_document}, as_json, lambda: _info_text(directory, info_document))
 
 
-def _info_text(directory: Path, info_document: dict[str, Any]) -> RenderableType:
-    head = f"{directory}: {info_document['rows']:,} vectors of {info_document['width']} by {info_document['metric']}, {info_document['kind']}"
-    why = f"recall@{info_document['k']} {info_document['recall']:.3f}; {info_document['reason']}; {info_document['bytes']:,} bytes in memory"
-    later = f"{info_document['gone']:,} gone and {info_document['added']:,} added since the last compact"
+def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
+    head = f"{directory}: {info['rows']:,} vectors of {info['width']} by {info['metric']}, {info['kind']}"
+    why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {info['bytes']:,} bytes in memory"
+    later = f"{info['gone']:,} gone and {info['added']:,} added since the last compact"
     columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "bytes", "outcome")
     rows = [
         (
@@ -228,7 +228,7 @@ def _info_text(directory: Path, info_document: dict[str, Any]) -> RenderableType
             "" if trial["bytes"] is None else f"{trial['bytes']:,}",
             trial["outcome"],
         )
-        for trial in info_document["trials"]
+        for trial in info["trials"]
     ]
     lines = [Text(head), Text(why), Text(later)]
     return Group(*lines, table(columns, rows)) if rows else Group(*lines)
