@@ -373,7 +373,7 @@ def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
         ({"trials": 0}, "trials=0"),
         ({"seconds": 0.0}, "seconds"),
         ({"validation": 0.0}, "nobody"),
-        ({"data": planted(20)}, "20 people"),
+        ({"data": planted(20)}, "20 users"),
     ]:
         with subtests.test(options=options, said=said), pytest.raises(SettingError, match=said):
             tune(**{"data": planted(), "model": "ease", **QUICK, **options})
