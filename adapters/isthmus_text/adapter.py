@@ -1,4 +1,4 @@
-"""Texts as rows of tokens: what the plugin announces."""
+"""Texts as rows of tokens."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MAX_LENGTH = 256
 
 @dataclass(frozen=True, eq=False)
 class TextAdapter:
-    """Knows the tokens and how long a row may be.
+    """A tokenizer, and how long a row of tokens may be.
 
     Attributes:
         tokenizer: text to ids and back.
-        max_length: tokens of a row at most, its end counted; longer texts are cut.
+        max_length: tokens of a row at most, its end included; longer texts are cut.
     """
 
     tokenizer: Tokenizer
@@ -101,7 +101,7 @@ class TextAdapter:
         return TokenSource(store, self.max_length)
 
     def state(self) -> dict[str, str]:
-        """The tokenizer in the format of the library ``tokenizers``, and what that format does not say."""
+        """The tokenizer in the format of the library ``tokenizers``, and what that format does not hold."""
         about = {"longest": self.max_length, **self.tokenizer.facts()}
         return {"tokenizer.json": self.tokenizer.to_json(), "text.json": json.dumps(about)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -87,7 +87,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
         return cls(fit.fit(Texts.of(texts), request, tokens, vectors, run or Run()))
 
-    def encode(self, texts: Texts | Iterable[str], *, out: str | Path | None = None) -> Codes:
+    def encode(self, texts: Any, *, out: str | Path | None = None) -> Codes:
         """One code for each text, in their order: the best single guess, the same at every call.
 
         Args:

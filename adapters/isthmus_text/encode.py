@@ -27,7 +27,7 @@ Codes = Float32[np.ndarray, "n code"]
 
 
 @torch.no_grad()
-def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str], out: Path | None = None) -> Codes:
+def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: Path | None = None) -> Codes:
     """One code for each text, in their order; the best single guess, without noise.
 
     Args:
@@ -60,7 +60,7 @@ def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
     return TokenRows(padded.to(device), mask.to(device))
 
 
-def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str]) -> Iterator[Codes]:
+def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any]) -> Iterator[Codes]:
     stream = iter(texts)
     for first in count(1, CHUNK):
         chunk = list(islice(stream, CHUNK))

@@ -75,7 +75,21 @@ class TextEvaluation(Evaluation):
 def evaluate(
     model: Autoencoder, adapter: InputOutput, texts: Texts, *, samples: int = 0, seed: int = 0
 ) -> TextEvaluation:
-    """See ``TextAutoencoder.evaluate``."""
+    """Measure a model on held-out texts.
+
+    Args:
+        model: in evaluation mode.
+        adapter: of what it reads and writes.
+        texts: that it was not trained on.
+        samples: importance samples a text for ``weighted_nll``; 0 leaves it out.
+        seed: of those samples.
+
+    Returns:
+        Means over the texts.
+
+    Raises:
+        SettingError: samples below 0, or samples of a model without a posterior.
+    """
     check_samples(samples)
     source = adapter.source(model, texts)
     monitor = HeldOutMonitor(source, EXACT)

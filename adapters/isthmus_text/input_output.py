@@ -96,7 +96,14 @@ def portable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def fit_input_output(
     data: Texts, settings: Mapping[str, Any], tokenizer: str | Path, vocabulary: int, max_length: int | None
 ) -> InputOutput:
-    """The adapters of a model with these settings; see ``TextAutoencoder.fit`` for the arguments.
+    """The adapters of a model.
+
+    Args:
+        data: the training texts.
+        settings: of the builder; ``checkpoint`` and ``trains_encoder`` decide what the model reads.
+        tokenizer: ``bpe``, ``word``, or the path of a pretrained one.
+        vocabulary: tokens that a trained tokenizer may know, at most.
+        max_length: tokens of a text at most; None measures it on the texts.
 
     Raises:
         SettingError: a tokenizer for a model whose checkpoint has one, or a length with no room.

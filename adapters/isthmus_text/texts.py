@@ -1,4 +1,4 @@
-"""Texts as they are: read from files, tables, lists and iterators, kept as bytes and decoded when asked for."""
+"""Texts: read from files, tables, lists and iterators, kept as bytes and decoded on access."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Texts(Sequence[str]):
         Raises:
             IndexError: a row that does not exist.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        return Texts(PackedTexts(self.packed.data, self.packed.starts[wanted], self.packed.ends[wanted]))
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Texts(PackedTexts(self.packed.data, self.packed.starts[chosen], self.packed.ends[chosen]))
 
     def subsample(self, count: int) -> Texts:
         """At most ``count`` texts, evenly spaced from the first on; always the same ones."""

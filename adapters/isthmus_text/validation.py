@@ -55,7 +55,7 @@ class HeldOutMonitor:
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float:
-        """The objective, negated, of the model as it stands."""
+        """The objective of the model, negated; nats a text, higher is better."""
         assert isinstance(model, Autoencoder)
         device = self.run.torch_device()
         noise = torch.Generator(device).manual_seed(SEED)

@@ -63,7 +63,21 @@ class VectorEvaluation(Evaluation):
 def evaluate(
     fitted: FittedAutoencoder[VectorAdapter], exact: Float64Model, vectors: Vectors, *, samples: int = 0, seed: int = 0
 ) -> VectorEvaluation:
-    """See ``VectorAutoencoder.evaluate``."""
+    """Measure a model on held-out rows.
+
+    Args:
+        fitted: the model.
+        exact: the same in fp64.
+        vectors: rows that it was not trained on.
+        samples: importance samples a row for ``weighted_nll``; 0 leaves it out.
+        seed: of those samples.
+
+    Returns:
+        Means over the rows.
+
+    Raises:
+        SettingError: samples below 0, or samples of a model without a posterior.
+    """
     check_samples(samples)
     assert fitted.anomaly_scorer is not None
     codes, nats = exact.codes(vectors), -exact.log_likelihoods(vectors)

@@ -1,4 +1,4 @@
-"""Rows of numbers from whatever holds them, dense or sparse, with the names of their columns where they have any."""
+"""Rows of numbers from files, arrays and tables, dense or sparse, with the names of their columns if they have any."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Dense: TypeAlias = npt.NDArray[np.floating[Any]]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 BLOCK = 4096
-"""Rows that are looked at together where all of them at once would take too much memory."""
+"""Rows that are processed together, where all of them would take too much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Vectors:
             yield replace(self, values=self.values[start : start + size])
 
     def dense(self) -> Dense:
-        """All numbers, zeros among them: only for a few rows at a time."""
+        """All numbers, zeros included: only for a few rows at a time."""
         return self.values if isinstance(self.values, np.ndarray) else self.values.toarray()
 
     def select_columns(self, columns: tuple[str, ...] | None) -> Vectors:
@@ -119,9 +119,9 @@ class Vectors:
             raise ColumnError(
                 "names of columns for numbers that have none", expected="a table", remedy="choose columns by slicing"
             )
-        wanted = arrow.choose_columns(self.columns, "the table", columns, drop)
-        places = [self.columns.index(name) for name in wanted]
-        return Vectors(self.values[:, places], tuple(wanted))
+        chosen = arrow.choose_columns(self.columns, "the table", columns, drop)
+        places = [self.columns.index(name) for name in chosen]
+        return Vectors(self.values[:, places], tuple(chosen))
 
     def _checked(self, where: str) -> Vectors:
         if not len(self):

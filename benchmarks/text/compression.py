@@ -140,7 +140,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors.")] = None,
 ) -> list[Line]:
     """Every method with every number of bytes; a smoke run draws its vectors."""
-    results = Results(NAME, smoke=smoke or validate)
+    results = Results(NAME, smoke=smoke, validation=validate)
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     examples, asked = _drawn() if smoke else _captions(cache, validate)

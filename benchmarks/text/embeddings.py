@@ -262,7 +262,7 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def _few(part: str) -> Texts:
-    return demo_sentences("train" if part == "train" else "test").texts.spread(30)
+    return demo_sentences("train" if part == "train" else "test").texts.subsample(30)
 
 
 def _few_pairs(part: str) -> Pairs:

@@ -87,7 +87,7 @@ def part_tsdae(results: Results, options: Options) -> None:
     ours = Side("isthmus", options.precision, options.rate, options.sentences)
     rivals = [
         Side("sentence-transformers", precision, rate, options.sentences)
-        for precision in ("fp32", "bf16")
+        for precision in (("fp32",) if results.smoke else ("fp32", "bf16"))
         for rate in options.rival_rates
     ]
     with served([ours, *rivals]) as channels:
@@ -160,7 +160,8 @@ def served(sides: list[Side]) -> Iterator[dict[str, Connection]]:
             processes.append(context.Process(target=serve, args=(side, theirs), daemon=True))
             processes[-1].start()
             theirs.close()
-            channels[side.name].recv()
+        for channel in channels.values():
+            channel.recv()
         yield channels
         for channel in channels.values():
             channel.send(None)

@@ -1,4 +1,4 @@
-"""Which cure of posterior collapse writes the Penn Treebank best? The sizes of Li et al. (EMNLP 2019).
+"""Which cure of posterior collapse models the Penn Treebank best? Sizes are those of Li et al. (EMNLP 2019).
 
 With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, or 3 with
 ``--reduced``, which takes fewer sentences and a narrower network.

@@ -34,7 +34,7 @@ class Spool:
         self.size = 0
 
     def write(self, chunk: bytes | memoryview) -> None:
-        """Append."""
+        """Append bytes to those written before."""
         self._file.write(chunk)
         self.size += len(chunk)
 
@@ -58,7 +58,7 @@ class PackedTexts:
 
 
 class TextPacker:
-    """Takes texts one by one or many at once and lays them end to end."""
+    """Packs texts end to end, one by one or many at a time."""
 
     def __init__(self) -> None:
         self._spool, self._ends = Spool(), array("q", [0])

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def read_documents(path: Path, encoding: str) -> PackedTexts:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """A file for reading, decompressed if its name ends in .gz, .xz or .bz2.
 
     Raises:
@@ -122,7 +122,7 @@ def _contents(path: Path, encoding: str) -> Bytes:
     return data
 
 
-def _transcoded(file: IO[bytes], codec: str, path: Path) -> Bytes:
+def _transcoded(file: io.BufferedIOBase, codec: str, path: Path) -> Bytes:
     spool, decoder, lines = Spool(), codecs.getincrementaldecoder(codec)(), 1
     while True:
         chunk = file.read(BLOCK)
@@ -143,7 +143,7 @@ def _lines_of(data: Bytes) -> PackedTexts:
     return PackedTexts(data, starts, np.append(feeds, len(data)))
 
 
-def _open_plain(path: Path) -> IO[bytes]:
+def _open_plain(path: Path) -> io.BufferedIOBase:
     return path.open("rb")
 
 

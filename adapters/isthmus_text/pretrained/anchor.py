@@ -75,7 +75,16 @@ class AnchorPenalty:
 def info_nce(
     first: Float[Tensor, "batch width"], second: Float[Tensor, "batch width"], temperature: float
 ) -> Float[Tensor, ""]:
-    """−mean log softmax(cos(first_i, second_j) / temperature)_ii, the mean of both directions, nats a row."""
+    """−mean log softmax(cos(first_i, second_j) / temperature)_ii, averaged over both directions.
+
+    Args:
+        first: embeddings.
+        second: embeddings of the same texts, row by row.
+        temperature: above 0.
+
+    Returns:
+        Nats a row; lower where each row of ``first`` is nearest to its own of ``second``.
+    """
     scores = F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T / temperature
     own = torch.arange(len(scores), device=scores.device)
     return 0.5 * (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own))

@@ -1,4 +1,4 @@
-"""Vectors computed once: what a frozen encoder says of every text, and a source that trains a decoder on it."""
+"""Embeddings that a frozen encoder computes once, and a source that trains a decoder on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ of mixed lengths 1.3 times as fast as in batches of 8,192."""
 
 @torch.inference_mode()
 def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "rows width"]:
-    """One vector a row of the source, in its order, fp32, on the CPU; each is computed beside rows of its size."""
+    """The embedding of every row of the source, in its order, fp32, on the CPU; rows are batched by length."""
     found = torch.empty(len(source), encoder.width)
     for rows in by_length(source.lengths.cpu(), TOKENS[source.lengths.device.type]):
         inputs = source.batch(rows).inputs

@@ -44,16 +44,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What has to be known of a pretrained encoder beside its weights. As JSON it stands for the directory once a
+    """What has to be known of a pretrained encoder besides its weights. As JSON it replaces the directory once a
     trained model holds the weights, so that a bundle needs no directory.
 
     Attributes:
         config: the configuration of the network, as ``transformers`` writes it.
-        start: id of the token before each text ([CLS]); None where the tokenizer puts none.
+        start: id of the token before each text ([CLS]); None where the tokenizer has none.
         end: id of the token after it ([SEP]).
-        max_length: tokens that are read, both among them.
+        max_length: tokens that are read, both included.
         pooling: ``mean`` or ``first``, as the files of sentence-transformers beside the weights say; else ``mean``.
-        normalise: vectors of length 1, as those files say.
+        normalise: whether vectors are scaled to length 1, as those files say.
     """
 
     config: dict[str, Any]
@@ -141,10 +141,10 @@ def directory_of(checkpoint: str) -> Path:
 
 
 def describe(checkpoint: CheckpointLike) -> Checkpoint:
-    """What is known of it: read from its directory, or from what stands for it.
+    """The description of a checkpoint: read from its directory, or from the JSON values in its place.
 
     Raises:
-        SettingError: a mapping that no checkpoint was made into.
+        SettingError: a mapping that does not describe a checkpoint.
     """
     if isinstance(checkpoint, str):
         return Checkpoint.read(directory_of(checkpoint))
@@ -152,8 +152,8 @@ def describe(checkpoint: CheckpointLike) -> Checkpoint:
 
 
 def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> PretrainedEncoder:
-    """The encoder with its weights; with arbitrary ones where only the configuration is known, for a model whose
-    tensors are copied in afterwards.
+    """The encoder with its weights; with arbitrary ones where only the description is known, for a model whose tensors
+    are copied in afterwards.
 
     Raises:
         MissingLibraryError: without transformers.

@@ -92,8 +92,13 @@ class TokenStore:
 
     @classmethod
     def temporary(cls, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None) -> TokenStore:
-        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is gone as soon as
-        nothing refers to it.
+        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is deleted as soon
+        as nothing refers to it.
+
+        Args:
+            rows: ids, gone through once; at most a million ids are held.
+            vocabulary: ids are below it.
+            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, which ends it.
 
         Raises:
             InputError: an id outside the vocabulary; the row is named.

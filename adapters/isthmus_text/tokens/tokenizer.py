@@ -1,9 +1,8 @@
 """From text to token ids and back. The only file that imports ``tokenizers``.
 
 Two kinds are trained here. ``bpe``: pairs of bytes merged by frequency (Sennrich et al., ACL 2016, over bytes as in
-Radford et al. 2019); every text comes back exactly. ``word``: what stands between spaces, as the published sequence
-autoencoders have it; words outside the vocabulary become ``<unk>``.
-"""
+Radford et al. 2019); every text is decoded exactly. ``word``: split at spaces, as in the published sequence
+autoencoders; words outside the vocabulary become ``<unk>``."""
 
 from __future__ import annotations
 
@@ -112,7 +111,7 @@ class Tokenizer:
 
     @property
     def non_text_ids(self) -> tuple[int, ...]:
-        """Ids that a decoder must not write, because they are no text: padding, start, unused ones."""
+        """Ids that a decoder must not write, because they stand for no text: padding, start, unused ones."""
         return tuple(sorted(id_ for id_ in self._special if id_ is not None and id_ != self.end))
 
     @cached_property

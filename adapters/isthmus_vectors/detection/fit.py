@@ -78,7 +78,16 @@ class FittedDetector:
 def fit(
     records: Vectors, contamination: float, method: str, scaling: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedDetector:
-    """Train the ensemble and calibrate the threshold; see ``Detector.fit`` for arguments and errors."""
+    """Train the ensemble and calibrate the threshold. Raises what ``Detector.fit`` raises.
+
+    Args:
+        records: dense rows that are taken as normal.
+        contamination: share of them that may be flagged as anomalies.
+        method: of the threshold.
+        scaling: of the columns, one of ``SCALINGS``.
+        run: device, seed and progress.
+        settings: keywords of ``masked_ensemble``.
+    """
     check_dense(records)
     if len(records) < FEWEST:
         raise InputError(f"{len(records)} rows to learn from", expected=f"at least {FEWEST}")

@@ -77,23 +77,38 @@ class MemberGaussian:
     def each(
         self, readout: Any, decoded: Decoded, targets: Float[Tensor, "batch *members width"]
     ) -> Float[Tensor, "batch members width"]:
-        """−log p of every number for every member, nats; 0 where the target is NaN."""
+        """−log p of every number for every member.
+
+        Args:
+            readout: of the model.
+            decoded: of the same rows.
+            targets: the numbers, for each member where they differ.
+
+        Returns:
+            Nats, shape (batch, members, width); 0 where the target is NaN.
+        """
         mean, log_scale = self._parameters(readout, decoded)
-        wanted = targets if targets.dim() == 3 else targets[:, None]
-        known = ~wanted.isnan()
-        standard = (wanted.nan_to_num() - mean) * torch.exp(-log_scale)
+        numbers = targets if targets.dim() == 3 else targets[:, None]
+        known = ~numbers.isnan()
+        standard = (numbers.nan_to_num() - mean) * torch.exp(-log_scale)
         return (0.5 * standard.square() + log_scale + 0.5 * LOG_2PI) * known
 
     def means(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch members width"]:
-        """Each member's guess."""
+        """The mean that each member predicts."""
         return self._parameters(readout, decoded)[0]
 
     def mean(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch width"]:
-        """The average of the members' guesses."""
+        """The mean over members of the predicted means."""
         return self.means(readout, decoded).mean(1)
 
     def sample(self, readout: Any, decoded: Decoded, generator: Generator) -> Float[Tensor, "batch width"]:
-        """A draw from one member for each row."""
+        """A draw from the distribution of one member for each row.
+
+        Args:
+            readout: of the model.
+            decoded: the rows.
+            generator: chooses the member and draws.
+        """
         mean, log_scale = self._parameters(readout, decoded)
         drawn = mean + log_scale.exp() * torch.empty_like(mean).normal_(generator=generator)
         chosen = torch.randint(mean.shape[1], (len(mean),), device=mean.device, generator=generator)

@@ -80,7 +80,14 @@ class Scorers:
         values: Float64[Tensor, "rows width"],
         k: int,
     ) -> Scorers:
-        """With masks that were drawn before."""
+        """With masks that were drawn before; everything else follows from them.
+
+        Args:
+            model: of ``masked_ensemble``, trained.
+            masks: what is hidden from each member, pass after pass.
+            values: the known rows, on the scale of the training.
+            k: neighbours that distances are averaged over.
+        """
         codes, predicted = _codes(model, values), _predicted(model, masks, values)
         coded = torch.cat([codes, predicted.errors], 1)
         spread, centre = torch.std_mean(coded, 0, correction=0)

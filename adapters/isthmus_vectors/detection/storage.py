@@ -28,7 +28,7 @@ MODEL, RANKS, THRESHOLD = "model.", "ranks.", "threshold.json"
 def write(path: str | Path, detector: FittedDetector) -> None:
     """Save the ensemble, the known rows, their ranks, the scales and the threshold."""
     scorers = detector.scorers
-    # Weights were learned in fp32 and only asked in fp64.
+    # Weights were learned in fp32; scores are only computed in fp64.
     model = copy.deepcopy(scorers.model).float()
     tensors = named(MODEL, state_of(model)) | named(RANKS, detector.ranks.tensors())
     tensors |= {"centre": detector.centre, "spread": detector.spread}

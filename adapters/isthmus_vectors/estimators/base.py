@@ -103,7 +103,16 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def sample(self, n: int = 1, *, random_state: Any = None, prior: str = "fitted") -> Numbers:
-        """New rows, fp64, from codes drawn at random; see ``VectorAutoencoder.sample``."""
+        """New rows, from codes drawn at random.
+
+        Args:
+            n: how many.
+            random_state: None uses that of the estimator.
+            prior: ``fitted`` or ``standard``, see ``VectorAutoencoder.sample``.
+
+        Returns:
+            fp64, shape (n, width), in the units of the training rows.
+        """
         check_is_fitted(self)
         seed = check_random_state(self.random_state if random_state is None else random_state).randint(2**31 - 1)
         return self.model_.model.sample(n, seed=int(seed), prior=prior).astype(np.float64)

@@ -102,7 +102,7 @@ class AutoencoderContract(ABC):
         model = self.fitted()
         assert isinstance(model.code_width, int)
         assert model.code_width >= 1
-        assert json.loads(json.dumps(dict(model.settings))) == dict(model.settings)
+        assert is_plain(dict(model.settings))
         assert set(self.settings) <= set(model.settings), "settings lack what was given to fit"
         assert len(model.history.records) >= 1
         assert not model.history.interrupted
@@ -224,7 +224,7 @@ class AutoencoderContract(ABC):
         ``nll``. Importance samples need a posterior."""
         model, asked = self.fitted(), self.records(20, 1)
         document = model.evaluate(asked).to_json()
-        assert json.loads(json.dumps(document)) == document
+        assert is_plain(document), f"{document} holds more than JSON values"
         assert np.isfinite(document["nll"])
         assert model.evaluate(asked, seed=0).to_json() == document
         with pytest.raises(SettingError):
@@ -243,14 +243,15 @@ class AutoencoderContract(ABC):
         assert again.history.records == model.history.records
         codes = model.encode(asked)
         assert np.array_equal(again.encode(asked), codes)
-        for ask in (
+        asks: list[Callable[[Any], Any]] = [
             lambda face: face.decode(codes),
             lambda face: face.reconstruct(asked),
             lambda face: face.sample(2, seed=3),
             lambda face: face.interpolate(self.records(1, 1), self.records(1, 2), 3),
             lambda face: face.anomaly_scores(asked),
             lambda face: face.is_anomaly(asked),
-        ):
+        ]
+        for ask in asks:
             check_close(ask(again), ask(model), exactly=True)
         assert again.search(asked, 4) == model.search(asked, 4)
         assert again.evaluate(asked).to_json() == model.evaluate(asked).to_json()
@@ -316,6 +317,14 @@ class AutoencoderContract(ABC):
 
 
 WRONG_SHARES: tuple[dict[str, float], ...] = ({"validation": 0.9}, {"contamination": 0.0}, {"contamination": 1.5})
+
+
+def is_plain(document: Any) -> bool:
+    """Whether this is a JSON document as it stands."""
+    try:
+        return bool(json.loads(json.dumps(document)) == document)
+    except TypeError:
+        return False
 
 
 def check_close(one: Any, other: Any, *, exactly: bool = False) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import bz2
 import copy
+import csv
 import gzip
 import lzma
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import ColumnError, InputError, SettingError, SourceError
@@ -213,7 +216,12 @@ def test_no_texts_are_texts():
     assert list(texts.subsample(3)) == []
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))), st.integers(1, 4), st.integers(1, 9))
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+QUICK = settings(derandomize=True, max_examples=50, deadline=None)
+
+
+@QUICK
+@given(st.lists(ANY_TEXT), st.integers(1, 4), st.integers(1, 9))
 def test_blocks_hold_everything_in_order(given_texts, count, size):
     texts = Texts.read(given_texts)
     blocks = list(texts.blocks(count, size))
@@ -242,3 +250,33 @@ def test_selections_share_the_bytes():
     assert same(copy.deepcopy(texts), texts)
     assert Texts.of(texts) is texts
     assert list(Texts.of(["x"])) == ["x"]
+
+
+@QUICK
+@given(st.lists(ANY_TEXT, min_size=1))
+def test_any_texts_come_back_from_files(given_texts):
+    with tempfile.TemporaryDirectory() as folder:
+        lines, table, columns = (Path(folder) / name for name in ("texts.txt", "texts.csv", "texts.parquet"))
+        # A line is what stands between line feeds, less a carriage return at its end; a file may begin with a mark.
+        kept = [text.replace("\n", " ").rstrip("\r").replace("\0", "") for text in given_texts]
+        kept[0] = kept[0].removeprefix("\ufeff")
+        lines.write_bytes("".join(f"{text}\n" for text in kept).encode())
+        assert list(Texts.read(lines)) == kept
+        with table.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["text"], *([text] for text in given_texts)])
+        assert list(Texts.read(table)) == given_texts
+        pq.write_table(pa.table({"text": pa.array(given_texts, pa.string())}), columns)
+        assert list(Texts.read(columns)) == given_texts
+
+
+@QUICK
+@given(st.binary(), st.sampled_from(["txt", "csv", "parquet", "txt.gz", "csv.xz"]), st.sampled_from(["utf-8", "ascii"]))
+def test_any_bytes_are_read_or_refused(content, suffix, encoding):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"texts.{suffix}"
+        path.write_bytes(content)
+        try:
+            texts = Texts.read(path, encoding=encoding)
+        except InputError:
+            return
+        assert all(isinstance(text, str) for text in texts)

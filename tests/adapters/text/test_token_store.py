@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import InputError, SettingError, SourceError
@@ -50,6 +50,7 @@ def test_long_rows_are_cut_and_counted(tmp_path):
     assert shortest.truncated == 2
 
 
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 70_000), min_size=1)), st.integers(1, 9))
 def test_whatever_is_stored_comes_back(rows, held):
     kept, storing._BUFFER = storing._BUFFER, held

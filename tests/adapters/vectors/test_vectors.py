@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.sparse import coo_array, csr_matrix, random_array, save_npz
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
@@ -166,3 +170,34 @@ def test_missing_cells_of_a_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
     with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv has nan in column 'b'; expected finite numbers"):
         Vectors.read(tmp_path / "t.csv")
+
+
+QUICK = settings(derandomize=True, max_examples=50, deadline=None)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@QUICK
+@given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=FINITE))
+def test_any_finite_numbers_come_back_from_files(rows: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place, frame = Path(folder), pd.DataFrame(rows, columns=list("abcd")[: rows.shape[1]])
+        np.save(place / "t.npy", rows)
+        frame.to_parquet(place / "t.parquet")
+        frame.to_csv(place / "t.csv", index=False)
+        save_npz(place / "t.npz", csr_matrix(rows))
+        for name in ("t.npy", "t.parquet", "t.csv", "t.npz"):
+            assert np.array_equal(Vectors.read(place / name).dense(), rows), name
+
+
+@QUICK
+@given(st.binary(), st.sampled_from(["csv", "tsv", "parquet", "npy", "npz", "csv.gz"]), st.booleans())
+def test_any_bytes_are_read_or_refused(content: bytes, suffix: str, with_magic: bool) -> None:
+    magic = {"npy": b"\x93NUMPY\x01\x00", "npz": b"PK\x03\x04", "parquet": b"PAR1"}.get(suffix, b"1,2\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"t.{suffix}"
+        path.write_bytes(magic * with_magic + content)
+        try:
+            read = Vectors.read(path)
+        except InputError:
+            return
+        assert np.isfinite(read.dense()).all()
