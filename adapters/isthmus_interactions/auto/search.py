@@ -1,4 +1,4 @@
-"""A contest of models among users who were held out, within a limit of time."""
+"""A search among models, compared on held-out users, within a limit of time."""
 
 from __future__ import annotations
 
