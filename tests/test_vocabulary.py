@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,11 @@ from isthmus.vocabulary import Id, Vocabulary
 
 NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=8)
 TEXTS = st.lists(st.text(max_size=4), unique=True, max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["kind", "ids", "x"]), inner),
+    max_leaves=8,
+)
 reproducible = settings(derandomize=True, max_examples=60, deadline=None)
 
 
@@ -57,6 +64,16 @@ def test_an_id_given_twice_is_refused(ids: list[int]) -> None:
         return
     with pytest.raises(InputError):
         Vocabulary(ids)
+
+
+@reproducible
+@given(st.one_of(JSON.map(json.dumps), st.text()))
+def test_documents_are_read_or_refused(text: str) -> None:
+    try:
+        vocabulary = Vocabulary.from_json(text)
+    except InputError:
+        return
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
 
 
 def test_text_becomes_an_id_of_its_kind() -> None:

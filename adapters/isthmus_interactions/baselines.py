@@ -138,11 +138,20 @@ class CountingRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """There is none."""
+        """Nothing is trained, so there is no epoch to choose."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Count, then put the model on the run's device. Nothing is random, and nothing can be half done."""
+        """Count, then put the model on the run's device. Nothing is random, and nothing can be half done.
+
+        Args:
+            source: bags.
+            run: for its device and progress.
+            validation: the score to take afterwards.
+
+        Returns:
+            One record: counting takes a single pass.
+        """
 
         def work() -> Record:
             self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
@@ -172,7 +181,10 @@ def item_knn(signal: Bag, *, generator: Generator, neighbours: int = 100) -> Cou
     ``neighbours`` count, of equally near ones those that come first. Memory grows with items times neighbours.
 
     Args:
-        neighbours: how many items speak for an item.
+        neighbours: how many items contribute to the score of an item.
+
+    Returns:
+        A recipe to fit; its model scores items by sums of cosines, higher is better.
     """
     check_settings(neighbours=neighbours)
     return CountingRecipe(SparseLinear(signal.width, max(1, min(neighbours, signal.width - 1))), _fill_cosines)

@@ -69,6 +69,9 @@ def token_rows(histories: OrderedHistories, length: int, device: torch.device | 
         histories: one for each row.
         length: how many items at most.
         device: where to; the CPU, if not given.
+
+    Returns:
+        Ids of shape (histories, steps), as wide as the longest of them.
     """
     source = SequenceSource.of(histories, length)
     inputs = source.batch(torch.arange(len(histories))).inputs

@@ -16,7 +16,7 @@ from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Neighbours
 
 BLOCK = 16384
-"""Codes that are decoded at once."""
+"""Codes that are decoded together."""
 
 Codes = UInt8[np.ndarray, "rows bytes"]
 Decode = Callable[[Codes], Float[Tensor, "rows width"]]
@@ -35,11 +35,19 @@ class Distinct(NamedTuple):
 
 
 def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode, k: int) -> Neighbours:
-    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector, best first; equal ones
-    in ascending order of row. Where fewer exist: row -1, score -inf.
+    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
-    A row of a matrix product depends in its last bits on where it stands. So each code is decoded and scored once, and
+    A row of a matrix product depends in its last bits on its position. So each code is decoded and scored once, and
     rows with the same code have the same score on every processor.
+
+    Args:
+        queries: vectors.
+        codes: one a row, as bytes.
+        decode: from codes to vectors.
+        k: how many rows a query.
+
+    Returns:
+        Best first; equal scores in ascending order of row. Where fewer than ``k`` rows exist: row -1, score -inf.
     """
     distinct = _distinct(codes)
     best = Best(torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64))

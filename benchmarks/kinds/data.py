@@ -60,13 +60,13 @@ def text(smoke: bool) -> Domain:
     from isthmus_text.adapter import TextAdapter
     from isthmus_text.datasets import demo_sentences
 
-    train = demo_sentences("train").texts.spread(64 if smoke else 8000)
-    adapter = TextAdapter.fit(train, size=300 if smoke else 2000, longest=32)
+    train = demo_sentences("train").texts.subsample(64 if smoke else 8000)
+    adapter = TextAdapter.fit(train, size=300 if smoke else 2000, max_length=32)
     return Domain(
         "English Web Treebank, sentences",
         adapter.signal,
         adapter.prepare(train),
-        adapter.prepare(demo_sentences("test").texts.spread(16 if smoke else 500)),
+        adapter.prepare(demo_sentences("test").texts.subsample(16 if smoke else 500)),
         {"code": 32, "hidden": 96, "layers": 1, "epochs": 6, "tokens": 2048, "learning_rate": 2e-3},
         {"sparse": {"code": 256, "k": 32}},
     )

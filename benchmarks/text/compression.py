@@ -122,9 +122,9 @@ def vectors_of(part: str, cache: Path | None) -> Array:
         return cached
     from sentence_transformers import SentenceTransformer
 
-    from isthmus_text.minilm import folder
+    from isthmus_text.pretrained.checkpoints import minilm_folder
 
-    model = SentenceTransformer(str(folder()), device="cpu")
+    model = SentenceTransformer(str(minilm_folder()), device="cpu")
     made: Array = model.encode(list(multi30k_captions(part)), normalize_embeddings=True).astype(np.float32)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors.")] = None,
 ) -> list[Line]:
     """Every method with every number of bytes; a smoke run draws its vectors."""
-    results = Results(NAME, smoke=smoke or validate)
+    results = Results(NAME, smoke=smoke, validation=validate)
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     examples, asked = _drawn() if smoke else _captions(cache, validate)

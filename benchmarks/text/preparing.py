@@ -46,7 +46,7 @@ def run(
         path = Path(place) / "lines.txt"
         write_lines(path, lines)
         numbers = measured(path, Path(place) / "store", kind, size, longest)
-    results.add(lines=lines, kind=kind, longest=longest, **numbers)
+    results.add(lines=lines, kind=kind, max_length=longest, **numbers)
     return results.made
 
 
@@ -67,11 +67,11 @@ def measured(path: Path, store_folder: Path, kind: str, size: int, longest: int)
 
     texts = Texts.read(path)
     lap("read")
-    adapter = TextAdapter.fit(texts, kind=kind, size=size, longest=longest)
+    adapter = TextAdapter.fit(texts, kind=kind, size=size, max_length=longest)
     lap("fit")
     after_fit = peak_rss()
     rows = (row for block in texts.blocks(size=1 << 22) for row in adapter.tokenizer.encode(block))
-    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, longest=longest)
+    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, max_length=longest)
     lap("encode")
     order = torch.randperm(len(store), generator=torch.Generator().manual_seed(0))[:64_000]
     source = TokenSource(store, longest)

@@ -11,7 +11,7 @@ from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 from isthmus.testing.searcher import brute_force, row_lists
 from isthmus.vocabulary import Vocabulary
 

@@ -46,7 +46,17 @@ logger = logging.getLogger(__name__)
 
 
 def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
-    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
+    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises.
+
+    Args:
+        old: with or without features of before, which are replaced.
+        features: of known and of new items.
+        boost: a factor on the scores of new items.
+        seed: of the users and items that the weights are chosen on.
+
+    Returns:
+        The state over the larger catalogue; ``old`` itself where nothing is new.
+    """
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
     if reads_order(old.model):
@@ -119,6 +129,16 @@ def rebuilt(
     builder: Builder, items: int, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], saved: Mapping[str, str]
 ) -> nn.Module:
     """A model from what was saved, with or without new items.
+
+    Args:
+        builder: of the model below.
+        items: how many items the catalogue has, new ones included.
+        settings: all keywords of the builder.
+        tensors: of the model, by name.
+        saved: documents of the bundle.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
 
     Raises:
         BundleError: tensors that do not fit the settings or each other.

@@ -50,7 +50,7 @@ class _EnoughError(Exception):
 
 @dataclass
 class _Watch:
-    """Takes a record of each pass, and ends the training when somebody wishes so or time is over."""
+    """Takes a record of each pass, and ends the training on Ctrl-C or when time is over."""
 
     run: Run
     history: History
@@ -102,6 +102,14 @@ class ImplicitRecipe:
         """Train on the CPU, take the factors over, and put the model on the run's device.
 
         Ctrl-C and ``run.seconds`` end the training after the pass that is going on.
+
+        Args:
+            source: bags.
+            run: seed, time limit, progress and checkpoints.
+            validation: the score to take at the end.
+
+        Returns:
+            The course of the training.
 
         Raises:
             MissingLibraryError: ``implicit`` is not installed.

@@ -64,6 +64,9 @@ class RecommendationEngine:
             allow: only these items may be answered.
             diversity: from 0, best first, to 1, as unlike as possible.
 
+        Returns:
+            An answer for each history, best item first.
+
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
@@ -117,7 +120,16 @@ class RecommendationEngine:
         return to_answers(found, self._fitted.adapter.users, batch.unknown)
 
     def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
-        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``."""
+        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``.
+
+        Args:
+            batch: a single history.
+            item: whose score is explained.
+            k: how many items of the history at most.
+
+        Returns:
+            Items of the history, largest contribution first.
+        """
         if k is not None:
             check_k(k)
         fitted = self._fitted

@@ -45,7 +45,17 @@ class TopItems:
 
     @torch.no_grad()
     def best(self, inputs: Tensors, k: int, *, exclude: RowLists | None = None, allow: Allow = None) -> Neighbours:
-        """The ``k`` best items for each history, best first; arguments and errors are those of ``index.exact.rank``."""
+        """The ``k`` best items for each history, best first; arguments and errors are those of ``index.exact.rank``.
+
+        Args:
+            inputs: histories as the model reads them.
+            k: how many items.
+            exclude: items that must not be answered, for each history.
+            allow: the only items that may be answered, for all histories or for each.
+
+        Returns:
+            Rows of items and their scores, best first; higher is better.
+        """
         if not isinstance(inputs, Bags):
             return self._rank_in_parts(inputs, k, exclude, allow)
         if self._network is None:

@@ -76,7 +76,7 @@ class PartUpdate:
         return self.way == "solved again"
 
     def report(self) -> dict[str, Any]:
-        """What ``facts`` tell of it."""
+        """Its entry in ``facts["updates"]``."""
         history = self.history or History()
         return {
             "model": self.name,
@@ -99,6 +99,9 @@ def plan_parts(
         settings: all keywords of the builder and of its parts.
         columns: of the old blend and of the wider one.
         epochs: as in ``UpdatePlan``.
+
+    Returns:
+        A plan for each part, in their order.
     """
     parts = []
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
@@ -120,7 +123,16 @@ def _action(
 
 
 def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs: int | None) -> dict[str, Any]:
-    """Settings of the blend to build: of the parts that go on, with fewer epochs."""
+    """Settings of the blend to build: of the parts that go on, with fewer epochs.
+
+    Args:
+        settings: of the blend.
+        parts: of ``plan_parts``.
+        epochs: for each part that continues; None for a tenth of its own.
+
+    Returns:
+        All keywords of the blend.
+    """
     whole = []
     for named, part in zip(settings["parts"], parts, strict=True):
         own = shortened(part.settings, epochs) if part.way in ("trained on", "widened") else part.settings
@@ -131,8 +143,8 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs
 def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
-    Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
-    the blend is fair, and then for everybody.
+    Each trained part chooses its epoch by itself. What is solved is solved without the users who choose, so that the
+    score of the blend is fair, and then for everybody.
 
     Args:
         old: the narrower blend.

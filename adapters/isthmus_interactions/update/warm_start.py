@@ -31,6 +31,9 @@ def can_continue(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module
         learned: the old model.
         before: columns of the old model.
         after: columns of the wider one.
+
+    Returns:
+        True where it can.
     """
     return (
         isinstance(sketch, GradientRecipe)

@@ -1,4 +1,4 @@
-"""``isthmus demo text``: the whole way, on sentences that people really wrote."""
+"""``isthmus demo text``: train, reconstruct, interpolate, sample and search, on English sentences of the web."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "decay": "cosine",
 }
-"""A deterministic code holds most; tried on the development sentences, within the time there is. With tied word vectors
-these eight epochs write back more than sixteen without them did."""
+"""Chosen on the development sentences for a short demo: a deterministic code reconstructs most, and with tied word
+vectors eight epochs do better than sixteen without."""
 
-TRAINED, ASKED = (2, 16), (3, 10)
-"""Words of the sentences that are trained on and written back; what a code must hold grows with the length."""
+TRAINING_WORDS, HELD_OUT_WORDS = (2, 16), (3, 10)
+"""Shortest and longest sentences in words; a code must hold more for longer ones."""
 
 SHOWN = 8
 QUERIES = ("I love this place!", "Please call me if you have any questions.", "Thanks for your help")
@@ -48,11 +48,11 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the model and the samples.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train on English sentences of the web, write held-out ones back, interpolate, sample and search."""
+    """Train on English sentences of the web; reconstruct held-out ones, interpolate, sample and search."""
     started = time.perf_counter()
     bundle.check_target(out)
-    train, held_out = short("train", TRAINED), short("test", ASKED)
-    status(f"English Web Treebank: {len(train):,} sentences of {TRAINED[0]} to {TRAINED[1]} words")
+    train, held_out = short("train", TRAINING_WORDS), short("test", HELD_OUT_WORDS)
+    status(f"English Web Treebank: {len(train):,} sentences of {TRAINING_WORDS[0]} to {TRAINING_WORDS[1]} words")
     run = Run(seed=seed, progress=RichProgress())
     model = TextAutoencoder.fit(train, vocabulary=VOCABULARY, run=run, **SETTINGS)
     if model.history.interrupted:
@@ -75,10 +75,10 @@ def _document(model: TextAutoencoder, held_out: Texts, out: Path, started: float
         "held_out": len(texts),
         "bleu": corpus_bleu(back, texts),
         "exact": exact_match(back, texts),
-        "written_back": [{"text": a, "written_back": b} for a, b in zip(texts[:SHOWN], back[:SHOWN], strict=True)],
+        "reconstructions": [{"text": a, "reconstruction": b} for a, b in zip(texts[:SHOWN], back[:SHOWN], strict=True)],
         "interpolated": model.interpolate(*ENDS, 6),
         "sampled": model.sample(6, seed=seed, temperature=0.5),
-        "found": [{"query": query, "texts": [one.text for one in model.search(query, 4)]} for query in QUERIES],
+        "found": [{"query": query, "texts": [hit.item for hit in model.search(query, 4)[0]]} for query in QUERIES],
         "path": str(out),
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -86,14 +86,14 @@ def _document(model: TextAutoencoder, held_out: Texts, out: Path, started: float
 
 def _page(document: dict[str, Any]) -> RenderableType:
     out = document["path"]
-    pairs = [(pair["text"], pair["written_back"]) for pair in document["written_back"]]
+    pairs = [(pair["text"], pair["reconstruction"]) for pair in document["reconstructions"]]
     return Group(
-        table(("a sentence that was held out", "written back from its code"), pairs),
+        table(("held-out sentence", "reconstruction"), pairs),
         Text(
             f"\n{document['held_out']:,} held-out sentences: BLEU {document['bleu']:.1f}, {document['exact']:.0%} exact"
         ),
         Text("\nfrom one sentence to another\n" + "\n".join(f"  {text}" for text in document["interpolated"])),
-        Text("\nfrom codes drawn by chance\n" + "\n".join(f"  {text}" for text in document["sampled"])),
+        Text("\nsampled\n" + "\n".join(f"  {text}" for text in document["sampled"])),
         *(
             Text(f"\nnearest to {found['query']!r}\n" + "\n".join(f"  {text}" for text in found["texts"]))
             for found in document["found"]

@@ -14,7 +14,7 @@ from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 from isthmus_vectors.detection.grouped import GroupedDecoder, GroupedEncoder, GroupedReadout
-from isthmus_vectors.detection.masking import MemberGaussian, MemberMasks, announced
+from isthmus_vectors.detection.masking import MemberGaussian, MemberMasks, with_mask_channel
 
 
 def masked_ensemble(
@@ -60,7 +60,7 @@ def masked_ensemble(
         decoder=decoder,
         readout=GroupedReadout(members, hidden, width, generator=generator),
         likelihood=MemberGaussian(),
-        scaling=announced,
+        scaling=with_mask_channel,
         corruption=MemberMasks(members, low, high),
     )
     plan = Plan(

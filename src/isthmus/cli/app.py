@@ -30,7 +30,7 @@ OWN: Mapping[str, dispatch.Function] = {
 }
 
 PAGE = (
-    ("isthmus demo [NAME]", "train on bundled data and show what can be asked"),
+    ("isthmus demo [NAME]", "train on bundled data and show what can be asked: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
     ("isthmus update DIR FILE", "take new interactions, people and items into a bundle"),
     ("isthmus tune NAME FILE", "search the settings of one model"),

@@ -125,19 +125,16 @@ def test_interrupted_it_keeps_the_best_so_far() -> None:
     assert recommender.facts["fitted_on_everybody"] == []
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_mistakes(subtests: pytest.Subtests) -> None:
+    for options, said in [
         ({"epochs": 3}, "epochs"),
         ({"budget": 0.0}, "budget"),
         ({"budget": -1.0}, "budget"),
         ({"metric": "ndcg"}, "metric"),
         ({"validation": 0.7}, "validation"),
-    ],
-)
-def test_mistakes(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        fitted(**options)
+    ]:
+        with subtests.test(options=options, said=said), pytest.raises(SettingError, match=said):
+            fitted(**options)
 
 
 def test_large_catalogues_get_the_sparse_form(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,18 +212,15 @@ def test_parts_that_are_left_to_their_defaults_are_saved_too() -> None:
     assert set(parts[0]["settings"]) == set(inspect.signature(rec_vae).parameters) - {"signal", "generator"}
 
 
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
+def test_settings_of_parts_are_checked_as_those_of_any_model(subtests: pytest.Subtests) -> None:
+    for parts, said in [
         ("edlae", "a list of models"),
         ([{"model": "edlae", "settings": {"droput": 0.1}}], "did you mean 'dropout'"),
         ([{"model": "edlae", "settings": {"dropout": "much"}}], "dropout='much' for edlae"),
         (["nonesuch"], "no model"),
-    ],
-)
-def test_settings_of_parts_are_checked_as_those_of_any_model(parts: Any, said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        checked("blend", blend, {"parts": parts})
+    ]:
+        with subtests.test(parts=parts, said=said), pytest.raises(SettingError, match=said):
+            checked("blend", blend, {"parts": parts})
 
 
 def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:

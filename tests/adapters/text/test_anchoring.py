@@ -15,7 +15,7 @@ from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
-from isthmus_text.pretrained.anchor import Anchored, info_nce
+from isthmus_text.pretrained.anchor import AnchorPenalty, info_nce
 
 
 def test_info_nce_of_orthogonal_vectors():
@@ -49,7 +49,7 @@ def step(vectors: torch.Tensor, rows: list[int], corruption: GaussianNoise | Non
 
 
 def test_the_anchor_is_a_weighted_cosine_to_the_own_row():
-    held = Anchored(2.0, 0.0)
+    held = AnchorPenalty(2.0, 0.0)
     held.original = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     terms = held(step(torch.tensor([[0.0, 3.0], [2.0, 0.0]]), [1, 2]))
     assert terms.keys() == {"anchor"}
@@ -59,7 +59,7 @@ def test_the_anchor_is_a_weighted_cosine_to_the_own_row():
 def test_noise_is_contrasted_with_clean_vectors_and_never_anchored():
     clean = torch.tensor([[0.0, 3.0], [2.0, 0.0]])
     taken = step(clean, [0, 1], GaussianNoise(0.5))
-    held = Anchored(1.0, 3.0, 0.5)
+    held = AnchorPenalty(1.0, 3.0, 0.5)
     held.original = clean
     terms = held(taken)
     assert float(terms["anchor"]) == pytest.approx(0, abs=1e-6)
@@ -68,11 +68,11 @@ def test_noise_is_contrasted_with_clean_vectors_and_never_anchored():
 
 
 def test_an_anchor_needs_the_vectors_before_training():
-    with pytest.raises(SettingError, match="learns"):
-        Anchored(1.0, 0.0)(step(torch.ones(2, 2), [0, 1]))
+    with pytest.raises(SettingError, match="before_training"):
+        AnchorPenalty(1.0, 0.0)(step(torch.ones(2, 2), [0, 1]))
 
 
-@pytest.mark.parametrize("wrong", [(-1.0, 0.0, 0.1), (0.0, -1.0, 0.1), (1.0, 1.0, 0.0)])
-def test_settings_outside_their_range(wrong):
-    with pytest.raises(SettingError):
-        Anchored(*wrong)
+def test_settings_outside_their_range():
+    for wrong in [(-1.0, 0.0, 0.1), (0.0, -1.0, 0.1), (1.0, 1.0, 0.0)]:
+        with pytest.raises(SettingError):
+            AnchorPenalty(*wrong)

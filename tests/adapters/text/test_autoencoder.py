@@ -1,4 +1,4 @@
-"""The face over texts: small models on texts whose answers are known."""
+"""TextAutoencoder: small models on texts whose answers are known."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from isthmus.errors import BundleError, InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder, Texts
 from isthmus_text import encode as encoding_module
+from isthmus_text.storage import LAYOUT
 
 WHO, DOES, WHAT = ("a cat", "the dog", "my bird"), ("sees", "eats", "has"), ("fish", "bread", "two eggs", "water")
 TEXTS = [" ".join(words) for words in itertools.product(WHO, DOES, WHAT)] * 6
@@ -84,22 +85,30 @@ def test_no_texts_have_no_codes(plain: TextAutoencoder) -> None:
     assert plain.decode(np.zeros((0, 16), np.float32)) == []
 
 
-def test_the_corpus_is_found_by_its_own_texts(plain: TextAutoencoder) -> None:
+def test_the_gallery_is_found_by_its_own_texts(plain: TextAutoencoder) -> None:
     for text in sorted(set(TEXTS))[::7]:
-        found = plain.search(text, 3)
-        assert found[0].text == text
+        (found,) = plain.search(text, 3)
+        assert found[0].item == text
         assert found[0].score == pytest.approx(1, abs=1e-4)
         assert TEXTS[found[0].row] == text
-        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    several = plain.search(TEXTS[:2], 2)
-    assert [found[0].text for found in several] == TEXTS[:2]
+        assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    assert [hits[0].item for hits in plain.search(TEXTS[:2], 2)] == TEXTS[:2]
 
 
-def test_another_corpus(plain: TextAutoencoder) -> None:
-    other = plain.with_corpus(["a cat sees fish", "the dog has water"])
-    assert [one.text for one in other.search("a cat sees fish", 5)] == ["a cat sees fish", "the dog has water"]
-    assert plain.corpus is not None
-    assert len(plain.corpus.texts) == len(TEXTS)
+def test_another_gallery(plain: TextAutoencoder) -> None:
+    other = plain.with_gallery(["a cat sees fish", "the dog has water"])
+    assert [hit.item for hit in other.search("a cat sees fish", 5)[0]] == ["a cat sees fish", "the dog has water"]
+    assert len(plain.gallery) == len(TEXTS)
+
+
+def test_shuffled_words_are_anomalies(plain: TextAutoencoder) -> None:
+    usual = sorted(set(TEXTS))
+    shuffled = [" ".join(reversed(text.split())) for text in usual]
+    assert plain.anomaly_scores(shuffled).min() > np.median(plain.anomaly_scores(usual))
+    assert plain.is_anomaly(shuffled).mean() > 0.9
+    assert plain.is_anomaly(usual).mean() < 0.3
+    alone = np.concatenate([plain.anomaly_scores(text) for text in usual[:5]])
+    np.testing.assert_allclose(plain.anomaly_scores(usual)[:5], alone, rtol=1e-4)
 
 
 def test_interpolation_goes_from_one_text_to_the_other(plain: TextAutoencoder) -> None:
@@ -131,7 +140,7 @@ def test_a_deterministic_model_has_no_prior_of_its_own(plain: TextAutoencoder) -
         plain.sample(1, prior="standard")
 
 
-def test_what_was_watched_is_in_the_history(variational: TextAutoencoder) -> None:
+def test_validation_figures_are_in_the_history(variational: TextAutoencoder) -> None:
     last = variational.history.records[-1]
     assert last["objective"] == pytest.approx(-(last["held_out_nll"] + last["held_out_rate"]), abs=1e-3)
     assert last["held_out_rate"] > 4 * 0.9**2 / 2, "batch norm keeps the rate up"
@@ -139,7 +148,7 @@ def test_what_was_watched_is_in_the_history(variational: TextAutoencoder) -> Non
     assert last["of_texts"] == round(len(TEXTS) * 0.1)
 
 
-def test_a_collapsed_posterior_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collapsed_posterior_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("WARNING"):
         model = TextAutoencoder.fit(
             TEXTS, collapse="none", annealing="none", beta=50.0, code=4, epochs=3, run=RUN, **SMALL
@@ -153,7 +162,7 @@ def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder) -> None:
     texts = sorted(set(TEXTS))
     found = variational.evaluate(texts, samples=64)
     assert found.texts == len(texts)
-    assert found.tokens == sum(map(len, variational.tokens.writes.tokenizer.encode(texts)))
+    assert found.tokens == sum(map(len, variational.adapter.output.tokenizer.encode(texts)))
     assert found.perplexity == pytest.approx(np.exp((found.nll + found.rate) * found.texts / found.tokens))
     assert found.objective == pytest.approx(-(found.nll + found.rate), rel=1e-4)
     assert found.weighted_nll is not None
@@ -181,19 +190,17 @@ def test_a_saved_model_is_the_same(variational: TextAutoencoder, tmp_path: Path)
     assert again.facts == variational.facts
 
 
-def test_a_model_without_corpus(tmp_path: Path) -> None:
-    model = TextAutoencoder.fit(TEXTS, index=False, code=4, epochs=1, run=RUN, **SMALL)
+def test_a_model_without_a_gallery(tmp_path: Path) -> None:
+    model = TextAutoencoder.fit(TEXTS, gallery=False, code=4, epochs=1, run=RUN, **SMALL)
     model.save(tmp_path / "m")
     with pytest.raises(InputError, match="search"):
         TextAutoencoder.load(tmp_path / "m").search("a cat", 1)
 
 
-def test_a_bundle_whose_corpus_lost_its_codes(variational: TextAutoencoder) -> None:
-    from isthmus_text.corpus import Corpus
-
-    assert variational.corpus is not None
-    with pytest.raises(BundleError, match="texts"):
-        Corpus.restored(variational.corpus.documents(), {})
+def test_a_bundle_whose_gallery_lost_its_codes(variational: TextAutoencoder) -> None:
+    kept = LAYOUT.gallery.documents(variational.gallery)
+    with pytest.raises(BundleError, match="codes of shape"):
+        LAYOUT.gallery.restore(kept, {})
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
@@ -203,33 +210,28 @@ def test_the_same_seed_gives_the_same_model() -> None:
 
 def test_few_texts_are_enough() -> None:
     model = TextAutoencoder.fit(["one", "two", ""], code=2, epochs=2, run=RUN, **SMALL)
-    assert model.mixture is None
     assert model.history.metric is None
     assert len(model.reconstruct(["one"])) == 1
-    with pytest.raises(SettingError, match="few texts"):
+    with pytest.raises(SettingError, match="prior='fitted'"):
         model.sample(1)
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
+def test_settings_that_cannot_be() -> None:
+    for settings, said in [
         ({"model": "no-such"}, "no-such"),
         ({"code": 0}, "code"),
         ({"colour": 1}, "colour"),
         ({"validation": 0.7}, "validation"),
         ({"tokenizer": "no/such/file"}, "no file"),
-        ({"longest": 1}, "longest"),
+        ({"max_length": 1}, "max_length"),
         ({"vocabulary": 10}, "size"),
-    ],
-)
-def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        TextAutoencoder.fit(TEXTS, **{"epochs": 1, "run": RUN, **settings})
+    ]:
+        with pytest.raises(InputError, match=said):
+            TextAutoencoder.fit(TEXTS, **{"epochs": 1, "run": RUN, **settings})
 
 
-def test_questions_that_cannot_be_answered(plain: TextAutoencoder) -> None:
-    with pytest.raises(InputError, match="one text"):
-        plain.encode("a cat sees fish")
+def test_wrong_arguments(plain: TextAutoencoder) -> None:
+    assert np.array_equal(plain.encode("a cat sees fish"), plain.encode(["a cat sees fish"]))
     with pytest.raises(InputError, match="shape"):
         plain.decode(np.zeros((2, 3), np.float32))
     with pytest.raises(InputError, match="NaN"):

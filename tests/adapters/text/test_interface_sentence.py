@@ -27,7 +27,7 @@ CORPUS = ["a red cat on a mat", "trains leave at noon", "the dog ran home", "rai
 def original(tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformer:
     place = tmp_path_factory.mktemp("sentence")
     folder = to_sentence_transformers(
-        place / "out", bert(), save_tokenizer(place / "words"), longest=16, normalise=False
+        place / "out", bert(), save_tokenizer(place / "words"), max_length=16, normalise=False
     )
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
@@ -37,32 +37,26 @@ def ours(original: SentenceTransformer) -> SentenceModel:
     return SentenceModel(original)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"convert_to_tensor": True},
-        {"convert_to_numpy": False},
-        {"normalize_embeddings": True},
-        {"truncate_dim": 5, "normalize_embeddings": True},
-        {"prompt": "red "},
-        {"batch_size": 2, "show_progress_bar": False, "precision": "float32", "prompt_name": None, "device": None},
-        {"output_value": "sentence_embedding"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("sentences", [TEXTS, tuple(TEXTS), TEXTS[0], np.array(TEXTS), []], ids=["list", *"tsa", "no"])
-def test_encode_answers_as_the_original(
-    original: SentenceTransformer, ours: SentenceModel, sentences: Any, settings: dict[str, Any]
-) -> None:
-    expected, answer = original.encode(sentences, **settings), ours.encode(sentences, **settings)
-    assert type(answer) is type(expected)
-    assert len(answer) == len(expected)
-    if isinstance(expected, list):
-        assert all(type(vector) is torch.Tensor for vector in answer)
-        expected, answer = torch.stack(expected or [torch.zeros(0)]), torch.stack(answer or [torch.zeros(0)])
-    assert answer.shape == expected.shape
-    np.testing.assert_allclose(answer, expected, atol=1e-5)
+def test_encode_answers_as_the_original(original: SentenceTransformer, ours: SentenceModel) -> None:
+    for sentences in [TEXTS, tuple(TEXTS), TEXTS[0], np.array(TEXTS), []]:
+        for settings in [
+            {},
+            {"convert_to_tensor": True},
+            {"convert_to_numpy": False},
+            {"normalize_embeddings": True},
+            {"truncate_dim": 5, "normalize_embeddings": True},
+            {"prompt": "red "},
+            {"batch_size": 2, "show_progress_bar": False, "precision": "float32", "prompt_name": None, "device": None},
+            {"output_value": "sentence_embedding"},
+        ]:
+            expected, answer = original.encode(sentences, **settings), ours.encode(sentences, **settings)
+            assert type(answer) is type(expected)
+            assert len(answer) == len(expected)
+            if isinstance(expected, list):
+                assert all(type(vector) is torch.Tensor for vector in answer)
+                expected, answer = torch.stack(expected or [torch.zeros(0)]), torch.stack(answer or [torch.zeros(0)])
+            assert answer.shape == expected.shape
+            np.testing.assert_allclose(answer, expected, atol=1e-5)
 
 
 def test_queries_and_documents_are_encoded_alike(ours: SentenceModel) -> None:
@@ -71,15 +65,19 @@ def test_queries_and_documents_are_encoded_alike(ours: SentenceModel) -> None:
     np.testing.assert_array_equal(ours.encode_document(TEXTS, batch_size=1), plain)
 
 
-@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
-def test_similarity_answers_as_the_original(original: SentenceTransformer, name: Any) -> None:
-    ours = SentenceModel(original, similarity_fn_name=name)
-    original.similarity_fn_name = name
-    a, b = original.encode(TEXTS), original.encode(TEXTS[::-1])
-    for left, right in ((a, b), (torch.tensor(a), torch.tensor(b)), (list(a), list(b)), (a[0], b[0])):
-        torch.testing.assert_close(ours.similarity(left, right), original.similarity(left, right), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(ours.similarity_pairwise(a, b), original.similarity_pairwise(a, b), atol=1e-5, rtol=1e-5)
-    original.similarity_fn_name = "cosine"
+def test_similarity_answers_as_the_original(original: SentenceTransformer) -> None:
+    for name in ["cosine", "dot", "euclidean", "manhattan"]:
+        ours = SentenceModel(original, similarity_fn_name=name)
+        original.similarity_fn_name = name
+        a, b = original.encode(TEXTS), original.encode(TEXTS[::-1])
+        for left, right in ((a, b), (torch.tensor(a), torch.tensor(b)), (list(a), list(b)), (a[0], b[0])):
+            torch.testing.assert_close(
+                ours.similarity(left, right), original.similarity(left, right), atol=1e-5, rtol=1e-5
+            )
+        torch.testing.assert_close(
+            ours.similarity_pairwise(a, b), original.similarity_pairwise(a, b), atol=1e-5, rtol=1e-5
+        )
+        original.similarity_fn_name = "cosine"
 
 
 def test_the_width(ours: SentenceModel) -> None:
@@ -135,9 +133,8 @@ def test_utilities_take_its_vectors_and_itself() -> None:
     assert pairs[0][1:] == [0, 4]
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
+def test_what_it_cannot_follow_is_refused() -> None:
+    for settings, message in [
         ({"precison": "int8"}, "no keyword 'precison'"),
         ({"precision": "int8"}, "precision='int8'; expected None or 'float32'"),
         ({"prompt_name": "query"}, "prompt_name='query'"),
@@ -146,11 +143,9 @@ def test_utilities_take_its_vectors_and_itself() -> None:
         ({"pool": {}}, "pool={}"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"truncate_dim": 0}, "truncate_dim 0"),
-    ],
-)
-def test_what_it_cannot_follow_is_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingError, match=message):
-        SentenceModel(WordCounts()).encode(["a"], **settings)
+    ]:
+        with pytest.raises(SettingError, match=message):
+            SentenceModel(WordCounts()).encode(["a"], **settings)
 
 
 def test_a_text_that_is_none() -> None:
@@ -166,10 +161,10 @@ class Fixed:
         return self.answer
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (2,)])
-def test_an_encoder_that_returns_another_number_of_vectors(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueRangeError, match="for 2 texts; expected"):
-        SentenceModel(Fixed(np.ones(shape, np.float32))).encode(["a", "b"])
+def test_an_encoder_that_returns_another_number_of_vectors() -> None:
+    for shape in [(3, 4), (2,)]:
+        with pytest.raises(ValueRangeError, match="for 2 texts; expected"):
+            SentenceModel(Fixed(np.ones(shape, np.float32))).encode(["a", "b"])
 
 
 def test_an_encoder_that_returns_nan_is_told_the_text() -> None:

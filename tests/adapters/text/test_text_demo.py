@@ -20,23 +20,23 @@ QUICK: dict[str, Any] = {**demo.SETTINGS, "epochs": 1, "hidden": 16, "code": 8, 
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "SETTINGS", QUICK)
-    monkeypatch.setattr(demo, "TRAINED", (3, 5))
-    monkeypatch.setattr(demo, "ASKED", (3, 3))
+    monkeypatch.setattr(demo, "TRAINING_WORDS", (3, 5))
+    monkeypatch.setattr(demo, "HELD_OUT_WORDS", (3, 3))
 
 
-def test_the_demo_trains_writes_back_interpolates_samples_and_finds(
+def test_the_demo_trains_reconstructs_interpolates_samples_and_searches(
     quick: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", "text", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["bleu"] <= 100
     assert told["held_out"] == len(demo.short("test", (3, 3)))
-    assert [len(told[name]) for name in ("written_back", "interpolated", "sampled")] == [demo.SHOWN, 6, 6]
+    assert [len(told[name]) for name in ("reconstructions", "interpolated", "sampled")] == [demo.SHOWN, 6, 6]
     train = set(demo_sentences("train").texts)
     assert all(set(found["texts"]) <= train for found in told["found"])
     again = TextAutoencoder.load(told["path"])
-    pair = told["written_back"][0]
-    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["written_back"]]
+    pair = told["reconstructions"][0]
+    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["reconstruction"]]
 
 
 def test_the_page_names_what_to_do_next(quick: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,6 +75,6 @@ def test_a_plain_model_cannot_be_drawn_from() -> None:
 
 def test_held_out_texts_choose_the_best_epoch() -> None:
     model = TextAutoencoder.fit(
-        TEXTS, "contractive", tokenizer="word", validation=0.2, index=False, run=RUN, **{**SMALL, "epochs": 2}
+        TEXTS, "contractive", tokenizer="word", validation=0.2, gallery=False, run=RUN, **{**SMALL, "epochs": 2}
     )
     assert model.history.best_epoch in (1, 2)

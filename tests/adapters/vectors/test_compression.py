@@ -103,26 +103,26 @@ def test_equal_codes_answer_in_the_order_of_rows(compressor: Compressor) -> None
     assert compressor.search(cloud(2), codes, 3).rows.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
-@pytest.mark.parametrize("k", [1, 4, 60, 400])
 def test_equal_codes_have_one_score_wherever_they_stand(
-    compressor: Compressor, monkeypatch: pytest.MonkeyPatch, k: int
+    compressor: Compressor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 5)
-    distinct = compressor.encode(cloud(40, seed=8))
-    owner = np.random.default_rng(9).integers(0, 40, 300)
-    found = compressor.search(cloud(7), distinct[owner], k)
-    for rows, scores in zip(found.rows.numpy(), found.scores.numpy(), strict=True):
-        whole = k >= 300
-        assert len(set(rows.tolist())) == (301 if whole else k)
-        real, own = rows[:300], scores[:300]
-        assert (np.diff(own) <= 0).all()
-        tied = owner[real[1:]] == owner[real[:-1]]
-        assert np.array_equal(own[1:] == own[:-1], tied)
-        assert (real[1:][tied] > real[:-1][tied]).all()
-        # All rows of a code answer before any of the next one, and of the last code the first ones.
-        for code in np.unique(owner[real]):
-            everywhere = np.flatnonzero(owner == code)
-            assert np.array_equal(real[owner[real] == code], everywhere[: (owner[real] == code).sum()])
+    for k in [1, 4, 60, 400]:
+        monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 5)
+        distinct = compressor.encode(cloud(40, seed=8))
+        owner = np.random.default_rng(9).integers(0, 40, 300)
+        found = compressor.search(cloud(7), distinct[owner], k)
+        for rows, scores in zip(found.rows.numpy(), found.scores.numpy(), strict=True):
+            whole = k >= 300
+            assert len(set(rows.tolist())) == (301 if whole else k)
+            real, own = rows[:300], scores[:300]
+            assert (np.diff(own) <= 0).all()
+            tied = owner[real[1:]] == owner[real[:-1]]
+            assert np.array_equal(own[1:] == own[:-1], tied)
+            assert (real[1:][tied] > real[:-1][tied]).all()
+            # All rows of a code answer before any of the next one, and of the last code the first ones.
+            for code in np.unique(owner[real]):
+                everywhere = np.flatnonzero(owner == code)
+                assert np.array_equal(real[owner[real] == code], everywhere[: (owner[real] == code).sum()])
 
 
 def test_codes_of_equal_score_answer_in_the_order_of_rows() -> None:
@@ -199,16 +199,16 @@ def test_a_bundle_without_its_parts_is_damaged(compressor: Compressor, tmp_path,
         Compressor.load(tmp_path / "part")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_and_infinity_are_refused(compressor: Compressor, value: float) -> None:
-    bad = cloud(300)
-    bad[7, 3] = value
-    with pytest.raises(ValueRangeError, match="7"):
-        Compressor.fit(bad)
-    with pytest.raises(ValueRangeError, match="7"):
-        compressor.encode(bad)
-    with pytest.raises(ValueRangeError, match="7"):
-        compressor.search(bad, np.zeros((1, 3), np.uint8), 1)
+def test_nan_and_infinity_are_refused(compressor: Compressor) -> None:
+    for value in [np.nan, np.inf]:
+        bad = cloud(300)
+        bad[7, 3] = value
+        with pytest.raises(ValueRangeError, match="7"):
+            Compressor.fit(bad)
+        with pytest.raises(ValueRangeError, match="7"):
+            compressor.encode(bad)
+        with pytest.raises(ValueRangeError, match="7"):
+            compressor.search(bad, np.zeros((1, 3), np.uint8), 1)
 
 
 def test_vectors_that_cannot_be_learned_from() -> None:
@@ -231,12 +231,15 @@ def test_vectors_of_another_width(compressor: Compressor) -> None:
         compressor.search(np.zeros((2, WIDTH - 1), np.float32), np.zeros((1, 3), np.uint8), 1)
 
 
-@pytest.mark.parametrize(
-    "codes", [np.zeros((2, 4), np.uint8), np.zeros((2, 0), np.uint8), np.zeros(3, np.uint8), np.zeros((2, 3), np.int64)]
-)
-def test_codes_that_are_none(compressor: Compressor, codes: np.ndarray) -> None:
-    with pytest.raises(InputError, match="uint8"):
-        compressor.decode(codes)
+def test_codes_that_are_none(compressor: Compressor) -> None:
+    for codes in [
+        np.zeros((2, 4), np.uint8),
+        np.zeros((2, 0), np.uint8),
+        np.zeros(3, np.uint8),
+        np.zeros((2, 3), np.int64),
+    ]:
+        with pytest.raises(InputError, match="uint8"):
+            compressor.decode(codes)
 
 
 def test_settings_out_of_range(compressor: Compressor) -> None:

@@ -29,14 +29,15 @@ def regressed(known: Any, unknown: Any, values: Any, mu: float) -> Any:
     return (np.hstack([unknown, np.ones((len(unknown), 1))]) @ weights).T
 
 
-@pytest.mark.parametrize(("items", "width"), [(40, 6), (12, 30)])
-@pytest.mark.parametrize("sparse", [False, True])
-def test_it_is_ridge_regression_with_a_free_constant(items: int, width: int, sparse: bool) -> None:
-    known, unknown = features(items, width), features(5, width, seed=1)
-    values = np.random.default_rng(2).normal(size=(3, items)).astype(np.float32)
-    given = (csr_array(known), csr_array(unknown)) if sparse else (known, unknown)
-    found = values.mean(1, keepdims=True) + mixing(*given, regularisation=0.3).of(values)
-    np.testing.assert_allclose(found, regressed(known, unknown, values, 0.3), atol=2e-4)
+def test_it_is_ridge_regression_with_a_free_constant(subtests: pytest.Subtests) -> None:
+    for items, width in [(40, 6), (12, 30)]:
+        for sparse in [False, True]:
+            with subtests.test(items=items, width=width, sparse=sparse):
+                known, unknown = features(items, width), features(5, width, seed=1)
+                values = np.random.default_rng(2).normal(size=(3, items)).astype(np.float32)
+                given = (csr_array(known), csr_array(unknown)) if sparse else (known, unknown)
+                found = values.mean(1, keepdims=True) + mixing(*given, regularisation=0.3).of(values)
+                np.testing.assert_allclose(found, regressed(known, unknown, values, 0.3), atol=2e-4)
 
 
 def test_both_ways_of_solving_agree(monkeypatch: pytest.MonkeyPatch) -> None:

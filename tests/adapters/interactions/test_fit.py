@@ -13,6 +13,7 @@ from planted import RUN, SMALL, planted, trained
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, SettingError
+from isthmus.training.progress import Silent
 from isthmus.training.run import Run
 from isthmus_interactions import Interactions, Recommender
 from isthmus_interactions import fit as module
@@ -26,15 +27,16 @@ def short(model: str, data: Interactions, **options: Any) -> Recommender:
     return trained(model, data, **{**SHORT[model], **options})
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_a_share_of_the_people_chooses_the_best_epoch(model: str) -> None:
-    recommender = short(model, planted(), validation=0.1)
-    facts, history = recommender.facts, recommender.history
-    assert (facts["users"], facts["items"], facts["validation_users"]) == (90, 24, 9)
-    assert history.metric == "ndcg@100"
-    assert history.best_epoch in (1, 2)
-    assert 0 < history.best_score <= 1
-    assert len(recommender.adapter.users) == 90, "who is held out can still be asked about"
+def test_a_share_of_the_people_chooses_the_best_epoch(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            recommender = short(model, planted(), validation=0.1)
+            facts, history = recommender.facts, recommender.history
+            assert (facts["users"], facts["items"], facts["validation_users"]) == (90, 24, 9)
+            assert history.metric == "ndcg@100"
+            assert history.best_epoch in (1, 2)
+            assert 0 < history.best_score <= 1
+            assert len(recommender.adapter.users) == 90, "who is held out can still be asked about"
 
 
 def test_who_validates_does_not_train() -> None:
@@ -83,26 +85,28 @@ def test_nobody_is_held_out_when_not_wanted() -> None:
     assert short("ease", planted(), validation=0.0).history.metric is None
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_the_smallest_data(model: str) -> None:
-    one_user = short(model, Interactions.read(pa.table({"user": ["a"] * 3, "item": ["x", "y", "z"]})))
-    assert set(one_user.recommend([["x"]])[0].ids) == {"y", "z"}
-    assert one_user.recommend_users(["a"])[0].ids == []
-    assert one_user.similar_users([["x"]])[0].ids == ["a"]
-    one_item = short(model, Interactions.read(pa.table({"user": ["a", "b"], "item": [7, 7]})))
-    assert one_item.recommend([[7]])[0].ids == []
-    assert one_item.recommend([[]])[0].ids == [7]
-    assert one_item.similar_items([7])[0].ids == []
-    assert one_item.explain([7], 7).ids == [7]
+def test_the_smallest_data(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            one_user = short(model, Interactions.read(pa.table({"user": ["a"] * 3, "item": ["x", "y", "z"]})))
+            assert set(one_user.recommend([["x"]])[0].ids) == {"y", "z"}
+            assert one_user.recommend_users(["a"])[0].ids == []
+            assert one_user.similar_users([["x"]])[0].ids == ["a"]
+            one_item = short(model, Interactions.read(pa.table({"user": ["a", "b"], "item": [7, 7]})))
+            assert one_item.recommend([[7]])[0].ids == []
+            assert one_item.recommend([[]])[0].ids == [7]
+            assert one_item.similar_items([7])[0].ids == []
+            assert one_item.explain([7], 7).ids == [7]
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_an_item_that_nobody_touched_has_its_place(model: str) -> None:
-    matrix = csr_array(np.hstack([planted(12).matrix.toarray(), np.zeros((12, 1), np.float32)]))
-    recommender = short(model, Interactions.from_csr(matrix, items=[f"i{i}" for i in range(25)]))
-    assert len(recommender.recommend([["i0"]], 100)[0]) == 24
-    assert recommender.recommend([["i24"]], 3)[0].popular is False
-    assert recommender.popularity.shares[24] == 0
+def test_an_item_that_nobody_touched_has_its_place(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            matrix = csr_array(np.hstack([planted(12).matrix.toarray(), np.zeros((12, 1), np.float32)]))
+            recommender = short(model, Interactions.from_csr(matrix, items=[f"i{i}" for i in range(25)]))
+            assert len(recommender.recommend([["i0"]], 100)[0]) == 24
+            assert recommender.recommend([["i24"]], 3)[0].popular is False
+            assert recommender.popularity.shares[24] == 0
 
 
 def test_somebody_without_items_gets_what_is_popular() -> None:
@@ -119,9 +123,18 @@ def test_the_source_may_be_a_table() -> None:
     assert recommender.facts["keep"] == ">=4"
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+class Watching(Silent):
+    """Counts the steps of a training."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def step(self, rows: int, loss: float) -> None:
+        self.steps.append(rows)
+
+
+def test_mistakes_are_told_before_anything_is_trained(subtests: pytest.Subtests) -> None:
+    for options, said in [
         ({"model": "nobody"}, "no model 'nobody'"),
         ({"model": "mult-va"}, "did you mean 'mult-vae'"),
         ({"kode": 3}, "did you mean 'code'"),
@@ -145,20 +158,14 @@ def test_the_source_may_be_a_table() -> None:
         ({"validation": -0.1}, "validation"),
         ({"model": "ease", "regularisation": -1}, "regularisation"),
         ({"model": "ease", "epochs": 3}, "no setting 'epochs'"),
-    ],
-)
-def test_mistakes_are_told_before_anything_is_trained(options: dict[str, Any], said: str) -> None:
-    steps = []
-
-    class Watching(type(RUN.progress)):  # type: ignore[misc]
-        def step(self, rows: int, loss: float) -> None:
-            steps.append(rows)
-
-    run = Run(device="cpu", precision="fp32", progress=Watching())
-    with pytest.raises(SettingError) as caught:
-        Recommender.fit(planted(), **{"model": "mult-vae", "run": run, **options})
-    assert said in str(caught.value)
-    assert steps == []
+    ]:
+        with subtests.test(options=options, said=said):
+            watching = Watching()
+            run = Run(device="cpu", precision="fp32", progress=watching)
+            with pytest.raises(SettingError) as caught:
+                Recommender.fit(planted(), **{"model": "mult-vae", "run": run, **options})
+            assert said in str(caught.value)
+            assert watching.steps == []
 
 
 def test_numpy_numbers_are_settings(tmp_path: Any) -> None:

@@ -89,18 +89,19 @@ def fails(error: Exception) -> Callable[[], History]:
 # --- what is tried ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(set(plugin.builders) - NO_SPACE))
-def test_every_space_fits_its_builder(name: str) -> None:
-    parameters = inspect.signature(plugin.builders[name]).parameters
-    for setting, span in SPACES[name].items():
-        default = parameters[setting].default
-        assert default in span, f"{name}: the default {setting}={default!r} lies outside"
-        if isinstance(span, Range):
-            assert span.low < span.high
-            assert type(span.low) is type(span.high) is type(default)
-            assert not span.log or span.low > 0
-        else:
-            assert {type(value) for value in span} == {type(default)}
+def test_every_space_fits_its_builder(subtests: pytest.Subtests) -> None:
+    for name in sorted(set(plugin.builders) - NO_SPACE):
+        with subtests.test(name=name):
+            parameters = inspect.signature(plugin.builders[name]).parameters
+            for setting, span in SPACES[name].items():
+                default = parameters[setting].default
+                assert default in span, f"{name}: the default {setting}={default!r} lies outside"
+                if isinstance(span, Range):
+                    assert span.low < span.high
+                    assert type(span.low) is type(span.high) is type(default)
+                    assert not span.log or span.low > 0
+                else:
+                    assert {type(value) for value in span} == {type(default)}
 
 
 def test_there_is_no_space_without_a_builder() -> None:
@@ -229,15 +230,16 @@ def test_no_time_at_all_is_an_error() -> None:
         dae(seconds=1e-9)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7", 7)])
-def test_lengths_of_time(text: str, seconds: float) -> None:
-    assert parsed_duration(text) == seconds
+def test_lengths_of_time(subtests: pytest.Subtests) -> None:
+    for text, seconds in [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7", 7)]:
+        with subtests.test(text=text, seconds=seconds):
+            assert parsed_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "10 minutes", "-3m", "0", "nan", "inf", "1d"])
-def test_lengths_that_are_none(text: str) -> None:
-    with pytest.raises(SettingError, match="10m"):
-        parsed_duration(text)
+def test_lengths_that_are_none(subtests: pytest.Subtests) -> None:
+    for text in ["", "s", "10 minutes", "-3m", "0", "nan", "inf", "1d"]:
+        with subtests.test(text=text), pytest.raises(SettingError, match="10m"):
+            parsed_duration(text)
 
 
 # --- going on --------------------------------------------------------------------------------------------------------
@@ -256,24 +258,28 @@ def test_a_resumed_study_tries_what_it_would_have_tried(tmp_path: Path, model: s
     assert again.trials == parts.trials
 
 
-@pytest.mark.parametrize(
-    ("change", "what"),
-    [
+def test_a_study_of_something_else_is_refused(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for change, what in [
         ({"data": planted(91)}, "interactions"),
         ({"model": "edlae"}, "model"),
         ({"metric": "recall@5"}, "metric"),
         ({"run": replace(RUN, seed=1)}, "seed"),
         ({"validation": 0.2}, "interactions"),
         ({"dropout": 0.1}, "given settings"),
-    ],
-)
-def test_a_study_of_something_else_is_refused(tmp_path: Path, change: dict[str, Any], what: str) -> None:
-    options: dict[str, Any] = {"data": planted(), "model": "rdlae", **QUICK, "trials": 1, "study": tmp_path / "study"}
-    tune(**options)
-    before = (tmp_path / "study" / "trials.jsonl").read_bytes()
-    with pytest.raises(SettingError, match=f"another .*{what}"):
-        tune(**{**options, **change})
-    assert (tmp_path / "study" / "trials.jsonl").read_bytes() == before
+    ]:
+        with subtests.test(change=change, what=what):
+            options: dict[str, Any] = {
+                "data": planted(),
+                "model": "rdlae",
+                **QUICK,
+                "trials": 1,
+                "study": tmp_path / "study",
+            }
+            tune(**options)
+            before = (tmp_path / "study" / "trials.jsonl").read_bytes()
+            with pytest.raises(SettingError, match=f"another .*{what}"):
+                tune(**{**options, **change})
+            assert (tmp_path / "study" / "trials.jsonl").read_bytes() == before
 
 
 def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
@@ -285,15 +291,16 @@ def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 4
 
 
-@pytest.mark.parametrize(
-    "line", ["{}", "no json", "[]", '{"number": 7, "state": "complete", "settings": {}, "score": 1}']
-)
-def test_a_line_that_is_no_trial_is_refused(tmp_path: Path, line: str) -> None:
-    tune(planted(), "ease", **{**QUICK, "trials": 1}, study=tmp_path)
-    with (tmp_path / "trials.jsonl").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(SourceError, match=r"trials\.jsonl"):
-        tune(planted(), "ease", **QUICK, study=tmp_path)
+def test_a_line_that_is_no_trial_is_refused(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for number, line in enumerate(
+        ["{}", "no json", "[]", '{"number": 7, "state": "complete", "settings": {}, "score": 1}']
+    ):
+        with subtests.test(line=line):
+            tune(planted(), "ease", **{**QUICK, "trials": 1}, study=tmp_path / str(number))
+            with (tmp_path / str(number) / "trials.jsonl").open("a") as file:
+                file.write(line + "\n")
+            with pytest.raises(SourceError, match=r"trials\.jsonl"):
+                tune(planted(), "ease", **QUICK, study=tmp_path / str(number))
 
 
 def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
@@ -356,9 +363,8 @@ def test_somebody_is_told_of_every_trial() -> None:
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
+    for options, said in [
         ({"model": "popularity"}, "no settings to search"),
         ({"model": "eas"}, "did you mean 'ease'"),
         ({"regularisation": 3.0}, "given"),
@@ -368,11 +374,9 @@ def test_somebody_is_told_of_every_trial() -> None:
         ({"seconds": 0.0}, "seconds"),
         ({"validation": 0.0}, "nobody"),
         ({"data": planted(20)}, "20 people"),
-    ],
-)
-def test_mistakes_are_typed(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        tune(**{"data": planted(), "model": "ease", **QUICK, **options})
+    ]:
+        with subtests.test(options=options, said=said), pytest.raises(SettingError, match=said):
+            tune(**{"data": planted(), "model": "ease", **QUICK, **options})
 
 
 def test_without_optuna_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,20 +110,17 @@ def test_numbers_among_texts_and_texts_that_are_numbers() -> None:
     assert merged(numbers, table([("u1", "7", 5.0), ("u1", "-9", 5.0)])).data.items.ids.tolist() == [7, -9]
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
+def test_ids_of_another_kind_are_refused(subtests: pytest.Subtests) -> None:
+    for old, new in [
         ([("u", 7, 5.0)], [("u", "x", 5.0)]),
         ([("u", 7, 5.0)], [("u", "007", 5.0)]),
         ([("u", "Dune", 5.0)], [("u", 7, 5.0)]),
         ([(1, "Dune", 5.0)], [("u", "Dune", 5.0)]),
         ([("u", "Dune", 5.0)], [(1, "Dune", 5.0)]),
         ([("u", 7, 5.0)], [("u", "9" * 30, 5.0)]),
-    ],
-)
-def test_ids_of_another_kind_are_refused(old: Any, new: Any) -> None:
-    with pytest.raises(InputError, match=r"int64|string|64 bits"):
-        merged(Interactions.read(table(old), keep="all"), table(new))
+    ]:
+        with subtests.test(old=old, new=new), pytest.raises(InputError, match=r"int64|string|64 bits"):
+            merged(Interactions.read(table(old), keep="all"), table(new))
 
 
 def test_nothing_new_is_refused() -> None:

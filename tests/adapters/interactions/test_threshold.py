@@ -5,9 +5,8 @@ from isthmus.errors import SettingError
 from isthmus_interactions.files.threshold import MOST_LEVELS, default_keep, parse_keep, widen
 
 
-@pytest.mark.parametrize(
-    ("levels", "rule"),
-    [
+def test_default_rule_of_a_scale(subtests):
+    for levels, rule in [
         ([1, 2, 3, 4, 5], ">=4"),
         (np.arange(1, 11) / 2, ">=3.5"),
         (range(1, 11), ">=7"),
@@ -25,10 +24,9 @@ from isthmus_interactions.files.threshold import MOST_LEVELS, default_keep, pars
         ([0], "all"),
         ([4], "all"),
         ([], "all"),
-    ],
-)
-def test_default_rule_of_a_scale(levels, rule):
-    assert default_keep(np.array(levels, dtype=np.float32), valued=True).rule == rule
+    ]:
+        with subtests.test(levels=levels, rule=rule):
+            assert default_keep(np.array(levels, dtype=np.float32), valued=True).rule == rule
 
 
 def test_amounts_and_no_values_keep_every_row():
@@ -37,9 +35,8 @@ def test_amounts_and_no_values_keep_every_row():
     assert default_keep(np.empty(0, np.float32), valued=False).rule == "all"
 
 
-@pytest.mark.parametrize(
-    ("given", "rule", "kept"),
-    [
+def test_explicit_rules(subtests):
+    for given, rule, kept in [
         ("all", "all", [1, 2, 3]),
         (" ALL ", "all", [1, 2, 3]),
         (">=2", ">=2", [2, 3]),
@@ -49,25 +46,24 @@ def test_amounts_and_no_values_keep_every_row():
         (2, ">=2", [2, 3]),
         (2.5, ">=2.5", [3]),
         ("1e-3", ">=0.001", [1, 2, 3]),
-    ],
-)
-def test_explicit_rules(given, rule, kept):
-    keep = parse_keep(given)
-    values = np.array([1, 2, 3], dtype=np.float32)
-    mask = keep.mask(values)
-    assert keep.rule == rule
-    np.testing.assert_array_equal(values if mask is None else values[mask], kept)
-    assert parse_keep(keep.rule).rule == rule
+    ]:
+        with subtests.test(given=given, rule=rule, kept=kept):
+            keep = parse_keep(given)
+            values = np.array([1, 2, 3], dtype=np.float32)
+            mask = keep.mask(values)
+            assert keep.rule == rule
+            np.testing.assert_array_equal(values if mask is None else values[mask], kept)
+            assert parse_keep(keep.rule).rule == rule
 
 
 def test_no_rule_stays_none():
     assert parse_keep(None) is None
 
 
-@pytest.mark.parametrize("given", ["<3", "some", "", ">=", "4 or 5", float("nan"), float("inf"), True])
-def test_other_rules_are_refused(given):
-    with pytest.raises(SettingError, match="keep="):
-        parse_keep(given)
+def test_other_rules_are_refused(subtests):
+    for given in ["<3", "some", "", ">=", "4 or 5", float("nan"), float("inf"), True]:
+        with subtests.test(given=given), pytest.raises(SettingError, match="keep="):
+            parse_keep(given)
 
 
 def test_a_bound_that_float32_cannot_hold_is_compared_as_float32():

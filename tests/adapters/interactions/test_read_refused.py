@@ -20,19 +20,17 @@ CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1
 # --- columns ---
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
+def test_default_names(subtests, write):
+    for header in [
         "user,item",
         "user_id,item_id",
         "userId,itemId",
         "userid,movieId",
         "USER_ID,book_id",
         "user_id:token,item_id:token",
-    ],
-)
-def test_default_names(write, header):
-    assert Interactions.read(write(f"{header}\n1,2\n")).nnz == 1
+    ]:
+        with subtests.test(header=header):
+            assert Interactions.read(write(f"{header}\n1,2\n")).nnz == 1
 
 
 def test_named_columns(write):
@@ -49,9 +47,8 @@ def test_an_empty_name_ignores_a_column(write):
     assert interactions.times is None
 
 
-@pytest.mark.parametrize(
-    ("header", "options", "message"),
-    [
+def test_columns_that_are_missing_or_ambiguous(subtests, write):
+    for header, options, message in [
         ("person,item", {}, r"no column for the user \(header: 'person', 'item'\).*user=NAME"),
         ("user,thing", {}, r"no column for the item \(header: 'user', 'thing'\)"),
         ("user,item", {"user": "person"}, r"no column 'person' \(header: 'user', 'item'\)"),
@@ -62,20 +59,18 @@ def test_an_empty_name_ignores_a_column(write):
         ("user,item,item", {}, "2 columns could hold the item"),
         ("user,item", {"item": "user"}, "one column for two things"),
         ("1,2,5,100", {}, r"no column for the user \(header: '1', '2', '5', '100'\)"),
-    ],
-)
-def test_columns_that_are_missing_or_ambiguous(write, header, options, message):
-    with pytest.raises(ColumnError, match=message):
-        Interactions.read(write(f"{header}\n1,2,3,4\n"), **options)
+    ]:
+        with subtests.test(header=header, options=options), pytest.raises(ColumnError, match=message):
+            Interactions.read(write(f"{header}\n1,2,3,4\n"), **options)
 
 
 # --- values and times ---
 
 
-@pytest.mark.parametrize("cell", ["-1", "nan", "", "inf", "1e39", "NA"])
-def test_values_without_meaning_name_row_and_column(write, cell):
-    with pytest.raises(ValueRangeError, match="row 3, column 'rating'"):
-        Interactions.read(write(f"user,item,rating\n1,1,5\n1,2,4\n1,3,{cell}\n1,4,3\n"))
+def test_values_without_meaning_name_row_and_column(subtests, write):
+    for cell in ["-1", "nan", "", "inf", "1e39", "NA"]:
+        with subtests.test(cell=cell), pytest.raises(ValueRangeError, match="row 3, column 'rating'"):
+            Interactions.read(write(f"user,item,rating\n1,1,5\n1,2,4\n1,3,{cell}\n1,4,3\n"))
 
 
 def test_text_among_the_values_names_row_and_column(write):
@@ -148,19 +143,16 @@ def test_a_rule_without_values(write):
         Interactions.read(write("user,item\n1,1\n"), keep=">=4")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_damaged_and_foreign_files(subtests, write):
+    for text, message in [
         ("user::item\n1::2\n", "delimited by '::'"),
         ("user,item\n1,2\n1,2,3\n", "cannot be read.*Expected 2 columns"),
         (gzip.compress(CSV.encode() * 50)[:-40], "cannot be read"),
         (b"PAR1 and then nothing", "cannot be read"),
         (b"user,item\n\xff\xfe,2\n", "UTF8"),
-    ],
-)
-def test_damaged_and_foreign_files(write, text, message):
-    with pytest.raises((SourceError, ValueRangeError), match=message):
-        Interactions.read(write(text))
+    ]:
+        with subtests.test(text=text), pytest.raises((SourceError, ValueRangeError), match=message):
+            Interactions.read(write(text))
 
 
 def test_parquet_with_damaged_text(tmp_path):

@@ -62,28 +62,30 @@ class TestContract(RankerContract):
         return Bags(indices, torch.tensor([0, 3, 3, 5, 6]), torch.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 1.0]))
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_a_new_item_belongs_to_the_people_of_its_group(model: str) -> None:
-    for group in range(GROUPS):
-        history = [10 * (group * ITEMS + i) for i in range(4)]
-        scores = extended(model).score([history], NEW)[0]
-        assert scores.argmax() == group
-        (answer,) = extended(model).recommend([history], k=6)
-        assert NEW[group] in answer.ids
+def test_a_new_item_belongs_to_the_people_of_its_group(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            for group in range(GROUPS):
+                history = [10 * (group * ITEMS + i) for i in range(4)]
+                scores = extended(model).score([history], NEW)[0]
+                assert scores.argmax() == group
+                (answer,) = extended(model).recommend([history], k=6)
+                assert NEW[group] in answer.ids
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_old_rows_stay_and_keep_their_scores(model: str) -> None:
-    old, new = default(model), extended(model)
-    ids = old.adapter.items.ids.tolist()
-    assert new.adapter.items.ids.tolist() == ids + NEW
-    histories: Any = [[0, 10, 20], [90], {80: 2.0, 160: 1.0}]
-    np.testing.assert_array_equal(new.score(histories, ids), old.score(histories, ids))
-    assert old.adapter.items.ids.tolist() == ids
-    answers = [new.recommend(histories, 5, allow=ids), old.recommend(histories, 5)]
-    assert [a.ids for a in answers[0]] == [a.ids for a in answers[1]]
-    assert new.similar_users(histories, 3) == old.similar_users(histories, 3)
-    assert new.without_features().recommend(histories, 5) == old.recommend(histories, 5)
+def test_old_rows_stay_and_keep_their_scores(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            old, new = default(model), extended(model)
+            ids = old.adapter.items.ids.tolist()
+            assert new.adapter.items.ids.tolist() == ids + NEW
+            histories: Any = [[0, 10, 20], [90], {80: 2.0, 160: 1.0}]
+            np.testing.assert_array_equal(new.score(histories, ids), old.score(histories, ids))
+            assert old.adapter.items.ids.tolist() == ids
+            answers = [new.recommend(histories, 5, allow=ids), old.recommend(histories, 5)]
+            assert [a.ids for a in answers[0]] == [a.ids for a in answers[1]]
+            assert new.similar_users(histories, 3) == old.similar_users(histories, 3)
+            assert new.without_features().recommend(histories, 5) == old.recommend(histories, 5)
 
 
 def test_scores_are_what_the_formula_says() -> None:
@@ -108,23 +110,25 @@ def test_boost_widens_what_stands_above_the_mean() -> None:
     np.testing.assert_allclose(twice.score(history, NEW) - level, 2 * (once - level), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_new_items_in_every_answer(model: str) -> None:
-    recommender = extended(model)
-    (near,) = recommender.similar_items([NEW[1]], 4)
-    assert all(id_ // 10 // ITEMS == 1 for id_ in near.ids)
-    assert NEW[1] in recommender.similar_items([80], 8)[0].ids
-    # A history of a new item alone: those who stand for it speak for its group, and it is not answered itself.
-    (answer,) = recommender.recommend([[NEW[2]]], 5)
-    assert not answer.popular
-    assert NEW[2] not in answer.ids
-    assert all(id_ // 10 // ITEMS == 2 for id_ in answer.ids)
-    assert recommender.explain([0, 90], NEW[0]).ids[0] == 0
-    people = [
-        recommender.adapter.users.rows([id_])[0] % GROUPS for id_ in recommender.similar_users([[NEW[1]]], 5)[0].ids
-    ]
-    assert people == [1] * 5
-    assert recommender.titles[NEW[0]] == "New"
+def test_new_items_in_every_answer(subtests: pytest.Subtests) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            recommender = extended(model)
+            (near,) = recommender.similar_items([NEW[1]], 4)
+            assert all(id_ // 10 // ITEMS == 1 for id_ in near.ids)
+            assert NEW[1] in recommender.similar_items([80], 8)[0].ids
+            # A history of a new item alone: those who stand for it speak for its group, and it is not answered itself.
+            (answer,) = recommender.recommend([[NEW[2]]], 5)
+            assert not answer.popular
+            assert NEW[2] not in answer.ids
+            assert all(id_ // 10 // ITEMS == 2 for id_ in answer.ids)
+            assert recommender.explain([0, 90], NEW[0]).ids[0] == 0
+            people = [
+                recommender.adapter.users.rows([id_])[0] % GROUPS
+                for id_ in recommender.similar_users([[NEW[1]]], 5)[0].ids
+            ]
+            assert people == [1] * 5
+            assert recommender.titles[NEW[0]] == "New"
 
 
 def test_items_of_the_catalogue_that_nobody_touched_are_placed_too() -> None:
@@ -198,34 +202,33 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in BUILDERS}
 
 
-@pytest.mark.parametrize("model", BUILDERS)
-def test_every_answer_survives_a_round_trip(model: str, bundles: dict[str, Path]) -> None:
-    before, after = extended(model), Recommender.load(bundles[model])
-    histories = [[0, 10], [NEW[1]], [80, NEW[2]], []]
-    assert after.recommend(histories, 9) == before.recommend(histories, 9)
-    assert after.similar_items([NEW[0], 0], 5) == before.similar_items([NEW[0], 0], 5)
-    assert dict(after.titles) == dict(before.titles)
-    assert after.facts[FACTS] == before.facts[FACTS]
-    assert after.without_features().recommend(histories[:1]) == default(model).recommend(histories[:1])
+def test_every_answer_survives_a_round_trip(subtests: pytest.Subtests, bundles: dict[str, Path]) -> None:
+    for model in BUILDERS:
+        with subtests.test(model=model):
+            before, after = extended(model), Recommender.load(bundles[model])
+            histories = [[0, 10], [NEW[1]], [80, NEW[2]], []]
+            assert after.recommend(histories, 9) == before.recommend(histories, 9)
+            assert after.similar_items([NEW[0], 0], 5) == before.similar_items([NEW[0], 0], 5)
+            assert dict(after.titles) == dict(before.titles)
+            assert after.facts[FACTS] == before.facts[FACTS]
+            assert after.without_features().recommend(histories[:1]) == default(model).recommend(histories[:1])
 
 
-@pytest.mark.parametrize(
-    ("name", "tensor"),
-    [
+def test_tensors_that_do_not_fit_are_damage(subtests: pytest.Subtests, bundles: dict[str, Path]) -> None:
+    for name, tensor in [
         ("left", torch.zeros(3, 4)),
         ("right", torch.zeros(2, 2)),
         ("place", torch.zeros(GROUPS * ITEMS + GROUPS, dtype=torch.int64)),
         ("near", torch.full((GROUPS, NEAR), 99)),
         ("near", torch.zeros(GROUPS, NEAR)),
         ("sizes", None),
-    ],
-)
-def test_tensors_that_do_not_fit_are_damage(name: str, tensor: Any, bundles: dict[str, Path]) -> None:
-    recommender = Recommender.load(bundles["ease"])
-    tensors = dict(recommender.model.state_dict()) | {name: tensor}
-    kept = {key: value for key, value in tensors.items() if value is not None}
-    with pytest.raises(BundleError):
-        rebuilt(ease, GROUPS * ITEMS + GROUPS, recommender.settings, kept, {"features.json": '{"known": 24}'})
+    ]:
+        with subtests.test(name=name, tensor=tensor):
+            recommender = Recommender.load(bundles["ease"])
+            tensors = dict(recommender.model.state_dict()) | {name: tensor}
+            kept = {key: value for key, value in tensors.items() if value is not None}
+            with pytest.raises(BundleError):
+                rebuilt(ease, GROUPS * ITEMS + GROUPS, recommender.settings, kept, {"features.json": '{"known": 24}'})
 
 
 # --- the command line ------------------------------------------------------------------------------------------------

@@ -73,24 +73,28 @@ def test_old_ids_keep_their_rows_and_new_ones_follow(after: Recommender) -> None
     assert after.settings == before.settings
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
-def test_new_items_are_answered_to_people_who_resemble_their_readers(after: Recommender, group: int) -> None:
-    own = [10 * (group * ITEMS + i) for i in range(ITEMS)]
-    (answer,) = after.recommend([own], k=2)
-    assert set(answer.ids) == {1000 + 2 * group, 1001 + 2 * group}
-    (backwards,) = after.recommend([[1000 + 2 * group, 1001 + 2 * group]], k=4)
-    assert set(backwards.ids) <= set(own)
+def test_new_items_are_answered_to_people_who_resemble_their_readers(
+    subtests: pytest.Subtests, after: Recommender
+) -> None:
+    for group in range(GROUPS):
+        with subtests.test(group=group):
+            own = [10 * (group * ITEMS + i) for i in range(ITEMS)]
+            (answer,) = after.recommend([own], k=2)
+            assert set(answer.ids) == {1000 + 2 * group, 1001 + 2 * group}
+            (backwards,) = after.recommend([[1000 + 2 * group, 1001 + 2 * group]], k=4)
+            assert set(backwards.ids) <= set(own)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_nothing_changes_in_the_old_one(model: str) -> None:
-    old = default(model)
-    state = {name: tensor.clone() for name, tensor in old.model.state_dict().items()}
-    told, facts = old.interactions.toarray(), dict(old.facts)
-    updated(old, titles={1000: "New"})
-    assert all(torch.equal(tensor, state[name]) for name, tensor in old.model.state_dict().items())
-    np.testing.assert_array_equal(old.interactions.toarray(), told)
-    assert (old.facts, dict(old.titles), len(old.adapter.items)) == (facts, {}, 24)
+def test_nothing_changes_in_the_old_one(subtests: pytest.Subtests) -> None:
+    for model in MODELS:
+        with subtests.test(model=model):
+            old = default(model)
+            state = {name: tensor.clone() for name, tensor in old.model.state_dict().items()}
+            told, facts = old.interactions.toarray(), dict(old.facts)
+            updated(old, titles={1000: "New"})
+            assert all(torch.equal(tensor, state[name]) for name, tensor in old.model.state_dict().items())
+            np.testing.assert_array_equal(old.interactions.toarray(), told)
+            assert (old.facts, dict(old.titles), len(old.adapter.items)) == (facts, {}, 24)
 
 
 @pytest.mark.parametrize("model", ["mult_vae", "mult_dae", "rec_vae"])
@@ -222,19 +226,16 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
     assert torch.equal(after.model.readout.weight, once.model.readout.weight)
 
 
-@pytest.mark.parametrize(
-    ("model", "options", "said"),
-    [
+def test_mistakes_are_told_before_anything_is_trained(subtests: pytest.Subtests) -> None:
+    for model, options, said in [
         ("ease", {"epochs": 2}, "ease, which has none"),
         ("mult_vae", {"epochs": -1}, "epochs=-1"),
         ("mult_vae", {"validation": 0.5}, "validation=0.5"),
         ("mult_vae", {"validation": float("nan")}, "validation=nan"),
         ("mult_vae", {"metric": "beauty@3"}, "beauty"),
-    ],
-)
-def test_mistakes_are_told_before_anything_is_trained(model: str, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        updated(model, **options)
+    ]:
+        with subtests.test(model=model, options=options, said=said), pytest.raises(SettingError, match=said):
+            updated(model, **options)
 
 
 def test_foreign_ids_and_nothing_new() -> None:
@@ -380,24 +381,27 @@ def test_an_updated_blend_is_saved_loaded_and_updated_again(tmp_path: Path) -> N
     assert third.model.weights.tolist() == list(WEIGHTS)
 
 
-@pytest.mark.parametrize(
-    ("model", "validation", "names"),
-    [
+def test_facts_of_auto_stay_true(subtests: pytest.Subtests) -> None:
+    for model, validation, names in [
         ("blend", 0.0, ["mult_dae", "ease", "sparse_linear"]),
         ("blend", 0.2, ["ease", "sparse_linear"]),
         ("mult_dae", 0.0, ["mult_dae"]),
         ("mult_dae", 0.2, []),
         ("ease", 0.2, ["ease"]),
-    ],
-)
-def test_facts_of_auto_stay_true(model: str, validation: float, names: list[str]) -> None:
-    old = blended() if model == "blend" else default(model)
-    auto = {"tried": [{"model": "ease"}], "budget": 600.0, "fitted_on_everybody": ["mult_vae"], "trained_by": "another"}
-    after = updated(changed(old, facts={**old.facts, **auto}), validation=validation)
-    assert (after.facts["tried"], after.facts["budget"]) == (auto["tried"], 600.0)
-    assert after.facts["fitted_on_everybody"] == names
-    assert "trained_by" not in after.facts
-    assert "fitted_on_everybody" not in updated(old).facts
+    ]:
+        with subtests.test(model=model, validation=validation, names=names):
+            old = blended() if model == "blend" else default(model)
+            auto = {
+                "tried": [{"model": "ease"}],
+                "budget": 600.0,
+                "fitted_on_everybody": ["mult_vae"],
+                "trained_by": "another",
+            }
+            after = updated(changed(old, facts={**old.facts, **auto}), validation=validation)
+            assert (after.facts["tried"], after.facts["budget"]) == (auto["tried"], 600.0)
+            assert after.facts["fitted_on_everybody"] == names
+            assert "trained_by" not in after.facts
+            assert "fitted_on_everybody" not in updated(old).facts
 
 
 # --- the rest of a recommender's life --------------------------------------------------------------------------------

@@ -36,11 +36,12 @@ def check(interactions):
     assert interactions.times.tolist() == [80, 90, 100]
 
 
-@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_delimited_text(write, delimiter, packed):
-    text = CSV.replace(",", delimiter).encode()
-    check(Interactions.read(write(gzip.compress(text) if packed else text, "events.data")))
+def test_delimited_text(subtests, write):
+    for delimiter in [",", "\t", ";", "|"]:
+        for packed in [False, True]:
+            with subtests.test(delimiter=delimiter, packed=packed):
+                text = CSV.replace(",", delimiter).encode()
+                check(Interactions.read(write(gzip.compress(text) if packed else text, "events.data")))
 
 
 def test_byte_order_mark_quotes_blanks_and_windows_line_ends(write):
@@ -54,9 +55,8 @@ def test_parquet(tmp_path):
     check(Interactions.read(tmp_path / "events"))
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
+def test_tables_in_memory(subtests):
+    for make in [
         frame,
         lambda: frame().iloc[::-1],
         lambda: pl.read_csv(CSV.encode()),
@@ -65,11 +65,9 @@ def test_parquet(tmp_path):
         lambda: pa.Table.from_pandas(frame()).to_reader(max_chunksize=1),
         lambda: frame().astype({"userId": "category", "movieId": "int16", "rating": "float32"}),
         lambda: frame().astype({"userId": "float64"}),
-    ],
-    ids=["pandas", "reversed", "polars", "table", "batch", "reader", "categories", "float ids"],
-)
-def test_tables_in_memory(make):
-    check(Interactions.read(make()))
+    ]:
+        with subtests.test(make=make):
+            check(Interactions.read(make()))
 
 
 def test_text_ids_of_polars_and_pandas():
@@ -115,20 +113,18 @@ def test_the_order_of_rows_has_no_influence():
 # --- ids ---
 
 
-@pytest.mark.parametrize(
-    ("cells", "kind", "ids"),
-    [
+def test_ids_of_text_files(subtests, write):
+    for cells, kind, ids in [
         (["10", "9", "-3"], "int64", [-3, 9, 10]),
         (["007", "7", "10"], "string", ["007", "10", "7"]),
         (["tt1", "2", "10"], "string", ["10", "2", "tt1"]),
         (["9" * 20, "1", "2"], "string", ["1", "2", "9" * 20]),
         (["1.0", "2", "3"], "string", ["1.0", "2", "3"]),
-    ],
-)
-def test_ids_of_text_files(write, cells, kind, ids):
-    users = Interactions.read(write("user,item\n" + "".join(f"{cell},x\n" for cell in cells))).users
-    assert users.kind == kind
-    assert users.ids.tolist() == ids
+    ]:
+        with subtests.test(cells=cells, kind=kind, ids=ids):
+            users = Interactions.read(write("user,item\n" + "".join(f"{cell},x\n" for cell in cells))).users
+            assert users.kind == kind
+            assert users.ids.tolist() == ids
 
 
 def test_ids_that_become_text_late_in_the_file(write, monkeypatch):
