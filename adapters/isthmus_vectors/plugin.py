@@ -5,6 +5,7 @@ from isthmus.models.matryoshka import matryoshka
 from isthmus.protocols import Plugin
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.cli import commands
+from isthmus_vectors.cli.demo import demo
 from isthmus_vectors.cli.fit_command import fit
 
 plugin = Plugin(
@@ -19,6 +20,7 @@ plugin = Plugin(
     },
     commands={
         "fit": fit,
+        "demo": demo,
         "encode": commands.encode,
         "reconstruct": commands.reconstruct,
         "sample": commands.sample,

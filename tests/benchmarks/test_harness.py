@@ -8,7 +8,6 @@ import pytest
 from benchmarks import harness, tables
 from benchmarks.catalogue import HERE, MODULES, benchmark, question
 from benchmarks.harness import DAGGER, Results, Unkept, mark, markdown, newest
-from benchmarks.processes import RivalError, available
 from isthmus.errors import SettingError
 
 
@@ -129,13 +128,6 @@ def test_a_validation_keeps_nothing(checkout, tmp_path):
     results.add(rows=1)
     assert results.unkept is Unkept.VALIDATION
     assert written(tmp_path) == []
-
-
-def test_a_rival_may_be_left_out_of_a_smoke_run_alone(tmp_path, capsys):
-    assert not available(None, "RecBole", smoke=True)
-    assert "RecBole" in capsys.readouterr().err
-    with pytest.raises(RivalError, match="RecBole"):
-        available(tmp_path / "python", "RecBole", smoke=False)
 
 
 def test_the_catalogue_names_every_benchmark():

@@ -30,7 +30,7 @@ OWN: Mapping[str, dispatch.Function] = {
 }
 
 PAGE = (
-    ("isthmus demo [NAME]", "train on bundled data and show the results"),
+    ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
     ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
     ("isthmus tune NAME FILE", "search the settings of one model"),

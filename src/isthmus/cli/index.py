@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Place = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
-Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen part of everything afterwards.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segment of everything afterwards.")]
 Wanted = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
 
 

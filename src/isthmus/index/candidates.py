@@ -17,7 +17,7 @@ from isthmus.rowlists import RowLists, contains
 def check_search(
     exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
 ) -> Filters:
-    """Refuse what cannot be asked of a searcher over the vectors of ``exact``.
+    """Refuse arguments of a search that do not fit the vectors of ``exact``.
 
     Args:
         exact: over the vectors.

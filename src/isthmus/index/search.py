@@ -54,7 +54,20 @@ class SearchHit:
 def search(
     snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None
 ) -> SearchHit:
-    """``Index.search`` in a snapshot."""
+    """``Index.search`` in a snapshot.
+
+    Args:
+        snapshot: what is searched.
+        queries: one, or one a row.
+        k: how many answers; one number, or one for each query.
+        exclude: ids that must not answer: for all queries, or a list for each.
+        allow: the only ids that may answer, likewise.
+
+    Raises:
+        SettingError: a k below 1, or not one for each query.
+        InputError: queries of another width; lists, but not one for each query.
+        ValueRangeError: a query holds NaN or infinity.
+    """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
@@ -73,7 +86,19 @@ def search(
 
 
 def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHit:
-    """``Index.within`` in a snapshot."""
+    """``Index.within`` in a snapshot.
+
+    Args:
+        snapshot: what is searched.
+        queries: one, or one a row.
+        score: the least.
+        exclude: ids that must not answer: for all queries, or a list for each.
+        allow: the only ids that may answer, likewise.
+
+    Raises:
+        InputError: queries of another width; lists, but not one for each query.
+        ValueRangeError: a query holds NaN or infinity.
+    """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
     if math.isnan(score):
@@ -133,7 +158,12 @@ def cut(found: SearchHit, wanted: Sequence[int]) -> SearchHit:
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:
-    """Rows that must not answer, for each query; unknown ids are no rows.
+    """Rows that must not answer, for each query.
+
+    Args:
+        ids: for all queries, or a list for each; unknown ids are no rows.
+        queries: how many there are.
+        snapshot: tells the rows of ids.
 
     Raises:
         InputError: lists, but not one for each query.
@@ -148,7 +178,12 @@ def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | No
 
 
 def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
-    """The only rows that may answer; unknown ids are no rows.
+    """The only rows that may answer: for all queries, or for each.
+
+    Args:
+        ids: for all queries, or a list for each; unknown ids are no rows.
+        queries: how many there are.
+        snapshot: tells the rows of ids.
 
     Raises:
         InputError: lists, but not one for each query.

@@ -31,7 +31,17 @@ def brute_force(
     exclude: Sequence[Sequence[int]] | None = None,
     allow: Sequence[Sequence[int]] | None = None,
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """The defined answer, in plain Python: falling score, equal scores by rising row, -1 and -inf to fill up."""
+    """The defined answer, in plain Python.
+
+    Args:
+        scores: of all rows for each query; higher is nearer.
+        k: answers a query.
+        exclude: rows that must not answer, a list for each query.
+        allow: the only rows that may, a list for each query.
+
+    Returns:
+        Rows and scores by falling score, equal scores by rising row, -1 and -inf to fill up.
+    """
     rows, values = [], []
     for query, line in enumerate(scores.tolist()):
         open_rows = set(range(len(line)) if allow is None else allow[query])
@@ -43,7 +53,16 @@ def brute_force(
 
 
 def similarity(queries: Float[Tensor, "batch width"], vectors: Float[Tensor, "rows width"], metric: Metric) -> Tensor:
-    """All scores in float64 by the definition of the metric; a zero vector has cosine 0 with everything."""
+    """All scores in float64, by the definition of the metric; a zero vector has cosine 0 with everything.
+
+    Args:
+        queries: one a row.
+        vectors: one a row.
+        metric: "ip" inner product, "cosine", or "l2" the negative squared distance.
+
+    Returns:
+        Scores ``[batch, rows]``; higher is nearer.
+    """
     queries, vectors = queries.double(), vectors.double()
     if metric == "l2":
         return -(queries[:, None] - vectors[None]).square().sum(2)

@@ -16,7 +16,7 @@ from isthmus.cli import main
 from isthmus_vectors.plugin import plugin
 
 PAGE = Path(__file__).parents[3] / "docs" / "vectors.md"
-HEADINGS = {"fit": "fit vectors"}
+HEADINGS = {"fit": "fit vectors", "demo": "demo vectors"}
 
 
 def test_examples_run_and_print_what_the_page_shows(

@@ -40,6 +40,13 @@ class Filters:
     def checked(cls, width: int, queries: int, exclude: RowLists | None, allow: Allow, device: torch.device) -> Filters:
         """Filters on one device.
 
+        Args:
+            width: how many columns there are.
+            queries: how many queries there are.
+            exclude: columns that must not answer, one list for each query.
+            allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
+            device: where the scores are computed.
+
         Raises:
             InputError: not one list for each query.
             ValueRangeError: a row that does not exist.
@@ -82,7 +89,7 @@ class Filters:
         return None
 
     def mask(self) -> Mask:
-        """The same filters as positions to be struck out of blocks of scores."""
+        """The same filters as positions to be masked in blocks of scores."""
         ids = self.candidates()
         positions = self.width if ids is None else len(ids)
         closed = None
