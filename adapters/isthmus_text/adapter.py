@@ -18,7 +18,7 @@ from isthmus_text.tokens.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 SAMPLE = 10_000
-"""Texts that a length is measured on and that are sent there and back."""
+"""Texts that the length is measured on, and that are encoded and decoded as a check; at most."""
 
 MAX_LENGTH = 256
 """The largest length that is chosen by default."""
