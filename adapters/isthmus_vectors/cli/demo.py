@@ -28,7 +28,7 @@ from isthmus_vectors.compressor import Compressor
 from isthmus_vectors.datasets import Tumours, Words, demo_words, tumours
 from isthmus_vectors.detection import Detector
 
-EXPECTED = "under a minute on two cores"
+EXPECTED = "about a minute on two cores"
 
 SETTINGS: dict[str, Any] = {}
 """Of the detector: its own defaults, chosen on no label."""
