@@ -24,7 +24,7 @@ from kinds_tables import CELL, KINDS
 from result_lines import lines
 
 from isthmus.models import kinds
-from isthmus.models.parts.corruptions import noise_of
+from isthmus.models.parts.corruptions import corruption_of
 from isthmus.training.run import Run
 
 NAME = "kinds"
@@ -71,7 +71,7 @@ def _cell(kind: str, domain: Domain, epochs: int | None) -> dict[str, object]:
     started = time.perf_counter()
     recipe.fit(domain.train, run)
     training = time.perf_counter() - started
-    numbers = measured(recipe.model, domain.train, domain.test, noise_of(domain.signal))
+    numbers = measured(recipe.model, domain.train, domain.test, corruption_of(domain.signal))
     return {
         "data": domain.data,
         "train_rows": len(domain.train),

@@ -18,7 +18,7 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import even_rows
 from isthmus.tasks.coding import codes_of, held_out
 from isthmus.training.history import History
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run, Validation
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.denoising import takes_any_size
@@ -73,7 +73,7 @@ def fit(images: Images, model: str, validation: float, run: Run, settings: Mappi
     whole = checked(model, builder, settings)
     adapter = ImageAdapter.fit(images)
     source = adapter.prepare(images)
-    train_rows, held_rows = parted(len(images), validation, run.seed, most=MOST_HELD_OUT, of="images")
+    train_rows, held_rows = hold_out(len(images), validation, run.seed, most=MOST_HELD_OUT, of="images")
     train = ImageSource(source.pixels[train_rows])
     held = ImageSource(source.pixels[held_rows]) if len(held_rows) else None
     recipe = built(model, builder, adapter.signal, run, whole)

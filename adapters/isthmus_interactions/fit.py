@@ -19,7 +19,7 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt, evaluate
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
@@ -56,7 +56,7 @@ def fit(
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     history = recipe.fit(BagSource.from_csr(train.matrix), run, None if fold is None else measured(fold, metric, run))
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=Silent()))
+        again = recipe.fit(BagSource.from_csr(data.matrix), replace(run, progress=NoProgress()))
         history.interrupted = again.interrupted
     return Fitted(recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history))
 

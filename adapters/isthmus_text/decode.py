@@ -30,7 +30,7 @@ def write(
         model.readout,
         codes.to(device),
         end=tokens.writes.tokenizer.end,
-        longest=tokens.writes.longest,
+        max_length=tokens.writes.longest,
         strategy=strategy,
         generator=noise,
         forbidden=tokens.writes.tokenizer.unsayable,

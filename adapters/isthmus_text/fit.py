@@ -17,7 +17,7 @@ from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Source
 from isthmus.training.history import History
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_text.encode import Codes
 from isthmus_text.input_output import Tokens, tokens_for
@@ -70,7 +70,7 @@ def fit(data: Texts, wanted: Wanted, vectors: Codes | None, run: Run) -> Fitted:
     """Build and train. Raises what ``TextAutoencoder.fit`` raises."""
     _, builder = plugins.find_builder(wanted.model, PLUGIN)
     whole = checked(wanted.model, builder, wanted.settings)
-    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT, of="texts")
+    rows = hold_out(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held_out = (some.numpy() for some in rows)
     tokens = tokens_for(data, whole, wanted.tokenizer, wanted.vocabulary, wanted.longest)
     recipe = built(wanted.model, builder, tokens.writes.signal, run, whole)

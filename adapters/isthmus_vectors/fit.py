@@ -20,7 +20,7 @@ from isthmus.models.recipes.settings import built, checked, keywords_of
 from isthmus.protocols import Builder, Source
 from isthmus.tasks.coding import held_out
 from isthmus.training.history import History
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run, Validation
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.float64 import Asked, Numbers
@@ -73,7 +73,7 @@ def fit(data: Vectors, wanted: Wanted, run: Run) -> Fitted:
     _, builder = plugins.find_builder(wanted.model, PLUGIN)
     given = {**_defaults(builder, data), **wanted.settings}
     settings = checked(wanted.model, builder, given)
-    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT)
+    rows = hold_out(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT)
     train, held = (some.numpy() for some in rows)
     trained_on = data.select(train) if len(held) else data
     adapter = VectorAdapter.fit(trained_on, wanted.scaling)

@@ -18,11 +18,11 @@ from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -150,10 +150,10 @@ def _trials(builder: str, fields: Mapping[str, Any], known: Rows, seed: int, dev
     model = fields["model"]
     if not sketch.chooses_epoch:
         recipe = make(Bag(told.shape[1]), generator=Generator().manual_seed(seed), **fields["settings"])
-        if isinstance(recipe, Blended):
+        if isinstance(recipe, BlendRecipe):
             recipe.model.load_state_dict(model.state_dict())
         others = some_rows(told, np.setdiff1d(np.arange(told.shape[0]), people))
-        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
+        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=NoProgress()))
         model = recipe.model.to(device).eval()
     asked, ranker = some_rows(told, people), ranker_of(model)
     drawn = [Trial.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]

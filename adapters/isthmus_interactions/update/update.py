@@ -15,7 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.errors import SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
@@ -61,7 +61,7 @@ def update(
     data = joined.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
-    if isinstance(sketch, Blended):
+    if isinstance(sketch, BlendRecipe):
         made = _blended(old, sketch, builder, joined, epochs, validation, metric, run)
     elif continues(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
         made = _continued(old, builder, joined, epochs, validation, metric, run)
@@ -158,7 +158,7 @@ def _continued(
 
 def _blended(
     old: Recommender,
-    sketch: Blended,
+    sketch: BlendRecipe,
     builder: Builder,
     joined: Joined,
     epochs: int | None,
@@ -178,7 +178,7 @@ def _blended(
     parts = blends.parts_of(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)
     recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
-    assert isinstance(recipe, Blended)
+    assert isinstance(recipe, BlendRecipe)
     history, score = blends.update(before, recipe, parts, course)
     told = [part.told() for part in parts]
     fitted = Fitted(recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))

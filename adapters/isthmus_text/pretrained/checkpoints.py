@@ -120,7 +120,7 @@ def pretrained_encoder(checkpoint: Named, *, frozen: bool) -> PretrainedEncoder:
         backbone,
         width,
         start=known.start,
-        longest=known.longest,
+        max_length=known.longest,
         pooling=known.pooling,
         normalise=known.normalise,
         frozen=frozen,
