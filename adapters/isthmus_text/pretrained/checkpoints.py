@@ -167,7 +167,7 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
         backbone,
         width,
         start=known.start,
-        longest=known.max_length,
+        max_length=known.max_length,
         pooling=known.pooling,
         normalise=known.normalise,
         frozen=frozen,

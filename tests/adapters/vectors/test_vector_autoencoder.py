@@ -12,7 +12,7 @@ from scipy.sparse import random_array
 
 from isthmus import bundle
 from isthmus.errors import BundleError, ColumnError, InputError, SettingError, SourceError, ValueRangeError
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run
 from isthmus_vectors import Compressor, VectorAutoencoder
 
@@ -215,7 +215,7 @@ def test_wrong_questions(fitted: VectorAutoencoder) -> None:
         fit(epochs=1, contamination=0.0)
 
 
-class Impatient(Silent):
+class Impatient(NoProgress):
     """Asks to stop, as Ctrl-C does, once the first epoch is done."""
 
     def epoch(self, record: Record) -> None:
