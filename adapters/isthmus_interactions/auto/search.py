@@ -13,7 +13,7 @@ from isthmus.batch import Bag
 from isthmus.core.linear.dense import Gram
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import Blended, weigh
+from isthmus.models.blend import BlendRecipe, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
@@ -208,5 +208,5 @@ class ModelSearch:
         settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
         spent = time.perf_counter() - started
         self.tried.append(
-            Candidate("blend", settings, Blended(model, names, recipes), history, history.best_score, spent)
+            Candidate("blend", settings, BlendRecipe(model, names, recipes), history, history.best_score, spent)
         )

@@ -13,12 +13,12 @@ from torch import nn
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
 from isthmus.core.rankers import Blend
-from isthmus.models.blend import Blended, with_own_checkpoints
+from isthmus.models.blend import BlendRecipe, with_own_checkpoints
 from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
@@ -89,7 +89,7 @@ class PartUpdate:
 
 
 def plan_parts(
-    old: Blend, sketch: Blended, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
+    old: Blend, sketch: BlendRecipe, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
 ) -> list[PartUpdate]:
     """What is to be done with each part.
 
@@ -140,7 +140,7 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs
     return {**settings, "parts": whole}
 
 
-def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
+def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
     Each trained part chooses its epoch by itself. What is solved is solved without the users who choose, so that the
@@ -176,7 +176,7 @@ def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePl
     if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                part.recipe.fit(plan.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
+                part.recipe.fit(plan.everybody, replace(run, progress=NoProgress(), checkpoints=None, resume=False))
     return history, before
 
 

@@ -15,7 +15,7 @@ from planted import RUN, one_thread, planted
 from scipy.sparse import csr_array
 
 from isthmus.errors import SettingError
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import candidates, search
@@ -108,7 +108,7 @@ def test_where_nobody_can_be_held_out_it_is_edlae() -> None:
     assert "tried" not in recommender.facts
 
 
-class Interrupting(Silent):
+class Interrupting(NoProgress):
     """Ctrl-C at the third epoch of a network."""
 
     def __init__(self) -> None:

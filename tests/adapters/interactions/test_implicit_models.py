@@ -23,7 +23,7 @@ from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.protocols import RankingReadout
 from isthmus.sources import BagSource, VectorSource
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.datasets import demo_goodbooks
@@ -198,7 +198,7 @@ def test_only_bags_can_be_trained_on() -> None:
         als(Bag(3), generator=torch.Generator()).fit(VectorSource(torch.zeros(2, 3)), RUN)
 
 
-class Wishing(Silent):
+class Wishing(NoProgress):
     """Presses Ctrl-C after an epoch."""
 
     def __init__(self) -> None:

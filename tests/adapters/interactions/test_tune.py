@@ -23,7 +23,7 @@ from isthmus.cli.options import parsed_duration
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender, tune
 from isthmus_interactions.plugin import plugin
 from isthmus_interactions.splits import strong
@@ -313,7 +313,7 @@ def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-class CtrlC(Silent):
+class CtrlC(NoProgress):
     """Ctrl-C in the second epoch of a trial."""
 
     def __init__(self, trial: int) -> None:
