@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.fitted import FitRequest, FittedAutoencoder, Gallery, complete, training_facts, validation_on
 from isthmus.tasks.coding import codes_of
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_images.adapter import ImageAdapter, ImageSource
 from isthmus_images.denoising import takes_any_size
@@ -32,7 +32,7 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
     spec = request.resolve()
     adapter = ImageAdapter.fit(images)
     source = adapter.prepare(images)
-    rows, held_rows = parted(len(images), request.validation, run.seed, most=MOST_HELD_OUT, of="images")
+    rows, held_rows = hold_out(len(images), request.validation, run.seed, most=MOST_HELD_OUT, of="images")
     train = ImageSource(source.pixels[rows])
     held_out = ImageSource(source.pixels[held_rows]) if len(held_rows) else None
     recipe, model = spec.build(adapter.signal, run)

@@ -23,7 +23,7 @@ from isthmus.errors import SettingError
 from isthmus.index.exact.top_k import best_of
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Columns, Ranker, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record
@@ -157,7 +157,7 @@ class CountingRecipe:
             self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
             return {}
 
-        return at_once(self.model, "count", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "count", len(source), run, validation, work)
 
 
 def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:

@@ -1,4 +1,4 @@
-"""Small vectorised steps on SciPy's compressed rows, where every stored entry may carry a time beside its value."""
+"""Small vectorised steps on SciPy's compressed rows."""
 
 from __future__ import annotations
 

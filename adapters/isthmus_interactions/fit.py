@@ -18,7 +18,7 @@ from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
@@ -60,7 +60,7 @@ def fit(
     score = None if fold is None else validation_score(fold, metric, run)
     history = recipe.fit(training_source(train, recipe.model), run, score)
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=Silent()))
+        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
         history.interrupted = again.interrupted
     return FittedRecommender.of(
         data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)

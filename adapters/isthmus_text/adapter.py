@@ -18,7 +18,7 @@ from isthmus_text.tokens.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 SAMPLE = 10_000
-"""Texts that a length is measured on and that are sent there and back."""
+"""Texts that the length is measured on, and that are encoded and decoded as a check; at most."""
 
 MAX_LENGTH = 256
 """The largest length that is chosen by default."""
@@ -85,7 +85,7 @@ class TextAdapter:
         chosen = Tokenizer.train(texts, kind, size) if tokenizer is None else tokenizer
         sample = list(texts.subsample(SAMPLE))
         _check_round_trip(chosen, sample)
-        return cls(chosen, _measured(chosen, sample) if max_length is None else max_length)
+        return cls(chosen, _longest_row(chosen, sample) if max_length is None else max_length)
 
     def prepare(self, records: Any) -> TokenSource:
         """A row for every text, in that order; texts that are too long are cut, which is logged with their number."""
@@ -143,6 +143,6 @@ def _check_round_trip(tokenizer: Tokenizer, sample: list[str]) -> None:
     )
 
 
-def _measured(tokenizer: Tokenizer, sample: list[str]) -> int:
+def _longest_row(tokenizer: Tokenizer, sample: list[str]) -> int:
     longest = max(map(len, tokenizer.encode(sample)))
     return min(max(longest, 2), MAX_LENGTH)

@@ -38,7 +38,7 @@ def decode(
         model.readout,
         codes.to(device),
         end=adapter.output.tokenizer.end,
-        longest=adapter.output.max_length,
+        max_length=adapter.output.max_length,
         strategy=strategy,
         generator=noise,
         forbidden=adapter.output.tokenizer.non_text_ids,

@@ -41,14 +41,14 @@ def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: 
         InputError: something that is no text, or ``out`` exists.
     """
     if out is None:
-        found = list(_parts(model, adapter, texts))
+        found = list(_encoded_chunks(model, adapter, texts))
         return (
             np.concatenate(found)
             if found
             else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.max_length)).numpy()[:0]
         )
     data = Texts.of(texts)
-    return _written(_parts(model, adapter, data), len(data), out)
+    return _write_codes(_encoded_chunks(model, adapter, data), len(data), out)
 
 
 def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
@@ -60,7 +60,7 @@ def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
     return TokenRows(padded.to(device), mask.to(device))
 
 
-def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any]) -> Iterator[Codes]:
+def _encoded_chunks(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any]) -> Iterator[Codes]:
     stream = iter(texts)
     for first in count(1, CHUNK):
         chunk = list(islice(stream, CHUNK))
@@ -90,7 +90,7 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     return placed[torch.tensor(where)]
 
 
-def _written(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
+def _write_codes(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
     if out.exists():
         raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
     scratch = out.with_name(f".{out.name}.part")

@@ -20,7 +20,7 @@ from isthmus.fitted import (
 )
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
@@ -62,7 +62,7 @@ def fit(
         run: device, seed, precision, progress and checkpoints.
     """
     spec = request.resolve()
-    rows = parted(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
+    rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held = (some.numpy() for some in rows)
     adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
     recipe, model = spec.build(adapter.signal, run)

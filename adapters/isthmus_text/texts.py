@@ -23,7 +23,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Texts(Sequence[str]):
-    """A sequence of texts that can be gone through any number of times. Nothing in it changes.
+    """An immutable sequence of texts.
 
     Texts are held as UTF-8 bytes, in memory up to 64 MiB and mapped from disk beyond, with 16 bytes for the place of
     each: ten million lines take 160 MB of memory and are never Python strings all at once.
@@ -36,7 +36,7 @@ class Texts(Sequence[str]):
 
     @classmethod
     def read(cls, source: object, *, column: str | None = None, unit: Unit = "line", encoding: str = "utf-8") -> Texts:
-        """Texts from wherever they are. The empty text is a text: it keeps its place, so that rows stay aligned.
+        """Texts from files, tables and iterables. An empty text keeps its place, so that rows stay aligned.
 
         Args:
             source: a path, a table or texts. Paths: a text file (also .gz, .xz, .bz2), a folder of documents

@@ -70,7 +70,7 @@ class HeldOutMonitor:
                 posteriors.append(step.code.posterior)
         total, nll, rate = (sums / len(self.source)).tolist()
         self._nll = nll
-        self.diagnosis = _diagnosed(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
+        self.diagnosis = _diagnosis(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
         return -float(total)
 
     def metrics(self) -> dict[str, float]:
@@ -86,7 +86,7 @@ class HeldOutMonitor:
         }
 
 
-def _diagnosed(posteriors: list[DiagonalGaussian], nll: float, rate: float) -> Diagnosis:
+def _diagnosis(posteriors: list[DiagonalGaussian], nll: float, rate: float) -> Diagnosis:
     mean = torch.cat([one.mean.float().cpu() for one in posteriors])
     scale = torch.cat([one.log_scale.float().cpu() for one in posteriors])
     return Diagnosis(

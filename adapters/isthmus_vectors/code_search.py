@@ -22,7 +22,7 @@ Codes = UInt8[np.ndarray, "rows bytes"]
 Decode = Callable[[Codes], Float[Tensor, "rows width"]]
 
 
-class Distinct(NamedTuple):
+class DistinctCodes(NamedTuple):
     """Codes without repetition, in the order in which they first appear.
 
     Attributes:
@@ -58,17 +58,17 @@ def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode,
     return _rows(best, distinct, k)
 
 
-def _distinct(codes: Codes) -> Distinct:
+def _distinct(codes: Codes) -> DistinctCodes:
     # Bytes of one length compare at once, several times as fast as byte by byte.
     packed = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
     _, first, owner = np.unique(packed, return_index=True, return_inverse=True)
     order = first.argsort()
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return Distinct(first[order], torch.from_numpy(place[owner]))
+    return DistinctCodes(first[order], torch.from_numpy(place[owner]))
 
 
-def _rows(best: Best, distinct: Distinct, k: int) -> Neighbours:
+def _rows(best: Best, distinct: DistinctCodes, k: int) -> Neighbours:
     """The best rows, of the best codes. The k best codes hold the k best rows, since each has a row and equal scores
     stand in the order of their first ones."""
     counts = torch.bincount(distinct.owner, minlength=len(distinct.first))

@@ -100,7 +100,7 @@ class Compressor:
     @property
     def bytes(self) -> int:
         """Length of a whole code."""
-        return len(_words(self.model).codebooks)
+        return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
     def encode(self, vectors: Array, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
@@ -125,7 +125,7 @@ class Compressor:
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
         given = _directions(_checked(vectors, self.width))
-        encoder, quantiser = self.model.encoder, _words(self.model)
+        encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
         parts = [quantiser.words(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)]
         codes: npt.NDArray[np.uint8] = torch.cat(parts).numpy()
@@ -212,10 +212,10 @@ class Compressor:
     @torch.no_grad()
     def _decoded(self, codes: Codes) -> Float[Tensor, "rows width"]:
         words = torch.from_numpy(codes.astype(np.int64))
-        return normalised(decoded_of(self.model, _words(self.model).summed(words)))
+        return normalised(decoded_of(self.model, _quantizer(self.model).summed(words)))
 
 
-def _words(model: Autoencoder) -> ResidualQuantizer:
+def _quantizer(model: Autoencoder) -> ResidualQuantizer:
     quantiser = model.bottleneck
     assert isinstance(quantiser, ResidualQuantizer)
     return quantiser

@@ -18,7 +18,7 @@ from isthmus.fitted import (
 )
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.float64 import Float64Model
@@ -47,7 +47,7 @@ def fit(
         latent_prior: whether a mixture is fitted to the codes.
     """
     spec = request.resolve(lambda builder: _defaults(builder, data))
-    train, held = (rows.numpy() for rows in parted(len(data), request.validation, run.seed, most=MOST_HELD_OUT))
+    train, held = (rows.numpy() for rows in hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT))
     held_out = data.select(held) if len(held) else None
     trained_on = data if held_out is None else data.select(train)
     adapter = VectorAdapter.fit(trained_on, scaling)

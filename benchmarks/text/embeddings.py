@@ -145,7 +145,7 @@ def part_readable(results: Results, options: Options) -> None:
     )
     started = time.perf_counter()
     model = TextAutoencoder.fit(
-        texts, "readable-embeddings", validation=0, gallery=False, vectors=vectors, run=run, epochs=epochs, **settings
+        texts, "readable-embeddings", validation=0.0, gallery=False, vectors=vectors, run=run, epochs=epochs, **settings
     )
     seconds = time.perf_counter() - started
     saved = directory / "readable.bundle"

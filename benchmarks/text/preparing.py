@@ -46,7 +46,7 @@ def run(
         path = Path(place) / "lines.txt"
         write_lines(path, lines)
         numbers = measured(path, Path(place) / "store", kind, size, longest)
-    results.add(lines=lines, kind=kind, max_length=longest, **numbers)
+    results.add(lines=lines, kind=kind, longest=longest, **numbers)
     return results.made
 
 

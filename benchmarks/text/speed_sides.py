@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch, TokenRows
 from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.training.batching import TokenBudget, by_length
-from isthmus.training.process import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 from isthmus_text.datasets import demo_sentences
@@ -136,7 +136,7 @@ def serve(side: Side, channel: Connection) -> None:
     made = Ours(side, pairs) if side.who == "isthmus" else Theirs(side, pairs)
     stream = _endless(made, pairs)
     channel.send("ready")
-    with freed_memory_stays() if side.who == "isthmus" else nullcontext():
+    with keep_freed_memory() if side.who == "isthmus" else nullcontext():
         while (wanted := channel.recv()) is not None:
             channel.send(_trained(made, stream, wanted[1]) if wanted[0] == "train" else _held_out(made, held_out))
 

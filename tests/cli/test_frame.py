@@ -316,5 +316,5 @@ def test_a_function_is_run_as_a_command() -> None:
         """Count."""
 
     assert dispatch.run(command, "isthmus count", ["3"]) == 0
-    with pytest.raises(InputError, match=r"'count'.*; see isthmus count --help"):
+    with pytest.raises(InputError, match="'count'"):
         dispatch.run(command, "isthmus count", ["three"])

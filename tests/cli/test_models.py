@@ -13,7 +13,7 @@ from isthmus_interactions.plugin import plugin
 
 
 def told(name: str) -> dict[str, str | None]:
-    return builtin._told(plugin.builders[name])
+    return builtin._described(plugin.builders[name])
 
 
 def test_every_builder_has_one_line_of_advice() -> None:
@@ -45,7 +45,7 @@ def test_a_builder_without_paper_or_advice() -> None:
     def bare() -> None:
         """Counts things (twice)."""
 
-    assert builtin._told(bare) == {"about": "Counts things (twice).", "paper": None, "advice": None}
+    assert builtin._described(bare) == {"about": "Counts things (twice).", "paper": None, "advice": None}
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,8 @@ import torch
 from isthmus.core.bottlenecks.residual_quantised import (
     ResidualQuantizer,
     learned_codebooks,
-    nearest_words,
-    summed_words,
+    nearest_codewords,
+    sum_codewords,
 )
 from isthmus.errors import SettingError
 
@@ -28,8 +28,8 @@ def books(stages: int = 3, words: int = 4, code: int = 5) -> torch.Tensor:
 def test_all_beams_find_what_trying_all_sums_finds() -> None:
     codebooks, vectors = books(), torch.randn(40, 5, generator=generator(1))
     every = torch.tensor(list(itertools.product(range(4), repeat=3)))
-    distances = torch.cdist(vectors, summed_words(every, codebooks))
-    assert torch.equal(nearest_words(vectors, codebooks, beams=64), every[distances.argmin(1)])
+    distances = torch.cdist(vectors, sum_codewords(every, codebooks))
+    assert torch.equal(nearest_codewords(vectors, codebooks, beams=64), every[distances.argmin(1)])
 
 
 def test_one_beam_takes_the_nearest_word_of_each_codebook_in_turn() -> None:
@@ -39,14 +39,14 @@ def test_one_beam_takes_the_nearest_word_of_each_codebook_in_turn() -> None:
         word = torch.cdist(rest, book).argmin(1)
         rest = rest - book[word]
         chosen.append(word)
-    assert torch.equal(nearest_words(vectors, codebooks, beams=1), torch.stack(chosen, 1))
+    assert torch.equal(nearest_codewords(vectors, codebooks, beams=1), torch.stack(chosen, 1))
 
 
 def test_more_beams_are_nearer() -> None:
     codebooks, vectors = books(6, 16, 8), torch.randn(300, 8, generator=generator(1))
 
     def error(beams: int) -> float:
-        found = summed_words(nearest_words(vectors, codebooks, beams), codebooks)
+        found = sum_codewords(nearest_codewords(vectors, codebooks, beams), codebooks)
         return float((vectors - found).square().sum(1).mean())
 
     assert error(1) > error(4) > error(16)
@@ -54,20 +54,20 @@ def test_more_beams_are_nearer() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codebooks, vectors = books(), torch.randn(40, 5, generator=generator(1))
-    whole = nearest_words(vectors, codebooks, 2)
+    whole = nearest_codewords(vectors, codebooks, 2)
     monkeypatch.setattr("isthmus.core.bottlenecks.residual_quantised.SCORES", 8 * 7)
-    assert torch.equal(nearest_words(vectors, codebooks, 2), whole)
-    assert nearest_words(vectors[:0], codebooks, 2).shape == (0, 3)
+    assert torch.equal(nearest_codewords(vectors, codebooks, 2), whole)
+    assert nearest_codewords(vectors[:0], codebooks, 2).shape == (0, 3)
 
 
 def test_sums_are_sums_and_prefixes_are_sums_of_the_first_words() -> None:
     codebooks = books()
     words = torch.tensor([[0, 3, 1], [2, 2, 2]])
     expected = torch.stack([codebooks[[0, 1, 2], row].sum(0) for row in words])
-    torch.testing.assert_close(summed_words(words, codebooks), expected)
+    torch.testing.assert_close(sum_codewords(words, codebooks), expected)
     shorter = torch.stack([codebooks[[0, 1], row[:2]].sum(0) for row in words])
-    torch.testing.assert_close(summed_words(words, codebooks, 2), shorter)
-    torch.testing.assert_close(summed_words(words[:, :2], codebooks), shorter)
+    torch.testing.assert_close(sum_codewords(words, codebooks, 2), shorter)
+    torch.testing.assert_close(sum_codewords(words[:, :2], codebooks), shorter)
 
 
 def test_codebooks_find_planted_words_and_what_they_leave_over() -> None:
@@ -76,15 +76,15 @@ def test_codebooks_find_planted_words_and_what_they_leave_over() -> None:
     fine[0, 5], fine[1, 5] = 1, -1
     vectors = (coarse[:, None] + fine).flatten(0, 1).repeat(25, 1)
     found = learned_codebooks(vectors, 2, 8, generator=generator(3), rounds=20)
-    words = nearest_words(vectors, found, beams=4)
-    torch.testing.assert_close(summed_words(words, found), vectors, atol=1e-4, rtol=0)
+    words = nearest_codewords(vectors, found, beams=4)
+    torch.testing.assert_close(sum_codewords(words, found), vectors, atol=1e-4, rtol=0)
 
 
 def test_each_codebook_leaves_less() -> None:
     vectors = torch.randn(500, 6, generator=generator(2))
     codebooks = learned_codebooks(vectors, 4, 16, generator=generator(3))
-    words = nearest_words(vectors, codebooks)
-    errors = [float((vectors - summed_words(words, codebooks, n)).square().mean()) for n in (1, 2, 3, 4)]
+    words = nearest_codewords(vectors, codebooks)
+    errors = [float((vectors - sum_codewords(words, codebooks, n)).square().mean()) for n in (1, 2, 3, 4)]
     assert errors == sorted(errors, reverse=True)
     # A uniform quantiser of 16 bits for 6 Gaussian numbers cannot be better than 2^(-2 · 16 / 6) of the variance.
     assert 2 ** (-2 * 16 / 6) < errors[-1] < 0.35
@@ -93,16 +93,16 @@ def test_each_codebook_leaves_less() -> None:
 def test_fewer_examples_than_words() -> None:
     vectors = torch.randn(3, 4, generator=generator())
     codebooks = learned_codebooks(vectors, 2, 8, generator=generator())
-    torch.testing.assert_close(summed_words(nearest_words(vectors, codebooks), codebooks), vectors)
+    torch.testing.assert_close(sum_codewords(nearest_codewords(vectors, codebooks), codebooks), vectors)
 
 
 def test_the_bottleneck_passes_the_gradient_through_and_teaches_the_chosen_words() -> None:
     quantiser = ResidualQuantizer(5, 3, (1, 3), generator=generator(), words=4, beams=2)
     hidden = torch.randn(7, 5, generator=generator(1), requires_grad=True)
     code = quantiser(hidden)
-    assert torch.equal(code.notes["words"], nearest_words(hidden.detach(), quantiser.codebooks, 2))
-    torch.testing.assert_close(code.notes["nested"][:, 0], summed_words(code.notes["words"], quantiser.codebooks, 1))
-    torch.testing.assert_close(code.point, summed_words(code.notes["words"], quantiser.codebooks))
+    assert torch.equal(code.notes["words"], nearest_codewords(hidden.detach(), quantiser.codebooks, 2))
+    torch.testing.assert_close(code.notes["nested"][:, 0], sum_codewords(code.notes["words"], quantiser.codebooks, 1))
+    torch.testing.assert_close(code.point, sum_codewords(code.notes["words"], quantiser.codebooks))
     weights = torch.randn(7, 5, generator=generator(2))
     (code.point * weights).sum().backward()
     torch.testing.assert_close(hidden.grad, weights)

@@ -73,7 +73,7 @@ def test_a_ranker_of_sequences_is_ranked_and_measured_like_any_other():
     ranker = ranker_of(model.eval())
     scores = ranker.scores(ranker.prepare(ordered()))
     found = rank(ranker, ordered(), 5, block_bytes=64)
-    assert torch.equal(found.rows, scores.sort(1, descending=True, stable=True).indices[:, :5])
+    assert torch.equal(found.rows, scores.sort(dim=1, descending=True, stable=True).indices[:, :5])
     # Rows 0 and 2 end with the same item; 0 and 1 hold the same items in another order.
     assert torch.equal(scores[0], scores[2])
     assert not torch.equal(scores[0], scores[1])

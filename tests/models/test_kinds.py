@@ -23,7 +23,7 @@ from isthmus.errors import SettingError
 from isthmus.metrics.sparsity import sparsity_of
 from isthmus.models.kinds import FORMS, contractive, denoising, sparse, vanilla, variational
 from isthmus.models.parts.backbones import backbone
-from isthmus.models.parts.corruptions import NOISES, noise_of
+from isthmus.models.parts.corruptions import NOISES, corruption_of
 from isthmus.models.parts.likelihoods import LIKELIHOODS
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -138,7 +138,7 @@ def test_variational_codes_cost_nats_and_match_their_prior(signal: str) -> None:
 def test_denoising_loses_less_where_rows_are_damaged(signal: str) -> None:
     """What a damaged input costs beyond a clean one is less than it costs the plain autoencoder."""
     costs = {}
-    noise = noise_of(SIGNALS[signal])
+    noise = corruption_of(SIGNALS[signal])
     batch = fresh(signal)
     for kind in ("denoising", "vanilla"):
         model, _ = fitted(kind, signal)

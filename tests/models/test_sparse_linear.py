@@ -22,7 +22,7 @@ from isthmus.models import ease, edlae, sparse_linear
 from isthmus.models import linear as linear_models
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource, VectorSource
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run, Validation
 
 WIDTH = 20
@@ -118,7 +118,7 @@ def test_settings_without_meaning_are_refused(settings: dict[str, Any]) -> None:
 
 def test_only_bags_can_be_solved() -> None:
     with pytest.raises(SettingError, match="expected bags"):
-        sparse_linear(Bag(5), generator=generator()).fit(VectorSource(torch.ones(3, 5)), Run(progress=Silent()))
+        sparse_linear(Bag(5), generator=generator()).fit(VectorSource(torch.ones(3, 5)), Run(progress=NoProgress()))
 
 
 # --- what the dense models say ----------------------------------------------------------------------------------------

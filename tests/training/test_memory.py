@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from isthmus.training import process
-from isthmus.training.process import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 
 CHILD = """
 import json, resource, torch
 from pathlib import Path
-from isthmus.training.process import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 
 def faults():
     "The fewest page faults of a table of 64 MB made and dropped: which ones find room depends on what lies between."
@@ -27,7 +27,7 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 outside, start = faults(), resident()
-with freed_memory_stays():
+with keep_freed_memory():
     inside, kept = faults(), resident() - start
 print(json.dumps([outside, inside, kept, resident() - start]))
 """
@@ -48,5 +48,5 @@ def test_freed_tables_keep_their_pages_while_inside_and_give_them_back():
 def test_elsewhere_nothing_changes(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert process._glibc() is None
-    with freed_memory_stays():
+    with keep_freed_memory():
         assert torch.ones(3).sum() == 3

@@ -38,7 +38,6 @@ from isthmus_interactions.recommender import Recommender
 
 
 @fit_command
-@fit_command
 def fit(
     file: Data,
     training: Training,

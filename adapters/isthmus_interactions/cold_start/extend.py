@@ -18,11 +18,11 @@ from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -169,10 +169,10 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
     model = old.model
     if not sketch.chooses_epoch:
         recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
-        if isinstance(recipe, Blended):
+        if isinstance(recipe, BlendRecipe):
             recipe.model.load_state_dict(model.state_dict())
         others = select_rows(interactions, np.setdiff1d(np.arange(interactions.shape[0]), users))
-        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
+        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=NoProgress()))
         model = recipe.model.to(device).eval()
     asked, ranker = select_rows(interactions, users), ranker_of(model)
     drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]

@@ -15,7 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.errors import SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
@@ -72,7 +72,7 @@ def update(
     data = merged.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
-    if isinstance(sketch, Blended):
+    if isinstance(sketch, BlendRecipe):
         made = _update_blend(old, sketch, builder, merged, epochs, validation, metric, run)
     elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
         made = _continue(old, builder, merged, epochs, validation, metric, run)
@@ -168,7 +168,7 @@ def _continue(
 
 def _update_blend(
     old: FittedRecommender,
-    sketch: Blended,
+    sketch: BlendRecipe,
     builder: Builder,
     merged: MergedData,
     epochs: int | None,
@@ -188,7 +188,7 @@ def _update_blend(
     parts = blends.plan_parts(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)
     recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
-    assert isinstance(recipe, Blended)
+    assert isinstance(recipe, BlendRecipe)
     history, score = blends.update(before, recipe, parts, plan)
     details = [part.report() for part in parts]
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))

@@ -24,8 +24,8 @@ BLOCK = 1 << 24
 
 
 class Spool:
-    """A place that grows. What no longer fits in memory goes to a temporary file without a name, which is gone as soon
-    as nothing refers to it, whatever way the process ends.
+    """Bytes that are appended. What no longer fits in memory goes to a temporary file without a name, which is deleted
+    as soon as nothing refers to it, however the process ends.
     """
 
     def __init__(self) -> None:

@@ -148,7 +148,7 @@ def _open_plain(path: Path) -> io.BufferedIOBase:
 
 
 class _Sink(io.RawIOBase):
-    """A spool with the face of a file."""
+    """A spool with the interface of a file."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

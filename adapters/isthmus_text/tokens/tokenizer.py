@@ -31,7 +31,7 @@ TRAINED_ON = 1 << 30
 """Bytes of text that a tokenizer is trained on at most: the memory that training needs is many times the text's."""
 
 LONGEST_TOKEN, LONGEST_RUN = 64, 512
-"""Bytes of a token at most, and bytes without a space that are looked at together."""
+"""Bytes of a token at most, and bytes without a space that are merged together, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Tokenizer:
 
     @classmethod
     def pretrained(cls, path: str | Path) -> Tokenizer:
-        """Somebody's ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
+        """A ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
 
         Raises:
             SourceError: no such file.
@@ -148,7 +148,7 @@ class Tokenizer:
         return list(self.inner.decode_batch(contents, skip_special_tokens=False))
 
     def round_trip(self, texts: Sequence[str]) -> float:
-        """The share of texts, 0 to 1, that come back exactly; 1 for no texts."""
+        """The share of texts, 0 to 1, that are decoded exactly; 1 for no texts."""
         if not texts:
             return 1.0
         back = self.decode_batch(self.encode(texts))

@@ -22,14 +22,13 @@ from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError, MissingLibraryError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.plots.drawing import blank, save
-from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_vectors.cli import demo_picture
 from isthmus_vectors.compressor import Compressor
 from isthmus_vectors.datasets import Tumours, Words, demo_words, tumours
 from isthmus_vectors.detection import Detector
 
-EXPECTED = "under a minute on two cores"
+EXPECTED = "about a minute on two cores"
 
 SETTINGS: dict[str, Any] = {}
 """Of the detector: its own defaults, chosen on no label."""
@@ -37,7 +36,7 @@ SETTINGS: dict[str, Any] = {}
 NORMAL = 200
 """Benign rows that the detector learns from; it sees no malignant one."""
 
-STRANGEST, REASONS = 3, 3
+MOST_ANOMALOUS, REASONS = 3, 3
 
 SIZES = (5, 10, 20)
 """Bytes of a code; FAISS's product quantiser needs divisors of 100."""
@@ -61,7 +60,7 @@ class Anomalies:
         scores: higher is more anomalous.
         malignant: what the rows are.
         threshold: above it a row is flagged.
-        document: figures, and the strangest rows.
+        document: figures, and the most anomalous rows.
     """
 
     scores: npt.NDArray[np.float64]
@@ -76,7 +75,7 @@ class Compression:
 
     Attributes:
         data: the words.
-        decoded: what is left of their vectors in the most bytes of ``SIZES``.
+        decoded: their vectors reconstructed from the most bytes of ``SIZES``.
         document: recall by number of bytes, and words with their neighbours.
     """
 
@@ -116,19 +115,19 @@ def demo(
 
 def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
     """A detector, what it says, and whether Ctrl-C ended its training: its best epoch counts then."""
-    luck = np.random.default_rng(seed)
-    benign = luck.permutation(np.flatnonzero(~data.malignant))
-    asked = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
+    generator = np.random.default_rng(seed)
+    benign = generator.permutation(np.flatnonzero(~data.malignant))
+    unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
     run = Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress())
     detector = Detector.fit(normal, run=run, **SETTINGS)
-    history = History.from_json(dict(detector.facts["training"]))
+    history = detector.history
     if history.interrupted and not history.records:
         raise KeyboardInterrupt
     if history.interrupted:
         status(f"training ended after epoch {len(history.records)}; the word vectors are left out")
-    rows = data.rows.take(asked)
-    return detector, anomalies(detector, normal, rows, data.malignant[asked], seed), history.interrupted
+    rows = data.rows.take(unseen_rows)
+    return detector, anomalies(detector, normal, rows, data.malignant[unseen_rows], seed), history.interrupted
 
 
 def anomalies(
@@ -149,7 +148,7 @@ def anomalies(
     scores, threshold = detector.anomaly_scores(rows), detector.threshold.value
     forest = IsolationForest(random_state=seed).fit(_array(normal))
     flagged, reasons = scores > threshold, detector.explain(rows)
-    first = np.argsort(-scores, kind="stable")[:STRANGEST]
+    first = np.argsort(-scores, kind="stable")[:MOST_ANOMALOUS]
     document = {
         "learned_from": len(normal),
         "benign": int((~malignant).sum()),
@@ -158,7 +157,7 @@ def anomalies(
         "isolation_forest_auroc": float(roc_auc_score(malignant, -forest.score_samples(_array(rows)))),
         "malignant_flagged": float(flagged[malignant].mean()),
         "benign_flagged": float(flagged[~malignant].mean()),
-        "strangest": [
+        "most_anomalous": [
             {
                 "score": float(scores[row]),
                 "malignant": bool(malignant[row]),
@@ -267,9 +266,9 @@ def _page(document: Mapping[str, Any]) -> RenderableType:
     ]
     return Group(
         Text(f"A detector that saw {found['learned_from']} benign tumours and no other"),
-        table((f"asked for {unseen}", ""), rows),
-        Text("\nthe strangest tumours, and the measurements that make them so"),
-        *(Text(f"  {_named(one['malignant'])}: {', '.join(one['columns'])}") for one in found["strangest"]),
+        table((f"scored: {unseen}", ""), rows),
+        Text("\nthe most anomalous tumours, and the measurements that make them so"),
+        *(Text(f"  {_named(one['malignant'])}: {', '.join(one['columns'])}") for one in found["most_anomalous"]),
         *([] if words is None else _words_page(words)),
         *([] if document["picture"] is None else [Text(f"\nlook at {document['picture']}")]),
         Text(f"\nthe detector is saved to {out} after {document['seconds']:.0f} s; next:"),

@@ -11,6 +11,8 @@ import numpy.typing as npt
 INCHES = (15.0, 4.8)
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 BINS = 30
+ROOM = 0.45
+"""Of the height of the map of words, below it, for the legend."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "#2b6cb0": ("violin", "piano", "guitar", "flute", "trumpet"),
@@ -75,23 +77,23 @@ def draw_words(
     centre = chosen.mean(0)
     plane = np.linalg.svd(chosen - centre, full_matrices=False)[2][:2].T
     before, after = (chosen - centre) @ plane, (decoded[rows] - centre) @ plane
-    colours = [colour for colour, group in GROUPS.items() for _ in group]
-    for (x, y), (u, v), row, colour in zip(before, after, rows, colours, strict=True):
-        axes.plot([x, u], [y, v], color=colour, linewidth=0.8, alpha=0.6)
-        axes.annotate(words[row], (u, v), xytext=(4, 3), textcoords="offset points", fontsize=8, color=colour)
-    axes.scatter(before[:, 0], before[:, 1], s=26, facecolors="none", edgecolors=colours, label="whole, 400 bytes")
-    axes.scatter(after[:, 0], after[:, 1], s=20, c=colours, label=f"from {bytes} bytes")
+    first = 0
+    for colour, group in GROUPS.items():
+        here = slice(first, first + len(group))
+        axes.plot([before[here, 0], after[here, 0]], [before[here, 1], after[here, 1]], color=colour, linewidth=0.8)
+        axes.scatter(before[here, 0], before[here, 1], s=30, facecolors="none", edgecolors=colour)
+        axes.scatter(after[here, 0], after[here, 1], s=22, color=colour, label=", ".join(group))
+        first += len(group)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.margins(0.12)
+    axes.margins(0.06)
+    axes.set_ylim(axes.get_ylim()[0] - ROOM * np.ptp(before[:, 1]), None)
     axes.set_title(
-        f"Words in the plane of their principal components,\nwhole (rings) and from {bytes} bytes (dots)",
-        fontsize=11,
+        f"Words in the plane of their principal components,\nwhole (rings) and from {bytes} bytes (dots)", fontsize=11
     )
-    _finish(axes, legend=False)
+    _finish(axes, place="lower center")
 
 
-def _finish(axes: Any, *, legend: bool = True) -> None:
+def _finish(axes: Any, place: str = "best") -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    if legend:
-        axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc=place)

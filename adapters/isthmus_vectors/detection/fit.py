@@ -105,7 +105,7 @@ def fit(
     rows = even_rows(len(values), KNOWN)
     known, kept = values[rows], kept[rows]
     scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
-    own = scorers.own(kept)
+    own = scorers.known_scores(kept)
     ranks = Ranks.fit(own)
     threshold = Threshold.fit(ranks.average(own), method, contamination)
     return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, {"training": history.to_json()})

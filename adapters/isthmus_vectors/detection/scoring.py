@@ -102,7 +102,7 @@ class Scorers:
         coded = (torch.cat([_codes(self.model, values), predicted.errors], 1) - self.centre) / self.scale
         return torch.stack([predicted.nats.mean(1), self.inputs.scores(values), self.codes.scores(coded)])
 
-    def own(self, kept: Bool[Tensor, "rows members"]) -> Float64[Tensor, "scorers rows"]:
+    def known_scores(self, kept: Bool[Tensor, "rows members"]) -> Float64[Tensor, "scorers rows"]:
         """Of the known rows, each scored without itself: by the members that did not learn from it, and by its distance
         from the other rows."""
         nats = _predicted(self.model, self.masks, self.inputs.vectors.double()).nats

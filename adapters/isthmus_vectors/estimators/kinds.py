@@ -130,11 +130,11 @@ class VariationalAutoencoder(VectorEstimator):
 
 @final
 class DenoisingAutoencoder(VectorEstimator):
-    """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
+    """A denoising autoencoder: reconstructs rows from corrupted ones (Vincent et al., ICML 2008).
 
     Args:
         code: numbers of a code.
-        noise: what damages rows in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
+        noise: the corruption in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
         level: how much; None takes the usual level of the noise.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
@@ -239,7 +239,7 @@ class SparseAutoencoder(VectorEstimator):
 
 @final
 class ContractiveAutoencoder(VectorEstimator):
-    """A contractive autoencoder: small changes leave the code nearly still (Rifai et al., ICML 2011).
+    """A contractive autoencoder: small changes of a row barely change its code (Rifai et al., ICML 2011).
 
     Args:
         code: numbers of a code.

@@ -73,14 +73,14 @@ def search(
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     if isinstance(k, int | np.integer):
         check_k(int(k))
-        return found_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
+        return hits_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
     groups = batches(k, len(asked))
     parts = []
     for some, wanted in groups:
         most = min(max(wanted, default=1), max(1, len(snapshot)))
         own = (asked, out, only) if len(groups) == 1 else (asked[some], *_filters_of(out, only, some))
         near = snapshot.nearest(own[0], most, own[1], own[2])
-        found = found_of(snapshot, near)
+        found = hits_of(snapshot, near)
         parts.append((some, found if min(wanted, default=most) >= most else cut(found, wanted)))
     return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
 
@@ -104,10 +104,10 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     if math.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
-    return found_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
+    return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
 
 
-def found_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
+def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:

@@ -24,7 +24,7 @@ DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae
 
 
 @dataclass(frozen=True)
-class Blended:
+class BlendRecipe:
     """A blend, and its parts' names and recipes."""
 
     model: Blend
@@ -79,7 +79,7 @@ class Blended:
         return History()
 
 
-def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> Blended:
+def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> BlendRecipe:
     """Blend: several models whose scores are added, as VASP joins a deep and a linear one (Vančura & Kordík 2021).
 
     Each part is fitted by itself. Then the weight of each next part beside those before it is chosen on the people held
@@ -95,7 +95,7 @@ def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) 
     built = [_built(signal, generator, *part) for part in named_parts(parts)]
     names = [name if name not in [n for n, _ in built[:i]] else f"{name} {i + 1}" for i, (name, _) in enumerate(built)]
     recipes = [recipe for _, recipe in built]
-    return Blended(Blend([recipe.model for recipe in recipes]), names, recipes)
+    return BlendRecipe(Blend([recipe.model for recipe in recipes]), names, recipes)
 
 
 def named_parts(parts: Any) -> list[tuple[str, Builder, Mapping[str, Any]]]:
@@ -156,7 +156,7 @@ SAMPLE = 500
 
 
 @dataclass(frozen=True)
-class Weighed:
+class BlendWeights:
     """Weights as ``Blend.weigh`` takes them, and the validation score that they reach."""
 
     weights: tuple[float, ...]
@@ -187,16 +187,16 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     return {"epoch": number, "phase": "blend", validation.name: best.score, **own, **shares, "seconds": spent}
 
 
-def _joined(model: Blend, validation: Validation, before: Weighed, part: int, bags: Bags) -> Weighed:
+def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Bags) -> BlendWeights:
     """The best of leaving a part out and of the shares and exponents that are tried."""
 
     spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
 
     @cache
-    def tried(share: float, exponent: float) -> Weighed:
+    def tried(share: float, exponent: float) -> BlendWeights:
         weights, exponents = list(_scaled(before.weights, 1 - share)), list(before.exponents)
         weights[part], exponents[part] = share / spreads[exponent], exponent
-        return _scored(model, validation, Weighed(tuple(weights), tuple(exponents), 0.0))
+        return _scored(model, validation, BlendWeights(tuple(weights), tuple(exponents), 0.0))
 
     share = max(COARSE, key=lambda one: tried(one, EXPONENT).score)
     for step in STEPS:
@@ -207,15 +207,15 @@ def _joined(model: Blend, validation: Validation, before: Weighed, part: int, ba
     return max(candidates, key=lambda one: one.score)
 
 
-def _only(part: int, parts: int) -> Weighed:
-    return Weighed(tuple(float(part == one) for one in range(parts)), (0.0,) * parts, 0.0)
+def _only(part: int, parts: int) -> BlendWeights:
+    return BlendWeights(tuple(float(part == one) for one in range(parts)), (0.0,) * parts, 0.0)
 
 
 def _scaled(weights: Sequence[float], factor: float) -> tuple[float, ...]:
     return tuple(weight * factor for weight in weights)
 
 
-def _scored(model: Blend, validation: Validation, tried: Weighed) -> Weighed:
+def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendWeights:
     model.weigh(tried.weights, tried.exponents)
     return replace(tried, score=validation.score(model))
 

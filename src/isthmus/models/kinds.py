@@ -23,7 +23,7 @@ from isthmus.core.penalties.jacobian import Contractive
 from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
 from isthmus.models.parts.backbones import backbone
-from isthmus.models.parts.corruptions import noise_of
+from isthmus.models.parts.corruptions import corruption_of
 from isthmus.models.parts.keywords import SharedKeywords
 from isthmus.models.parts.priors import prior_of
 from isthmus.models.recipes.checks import check_choice, check_settings
@@ -95,7 +95,7 @@ def denoising(
         readout=sides.readout(code),
         likelihood=sides.likelihood,
         scaling=sides.scaling,
-        corruption=noise_of(signal, noise, level),
+        corruption=corruption_of(signal, noise, level),
     )
     return GradientRecipe(model, sides.plan(shared))
 

@@ -15,7 +15,7 @@ from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.process import interruptible
@@ -62,14 +62,14 @@ class ClosedFormRecipe:
         def work() -> Record:
             # Local: two thirds of the memory are free again before validation wants some.
             inverse = self._inverse(source)
-            with interruptible() as wish:
+            with interruptible() as stop:
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
                 self.model.to(device).eval()
-            if wish.stop:
+            if stop.requested:
                 raise KeyboardInterrupt
             return {}
 
-        return at_once(self.model, "solve", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "solve", len(source), run, validation, work)
 
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:

@@ -22,7 +22,7 @@ from isthmus.core.ops.layers import Mlp, weight_of
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Phase, Readout, Source, Step
 from isthmus.training.batching import Shuffled
 from isthmus.training.history import History
@@ -57,7 +57,7 @@ class MatryoshkaRecipe:
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Principal components and codebooks in place; then, if there is a plan, training from there."""
         if self.plan is None:
-            return at_once(self.model, "solving", len(source), run, validation, lambda: self._start(source))
+            return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
         self._start(source)
         return train(self.model, source, self.plan, run, validation)
 

@@ -17,7 +17,7 @@ from isthmus.core.objectives.schedules import LinearAnnealing
 from isthmus.core.ops.bags import unit_norm
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
-from isthmus.models.parts.item_softmax import Catalogue
+from isthmus.models.parts.item_softmax import ItemSoftmax
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
@@ -53,7 +53,7 @@ def mult_dae(
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(code=code, epochs=epochs, batch_size=batch_size)
-    catalogue = Catalogue.of(signal.width, negatives)
+    catalogue = ItemSoftmax.of(signal.width, negatives)
     model = Autoencoder(
         encoder=BagEncoder(
             signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
@@ -108,7 +108,7 @@ def mult_vae(
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(hidden=hidden, code=code, epochs=epochs, batch_size=batch_size, annealing=annealing)
-    catalogue = Catalogue.of(signal.width, negatives)
+    catalogue = ItemSoftmax.of(signal.width, negatives)
     model = Autoencoder(
         encoder=BagEncoder(
             signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise

@@ -15,7 +15,7 @@ from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
@@ -48,7 +48,7 @@ class ColumnwiseRecipe:
         Raises:
             SettingError: the regularisation is too small for these data.
         """
-        return at_once(
+        return fit_in_one_step(
             self.model,
             "solve",
             self.model.width,

@@ -27,14 +27,14 @@ class Stepwise:
     Attributes:
         decoder, readout: what predicts.
         end: the id that ends a row.
-        longest: the most tokens of a row, its end included.
+        max_length: the most tokens of a row, its end included.
         forbidden: ids that are never said.
     """
 
     decoder: SequenceDecoder
     readout: Readout
     end: int
-    longest: int
+    max_length: int
     forbidden: tuple[int, ...] = ()
 
     def start(self, codes: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch width"], Any]:
@@ -66,7 +66,7 @@ class Stepwise:
 
 def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choose) -> list[list[int]]:
     """Choose every token for good; rows that have ended leave the batch."""
-    content = steps.longest - 1
+    content = steps.max_length - 1
     said = torch.full((len(codes), content), steps.end, device=codes.device)
     where = torch.arange(len(codes), device=codes.device)
     log_probs, state = steps.start(codes)

@@ -1,4 +1,9 @@
-"""Ctrl-C as a wish, not as an exception in the middle of a step."""
+"""What training changes of the process: Ctrl-C ends it between two steps, and freed memory is kept for the next one.
+
+A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
+the system at once, and the next step pays for touching every page anew: a quarter of a step on CPU. The price is that
+resident memory is a few tables higher while training lasts, for not every freed block fits the next one.
+"""
 
 from __future__ import annotations
 
@@ -13,48 +18,44 @@ from types import FrameType
 
 
 @dataclass
-class Wish:
-    """Whether somebody asked to stop."""
+class StopRequest:
+    """Whether the user asked to stop."""
 
-    stop: bool = False
+    requested: bool = False
 
 
 @contextmanager
-def interruptible() -> Iterator[Wish]:
-    """While inside, the first Ctrl-C sets ``stop``; a second one raises KeyboardInterrupt as usual.
+def interruptible() -> Iterator[StopRequest]:
+    """While inside, the first Ctrl-C sets ``requested``; a second one raises KeyboardInterrupt as usual.
 
-    Outside the main thread signals cannot be caught: there the wish stays unset.
+    Outside the main thread signals cannot be caught: there it is never set.
     """
-    wish = Wish()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield stop
         return
 
     previous = signal.getsignal(signal.SIGINT)
 
     def on_sigint(number: int, frame: FrameType | None) -> None:
-        wish.stop = True
+        stop.requested = True
         signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, on_sigint)
     try:
-        yield wish
+        yield stop
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
 # Numbers from malloc.h, and the defaults of glibc.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-
-
 DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 << 10, 65536
-
-
 NEVER = 2**31 - 1
 
 
 @contextmanager
-def freed_memory_stays() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """While inside, the process keeps what it frees (glibc on Linux; elsewhere nothing changes).
 
     Afterwards the defaults hold again and unused memory is returned.

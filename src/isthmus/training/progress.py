@@ -29,7 +29,7 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
+class NoProgress:
     """Tells nobody."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:

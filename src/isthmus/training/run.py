@@ -14,7 +14,7 @@ from torch import nn
 
 from isthmus.errors import SettingError
 from isthmus.hardware import multiplies_bf16
-from isthmus.training.progress import Progress, Silent
+from isthmus.training.progress import NoProgress, Progress
 
 LEAST_WORK = 2**24
 """With fewer multiplications a pass takes longer in bf16: measured over networks of 9,000 and 98,000 weights and
@@ -44,7 +44,7 @@ class Run:
     device: str = "auto"
     seed: int = 0
     precision: str = "auto"
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=NoProgress)
     checkpoints: Path | None = None
     every: int = 10
     resume: bool = False

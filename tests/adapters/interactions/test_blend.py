@@ -23,7 +23,7 @@ from isthmus.models import blend, mult_dae, rec_vae
 from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import checked
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.fit import fit, validation_score
@@ -240,7 +240,7 @@ def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
     assert ranker.scores(ranker.prepare(bags(torch.eye(40)[:1]))).argmax() == 1
 
 
-class Interrupting(Silent):
+class Interrupting(NoProgress):
     """Ctrl-C at an epoch of the first part."""
 
     def __init__(self, at: int) -> None:

@@ -13,7 +13,7 @@ from planted import RUN, SMALL, planted, trained
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, SettingError
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus_interactions import Interactions, Recommender
 from isthmus_interactions import fit as module
@@ -123,7 +123,7 @@ def test_the_source_may_be_a_table() -> None:
     assert recommender.facts["keep"] == ">=4"
 
 
-class Watching(Silent):
+class Watching(NoProgress):
     """Counts the steps of a training."""
 
     def __init__(self) -> None:

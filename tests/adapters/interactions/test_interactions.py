@@ -109,7 +109,7 @@ def test_a_matrix_with_ids():
     assert interactions.items.ids.tolist() == [9, 8]
     with pytest.raises(UnknownIdError):
         interactions.row_of("c")
-    with pytest.raises(InputError, match="1 ids of items for a matrix with 2"):
+    with pytest.raises(InputError, match="1 ids of items"):
         Interactions.from_csr(csr_matrix(np.eye(2)), items=[1])
 
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from isthmus import plugins
 from isthmus.batch import Bag, Tensors, TokenRows, Tokens, require_tokens
 from isthmus.errors import InputError, SettingError
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.run import Run
@@ -68,7 +68,7 @@ class MarkovRecipe:
             self.model.counts.index_put_(places, torch.ones(len(places[0])), accumulate=True)
             return {}
 
-        return at_once(self.model, "count", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "count", len(source), run, validation, work)
 
 
 def markov(signal: Bag, *, generator: Generator) -> MarkovRecipe:

@@ -98,8 +98,8 @@ def test_strong_leaves_out_people_with_few_items_and_items_of_strangers():
 
 def test_strong_refuses(subtests):
     for options, message in [
-        ({"held_out": 20}, "20 people for validation and for test, of 40"),
-        ({"held_out": 0}, "0 people"),
+        ({"held_out": 20}, "20 users"),
+        ({"held_out": 0}, "0 users"),
         ({"fold_in": 1.0}, "fold_in=1.0"),
         ({"fold_in": 0.0}, "fold_in=0.0"),
         ({"min_items": 99}, "of 0 with 99 items"),

@@ -267,3 +267,9 @@ def test_missing_and_foreign_tensors(bundle: Path, name: str) -> None:
     change_tensors(bundle, lambda t: [t.pop("model.extra"), t.pop(name)])
     with pytest.raises(BundleError, match=name.removeprefix("model.")):
         Recommender.load(bundle)
+
+
+def test_facts_of_old_bundles_have_the_names_of_today() -> None:
+    facts = Recommender.load(Path(__file__).parents[2] / "data" / "bundles-0.1" / "interactions-ease").facts
+    assert (facts["users"], facts["items"], facts["validation_users"]) == (90, 24, 9)
+    assert "people" not in facts

@@ -23,7 +23,7 @@ from isthmus.cli.options import parsed_duration
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender, tune
 from isthmus_interactions.plugin import plugin
 from isthmus_interactions.splits import strong
@@ -313,7 +313,7 @@ def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
 # --- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 
-class CtrlC(Silent):
+class CtrlC(NoProgress):
     """Ctrl-C in the second epoch of a trial."""
 
     def __init__(self, trial: int) -> None:
@@ -373,7 +373,7 @@ def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
         ({"trials": 0}, "trials=0"),
         ({"seconds": 0.0}, "seconds"),
         ({"validation": 0.0}, "nobody"),
-        ({"data": planted(20)}, "20 people"),
+        ({"data": planted(20)}, "20 users"),
     ]:
         with subtests.test(options=options, said=said), pytest.raises(SettingError, match=said):
             tune(**{"data": planted(), "model": "ease", **QUICK, **options})
@@ -398,3 +398,13 @@ def test_the_next_trial_follows_from_the_trials_alone() -> None:
 
 def plugin_default(name: str) -> Any:
     return inspect.signature(plugin.builders["mult_vae"]).parameters[name].default
+
+
+def test_a_study_of_version_0_1_goes_on(tmp_path: Path) -> None:
+    once = tune(planted(), "ease", **{**QUICK, "trials": 2}, study=tmp_path)
+    head = json.loads((tmp_path / "study.json").read_text())
+    former = {"people" if key == "users" else key: value for key, value in head.items()}
+    (tmp_path / "study.json").write_text(json.dumps(former))
+    assert former != head
+    again = tune(planted(), "ease", **{**QUICK, "trials": 3}, study=tmp_path)
+    assert again.trials[:2] == once.trials

@@ -23,7 +23,7 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.errors import InputError, NonFiniteLossError, SettingError
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus_interactions import Interactions, Recommender, fit
 from isthmus_interactions.splits import hide
 from isthmus_interactions.update import blends, update, warm_start
@@ -444,7 +444,7 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True))
 
 
-class Interrupts(Silent):
+class Interrupts(NoProgress):
     """Ctrl-C in a step of an epoch."""
 
     def __init__(self, epoch: int) -> None:

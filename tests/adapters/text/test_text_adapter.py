@@ -97,13 +97,13 @@ def test_byte_pairs_that_lose_something_are_refused():
         "pretokenizers": [{"type": "WhitespaceSplit"}, document["pre_tokenizer"]],
     }
     lossy = Tokenizer.from_json(json.dumps(document), trained.facts())
-    with pytest.raises(InputError, match=r"gave back only 25\.0%"):
+    with pytest.raises(InputError, match=r"25\.0%"):
         TextAdapter.fit(SENTENCES, tokenizer=lossy)
 
 
 def test_nothing_to_learn_from():
     for texts in ([], ["", ""]):
-        with pytest.raises(InputError, match="all of them empty"):
+        with pytest.raises(InputError, match="empty"):
             TextAdapter.fit(texts)
 
 

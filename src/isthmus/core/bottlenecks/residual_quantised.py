@@ -45,7 +45,7 @@ class ResidualQuantizer(nn.Module):
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """The nearest sum of words; nothing is random."""
         hidden = hidden.float()
-        words = nearest_words(hidden, self.codebooks, self.beams)
+        words = nearest_codewords(hidden, self.codebooks, self.beams)
         through = hidden - hidden.detach()
         nested = torch.stack([self.summed(words, length) + through for length in self.prefixes], 1)
         point = nested[:, -1]
@@ -54,11 +54,11 @@ class ResidualQuantizer(nn.Module):
 
     def words(self, hidden: Float[Tensor, "rows code"], stages: int, beams: int) -> Int64[Tensor, "rows stages"]:
         """Numbers of the words of the first ``stages`` codebooks."""
-        return nearest_words(hidden, self.codebooks[:stages], beams)
+        return nearest_codewords(hidden, self.codebooks[:stages], beams)
 
     def summed(self, words: Int64[Tensor, "rows stages"], prefix: int | None = None) -> Float[Tensor, "rows code"]:
         """The code that the leading words stand for."""
-        return summed_words(words, self.codebooks, prefix)
+        return sum_codewords(words, self.codebooks, prefix)
 
 
 SCORES = 1 << 23
@@ -66,7 +66,7 @@ SCORES = 1 << 23
 
 
 @torch.no_grad()
-def nearest_words(
+def nearest_codewords(
     vectors: Float[Tensor, "rows code"], codebooks: Float[Tensor, "stages words code"], beams: int = 1
 ) -> Int64[Tensor, "rows stages"]:
     """The word of each codebook, so that their sum is near to the vector.
@@ -86,7 +86,7 @@ def nearest_words(
     return torch.cat(found) if found else torch.zeros(0, len(codebooks), dtype=torch.int64, device=vectors.device)
 
 
-def summed_words(
+def sum_codewords(
     words: Int64[Tensor, "rows stages"], codebooks: Float[Tensor, "all_stages words code"], prefix: int | None = None
 ) -> Float[Tensor, "rows code"]:
     """The sum of the chosen words of the first ``prefix`` codebooks, or of as many as ``words`` names."""

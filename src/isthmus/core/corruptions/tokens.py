@@ -46,9 +46,9 @@ class TokenDeletion:
         if self.keep_end:
             # A row of its end alone has no content, and keeps the end.
             content = content & (steps < rows.mask.sum(1, keepdim=True) - 1)
-        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
-        luckiest = luck.masked_fill(~content, -1.0).argmax(1, keepdim=True)
-        kept = rows.mask & ((luck >= self.rate) | ~content | (steps == luckiest))
+        uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        luckiest = uniform.masked_fill(~content, -1.0).argmax(1, keepdim=True)
+        kept = rows.mask & ((uniform >= self.rate) | ~content | (steps == luckiest))
         order = torch.argsort(~kept, dim=1, stable=True)
         counts = kept.sum(1, keepdim=True)
         longest = int(counts.max()) if len(counts) else 0
@@ -98,8 +98,8 @@ class WordDropout(nn.Module):
             SettingError: inputs that are no token rows.
         """
         rows = _rows(inputs, "word dropout")
-        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
-        return replace(rows, unseen=rows.mask & (luck < self.rate))
+        uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        return replace(rows, unseen=rows.mask & (uniform < self.rate))
 
     def count(self) -> None:
         """One epoch is over."""

@@ -27,8 +27,15 @@ def within(
     """Pairs of query and column whose score, summed in float32, reaches the query's floor, in the order of the pairs.
 
     Args:
+        vectors: one a row.
+        queries: one a row.
         query: of each pair.
         group: of each pair: ``size`` columns from ``group * size`` on; columns beyond the last row do not count.
+        size: columns of a group.
+        floor: the least score of each query; higher is nearer.
+
+    Returns:
+        Queries and columns of the pairs that are found.
     """
     rows, width = vectors.shape
     columns = group[:, None] * size + torch.arange(size, device=group.device)

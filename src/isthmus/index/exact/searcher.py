@@ -109,7 +109,7 @@ class ExactSearcher:
         Args:
             vectors: one vector for each row.
             metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
-            halved: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
+            bf16: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
                 (``isthmus.index.exact.bf16``). The answers are as exact, scores may differ in their last bits; the
                 first such search makes a copy of half the size of the vectors.
 

@@ -47,6 +47,7 @@ def groups_of(
         rows, width: of the vectors.
         selects: whether a selector leaves the kind of index as fast as it is.
         needed: candidates of each query.
+        filters: of the search.
     """
     shared = filters.shared
     open_rows = rows if shared is None else len(shared)
@@ -84,7 +85,9 @@ def nearer(
 
     Args:
         exact: over the vectors, float32 on the CPU.
-        ready: queries, as it made them ready.
+        prepared: queries, as ``exact`` prepared them.
+        rows: candidates of each query, -1 for none.
+        most: how many are kept.
     """
     if rows.shape[1] <= most:
         return rows

@@ -51,7 +51,7 @@ class HeldOutQueries:
     Attributes:
         queries: one a row.
         k: how many neighbours count.
-        least: score of the last of them.
+        lowest: score of the last of them.
         frozen: what an index of the vectors would hold, without a searcher.
     """
 
@@ -77,7 +77,7 @@ class HeldOutQueries:
 
     def recall(self, searcher: EvaluatedSearcher) -> float:
         """The share of the true k nearest that is found, from 0 to 1; of equal ones, any will do."""
-        found = self._face(searcher)(self.queries, self.k).scores
+        found = self._search_with(searcher)(self.queries, self.k).scores
         # The same sum over another block differs in its last bits.
         lowest = (self.lowest - (1e-5 * self.lowest.abs() + 1e-12)).tolist()
         hits = sum(int((own >= bound).sum()) for own, bound in zip(found, lowest, strict=True))
@@ -93,7 +93,7 @@ class HeldOutQueries:
         Returns:
             Higher is faster.
         """
-        face, some = self._face(searcher), self.queries[:most]
+        face, some = self._search_with(searcher), self.queries[:most]
         if searcher is None:
             # Matrix products are faster in larger batches, and no kind shall win for want of queries.
             some = some.repeat(-(-EXACT_QUERIES // len(some)), 1)[:EXACT_QUERIES]
@@ -104,10 +104,10 @@ class HeldOutQueries:
 
     def latency(self, searcher: EvaluatedSearcher) -> float:
         """Seconds of a search with a single query: the median of some. Lower is faster."""
-        face = self._face(searcher)
+        face = self._search_with(searcher)
         return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:LATENCY_QUERIES])
 
-    def _face(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHit]:
+    def _search_with(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHit]:
         """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
         own = self.frozen
         if searcher is not None:

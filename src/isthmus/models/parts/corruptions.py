@@ -44,7 +44,7 @@ MADE: dict[str, tuple[Callable[[float], Corruption], float]] = {
 """Each noise with its usual level."""
 
 
-def noise_of(signal: Signal, name: str | None = None, level: float | None = None) -> Corruption:
+def corruption_of(signal: Signal, name: str | None = None, level: float | None = None) -> Corruption:
     """The corruption with its level.
 
     Raises:

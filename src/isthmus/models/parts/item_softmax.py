@@ -23,7 +23,7 @@ NEGATIVES = 16384
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemSoftmax:
     """The parts that depend on whether the softmax is exact.
 
     Attributes:
@@ -37,7 +37,7 @@ class Catalogue:
     before_training: Callable[[Source], None] | None = None
 
     @classmethod
-    def of(cls, width: int, negatives: int | None = None) -> Catalogue:
+    def of(cls, width: int, negatives: int | None = None) -> ItemSoftmax:
         """The parts for ``width`` items.
 
         Args:

@@ -37,14 +37,14 @@ COMPONENTS = 5
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenLikelihood:
     """A likelihood, and how many numbers the readout gives it for each one of the signal."""
 
     part: Likelihood
     outputs: int = 1
 
 
-def likelihood_of(name: str, signal: Vector | Grid) -> Chosen:
+def likelihood_of(name: str, signal: Vector | Grid) -> ChosenLikelihood:
     """The likelihood with its parameters.
 
     Raises:
@@ -54,7 +54,7 @@ def likelihood_of(name: str, signal: Vector | Grid) -> Chosen:
     shape = (signal.width,) if isinstance(signal, Vector) else (signal.channels, signal.height, signal.width)
     if name == "discretized-logistic":
         mixture = DiscretisedLogisticMixture(COMPONENTS)
-        return Chosen(mixture, mixture.numbers)
+        return ChosenLikelihood(mixture, mixture.numbers)
     parts: dict[str, Likelihood] = {
         "gaussian": Gaussian(),
         "learned-scale": LearnedGaussian(),
@@ -64,4 +64,4 @@ def likelihood_of(name: str, signal: Vector | Grid) -> Chosen:
         "bernoulli": Bernoulli(),
         "continuous-bernoulli": ContinuousBernoulli(),
     }
-    return Chosen(parts[name])
+    return ChosenLikelihood(parts[name])

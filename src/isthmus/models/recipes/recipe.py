@@ -46,7 +46,7 @@ class GradientRecipe:
         return history
 
 
-def at_once(
+def fit_in_one_step(
     model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
 ) -> History:
     """The history of a model that is solved or counted: one epoch, its progress, its score and its time.

@@ -23,7 +23,7 @@ from isthmus.fitted import (
 )
 from isthmus.sources import VectorSource
 from isthmus.tasks.coding import codes_of, decoded
-from isthmus.training.holdout import parted
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_audio.frames import FrameAdapter, Frames
 
@@ -35,7 +35,7 @@ def fit(frames: Frames, request: FitRequest, run: Run) -> FittedAutoencoder[Fram
     spec = request.resolve()
     adapter = FrameAdapter.fit(frames)
     source = adapter.prepare(frames)
-    rows, held_rows = parted(len(frames), request.validation, run.seed, most=2_000, of="frames")
+    rows, held_rows = hold_out(len(frames), request.validation, run.seed, most=2_000, of="frames")
     train = VectorSource(source.values[rows])
     held_out = VectorSource(source.values[held_rows]) if len(held_rows) else None
     recipe, model = spec.build(adapter.signal, run)

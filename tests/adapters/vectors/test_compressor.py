@@ -216,7 +216,7 @@ def test_vectors_that_cannot_be_learned_from() -> None:
         Compressor.fit(cloud(255))
     zero = cloud(300)
     zero[5] = 0
-    with pytest.raises(ValueRangeError, match="vector 5 is all zeros"):
+    with pytest.raises(ValueRangeError, match="vector 5"):
         Compressor.fit(zero)
     with pytest.raises(InputError, match="shape"):
         Compressor.fit(np.zeros(300, np.float32))
@@ -249,7 +249,7 @@ def test_settings_out_of_range(compressor: Compressor) -> None:
         fitted(cloud(300), 3, prefixes=[2])
     with pytest.raises(SettingError, match="bytes"):
         fitted(cloud(300), 0)
-    with pytest.raises(SettingError, match="no setting 'byte'"):
+    with pytest.raises(SettingError, match="'byte'"):
         fitted(cloud(300), 3, byte=2)
     with pytest.raises(SettingError, match="at most 3"):
         compressor.encode(cloud(1), 4)

@@ -123,26 +123,26 @@ def test_a_failure_leaves_nothing(tmp_path: Path, words: Path, monkeypatch: pyte
 
 def test_a_length_that_the_model_cannot_read(tmp_path: Path, words: Path) -> None:
     for max_length in [2, 0, POSITIONS + 1]:
-        with pytest.raises(SettingError, match=f"max_length={max_length}; expected 3 to {POSITIONS} tokens"):
+        with pytest.raises(SettingError, match=f"max_length={max_length}"):
             to_sentence_transformers(tmp_path / "out", bert(), words, max_length=max_length)
 
 
 def test_a_model_with_a_decoder_is_refused(tmp_path: Path, words: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         model = T5Model(T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2))
-    with pytest.raises(SettingError, match="a T5Model, which has a decoder"):
+    with pytest.raises(SettingError, match="T5Model"):
         to_sentence_transformers(tmp_path / "out", model, words, max_length=7)
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=f"a tokenizer of 30522 tokens for a model of {len(WORDS)}"):
+    with pytest.raises(SettingError, match="30522"):
         to_sentence_transformers(tmp_path / "out", bert(), minilm_folder(), max_length=7)
 
 
 def test_without_a_padding_token_nothing_is_written(tmp_path: Path, words: Path) -> None:
     model = bert()
     model.config.pad_token_id = None
-    with pytest.raises(SettingError, match="without a padding token"):
+    with pytest.raises(SettingError, match="padding"):
         to_sentence_transformers(tmp_path / "out", model, words / "tokenizer.json", max_length=7)
 
 
@@ -162,7 +162,7 @@ def test_an_unknown_pooling(tmp_path: Path, words: Path) -> None:
     export = to_sentence_transformers
     while hasattr(export, "__wrapped__"):
         export = export.__wrapped__
-    with pytest.raises(SettingError, match="pooling 'last'; expected one of: mean, first, max"):
+    with pytest.raises(SettingError, match="'last'"):
         export(tmp_path / "out", bert(), words, max_length=7, pooling="last")  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus.batch import Bag
 from isthmus.errors import SettingError
 from isthmus.models import mult_dae, mult_vae
-from isthmus.models.parts.item_softmax import NEGATIVES, SAMPLED_FROM, Catalogue
+from isthmus.models.parts.item_softmax import NEGATIVES, SAMPLED_FROM, ItemSoftmax
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Phase
 from isthmus.sources import BagSource
@@ -166,14 +166,14 @@ def test_resumed_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_decides() -> None:
-    assert not Catalogue.of(SAMPLED_FROM - 1).rowwise
-    large = Catalogue.of(SAMPLED_FROM)
+    assert not ItemSoftmax.of(SAMPLED_FROM - 1).rowwise
+    large = ItemSoftmax.of(SAMPLED_FROM)
     assert large.rowwise
     assert large.likelihood.negatives == NEGATIVES
-    assert not Catalogue.of(SAMPLED_FROM, 0).rowwise
-    assert Catalogue.of(WIDTH, 3).likelihood.negatives == 3
+    assert not ItemSoftmax.of(SAMPLED_FROM, 0).rowwise
+    assert ItemSoftmax.of(WIDTH, 3).likelihood.negatives == 3
     with pytest.raises(SettingError, match="negatives=-1"):
-        Catalogue.of(WIDTH, -1)
+        ItemSoftmax.of(WIDTH, -1)
 
 
 def test_counts_are_learned_from_the_source() -> None:

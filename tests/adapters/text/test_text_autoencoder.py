@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from isthmus.errors import BundleError, InputError, SettingError
 from isthmus.training.run import Run
-from isthmus_text import TextAutoencoder, Texts
+from isthmus_text import TextAutoencoder
 from isthmus_text import encode as encoding_module
 from isthmus_text.storage import LAYOUT
 
@@ -95,12 +94,6 @@ def test_the_gallery_is_found_by_its_own_texts(plain: TextAutoencoder) -> None:
     assert [hits[0].item for hits in plain.search(TEXTS[:2], 2)] == TEXTS[:2]
 
 
-def test_another_gallery(plain: TextAutoencoder) -> None:
-    other = plain.with_gallery(["a cat sees fish", "the dog has water"])
-    assert [hit.item for hit in other.search("a cat sees fish", 5)[0]] == ["a cat sees fish", "the dog has water"]
-    assert len(plain.gallery) == len(TEXTS)
-
-
 def test_shuffled_words_are_anomalies(plain: TextAutoencoder) -> None:
     usual = sorted(set(TEXTS))
     shuffled = [" ".join(reversed(text.split())) for text in usual]
@@ -111,33 +104,11 @@ def test_shuffled_words_are_anomalies(plain: TextAutoencoder) -> None:
     np.testing.assert_allclose(plain.anomaly_scores(usual)[:5], alone, rtol=1e-4)
 
 
-def test_interpolation_goes_from_one_text_to_the_other(plain: TextAutoencoder) -> None:
-    a, b = "a cat sees fish", "my bird has water"
-    between = plain.interpolate(a, b, 5)
-    assert len(between) == 5
-    assert [between[0], between[-1]] == plain.reconstruct([a, b])
-    with pytest.raises(SettingError, match="steps"):
-        plain.interpolate(a, b, 1)
-
-
-def test_samples_are_repeatable_and_differ_by_seed(variational: TextAutoencoder) -> None:
-    for prior in ("standard", "fitted"):
-        first = variational.sample(8, seed=1, prior=prior)
-        assert first == variational.sample(8, seed=1, prior=prior)
-        assert first != variational.sample(8, seed=2, prior=prior)
-        assert len(first) == 8
-
-
 def test_samples_of_the_fitted_prior_are_like_the_texts(plain: TextAutoencoder) -> None:
     known = set(" ".join(TEXTS).split())
     drawn = plain.sample(20, seed=0, temperature=0.5)
     assert all(set(text.split()) <= known for text in drawn)
     assert len(set(drawn)) > 3
-
-
-def test_a_deterministic_model_has_no_prior_of_its_own(plain: TextAutoencoder) -> None:
-    with pytest.raises(SettingError, match="prior"):
-        plain.sample(1, prior="standard")
 
 
 def test_validation_figures_are_in_the_history(variational: TextAutoencoder) -> None:
@@ -180,32 +151,10 @@ def test_evaluation_of_a_deterministic_model(plain: TextAutoencoder) -> None:
         plain.evaluate(TEXTS[:4], samples=2)
 
 
-def test_a_saved_model_is_the_same(variational: TextAutoencoder, tmp_path: Path) -> None:
-    variational.save(tmp_path / "m")
-    again = TextAutoencoder.load(tmp_path / "m")
-    assert np.array_equal(again.encode(TEXTS[:20]), variational.encode(TEXTS[:20]))
-    assert again.sample(4, seed=3) == variational.sample(4, seed=3)
-    assert again.search(TEXTS[3], 4) == variational.search(TEXTS[3], 4)
-    assert again.settings == variational.settings
-    assert again.facts == variational.facts
-
-
-def test_a_model_without_a_gallery(tmp_path: Path) -> None:
-    model = TextAutoencoder.fit(TEXTS, gallery=False, code=4, epochs=1, run=RUN, **SMALL)
-    model.save(tmp_path / "m")
-    with pytest.raises(InputError, match="search"):
-        TextAutoencoder.load(tmp_path / "m").search("a cat", 1)
-
-
 def test_a_bundle_whose_gallery_lost_its_codes(variational: TextAutoencoder) -> None:
     kept = LAYOUT.gallery.documents(variational.gallery)
     with pytest.raises(BundleError, match="codes of shape"):
         LAYOUT.gallery.restore(kept, {})
-
-
-def test_the_same_seed_gives_the_same_model() -> None:
-    models = [TextAutoencoder.fit(TEXTS[:60], code=4, epochs=1, run=RUN, **SMALL) for _ in range(2)]
-    assert np.array_equal(models[0].encode(TEXTS[:9]), models[1].encode(TEXTS[:9]))
 
 
 def test_few_texts_are_enough() -> None:
@@ -244,10 +193,3 @@ def test_wrong_arguments(plain: TextAutoencoder) -> None:
         plain.sample(0)
     with pytest.raises(InputError, match="text 2 is a int"):
         plain.encode(iter(["a cat", 2]))  # type: ignore[list-item]
-
-
-def test_texts_may_come_as_texts() -> None:
-    data = Texts.read(TEXTS[:60])
-    model = TextAutoencoder.fit(data, code=4, epochs=1, run=RUN, **SMALL)
-    assert model.encode(data).shape == (60, 4)
-    assert torch.isfinite(torch.from_numpy(model.encode(data))).all()

@@ -46,9 +46,9 @@ def test_ctrl_c_keeps_the_best_model_so_far():
 
 def test_the_handler_is_put_back_and_a_second_ctrl_c_is_an_exception():
     before = signal.getsignal(signal.SIGINT)
-    with interruptible() as wish:
+    with interruptible() as stop:
         signal.raise_signal(signal.SIGINT)
-        assert wish.stop
+        assert stop.requested
         assert signal.getsignal(signal.SIGINT) is before
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -57,8 +57,8 @@ def test_outside_the_main_thread_nothing_is_caught():
     seen = []
 
     def work():
-        with interruptible() as wish:
-            seen.append(wish.stop)
+        with interruptible() as stop:
+            seen.append(stop.requested)
 
     thread = threading.Thread(target=work)
     thread.start()
