@@ -1,4 +1,10 @@
-"""ELSA as a setting of the parts."""
+"""ELSA: Vančura, Alves, Kasalický & Kordík, "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys
+2022, and the parts that it alone uses: one table of unit rows for both ends, and the cosine that it is trained with.
+
+    decoded = x A,     prediction = x A Aᵀ − x,     A [width, code] with rows of length 1
+
+Since the rows are of length 1, the diagonal of A Aᵀ − I is 0, as EASE's is.
+"""
 
 from __future__ import annotations
 

@@ -53,8 +53,16 @@ class ClosedFormRecipe:
         Nothing is random, so that seed and precision change nothing. Ctrl-C ends the program; the weights are then as
         they were before, or all of them new.
 
+        Args:
+            source: bags.
+            run: for its device and its progress.
+            validation: a score to be recorded, if any.
+
+        Returns:
+            A history of one record.
+
         Raises:
-            SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
+            SettingError: the free memory does not hold the matrices; or λ is too small for these data.
         """
         device = run.torch_device()
         _check_memory(self.model)

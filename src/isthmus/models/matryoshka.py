@@ -55,7 +55,16 @@ class MatryoshkaRecipe:
         return self.plan is not None
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Principal components and codebooks in place; then, if there is a plan, training from there."""
+        """Set encoder, decoder and codebooks to their solution, in place; then train from there, if there is a plan.
+
+        Args:
+            source: vectors.
+            run: device, seed, precision, progress.
+            validation: a score to be recorded and, where it is trained, to choose the best epoch by.
+
+        Returns:
+            The history: one record for the solution alone, or one for each epoch.
+        """
         if self.plan is None:
             return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
         self._start(source)

@@ -45,7 +45,12 @@ def uniform(*shape: int, bound: float, generator: Generator) -> nn.Parameter:
 
 
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
-    """``nn.Linear`` with the weights above."""
+    """``nn.Linear`` with weights from ``xavier`` and biases from ``small_bias``.
+
+    Args:
+        inputs, outputs: widths.
+        generator: draws both.
+    """
     layer = nn.Linear(inputs, outputs, device="meta")  # weights of its own would come from the global state
     layer.weight = xavier(outputs, inputs, generator)
     layer.bias = small_bias(outputs, generator)
