@@ -327,6 +327,11 @@ def test_settings_that_cannot_be() -> None:
             recipe(kind, signal, **changes)
 
 
+def test_a_keyword_that_no_kind_shares_is_refused() -> None:
+    with pytest.raises(SettingError, match="hiden"):
+        vanilla(SIGNALS["vector"], generator=seeded(), hiden=3)  # type: ignore[call-arg]
+
+
 def test_backbones_by_signal() -> None:
     made = {type(signal): backbone(signal, generator=seeded(), hidden=8, heads=2) for signal in SIGNALS.values()}
     assert made[Bag].scaling is not None

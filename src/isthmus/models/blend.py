@@ -12,7 +12,7 @@ import torch
 from torch import Generator, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, Bags, require_bags
 from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Builder, Recipe, Source
@@ -240,9 +240,7 @@ def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendW
 
 def _some(source: Source) -> Bags:
     inputs = source.batch(torch.arange(min(SAMPLE, len(source)))).inputs
-    if not isinstance(inputs, Bags):
-        raise SettingError(f"a blend over {type(inputs).__name__}", expected="bags")
-    return inputs
+    return require_bags(inputs, "a blend")
 
 
 @torch.no_grad()

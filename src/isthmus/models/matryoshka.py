@@ -114,10 +114,10 @@ def matryoshka(
     where ``hidden`` is above 0. Encoder and decoder are principal components, codebooks come from k-means of what the
     ones before leave over (Chen, Guan & Wang, "Approximate Nearest Neighbor Search by Residual Vector Quantization",
     Sensors 2010), so every prefix of the bytes is a code. With ``epochs`` codebooks and decoder are then trained
-    together for the inner products with whole vectors, see ``core.nested``, with the nested losses of Kusupati et al.,
-    "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest words
-    remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts, so none
-    is the default.
+    together for the inner products with whole vectors, see ``MatryoshkaLoss``, with the nested losses of Kusupati et
+    al., "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest
+    words remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts,
+    so none is the default.
 
     Give vectors whose numbers have a mean square of about 1: the learning rate is made for that.
 

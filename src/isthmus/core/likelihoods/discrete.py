@@ -110,7 +110,7 @@ class Bernoulli:
     """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
 
     Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
-    no other likelihood's. ``densities.ContinuousBernoulli`` is one.
+    no other likelihood's. ``ContinuousBernoulli`` is one.
     """
 
     def __call__(
