@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ import isthmus_interactions.tuning
 from isthmus.cli.options import parsed_duration
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.training.history import History
 from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender, tune
@@ -91,7 +91,7 @@ def fails(error: Exception) -> Callable[[], History]:
 
 @pytest.mark.parametrize("name", sorted(set(plugin.builders) - NO_SPACE))
 def test_every_space_fits_its_builder(name: str) -> None:
-    parameters = inspect.signature(plugin.builders[name]).parameters
+    parameters = keywords_of(plugin.builders[name])
     for setting, span in SPACES[name].items():
         default = parameters[setting].default
         assert default in span, f"{name}: the default {setting}={default!r} lies outside"
@@ -393,4 +393,4 @@ def test_the_next_trial_follows_from_the_trials_alone() -> None:
 
 
 def plugin_default(name: str) -> Any:
-    return inspect.signature(plugin.builders["mult_vae"]).parameters[name].default
+    return keywords_of(plugin.builders["mult_vae"])[name].default
