@@ -127,7 +127,9 @@ class Compressor:
         given = _directions(_checked(vectors, self.width))
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
-        parts = [quantiser.words(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)]
+        parts = [
+            quantiser.codewords(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)
+        ]
         codes: npt.NDArray[np.uint8] = torch.cat(parts).numpy()
         return codes
 
@@ -212,7 +214,7 @@ class Compressor:
     @torch.no_grad()
     def _decoded(self, codes: Codes) -> Float[Tensor, "rows width"]:
         words = torch.from_numpy(codes.astype(np.int64))
-        return normalised(decoded_of(self.model, _quantizer(self.model).summed(words)))
+        return normalised(decoded_of(self.model, _quantizer(self.model).sum(words)))
 
 
 def _quantizer(model: Autoencoder) -> ResidualQuantizer:

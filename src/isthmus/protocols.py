@@ -134,7 +134,8 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Bottleneck(Protocol):
-    """The narrow place. Without a generator there is no randomness and ``sample`` equals ``point``, repeated."""
+    """From a hidden state to a code. Without a generator there is no randomness and ``sample`` equals ``point``,
+    repeated."""
 
     def __call__(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code: ...
 
@@ -288,7 +289,7 @@ class Phase:
     samples: int = 1
 
 
-# --- asking ----------------------------------------------------------------------------------------------------------
+# --- ranking ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -318,7 +319,7 @@ class Ranker(Protocol):
 
 @runtime_checkable
 class LinearRanker(Ranker, Protocol):
-    """scores = x B. What speaks for a column, and how much, can be read off."""
+    """scores = x B. What contributes to a column, and how much, can be read off."""
 
     def weights_for(self, column: int) -> Float[Tensor, " width"]:
         """That column of B."""

@@ -1,4 +1,4 @@
-"""One list of rows for each query, kept flat: cut, gathered, read from CSR, and asked what it holds."""
+"""One list of rows for each query, kept flat, and what is done with them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,12 @@ def owners(lists: RowLists) -> Int64[Tensor, " entries"]:
 
 
 def part(lists: RowLists, start: int, stop: int) -> RowLists:
-    """The lists of queries ``start`` to ``stop``."""
+    """The lists of some queries, without a copy.
+
+    Args:
+        lists: of all queries.
+        start, stop: the first query and the one after the last.
+    """
     if start == 0 and stop == lists.size:
         return lists
     offsets = lists.offsets[start : stop + 1]

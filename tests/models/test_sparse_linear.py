@@ -134,7 +134,7 @@ def test_a_dense_model_asks_for_the_memory_that_is_free(data: csr_array, monkeyp
     """12 bytes a pair of items at first, 8 when the weights of an earlier fit are there."""
     recipe = edlae(Bag(WIDTH), generator=generator(), regularisation=2.0)
     monkeypatch.setattr(linear_models, "available_bytes", lambda: 12 * WIDTH**2 - 1)
-    with pytest.raises(SettingError, match=r"20 items needs 0.00 GB.*0.00 GB of memory that are free.*sparse-linear"):
+    with pytest.raises(SettingError, match=r"20 items.*sparse-linear"):
         recipe.fit(BagSource.from_csr(data), Run(device="cpu"))
     for free in (12 * WIDTH**2, 8 * WIDTH**2, None):
         monkeypatch.setattr(linear_models, "available_bytes", lambda free=free: free)

@@ -54,7 +54,7 @@ class Loss:
 
 
 class Autoencoder(nn.Module):
-    """One narrow bridge.
+    """An autoencoder of any kind, made of its parts.
 
     Args:
         encoder, bottleneck, decoder, readout, likelihood: the path, in its order.
@@ -95,7 +95,17 @@ class Autoencoder(nn.Module):
         return scaled
 
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """Codes of clean inputs; without a generator the point itself is the sample."""
+        """Codes of clean inputs: scaled, never corrupted.
+
+        Args:
+            inputs: what the encoder reads, on the model's device.
+            generator: draws ``Code.sample``; without one the point itself is the sample.
+            samples: draws for each row.
+
+        Returns:
+            ``point`` [batch, *cells, code], ``sample`` [batch · samples, *cells, code] with copies of a row side by
+            side, and the posterior where the bottleneck has one.
+        """
         return self._code(self.scaled(inputs), generator, samples)
 
     def decode(self, sample: Tensor, given: Batch | None = None) -> Any:
@@ -111,8 +121,19 @@ class Autoencoder(nn.Module):
         corrupt: bool = True,
         sample_code: bool = True,
     ) -> Step:
-        """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupt`` or
-        ``sample_code`` says no; without one, neither."""
+        """One forward pass. With a generator the inputs are corrupted and the code is sampled; without one, neither.
+
+        Args:
+            batch: some rows, on the model's device.
+            generator: where all noise comes from.
+            samples: draws of the code for each row; more than one for importance weights.
+            corrupt: False leaves the inputs as they are, whatever the generator.
+            sample_code: False decodes the point, whatever the generator.
+
+        Returns:
+            All that objectives and penalties read; ``log_likelihood`` is [batch, samples], nats a record, higher is
+            better.
+        """
         inputs = self.scaled(batch.inputs)
         if self.corruption is not None and corrupt and generator is not None:
             inputs = self.corruption(inputs, generator)
@@ -123,7 +144,16 @@ class Autoencoder(nn.Module):
         return Step(self, batch, code, decoded, log_likelihood.view(-1, samples), samples, generator)
 
     def loss(self, step: Step, *, progress: float = 1.0, objective: Objective | None = None) -> Loss:
-        """The objective and all penalties at ``progress`` (0 to 1) of the planned training."""
+        """The objective and all penalties.
+
+        Args:
+            step: a forward pass of this model.
+            progress: from 0 to 1 of the planned training, in records seen; schedules follow it.
+            objective: in the place of the model's own.
+
+        Returns:
+            The total, nats a record, lower is better, and the terms that it is made of.
+        """
         rate = self.prior.rate(step)
         total = (objective or self.objective)(step, rate, progress)
         terms = {"nll": -step.log_likelihood.detach().mean(), "rate": rate.detach().mean()}

@@ -75,7 +75,7 @@ class Blend(nn.Module):
     """score(x) = Σ_p weight_p · score_p(x) / max(1, |x|) ** exponent_p, with |x| the entries of the bag.
 
     The logits of a deep core hardly grow with a history, those of a linear one are a sum over it: the exponent says how
-    much of that growth is taken back. A part of weight 0 is not asked at all.
+    much of that growth is taken back. A part of weight 0 is not computed at all.
 
     Args:
         parts: models over the same columns.

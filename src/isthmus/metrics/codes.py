@@ -110,7 +110,7 @@ def importance_weighted(
     """log p(x) of each record, nats: log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016,
     equation 8). A lower bound in expectation that rises with S to the truth; −ELBO is its S = 1.
 
-    Inputs are not corrupted. The model is asked in the mode it is in: call ``eval()`` first.
+    Inputs are not corrupted. The model stays in the mode it is in: call ``eval()`` first.
 
     Args:
         model: with a posterior and a prior that has a density.

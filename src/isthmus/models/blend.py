@@ -12,7 +12,7 @@ import torch
 from torch import Generator, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, Bags, require_bags
 from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Builder, Recipe, Source
@@ -40,6 +40,14 @@ class BlendRecipe:
         """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
 
         Ctrl-C ends it: parts that were not fitted until then get the weight 0.
+
+        Args:
+            source: bags to train on.
+            run: device, seed, precision; each part has checkpoints in a folder of its own.
+            validation: a score of rows held out, higher is better, which chooses the weights.
+
+        Returns:
+            One record for each part, and one for the weights.
 
         Raises:
             SettingError: no validation, and no weights fitted before.
@@ -165,11 +173,21 @@ class BlendWeights:
 
 
 def weigh(model: Blend, names: Sequence[str], source: Source, validation: Validation, number: int) -> Record:
-    """Set the weights and exponents of a blend whose parts are fitted; returns line ``number`` of a history.
+    """Choose the weights and exponents of a blend whose parts are fitted, in place.
 
-    The best part comes first. Each next one, in the order of their own scores, may take a share of what has been joined
-    so far, and keeps the share that scores best; 0 leaves it out. Shares are of scores in units of their standard
-    deviation over some rows of ``source``.
+    The best part comes first. Each next one, in the order of their own scores, may take a share of what has been
+    joined so far, and keeps the share that scores best; 0 leaves it out. Shares are of scores in units of their
+    standard deviation over some rows of ``source``.
+
+    Args:
+        model: the blend.
+        names: of its parts, for the record.
+        source: bags on which the scale of each part is measured.
+        validation: what chooses; higher is better.
+        number: of the line in the history.
+
+    Returns:
+        A line of the history: the score, that of each part alone, and the shares.
     """
     started = time.perf_counter()
     bags = _some(source)
@@ -222,9 +240,7 @@ def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendW
 
 def _some(source: Source) -> Bags:
     inputs = source.batch(torch.arange(min(SAMPLE, len(source)))).inputs
-    if not isinstance(inputs, Bags):
-        raise SettingError(f"a blend over {type(inputs).__name__}", expected="bags")
-    return inputs
+    return require_bags(inputs, "a blend")
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
-"""A denoiser of images that keeps their size, whatever it is: there is no narrow code, but the noise is all that is
-written."""
+"""DnCNN: Zhang, Zuo, Chen, Meng & Zhang, "Beyond a Gaussian Denoiser", IEEE TIP 2017: a residual denoiser for images
+of any size, without a bottleneck, and the parts that it alone uses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def residual_denoiser(
     Advice: to clean photographs, which no narrow code can hold; train it on crops, and clean whole images with it.
 
     The size of the signal is that of the crops; nothing of the network depends on it. One network serves all levels of
-    noise between ``low`` and ``high``, which it is not told; equal ones make it a network for that level.
+    noise between ``low`` and ``high``, which is no input of it; equal ones make it a network for that level.
 
     Args:
         low, high: standard deviations of the noise that it is trained on, for pixels from 0 to 1: 25/255 is what tables

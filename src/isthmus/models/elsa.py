@@ -1,4 +1,10 @@
-"""ELSA as a setting of the parts."""
+"""ELSA: Vančura, Alves, Kasalický & Kordík, "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys
+2022, and the parts that it alone uses: one table of unit rows for both ends, and the cosine that it is trained with.
+
+    decoded = x A,     prediction = x A Aᵀ − x,     A [width, code] with rows of length 1
+
+Since the rows are of length 1, the diagonal of A Aᵀ − I is 0, as EASE's is.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,6 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.ops.layers import ACTIVATIONS
-from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Columns, Hook, Model, Phase
@@ -171,10 +176,9 @@ class CosineError:
         self, readout: UnitNormReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """The score of each row."""
-        if not isinstance(targets, Bags):
-            raise SettingError(f"the unit error of {type(targets).__name__}", expected="bags")
-        own = targets.reweighted(targets.weights.square()).totals()
-        shared = (decoded * readout.sums(targets)).sum(1)
+        bags = require_bags(targets, "a cosine error")
+        own = bags.reweighted(bags.weights.square()).totals()
+        shared = (decoded * readout.sums(bags)).sum(1)
         # Rounding may leave a little below 0 of a prediction that is nearly 0.
         squares = (readout.square_sum(decoded) - 2 * shared + own).clamp(min=torch.finfo(own.dtype).eps)
         cosine = (shared - own) / (squares * own.clamp(min=torch.finfo(own.dtype).eps)).sqrt()

@@ -113,7 +113,7 @@ def variational(
     components: int = 50,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A variational autoencoder: codes are drawn, and cost what they tell (Kingma & Welling, ICLR 2014).
+    """A variational autoencoder: codes are drawn, and pay for the information they carry (Kingma & Welling, ICLR 2014).
 
     Advice: to generate and to interpolate, and where a likelihood is wanted; for bags a beta of 0.2 ranks better.
 
@@ -194,8 +194,8 @@ def sparse(
 
     Advice: for codes whose single units mean something; take several times more units than inputs, and centred inputs.
 
-    Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that it is
-    told by its activation. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
+    Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that its
+    activation alone counts. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
     linear layer and its activation away from the data on either side. Behind an encoder the units of "topk" and
     "batch-topk" are normalised over the rows and so compete on equal terms (``BatchNormLinear``): what all hidden
     states share would give a few the lead in every row.

@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Generator
 
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
@@ -53,8 +53,16 @@ class ClosedFormRecipe:
         Nothing is random, so that seed and precision change nothing. Ctrl-C ends the program; the weights are then as
         they were before, or all of them new.
 
+        Args:
+            source: bags.
+            run: for its device and its progress.
+            validation: a score to be recorded, if any.
+
+        Returns:
+            A history of one record.
+
         Raises:
-            SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
+            SettingError: the free memory does not hold the matrices; or λ is too small for these data.
         """
         device = run.torch_device()
         _check_memory(self.model)
@@ -174,7 +182,6 @@ def bags_matrix(source: Source, width: int) -> csr_array:
         SettingError: a source of anything else.
     """
     inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
-    if not isinstance(inputs, Bags):
-        raise SettingError(f"a linear model on {type(inputs).__name__}", expected="bags")
-    parts = (inputs.weights.numpy(), inputs.indices.numpy(), inputs.offsets.numpy())
-    return csr_array(parts, shape=(inputs.size, width), dtype=np.float32)
+    bags = require_bags(inputs, "a linear model")
+    parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
+    return csr_array(parts, shape=(bags.size, width), dtype=np.float32)

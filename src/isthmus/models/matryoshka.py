@@ -55,7 +55,16 @@ class MatryoshkaRecipe:
         return self.plan is not None
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Principal components and codebooks in place; then, if there is a plan, training from there."""
+        """Set encoder, decoder and codebooks to their solution, in place; then train from there, if there is a plan.
+
+        Args:
+            source: vectors.
+            run: device, seed, precision, progress.
+            validation: a score to be recorded and, where it is trained, to choose the best epoch by.
+
+        Returns:
+            The history: one record for the solution alone, or one for each epoch.
+        """
         if self.plan is None:
             return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
         self._start(source)
@@ -105,10 +114,10 @@ def matryoshka(
     where ``hidden`` is above 0. Encoder and decoder are principal components, codebooks come from k-means of what the
     ones before leave over (Chen, Guan & Wang, "Approximate Nearest Neighbor Search by Residual Vector Quantization",
     Sensors 2010), so every prefix of the bytes is a code. With ``epochs`` codebooks and decoder are then trained
-    together for the inner products with whole vectors, see ``core.nested``, with the nested losses of Kusupati et al.,
-    "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest words
-    remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts, so none
-    is the default.
+    together for the inner products with whole vectors, see ``MatryoshkaLoss``, with the nested losses of Kusupati et
+    al., "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest
+    words remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts,
+    so none is the default.
 
     Give vectors whose numbers have a mean square of about 1: the learning rate is made for that.
 

@@ -1,5 +1,5 @@
 """RecVAE: Shenbin, Alekseev, Tutubalina, Malykh & Nikolenko, "RecVAE: a New Variational Autoencoder for Top-N
-Recommendations with Implicit Feedback", WSDM 2020."""
+Recommendations with Implicit Feedback", WSDM 2020, and the parts that it alone uses."""
 
 from __future__ import annotations
 
@@ -177,14 +177,14 @@ def rec_vae(
     learning_rate: float = 5e-4,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """RecVAE: a deep variational autoencoder that remembers its former self (Shenbin et al., WSDM 2020).
+    """RecVAE: a deep variational autoencoder with a composite prior (Shenbin et al., WSDM 2020).
 
     Advice: the best network here for many people with dense histories, such as film ratings; the slowest to train.
 
     The encoder is five densely connected layers over the L2-normalised row, with dropout on it; the decoder is one
     linear layer on the code. A person's rate has the weight γ Σ_i x_i, and the prior mixes N(0, 1), the posterior of the
     encoder before this round, and a wide normal. Training goes in rounds: some epochs of the encoder, after which the
-    prior remembers it, then some of the decoder, without dropout.
+    prior takes a copy of it, then some of the decoder, without dropout.
 
     Args:
         hidden: width of the encoder's layers.

@@ -45,6 +45,14 @@ class ColumnwiseRecipe:
         random, so that seed and precision change nothing. Ctrl-C ends the program after the columns at hand: the model
         is as it was before.
 
+        Args:
+            source: bags.
+            run: for its device and its progress.
+            validation: a score to be recorded, if any.
+
+        Returns:
+            A history of one record, with the ``loss`` at the end.
+
         Raises:
             SettingError: the regularisation is too small for these data.
         """
@@ -92,7 +100,7 @@ def sparse_linear(
     neighbours it is EDLAE. The model takes 8 bytes for each of items × m weights, solving it a few GB beside that.
 
     Args:
-        neighbours: m, how many items speak for one; time grows with its cube, memory with its square.
+        neighbours: m, how many items each one is predicted from; time grows with its cube, memory with its square.
         regularisation: λ; larger values trust frequent pairs of items more.
         dropout: p, as in EDLAE.
         xi: ξ, as in RDLAE: the largest weight of an item for itself.

@@ -21,7 +21,17 @@ from isthmus.tasks.stepwise import Stepwise, until
 def beam_search(
     steps: Stepwise, codes: Float[Tensor, "batch code"], beams: int, length_power: float
 ) -> list[list[int]]:
-    """The row with the highest log p / tokens ** length_power that was found for each code, without its end."""
+    """The best row of each code that a beam search finds.
+
+    Args:
+        steps: the decoder, step by step.
+        codes: one for each row.
+        beams: how many beginnings are kept after each step.
+        length_power: log p is divided by tokens ** length_power, so that long rows may win; 0 for log p itself.
+
+    Returns:
+        Ids of each row without its end, in the order of the codes.
+    """
     ended = _Ended.none(steps, len(codes), codes.device)
     where = torch.arange(len(codes), device=codes.device)
     totals = torch.zeros(len(codes), 1, device=codes.device)

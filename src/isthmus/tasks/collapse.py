@@ -1,4 +1,4 @@
-"""Does the decoder listen? Measures what a model's codes carry, and says in words when they carry nothing."""
+"""Posterior collapse: how much information the codes of a model carry, and a warning where they carry none."""
 
 from __future__ import annotations
 

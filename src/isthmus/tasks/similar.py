@@ -28,8 +28,8 @@ class SimilarColumns:
     """Which columns of a model are near to which.
 
     For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
-    a linear core it is the weight with which the given column speaks for the other, and for a blend the score that it
-    gives to the other after the given one alone. Higher is nearer.
+    a linear core it is the weight with which the given column contributes to the other, and for a blend the score that
+    it gives to the other after the given one alone. Higher is nearer.
 
     Args:
         model: what was trained; its vectors are normalised once, here.

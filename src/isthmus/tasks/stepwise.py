@@ -65,7 +65,16 @@ class Stepwise:
 
 
 def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choose) -> list[list[int]]:
-    """Choose every token for good; rows that have ended leave the batch."""
+    """Rows that grow by one token at a time, without search.
+
+    Args:
+        steps: the decoder, step by step.
+        codes: one for each row.
+        choose: picks a token of each row from its log probabilities.
+
+    Returns:
+        Ids of each row without its end, in the order of the codes.
+    """
     content = steps.max_length - 1
     said = torch.full((len(codes), content), steps.end, device=codes.device)
     where = torch.arange(len(codes), device=codes.device)

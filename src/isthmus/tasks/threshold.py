@@ -1,4 +1,4 @@
-"""From how strange a record is to whether it is an anomaly: one number, calibrated on records taken as normal."""
+"""The threshold above which an anomaly score counts as an anomaly, calibrated on records taken as normal."""
 
 from __future__ import annotations
 

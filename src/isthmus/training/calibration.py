@@ -1,4 +1,4 @@
-"""Statistics that the finished network is asked with: measured once more on clean rows, when training has ended."""
+"""Statistics of the finished network, measured once more on clean rows when training has ended."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ def calibrate(model: Autoencoder, source: Source, batching: Batching) -> None:
 
     Without it they keep running estimates made while the weights still moved, of states with dropout.
 
+    Args:
+        model: changed in place; it stays in the mode that it is in.
+        source: the data that it was trained on; at most ``MOST`` rows, evenly spaced, are read.
+        batching: which rows are read together.
+
     Raises:
-        SettingError: a bottleneck without ``calibrate``.
+        SettingError: a bottleneck without ``calibrate``, see ``isthmus.capabilities``.
     """
     if len(source) > 1:
         training = model.training

@@ -65,7 +65,13 @@ class CheckpointStore:
             )
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
-        """A checkpoint after ``epoch`` epochs, whole or not at all; older ones than the last two go."""
+        """Write a checkpoint, whole or not at all; older ones than the last two are deleted.
+
+        Args:
+            epoch: how many epochs are done.
+            state: what is saved.
+            history: so far.
+        """
         bundle.write(
             self.directory / f"epoch-{epoch:06d}",
             plugin="training",

@@ -22,7 +22,7 @@ class Plan:
         weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
         clip: largest L2 norm of the whole gradient; None leaves it alone.
         patience: epochs without a better validation score before training stops; None trains to the end.
-        rowwise: parameters whose gradient is sparse change in its rows only (``rowwise.RowwiseAdam``).
+        rowwise: parameters whose gradient is sparse change in its rows only (``sparse_adam.RowwiseAdam``).
     """
 
     phases: tuple[Phase, ...]

@@ -19,7 +19,7 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether the user asked to stop."""
+    """Whether the user pressed Ctrl-C."""
 
     requested: bool = False
 

@@ -31,7 +31,7 @@ class Run:
             on one machine.
         precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, which takes bf16 where the machine multiplies
             it in hardware and the products are large enough to pay for turning numbers into it.
-        progress: who is told.
+        progress: what is called after every step and epoch.
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.

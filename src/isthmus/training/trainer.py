@@ -31,6 +31,16 @@ def train(
 
     Ctrl-C ends the training, not the program: the best weights so far are kept and the history says so.
 
+    Args:
+        model: put on the run's device; in evaluation mode afterwards.
+        source: the data to train on.
+        plan: phases, batches, optimiser.
+        run: device, seed, precision, progress, checkpoints; by default ``Run()``.
+        validation: a score that chooses the best epoch; higher is better.
+
+    Returns:
+        One record for each epoch, and which of them was the best.
+
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
         InputError: a source without rows.

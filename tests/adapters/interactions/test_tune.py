@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ import isthmus_interactions.tuning
 from isthmus.cli.options import parsed_duration
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.training.history import History
 from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender, tune
@@ -92,7 +92,7 @@ def fails(error: Exception) -> Callable[[], History]:
 def test_every_space_fits_its_builder(subtests: pytest.Subtests) -> None:
     for name in sorted(set(plugin.builders) - NO_SPACE):
         with subtests.test(name=name):
-            parameters = inspect.signature(plugin.builders[name]).parameters
+            parameters = keywords_of(plugin.builders[name])
             for setting, span in SPACES[name].items():
                 default = parameters[setting].default
                 assert default in span, f"{name}: the default {setting}={default!r} lies outside"
@@ -397,7 +397,7 @@ def test_the_next_trial_follows_from_the_trials_alone() -> None:
 
 
 def plugin_default(name: str) -> Any:
-    return inspect.signature(plugin.builders["mult_vae"]).parameters[name].default
+    return keywords_of(plugin.builders["mult_vae"])[name].default
 
 
 def test_a_study_of_version_0_1_goes_on(tmp_path: Path) -> None:

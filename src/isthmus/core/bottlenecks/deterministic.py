@@ -1,4 +1,4 @@
-"""A code without chance: the hidden state itself, or one linear layer of it."""
+"""Deterministic bottlenecks: the code is the hidden state itself, or one linear layer of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The narrow place: from a hidden state to a code."""
+"""Variational bottlenecks: from a hidden state to a diagonal Gaussian posterior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Narrow places of which a record uses few units: the code is wide and nearly all of it is 0.
+"""Sparse bottlenecks: the code is wide, and nearly all of it is 0 for each record.
 
 Every one is a linear layer and an activation that keeps little. Penalties find what they need in ``Code.notes``:
 
@@ -206,7 +206,7 @@ class SparseUnits(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """All units; how many of them are near 0 is the penalty's business."""
+        """All units; a penalty keeps most of them near 0."""
         pre = before(self.units, hidden)
         point = self.activate(pre)
         if self.activation == "sigmoid":

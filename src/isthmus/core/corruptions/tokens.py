@@ -47,8 +47,8 @@ class TokenDeletion:
             # A row of its end alone has no content, and keeps the end.
             content = content & (steps < rows.mask.sum(1, keepdim=True) - 1)
         uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
-        luckiest = uniform.masked_fill(~content, -1.0).argmax(1, keepdim=True)
-        kept = rows.mask & ((uniform >= self.rate) | ~content | (steps == luckiest))
+        highest = uniform.masked_fill(~content, -1.0).argmax(1, keepdim=True)
+        kept = rows.mask & ((uniform >= self.rate) | ~content | (steps == highest))
         order = torch.argsort(~kept, dim=1, stable=True)
         counts = kept.sum(1, keepdim=True)
         longest = int(counts.max()) if len(counts) else 0
@@ -57,7 +57,7 @@ class TokenDeletion:
 
 
 class WordDropout(nn.Module):
-    """Hides tokens from the decoder, so that it has to ask the code (Bowman et al., CoNLL 2016), with a
+    """Hides tokens from the decoder, so that it has to use the code (Bowman et al., CoNLL 2016), with a
     rate that falls linearly from ``rate`` to 0 over ``epochs``. The encoder sees every token.
 
     A constant rate makes fluent text impossible; hence the schedule. The epochs that are over are counted in a buffer,

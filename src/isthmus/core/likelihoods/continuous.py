@@ -122,7 +122,8 @@ class OptimalGaussian(nn.Module):
 
 
 class Laplace(nn.Module):
-    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails bear with outliers; its best guess is the median.
+    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails make it robust to outliers; its best guess is
+    the median.
 
     Args:
         scale: mean absolute deviation, fixed.

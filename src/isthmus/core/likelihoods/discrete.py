@@ -65,7 +65,15 @@ class Categorical:
         return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
 
     def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
-        """Nats of each token that is no padding, row after row.
+        """Nats of each token that is no padding.
+
+        Args:
+            readout: one row for each token of the vocabulary.
+            decoded: states [batch, steps, hidden], of which position t predicts token t.
+            targets: token rows of the same batch and steps.
+
+        Returns:
+            [tokens], row after row; higher is more probable.
 
         Raises:
             SettingError: targets that are no tokens, or of another shape than the decoded states.
@@ -102,7 +110,7 @@ class Bernoulli:
     """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
 
     Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
-    no other likelihood's. ``densities.ContinuousBernoulli`` is one.
+    no other likelihood's. ``ContinuousBernoulli`` is one.
     """
 
     def __call__(
@@ -129,7 +137,16 @@ def wide(logits: Tensor) -> Tensor:
 
 
 def weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
-    """Σ_i x_i z_i over the entries of each bag."""
+    """Σ_i x_i z_i over the entries of each bag.
+
+    Args:
+        readout: weights and biases of the logits z.
+        decoded: one state a row.
+        targets: the bags x.
+
+    Returns:
+        [batch]; no row of all columns is made.
+    """
     biases = bag_sum(readout.bias[:, None], targets)[:, 0]
     return (decoded * bag_sum(readout.weight, targets)).sum(1) + biases
 

@@ -1,7 +1,7 @@
 """What keeps a posterior from collapsing onto its prior: schedules, floors, a fresh decoder, an encoder ahead of it.
 
 A decoder that predicts each token from those before it can do without the code; where it learns to faster than the
-encoder learns to say something, the rate falls to 0 and stays there. ``bottlenecks.NormalisedGaussian`` is one more
+encoder learns to say something, the rate falls to 0 and stays there. ``BatchNormGaussian`` is one more
 cure.
 """
 

@@ -34,7 +34,17 @@ def weighted_sums(
     offsets: Int64[Tensor, " ends"],
     weights: Float[Tensor, " entries"],
 ) -> Float[Tensor, "batch entered"]:
-    """``embedding_bag`` in its summing mode, which refuses a call without a single entry."""
+    """``embedding_bag`` in its summing mode, which itself refuses a call without a single entry.
+
+    Args:
+        table: one vector for each item.
+        indices: the items of all bags, one after the other.
+        offsets: where each bag starts, and after the last one, where it ends.
+        weights: one for each entry.
+
+    Returns:
+        [batch, entered]; zeros for an empty bag.
+    """
     if len(indices) == 0:
         return table.new_zeros(len(offsets) - 1, table.shape[1])
     return F.embedding_bag(

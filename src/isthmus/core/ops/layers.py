@@ -45,7 +45,12 @@ def uniform(*shape: int, bound: float, generator: Generator) -> nn.Parameter:
 
 
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
-    """``nn.Linear`` with the weights above."""
+    """``nn.Linear`` with weights from ``xavier`` and biases from ``small_bias``.
+
+    Args:
+        inputs, outputs: widths.
+        generator: draws both.
+    """
     layer = nn.Linear(inputs, outputs, device="meta")  # weights of its own would come from the global state
     layer.weight = xavier(outputs, inputs, generator)
     layer.bias = small_bias(outputs, generator)
@@ -145,7 +150,7 @@ def lstm(inputs: int, hidden: int, generator: Generator) -> nn.LSTM:
     answers come three times as fast or more, so autocast is left on. Packed sequences, which leave the fast path there,
     are not used: states behind the last token are never read.
     """
-    layer = nn.LSTM(inputs, hidden, batch_first=True, device="meta")  # as in layers.linear
+    layer = nn.LSTM(inputs, hidden, batch_first=True, device="meta")  # as in linear
     layer = layer.to_empty(device=torch.get_default_device())
     bound = 1 / math.sqrt(hidden)
     for weight in layer.parameters():

@@ -30,8 +30,8 @@ def columns(model: Model) -> Float[Tensor, "outputs code"]:
 
 
 def unit_columns(model: Model) -> None:
-    """Divide every column by its length, in place; a column of zeros stays. What a unit writes is then told by its
-    activation alone.
+    """Divide every column by its length, in place; a column of zeros stays. The activation of
+    a unit alone then sets how much it contributes.
 
     Raises:
         SettingError: as ``code_weights_of``.

@@ -1,4 +1,4 @@
-"""What keeps vectors near the words of a codebook that stand for them."""
+"""The commitment loss of vector quantisation: vectors stay near their codewords."""
 
 from __future__ import annotations
 

@@ -237,7 +237,15 @@ class Chain:
 
 
 def chain_of(encoder: Encoder, bottleneck: Bottleneck, *, summed: bool) -> Chain | None:
-    """The layers of an encoder and a bottleneck, or None where they are more than plain layers."""
+    """The layers from the numbers of a row to the point of the code.
+
+    Args:
+        encoder, bottleneck: of a model.
+        summed: whether ``encoder.enter`` has multiplied by the first weights already, as encoders of bags do.
+
+    Returns:
+        None where one of them is more than plain layers, or does not say, see ``isthmus.capabilities``.
+    """
     first, last = affine_layers(encoder), affine_layers(bottleneck)
     if first is None or last is None or not (*first, *last):
         return None

@@ -121,6 +121,11 @@ def tied_start(model: Model) -> None:
 def noted(step: Step, name: str, whose: str) -> Tensor:
     """A note of the step's code.
 
+    Args:
+        step: a forward pass.
+        name: of the note.
+        whose: the bottlenecks that make it, for the error.
+
     Raises:
         SettingError: the bottleneck makes no such note.
     """

@@ -72,7 +72,14 @@ def prior_of(
 
 
 def begin_with_rows(model: Autoencoder, prior: VampPrior, source: Source) -> None:
-    """Pseudo-inputs begin as rows of the source, evenly spaced; what there are fewer rows than keeps its first draw."""
+    """Set pseudo-inputs to rows of the source, evenly spaced; where there are fewer rows, the rest keep their first
+    draw.
+
+    Args:
+        model: whose encoder the rows enter.
+        prior: the model's prior, changed in place.
+        source: the data to train on.
+    """
     inputs = source.batch(even_rows(len(source), len(prior.pseudo))).inputs
     with torch.no_grad():
         entered: Tensor = model.encoder.enter(model.scaled(inputs))

@@ -15,9 +15,18 @@ from isthmus.protocols import Builder
 
 
 def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build anew and copy the tensors in; the model is on the CPU, ready to be asked.
+    """Build a model anew and copy the saved tensors in.
 
     It is first built without memory, so that settings which do not fit the tensors cost none.
+
+    Args:
+        builder: the function that made the model.
+        signal: the sizes of its data.
+        settings: the builder's keywords.
+        tensors: the state that was saved.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
 
     Raises:
         BundleError: tensors of other names or shapes than these settings make.

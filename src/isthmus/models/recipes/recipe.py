@@ -37,7 +37,16 @@ class GradientRecipe:
         return True
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
+        """Train ``model`` in place; see ``isthmus.training.trainer.train``.
+
+        Args:
+            source: the data to train on.
+            run: device, seed, precision, progress, checkpoints.
+            validation: a score that chooses the best epoch; higher is better.
+
+        Returns:
+            The history, one record for each epoch.
+        """
         if self.before_training is not None:
             self.before_training(source)
         history = train(self.model, source, self.plan, run, validation)

@@ -50,6 +50,11 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
     Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
     has other defaults.
 
+    Args:
+        name: of the model, for errors.
+        builder: the function that makes it.
+        settings: what the user gave.
+
     Raises:
         SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
     """
@@ -72,6 +77,13 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
 
 def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
     """What the builder makes of all its settings.
+
+    Args:
+        name: of the model, for errors.
+        builder: the function that makes it.
+        signal: the sizes of the data.
+        run: whose seed draws the first weights.
+        settings: all of them, as ``checked`` returns them.
 
     Raises:
         SettingError: settings that it cannot have, or a model larger than the memory.

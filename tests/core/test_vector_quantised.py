@@ -33,7 +33,7 @@ def test_each_part_is_the_nearest_word_of_its_table(parts):
     made = bottleneck(parts).eval()
     code = made(hidden(), samples=2)
     vectors = made.point(hidden()).detach().view(-1, parts, CODE // parts)
-    words = code.notes["words"]
+    words = code.notes["codewords"]
     for row in range(40):
         for part in range(parts):
             distances = (made.table[part] - vectors[row, part]).square().sum(1)
@@ -41,7 +41,7 @@ def test_each_part_is_the_nearest_word_of_its_table(parts):
             chosen = made.table[part, words[row, part]]
             own = code.point.view(-1, parts, CODE // parts)[row, part]
             torch.testing.assert_close(own.detach(), chosen, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(made.words_to_code(words), code.point.detach(), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(made.codewords_to_code(words), code.point.detach(), atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(code.sample, code.point.repeat_interleave(2, 0))
     wanted = (vectors.flatten(1) - code.point).square().sum(1)
     torch.testing.assert_close(code.notes["distance"], wanted, atol=1e-5, rtol=1e-5)
@@ -73,7 +73,7 @@ def test_words_follow_the_mean_of_what_chose_them():
     made = bottleneck(parts=1).train()
     before = {name: tensor.clone() for name, tensor in state_of(made).items()}
     code = made(hidden())
-    vectors, words = made.point(hidden()).detach(), code.notes["words"][:, 0]
+    vectors, words = made.point(hidden()).detach(), code.notes["codewords"][:, 0]
     for word in range(WORDS):
         mine = vectors[words == word]
         used = 0.99 * before["used"][0, word] + 0.01 * len(mine)

@@ -176,8 +176,7 @@ def test_pretraining_draws_the_decoder_anew_and_keeps_the_encoder(form):
     assert same(after, weights(fitted({"until": 3}, form=form, pretraining=3)[0].model))
 
 
-@FORMS
-@pytest.mark.parametrize("until", [1, 2, 3])
+@pytest.mark.parametrize(("form", "until"), [("transformer", 1), ("transformer", 2), ("transformer", 3), ("lstm", 2)])
 def test_resumed_it_ends_as_if_uninterrupted(form, until, tmp_path):
     settings = {"form": form, "pretraining": 2, "epochs": 2, "word_dropout": 0.3, "aggressive": 1, "dropout": 0.2}
     settings["tied"] = until == 2
@@ -210,49 +209,53 @@ def test_more_padding_changes_nothing(form):
     torch.testing.assert_close(padded.code.point, made.model.encode(short.inputs).point)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"form": "gru"},
-        {"pooling": "first"},
-        {"collapse": "prayer"},
-        {"annealing": "sudden"},
-        {"decay": "sudden"},
-        {"code": 0},
-        {"hidden": 0},
-        {"embedding": 0},
-        {"layers": 0},
-        {"heads": 0},
-        {"heads": 3},
-        {"epochs": 0},
-        {"tokens": 0},
-        {"dropout": 1.0},
-        {"encoder_dropout": 1.0},
-        {"form": "lstm", "tied": True, "embedding": 8},
-        {"scale": 0.0},
-        {"free_bits": -0.1},
-        {"beta": -1.0},
-        {"ramp": 0.0},
-        {"ramp": 1.1},
-        {"annealing": "cyclical", "cycles": 0},
-        {"annealing": "cyclical", "rest": 0.9},
-        {"pretraining": -1},
-        {"aggressive": -1},
-        {"aggressive": 4},
-        {"aggressive": 1, "inner": 0},
-        {"variational": False, "pretraining": 1},
-        {"variational": False, "aggressive": 1},
-        {"word_dropout": 1.1},
-        {"word_dropout": 0.1, "word_dropout_epochs": 0},
-        {"deletion": 1.0},
-        {"deletion": -0.5},
-        {"deletion": 0.5, "word_dropout": 0.5},
-        {"learning_rate": 0.0},
-        {"weight_decay": -1.0},
-        {"patience": 0},
-    ],
-    ids=str,
-)
-def test_settings_outside_their_range(settings):
-    with pytest.raises(SettingError):
-        recipe(**settings)
+IMPOSSIBLE = [
+    {"form": "gru"},
+    {"pooling": "first"},
+    {"collapse": "prayer"},
+    {"annealing": "sudden"},
+    {"decay": "sudden"},
+    {"code": 0},
+    {"hidden": 0},
+    {"embedding": 0},
+    {"layers": 0},
+    {"heads": 0},
+    {"heads": 3},
+    {"epochs": 0},
+    {"tokens": 0},
+    {"dropout": 1.0},
+    {"encoder_dropout": 1.0},
+    {"form": "lstm", "tied": True, "embedding": 8},
+    {"scale": 0.0},
+    {"free_bits": -0.1},
+    {"beta": -1.0},
+    {"ramp": 0.0},
+    {"ramp": 1.1},
+    {"annealing": "cyclical", "cycles": 0},
+    {"annealing": "cyclical", "rest": 0.9},
+    {"pretraining": -1},
+    {"aggressive": -1},
+    {"aggressive": 4},
+    {"aggressive": 1, "inner": 0},
+    {"variational": False, "pretraining": 1},
+    {"variational": False, "aggressive": 1},
+    {"word_dropout": 1.1},
+    {"word_dropout": 0.1, "word_dropout_epochs": 0},
+    {"deletion": 1.0},
+    {"deletion": -0.5},
+    {"deletion": 0.5, "word_dropout": 0.5},
+    {"learning_rate": 0.0},
+    {"weight_decay": -1.0},
+    {"patience": 0},
+]
+
+
+def test_settings_outside_their_range():
+    taken = []
+    for settings in IMPOSSIBLE:
+        try:
+            recipe(**settings)
+        except SettingError:
+            continue
+        taken.append(settings)
+    assert taken == []

@@ -97,19 +97,21 @@ def test_fewer_examples_than_words() -> None:
 
 
 def test_the_bottleneck_passes_the_gradient_through_and_teaches_the_chosen_words() -> None:
-    quantiser = ResidualQuantizer(5, 3, (1, 3), generator=generator(), words=4, beams=2)
+    quantiser = ResidualQuantizer(5, 3, (1, 3), generator=generator(), codewords=4, beams=2)
     hidden = torch.randn(7, 5, generator=generator(1), requires_grad=True)
     code = quantiser(hidden)
-    assert torch.equal(code.notes["words"], nearest_codewords(hidden.detach(), quantiser.codebooks, 2))
-    torch.testing.assert_close(code.notes["nested"][:, 0], sum_codewords(code.notes["words"], quantiser.codebooks, 1))
-    torch.testing.assert_close(code.point, sum_codewords(code.notes["words"], quantiser.codebooks))
+    assert torch.equal(code.notes["codewords"], nearest_codewords(hidden.detach(), quantiser.codebooks, 2))
+    torch.testing.assert_close(
+        code.notes["nested"][:, 0], sum_codewords(code.notes["codewords"], quantiser.codebooks, 1)
+    )
+    torch.testing.assert_close(code.point, sum_codewords(code.notes["codewords"], quantiser.codebooks))
     weights = torch.randn(7, 5, generator=generator(2))
     (code.point * weights).sum().backward()
     torch.testing.assert_close(hidden.grad, weights)
     gradient = quantiser.codebooks.grad
     assert gradient is not None
     chosen = torch.zeros(3, 4, dtype=torch.bool)
-    for row in code.notes["words"]:
+    for row in code.notes["codewords"]:
         chosen[torch.arange(3), row] = True
     assert torch.equal(gradient.abs().sum(2) > 0, chosen)
     assert quantiser(hidden, samples=2).sample.shape == (14, 5)
@@ -124,4 +126,4 @@ def test_prefixes_ascend_to_the_whole(prefixes: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("words", [1, 257])
 def test_a_byte_counts_the_words(words: int) -> None:
     with pytest.raises(SettingError, match="256"):
-        ResidualQuantizer(5, 3, (3,), generator=generator(), words=words)
+        ResidualQuantizer(5, 3, (3,), generator=generator(), codewords=words)
