@@ -264,4 +264,4 @@ def test_no_damage_kills_the_process(tmp_path: Path):
 
 @pytest.mark.slow
 def test_no_damage_of_thousands_kills_the_process(tmp_path: Path):
-    check(fuzz(tmp_path, 10_000, seed=1), 10_000)
+    check(fuzz(tmp_path, 5000, seed=1), 5000)
