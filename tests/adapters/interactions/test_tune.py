@@ -22,6 +22,7 @@ import isthmus_interactions.tuning
 from isthmus.cli.options import parsed_duration
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError, SourceError
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.training.history import History
 from isthmus.training.progress import NoProgress
 from isthmus_interactions import Recommender, tune
@@ -92,9 +93,9 @@ def fails(error: Exception) -> Callable[[], History]:
 def test_every_space_fits_its_builder(subtests: pytest.Subtests) -> None:
     for name in sorted(set(plugin.builders) - NO_SPACE):
         with subtests.test(name=name):
-            parameters = inspect.signature(plugin.builders[name]).parameters
+            keywords = keywords_of(plugin.builders[name])
             for setting, span in SPACES[name].items():
-                default = parameters[setting].default
+                default = keywords[setting].default
                 assert default in span, f"{name}: the default {setting}={default!r} lies outside"
                 if isinstance(span, Range):
                     assert span.low < span.high
