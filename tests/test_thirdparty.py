@@ -95,9 +95,7 @@ def test_its_mistakes_and_its_absence_are_one_line(site: Path, tmp_path: Path) -
 
 CONTRACTS = """
 import numpy as np
-from isthmus.testing.adapter import AdapterContract
-from isthmus.testing.autoencoder import AutoencoderContract
-from isthmus.testing.plugin import PluginContract
+from isthmus.testing import AdapterContract, AutoencoderContract, PluginContract
 from isthmus_audio import FrameAutoencoder, Frames
 from isthmus_audio.plugin import plugin as audio
 
