@@ -46,9 +46,9 @@ class Threshold:
             method: ``quantile``: so that the share ``contamination`` of these very scores lies above. ``mad``: as if
                 the scores were normal, with median and 1.4826 · median absolute deviation in place of mean and
                 standard deviation; robust to anomalies among the scores. ``extreme``: a generalised Pareto tail fitted
-                to the largest tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly detection in
-                streams with extreme value theory", equation 1; fitted by probability-weighted moments, Hosking &
-                Wallis 1987, section 3).
+                to the largest tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly
+                detection in streams with extreme value theory", equation 1; fitted by probability-weighted moments,
+                Hosking & Wallis 1987, section 3).
             contamination: the share of normal records that may be flagged, between 0 and 1.
 
         Raises:
