@@ -9,11 +9,15 @@ import shutil
 import subprocess
 import sys
 import wave
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from isthmus.cli import main
+
+Command = Callable[..., tuple[int, str, str]]
 AUDIO = Path(__file__).parent / "thirdparty" / "isthmus_audio"
 MOST_LINES = 300
 """A whole domain takes no more than this."""
@@ -30,13 +34,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def isthmus(site: Path | None, *args: object) -> subprocess.CompletedProcess[str]:
-    # One thread: the steps are tiny, and other tests may be running.
-    paths = [str(site)] if site else []
-    paths += [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", "import sys; from isthmus.cli import main; sys.exit(main())", *map(str, args)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(site)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "isthmus_audio"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def isthmus(capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*args: object) -> tuple[int, str, str]:
+        code = main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return call
 
 
 def record(path: Path, *, click: int | None = None) -> None:
@@ -58,46 +70,52 @@ def test_a_whole_domain_is_short() -> None:
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= MOST_LINES
 
 
-def test_it_is_listed_beside_ours(site: Path) -> None:
-    told = json.loads(isthmus(site, "adapters", "--json").stdout)["adapters"]
-    by_name = {said["name"]: (said["distribution"], said["version"]) for said in told}
-    assert by_name["audio"] == ("isthmus-audio", "1.2.3")
-    alone = json.loads(isthmus(None, "adapters", "--json").stdout)["adapters"]
-    assert [said["name"] for said in alone] == [said["name"] for said in told if said["name"] != "audio"]
+def listed(isthmus: Command) -> dict[str, tuple[str, str]]:
+    told = json.loads(isthmus("adapters", "--json")[1])["adapters"]
+    return {said["name"]: (said["distribution"], said["version"]) for said in told}
 
 
-def test_it_is_trained_saved_and_asked(site: Path, tmp_path: Path) -> None:
+def test_it_is_listed_beside_ours_without_being_imported(
+    isthmus: Command, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = listed(isthmus)
+    monkeypatch.syspath_prepend(site)
+    assert listed(isthmus) == {**alone, "audio": ("isthmus-audio", "1.2.3")}
+    assert "isthmus_audio" not in sys.modules
+
+
+def test_it_is_trained_saved_and_asked(isthmus: Command, installed: None, tmp_path: Path) -> None:
     record(tmp_path / "tone.wav")
     record(tmp_path / "clicks.wav", click=17)
-    command = ("fit", "audio", tmp_path / "tone.wav", "--out", tmp_path / "a", "--epochs", 40, "--json")
-    fitted = isthmus(site, *command)
-    assert fitted.returncode == 0, fitted.stderr
-    document = json.loads(fitted.stdout)
+    code, out, error = isthmus("fit", "audio", tmp_path / "tone.wav", "--out", tmp_path / "a", "--epochs", 40, "--json")
+    assert code == 0, error
+    document = json.loads(out)
     assert document["frames"] == 40
     assert document["last"] < document["first"]
-    assert "epoch 40/40" in fitted.stderr
-    told = json.loads(isthmus(site, "info", tmp_path / "a", "--json").stdout)
+    assert "epoch 40/40" in error
+    told = json.loads(isthmus("info", tmp_path / "a", "--json")[1])
     assert (told["plugin"], told["builder"]) == ("audio", "vanilla")
-    asked = isthmus(site, "anomalies", tmp_path / "a", tmp_path / "clicks.wav", "--json")
-    assert 17 in json.loads(asked.stdout)["anomalies"], asked.stderr
+    _, found, error = isthmus("anomalies", tmp_path / "a", tmp_path / "clicks.wav", "--json")
+    assert 17 in json.loads(found)["anomalies"], error
 
 
-def test_its_mistakes_and_its_absence_are_one_line(site: Path, tmp_path: Path) -> None:
+def test_its_mistakes_are_one_line(isthmus: Command, installed: None, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    wrong = isthmus(site, "fit", "audio", tmp_path / "text.wav", "--out", tmp_path / "a")
-    assert (wrong.returncode, wrong.stdout, wrong.stderr.count("\n")) == (2, "", 1)
-    assert "text.wav" in wrong.stderr
+    code, out, error = isthmus("fit", "audio", tmp_path / "text.wav", "--out", tmp_path / "a")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert "text.wav" in error
     assert not (tmp_path / "a").exists()
-    absent = isthmus(None, "fit", "audio", tmp_path / "text.wav", "--out", tmp_path / "a")
-    assert (absent.returncode, absent.stdout) == (2, "")
-    assert "'audio'" in absent.stderr
+
+
+def test_its_absence_is_one_line(isthmus: Command, tmp_path: Path) -> None:
+    code, out, error = isthmus("fit", "audio", tmp_path / "text.wav", "--out", tmp_path / "a")
+    assert (code, out) == (2, "")
+    assert "'audio'" in error
 
 
 CONTRACTS = """
 import numpy as np
-from isthmus.testing.adapter import AdapterContract
-from isthmus.testing.autoencoder import AutoencoderContract
-from isthmus.testing.plugin import PluginContract
+from isthmus.testing import AdapterContract, AutoencoderContract, PluginContract
 from isthmus_audio import FrameAutoencoder, Frames
 from isthmus_audio.plugin import plugin as audio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 from jaxtyping import Float32
 from torch import Tensor
@@ -20,6 +20,7 @@ from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
 
 
+@final
 @dataclass(frozen=True, eq=False)
 class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     """A trained model. Made by ``fit`` or ``load``; nothing in it changes.

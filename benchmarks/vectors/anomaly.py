@@ -126,7 +126,7 @@ def _ours(method: str, case: Case, seed: int) -> tuple[Array, dict[str, Any]]:
     flagged = scores > detector.threshold.value
     return scores, {
         "alone": alone,
-        "share": detector.threshold.share,
+        "share": detector.threshold.contamination,
         "flagged_normal": round(float(flagged[~case.strange].mean()), 4),
         "flagged_strange": round(float(flagged[case.strange].mean()), 4),
         "settings": dict(detector.settings),

@@ -125,7 +125,7 @@ def anomalies(
     ]
     document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
     rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:n]]
-    share = model.anomaly_scorer.threshold.share
+    share = model.anomaly_scorer.threshold.contamination
     told = (
         f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, which {share:.3g} of normal images are expected to"
     )

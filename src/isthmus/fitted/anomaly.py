@@ -101,7 +101,7 @@ class CalibratedScorer:
         else:
             own = torch.stack([surprise(model, train, batch=BATCH)[rows], nearest.own()])
         ranks = Ranks.fit(own)
-        return cls(codes, ranks, Threshold.fit(ranks.average(own), share=contamination))
+        return cls(codes, ranks, Threshold.fit(ranks.average(own), contamination=contamination))
 
     @cached_property
     def nearest(self) -> Nearest:

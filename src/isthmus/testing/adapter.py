@@ -1,13 +1,13 @@
 """What every adapter keeps. A newcomer's test is a subclass:
 
-class TestTernary(AdapterContract):
-    adapter = TernaryAdapter
+class TestFrames(AdapterContract):
+    adapter = FrameAdapter
 
     def records(self):
-        return TernaryAdapter.read("two.trits")
+        return FrameAdapter.read("tone.wav")
 
     def foreign(self):
-        return TernaryAdapter.read("wider.trits")
+        return FrameAdapter.read("tone.wav", length=128)
 """
 
 from __future__ import annotations

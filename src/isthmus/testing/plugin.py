@@ -1,7 +1,7 @@
 """What every plugin keeps.
 
-class TestTernaryPlugin(PluginContract):
-    plugin = ternary_plugin
+class TestAudioPlugin(PluginContract):
+    plugin = audio
 """
 
 from __future__ import annotations

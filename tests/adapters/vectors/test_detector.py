@@ -58,7 +58,7 @@ def test_explain_names_the_column(detector: Detector) -> None:
 def test_about_the_share_of_fresh_normal_rows_is_flagged(detector: Detector) -> None:
     fresh = table(1000, 7)
     assert 0.01 < detector.is_anomaly(fresh).mean() < 0.12
-    assert detector.threshold.share == 0.05
+    assert detector.threshold.contamination == 0.05
 
 
 def test_far_rows_score_higher_the_farther_they_are(detector: Detector) -> None:

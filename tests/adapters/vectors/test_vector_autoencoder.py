@@ -128,7 +128,7 @@ def test_the_threshold_is_that_of_held_out_rows() -> None:
         assert model.facts["validation_rows"] == held_out
         if not validation:
             assert flagged.sum() == 40
-    assert model.threshold.share == 0.1
+    assert model.threshold.contamination == 0.1
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "matryoshka"])
