@@ -72,7 +72,7 @@ class ImageAdapter:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels, of every image."""
         return self.signal.height, self.signal.width
 
     @property
@@ -108,7 +108,7 @@ class ImageAdapter:
         return ImageSource(_tensor(images.pixels))
 
     def state(self) -> dict[str, str]:
-        """Sizes, as JSON."""
+        """Channels, height and width as a JSON document."""
         grid = self.signal
         return {DOCUMENT: json.dumps({"channels": grid.channels, "height": grid.height, "width": grid.width})}
 

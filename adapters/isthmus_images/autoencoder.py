@@ -1,4 +1,4 @@
-"""The face of images: what every domain has, and noise taken away."""
+"""The face of images: the verbs of every domain, and removing noise."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         return denoising.denoised(self.fitted, denoising.noisy_from(self.fitted, images))
 
     def evaluate(self, images: Any, *, samples: int = 0, seed: int = 0, noise: float | None = None) -> ImageEvaluation:
-        """How well held-out images are coded and written back.
+        """How well held-out images are encoded and reconstructed.
 
         Args:
             images: that the model was not trained on.
             samples: importance samples for a tighter bound of the likelihood; 0 leaves it out (500 is usual).
             seed: of samples and noise.
-            noise: a standard deviation of noise to be taken away again; denoisers without codes need it, and take
-                images of any size.
+            noise: the standard deviation of noise that is added and removed again; denoisers without codes need it,
+                and take images of any size.
 
         Raises:
             SettingError: samples below 0, a noise that is none, or a denoiser without noise.

@@ -1,4 +1,4 @@
-"""Pictures of many pictures: rows with a caption, and what is written to files."""
+"""Contact sheets: rows of images with captions as one picture, and images as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise taken away: by an autoencoder's reconstruction, or by a network that is nothing but a denoiser."""
+"""Removing noise: by an autoencoder's reconstruction, or by a network that is nothing but a denoiser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus_images.files.pixels import Form, Shown, ShownPicture, as_floats, as
 from isthmus_images.images import Images
 
 RESTORERS = ("residual_denoiser",)
-"""Builders of networks without a narrow place: they have no codes and take images of any size."""
+"""Builders of networks without a bottleneck: they have no codes and take images of any size."""
 
 
 def takes_any_size(builder: str) -> bool:
@@ -42,7 +42,7 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
 
 
 def denoised(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded) -> Shown | list[ShownPicture]:
-    """See ``ImageAutoencoder.denoise``."""
+    """The images without noise, as float32 from 0 to 1; a list where they are of several sizes."""
     if takes_any_size(fitted.builder):
         return _together([as_shown(_restored(fitted.model, picture[None]))[0] for picture in loaded.pictures])
     records = Images(loaded.stacked(), loaded.names)

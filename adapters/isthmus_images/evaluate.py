@@ -1,4 +1,4 @@
-"""How well images that were not trained on are coded and written back."""
+"""How well images that were not trained on are encoded and reconstructed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ImageEvaluation(Evaluation):
         weighted_nll: −log p(image) by importance sampling (Burda et al. 2016), nats; lower is better.
         samples: of the importance sampling.
         noise: standard deviation of the noise that was added.
-        noisy_psnr, denoised_psnr: dB with that noise, and after it was taken away again, the mean over images.
+        noisy_psnr, denoised_psnr: dB with that noise and after removing it, the mean over images; higher is better.
     """
 
     images: int
@@ -54,7 +54,19 @@ class ImageEvaluation(Evaluation):
 def evaluate(
     fitted: FittedAutoencoder[ImageAdapter], images: Any, *, samples: int, seed: int, noise: float | None
 ) -> ImageEvaluation:
-    """See ``ImageAutoencoder.evaluate``."""
+    """Measure a model on images that it was not trained on.
+
+    Args:
+        fitted: the model.
+        images: ``Images``, or whatever ``Images.read`` takes.
+        samples: importance samples an image; 0 leaves ``weighted_nll`` out.
+        seed: of samples and noise.
+        noise: the standard deviation of noise that is added and removed again; None leaves that out.
+
+    Raises:
+        SettingError: samples below 0, a noise that is not positive, or none for a model that is nothing but a denoiser.
+        InputError: images of another size or colour.
+    """
     check_samples(samples)
     if noise is not None and not noise > 0:
         raise SettingError(f"noise {noise}", expected="a positive deviation, or none")

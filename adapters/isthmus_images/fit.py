@@ -50,8 +50,20 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
 def training_images(
     images: Any, size: int | Sequence[int] | None, colour: str | None, on_error: str, crops: int, seed: int
 ) -> Images:
-    """What is trained on: the images, or ``crops`` parts of each. Raises what ``Images.read`` and ``Images.crops``
-    raise."""
+    """What a model is trained on: the images, or random parts of them.
+
+    Args:
+        images: ``Images``, or whatever ``Images.read`` takes.
+        size: of an image or crop: a side, or height and width.
+        colour: ``grey`` or ``colour``.
+        on_error: "raise" for a file that cannot be read, or "skip" it.
+        crops: parts of each picture; 0 takes pictures whole.
+        seed: of the parts.
+
+    Raises:
+        SettingError: crops without a size.
+        InputError: what ``Images.read`` and ``Images.crops`` raise.
+    """
     if crops:
         return Images.crops(images, crops, size=size, colour=colour, on_error=on_error, seed=seed)
     return images if isinstance(images, Images) else Images.read(images, size=size, colour=colour, on_error=on_error)

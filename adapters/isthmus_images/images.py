@@ -73,7 +73,7 @@ class Images:
         on_error: str = "raise",
         seed: int = 0,
     ) -> Images:
-        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored by chance.
+        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored at random.
 
         Args:
             source: what ``read`` takes, or ``Images``.
@@ -109,12 +109,12 @@ class Images:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels, of every image."""
         return self.pixels.shape[2], self.pixels.shape[3]
 
     @property
     def colour(self) -> str:
-        """``grey`` or ``colour``."""
+        """``grey`` for one channel, ``colour`` for three."""
         return "grey" if self.pixels.shape[1] == 1 else "colour"
 
     def array(self) -> Float32[np.ndarray, "images height width *channels"]:

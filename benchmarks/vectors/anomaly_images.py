@@ -24,7 +24,7 @@ from benchmarks.vectors.anomaly_cases import Case, write
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Projected
-from isthmus.models.parts.backbones import ends
+from isthmus.models.parts.backbones import backbone
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks
 from isthmus.training.batching import Shuffled
@@ -72,7 +72,7 @@ def _shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 def restorer(settings: dict[str, Any], generator: Generator) -> tuple[Autoencoder, Plan]:
     """A convolutional autoencoder that reads turned images and writes upright ones."""
-    sides = ends(Grid(1, 28, 28), generator=generator, hidden=settings["hidden"], filters=settings["filters"])
+    sides = backbone(Grid(1, 28, 28), generator=generator, hidden=settings["hidden"], filters=settings["filters"])
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=Projected(sides.hidden, settings["code"], generator=generator),

@@ -1,4 +1,4 @@
-"""The verbs that are asked of an image bundle: each builds one document and shows it."""
+"""The commands that take an image bundle: each builds one document and prints it."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def encode(
 def reconstruct(
     directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
 ) -> None:
-    """Write images back from their codes."""
+    """Encode images and decode them again."""
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     _written(model.reconstruct(records), records.names, out, as_json)
 
 
 def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
-    """Take noise away from images."""
+    """Remove noise from images."""
     model = ImageAutoencoder.load(directory)
     noisy = denoising.noisy_from(model.fitted, images, on_error(skip_broken))
     _written(denoising.denoised(model.fitted, noisy), noisy.names, out, as_json)
@@ -67,7 +67,7 @@ def sample(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new images from codes drawn by chance."""
+    """Make new images from randomly drawn codes."""
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
     _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
 
@@ -80,7 +80,7 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 7,
     as_json: Json = False,
 ) -> None:
-    """Show what lies between two images."""
+    """Interpolate between two images."""
     between = ImageAutoencoder.load(directory).interpolate(a, b, steps)
     _written(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
 
@@ -109,11 +109,11 @@ def search(
 def anomalies(
     directory: Directory,
     images: Source,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many to show, the strangest first.")] = 20,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 20,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Score how strange images are, the strangest first."""
+    """Score how anomalous images are, the most anomalous first."""
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     scores = model.anomaly_scores(records)
@@ -136,12 +136,12 @@ def evaluate(
     directory: Directory,
     images: Source,
     samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
-    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and take it away.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Measure how well images that were held out are coded and written back."""
+    """Measure how well held-out images are encoded and reconstructed."""
     model = ImageAutoencoder.load(directory)
     given: Any = images
     if not denoising.takes_any_size(model.builder):

@@ -10,7 +10,16 @@ from isthmus_images.files.pixels import Picture
 
 
 def cropped(loaded: Loaded, each: int, size: tuple[int, int], seed: int) -> Loaded:
-    """``each`` crops of every picture, places, turns and mirrorings drawn by chance; not square ones are not turned.
+    """``each`` crops of every picture at random places, turned and mirrored at random; only square ones are turned.
+
+    Args:
+        loaded: pictures, perhaps of several sizes.
+        each: crops of each picture.
+        size: height and width of a crop.
+        seed: of places and orientations.
+
+    Returns:
+        The crops with the name and label of their picture; names end in ``#`` and a number.
 
     Raises:
         InputError: a picture that is smaller than a crop.

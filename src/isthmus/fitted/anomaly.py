@@ -51,7 +51,7 @@ class AnomalyScorer(Protocol):
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a bundle keeps as tensors."""
+        """What a bundle keeps as tensors, by name."""
         ...
 
 
@@ -161,7 +161,7 @@ class LikelihoodScorer:
         return {THRESHOLD: json.dumps(self.threshold.to_json())}
 
     def tensors(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """No tensors: the threshold is all that there is."""
         return {}
 
     @classmethod

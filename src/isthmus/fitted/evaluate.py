@@ -23,7 +23,7 @@ class Evaluation:
     None."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values by name."""
+        """The figures by name, as plain values for JSON."""
         return asdict(self)
 
 

@@ -86,7 +86,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @abstractmethod
     def evaluate(self, records: Any, /, *, samples: int = 0, seed: int = 0) -> Evaluation:
-        """How well held-out records are coded and written back.
+        """How well held-out records are encoded and reconstructed.
 
         Args:
             records: that the model was not trained on.
@@ -126,12 +126,12 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @property
     def adapter(self) -> A:
-        """Turns records into batches."""
+        """What turns records into batches, fitted to the training records."""
         return self.fitted.adapter
 
     @property
     def model(self) -> Autoencoder:
-        """The network."""
+        """The network, in evaluation mode."""
         return self.fitted.model
 
     @property

@@ -44,7 +44,7 @@ class BundleLayout(Generic[A]):
     marked_by: str = "training"
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
-        """All tensors by name."""
+        """All tensors that a bundle keeps, by name."""
         found = named(MODEL, state_of(fitted.model))
         if fitted.latent_prior is not None:
             found |= named(MIXTURE, fitted.latent_prior.tensors())
@@ -53,7 +53,7 @@ class BundleLayout(Generic[A]):
         return found | (fitted.anomaly_scorer.tensors() if fitted.anomaly_scorer is not None else {})
 
     def documents(self, fitted: FittedAutoencoder[A]) -> dict[str, str]:
-        """All texts by name."""
+        """All text documents that a bundle keeps, by name."""
         found = dict(fitted.adapter.state())
         if fitted.gallery is not None:
             found |= self.gallery.documents(fitted.gallery)

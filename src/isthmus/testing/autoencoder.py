@@ -328,13 +328,25 @@ def is_plain(document: Any) -> bool:
 
 
 def check_close(one: Any, other: Any, *, exactly: bool = False) -> None:
-    """What two verbs wrote is alike: texts and the like are equal, numbers differ by rounding at most."""
+    """What two verbs wrote is alike.
+
+    Args:
+        one: an array of numbers, or anything that can be compared.
+        other: likewise.
+        exactly: whether numbers may not even differ by rounding.
+    """
     assert type(one) is type(other), f"a {type(one).__name__} and a {type(other).__name__}"
     assert is_close(one, other, exactly=exactly), f"{one}\nis not\n{other}"
 
 
 def is_close(one: Any, other: Any, *, exactly: bool = False) -> bool:
-    """See ``check_close``."""
+    """Whether what two verbs wrote is alike.
+
+    Args:
+        one: an array of numbers, or anything that can be compared.
+        other: likewise.
+        exactly: whether numbers may not even differ by rounding.
+    """
     if isinstance(one, np.ndarray):
         given: npt.NDArray[Any] = one
         tolerance = 0.0 if exactly else 1e-4

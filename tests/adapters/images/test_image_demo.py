@@ -68,7 +68,7 @@ def test_ctrl_c_keeps_the_best_model(
     monkeypatch.setattr(ImageAutoencoder, "history", property(stopped))
     assert main(["demo", "images"]) == 0
     assert "after epoch 1 of 1" in capsys.readouterr().err
-    assert ImageAutoencoder.load("images.bundle").width == 4
+    assert ImageAutoencoder.load("images.bundle").code_width == 4
 
 
 def test_figures_that_are_worth_nothing_are_told() -> None:

@@ -180,7 +180,7 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
             (tmp_path / "empty.csv").write_text("")
             (tmp_path / "header.csv").write_text("userId,movieId,rating\n")
             (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe" * 20)
-            (tmp_path / "taken").mkdir()
+            (tmp_path / "taken").mkdir(exist_ok=True)
             (tmp_path / "taken" / "file").write_text("mine")
             before = sorted(tmp_path.rglob("*"))
             mistake(
