@@ -22,6 +22,7 @@ from torch import nn
 
 from isthmus import protocols
 from isthmus.batch import Bag, Bags
+from isthmus.capabilities import missing_members
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
@@ -50,7 +51,6 @@ from isthmus.protocols import (
     Source,
 )
 from isthmus.tasks.similar import SimilarColumns
-from isthmus.testing.adapter import missing
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [path for folder in ("src", "adapters") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -304,5 +304,5 @@ def test_the_contract_asks_as_callers_do() -> None:
         signal = Bag(3)
         read = fit = prepare = state = restore = len
 
-    assert missing(ByAttribute(Whole()), Adapter) == []
-    assert missing(ByAttribute(object()), Adapter) == ["fit", "prepare", "read", "restore", "signal", "state"]
+    assert missing_members(ByAttribute(Whole()), Adapter) == []
+    assert missing_members(ByAttribute(object()), Adapter) == ["fit", "prepare", "read", "restore", "signal", "state"]

@@ -227,6 +227,12 @@ def code_weights(decoder: Decoder, readout: Readout) -> tuple[CodeWeights, ...]:
     return tuple(offered.code_weights(readout))
 
 
+def missing_members(part: object, protocol: type) -> list[str]:
+    """The public members of a protocol that a part lacks, asked for as any caller asks: ``isinstance`` overlooks what
+    comes from ``__getattr__``, as parameters and submodules of modules do."""
+    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(part, name)]
+
+
 def _offers(part: object, member: str) -> Any | None:
     """The part, where it has the member."""
     return part if hasattr(part, member) else None

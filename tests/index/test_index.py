@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
-from isthmus.index import Budget, Index, SearchHit
+from isthmus.index import Budget, Index, SearchHits
 from isthmus.index.faiss import Kind
 from isthmus.index.vectors import Metric
 from isthmus.testing.searcher import similarity
@@ -241,7 +241,7 @@ def test_nothing_but_dead_rows_answers_nothing():
 def test_more_answers_than_rows_are_all_rows():
     index = Index.build(np.eye(3))
     assert sorted(index.search(np.ones(3), 100).ids[0]) == [0, 1, 2]
-    assert isinstance(index.search(np.ones(3), 100), SearchHit)
+    assert isinstance(index.search(np.ones(3), 100), SearchHits)
     assert index.search(np.empty((0, 3)), 2).ids == []
     assert index.search(np.empty((0, 3)), []).ids == []
 

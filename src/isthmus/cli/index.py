@@ -16,7 +16,7 @@ from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError, SettingError
 
 if TYPE_CHECKING:
-    from isthmus.index import Index, SearchHit
+    from isthmus.index import Index, SearchHits
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
@@ -196,14 +196,14 @@ def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:
     _print_info(directory, index, as_json)
 
 
-def _answer_documents(names: list[Any], found: SearchHit) -> list[dict[str, Any]]:
+def _answer_documents(names: list[Any], found: SearchHits) -> list[dict[str, Any]]:
     return [
         {"query": name, "neighbours": [{"id": id_, "score": score} for id_, score in own]}
         for name, own in zip(names, found, strict=True)
     ]
 
 
-def _answer_table(names: list[Any], found: SearchHit) -> RenderableType:
+def _answer_table(names: list[Any], found: SearchHits) -> RenderableType:
     rows = [(name, id_, score) for name, own in zip(names, found, strict=True) for id_, score in own]
     return table(("query", "id", "score"), rows)
 

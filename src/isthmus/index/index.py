@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.index import build, search, vector_files
-from isthmus.index.search import IdArray, Ids, SearchHit
+from isthmus.index.search import IdArray, Ids, SearchHits
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
@@ -106,7 +106,7 @@ class Index:
     @torch.no_grad()
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
-    ) -> SearchHit:
+    ) -> SearchHits:
         """The ``k`` nearest ids of each query, nearest first; all there are, where fewer may answer.
 
         Args:
@@ -123,7 +123,7 @@ class Index:
         return search.search(self._state.snapshot, queries, k, exclude, allow)
 
     @torch.no_grad()
-    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHit:
+    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHits:
         """Every id with a score of at least ``score``, nearest first; exact, whatever the kind of index.
 
         Args:

@@ -29,7 +29,7 @@ Ids = IdArray | Sequence[IdArray]
 
 
 @dataclass(frozen=True)
-class SearchHit:
+class SearchHits:
     """Answers, one list for each query, best first; equal scores in the order in which the ids came into the index.
 
     Attributes:
@@ -53,7 +53,7 @@ class SearchHit:
 
 def search(
     snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None
-) -> SearchHit:
+) -> SearchHits:
     """``Index.search`` in a snapshot.
 
     Args:
@@ -85,7 +85,7 @@ def search(
     return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
 
 
-def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHit:
+def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHits:
     """``Index.within`` in a snapshot.
 
     Args:
@@ -107,12 +107,12 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
 
 
-def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
+def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:
         whole: list[list[Id]] = snapshot.ids_of(rows)
-        return SearchHit(whole, list(near.scores.numpy()))
+        return SearchHits(whole, list(near.scores.numpy()))
     there = near.rows >= 0
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
@@ -122,17 +122,17 @@ def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
         lists.append(ids[start : start + count])
         scores.append(values[start : start + count])
         start += count
-    return SearchHit(lists, scores)
+    return SearchHits(lists, scores)
 
 
-def joined(parts: Sequence[tuple[Tensor, SearchHit]], queries: int) -> SearchHit:
+def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int) -> SearchHits:
     """Answers to some of the queries each, in the order of the queries."""
     ids: list[list[Id]] = [[] for _ in range(queries)]
     scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
     for some, found in parts:
         for query, own, values in zip(some.tolist(), found.ids, found.scores, strict=True):
             ids[query], scores[query] = own, values
-    return SearchHit(ids, scores)
+    return SearchHits(ids, scores)
 
 
 def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
@@ -151,10 +151,10 @@ def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
     return [(torch.tensor(some), [wanted[query] for query in some]) for some in groups.values()]
 
 
-def cut(found: SearchHit, wanted: Sequence[int]) -> SearchHit:
+def cut(found: SearchHits, wanted: Sequence[int]) -> SearchHits:
     """So many answers of each query."""
     ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
-    return SearchHit(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
+    return SearchHits(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:

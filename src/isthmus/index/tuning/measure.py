@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from isthmus.errors import InputError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.kinds import ApproximateSearcher
-from isthmus.index.search import SearchHit, search
+from isthmus.index.search import SearchHits, search
 from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot
 from isthmus.vocabulary import Vocabulary
@@ -107,7 +107,7 @@ class HeldOutQueries:
         face = self._search_with(searcher)
         return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:LATENCY_QUERIES])
 
-    def _search_with(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHit]:
+    def _search_with(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHits]:
         """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
         own = self.frozen
         if searcher is not None:
@@ -156,7 +156,7 @@ def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generato
     return vectors[drawn] + spread * torch.randn(len(drawn), vectors.shape[1], generator=generator)
 
 
-def _seconds(face: Callable[[Tensor, int], SearchHit], queries: Tensor, k: int) -> float:
+def _seconds(face: Callable[[Tensor, int], SearchHits], queries: Tensor, k: int) -> float:
     start = time.perf_counter()
     face(queries, k)
     return time.perf_counter() - start
