@@ -131,6 +131,6 @@ class FittedView:
         return self.fitted.facts
 
     @property
-    def history(self) -> TrainingHistory:
+    def history(self) -> History:
         """The course of the training."""
         return self.fitted.history
