@@ -126,7 +126,7 @@ def sequence_vae(
         deletion: share of the tokens deleted from what the encoder reads, in training; not with ``word_dropout``.
         tokens: budget of a batch, padding counted.
         learning_rate: None for 0.001, and 0.003 of the LSTM, whose decoder wants larger steps while its codes hold more
-            at smaller ones (``benchmarks/text_vae.py``).
+            at smaller ones (``python -m benchmarks text_vae``).
         decay: of the learning rate: ``constant``, or ``cosine`` to 0.
         clip: largest norm of the gradient; None for any.
         patience: epochs without a better validation score before training stops; None trains all epochs.

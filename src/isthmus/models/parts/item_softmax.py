@@ -16,7 +16,7 @@ from isthmus.protocols import Likelihood, Source
 
 SAMPLED_FROM = 100_000
 """Items from which on the estimate pays: about as fast as the exact softmax near 40,000 items, and 1.5 times as fast
-here, with batches of 500 people of 43 items (``benchmarks/scaling.py``)."""
+here, with batches of 500 histories of 43 items (``python -m benchmarks scaling``)."""
 
 NEGATIVES = 16384
 """Items drawn a batch, beside those of the batch itself."""
