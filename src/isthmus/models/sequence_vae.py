@@ -10,7 +10,7 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
 from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing, RateWeight
@@ -26,14 +26,14 @@ from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.sequence_network import Network, posterior
+from isthmus.models.sequence_network import Network, join, point, posterior
 from isthmus.protocols import Hook, Phase
 from isthmus.training.batching import TokenBudget
 from isthmus.training.calibration import settle
 from isthmus.training.plan import Plan
 
 SEEDS = 1 << 62
-RATES = {"transformer": 1e-3, "lstm": 3e-3}
+RATES = {"transformer": 1e-3, "lstm": 3e-3, "superposed": 2e-3}
 """Learning rates."""
 
 
@@ -78,7 +78,8 @@ def sequence_vae(
 
     Advice: to generate, to interpolate, and for codes that can be read back; a Transformer learns faster than the LSTM,
     which is for small machines and for comparison. For near-perfect reconstruction: ``variational=False`` and a code of
-    128 or more.
+    128 or more. Short texts, up to some 20 tokens, are written back almost always, and after a minute or two of
+    training, by ``form="superposed", variational=False, code=512``.
 
     Each cure of posterior collapse is a setting; by default the means of the posterior have a fixed spread (Zhu et al.,
     ACL 2020). The protocol of Li et al. (EMNLP 2019) on the Penn Treebank is ``form="lstm", pooling="last", hidden=256,
@@ -87,12 +88,14 @@ def sequence_vae(
     tokens.
 
     Args:
-        form: ``transformer``, with the code in every layer; or ``lstm``, with the code at every step and in the first
-            state.
+        form: ``transformer``, with the code in every layer; ``lstm``, with the code at every step and in the first
+            state; or ``superposed``, whose code is a sum of token vectors that are bound to their positions (Plate
+            1995; Gallant & Okaywe 2013), which a Transformer takes apart again: no ``variational`` one, and its token
+            vectors are always ``tied``.
         code: dimensions of the code.
         hidden: width of every state.
         embedding: width of a token vector of the LSTM; None for ``hidden``, which a Transformer always takes.
-        layers: blocks of the Transformer's encoder, and of its decoder.
+        layers: blocks of the Transformer's encoder, and of its decoder; a superposed encoder has none.
         heads: of the Transformer's attention; they divide ``hidden``.
         pooling: how the LSTM's encoder ends: ``mean_max`` of all states (Long et al. 2019), or the ``last`` one.
         dropout: inside encoder and decoder, in training.
@@ -129,7 +132,9 @@ def sequence_vae(
     Raises:
         SettingError: a setting outside its range, or two that exclude each other.
     """
-    check_choice("form", form, ("transformer", "lstm"))
+    check_choice("form", form, tuple(RATES))
+    if form == "superposed" and variational:
+        raise SettingError("form='superposed' of a variational model", expected="variational=False")
     check_choice("pooling", pooling, ("mean_max", "last"))
     check_choice("collapse", collapse, ("batch-norm", "free-bits", "none"))
     check_settings(code=code, hidden=hidden, embedding=hidden if embedding is None else embedding, epochs=epochs)
@@ -146,9 +151,10 @@ def sequence_vae(
     bottleneck = (
         posterior(encoder.width, code, scale if collapse == "batch-norm" else None, generator)
         if variational
-        else Projected(encoder.width, code, generator=generator)
+        else point(encoder, code, generator)
     )
     decoder, readout = network.decoder(generator)
+    join(encoder, decoder, readout)
     noise = _noise(word_dropout, word_dropout_epochs, deletion)
     model = Autoencoder(
         encoder=encoder,
