@@ -1,6 +1,7 @@
 """Real texts for tests, benchmarks and the demo.
 
-``demo_sentences`` and ``wordnet_examples`` ship with the package. Everything else is looked for where ``isthmus.datafolder`` looks.
+``demo_sentences`` and ``wordnet_examples`` ship with the package. Everything else is looked for where
+``isthmus.datafolder`` looks.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class Network:
         """From tokens to the state that the bottleneck reads."""
         words, drop = self.signal.vocabulary, self.drops[0]
         if self.form == "superposed":
-            sizes = (self.hidden, self.signal.length, self.code)
-            return SuperposedEncoder(words, *sizes, generator=generator, shared=self.code // SHARED)
+            length, shared = self.signal.length, self.code // SHARED
+            return SuperposedEncoder(words, self.hidden, length, self.code, generator=generator, shared=shared)
         if self.form == "lstm":
             pooling = "last" if self.pooling == "last" else "mean_max"
             return LstmEncoder(words, self.embedding, self.hidden, generator=generator, dropout=drop, pooling=pooling)

@@ -34,4 +34,4 @@ def read(
     """What stands at each position: P_t √d z / |z| for a code of d dimensions. Numbers are of the size of 1, whatever
     the length of the code."""
     unit = math.sqrt(code.shape[1]) * nn.functional.normalize(code, dim=1)
-    return nn.functional.linear(unit, matrices.flatten(0, 1)).unflatten(1, matrices.shape[:2])
+    return nn.functional.linear(unit, matrices.flatten(0, 1)).view(len(code), *matrices.shape[:2])
