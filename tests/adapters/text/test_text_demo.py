@@ -57,6 +57,21 @@ def test_the_demo_trains_writes_back_interpolates_and_finds(quick: None, capsys:
     assert told["warnings"][0] in shown
 
 
+@pytest.mark.slow
+def test_what_the_demo_promises_it_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "text", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    print(json.dumps(told, indent=1))
+    assert told["bleu"] > 2 * demo.WORTH
+    assert told["exact"] > 0.5
+    assert told["warnings"] == []
+    found = {one["query"]: one["texts"] for one in told["found"]}
+    assert any("Thanks for your" in text for text in found["Thanks for your help"])
+
+
 def test_a_target_that_is_no_folder_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert main(["demo", "text", "--out", str(tmp_path / "file")]) == 2
