@@ -46,7 +46,7 @@ WORTH = 25.0
 
 SHOWN = 8
 QUERIES = ("I love this place!", "Please call me if you have any questions.", "Thanks for your help")
-ENDS = (("The food was great.", "The room is small."), ("He went to the store.", "We are looking for a new house."))
+ENDS = (("The food was great.", "The room is small."), ("He went to the store.", "She works in the garden."))
 
 
 def demo(
