@@ -35,6 +35,7 @@ class Unkept(Enum):
     """Why a line is printed and not kept."""
 
     SMOKE = "a smoke run measures nothing"
+    VALIDATION = "settings are tried on training data alone"
     DIRTY = "the working tree differs from its commit; commit first, then measure"
     NO_COMMIT = "no commit can be named outside a git checkout"
 
@@ -44,16 +45,16 @@ class Results:
 
     Attributes:
         name: of the benchmark and of its file.
-        smoke: whether nothing is kept and what was kept before is not seen.
+        smoke: whether this is a smoke run: nothing is kept, and what was kept before is not seen.
         commit: of the checkout when the run began.
         unkept: why lines of this run are not kept; None where they are.
         made: the lines of this run.
     """
 
-    def __init__(self, name: str, *, smoke: bool = False, folder: Path = RESULTS) -> None:
+    def __init__(self, name: str, *, smoke: bool = False, validation: bool = False, folder: Path = RESULTS) -> None:
         self.name, self.smoke, self.folder = name, smoke, folder
         self.commit = commit()
-        self.unkept = Unkept.SMOKE if smoke else _unkept(self.commit)
+        self.unkept = Unkept.SMOKE if smoke else Unkept.VALIDATION if validation else _unkept(self.commit)
         self.made: list[Line] = []
         self._loose: list[Line] = []
         self._device, self._versions = device(), versions()
@@ -87,12 +88,10 @@ class Results:
         return line
 
     def lines(self) -> list[Line]:
-        """What was kept of clean trees, and what this run made; a smoke run sees only the latter."""
-        return self.others(self.name) + self._loose
-
-    def others(self, name: str) -> list[Line]:
-        """The same of another benchmark, without lines of this run."""
-        return [] if self.smoke else [line for line in kept(name, self.folder) if is_clean(line)]
+        """What was kept of clean trees, and what this run made; smoke runs and validations see only the latter."""
+        alone = self.unkept in (Unkept.SMOKE, Unkept.VALIDATION)
+        before = [] if alone else [line for line in kept(self.name, self.folder) if is_clean(line)]
+        return before + self._loose
 
     def find(self, **key: Any) -> Line | None:
         """The newest line with these values, so that what is done need not be done again."""

@@ -66,7 +66,10 @@ def available(python: Path | None, rival: str, *, smoke: bool) -> bool:
     if python is not None and python.exists():
         return True
     if not smoke:
-        raise RivalError(f"{python} as the environment of {rival}", expected="the path of its interpreter")
+        raise RivalError(
+            f"no environment of {rival}" if python is None else f"{python} as the environment of {rival}",
+            expected="the path of its interpreter",
+        )
     print(f"{rival} left out: its environment was not named", file=sys.stderr, flush=True)
     return False
 

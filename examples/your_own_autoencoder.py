@@ -5,18 +5,22 @@ python examples/your_own_autoencoder.py
 
 import torch
 
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Gaussian as GaussianBottleneck
-from isthmus.core.corruptions.numbers import GaussianNoise
-from isthmus.core.decoders import DenseDecoder
-from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
-from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
-from isthmus.core.priors.normal import StandardNormal
-from isthmus.core.readouts import LinearReadout
+from isthmus.core import (
+    Autoencoder,
+    DenseDecoder,
+    DenseEncoder,
+    Elbo,
+    Gaussian,
+    GaussianLikelihood,
+    GaussianNoise,
+    LinearAnnealing,
+    LinearReadout,
+    StandardNormal,
+)
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 
@@ -35,11 +39,11 @@ def main() -> None:
     g = run.generator()
     model = Autoencoder(
         encoder=DenseEncoder(WIDTH, (HIDDEN,), generator=g, activate_last=True),
-        bottleneck=GaussianBottleneck(HIDDEN, CODE, generator=g),
+        bottleneck=Gaussian(HIDDEN, CODE, generator=g),
         prior=StandardNormal(CODE),
         decoder=DenseDecoder(CODE, (HIDDEN,), generator=g),
         readout=LinearReadout(HIDDEN, WIDTH, generator=g),
-        likelihood=Gaussian(scale=0.1),
+        likelihood=GaussianLikelihood(scale=0.1),
         corruption=GaussianNoise(0.3),
         objective=Elbo(LinearAnnealing(cap=0.5, until=0.5)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -119,6 +120,28 @@ def global_seeds(source: Source) -> Iterator[Offence]:
         yield from ((node.lineno, called(node)) for node in source.calls if called(node) in GLOBAL_SEEDS)
 
 
+def undefined_names(source: Source) -> Iterator[Offence]:
+    """Names that no line of the file defines. The linter and the type checker cannot look for them, because to both
+    the shapes in annotations are names."""
+    defined = {*dir(builtins), "__file__", "__name__"} | {name for node in source.nodes for name in definitions(node)}
+    for node in source.nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id not in defined:
+            yield node.lineno, node.id
+
+
+def definitions(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((alias.asname or alias.name).split(".")[0] for alias in node.names)
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    if isinstance(node, ast.arg):
+        yield node.arg
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        yield node.name
+
+
 def called(node: ast.Call) -> str:
     return ast.unparse(node.func) if isinstance(node.func, ast.Name | ast.Attribute) else ""
 
@@ -170,6 +193,10 @@ def test_random_numbers_come_from_generators() -> None:
     assert offenders(global_seeds, SOURCES) == []
 
 
+def test_names_are_defined() -> None:
+    assert offenders(undefined_names, SOURCES) == []
+
+
 def test_folders_are_short() -> None:
     names = [Path(source.name) for source in SOURCES]
     files = Counter(name.parent.as_posix() for name in names if name.name != "__init__.py")
@@ -194,6 +221,7 @@ SEEN: list[tuple[Check, str]] = [
     *((unfinished_work, text) for text in ("# TODO: later", "raise NotImplementedError")),
     *((global_seeds, text) for text in ("torch.manual_seed(0)", "np.random.seed(0)")),
 ]
+SEEN += [(undefined_names, text) for text in ("x = y", "def f(a: Nowhere): pass", "import a.b\nb.c()")]
 PASSED: list[tuple[Check, str]] = [
     (long_files, "x = 1\n" * MAX_LINES),
     (long_functions, "def short():\n    '''" + "Text.\n" * 50 + "'''\n" + "    x = 1\n" * MAX_FUNCTION_LINES),
@@ -201,6 +229,11 @@ PASSED: list[tuple[Check, str]] = [
         (unsafe_code, text)
         for text in ("re.compile(x)", "np.load(p, allow_pickle=False)", "import json", "model.eval()")
     ),
+    *(
+        (undefined_names, text)
+        for text in ("import a.b\na.b()", "def f(a): return a", "lambda q: q", "[y for y in range(3)]")
+    ),
+    *((undefined_names, text) for text in ("with open('x') as g: g", "match 1:\n    case [z, *r]: print(z, r)")),
     (prints, "console.print(x)"),
     (domain_words, "item_codes = 'users'"),
     (unfinished_work, "todo = 1"),

@@ -1,4 +1,4 @@
-"""Images as grids of numbers: what the plugin announces."""
+"""Images as grids of numbers: the adapter that the plugin announces, and the batches it makes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,45 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
 
-from isthmus.batch import Grid
+from isthmus.batch import Batch, Grid, Values
 from isthmus.errors import BundleError, InputError
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
 from isthmus_images.images import Images
-from isthmus_images.source import ImageSource
 
 DOCUMENT = "images.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """Images of one size; inputs and targets of a batch are the same numbers.
+
+    Attributes:
+        pixels: bytes, or fp32 where images came as such (0 to 1, or noisy); on the device that batches are for.
+    """
+
+    pixels: UInt8[Tensor, "rows channels height width"] | Float[Tensor, "rows channels height width"]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Numbers of an image, for each row."""
+        return torch.full((len(self.pixels),), self.pixels[:1].numel(), device=self.pixels.device)
+
+    def to(self, device: torch.device) -> ImageSource:
+        """The same images on another device."""
+        return ImageSource(self.pixels.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order, as fp32 from 0 to 1."""
+        rows = rows.to(self.pixels.device)
+        chosen = self.pixels[rows]
+        values = Values(chosen if chosen.is_floating_point() else chosen.float().div_(255))
+        return Batch(rows, values, values)
 
 
 @dataclass(frozen=True)
@@ -41,7 +72,7 @@ class ImageAdapter:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels, of every image."""
         return self.signal.height, self.signal.width
 
     @property
@@ -50,8 +81,13 @@ class ImageAdapter:
         names = {count: name for name, count in CHANNELS.items()}
         return Form(self.size, names[self.signal.channels])
 
-    def records(self, source: Any, *, broken: str = "refuse", noisy: bool = False) -> Images:
+    def records(self, source: Any, *, on_error: str = "raise", noisy: bool = False) -> Images:
         """Images from files or arrays: files are read in the size and colour of this adapter.
+
+        Args:
+            source: ``Images``, which stay as they are, or whatever ``Images.read`` takes.
+            on_error: "raise" for a file that cannot be read, or "skip" it.
+            noisy: floats may lie outside 0 to 1.
 
         Raises:
             InputError: an array of another size or colour.
@@ -59,7 +95,7 @@ class ImageAdapter:
         if isinstance(source, Images):
             return source
         form = self.form
-        return Images.read(source, size=form.size, colour=form.colour, broken=broken, noisy=noisy)
+        return Images.read(source, size=form.size, colour=form.colour, on_error=on_error, noisy=noisy)
 
     def prepare(self, records: Any) -> ImageSource:
         """A row for every image, in that order.
@@ -72,7 +108,7 @@ class ImageAdapter:
         return ImageSource(_tensor(images.pixels))
 
     def state(self) -> dict[str, str]:
-        """Sizes, as JSON."""
+        """Channels, height and width as a JSON document."""
         grid = self.signal
         return {DOCUMENT: json.dumps({"channels": grid.channels, "height": grid.height, "width": grid.width})}
 
@@ -90,7 +126,7 @@ class ImageAdapter:
             channels, height, width = (sizes[name] for name in ("channels", "height", "width"))
             if channels not in CHANNELS.values():
                 raise InputError(f"{channels} channels", expected="1 or 3")
-            form = Form.asked([height, width], None)
+            form = Form.of([height, width], None)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the sizes of images do not fit ({error})", expected="as saved") from None
         assert form.size is not None

@@ -1,58 +1,33 @@
-"""The face: train on images, then encode, decode, denoise, sample, interpolate, search, and tell what is strange."""
+"""The face of images: the verbs of every domain, and removing noise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import numpy as np
-import torch
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Float32
 from torch import Tensor
 
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.priors.fitted_mixture import FittedMixture
-from isthmus.errors import InputError, SettingError
-from isthmus.tasks import coding
-from isthmus.training.history import History
+from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
+from isthmus.fitted.anomaly import CONTAMINATION
+from isthmus.tasks.coding import codes_of, decoded
 from isthmus.training.run import Run
-from isthmus_images import denoising, fit, storage
+from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
-from isthmus_images.asking import Codes, Shown, as_codes, as_shown
-from isthmus_images.evaluate import Measured, measure
-from isthmus_images.gallery import Found, Gallery
+from isthmus_images.evaluate import ImageEvaluation, evaluate
+from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
-from isthmus_images.strangeness import Strangeness
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class ImageAutoencoder:
+class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     """A trained model. Made by ``fit`` or ``load``; nothing in it changes.
 
     Wherever images are taken, so is whatever ``Images.read`` takes; files are read in the size and colour of the model.
     Images are given as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
-
-    Attributes:
-        adapter: the size and colour of images.
-        model: the network.
-        builder: the name of the model, as in Python.
-        settings: all keywords of the builder.
-        facts: sizes, the course of the training.
-        mixture: a Gaussian mixture fitted to the codes of the training images, for ``sample(prior="fitted")``.
-        gallery: what ``search`` looks in, if anything.
-        strangeness: what ``anomaly_scores`` compares with, if anything.
     """
-
-    adapter: ImageAdapter
-    model: Autoencoder
-    builder: str
-    settings: Mapping[str, Any]
-    facts: Mapping[str, Any]
-    mixture: FittedMixture | None = None
-    gallery: Gallery | None = None
-    strangeness: Strangeness | None = None
 
     @classmethod
     def fit(
@@ -62,9 +37,11 @@ class ImageAutoencoder:
         *,
         size: int | Sequence[int] | None = None,
         colour: str | None = None,
-        broken: str = "refuse",
+        on_error: str = "raise",
         crops: int = 0,
         validation: float = 0.1,
+        contamination: float = CONTAMINATION,
+        gallery: bool = True,
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
@@ -73,11 +50,13 @@ class ImageAutoencoder:
         Args:
             images: ``Images``, or whatever ``Images.read`` takes.
             model: a builder's name; ``isthmus models`` lists them.
-            size, colour, broken: how files are read; see ``Images.read``.
-            crops: cut so many squares of ``size`` from each picture as it is, turned and mirrored by chance, instead of
+            size, colour, on_error: how files are read; see ``Images.read``.
+            crops: cut so many squares of ``size`` from each picture as it is, turned and mirrored at random, instead of
                 scaling it: what denoisers of photographs learn from; see ``Images.crops``.
             validation: the share of the images that is held out to choose the best epoch and to calibrate
                 ``anomaly_scores``; 0, and fewer than 50 images, train to the last one.
+            contamination: the share of normal images that ``is_anomaly`` is expected to flag.
+            gallery: whether ``search`` can find the images afterwards; the bundle then keeps their names and codes.
             run: device, seed, precision, progress and checkpoints.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -87,152 +66,61 @@ class ImageAutoencoder:
             NonFiniteLossError: the loss became NaN or infinite.
         """
         run = run or Run()
-        data = fit.records(images, size, colour, broken, crops, run.seed)
-        made = fit.fit(data, model, validation, run, settings)
-        plain = cls(made.adapter, made.model, made.builder, made.settings, made.facts)
-        return plain if denoising.takes_any_size(made.builder) else fit.completed(plain, made, data, run)
+        request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
+        data = fit.training_images(images, size, colour, on_error, crops, run.seed)
+        return cls(fit.fit(data, request, run))
 
-    @property
-    def history(self) -> History:
-        """The course of the training."""
-        return fit.history_of(self.facts)
-
-    @property
-    def width(self) -> int:
-        """How many numbers a code has."""
-        blank = np.zeros((1, self.adapter.signal.channels, *self.adapter.size), dtype=np.uint8)
-        return int(self._codes(Images(blank, ("blank",))).shape[1])
-
-    def encode(self, images: Any, *, broken: str = "refuse") -> Codes:
+    def encode(self, images: Any, *, on_error: str = "raise") -> Float32[Any, "images code"]:
         """One code for each image, float32, in their order: the best single guess, the same at every call.
+
+        Args:
+            images: whatever ``Images.read`` takes.
+            on_error: "raise" for a file that cannot be read, or "skip" it.
 
         Raises:
             InputError: images that cannot be read, of another size or colour; a model that has no codes.
         """
-        return self._codes(self.adapter.records(images, broken=broken)).numpy()
+        self.fitted.check_codes()
+        return self._codes(self.adapter.records(images, on_error=on_error)).numpy()
 
-    def decode(self, codes: Any) -> Shown:
-        """The images that codes stand for.
-
-        Raises:
-            InputError: codes of another width, NaN or infinite.
-        """
-        self._needs_codes()
-        return as_shown(coding.decoded(self.model, as_codes(codes, self.width)))
-
-    def reconstruct(self, images: Any) -> Shown:
-        """What is left of each image after the narrow place."""
-        self._needs_codes()
-        return as_shown(coding.reconstructions(self.model, self.adapter.prepare(images)))
-
-    def denoise(self, images: Any) -> Any:
-        """Noisy images, cleaned; floats may lie outside 0 to 1. What the model was trained to take away, it takes away.
+    def denoise(self, images: Any) -> Shown | list[ShownPicture]:
+        """Noisy images, cleaned; floats may lie outside 0 to 1. A model removes the noise it was trained to remove.
 
         Models that are nothing but denoisers (``residual_denoiser``) take images of any size; where they differ, a list
         of arrays is given.
         """
-        return denoising.denoised(self, denoising.noisy_from(self, images))
+        return denoising.denoised(self.fitted, denoising.noisy_from(self.fitted, images))
 
-    def sample(self, n: int, *, seed: int = 0, prior: str = "fitted") -> Shown:
-        """New images, from codes drawn by chance.
-
-        Args:
-            prior: ``fitted`` draws codes from the mixture over the codes of the training images; ``standard`` from the
-                model's own prior, which deterministic models lack.
-
-        Raises:
-            SettingError: fewer than one, or a prior that this model lacks.
-        """
-        self._needs_codes()
-        if prior not in ("standard", "fitted"):
-            raise SettingError(f"prior={prior!r}", expected="'standard' or 'fitted'")
-        if prior == "fitted" and self.mixture is None:
-            raise SettingError(
-                "prior='fitted' of a model without one",
-                expected=f"{fit.FEWEST} training images or more, and scikit-learn",
-                remedy="write prior='standard' for a variational model",
-            )
-        mixture = self.mixture if prior == "fitted" else None
-        codes = coding.drawn(self.model, n, torch.Generator().manual_seed(seed), mixture)
-        return as_shown(coding.decoded(self.model, codes))
-
-    def interpolate(self, a: Any, b: Any, steps: int = 7) -> Shown:
-        """What lies between two images: ``steps`` points of the straight line between their codes, with both ends.
-
-        Raises:
-            SettingError: fewer than 2 steps.
-            InputError: more than one image for an end.
-        """
-        ends = [self._codes(self.adapter.records(one)) for one in (a, b)]
-        if any(len(end) != 1 for end in ends):
-            raise InputError(f"{len(ends[0])} and {len(ends[1])} images", expected="one for each end")
-        return as_shown(coding.decoded(self.model, coding.between(ends[0][0], ends[1][0], steps)))
-
-    def search(self, images: Any, k: int = 10) -> list[list[Found]]:
-        """The images of the gallery whose codes are nearest, nearest first, a list for each image.
-
-        Raises:
-            InputError: there is no gallery.
-            SettingError: ``k`` below 1.
-        """
-        self._needs_codes()
-        if self.gallery is None:
-            raise InputError("a model without images to search in", remedy="give it some with with_gallery(images)")
-        return self.gallery.search(self._codes(self.adapter.records(images)), k)
-
-    def with_gallery(self, images: Any) -> ImageAutoencoder:
-        """The same model with other images to search in; this one does not change."""
-        return fit.with_gallery(self, self.adapter.records(images))
-
-    def anomaly_scores(self, images: Any) -> Float64[np.ndarray, " images"]:
-        """How strange each image is, nats; higher is stranger. What writing it back costs, and how far its code is from
-        known ones, each as −log of the share of normal images that score as high, and the mean of both.
-
-        Raises:
-            InputError: a model of too few images, or without codes.
-        """
-        return self.usual().scores(self.model, self.adapter.prepare(images)).numpy()
-
-    def is_anomaly(self, images: Any) -> Bool[np.ndarray, " images"]:
-        """Whether each image scores above the threshold, as one in twenty normal images is expected to."""
-        return self.anomaly_scores(images) > self.usual().threshold.value
-
-    def evaluate(self, images: Any, *, samples: int = 0, noise: float | None = None, seed: int = 0) -> Measured:
-        """How well held-out images are coded and written back; see ``isthmus_images.evaluate``.
+    def evaluate(self, images: Any, *, samples: int = 0, seed: int = 0, noise: float | None = None) -> ImageEvaluation:
+        """How well held-out images are encoded and reconstructed.
 
         Args:
+            images: that the model was not trained on.
             samples: importance samples for a tighter bound of the likelihood; 0 leaves it out (500 is usual).
-            noise: a standard deviation of noise to be taken away again; denoisers without codes need it, and take
-                images of any size.
-        """
-        return measure(self, images, samples, noise, seed)
+            seed: of samples and noise.
+            noise: the standard deviation of noise that is added and removed again; denoisers without codes need it,
+                and take images of any size.
 
-    def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.bundle.write`` raises."""
-        storage.write(path, self)
+        Raises:
+            SettingError: samples below 0, a noise that is none, or a denoiser without noise.
+        """
+        return evaluate(self.fitted, images, samples=samples, seed=seed, noise=noise)
 
     @classmethod
-    def load(cls, path: str | Path) -> ImageAutoencoder:
-        """What was saved, on the CPU.
+    def _layout(cls) -> BundleLayout[ImageAdapter]:
+        return BundleLayout(fit.PLUGIN, ImageAdapter.restore)
 
-        Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
-        """
-        return cls(**storage.read(path))
+    def _read(self, source: Any) -> Images:
+        return self.adapter.records(source)
 
-    def _codes(self, images: Images) -> Float32[Tensor, "images code"]:
-        self._needs_codes()
-        return coding.codes_of(self.model, self.adapter.prepare(images))
+    def _codes(self, records: Images) -> Tensor:
+        return codes_of(self.model, self.adapter.prepare(records))
 
-    def usual(self) -> Strangeness:
-        """What ``anomaly_scores`` compares with, and its threshold.
+    def _write(self, codes: Tensor, seed: int, **options: Any) -> Shown:
+        return as_shown(decoded(self.model, codes))
 
-        Raises:
-            InputError: a model of too few images, or without codes.
-        """
-        if self.strangeness is None:
-            raise InputError("a model that does not know what is usual", expected="one fitted to 2 images or more")
-        return self.strangeness
+    def _names(self, records: Images) -> tuple[Sequence[str], Sequence[str] | None]:
+        return records.names, records.labels
 
-    def _needs_codes(self) -> None:
-        denoising.check_has_codes(self.builder)
+    def _anomaly_scores(self, records: Images) -> Tensor:
+        return self.anomaly_scorer.scores(self.model, self.adapter.prepare(records))

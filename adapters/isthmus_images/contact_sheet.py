@@ -1,4 +1,4 @@
-"""Pictures of many pictures: rows with a caption, and what is written to files."""
+"""Contact sheets: rows of images with captions as one picture, and images as files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from isthmus_images.files.pictures import as_image
 from isthmus_images.files.pixels import Pixels, as_bytes, as_pixels
 
 GAP = 4
-CAPTION = 16
-TILE = 56
+CAPTION = 24
+"""Pixels for the words above a row, and the space before them."""
+
+LETTERS = 14
+TILE = 84
 """Pixels that a small image is enlarged to, about."""
 
 PAPER, INK = "white", "black"
@@ -39,10 +42,10 @@ def sheet(rows: Sequence[Row]) -> Any:
     heads = [CAPTION if caption else 0 for caption, _ in strips]
     size = (GAP + most * (width + GAP), GAP + sum(head + height + GAP for head in heads))
     paper = Image.new("RGB", size, PAPER)
-    draw, font, top = ImageDraw.Draw(paper), ImageFont.load_default(11), GAP
+    draw, font, top = ImageDraw.Draw(paper), ImageFont.load_default(LETTERS), GAP
     for (caption, images), head in zip(strips, heads, strict=True):
         if caption:
-            draw.text((GAP, top), caption, fill=INK, font=font)
+            draw.text((GAP, top + head - GAP), caption, fill=INK, font=font, anchor="ls")
         for place, tile in enumerate(_enlarged(images, times)):
             paper.paste(as_image(tile), (GAP + place * (width + GAP), top + head))
         top += head + height + GAP

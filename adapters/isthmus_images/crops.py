@@ -40,7 +40,16 @@ class Crops:
     def drawn(
         cls, images: Sequence[UInt8[Tensor, "channels _height _width"]], size: int, count: int, *, generator: Generator
     ) -> Crops:
-        """So many crops: images take turns, place and orientation are drawn.
+        """Random crops: the images take turns, places and orientations are drawn.
+
+        Args:
+            images: bytes, of one kind, each at least as large as a crop.
+            size: pixels of the edge of a crop.
+            count: how many crops.
+            generator: of places and orientations.
+
+        Returns:
+            A source of ``count`` rows.
 
         Raises:
             InputError: no images, one that is smaller than a crop, or images of different channels; no crops.
@@ -54,8 +63,8 @@ class Crops:
                 f"crops of {size} x {size} from images of {smallest}", expected="images of one kind, no smaller"
             )
         image = torch.arange(count) % len(images)
-        luck = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-        corner = (luck * (sizes[image, 1:] - size + 1)).long()
+        uniform = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+        corner = (uniform * (sizes[image, 1:] - size + 1)).long()
         turned = torch.randint(ORIENTATIONS, (count, 1), generator=generator)
         starts = sizes.prod(1).cumsum(0) - sizes.prod(1)
         pixels = torch.cat([one.flatten() for one in images])

@@ -1,23 +1,23 @@
-"""Real images for tests, benchmarks and the demo; looked for where ``isthmus.datafolder`` looks.
+"""Real images for tests, benchmarks and the demo.
 
-The digits of scikit-learn come with that library.
+``demo_clothes`` ships with the package. Everything else is looked for where ``isthmus.datafolder`` looks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 
 from isthmus.datafolder import dataset_path
-from isthmus.errors import MissingLibraryError, SettingError
+from isthmus.errors import SettingError
 from isthmus_images.files.arrays import read_arrays
 from isthmus_images.files.pixels import Picture
 from isthmus_images.images import Images
 
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-TEST_DIGITS = 297
-"""The last rows of the digits; other people wrote them."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,18 @@ class Photographs:
     pictures: dict[str, Picture]
 
 
+def demo_clothes(part: str = "train") -> Images:
+    """Grey 28 x 28 pictures of clothes, shipped with the package: the first ones of each label of Fashion-MNIST (MIT
+    licence), ``train`` 6,900, ``test`` 1,000; labels are the names of ``CLOTHES``.
+
+    Raises:
+        SettingError: another part.
+    """
+    _known(part, ("train", "test"))
+    with as_file(files("isthmus_images") / "data" / "demo_fashion_mnist") as folder:
+        return _clothes(folder / f"{part}-images-idx3-ubyte.xz")
+
+
 def fashion_mnist(part: str = "train") -> Images:
     """Grey 28 x 28 pictures of clothes (Xiao, Rasul & Vollgraf 2017): ``train`` 60,000, ``test`` 10,000; labels are the
     names of ``CLOTHES``.
@@ -41,28 +53,7 @@ def fashion_mnist(part: str = "train") -> Images:
     """
     _known(part, ("train", "test"))
     prefix = {"train": "train", "test": "t10k"}[part]
-    found = Images.read(dataset_path(f"fashion-mnist/{prefix}-images-idx3-ubyte.xz"))
-    labels = None if found.labels is None else tuple(CLOTHES[int(label)] for label in found.labels)
-    return Images(found.pixels, found.names, labels)
-
-
-def digits(part: str = "train") -> Images:
-    """Grey 8 x 8 handwritten digits of scikit-learn (Alpaydin & Kaynak 1998): ``train`` 1,500, ``test`` 297.
-
-    Raises:
-        SettingError: another part.
-        MissingLibraryError: scikit-learn is not installed.
-    """
-    _known(part, ("train", "test"))
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingLibraryError("the digits come with scikit-learn", remedy="pip install scikit-learn") from error
-    found = load_digits()
-    whole = Images.read((found.images / 16).astype(np.float32))
-    labelled = Images(whole.pixels, whole.names, tuple(map(str, found.target.tolist())))
-    train = len(whole) - TEST_DIGITS
-    return labelled.select(np.arange(train) if part == "train" else np.arange(train, len(whole)))
+    return _clothes(dataset_path(f"fashion-mnist/{prefix}-images-idx3-ubyte.xz"))
 
 
 def train400() -> Images:
@@ -84,6 +75,12 @@ def denoise_grey(part: str) -> Photographs:
     _known(part, ("set12", "bsd68"))
     found = read_arrays(dataset_path(f"denoise-grey/{part}.npz.xz"))
     return Photographs({name: array.astype(np.uint8)[None] for name, array in sorted(found.items())})
+
+
+def _clothes(path: Path) -> Images:
+    found = Images.read(path)
+    labels = None if found.labels is None else tuple(CLOTHES[int(label)] for label in found.labels)
+    return Images(found.pixels, found.names, labels)
 
 
 def _known(part: str, parts: tuple[str, ...]) -> None:

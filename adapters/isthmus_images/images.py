@@ -39,7 +39,7 @@ class Images:
         *,
         size: int | Sequence[int] | None = None,
         colour: str | None = None,
-        broken: str = "refuse",
+        on_error: str = "raise",
         noisy: bool = False,
     ) -> Images:
         """Images from files or arrays.
@@ -51,7 +51,7 @@ class Images:
             size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
                 theirs, which must then be one for all. Arrays are never resized.
             colour: ``grey`` or ``colour``; by default grey where all pictures are.
-            broken: ``refuse`` a file that cannot be read, or ``skip`` it, with its name in the log.
+            on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
             noisy: floats may lie outside 0 to 1.
 
         Raises:
@@ -60,7 +60,7 @@ class Images:
             ValueRangeError: NaN, or numbers that are no pixels.
             SettingError: a size, colour or choice that is none.
         """
-        return cls._of(load(source, How(Form.asked(size, colour), broken, noisy)))
+        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy)))
 
     @classmethod
     def crops(
@@ -70,27 +70,29 @@ class Images:
         *,
         size: int | Sequence[int] | None = None,
         colour: str | None = None,
-        broken: str = "refuse",
+        on_error: str = "raise",
         seed: int = 0,
     ) -> Images:
-        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored by chance.
+        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored at random.
 
         Args:
             source: what ``read`` takes, or ``Images``.
             each: crops of each picture; names tell which.
             size: of a crop, a side or height and width.
+            colour, on_error: as for ``read``.
+            seed: of the places and turns.
 
         Raises:
             SettingError: fewer than 1, or no size.
             InputError: a picture that is smaller than a crop. Otherwise what ``read`` raises.
         """
-        form = Form.asked(size, colour)
+        form = Form.of(size, colour)
         if each < 1 or form.size is None:
             raise SettingError(f"{each} crops of size {size}", expected="at least 1, and a size, such as size=40")
         if isinstance(source, Images):
             loaded = Loaded(source.pixels, source.names, source.labels)
         else:
-            loaded = load(source, How(Form(None, colour), broken))
+            loaded = load(source, How(Form(None, colour), on_error))
         return cls._of(cropped(loaded, each, form.size, seed))
 
     @classmethod
@@ -107,12 +109,12 @@ class Images:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels, of every image."""
         return self.pixels.shape[2], self.pixels.shape[3]
 
     @property
     def colour(self) -> str:
-        """``grey`` or ``colour``."""
+        """``grey`` for one channel, ``colour`` for three."""
         return "grey" if self.pixels.shape[1] == 1 else "colour"
 
     def array(self) -> Float32[np.ndarray, "images height width *channels"]:

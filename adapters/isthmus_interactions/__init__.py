@@ -1,4 +1,4 @@
-"""Users and items: interactions as bags, splits, baselines and the ``Recommender``.
+"""Users and items: interactions as bags and in order, splits, baselines and the ``Recommender``.
 
 from isthmus_interactions import Recommender
 
@@ -11,20 +11,50 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isthmus_interactions.adapter import InteractionsAdapter
     from isthmus_interactions.cold_start.features import ItemFeatures
+    from isthmus_interactions.fitted import FittedRecommender
     from isthmus_interactions.interactions import Interactions
+    from isthmus_interactions.ordered_histories import OrderedHistories
     from isthmus_interactions.recommend.answers import Answer
     from isthmus_interactions.recommender import Recommender
-    from isthmus_interactions.tuning.tune import tune
+    from isthmus_interactions.splits import FoldIn, Split, from_files, leave_last_out, strong, weak
+    from isthmus_interactions.tuning.tune import TuningResult, tune
 
-__all__ = ["Answer", "Interactions", "ItemFeatures", "Recommender", "tune"]
+__all__ = [
+    "Answer",
+    "FittedRecommender",
+    "FoldIn",
+    "Interactions",
+    "InteractionsAdapter",
+    "ItemFeatures",
+    "OrderedHistories",
+    "Recommender",
+    "Split",
+    "TuningResult",
+    "from_files",
+    "leave_last_out",
+    "strong",
+    "tune",
+    "weak",
+]
 
 _HOMES = {
     "Answer": "recommend.answers",
+    "FittedRecommender": "fitted",
+    "FoldIn": "splits",
     "Interactions": "interactions",
+    "InteractionsAdapter": "adapter",
     "ItemFeatures": "cold_start.features",
+    "OrderedHistories": "ordered_histories",
     "Recommender": "recommender",
+    "Split": "splits",
+    "TuningResult": "tuning.tune",
+    "from_files": "splits",
+    "leave_last_out": "splits",
+    "strong": "splits",
     "tune": "tuning.tune",
+    "weak": "splits",
 }
 
 

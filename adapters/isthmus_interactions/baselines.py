@@ -23,7 +23,7 @@ from isthmus.errors import SettingError
 from isthmus.index.exact.top_k import best_of
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Columns, Ranker, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record
@@ -83,8 +83,7 @@ class PopularityFallback:
     def prepare(self, inputs: Tensors) -> tuple[Any, Bool[Tensor, " batch"] | None]:
         """The model's state, and which histories are empty; None where none is."""
         empty = is_empty(inputs)
-        ranker: Any = self.ranker  # of bags or of sequences, as the inputs are
-        return ranker.prepare(inputs), empty if bool(empty.any()) else None
+        return self.ranker.prepare(inputs), empty if bool(empty.any()) else None
 
     def scores(
         self, state: tuple[Any, Bool[Tensor, " batch"] | None], columns: Columns = None
@@ -139,17 +138,26 @@ class CountingRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """There is none."""
+        """Nothing is trained, so there is no epoch to choose."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Count, then put the model on the run's device. Nothing is random, and nothing can be half done."""
+        """Count, then put the model on the run's device. Nothing is random, and nothing can be half done.
+
+        Args:
+            source: bags.
+            run: for its device and progress.
+            validation: the score to take afterwards.
+
+        Returns:
+            One record: counting takes a single pass.
+        """
 
         def work() -> Record:
             self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
             return {}
 
-        return at_once(self.model, "count", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "count", len(source), run, validation, work)
 
 
 def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:
@@ -173,7 +181,10 @@ def item_knn(signal: Bag, *, generator: Generator, neighbours: int = 100) -> Cou
     ``neighbours`` count, of equally near ones those that come first. Memory grows with items times neighbours.
 
     Args:
-        neighbours: how many items speak for an item.
+        neighbours: how many items contribute to the score of an item.
+
+    Returns:
+        A recipe to fit; its model scores items by sums of cosines, higher is better.
     """
     check_settings(neighbours=neighbours)
     return CountingRecipe(SparseLinear(signal.width, max(1, min(neighbours, signal.width - 1))), _fill_cosines)

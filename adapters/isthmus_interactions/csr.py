@@ -1,4 +1,4 @@
-"""Small vectorised steps on SciPy's compressed rows, where every stored entry may carry a time beside its value."""
+"""Small vectorised steps on SciPy's compressed rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ Ints = npt.NDArray[np.integer[Any]]
 
 
 def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
-    """A matrix from entries that are already distinct and sorted by row, then column."""
+    """A matrix from entries that are already distinct and sorted by row, then column.
+
+    Args:
+        rows: of each entry, ascending.
+        columns: of each entry, ascending inside a row.
+        values: of each entry.
+        shape: (users, items).
+
+    Returns:
+        A canonical matrix.
+    """
     ends = np.zeros(shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=ends[1:])
     # SciPy wants one type for both; int32 whenever it can count the entries.

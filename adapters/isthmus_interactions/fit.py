@@ -18,7 +18,7 @@ from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
@@ -39,7 +39,19 @@ logger = logging.getLogger(__name__)
 def fit(
     data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedRecommender:
-    """Build and fit. Raises what ``Recommender.fit`` raises."""
+    """Build and fit. Raises what ``Recommender.fit`` raises.
+
+    Args:
+        data: interactions of all users.
+        name: a builder's name.
+        validation: users to choose the best epoch by, or the share of ``data`` to hold out for that.
+        metric: what the best epoch is best at.
+        run: device, seed, precision, progress and checkpoints.
+        settings: keywords of the builder.
+
+    Returns:
+        The fitted model, over all users and items of ``data``.
+    """
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
@@ -48,7 +60,7 @@ def fit(
     score = None if fold is None else validation_score(fold, metric, run)
     history = recipe.fit(training_source(train, recipe.model), run, score)
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=Silent()))
+        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
         history.interrupted = again.interrupted
     return FittedRecommender.of(
         data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
@@ -56,7 +68,16 @@ def fit(
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
-    """The score of a model among held-out users."""
+    """The score of a model among held-out users.
+
+    Args:
+        fold: who is asked, and for what.
+        metric: such as "ndcg@100".
+        run: for its device.
+
+    Returns:
+        The metric and the function that takes it; higher is better.
+    """
 
     def score(model: nn.Module) -> float:
         device = run.torch_device()
@@ -66,7 +87,17 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
 
 
 def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
-    """What a bundle tells of the data and the training."""
+    """What a bundle says about the data and the training.
+
+    Args:
+        data: what was trained on.
+        fold: who chose the epoch, if anybody did.
+        run: for its seed.
+        history: the course of the training.
+
+    Returns:
+        A JSON document.
+    """
     return {
         "users": len(data.users),
         "items": len(data.items),
@@ -83,7 +114,15 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
 def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
 
-    The same data, share and seed give the same users. Nobody is asked where there are too few, or the share is 0.
+    The same data, share and seed give the same users. No user is held out where there are too few, or the share is 0.
+
+    Args:
+        data: interactions of all users.
+        validation: a fold over the items of ``data``, or the share of users to hold out.
+        seed: of the choice of users and of their hidden items.
+
+    Returns:
+        Who trains, and the fold; None where no user is held out.
     """
     if isinstance(validation, FoldIn):
         if validation.history.shape[1] != len(data.items):

@@ -53,6 +53,9 @@ class FittedRecommender:
             builder: the name of the model, as in Python.
             settings: all keywords of the builder.
             facts: as ``fit.facts_of`` collects them.
+
+        Returns:
+            The state of a recommender.
         """
         return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, data.histories, {}, facts)
 
@@ -84,7 +87,7 @@ class FittedView:
 
     @property
     def fitted(self) -> FittedRecommender:
-        """The whole state."""
+        """The state that is saved and updated."""
         return self._fitted
 
     @property
@@ -128,6 +131,6 @@ class FittedView:
         return self.fitted.facts
 
     @property
-    def history(self) -> TrainingHistory:
+    def history(self) -> History:
         """The course of the training."""
         return self.fitted.history

@@ -79,6 +79,9 @@ class Interactions:
         Rows without a user or an item are dropped and counted. Users and items with no row left have no place in the
         result.
 
+        Returns:
+            The interactions, with what was read, dropped and merged in ``report``.
+
         Raises:
             SourceError: no file, an unreadable or empty one, or no row left.
             ColumnError: a column that is missing or ambiguous, or of a type that has no meaning there.
@@ -102,6 +105,14 @@ class Interactions:
 
         Values stay as they are and duplicates are summed. Users and items without entries keep their place. The given
         matrix is not changed.
+
+        Args:
+            matrix: any SciPy sparse matrix, shape (users, items).
+            users: an id for each row; numbers from 0, if not given.
+            items: an id for each column; numbers from 0, if not given.
+
+        Returns:
+            Interactions without times and order.
 
         Raises:
             ValueRangeError: a value that is negative or not finite.

@@ -54,6 +54,9 @@ class OrderedHistories:
             times: when, without NaN; None where the order given is that of the events.
             users: how many there are; some may have no event.
             unit: what ``times`` counts.
+
+        Returns:
+            Sorted events.
         """
         keys = (rows,) if times is None else (times, rows)
         order = np.lexsort(keys)  # a stable sort, whose last key is the first to count
@@ -136,6 +139,9 @@ class OrderedHistories:
             columns: the column here of each item of ``later``.
             users: how many there are now.
             timed: sort by time; else ``later`` follows, and times are not known any more.
+
+        Returns:
+            The events of both, over the larger numbers of users and items.
         """
         owners = np.concatenate([self.owners(), np.asarray(rows)[later.owners()]])
         items = np.concatenate([self.items, np.asarray(columns)[later.items].astype(np.int32)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags, Batch, Tensors, TokenRows, Tokens
+from isthmus.batch import Batch, Tensors, TokenRows, Tokens, require_bags
 from isthmus.errors import InputError
 from isthmus.protocols import Columns, Ranker, Source
 from isthmus.sources import BagSource
@@ -46,15 +46,6 @@ def length_read(model: object) -> int | None:
     return model.signal.length if reads_order(model) else None
 
 
-class _ReadsTensors(Protocol):
-    def prepare(self, inputs: Tensors) -> Any: ...
-
-
-def prepare(ranker: Ranker, inputs: Tensors) -> Any:
-    """The state of a ranker for inputs of the form that it reads."""
-    return cast(_ReadsTensors, ranker).prepare(inputs)
-
-
 def known_order(histories: OrderedHistories | None) -> OrderedHistories:
     """The histories, for a model that cannot do without.
 
@@ -78,6 +69,9 @@ def token_rows(histories: OrderedHistories, length: int, device: torch.device | 
         histories: one for each row.
         length: how many items at most.
         device: where to; the CPU, if not given.
+
+    Returns:
+        Ids of shape (histories, steps), as wide as the longest of them.
     """
     source = SequenceSource.of(histories, length)
     inputs = source.batch(torch.arange(len(histories))).inputs
@@ -178,9 +172,10 @@ class _RankerOfFold:
     def width(self) -> int:
         return self._ranker.width
 
-    def prepare(self, inputs: Bags) -> Any:
-        some = self._histories.take(inputs.indices.cpu().numpy())
-        return prepare(self._ranker, token_rows(some, self._length, inputs.indices.device))
+    def prepare(self, inputs: Tensors) -> Any:
+        bags = require_bags(inputs, "a fold")
+        some = self._histories.take(bags.indices.cpu().numpy())
+        return self._ranker.prepare(token_rows(some, self._length, bags.indices.device))
 
     def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         return self._ranker.scores(state, columns)

@@ -62,15 +62,18 @@ def strong(
 
     Users with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` are for validation
     and as many for test. Items are those of the training users: other items of the held-out users are dropped. Of
-    each held-out user's n items, ``floor((1 - fold_in) n)`` random ones are hidden; whoever has none hidden (with
-    four fifths, whoever has fewer than five items left) is not asked about.
+    each held-out user's n items, ``floor((1 - fold_in) n)`` random ones are hidden; users with none hidden (with
+    four fifths, users with fewer than five items left) are not asked about.
 
     Args:
         interactions: the whole data.
         held_out: users for validation, and again for test; by default a tenth, at most 10,000.
         fold_in: the share of a held-out user's items that the model is given.
-        min_items: fewer items than this make no user.
+        min_items: users with fewer items are left out.
         seed: of a generator that only this split uses.
+
+    Returns:
+        Training data, and a fold for validation and for test, over the items of the training data.
 
     Raises:
         SettingError: a share outside 0 to 1, or too few users or items.
@@ -95,10 +98,19 @@ def strong(
 
 
 def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> Split:
-    """Weak generalisation: a random share of everybody's items is held out, the rest is both training and history.
+    """Weak generalisation: a random share of each user's items is held out, the rest is both training and history.
 
     Of a user's n items, ``floor(test n)`` go to the test and ``floor(validation n)`` to the validation; all users
     and items stay in the training data's vocabularies.
+
+    Args:
+        interactions: the whole data.
+        test: the share of each user's items to test with.
+        validation: the share of each user's items to validate with; 0 for no validation.
+        seed: of a generator that only this split uses.
+
+    Returns:
+        Training data, and a fold for validation (or None) and for test.
 
     Raises:
         SettingError: shares outside 0 to 1, together 1 or more, or too small to hold out anything.
@@ -117,14 +129,14 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
 
 
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
-    """Everybody's latest item is the test and the one before it the validation; the rest is training and history.
+    """The latest item of each user is the test and the one before it the validation; the rest is training and history.
 
     Equal times are ordered by item row; where only an order is known, the last event is the latest. Users with fewer
     than three items (two without validation) only train.
 
     Raises:
         ColumnError: the interactions have no times.
-        SettingError: nobody has enough items.
+        SettingError: no user has enough items.
     """
     if interactions.histories is None:
         raise ColumnError(
@@ -150,7 +162,7 @@ def from_files(
     test_history: object | None = None,
     **options: Any,
 ) -> Split:
-    """A split that somebody else has made.
+    """A published split, or one of your own.
 
     Each argument is whatever ``Interactions.read`` reads, or ``Interactions``. The rule for values is decided by the
     training file and used for all. Items that it does not hold are dropped from the others.
@@ -162,6 +174,9 @@ def from_files(
         validation_history: what the model is given of the users of ``validation``; by default their training rows.
         test_history: the same for ``test``.
         options: columns, ``keep`` and ``weights`` for ``Interactions.read``.
+
+    Returns:
+        The same split over the items of ``train``.
 
     Raises:
         SettingError: no held-out item is left.
@@ -191,9 +206,12 @@ def aligned(history: Csr, held_out: Csr, users: Vocabulary, ordered: OrderedHist
         users: whose rows they are.
         ordered: of the same users; events that ``history`` does not hold are left out.
 
+    Returns:
+        The users with something held out.
+
     Raises:
         InputError: the shapes differ.
-        SettingError: nobody has a held-out item.
+        SettingError: no user has a held-out item.
     """
     if not history.shape == held_out.shape or history.shape[0] != len(users):
         raise InputError(f"shapes {history.shape}, {held_out.shape} and {len(users)} users", expected="equal ones")
@@ -219,7 +237,15 @@ def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> 
 
 
 def hide(part: Interactions, share: float, generator: np.random.Generator) -> FoldIn:
-    """Hide ``floor(share n)`` random ones of everybody's n items; whoever has none hidden is left out.
+    """Hide ``floor(share n)`` random ones of each user's n items; users with none hidden are left out.
+
+    Args:
+        part: interactions of the users to ask about.
+        share: of each user's items, from 0 to 1.
+        generator: of the choice of hidden items.
+
+    Returns:
+        Histories and hidden items.
 
     Raises:
         SettingError: nothing is hidden.

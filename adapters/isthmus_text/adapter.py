@@ -1,4 +1,4 @@
-"""Texts as rows of tokens: what the plugin announces."""
+"""Texts as rows of tokens."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from isthmus_text.tokens.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 SAMPLE = 10_000
-"""Texts that a length is measured on and that are sent there and back."""
+"""Texts that the length is measured on, and that are encoded and decoded as a check; at most."""
 
-LONGEST = 256
-"""No length that is chosen by itself is larger."""
+MAX_LENGTH = 256
+"""The largest length that is chosen by default."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextAdapter:
-    """Knows the tokens and how long a row may be.
+    """A tokenizer, and how long a row of tokens may be.
 
     Attributes:
         tokenizer: text to ids and back.
-        longest: tokens of a row at most, its end counted; longer texts are cut.
+        max_length: tokens of a row at most, its end included; longer texts are cut.
     """
 
     tokenizer: Tokenizer
-    longest: int
+    max_length: int
 
     def __post_init__(self) -> None:
-        if self.longest < 2:
-            raise SettingError(f"longest={self.longest}", expected="at least 2: a token and the end")
+        if self.max_length < 2:
+            raise SettingError(f"max_length={self.max_length}", expected="at least 2: a token and the end")
 
     @property
     def signal(self) -> Tokens:
-        """Rows of at most ``longest`` ids below the size of the vocabulary."""
-        return Tokens(self.tokenizer.vocabulary, self.longest)
+        """Rows of at most ``max_length`` ids below the size of the vocabulary."""
+        return Tokens(self.tokenizer.vocabulary, self.max_length)
 
     @classmethod
     def read(cls, source: Any, **options: Any) -> Texts:
@@ -57,7 +57,7 @@ class TextAdapter:
         *,
         kind: Literal["bpe", "word"] = "bpe",
         size: int = 8000,
-        longest: int | None = None,
+        max_length: int | None = None,
         tokenizer: Tokenizer | None = None,
     ) -> TextAdapter:
         """Learn the tokens, and how long a row is.
@@ -66,7 +66,7 @@ class TextAdapter:
             records: ``Texts``, or what ``Texts.read`` takes.
             kind: ``bpe`` gives every text back exactly; ``word`` splits at spaces. See ``Tokenizer.train``.
             size: tokens at most.
-            longest: tokens of a row at most; by default the longest of 10,000 evenly spaced texts, and at most 256.
+            max_length: tokens of a row at most; by default the longest of 10,000 evenly spaced texts, and at most 256.
             tokenizer: one that is there already; kind and size are not looked at then.
 
         Raises:
@@ -83,26 +83,26 @@ class TextAdapter:
                 f"{len(texts):,}",
             )
         chosen = Tokenizer.train(texts, kind, size) if tokenizer is None else tokenizer
-        sample = list(texts.spread(SAMPLE))
+        sample = list(texts.subsample(SAMPLE))
         _check_round_trip(chosen, sample)
-        return cls(chosen, _measured(chosen, sample) if longest is None else longest)
+        return cls(chosen, _longest_row(chosen, sample) if max_length is None else max_length)
 
     def prepare(self, records: Any) -> TokenSource:
         """A row for every text, in that order; texts that are too long are cut, which is logged with their number."""
         texts = Texts.of(records)
-        store = TokenStore.temporary(self._rows(texts), self.tokenizer.vocabulary, longest=self.longest)
+        store = TokenStore.temporary(self._rows(texts), self.tokenizer.vocabulary, max_length=self.max_length)
         if store.truncated:
             logger.warning(
                 "%s of %s texts are longer than %s tokens: cut there",
                 f"{store.truncated:,}",
                 f"{len(texts):,}",
-                self.longest,
+                self.max_length,
             )
-        return TokenSource(store, self.longest)
+        return TokenSource(store, self.max_length)
 
     def state(self) -> dict[str, str]:
-        """The tokenizer in the format of the library ``tokenizers``, and what that format does not say."""
-        about = {"longest": self.longest, **self.tokenizer.facts()}
+        """The tokenizer in the format of the library ``tokenizers``, and what that format does not hold."""
+        about = {"longest": self.max_length, **self.tokenizer.facts()}
         return {"tokenizer.json": self.tokenizer.to_json(), "text.json": json.dumps(about)}
 
     @classmethod
@@ -143,6 +143,6 @@ def _check_round_trip(tokenizer: Tokenizer, sample: list[str]) -> None:
     )
 
 
-def _measured(tokenizer: Tokenizer, sample: list[str]) -> int:
+def _longest_row(tokenizer: Tokenizer, sample: list[str]) -> int:
     longest = max(map(len, tokenizer.encode(sample)))
-    return min(max(longest, 2), LONGEST)
+    return min(max(longest, 2), MAX_LENGTH)

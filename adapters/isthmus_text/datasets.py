@@ -37,7 +37,7 @@ class Sentences:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of texts and how alike people found them.
+    """Pairs of texts with the similarity that annotators gave them.
 
     Attributes:
         first: one text of each pair.

@@ -13,55 +13,77 @@ from torch.nn import functional as F
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.tasks.generate import generate
 from isthmus_text.encode import encode
-from isthmus_text.input_output import Tokens
+from isthmus_text.input_output import InputOutput
 
-DRAWN = {"top_p": 0.9, "temperature": 0.7}
-"""How candidates are drawn, where nothing else is asked for."""
+NUCLEUS_DEFAULTS = {"top_p": 0.9, "temperature": 0.7}
+"""How more candidates are sampled by default."""
 
 
-def write(
-    model: Autoencoder, tokens: Tokens, codes: Float[Tensor, "n code"], strategy: str, seed: int, **how: Any
+def decode(
+    model: Autoencoder, adapter: InputOutput, codes: Float[Tensor, "n code"], strategy: str, seed: int, **options: Any
 ) -> list[str]:
-    """One text for each code; see ``isthmus.tasks.generate`` for ``strategy`` and ``how``."""
+    """One text for each code.
+
+    Args:
+        model: in evaluation mode.
+        adapter: of what it reads and writes.
+        codes: one a text.
+        strategy, options: see ``isthmus.tasks.generate``.
+        seed: of nucleus sampling.
+    """
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed) if strategy == "nucleus" else None
     rows = generate(
         model.decoder,  # type: ignore[arg-type]
         model.readout,
         codes.to(device),
-        end=tokens.writes.tokenizer.end,
-        longest=tokens.writes.longest,
+        end=adapter.output.tokenizer.end,
+        max_length=adapter.output.max_length,
         strategy=strategy,
         generator=noise,
-        forbidden=tokens.writes.tokenizer.unsayable,
-        **how,
+        forbidden=adapter.output.tokenizer.non_text_ids,
+        **options,
     )
-    return tokens.writes.tokenizer.decode_batch(rows)
+    return adapter.output.tokenizer.decode_batch(rows)
 
 
-def write_nearest(
+def decode_nearest(
     model: Autoencoder,
-    tokens: Tokens,
+    adapter: InputOutput,
     codes: Float[Tensor, "n code"],
     strategy: str,
     seed: int,
     draws: int,
-    **how: Any,
+    **options: Any,
 ) -> list[str]:
-    """Of the text of ``write`` and ``draws`` more, drawn by nucleus sampling, the one whose own code is nearest by
-    cosine: the first step of Morris et al. (EMNLP 2023), without a model of its own."""
-    chance = {name: how.pop(name, usual) for name, usual in DRAWN.items()}
-    first = write(model, tokens, codes, strategy, seed, **how, **(chance if strategy == "nucleus" else {}))
-    drawn = write(model, tokens, codes.repeat_interleave(draws, 0), "nucleus", seed + 1, **chance)
+    """Of the text of ``decode`` and ``draws`` more from nucleus sampling, the one whose own code is nearest by cosine.
+
+    This is the first step of Morris et al. (EMNLP 2023), without a correction model.
+
+    Args:
+        model: in evaluation mode.
+        adapter: of what it reads and writes.
+        codes: one a text.
+        strategy: of the first candidate.
+        seed: of what is sampled.
+        draws: further candidates for each code.
+        options: of the strategy and of the sampling.
+
+    Returns:
+        One text for each code.
+    """
+    sampling = {name: options.pop(name, usual) for name, usual in NUCLEUS_DEFAULTS.items()}
+    first = decode(model, adapter, codes, strategy, seed, **options, **(sampling if strategy == "nucleus" else {}))
+    drawn = decode(model, adapter, codes.repeat_interleave(draws, 0), "nucleus", seed + 1, **sampling)
     candidates = [[one, *drawn[row * draws : (row + 1) * draws]] for row, one in enumerate(first)]
-    return _nearest(model, tokens, codes, candidates)
+    return _nearest(model, adapter, codes, candidates)
 
 
-def _nearest(model: Autoencoder, tokens: Tokens, codes: Tensor, candidates: Sequence[Sequence[str]]) -> list[str]:
+def _nearest(model: Autoencoder, adapter: InputOutput, codes: Tensor, candidates: Sequence[Sequence[str]]) -> list[str]:
     """Of each list the text whose code has the largest cosine; of equal ones the first."""
     known = list(dict.fromkeys(text for texts in candidates for text in texts))
     place = {text: row for row, text in enumerate(known)}
-    found = F.normalize(torch.from_numpy(encode(model, tokens.reads, known)), dim=1)
+    found = F.normalize(torch.from_numpy(encode(model, adapter.input, known)), dim=1)
     return [
         texts[int((found[[place[text] for text in texts]] @ code).argmax())]
         for code, texts in zip(codes.cpu(), candidates, strict=True)

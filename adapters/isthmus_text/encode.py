@@ -1,4 +1,4 @@
-"""From texts to codes: streamed, in batches of like length, in the order of the texts."""
+"""From texts to codes: streamed, in batches of similar length, in the order of the texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float32
 from torch import Tensor
 
 from isthmus.batch import TokenRows
@@ -27,10 +27,12 @@ Codes = Float32[np.ndarray, "n code"]
 
 
 @torch.no_grad()
-def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str], out: Path | None = None) -> Codes:
+def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: Path | None = None) -> Codes:
     """One code for each text, in their order; the best single guess, without noise.
 
     Args:
+        model: in evaluation mode.
+        adapter: of what the model reads.
         texts: any number; at most ``CHUNK`` of them are held at a time.
         out: a new ``.npy`` file that is filled as texts are encoded, for corpora whose codes exceed the memory. It is
             returned as a read-only memory map.
@@ -39,29 +41,14 @@ def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str], out: 
         InputError: something that is no text, or ``out`` exists.
     """
     if out is None:
-        found = list(_parts(model, adapter, texts))
+        found = list(_encoded_chunks(model, adapter, texts))
         return (
             np.concatenate(found)
             if found
-            else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.longest)).numpy()[:0]
+            else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.max_length)).numpy()[:0]
         )
     data = Texts.of(texts)
-    return _written(_parts(model, adapter, data), len(data), out)
-
-
-def checked(codes: Any, width: int) -> Float[Tensor, "n code"]:
-    """Codes that a user brought, as fp32.
-
-    Raises:
-        InputError: another width than the model's, NaN or infinite.
-    """
-    held = codes.detach().cpu().numpy() if isinstance(codes, Tensor) else codes
-    wanted = torch.from_numpy(np.array(held, dtype=np.float32))
-    if wanted.ndim != 2 or wanted.shape[1] != width:
-        raise InputError(f"codes of shape {tuple(wanted.shape)}", expected=f"(n, {width})")
-    if not bool(wanted.isfinite().all()):
-        raise InputError("codes with NaN or infinity", expected="finite numbers")
-    return wanted
+    return _write_codes(_encoded_chunks(model, adapter, data), len(data), out)
 
 
 def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
@@ -73,14 +60,14 @@ def token_rows(ids: Sequence[Sequence[int]], device: torch.device) -> TokenRows:
     return TokenRows(padded.to(device), mask.to(device))
 
 
-def _parts(model: Autoencoder, adapter: TextAdapter, texts: Iterable[str]) -> Iterator[Codes]:
+def _encoded_chunks(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any]) -> Iterator[Codes]:
     stream = iter(texts)
     for first in count(1, CHUNK):
         chunk = list(islice(stream, CHUNK))
         if not chunk:
             return
         _check(chunk, first)
-        yield _encoded(model, adapter.tokenizer.encode_batch(chunk, adapter.longest)).numpy()
+        yield _encoded(model, adapter.tokenizer.encode_batch(chunk, adapter.max_length)).numpy()
 
 
 def _check(chunk: list[Any], first: int) -> None:
@@ -91,7 +78,7 @@ def _check(chunk: list[Any], first: int) -> None:
 
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     device = next(model.parameters()).device
-    # Equal rows are encoded once: they get equal codes, whatever stands beside them in a batch.
+    # Equal rows are encoded once, so that they get equal codes whatever else is in their batch.
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
@@ -103,7 +90,7 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     return placed[torch.tensor(where)]
 
 
-def _written(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
+def _write_codes(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
     if out.exists():
         raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
     scratch = out.with_name(f".{out.name}.part")

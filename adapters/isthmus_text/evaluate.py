@@ -1,29 +1,36 @@
-"""How well texts that were not trained on are coded and written back."""
+"""How well texts that were not trained on are encoded and decoded, and how probable each is given its code."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import InputError
+from isthmus.fitted import Evaluation
+from isthmus.fitted.evaluate import check_samples
 from isthmus.metrics.codes import importance_weighted
 from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
-from isthmus.training.batching import TokenBudget
+from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.run import Run
+from isthmus_text.decode import decode
+from isthmus_text.encode import encode
+from isthmus_text.input_output import InputOutput
 from isthmus_text.texts import Texts
-from isthmus_text.validation import Watch
+from isthmus_text.validation import HeldOutMonitor
 
-if TYPE_CHECKING:
-    from isthmus_text.autoencoder import TextAutoencoder
-
-WRITTEN_BACK = 1000
-"""Texts that are written back by beam search to be compared; more would take long and change little."""
+RECONSTRUCTED = 1000
+"""Texts that are reconstructed by beam search, at most; more would take long and change the figures little."""
 
 TOKENS = 512
 """Of a batch whose likelihood is estimated; each of its texts is decoded ``CHUNK`` times at once."""
+
+SCORED_TOKENS = 2048
+"""Of a batch of texts whose likelihood is computed."""
 
 CHUNK = 8
 
@@ -31,22 +38,22 @@ EXACT = Run(device="cpu", precision="fp32")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Nats are sums over a text, its end among its tokens, and means over the texts.
+class TextEvaluation(Evaluation):
+    """Figures on held-out texts. Nats are sums over a text, with the token that ends it, and means over the texts.
 
     Attributes:
-        texts, tokens: how many; tokens with the ends, as cut to the longest.
+        texts, tokens: how many; tokens with the ends, of texts cut to the longest length.
         objective: the model's own loss, negated; higher is better.
-        nll: what the decoder does not know, nats a text; lower is better.
-        rate: what the code spends (the KL divergence from the prior), nats a text; 0 for deterministic models.
+        nll: −log p(text | a code drawn from its posterior), nats a text; lower is better.
+        rate: the KL divergence of the codes from the prior, nats a text; 0 for deterministic models.
         perplexity: exp((nll + rate) / tokens of a text), an upper bound, a token of this tokenizer; lower is better.
         weighted_nll, weighted_perplexity: by importance sampling (Burda et al. 2016); None where not asked for.
         samples: of the importance sampling.
         active_units: dimensions whose mean varies by more than 0.01 (Burda et al. 2016); None without a posterior.
         mutual_information: nats, of codes and texts under the aggregated posterior of ``texts``; at most ln ``texts``.
-        bleu: of what is written back by beam search, 0 to 100, sacrebleu over blank-separated tokens.
-        exact: the share written back without a change, 0 to 1.
-        compared: how many texts were written back.
+        bleu: of reconstructions by beam search, 0 to 100, sacrebleu over blank-separated tokens; higher is better.
+        exact: the share of texts that are reconstructed without a change, 0 to 1.
+        compared: how many texts were reconstructed.
     """
 
     texts: int
@@ -64,23 +71,36 @@ class Measured:
     exact: float
     compared: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
+def evaluate(
+    model: Autoencoder, adapter: InputOutput, texts: Texts, *, samples: int = 0, seed: int = 0
+) -> TextEvaluation:
+    """Measure a model on held-out texts.
 
-def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Measured:
-    """See ``TextAutoencoder.evaluate``."""
-    source = model.tokens.source(model.model, texts)
-    watch = Watch(source, EXACT)
-    objective = watch.score(model.model)
-    numbers, tokens = watch.watched(), int(source.lengths.sum())
+    Args:
+        model: in evaluation mode.
+        adapter: of what it reads and writes.
+        texts: that it was not trained on.
+        samples: importance samples a text for ``weighted_nll``; 0 leaves it out.
+        seed: of those samples.
+
+    Returns:
+        Means over the texts.
+
+    Raises:
+        SettingError: samples below 0, or samples of a model without a posterior.
+    """
+    check_samples(samples)
+    source = adapter.source(model, texts)
+    monitor = HeldOutMonitor(source, EXACT)
+    objective = monitor.score(model)
+    numbers, tokens = monitor.metrics(), int(source.lengths.sum())
     bound = numbers["held_out_nll"] + numbers.get("held_out_rate", 0.0)
-    weighted = weighted_nll(model.model, source, samples, seed) if samples else None
-    some = list(texts.spread(WRITTEN_BACK))
-    back = model.reconstruct(some)
-    found = watch.diagnosis
-    return Measured(
+    weighted = weighted_nll(model, source, samples, seed) if samples else None
+    some = list(texts.subsample(RECONSTRUCTED))
+    back = decode(model, adapter, torch.from_numpy(encode(model, adapter.input, some)), "beam", 0)
+    found = monitor.diagnosis
+    return TextEvaluation(
         texts=len(texts),
         tokens=tokens,
         objective=objective,
@@ -99,10 +119,35 @@ def measure(model: TextAutoencoder, texts: Texts, samples: int, seed: int) -> Me
 
 
 @torch.no_grad()
-def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
-    """Mean −log p(x) by importance sampling, nats a text, lower is better.
+def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " texts"]:
+    """−log p(text | its code) / tokens of the text, nats a token: higher is more anomalous, whatever the length.
 
     Args:
+        model: in evaluation mode.
+        source: of ``InputOutput.source``.
+
+    Raises:
+        InputError: no texts.
+    """
+    if not len(source):
+        raise InputError("no texts", expected="at least one")
+    device = next(model.parameters()).device
+    there, lengths = source.to(device), source.lengths.cpu()
+    found = torch.empty(len(source), dtype=torch.float64)
+    for rows in by_length(lengths, SCORED_TOKENS):
+        found[rows] = -model.step(there.batch(rows.to(device))).log_likelihood[:, 0].double().cpu()
+    return found / lengths
+
+
+@torch.no_grad()
+def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
+    """Mean −log p(text) by importance sampling (Burda et al. 2016), nats a text; lower is better.
+
+    Args:
+        model: with a posterior, in evaluation mode.
+        source: the texts.
+        samples: draws a text.
+        seed: of the draws.
         run: device (where the model is), precision and progress.
     """
     device, total = run.torch_device(), 0.0

@@ -3,112 +3,103 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+import torch
 
-from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.priors.fitted_mixture import FittedMixture
-from isthmus.models.recipes.settings import built, checked
+from isthmus.fitted import (
+    FitRequest,
+    FittedAutoencoder,
+    Gallery,
+    LikelihoodScorer,
+    fit_latent_prior,
+    training_facts,
+)
 from isthmus.protocols import Source
-from isthmus.training.history import History
-from isthmus.training.holdout import parted
+from isthmus.sources import even_rows
+from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
-from isthmus_text.encode import Codes
-from isthmus_text.input_output import Tokens, tokens_for
+from isthmus_text.encode import Codes, encode
+from isthmus_text.evaluate import nats_per_token
+from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.texts import Rows, Texts
-from isthmus_text.validation import CURES, Watch
+from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
 PLUGIN = "text"
-FEWEST = 50
-"""With fewer codes than this no mixture is fitted to them."""
 
 MOST_HELD_OUT = 2_000
+MOST_FITTED = 50_000
+"""Codes that the latent prior is fitted to, at most."""
 
-MIXTURE = 10
-"""Components of the prior that is fitted to the codes."""
+MOST_SCORED = 2_000
+"""Training texts that the anomaly threshold is calibrated on, at most, where none are held out."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a user asks for.
+class TokenRequest:
+    """How texts become tokens; see ``TextAutoencoder.fit``."""
 
-    Attributes:
-        model: a builder's name.
-        tokenizer, vocabulary, longest: of the rows that are written; see ``TextAutoencoder.fit``.
-        validation: the share of the texts that is held out.
-        settings: keywords of the builder.
+    tokenizer: str | Path = "bpe"
+    vocabulary: int = 8_000
+    max_length: int | None = None
+
+
+def fit(
+    data: Texts, request: FitRequest, tokens: TokenRequest, vectors: Codes | None, run: Run
+) -> FittedAutoencoder[InputOutput]:
+    """Train a model and learn from its codes. Raises what ``TextAutoencoder.fit`` raises.
+
+    Args:
+        data: the texts.
+        request: which model, and what is held out.
+        tokens: how texts become tokens.
+        vectors: embeddings of these texts by a frozen encoder, where they are known.
+        run: device, seed, precision, progress and checkpoints.
     """
-
-    model: str
-    tokenizer: str | Path
-    vocabulary: int
-    longest: int | None
-    validation: float
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model with its tokens, its builder's Python name and all its keywords, and what is worth telling."""
-
-    tokens: Tokens
-    model: Autoencoder
-    builder: str
-    settings: Mapping[str, Any]
-    facts: Mapping[str, Any]
-
-
-def fit(data: Texts, wanted: Wanted, vectors: Codes | None, run: Run) -> Fitted:
-    """Build and train. Raises what ``TextAutoencoder.fit`` raises."""
-    _, builder = plugins.find_builder(wanted.model, PLUGIN)
-    whole = checked(wanted.model, builder, wanted.settings)
-    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT, of="texts")
-    train, held_out = (some.numpy() for some in rows)
-    tokens = tokens_for(data, whole, wanted.tokenizer, wanted.vocabulary, wanted.longest)
-    recipe = built(wanted.model, builder, tokens.writes.signal, run, whole)
-    model = recipe.model
-    assert isinstance(model, Autoencoder)
+    spec = request.resolve()
+    rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
+    train, held = (some.numpy() for some in rows)
+    adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
+    recipe, model = spec.build(adapter.signal, run)
 
     def source(rows: Rows) -> Source:
-        return tokens.source(model, data.select(rows), None if vectors is None else vectors[rows])
+        return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
 
-    watch = Watch(source(held_out).to(run.torch_device()), run) if len(held_out) else None
-    history = recipe.fit(source(train), run, watch.validation() if watch else None)
-    facts = {
-        "texts": len(data),
-        "empty_texts": data.empty,
-        "validation_texts": len(held_out),
-        "seed": run.seed,
-        "warning": _warning(watch, model),
-        "training": history.to_json(),
-    }
-    return Fitted(tokens, model.eval(), plugins.python_name(wanted.model), tokens.portable(whole), facts)
+    held_out = source(held) if len(held) else None
+    monitor = None if held_out is None else HeldOutMonitor(held_out.to(run.torch_device()), run)
+    history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
+    more = {"empty_texts": data.empty, "warning": _warning(monitor, model)}
+    facts = training_facts("texts", len(data), len(held), run, history, **more)
+    fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
+    normal = source(train[even_rows(len(train), MOST_SCORED).numpy()]) if held_out is None else held_out
+    scorer = LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
+    return _with_codes(replace(fitted, anomaly_scorer=scorer), data, vectors, request, run)
 
 
-def mixed(codes: Float[Tensor, "n code"], run: Run) -> FittedMixture:
-    """A Gaussian mixture over the codes."""
-    return FittedMixture.fit(codes, MIXTURE, generator=run.generator(stream=3))
+def _with_codes(
+    fitted: FittedAutoencoder[InputOutput], data: Texts, vectors: Codes | None, request: FitRequest, run: Run
+) -> FittedAutoencoder[InputOutput]:
+    """With the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
+    rows = even_rows(len(data), MOST_FITTED).numpy()
+    if vectors is None and not request.gallery:
+        some = encode(fitted.model, fitted.adapter.input, data.select(rows))
+        return replace(fitted, latent_prior=fit_latent_prior(torch.from_numpy(some), run, most=MOST_FITTED))
+    codes = torch.from_numpy(np.array(encode(fitted.model, fitted.adapter.input, data) if vectors is None else vectors))
+    gallery = Gallery(codes, data, metric="cosine") if request.gallery else None
+    return replace(fitted, gallery=gallery, latent_prior=fit_latent_prior(codes[rows], run, most=MOST_FITTED))
 
 
-def history_of(facts: Mapping[str, Any]) -> History:
-    """The course of the training as it was saved."""
-    return History.from_json(dict(facts["training"]))
-
-
-def _warning(watch: Watch | None, model: Autoencoder) -> str | None:
-    if watch is None:
+def _warning(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:
+    if monitor is None:
         return None
     # The weights are those of the best epoch by now.
-    watch.score(model)
-    warning = watch.diagnosis.warning(CURES) if watch.diagnosis else None
+    monitor.score(model)
+    warning = monitor.diagnosis.warning(REMEDIES) if monitor.diagnosis else None
     if warning:
         logger.warning("%s", warning)
     return warning

@@ -1,20 +1,20 @@
-"""Texts as they are: read from files, tables, lists and iterators, kept as bytes and decoded when asked for."""
+"""Texts: read from files, tables, lists and iterators, kept as bytes and decoded on access."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
-from isthmus_text.files.packed import Flat, Gathering
+from isthmus_text.files.packed import PackedTexts, TextPacker
 from isthmus_text.files.plain import read_documents, read_lines
 
 Unit = Literal["line", "document"]
@@ -22,21 +22,21 @@ Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
-    """A sequence of texts that can be gone through any number of times. Nothing in it changes.
+class Texts(Sequence[str]):
+    """An immutable sequence of texts.
 
     Texts are held as UTF-8 bytes, in memory up to 64 MiB and mapped from disk beyond, with 16 bytes for the place of
     each: ten million lines take 160 MB of memory and are never Python strings all at once.
 
     Attributes:
-        flat: the bytes and the place of each text.
+        packed: the bytes and the place of each text.
     """
 
-    flat: Flat
+    packed: PackedTexts
 
     @classmethod
     def read(cls, source: object, *, column: str | None = None, unit: Unit = "line", encoding: str = "utf-8") -> Texts:
-        """Texts from wherever they are. The empty text is a text: it keeps its place, so that rows stay aligned.
+        """Texts from files, tables and iterables. An empty text keeps its place, so that rows stay aligned.
 
         Args:
             source: a path, a table or texts. Paths: a text file (also .gz, .xz, .bz2), a folder of documents
@@ -72,25 +72,33 @@ class Texts:
         return records if isinstance(records, Texts) else cls.read(records)
 
     def __len__(self) -> int:
-        return len(self.flat.starts)
+        return len(self.packed.starts)
 
     def __iter__(self) -> Iterator[str]:
         for block in self.blocks():
             yield from block
 
-    def __getitem__(self, row: int) -> str:
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Texts: ...
+
+    def __getitem__(self, row: int | slice) -> str | Texts:
+        if isinstance(row, slice):
+            return self.select(np.arange(len(self))[row])
         place = range(len(self))[row]
-        return self.flat.data[self.flat.starts[place] : self.flat.ends[place]].tobytes().decode("utf-8")
+        return self.packed.data[self.packed.starts[place] : self.packed.ends[place]].tobytes().decode("utf-8")
 
     @property
     def size(self) -> int:
         """Bytes of all texts together."""
-        return int((self.flat.ends - self.flat.starts).sum())
+        return int((self.packed.ends - self.packed.starts).sum())
 
     @property
     def empty(self) -> int:
         """How many texts are empty."""
-        return int((self.flat.ends == self.flat.starts).sum())
+        return int((self.packed.ends == self.packed.starts).sum())
 
     def select(self, rows: Rows) -> Texts:
         """The given rows, in the given order; the bytes are shared.
@@ -98,18 +106,18 @@ class Texts:
         Raises:
             IndexError: a row that does not exist.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        return Texts(Flat(self.flat.data, self.flat.starts[wanted], self.flat.ends[wanted]))
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Texts(PackedTexts(self.packed.data, self.packed.starts[chosen], self.packed.ends[chosen]))
 
-    def spread(self, count: int) -> Texts:
+    def subsample(self, count: int) -> Texts:
         """At most ``count`` texts, evenly spaced from the first on; always the same ones."""
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, count: int = 8192, size: int = 1 << 24) -> Iterator[list[str]]:
         """All texts in order, as lists of at most ``count`` and about ``size`` bytes (a longer text is alone)."""
-        view = self.flat.data.data
+        view = self.packed.data.data
         for first in range(0, len(self), count):
-            starts, ends = self.flat.starts[first : first + count], self.flat.ends[first : first + count]
+            starts, ends = self.packed.starts[first : first + count], self.packed.ends[first : first + count]
             filled = np.cumsum(ends - starts) // size
             cuts = [0, *(np.flatnonzero(np.diff(filled)) + 1).tolist(), len(starts)]
             places = list(zip(starts.tolist(), ends.tolist(), strict=True))
@@ -117,7 +125,7 @@ class Texts:
                 yield [str(view[start:end], "utf-8") for start, end in places[low:high]]
 
 
-def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> Flat:
+def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> PackedTexts:
     if not path.exists():
         raise SourceError(f"no file {str(path)[:200]!r}", expected="a file, a folder, or a list of texts")
     if is_table(path) and path.is_file():
@@ -133,15 +141,15 @@ def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> Fla
     return read_lines(path, encoding)
 
 
-def _from_iterable(source: object) -> Flat:
+def _from_iterable(source: object) -> PackedTexts:
     if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | memoryview | Mapping):
         raise SourceError(f"a {type(source).__name__}", expected="a path, a table or an iterable of str")
-    gathering = Gathering()
+    packer = TextPacker()
     for number, text in enumerate(source, 1):
         if not isinstance(text, str):
             raise InputError(f"text {number:,} is a {type(text).__name__} ({str(text)[:50]})", expected="str")
         try:
-            gathering.add(text.encode("utf-8"))
+            packer.add(text.encode("utf-8"))
         except UnicodeEncodeError:
             raise InputError(f"text {number:,} holds half of a surrogate pair", expected="valid Unicode") from None
-    return gathering.finished("the texts given", "text")
+    return packer.packed("the texts given", "text")

@@ -1,4 +1,4 @@
-"""What is measured of a text model while it trains: its own objective on held-out texts, and what its codes hold."""
+"""What is measured of a text model while it trains: its own objective on held-out texts, and the use of its code."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SEED = 97
 """Of the noise of the codes: the same in every epoch, so that scores differ by the model alone."""
 
 
-CURES = (
+REMEDIES = (
     "collapse='batch-norm' or a larger scale",
     "collapse='free-bits' with more free_bits",
     "a smaller beta",
     "annealing='cyclical'",
     "word_dropout",
 )
-"""What a user can change when the decoder does not listen, by the names of the settings of ``sequence_vae``."""
+"""What a user can change when the decoder ignores the code, by the settings of ``sequence_vae``."""
 
 
 @dataclass
-class Watch:
-    """One pass over held-out texts gives the score and what is watched beside it.
+class HeldOutMonitor:
+    """One pass over held-out texts yields the validation score and the other figures of the history.
 
     Attributes:
         source: the held-out texts.
@@ -50,12 +50,12 @@ class Watch:
     _nll: float | None = None
 
     def validation(self) -> Validation:
-        """As the training loop wants it."""
-        return Validation(METRIC, self.score, watch=lambda model: self.watched())
+        """For the training loop."""
+        return Validation(METRIC, self.score, watch=lambda model: self.metrics())
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float:
-        """The objective, negated, of the model as it stands."""
+        """The objective of the model, negated; nats a text, higher is better."""
         assert isinstance(model, Autoencoder)
         device = self.run.torch_device()
         noise = torch.Generator(device).manual_seed(SEED)
@@ -63,18 +63,18 @@ class Watch:
         posteriors: list[DiagonalGaussian] = []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
-                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupts=False)
+                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupt=False)
                 loss = model.loss(step)
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
             if isinstance(step.code.posterior, DiagonalGaussian):
                 posteriors.append(step.code.posterior)
         total, nll, rate = (sums / len(self.source)).tolist()
         self._nll = nll
-        self.diagnosis = _diagnosed(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
+        self.diagnosis = _diagnosis(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
         return -float(total)
 
-    def watched(self) -> dict[str, float]:
-        """Numbers of the latest pass, if any; nats a text, a mutual information of at most ln ``of_texts``."""
+    def metrics(self) -> dict[str, float]:
+        """Figures of the latest pass, if any, in nats a text; the mutual information is at most ln ``of_texts``."""
         if self.diagnosis is None:
             return {} if self._nll is None else {"held_out_nll": self._nll}
         return {
@@ -86,7 +86,7 @@ class Watch:
         }
 
 
-def _diagnosed(posteriors: list[DiagonalGaussian], nll: float, rate: float) -> Diagnosis:
+def _diagnosis(posteriors: list[DiagonalGaussian], nll: float, rate: float) -> Diagnosis:
     mean = torch.cat([one.mean.float().cpu() for one in posteriors])
     scale = torch.cat([one.log_scale.float().cpu() for one in posteriors])
     return Diagnosis(

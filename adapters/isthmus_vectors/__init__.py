@@ -4,11 +4,12 @@ from isthmus_vectors import VectorAutoencoder
 
 model = VectorAutoencoder.fit("measurements.csv", code=8)
 codes = model.encode("new.csv")
-model.anomalies("new.csv"), model.sample(5)
+model.is_anomaly("new.csv"), model.sample(5)
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
         DenoisingAutoencoder,
         SparseAutoencoder,
         VariationalAutoencoder,
-        as_pyod,
     )
+    from isthmus_vectors.estimators.pyod import as_pyod
+    from isthmus_vectors.evaluate import VectorEvaluation
+    from isthmus_vectors.scaling import Scaling
     from isthmus_vectors.vectors import Vectors
 
 __all__ = [
@@ -32,27 +35,35 @@ __all__ = [
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "Detector",
+    "Scaling",
     "SparseAutoencoder",
     "VariationalAutoencoder",
     "VectorAdapter",
     "VectorAutoencoder",
+    "VectorEvaluation",
     "Vectors",
     "as_pyod",
 ]
 
-_HOMES = {
+_MODULES = {
+    "Autoencoder": "estimators",
     "Compressor": "compressor",
+    "ContractiveAutoencoder": "estimators",
+    "DenoisingAutoencoder": "estimators",
     "Detector": "detection",
+    "Scaling": "scaling",
+    "SparseAutoencoder": "estimators",
+    "VariationalAutoencoder": "estimators",
     "VectorAdapter": "adapter",
     "VectorAutoencoder": "autoencoder",
+    "VectorEvaluation": "evaluate",
     "Vectors": "vectors",
+    "as_pyod": "estimators.pyod",
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Torch and scikit-learn are imported on first use, not when the package is.
-    if name not in __all__:
+    # Torch, scikit-learn and PyOD are imported on first use, not when the package is.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'estimators')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -41,7 +41,7 @@ class VectorAdapter:
 
     @classmethod
     def read(cls, source: Any, **options: Any) -> Vectors:
-        """See ``Vectors.read``."""
+        """Rows of a file or of an object; see ``Vectors.read``."""
         return Vectors.read(source, **options)
 
     @classmethod
@@ -55,9 +55,9 @@ class VectorAdapter:
         Raises:
             ColumnError: a column that the rows lack.
             InputError: rows of another width.
-            ValueRangeError: numbers too large for fp32, without a scaling that would press them.
+            ValueRangeError: numbers too large for fp32, without a scaling that would compress them.
         """
-        exact = self.exactly(records)
+        exact = self.prepare_float64(records)
         if isinstance(exact, BagSource):
             assert exact.weights is not None
             weights = exact.weights.float()
@@ -67,9 +67,9 @@ class VectorAdapter:
         _check_finite(values)
         return VectorSource(values)
 
-    def exactly(self, records: Vectors) -> VectorSource | BagSource:
-        """The same in fp64, for a few rows at a time. Raises what ``prepare`` raises but for large numbers."""
-        rows = records.named(self.columns)
+    def prepare_float64(self, records: Vectors) -> VectorSource | BagSource:
+        """The same in fp64, for a few rows at a time. Raises what ``prepare`` raises, except for large numbers."""
+        rows = records.select_columns(self.columns)
         self.scaling.check_width(rows.width)
         if self.is_sparse:
             matrix = csr_array(rows.values) if isinstance(rows.values, np.ndarray) else rows.values
@@ -81,7 +81,7 @@ class VectorAdapter:
         return VectorSource(torch.from_numpy(self.scaling.dense(rows.dense())))
 
     def state(self) -> Mapping[str, str]:
-        """What ``restore`` needs."""
+        """The documents that ``restore`` reads."""
         table = {"columns": self.columns, "is_sparse": self.is_sparse}
         return {SCALING: self.scaling.to_json(), TABLE: json.dumps(table, ensure_ascii=False)}
 
@@ -102,7 +102,7 @@ class VectorAdapter:
             raise BundleError("not a table document", expected="columns and is_sparse") from None
         named = columns is None or (isinstance(columns, list) and all(isinstance(name, str) for name in columns))
         if not named or not isinstance(is_sparse, bool) or (columns is not None and len(columns) != scaling.width):
-            raise BundleError("a table document of no use", expected="a name for each column, and is_sparse")
+            raise BundleError("an invalid table document", expected="a name for each column, and is_sparse")
         return cls(scaling, None if columns is None else tuple(columns), is_sparse)
 
 

@@ -16,13 +16,13 @@ from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Neighbours
 
 BLOCK = 16384
-"""Codes that are decoded at once."""
+"""Codes that are decoded together."""
 
 Codes = UInt8[np.ndarray, "rows bytes"]
 Decode = Callable[[Codes], Float[Tensor, "rows width"]]
 
 
-class Distinct(NamedTuple):
+class DistinctCodes(NamedTuple):
     """Codes without repetition, in the order in which they first appear.
 
     Attributes:
@@ -35,11 +35,19 @@ class Distinct(NamedTuple):
 
 
 def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode, k: int) -> Neighbours:
-    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector, best first; equal ones
-    in ascending order of row. Where fewer exist: row -1, score -inf.
+    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
-    A row of a matrix product depends in its last bits on where it stands. So each code is decoded and scored once, and
+    A row of a matrix product depends in its last bits on its position. So each code is decoded and scored once, and
     rows with the same code have the same score on every processor.
+
+    Args:
+        queries: vectors.
+        codes: one a row, as bytes.
+        decode: from codes to vectors.
+        k: how many rows a query.
+
+    Returns:
+        Best first; equal scores in ascending order of row. Where fewer than ``k`` rows exist: row -1, score -inf.
     """
     distinct = _distinct(codes)
     best = Best(torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64))
@@ -50,17 +58,17 @@ def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode,
     return _rows(best, distinct, k)
 
 
-def _distinct(codes: Codes) -> Distinct:
+def _distinct(codes: Codes) -> DistinctCodes:
     # Bytes of one length compare at once, several times as fast as byte by byte.
     packed = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
     _, first, owner = np.unique(packed, return_index=True, return_inverse=True)
     order = first.argsort()
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return Distinct(first[order], torch.from_numpy(place[owner]))
+    return DistinctCodes(first[order], torch.from_numpy(place[owner]))
 
 
-def _rows(best: Best, distinct: Distinct, k: int) -> Neighbours:
+def _rows(best: Best, distinct: DistinctCodes, k: int) -> Neighbours:
     """The best rows, of the best codes. The k best codes hold the k best rows, since each has a row and equal scores
     stand in the order of their first ones."""
     counts = torch.bincount(distinct.owner, minlength=len(distinct.first))

@@ -1,4 +1,4 @@
-"""Numbers out of Arrow tables: which columns, in which order, and what is done with those that hold none."""
+"""Numbers from Arrow tables: which columns, in which order, and what happens to those that hold none."""
 
 from __future__ import annotations
 
@@ -32,12 +32,19 @@ def as_table(source: object) -> pa.Table | None:
 def numbers(table: pa.Table, where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> Numbers:
     """The chosen columns side by side, and their names; a missing value is NaN.
 
+    Args:
+        table: the source.
+        where: its name, for messages.
+        columns: names to take, in this order; None takes all.
+        drop: names to leave out.
+
     Raises:
         ColumnError: a column that is missing or holds no numbers.
+        InputError: a column of lists of different lengths.
     """
     index = _index_of(table.schema)
     present = [name for name in table.column_names if name not in index or name in (columns or ())]
-    names = wanted(present, where, columns, drop)
+    names = choose_columns(present, where, columns, drop)
     _check_numbers(table.schema, names, where)
     parts = [_part(table.column(name), name, where) for name in names]
     whole = all(part.dtype == np.float32 for part, _ in parts)
@@ -46,8 +53,14 @@ def numbers(table: pa.Table, where: str, columns: Sequence[str] | None, drop: Se
     return np.ascontiguousarray(values), tuple(name for _, own in parts for name in own)
 
 
-def wanted(present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> list[str]:
+def choose_columns(present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> list[str]:
     """The names to take, in their order.
+
+    Args:
+        present: the names that there are.
+        where: of the table, for messages.
+        columns: names to take; None takes all.
+        drop: names to leave out.
 
     Raises:
         ColumnError: a name that is not there, or twice.

@@ -1,13 +1,12 @@
-"""Ready vectors as a few bytes each, and a search over the bytes with whole queries.
+"""Vectors compressed to a few bytes each, and a search over the bytes with uncompressed queries.
 
     compressor = Compressor.fit(vectors, bytes=24)
     codes = compressor.encode(vectors)                 # uint8, shape (rows, 24)
     found = compressor.search(queries, codes, k=10)    # rows and inner products
-    compressor.save("short.bundle")
+    compressor.save("compressor.bundle")
 
-Only directions are kept, as for vectors that are compared by cosine; what is decoded has length 1. Codes are coarse to
-fine: the leading bytes of a code are a code of their own, which ``decode`` and ``search`` take too.
-"""
+Only directions are kept, as for vectors that are compared by cosine; decoded vectors have length 1. Codes are coarse to
+fine: the leading bytes of a code are a code too, which ``decode`` and ``search`` take."""
 
 from __future__ import annotations
 
@@ -29,10 +28,9 @@ from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.nested import decoded_of
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
-from isthmus.models.matryoshka import matryoshka
+from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
@@ -45,10 +43,10 @@ from isthmus_vectors.code_search import BLOCK, Codes, nearest
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
-"""Vectors to learn from: one for each word of a codebook."""
+"""Vectors to learn from, at least: one for each word of a codebook."""
 
 BEAMS = 8
-"""Partial sums kept in the search for words: nearer than 1, and quick enough."""
+"""Width of the beam search for codewords, by default."""
 
 Array = npt.NDArray[Any]
 
@@ -69,16 +67,20 @@ class Compressor:
 
     @classmethod
     def fit(cls, vectors: Array, bytes: int = 24, *, run: Run | None = None, **settings: Any) -> Compressor:
-        """Learn from examples, shape (rows, width); a few ten thousand are good, 256 the least.
+        """Learn from examples.
 
         Args:
+            vectors: shape (rows, width); some ten thousand rows are good, 256 the least.
             bytes: length of a code.
             run: device, seed and progress of the training.
             settings: further keywords of ``isthmus.models.matryoshka``.
 
+        Returns:
+            The fitted compressor.
+
         Raises:
             InputError: no matrix of numbers, or fewer than 256 rows.
-            ValueRangeError: NaN or infinity, or a vector of nothing but zeros.
+            ValueRangeError: NaN or infinity, or a vector of zeros.
             SettingError: a setting that the builder does not know, or out of its range.
         """
         examples = _directions(_checked(vectors, None))
@@ -98,57 +100,76 @@ class Compressor:
     @property
     def bytes(self) -> int:
         """Length of a whole code."""
-        return len(_words(self.model).codebooks)
+        return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
     def encode(self, vectors: Array, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
-        """Codes of vectors, shape (rows, bytes).
+        """Codes of vectors.
 
         Args:
-            bytes: of a shorter code; a little nearer than the leading bytes of a whole one. None makes whole ones.
-            beams: partial sums kept while looking for the nearest code; more are nearer and slower.
+            vectors: shape (rows, width).
+            bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
+                codes.
+            beams: width of the beam search for codewords; more are better and slower.
+
+        Returns:
+            Shape (rows, bytes).
 
         Raises:
             SettingError: ``beams`` below 1, or more bytes than a code has.
             InputError: vectors of another width.
-            ValueRangeError: NaN or infinity, or a vector of nothing but zeros.
+            ValueRangeError: NaN or infinity, or a vector of zeros.
         """
         size = self.bytes if bytes is None else bytes
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
         given = _directions(_checked(vectors, self.width))
-        encoder, quantiser = self.model.encoder, _words(self.model)
+        encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
-        parts = [quantiser.words(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)]
+        parts = [
+            quantiser.codewords(encoder.trunk(some, None), size, beams).to(torch.uint8) for some in given.split(BLOCK)
+        ]
         codes: npt.NDArray[np.uint8] = torch.cat(parts).numpy()
         return codes
 
     def decode(self, codes: Array) -> npt.NDArray[np.float32]:
-        """Unit vectors near to those that were encoded, shape (rows, width), from whole codes or from leading bytes.
+        """Approximations of the encoded vectors, from whole codes or from their leading bytes.
+
+        Args:
+            codes: uint8, shape (rows, bytes).
+
+        Returns:
+            Vectors of length 1, shape (rows, width).
 
         Raises:
             InputError: no matrix of bytes, or more bytes than a code has.
         """
-        given = self._given(codes)
+        given = self._checked_codes(codes)
         parts = [self._decoded(given[start : start + BLOCK]) for start in range(0, max(1, len(given)), BLOCK)]
         decoded: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return decoded
 
     @torch.no_grad()
     def search(self, queries: Array, codes: Array, k: int = 10) -> Neighbours:
-        """The ``k`` rows of ``codes`` with the greatest inner product of whole query and decoded unit vector, best
-        first; equal ones in ascending order of row, as those with equal codes are. Where fewer exist: row -1, score
-        -inf.
+        """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
+
+        Args:
+            queries: vectors, shape (queries, width).
+            codes: what ``encode`` returned.
+            k: how many rows a query.
+
+        Returns:
+            Best first; equal scores in ascending order of row, as those of equal codes are. Where fewer than ``k`` rows
+            exist: row -1, score -inf.
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width; codes that are none.
+            InputError: queries of another width, or codes that are none.
             ValueRangeError: NaN or infinity in the queries.
         """
         check_k(k)
-        asked, given = _checked(queries, self.width), self._given(codes)
-        return nearest(asked, given, self._decoded, k)
+        return nearest(_checked(queries, self.width), self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.
@@ -182,7 +203,7 @@ class Compressor:
             assert isinstance(model, Autoencoder)
             return cls(model, manifest.settings, History.from_json(dict(manifest.facts["training"])))
 
-    def _given(self, codes: Array) -> Codes:
+    def _checked_codes(self, codes: Array) -> Codes:
         given = np.asarray(codes)
         if given.dtype != np.uint8 or given.ndim != 2 or not 1 <= given.shape[1] <= self.bytes:
             raise InputError(
@@ -193,10 +214,10 @@ class Compressor:
     @torch.no_grad()
     def _decoded(self, codes: Codes) -> Float[Tensor, "rows width"]:
         words = torch.from_numpy(codes.astype(np.int64))
-        return normalised(decoded_of(self.model, _words(self.model).summed(words)))
+        return normalised(decoded_of(self.model, _quantizer(self.model).sum(words)))
 
 
-def _words(model: Autoencoder) -> ResidualQuantizer:
+def _quantizer(model: Autoencoder) -> ResidualQuantizer:
     quantiser = model.bottleneck
     assert isinstance(quantiser, ResidualQuantizer)
     return quantiser

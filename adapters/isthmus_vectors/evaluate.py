@@ -1,114 +1,155 @@
-"""How much of rows that were not trained on gets through the narrow place."""
+"""How well rows that were not trained on are reconstructed."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.core.priors.normal import normal_rates
+from isthmus.fitted import Evaluation, FittedAutoencoder
+from isthmus.fitted.evaluate import check_samples
 from isthmus.metrics.codes import active_units
-from isthmus.tasks.threshold import Threshold
-from isthmus_vectors.float64 import Asked
+from isthmus.tasks.coding import weighted_log_likelihoods
+from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.vectors import Dense, Vectors
 
-ACTIVE = 1e-6
-"""A number of a code that is nearer to 0 counts as 0."""
+NONZERO = 1e-6
+"""A number of a code counts as 0 if its size is at most this."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Means over the rows, on the scale of the model.
+class VectorEvaluation(Evaluation):
+    """Figures on held-out rows: means over the rows, on the scale of the model.
 
     Attributes:
         rows, width, code: sizes.
-        squared_error: mean squared error of a number of the reconstruction.
-        unexplained: share of the variance of these rows that the reconstruction leaves, 0 to about 1; lower is better.
-        principal_components: the same for that many principal components of these very rows, the least that any linear
-            code of this size leaves; None for sparse rows.
-        nll: −log p(row | its code), nats a row.
-        rate: what the code spends (the KL divergence from N(0, 1)), nats a row; None without a posterior.
+        squared_error: mean squared error of a number of the reconstruction; lower is better.
+        unexplained_variance: share of the variance of these rows that the reconstruction leaves, 0 to about 1; lower is
+            better.
+        pca_unexplained_variance: the same for as many principal components of these very rows as a code has numbers,
+            the least that a linear code of this size can leave; None for sparse rows.
+        nll: −log p(row | its code), nats a row; lower is better.
+        rate: the KL divergence of the codes from N(0, 1), nats a row; None without a posterior.
         active_units: dimensions of the code that vary by more than 0.01 (Burda et al. 2016); None for a single row.
-        active: numbers of a code that are not 0, on average.
-        dead: share of the dimensions that are 0 for every row.
-        flagged: share of the rows above the threshold.
+        mean_nonzero: how many numbers of a code are not 0.
+        unused: share of the dimensions that are 0 for every row.
+        flagged: share of the rows above the anomaly threshold.
+        weighted_nll: −log p(row) by importance sampling (Burda et al. 2016), nats a row; lower is better. None where
+            not exact for.
+        samples: of the importance sampling.
     """
 
     rows: int
     width: int
     code: int
     squared_error: float
-    unexplained: float | None
-    principal_components: float | None
+    unexplained_variance: float | None
+    pca_unexplained_variance: float | None
     nll: float
     rate: float | None
     active_units: int | None
-    active: float
-    dead: float
+    mean_nonzero: float
+    unused: float
     flagged: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+    weighted_nll: float | None
+    samples: int
 
 
 @torch.no_grad()
-def measure(asked: Asked, vectors: Vectors, threshold: Threshold) -> Measured:
-    """See ``VectorAutoencoder.evaluate``."""
-    codes, nats = asked.codes(vectors), -asked.log_likelihoods(vectors)
-    error, variance, rate = 0.0, 0.0, 0.0
-    centre = _centre(asked, vectors)
-    for block in vectors.blocks():
-        source = asked.adapter.exactly(block)
-        given = _scaled(asked, block)
-        error += float(np.square(given - asked.scaled(block)).sum())
-        variance += float(np.square(given - centre).sum())
-        posterior = asked.model.encode(source.batch(torch.arange(len(source))).inputs).posterior
-        known = isinstance(posterior, DiagonalGaussian)
-        rate += float(normal_rates(posterior).sum()) if isinstance(posterior, DiagonalGaussian) else 0.0
-    used = np.abs(codes) > ACTIVE
-    return Measured(
+def evaluate(
+    fitted: FittedAutoencoder[VectorAdapter], exact: Float64Model, vectors: Vectors, *, samples: int = 0, seed: int = 0
+) -> VectorEvaluation:
+    """Measure a model on held-out rows.
+
+    Args:
+        fitted: the model.
+        exact: the same in fp64.
+        vectors: rows that it was not trained on.
+        samples: importance samples a row for ``weighted_nll``; 0 leaves it out.
+        seed: of those samples.
+
+    Returns:
+        Means over the rows.
+
+    Raises:
+        SettingError: samples below 0, or samples of a model without a posterior.
+    """
+    check_samples(samples)
+    assert fitted.anomaly_scorer is not None
+    codes, nats = exact.codes(vectors), -exact.log_likelihoods(vectors)
+    sums = _sums(exact, vectors)
+    used = np.abs(codes) > NONZERO
+    return VectorEvaluation(
         rows=len(vectors),
         width=vectors.width,
         code=codes.shape[1],
-        squared_error=error / (len(vectors) * vectors.width),
-        unexplained=error / variance if variance else None,
-        principal_components=_linear(asked, vectors, codes.shape[1], variance),
+        squared_error=sums.error / (len(vectors) * vectors.width),
+        unexplained_variance=sums.error / sums.variance if sums.variance else None,
+        pca_unexplained_variance=_pca(exact, vectors, codes.shape[1], sums.variance),
         nll=float(nats.mean()),
-        rate=rate / len(vectors) if known else None,
+        rate=None if sums.rate is None else sums.rate / len(vectors),
         active_units=active_units(torch.from_numpy(codes)) if len(codes) > 1 else None,
-        active=float(used.sum(1).mean()),
-        dead=float((~used.any(0)).mean()),
-        flagged=float((nats > threshold.value).mean()),
+        mean_nonzero=float(used.sum(1).mean()),
+        unused=float((~used.any(0)).mean()),
+        flagged=float((nats > fitted.anomaly_scorer.threshold.value).mean()),
+        weighted_nll=_weighted_nll(fitted, vectors, samples, seed) if samples else None,
+        samples=samples,
     )
 
 
-def _scaled(asked: Asked, block: Vectors) -> Dense:
-    rows, scaling = block.named(asked.adapter.columns), asked.adapter.scaling
+class _Sums(NamedTuple):
+    """Sums over rows: squared errors, squared distances from the centre, and rates."""
+
+    error: float
+    variance: float
+    rate: float | None
+
+
+def _sums(exact: Float64Model, vectors: Vectors) -> _Sums:
+    error, variance, rate = 0.0, 0.0, 0.0
+    centre, known = _centre(exact, vectors), False
+    for block in vectors.blocks():
+        source, given = exact.adapter.prepare_float64(block), _scaled(exact, block)
+        error += float(np.square(given - exact.reconstructions(block)).sum())
+        variance += float(np.square(given - centre).sum())
+        posterior = exact.model.encode(source.batch(torch.arange(len(source))).inputs).posterior
+        if isinstance(posterior, DiagonalGaussian):
+            known, rate = True, rate + float(posterior.standard_normal_rates().sum())
+    return _Sums(error, variance, rate if known else None)
+
+
+def _weighted_nll(fitted: FittedAutoencoder[VectorAdapter], vectors: Vectors, samples: int, seed: int) -> float:
+    source, noise = fitted.adapter.prepare(vectors), torch.Generator().manual_seed(seed)
+    return -float(weighted_log_likelihoods(fitted.model, source, samples=samples, generator=noise).mean())
+
+
+def _scaled(exact: Float64Model, block: Vectors) -> Dense:
+    rows, scaling = block.select_columns(exact.adapter.columns), exact.adapter.scaling
     if isinstance(rows.values, np.ndarray):
         return scaling.dense(rows.values)
     dense: Dense = scaling.sparse(rows.values).toarray()
     return dense
 
 
-def _centre(asked: Asked, vectors: Vectors) -> Dense:
+def _centre(exact: Float64Model, vectors: Vectors) -> Dense:
     total: Dense = sum(
-        (_scaled(asked, block).sum(0) for block in vectors.blocks()), np.zeros(asked.adapter.scaling.width)
+        (_scaled(exact, block).sum(0) for block in vectors.blocks()), np.zeros(exact.adapter.scaling.width)
     )
     return total / len(vectors)
 
 
-def _linear(asked: Asked, vectors: Vectors, code: int, variance: float) -> float | None:
-    """What the smallest eigenvalues of the covariance, those beyond the first ``code``, make of the variance."""
+def _pca(exact: Float64Model, vectors: Vectors, code: int, variance: float) -> float | None:
+    """The share of the variance beyond the first ``code`` principal components, from eigenvalues of the covariance."""
     if vectors.is_sparse or not variance:
         return None
-    centre, width = _centre(asked, vectors), asked.adapter.scaling.width
+    centre, width = _centre(exact, vectors), exact.adapter.scaling.width
     scatter = np.zeros((width, width))
     for block in vectors.blocks():
-        centred = _scaled(asked, block) - centre
+        centred = _scaled(exact, block) - centre
         scatter += centred.T @ centred
     left = np.linalg.eigvalsh(scatter)[: max(0, width - code)]
     return float(np.maximum(left, 0).sum() / variance)

@@ -1,4 +1,4 @@
-"""Files of numbers: CSV, Parquet, NumPy arrays, sparse matrices. Nothing in them is ever executed."""
+"""Files of numbers: CSV, Parquet, NumPy arrays, sparse matrices. Nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ PACKED = (".gz", ".bz2", ".zst", ".lz4")
 
 
 def read_file(path: Path, columns: Sequence[str] | None, drop: Sequence[str]) -> tuple[Any, Numbers | None]:
-    """What a file holds: an array or a sparse matrix, or else the chosen columns of a table.
+    """The contents of a file: an array or a sparse matrix, or else the chosen columns of a table.
+
+    Args:
+        path: its ending tells the format.
+        columns: names of columns to take from a table; None takes all.
+        drop: names of columns to leave out.
 
     Raises:
         SourceError: no such file, another format, or a damaged one.

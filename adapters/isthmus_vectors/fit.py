@@ -2,124 +2,96 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
 
-from isthmus import plugins
-from isthmus.bundle.tensors import state_of
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.priors.fitted_mixture import FittedMixture
-from isthmus.errors import SettingError
-from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.recipes.settings import built, checked
-from isthmus.protocols import Builder, Source
-from isthmus.tasks.coding import held_out
-from isthmus.training.history import History
-from isthmus.training.holdout import parted
-from isthmus.training.run import Run, Validation
+from isthmus.fitted import (
+    FitRequest,
+    FittedAutoencoder,
+    Gallery,
+    LikelihoodScorer,
+    fit_latent_prior,
+    training_facts,
+    validation_on,
+)
+from isthmus.models.recipes.settings import keywords_of
+from isthmus.protocols import Builder
+from isthmus.training.holdout import hold_out
+from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
-from isthmus_vectors.float64 import Asked, Numbers
-from isthmus_vectors.vectors import Rows, Vectors
+from isthmus_vectors.float64 import Float64Model
+from isthmus_vectors.vectors import Vectors
 
 PLUGIN = "vectors"
-METRIC = "objective"
-"""The model's own loss on rows that are held out, negated: nats a row, higher is better."""
 
 MOST_HELD_OUT = 10_000
 MOST_FITTED = 50_000
-"""Codes that the mixture is fitted to, at most."""
+"""Codes that the latent prior is fitted to, at most."""
 
 COMPONENTS = 10
-"""Of that mixture; at least as many codes for each."""
-
-logger = logging.getLogger(__name__)
+"""Of the latent prior; with at least as many codes for each."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a user asks for: a builder's name and keywords, how columns are scaled, the share of rows held out."""
+def fit(
+    data: Vectors, request: FitRequest, run: Run, *, scaling: str = "robust", latent_prior: bool = True
+) -> FittedAutoencoder[VectorAdapter]:
+    """Train a model and learn from its codes. Raises what ``VectorAutoencoder.fit`` raises.
 
-    model: str
-    settings: Mapping[str, Any]
-    scaling: str
-    validation: float
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted model with its adapter, its builder's Python name and all its keywords.
-
-    Attributes:
-        asked: the same model in fp64.
-        held_out: rows that only chose the epoch; none of them was trained on.
+    Args:
+        data: the rows.
+        request: which model, and what is held out.
+        run: device, seed, precision, progress and checkpoints.
+        scaling: of the columns, see ``Scaling``.
+        latent_prior: whether a mixture is fitted to the codes.
     """
-
-    adapter: VectorAdapter
-    model: Autoencoder
-    asked: Asked
-    builder: str
-    settings: Mapping[str, Any]
-    history: History
-    held_out: Rows
-
-
-def fit(data: Vectors, wanted: Wanted, run: Run) -> Fitted:
-    """Build and train. Raises what ``VectorAutoencoder.fit`` raises."""
-    _, builder = plugins.find_builder(wanted.model, PLUGIN)
-    given = {**_defaults(builder, data), **wanted.settings}
-    settings = checked(wanted.model, builder, given)
-    rows = parted(len(data), wanted.validation, run.seed, most=MOST_HELD_OUT)
-    train, held = (some.numpy() for some in rows)
-    trained_on = data.select(train) if len(held) else data
-    adapter = VectorAdapter.fit(trained_on, wanted.scaling)
-    recipe = built(wanted.model, builder, adapter.signal, run, settings)
-    model = recipe.model
-    if not isinstance(model, Autoencoder):
-        raise SettingError(f"model {wanted.model!r}", expected="an autoencoder")
-    watched = adapter.prepare(data.select(held)) if len(held) and recipe.chooses_epoch else None
-    history = recipe.fit(adapter.prepare(trained_on), run, None if watched is None else _validation(watched, run))
-    model = model.cpu().eval()
-    exact = asked(builder, adapter, model, settings)
-    return Fitted(adapter, model, exact, plugins.python_name(wanted.model), settings, history, held)
+    spec = request.resolve(lambda builder: _defaults(builder, data))
+    train, held = (rows.numpy() for rows in hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT))
+    held_out = data.select(held) if len(held) else None
+    trained_on = data if held_out is None else data.select(train)
+    adapter = VectorAdapter.fit(trained_on, scaling)
+    recipe, model = spec.build(adapter.signal, run)
+    watched = held_out if recipe.chooses_epoch else None
+    validation = None if watched is None else validation_on(adapter.prepare(watched), run, watch=False)
+    history = recipe.fit(adapter.prepare(trained_on), run, validation)
+    facts = training_facts("rows", len(data), len(held), run, history, width=data.width)
+    fitted = FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts)
+    return _complete(fitted, data, data if held_out is None else held_out, request, run, latent_prior)
 
 
-def asked(builder: Builder, adapter: VectorAdapter, model: Autoencoder, settings: Mapping[str, Any]) -> Asked:
-    """A copy of the model in fp64."""
-    made = rebuild(builder, adapter.signal, settings, state_of(model))
-    assert isinstance(made, Autoencoder)
-    return Asked(made.double(), adapter)
-
-
-def mixed(codes: Numbers, run: Run) -> FittedMixture | None:
-    """A Gaussian mixture over codes. None for fewer than two."""
-    if len(codes) < 2:
-        return None
-    components = max(1, min(COMPONENTS, len(codes) // COMPONENTS))
-    return FittedMixture.fit(torch.from_numpy(codes), components, generator=run.generator(stream=3))
+def _complete(
+    fitted: FittedAutoencoder[VectorAdapter],
+    data: Vectors,
+    normal: Vectors,
+    request: FitRequest,
+    run: Run,
+    latent_prior: bool,
+) -> FittedAutoencoder[VectorAdapter]:
+    """With the anomaly scorer calibrated on ``normal``, and the gallery and the latent prior of all rows."""
+    exact = Float64Model.of(fitted.model, fitted.adapter)
+    scores = -torch.from_numpy(exact.log_likelihoods(normal))
+    prior = None
+    if latent_prior:
+        codes = torch.from_numpy(exact.codes(data.subsample(MOST_FITTED)))
+        components = max(1, min(COMPONENTS, len(codes) // COMPONENTS))
+        prior = fit_latent_prior(codes, run, fewest=2, most=MOST_FITTED, components=components)
+    return replace(
+        fitted,
+        latent_prior=prior,
+        gallery=Gallery(torch.from_numpy(exact.codes(data)).float()) if request.gallery else None,
+        anomaly_scorer=LikelihoodScorer.fit(scores, contamination=request.contamination),
+    )
 
 
 def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:
-    """What suits these rows where nothing else is said.
+    """Defaults that depend on the rows.
 
-    Sparse rows hold numbers of any sign and size: a sum of squares, where the builder has a choice. A code that is not
-    sparse is no wider than half a row: a place that is not narrow tells nothing of what does not fit.
+    The numbers of sparse rows have any sign and size, so that a Gaussian likelihood suits them where the builder has a
+    choice. A code that is not sparse has at most half as many numbers as a row: a wider one reconstructs anomalies too.
     """
-    known = inspect.signature(builder).parameters
+    known = keywords_of(builder)
     found: dict[str, Any] = {"likelihood": "gaussian"} if data.is_sparse and "likelihood" in known else {}
-    if "code" in known and not {"active", "bytes"} & known.keys():
+    if "code" in known and not {"k", "bytes"} & known.keys():
         found["code"] = max(1, min(known["code"].default, data.width // 2))
     return found
-
-
-def _validation(source: Source, run: Run) -> Validation:
-    def score(model: nn.Module) -> float:
-        assert isinstance(model, Autoencoder)
-        return -held_out(model, source, run).loss
-
-    return Validation(METRIC, score)

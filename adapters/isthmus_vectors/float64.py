@@ -1,8 +1,9 @@
-"""Codes, reconstructions and likelihoods of a trained model, computed in fp64: what a row gets does not depend on the
-rows beside it, not even in the last digit that fp32 shows."""
+"""A trained model computed in fp64, so that the result for a row does not depend on the other rows of the batch, not
+even in the last digit that fp32 shows."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,27 +26,32 @@ CODES = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A model in fp64, on the CPU, in evaluation mode, with its adapter."""
+class Float64Model:
+    """A model in fp64, on the CPU, in evaluation mode, with its adapter. Made by ``of``."""
 
     model: Autoencoder
     adapter: VectorAdapter
 
+    @classmethod
+    def of(cls, model: Autoencoder, adapter: VectorAdapter) -> Float64Model:
+        """A copy of a trained model in fp64."""
+        return cls(copy.deepcopy(model).cpu().double().eval(), adapter)
+
     def codes(self, records: Vectors) -> Float64[np.ndarray, "rows code"]:
         """The best single guess of each row's code."""
-        return self._each(records, lambda batch: self.model.encode(batch.inputs).point.flatten(1))
+        return self._by_block(records, lambda batch: self.model.encode(batch.inputs).point.flatten(1))
 
     def log_likelihoods(self, records: Vectors) -> Float64[np.ndarray, " rows"]:
-        """log p(row | its code), nats, of the scaled row; higher where the model knows such rows."""
-        return self._each(records, lambda batch: self.model.step(batch).log_likelihood[:, 0])
+        """log p(row | its code) of the scaled row, nats; higher is more normal."""
+        return self._by_block(records, lambda batch: self.model.step(batch).log_likelihood[:, 0])
 
-    def scaled(self, records: Vectors) -> Float64[np.ndarray, "rows width"]:
+    def reconstructions(self, records: Vectors) -> Float64[np.ndarray, "rows width"]:
         """Reconstructions on the scale of the model."""
-        return self._each(records, lambda batch: self._mean(self.model.step(batch).decoded))
+        return self._by_block(records, lambda batch: self._mean(self.model.step(batch).decoded))
 
     @torch.no_grad()
-    def decoded(self, codes: Numbers) -> Float64[np.ndarray, "rows width"]:
-        """Rows, in their own units, that codes stand for."""
+    def decode(self, codes: Numbers) -> Float64[np.ndarray, "rows width"]:
+        """The rows that codes stand for, in their own units."""
         parts = [self._mean(self.model.decode(some)) for some in torch.from_numpy(codes).split(CODES)]
         return self.adapter.scaling.inverse(torch.cat(parts).double().numpy())
 
@@ -54,11 +60,11 @@ class Asked:
         return mean
 
     @torch.no_grad()
-    def _each(self, records: Vectors, ask: Callable[[Batch], Tensor]) -> Numbers:
+    def _by_block(self, records: Vectors, compute: Callable[[Batch], Tensor]) -> Numbers:
         found = []
         for block in records.blocks():
-            source = self.adapter.exactly(block)
-            found.append(ask(source.batch(torch.arange(len(source)))).double())
+            source = self.adapter.prepare_float64(block)
+            found.append(compute(source.batch(torch.arange(len(source)))).double())
         if not found:
             raise InputError("no rows", expected="at least one")
         whole: Numbers = torch.cat(found).numpy()

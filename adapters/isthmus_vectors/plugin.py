@@ -1,11 +1,11 @@
 """What the entry point yields."""
 
-from isthmus.models.kinds import denoising, vanilla, variational
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.matryoshka import matryoshka
-from isthmus.models.penalised import contractive, sparse
 from isthmus.protocols import Plugin
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.cli import commands
+from isthmus_vectors.cli.demo import demo
 from isthmus_vectors.cli.fit_command import fit
 
 plugin = Plugin(
@@ -20,6 +20,7 @@ plugin = Plugin(
     },
     commands={
         "fit": fit,
+        "demo": demo,
         "encode": commands.encode,
         "reconstruct": commands.reconstruct,
         "sample": commands.sample,

@@ -1,4 +1,4 @@
-"""Columns of different units on one scale, robustly: what a few wild rows say does not move the others."""
+"""Columns of different units on one scale, robustly: a few extreme rows do not change that of the others."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from isthmus_vectors.vectors import Dense, Vectors
 METHODS = ("robust", "none")
 
 NORMAL_SPREAD = 1.3489795003921634
-"""Quartiles of N(0, 1) are so far apart."""
+"""The distance between the quartiles of N(0, 1)."""
 
 LIMIT = 5.0
-"""Deviations from the middle beyond which numbers grow as their logarithm: wild ones stay the largest, and do not drown
-the rest in a sum of squares."""
+"""Deviations from the centre beyond which numbers are compressed to their logarithm: extreme ones stay the largest, but
+do not dominate a sum of squares."""
 
 LEAST_SPREAD = 1e-100
-"""Less than that is no spread: dividing by it would leave the range of fp64."""
+"""A smaller spread counts as none: dividing by it would overflow fp64."""
 
 FARTHEST = 350.0
-"""exp of that times any scale is finite, and farther than any number is from the middle in such spreads."""
+"""exp of that times any scale is finite, and farther than any number is from the centre in such spreads."""
 
-MOST_LOOKED_AT = 100_000
-"""Rows that quartiles are taken from, evenly spaced ones."""
+MOST_MEASURED = 100_000
+"""Rows that quartiles are computed from, at most; evenly spaced ones."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -50,17 +50,17 @@ class Scaling:
 
     @classmethod
     def fit(cls, vectors: Vectors, method: str = "robust") -> Scaling:
-        """Of these rows.
+        """Learn the centres and scales of columns.
 
         Raises:
             SettingError: an unknown method.
-            ValueRangeError: numbers too large to be told apart.
+            ValueRangeError: a column whose numbers are too large.
         """
         if method not in METHODS:
             raise SettingError(f"scaling={method!r}", expected=" or ".join(map(repr, METHODS)))
         if method == "none":
             return cls(method, np.zeros(vectors.width), np.ones(vectors.width))
-        values = vectors.spread(MOST_LOOKED_AT).values
+        values = vectors.subsample(MOST_MEASURED).values
         with np.errstate(over="ignore", invalid="ignore"):
             centre, scale = _of_dense(values) if isinstance(values, np.ndarray) else _of_sparse(values)
         if not (np.isfinite(centre).all() and np.isfinite(scale).all()):
@@ -70,26 +70,26 @@ class Scaling:
 
     @property
     def width(self) -> int:
-        """How many columns."""
+        """How many columns there are."""
         return len(self.centre)
 
     def dense(self, values: Dense) -> Numbers:
         """Scaled rows, shape (rows, width), fp64."""
         exact = np.asarray(values, dtype=np.float64)
-        return exact.copy() if self.method == "none" else _pressed((exact - self.centre) / self.scale)
+        return exact.copy() if self.method == "none" else _compress_tails((exact - self.centre) / self.scale)
 
     def sparse(self, values: csr_array) -> csr_array:
         """Scaled rows, as sparse as they were."""
         data = np.asarray(values.data, dtype=np.float64)
-        data = data.copy() if self.method == "none" else _pressed(data / self.scale[values.indices])
+        data = data.copy() if self.method == "none" else _compress_tails(data / self.scale[values.indices])
         return csr_array((data, values.indices, values.indptr), shape=values.shape)
 
     def inverse(self, scaled: Numbers) -> Numbers:
-        """Rows in their own units again."""
-        return scaled if self.method == "none" else _stretched(scaled) * self.scale + self.centre
+        """Rows in their own units: the inverse of ``dense``."""
+        return scaled if self.method == "none" else _expand_tails(scaled) * self.scale + self.centre
 
     def to_json(self) -> str:
-        """One JSON document."""
+        """All values as one JSON document."""
         return json.dumps({"method": self.method, "centre": self.centre.tolist(), "scale": self.scale.tolist()})
 
     @classmethod
@@ -107,7 +107,7 @@ class Scaling:
             raise BundleError("not a scaling document", expected="method, centre and scale") from None
         fits = method in METHODS and found.centre.ndim == 1 and found.centre.shape == found.scale.shape
         if not fits or not np.isfinite(found.centre).all() or not (np.isfinite(found.scale) & (found.scale > 0)).all():
-            raise BundleError("a scaling of no use", expected="as many finite centres as positive scales")
+            raise BundleError("an invalid scaling", expected="as many finite centres as positive scales")
         return found
 
     def check_width(self, width: int) -> None:
@@ -139,14 +139,14 @@ def _of_sparse(values: csr_array) -> tuple[Numbers, Numbers]:
     return np.zeros(len(scale)), np.where(scale > LEAST_SPREAD, scale, 1.0)
 
 
-def _pressed(z: Numbers) -> Numbers:
+def _compress_tails(z: Numbers) -> Numbers:
     beyond = np.abs(z) - LIMIT
     if (beyond > 0).any():
         return np.where(beyond > 0, np.sign(z) * (LIMIT + np.log1p(np.maximum(beyond, 0))), z)
     return z
 
 
-def _stretched(z: Numbers) -> Numbers:
-    # A wild guess stays a finite one.
+def _expand_tails(z: Numbers) -> Numbers:
+    # The inverse of an extreme number stays finite.
     beyond = np.minimum(np.abs(z) - LIMIT, FARTHEST)
     return np.where(beyond > 0, np.sign(z) * (LIMIT + np.expm1(np.maximum(beyond, 0))), z)

@@ -1,4 +1,4 @@
-"""Rows of numbers from whatever holds them, dense or sparse, with the names of their columns where they have any."""
+"""Rows of numbers from files, arrays and tables, dense or sparse, with the names of their columns if they have any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
 from isthmus_vectors import files
 
@@ -21,7 +21,7 @@ Dense: TypeAlias = npt.NDArray[np.floating[Any]]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 BLOCK = 4096
-"""Rows that are looked at together where all of them at once would take too much memory."""
+"""Rows that are processed together, where all of them would take too much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Vectors:
             ValueRangeError: NaN, infinity or a missing value; row and column are named.
         """
         if isinstance(source, Vectors):
-            return source._chosen(columns, drop)
+            return source._with_columns(columns, drop)
         table = None
         if isinstance(source, str | Path):
             found, table = files.read_file(Path(source), columns, drop)
@@ -66,7 +66,9 @@ class Vectors:
             table = None if stream is None else arrow.numbers(stream, where, columns, drop)
         if table is not None:
             return cls(*table)._checked(where)
-        return cls(_matrix(found))._chosen(columns, drop)._checked("the source" if where == "the table" else where)
+        return (
+            cls(_matrix(found))._with_columns(columns, drop)._checked("the source" if where == "the table" else where)
+        )
 
     of = read
 
@@ -87,7 +89,7 @@ class Vectors:
         """The given rows, in the order given."""
         return replace(self, values=self.values[rows])
 
-    def spread(self, count: int) -> Vectors:
+    def subsample(self, count: int) -> Vectors:
         """At most so many rows, evenly spaced."""
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
@@ -97,10 +99,10 @@ class Vectors:
             yield replace(self, values=self.values[start : start + size])
 
     def dense(self) -> Dense:
-        """All numbers, zeros among them: only for a few rows at a time."""
+        """All numbers, zeros included: only for a few rows at a time."""
         return self.values if isinstance(self.values, np.ndarray) else self.values.toarray()
 
-    def named(self, columns: tuple[str, ...] | None) -> Vectors:
+    def select_columns(self, columns: tuple[str, ...] | None) -> Vectors:
         """The columns of these names, in this order; as they are where either side has no names.
 
         Raises:
@@ -108,18 +110,18 @@ class Vectors:
         """
         if columns is None or self.columns is None or columns == self.columns:
             return self
-        return self._chosen(columns, ())
+        return self._with_columns(columns, ())
 
-    def _chosen(self, columns: Sequence[str] | None, drop: Sequence[str]) -> Vectors:
+    def _with_columns(self, columns: Sequence[str] | None, drop: Sequence[str]) -> Vectors:
         if columns is None and not drop:
             return self
         if self.columns is None:
             raise ColumnError(
                 "names of columns for numbers that have none", expected="a table", remedy="choose columns by slicing"
             )
-        wanted = arrow.wanted(self.columns, "the table", columns, drop)
-        places = [self.columns.index(name) for name in wanted]
-        return Vectors(self.values[:, places], tuple(wanted))
+        chosen = arrow.choose_columns(self.columns, "the table", columns, drop)
+        places = [self.columns.index(name) for name in chosen]
+        return Vectors(self.values[:, places], tuple(chosen))
 
     def _checked(self, where: str) -> Vectors:
         if not len(self):

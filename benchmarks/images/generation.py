@@ -11,8 +11,8 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Values
+from isthmus_images.adapter import ImageSource
 from isthmus_images.images import Images
-from isthmus_images.source import ImageSource
 
 SEED = 0
 EPOCHS, BATCH = 5, 128

@@ -52,7 +52,7 @@ def interactions(smoke: bool) -> Domain:
         adapter.prepare(data.select_users(train)),
         adapter.prepare(data.select_users(test)),
         {"code": 32, "hidden": 200, "epochs": 60, "batch_size": 64},
-        {"sparse": {"code": 256, "active": 32}, "variational": {"beta": 1.0}},
+        {"sparse": {"code": 256, "k": 32}, "variational": {"beta": 1.0}},
     )
 
 
@@ -60,15 +60,15 @@ def text(smoke: bool) -> Domain:
     from isthmus_text.adapter import TextAdapter
     from isthmus_text.datasets import demo_sentences
 
-    train = demo_sentences("train").texts.spread(64 if smoke else 8000)
-    adapter = TextAdapter.fit(train, size=300 if smoke else 2000, longest=32)
+    train = demo_sentences("train").texts.subsample(64 if smoke else 8000)
+    adapter = TextAdapter.fit(train, size=300 if smoke else 2000, max_length=32)
     return Domain(
         "English Web Treebank, sentences",
         adapter.signal,
         adapter.prepare(train),
-        adapter.prepare(demo_sentences("test").texts.spread(16 if smoke else 500)),
+        adapter.prepare(demo_sentences("test").texts.subsample(16 if smoke else 500)),
         {"code": 32, "hidden": 96, "layers": 1, "epochs": 6, "tokens": 2048, "learning_rate": 2e-3},
-        {"sparse": {"code": 256, "active": 32}},
+        {"sparse": {"code": 256, "k": 32}},
     )
 
 
@@ -83,8 +83,8 @@ def images(smoke: bool) -> Domain:
         adapter.signal,
         adapter.prepare(train.select(np.arange(min(10_000, len(train))))),
         adapter.prepare(test.select(np.arange(min(1000, len(test))))),
-        {"code": 32, "hidden": 128, "filters": 16, "epochs": 8, "likelihood": "shared"},
-        {"sparse": {"code": 256, "active": 32}},
+        {"code": 32, "hidden": 128, "filters": 16, "epochs": 8, "likelihood": "learned-scale"},
+        {"sparse": {"code": 256, "k": 32}},
     )
 
 
@@ -100,8 +100,8 @@ def vectors(smoke: bool) -> Domain:
         adapter.signal,
         adapter.prepare(data.select(train)),
         adapter.prepare(data.select(test)),
-        {"code": 8, "hidden": 64, "epochs": 60, "batch_size": 128, "likelihood": "shared"},
-        {"sparse": {"code": 144, "active": 8}},
+        {"code": 8, "hidden": 64, "epochs": 60, "batch_size": 128, "likelihood": "learned-scale"},
+        {"sparse": {"code": 144, "k": 8}},
     )
 
 

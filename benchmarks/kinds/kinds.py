@@ -20,7 +20,7 @@ from benchmarks.kinds.data import DOMAINS, Domain
 from benchmarks.kinds.measures import measured
 from benchmarks.kinds.tables import KINDS, five_kinds
 from isthmus.models import kinds
-from isthmus.models.parts.corruptions import noise_of
+from isthmus.models.parts.corruptions import corruption_of
 from isthmus.training.run import Run
 
 NAME = "kinds"
@@ -63,7 +63,7 @@ def _cell(kind: str, domain: Domain, epochs: int | None) -> dict[str, object]:
     started = time.perf_counter()
     recipe.fit(domain.train, run)
     training = time.perf_counter() - started
-    numbers = measured(recipe.model, domain.train, domain.test, noise_of(domain.signal))
+    numbers = measured(recipe.model, domain.train, domain.test, corruption_of(domain.signal))
     return {
         "data": domain.data,
         "train_rows": len(domain.train),

@@ -107,7 +107,7 @@ def _joined(model: Autoencoder, bottleneck: Spread, prior: MixturePrior) -> Auto
 def _rate_and_bound(model: Autoencoder, source: Source, most: int | None = None) -> tuple[float, float]:
     noise, rate, nats, rows = Generator().manual_seed(DAMAGE), 0.0, 0.0, 0
     for batch in _batches(source, most):
-        step = model.step(batch, generator=noise, samples=4, corrupts=False)
+        step = model.step(batch, generator=noise, samples=4, corrupt=False)
         rate += float(model.prior.rate(step).sum())
         nats -= float(step.log_likelihood.mean(1).sum())
         rows += batch.size

@@ -1,4 +1,4 @@
-"""How well are items placed that nobody has touched, by what is known of them?
+"""How well are items that nobody has touched ranked, from what is known about them?
 
 A fifth of the items is hidden from training, and so are a fifth of the people (strong generalisation): those are told
 what they touched of the other items. Two rankings are measured:

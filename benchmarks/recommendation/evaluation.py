@@ -1,4 +1,4 @@
-"""How fast is a full evaluation, beside RecBole 1.2.1: score, leave out what is seen, top k, recall and nDCG at 10, 20?
+"""How fast is a full evaluation (scores, top k without seen items, recall and nDCG at 10 and 20) beside RecBole 1.2.1?
 
 MovieLens-1M, ratings of 3 and more (6,040 users × 3,629 items as RecBole counts them, its padding rows included),
 split by RecBole, scored with the weights of a model that RecBole trained, in float32 on both sides: MultiVAE, or BPR,

@@ -27,7 +27,7 @@ import typer
 from benchmarks.harness import Line, Results, Smoke, mark, markdown, median_ratio, medians, newest
 from benchmarks.processes import Python, Server, available
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 
 NAME = "recommender_search"
 TITLE = "Exact search for many people"

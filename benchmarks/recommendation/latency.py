@@ -31,7 +31,7 @@ def run(smoke: Smoke = False, items: int = 20_000, people: int = 600, each: int 
     offsets = np.arange(0, people * each + 1, each)
     data = Interactions.from_csr(csr_array((np.ones(people * each), columns.ravel(), offsets), (people, items)))
     for model in MODELS:
-        recommender = Recommender.fit(data, model, validation=0, run=Run(device="cpu"), epochs=1)
+        recommender = Recommender.fit(data, model, validation=0.0, run=Run(device="cpu"), epochs=1)
         histories = [row.tolist() for row in columns[:calls]]
         taken = [
             1000 * seconds(lambda: recommender.recommend([history], K), repeats=1, warmup=0)[0]  # noqa: B023

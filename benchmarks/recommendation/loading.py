@@ -1,4 +1,4 @@
-"""How long, and how much memory, does a CSV of 25 million ratings take to become a matrix?
+"""How much time and memory does it take to turn a CSV of 25 million ratings into a matrix?
 
 The file resembles MovieLens-25M (userId, movieId, rating, timestamp; 162,541 people, 59,047 films, power laws, half
 stars) and is written to a temporary directory by a seeded generator. The load runs in a process of its own, so that

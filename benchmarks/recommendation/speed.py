@@ -1,4 +1,4 @@
-"""The same work, faster? Medians of ratios in one run, both sides on the same cores.
+"""How much faster is the same work than in RecBole and Cornac? Both sides run on the same cores; medians of ratios.
 
 ``training``: RecBole's MultiVAE on ML-1M (the infinite-AE split, all ratings), 100 epochs, patience 10, its best
 eval_batch_size; T is its best validation nDCG@10, and its time is when it first had it. Cornac's VAECF: 100 epochs,

@@ -1,4 +1,4 @@
-"""The rivals' side of ``benchmarks/index_recall.py`` and ``benchmarks/index_exact.py``, in an environment of their own.
+"""The rivals' side of ``index_recall`` and ``index_exact``, in an environment of their own.
 
     python ann_search.py LIBRARY FOLDER METRIC K THREADS
 

@@ -1,4 +1,4 @@
-"""Cornac's side of ``benchmarks/recommendation_rivals.py``: EASE, VAECF or RecVAE. See ``handover.py``.
+"""Cornac's side of ``recommendation_rivals``: EASE, VAECF or RecVAE. See ``handover.py``.
 
 Cornac's fits are run as they are, but for what only helps them: training stops early on the validation part (its
 progress bar is where an epoch ends); RecVAE is asked with its dropout off, which Cornac forgets; and RecVAE does not

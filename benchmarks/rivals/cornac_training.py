@@ -1,4 +1,4 @@
-"""Cornac's side of ``benchmarks/recommender_speed.py``: VAECF for some epochs, then scores of the people asked about.
+"""Cornac's side of ``recommender_speed``: VAECF for some epochs, then scores of the people asked about.
 
     python cornac_training.py FOLDER
 

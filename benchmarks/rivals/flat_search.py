@@ -1,4 +1,4 @@
-"""The rivals' side of ``benchmarks/recommender_search.py``; runs in the environment of ``implicit`` or of FAISS.
+"""The rivals' side of ``recommender_search``; runs in the environment of ``implicit`` or of FAISS.
 
     python flat_search.py implicit|faiss FOLDER K
 

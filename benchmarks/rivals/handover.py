@@ -1,4 +1,4 @@
-"""What the rivals of ``benchmarks/recommendation_rivals.py`` share in their own environments; NumPy and SciPy only.
+"""What the rivals of ``recommendation_rivals`` share in their own environments; NumPy and SciPy only.
 
 A job is a folder: ``job.json``, ``train.npz`` (people × items), ``history.npz`` of those asked about, ``people.npy``
 (their rows in ``train``, -1 for strangers) and, while settings are chosen, ``held_out.npz``. The answer is

@@ -1,4 +1,4 @@
-"""implicit's side of ``benchmarks/recommendation_rivals.py``: ALS or BPR on one core. See ``handover.py``."""
+"""implicit's side of ``recommendation_rivals``: ALS or BPR on one core. See ``handover.py``."""
 
 import numpy as np
 from handover import Job, Score, Watch, run

@@ -1,4 +1,4 @@
-"""PyOD's side of ``benchmarks/anomaly.py``: its detectors with the defaults, over rows that were standardised before.
+"""PyOD's side of the benchmark ``anomaly``: its detectors with the defaults, over rows that were standardised before.
 
 Called as ``pyod_detectors.py FOLDER NAME SEED``: reads ``train.npy`` and ``test.npy``, writes ``scores.npy`` (higher is
 stranger) and ``report.json``. Its VAE draws its codes while it scores, too, so its answers change from call to call;

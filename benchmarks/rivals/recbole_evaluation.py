@@ -1,4 +1,4 @@
-"""RecBole's side of ``benchmarks/evaluation.py``; runs in RecBole's own environment.
+"""RecBole's side of the benchmark ``evaluation``; runs in RecBole's own environment.
 
     python recbole_evaluation.py FOLDER MODEL EPOCHS
 

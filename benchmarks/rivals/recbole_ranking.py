@@ -1,4 +1,4 @@
-"""RecBole's side of ``benchmarks/recommendation_rivals.py``: EASE, MultiVAE or RecVAE. See ``handover.py``.
+"""RecBole's side of ``recommendation_rivals``: EASE, MultiVAE or RecVAE. See ``handover.py``.
 
 RecBole's own data set, loader, model and trainer; an epoch is one call of its trainer's. Stopping early and ranking are
 done here, so that everybody is asked in the same way and strangers can be asked about.

@@ -1,4 +1,4 @@
-"""RecBole's side of ``benchmarks/recommender_speed.py``: MultiVAE, trained and validated by its own trainer.
+"""RecBole's side of ``recommender_speed``: MultiVAE, trained and validated by its own trainer.
 
     python recbole_training.py FOLDER
 

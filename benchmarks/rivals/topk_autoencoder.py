@@ -1,5 +1,5 @@
 """A TopK autoencoder as Gao et al. describe it ("Scaling and evaluating sparse autoencoders", 2024, appendix A), in
-plain torch, for ``benchmarks/sparse.py``; nothing of isthmus is imported.
+plain torch, for the benchmark ``sparse``; nothing of isthmus is imported.
 
     python topk_autoencoder.py FOLDER UNITS ACTIVE EPOCHS BATCH RATE SEED DEAD_AFTER
 

@@ -122,9 +122,9 @@ def vectors_of(part: str, cache: Path | None) -> Array:
         return cached
     from sentence_transformers import SentenceTransformer
 
-    from isthmus_text.minilm import folder
+    from isthmus_text.pretrained.checkpoints import minilm_folder
 
-    model = SentenceTransformer(str(folder()), device="cpu")
+    model = SentenceTransformer(str(minilm_folder()), device="cpu")
     made: Array = model.encode(list(multi30k_captions(part)), normalize_embeddings=True).astype(np.float32)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,11 +140,11 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors.")] = None,
 ) -> list[Line]:
     """Every method with every number of bytes; a smoke run draws its vectors."""
-    results = Results(NAME, smoke=smoke or validate)
+    results = Results(NAME, smoke=smoke, validation=validate)
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     examples, asked = _drawn() if smoke else _captions(cache, validate)
-    sizes = [24] if smoke else size or [24, 48, 96]
+    sizes = [4] if smoke else size or [24, 48, 96]
     methods: dict[str, Method] = {"ours": Ours(max(sizes), 1 if smoke else None), **RIVALS}
     whole = recall(asked, asked)
     for name in chosen(method, methods):
@@ -178,6 +178,6 @@ def _captions(cache: Path | None, validate: bool) -> tuple[Array, Array]:
 
 
 def _drawn() -> tuple[Array, Array]:
-    vectors = drawn_table(650, 384)
+    vectors = drawn_table(350, 24)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors[50:], vectors[:50]

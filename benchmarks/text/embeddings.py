@@ -43,7 +43,7 @@ TITLE = "Sentence embeddings"
 LONGEST_WORDS = 20
 """Held-out sentences have at most so many words between spaces."""
 
-SETTINGS = {"vocabulary": 4000, "longest": 48, "hidden": 256, "layers": 4, "heads": 4, "slots": 8, "tokens": 3072}
+SETTINGS = {"vocabulary": 4000, "max_length": 48, "hidden": 256, "layers": 4, "heads": 4, "slots": 8, "tokens": 3072}
 """Small enough for about ten epochs in an hour on one core; width 384 and 8,000 tokens train half as fast."""
 
 TINY = {"vocabulary": 300, "longest": 16, "hidden": 32, "layers": 1, "heads": 2, "slots": 2, "tokens": 512}
@@ -145,7 +145,7 @@ def part_readable(results: Results, options: Options) -> None:
     )
     started = time.perf_counter()
     model = TextAutoencoder.fit(
-        texts, "readable-embeddings", validation=0, index=False, vectors=vectors, run=run, epochs=epochs, **settings
+        texts, "readable-embeddings", validation=0.0, gallery=False, vectors=vectors, run=run, epochs=epochs, **settings
     )
     seconds = time.perf_counter() - started
     saved = directory / "readable.bundle"
@@ -262,7 +262,7 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def _few(part: str) -> Texts:
-    return demo_sentences("train" if part == "train" else "test").texts.spread(30)
+    return demo_sentences("train" if part == "train" else "test").texts.subsample(30)
 
 
 def _few_pairs(part: str) -> Pairs:

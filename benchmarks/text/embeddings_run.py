@@ -46,7 +46,7 @@ def checkpointed_epochs(
         speed = _Speed()
         run = Run(device="cpu", precision="bf16", progress=speed, seconds=MEASURED)
         TextAutoencoder.fit(
-            texts, "readable-embeddings", validation=0, index=False, vectors=vectors, run=run, epochs=1, **settings
+            texts, "readable-embeddings", validation=0.0, gallery=False, vectors=vectors, run=run, epochs=1, **settings
         )
         epochs = max(1, round(minutes * 60 * speed.rate() / len(texts)))
         place.write_text(json.dumps({"epochs": epochs, "texts_a_second": speed.rate(), "minutes": minutes}))

@@ -45,9 +45,8 @@ def run(
     with tempfile.TemporaryDirectory(dir=folder) as place:
         path = Path(place) / "lines.txt"
         write_lines(path, lines)
-        results.add(
-            lines=lines, kind=kind, longest=longest, **measured(path, Path(place) / "store", kind, size, longest)
-        )
+        numbers = measured(path, Path(place) / "store", kind, size, longest)
+    results.add(lines=lines, kind=kind, longest=longest, **numbers)
     return results.made
 
 
@@ -68,11 +67,11 @@ def measured(path: Path, store_folder: Path, kind: str, size: int, longest: int)
 
     texts = Texts.read(path)
     lap("read")
-    adapter = TextAdapter.fit(texts, kind=kind, size=size, longest=longest)
+    adapter = TextAdapter.fit(texts, kind=kind, size=size, max_length=longest)
     lap("fit")
     after_fit = peak_rss()
     rows = (row for block in texts.blocks(size=1 << 22) for row in adapter.tokenizer.encode(block))
-    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, longest=longest)
+    store = TokenStore.write(store_folder, rows, adapter.tokenizer.vocabulary, max_length=longest)
     lap("encode")
     order = torch.randperm(len(store), generator=torch.Generator().manual_seed(0))[:64_000]
     source = TokenSource(store, longest)
@@ -111,7 +110,3 @@ def blocks(count: int) -> Iterator[list[str]]:
         others = iter(words[generator.integers(0, len(words), int(swaps.sum()))].tolist())
         swap = iter(swaps.tolist())
         yield [" ".join([next(others) if next(swap) else word for word in sentence]) for sentence in chosen]
-
-
-if __name__ == "__main__":
-    main()

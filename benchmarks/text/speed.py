@@ -32,10 +32,10 @@ from benchmarks.text import tables
 from benchmarks.text.speed_sides import Side, serve
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.training.run import Run
-from isthmus_text import minilm
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.input_output import reading_adapter
+from isthmus_text.input_output import checkpoint_adapter
+from isthmus_text.pretrained import checkpoints
 from isthmus_text.pretrained.cached_vectors import vectors_of
 from isthmus_text.pretrained.checkpoints import pretrained_encoder
 from isthmus_text.texts import Texts
@@ -69,8 +69,8 @@ class Options:
 
 def part_sequence(results: Results, options: Options) -> None:
     """Whole epochs as the trainer runs them; the second one counts."""
-    texts = demo_sentences("train").texts.spread(options.sentences)
-    adapter = TextAdapter.fit(texts, kind="bpe", size=8000, longest=64)
+    texts = demo_sentences("train").texts.subsample(options.sentences)
+    adapter = TextAdapter.fit(texts, kind="bpe", size=8000, max_length=64)
     source = adapter.prepare(texts)
     tokens = int(source.lengths.sum())
     for name, settings in FORMS.items():
@@ -87,7 +87,7 @@ def part_tsdae(results: Results, options: Options) -> None:
     ours = Side("isthmus", options.precision, options.rate, options.sentences)
     rivals = [
         Side("sentence-transformers", precision, rate, options.sentences)
-        for precision in ("fp32", "bf16")
+        for precision in (("fp32",) if results.smoke else ("fp32", "bf16"))
         for rate in options.rival_rates
     ]
     with served([ours, *rivals]) as channels:
@@ -160,7 +160,8 @@ def served(sides: list[Side]) -> Iterator[dict[str, Connection]]:
             processes.append(context.Process(target=serve, args=(side, theirs), daemon=True))
             processes[-1].start()
             theirs.close()
-            channels[side.name].recv()
+        for channel in channels.values():
+            channel.recv()
         yield channels
         for channel in channels.values():
             channel.send(None)
@@ -176,8 +177,8 @@ def part_encode(results: Results, options: Options) -> None:
     from sentence_transformers import SentenceTransformer
 
     texts = mixed_lengths(options.texts)
-    adapter, encoder = reading_adapter("minilm"), pretrained_encoder("minilm", frozen=True)
-    rival = SentenceTransformer(str(minilm.folder()), device="cpu")
+    adapter, encoder = checkpoint_adapter("minilm"), pretrained_encoder("minilm", frozen=True)
+    rival = SentenceTransformer(str(checkpoints.minilm_folder()), device="cpu")
     wanted = rival.encode(texts, show_progress_bar=False)
     tokens = int(adapter.prepare(Texts.read(texts)).lengths.sum())
     for precision in ("fp32", "bf16"):

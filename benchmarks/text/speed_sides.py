@@ -16,12 +16,12 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch, TokenRows
 from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.training.batching import TokenBudget, by_length
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
-from isthmus_text import minilm
 from isthmus_text.datasets import demo_sentences
-from isthmus_text.input_output import reading_adapter
+from isthmus_text.input_output import checkpoint_adapter
+from isthmus_text.pretrained import checkpoints
 from isthmus_text.pretrained.builders import denoising_text
 
 DELETED = 0.6
@@ -57,8 +57,8 @@ class Pairs:
     """Sentences of the Web Treebank and what is left of them after deletion: drawn once, with one seed."""
 
     def __init__(self, part: str, sentences: int) -> None:
-        self.adapter = reading_adapter("minilm")
-        source = self.adapter.prepare(demo_sentences(part).texts.spread(sentences))
+        self.adapter = checkpoint_adapter("minilm")
+        source = self.adapter.prepare(demo_sentences(part).texts.subsample(sentences))
         generator = Generator().manual_seed(1)
         rows = [source.batch(torch.tensor([row])).targets for row in range(len(source))]
         self.clean: list[Tensor] = [row.ids[0] for row in rows if isinstance(row, TokenRows)]
@@ -108,7 +108,7 @@ class Theirs:
         from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
         torch.manual_seed(0)
-        model = SentenceTransformer(str(minilm.folder()), device="cpu")
+        model = SentenceTransformer(str(checkpoints.minilm_folder()), device="cpu")
         self.model: nn.Module = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
         self.start, self.bf16 = model.tokenizer.cls_token_id, side.precision == "bf16"
         self.trains = list(self.model.parameters())
@@ -136,7 +136,7 @@ def serve(side: Side, channel: Connection) -> None:
     made = Ours(side, pairs) if side.who == "isthmus" else Theirs(side, pairs)
     stream = _endless(made, pairs)
     channel.send("ready")
-    with freed_memory_stays() if side.who == "isthmus" else nullcontext():
+    with keep_freed_memory() if side.who == "isthmus" else nullcontext():
         while (wanted := channel.recv()) is not None:
             channel.send(_trained(made, stream, wanted[1]) if wanted[0] == "train" else _held_out(made, held_out))
 

@@ -57,7 +57,7 @@ def adapted(results: Results, epochs: int, most: int | None, read: Callable[[str
         if terms:
             run = Run(device="cpu", seed=0, progress=Said())
             train = domain["train"].texts
-            model = TextAutoencoder.fit(train, "denoising-text", validation=0, index=False, run=run, **settings)
+            model = TextAutoencoder.fit(train, "denoising-text", validation=0.0, gallery=False, run=run, **settings)
         spent = time.perf_counter() - started
         after = before if model is None else {part: model.encode(found.texts) for part, found in domain.items()}
         line = {

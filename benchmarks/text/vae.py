@@ -1,4 +1,4 @@
-"""Which cure of posterior collapse writes the Penn Treebank best? The sizes of Li et al. (EMNLP 2019).
+"""Which cure of posterior collapse models the Penn Treebank best? Sizes are those of Li et al. (EMNLP 2019).
 
 With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, or 3 with
 ``--reduced``, which takes fewer sentences and a narrower network.
@@ -35,7 +35,7 @@ from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences, ptb
 from isthmus_text.evaluate import weighted_nll
 from isthmus_text.texts import Texts
-from isthmus_text.validation import Watch
+from isthmus_text.validation import HeldOutMonitor
 
 NAME = "text_vae"
 TITLE = "Cures of posterior collapse, Penn Treebank"
@@ -94,7 +94,7 @@ def _all(
 
 
 def _few(part: str) -> Texts:
-    return demo_sentences({"valid": "dev"}.get(part, part)).texts.spread(TINY["sentences"])
+    return demo_sentences({"valid": "dev"}.get(part, part)).texts.subsample(TINY["sentences"])
 
 
 def table(lines: Sequence[Line]) -> list[str]:
@@ -112,15 +112,15 @@ def measured(
     method: str, sizes: Mapping[str, Any], seed: int, settings: Mapping[str, Any], directory: Path, read: Read
 ) -> dict[str, Any]:
     """Train, or go on, and measure on the test sentences."""
-    train = read("train").spread(sizes["sentences"])
-    adapter = TextAdapter.fit(train, kind="word", size=1_000_000, longest=LONGEST)
+    train = read("train").subsample(sizes["sentences"])
+    adapter = TextAdapter.fit(train, kind="word", size=1_000_000, max_length=LONGEST)
     place = directory / f"{method.replace(' ', '-').replace(',', '')}-{sizes['sentences']}-{seed}"
     run = Run(seed=seed, progress=Said(), checkpoints=place, every=1, resume=True)
     recipe = sequence_vae(adapter.signal, generator=run.generator(), **settings)
-    watch = Watch(adapter.prepare(read("valid")), run)
+    watch = HeldOutMonitor(adapter.prepare(read("valid")), run)
     history = recipe.fit(adapter.prepare(train), run, watch.validation())
     model = recipe.model.cpu().eval()
-    test: Texts = read("test").spread(sizes["test"])
+    test: Texts = read("test").subsample(sizes["test"])
     source = adapter.prepare(test)
     tokens = int(source.lengths.sum())
     found = diagnose(model, source, generator=torch.Generator().manual_seed(seed))

@@ -25,7 +25,7 @@ from torch import nn
 from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
 from isthmus.batch import Bag, Bags, Batch
 from isthmus.models import mult_vae
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run
 from isthmus.training.trainer import adam
 
@@ -173,7 +173,7 @@ def contender(name: str, items: int, each: int, pipe: Connection) -> None:
         textbook, x = Textbook(ours.state()), dense(batch, items)
         del ours
         step, extra = (lambda: textbook.step(x)), dict
-    with nullcontext() if name == "textbook" else freed_memory_stays():
+    with nullcontext() if name == "textbook" else keep_freed_memory():
         for _ in range(3):
             step()
         pipe.send("ready")

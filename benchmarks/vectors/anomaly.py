@@ -1,4 +1,4 @@
-"""How well are anomalies found by who has seen normal rows only?
+"""How well does a detector that has seen normal rows only find anomalies?
 
 Part ``tables``: eight tables of ADBench (Han et al., NeurIPS 2022), one-class: the first half of the normal rows in the
 order of the file trains, the other half and all anomalies are asked; area under the ROC curve, mean over tables of the
@@ -126,7 +126,7 @@ def _ours(method: str, case: Case, seed: int) -> tuple[Array, dict[str, Any]]:
     flagged = scores > detector.threshold.value
     return scores, {
         "alone": alone,
-        "share": detector.threshold.share,
+        "share": detector.threshold.contamination,
         "flagged_normal": round(float(flagged[~case.strange].mean()), 4),
         "flagged_strange": round(float(flagged[case.strange].mean()), 4),
         "settings": dict(detector.settings),

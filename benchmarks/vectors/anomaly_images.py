@@ -23,15 +23,16 @@ from benchmarks.harness import Results
 from benchmarks.vectors.anomaly_cases import Case, write
 from isthmus.batch import Batch, Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Projected
-from isthmus.models.parts.backbones import ends
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.models.parts.backbones import backbone
 from isthmus.protocols import Phase
 from isthmus.tasks.anomaly import Nearest, Ranks
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
+from isthmus_images.adapter import ImageSource
 from isthmus_images.datasets import CLOTHES, fashion_mnist
-from isthmus_images.source import ImageSource
 
 SETTINGS: dict[str, Any] = {"code": 64, "filters": 16, "hidden": 256, "epochs": 30, "batch_size": 128, "shift": 2}
 RATE = 2e-3
@@ -71,7 +72,7 @@ def _shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 def restorer(settings: dict[str, Any], generator: Generator) -> tuple[Autoencoder, Plan]:
     """A convolutional autoencoder that reads turned images and writes upright ones."""
-    sides = ends(Grid(1, 28, 28), generator=generator, hidden=settings["hidden"], filters=settings["filters"])
+    sides = backbone(Grid(1, 28, 28), generator=generator, hidden=settings["hidden"], filters=settings["filters"])
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=Projected(sides.hidden, settings["code"], generator=generator),

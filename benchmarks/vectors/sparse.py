@@ -1,4 +1,4 @@
-"""How much do sparse codes leave unexplained, how many of their units are dead? Beside a reference TopK autoencoder.
+"""How much do sparse codes leave unexplained, and how many units are dead, beside a reference TopK autoencoder?
 
 Pixels of Fashion-MNIST (784 numbers), or MiniLM's vectors of the multi30k captions (384 numbers, ``--data captions``).
 Everybody gets the same rows, centred by the mean of the training rows and divided by their one standard deviation, the
@@ -94,7 +94,7 @@ def ours(setting: Setting, train: Tensor, test: Tensor) -> Fitted:
         generator=torch.Generator().manual_seed(setting.seed),
         form=setting.method,
         code=setting.units,
-        active=setting.active,
+        k=setting.active,
         dead_after=setting.dead_after,
         epochs=setting.epochs,
         batch_size=setting.batch,
@@ -161,7 +161,7 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="A folder that keeps the vectors of captions.")] = None,
 ) -> list[Line]:
     """Measure what has no line yet."""
-    results = Results(NAME, smoke=smoke or validate)
+    results = Results(NAME, smoke=smoke, validation=validate)
     if smoke:
         data, units, active, epochs, validate = "fashion", 64, 4, 1, False
     torch.set_num_threads(1)

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from isthmus.errors import SettingError
+
 # --- signals: sizes only ---------------------------------------------------------------------------------------------
 
 
@@ -105,6 +107,19 @@ class Bags:
         entries, offsets = gather_ranges(self.offsets, rows)
         return Bags(self.indices[entries], offsets, self.weights[entries])
 
+    def part(self, start: int, stop: int) -> Bags:
+        """Rows ``start`` to ``stop``, without a copy."""
+        if start == 0 and stop == self.size:
+            return self
+        offsets = self.offsets[start : stop + 1]
+        first, last = int(offsets[0]), int(offsets[-1])
+        return Bags(self.indices[first:last], offsets - first, self.weights[first:last])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.indices.device
+
 
 @dataclass(frozen=True)
 class TokenRows:
@@ -130,6 +145,20 @@ class TokenRows:
         ids, mask = (t.repeat_interleave(samples, 0) for t in (self.ids, self.mask))
         return TokenRows(ids, mask, None if self.unseen is None else self.unseen.repeat_interleave(samples, 0))
 
+    def take(self, rows: Int64[Tensor, " chosen"]) -> TokenRows:
+        """The given rows, in the order given."""
+        return TokenRows(self.ids[rows], self.mask[rows], None if self.unseen is None else self.unseen[rows])
+
+    def part(self, start: int, stop: int) -> TokenRows:
+        """Rows ``start`` to ``stop``, without a copy."""
+        unseen = None if self.unseen is None else self.unseen[start:stop]
+        return TokenRows(self.ids[start:stop], self.mask[start:stop], unseen)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.ids.device
+
 
 @dataclass(frozen=True)
 class Values:
@@ -145,6 +174,19 @@ class Values:
     def repeat(self, samples: int) -> Values:
         """Each row ``samples`` times, copies side by side."""
         return Values(self.values.repeat_interleave(samples, 0))
+
+    def take(self, rows: Int64[Tensor, " chosen"]) -> Values:
+        """The given rows, in the order given."""
+        return Values(self.values[rows])
+
+    def part(self, start: int, stop: int) -> Values:
+        """Rows ``start`` to ``stop``, without a copy."""
+        return Values(self.values[start:stop])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.values.device
 
 
 Tensors = Bags | TokenRows | Values
@@ -169,6 +211,35 @@ class Batch:
             return self
         rows = self.rows.repeat_interleave(samples)
         return Batch(rows, self.inputs.repeat(samples), self.targets.repeat(samples))
+
+
+def require_bags(tensors: Tensors, reader: str) -> Bags:
+    """The same, known to be bags.
+
+    Args:
+        tensors: inputs or targets of a batch.
+        reader: who reads them, for the error.
+
+    Raises:
+        SettingError: token rows or dense values.
+    """
+    if not isinstance(tensors, Bags):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="bags")
+    return tensors
+
+
+def require_values(tensors: Tensors, reader: str) -> Values:
+    """The same, known to be dense values; otherwise as ``require_bags``."""
+    if not isinstance(tensors, Values):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="dense values")
+    return tensors
+
+
+def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
+    """The same, known to be token rows; otherwise as ``require_bags``."""
+    if not isinstance(tensors, TokenRows):
+        raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
+    return tensors
 
 
 def gather_ranges(

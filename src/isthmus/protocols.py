@@ -9,7 +9,7 @@ Losses and log-likelihoods are nats a record; scores are higher for nearer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bags, Batch, Signal, Tensors
+from isthmus.batch import Batch, Signal, Tensors
+from isthmus.rowlists import RowLists
 
-if TYPE_CHECKING:
-    from isthmus.core.autoencoder import Autoencoder
+PartName = Literal["encoder", "bottleneck", "prior", "decoder", "readout", "likelihood"]
 
 # --- what flows ------------------------------------------------------------------------------------------------------
 
@@ -37,11 +37,9 @@ class Posterior(Protocol):
 
     def log_prob(self, z: Float[Tensor, "batch_samples *cells code"]) -> Float[Tensor, " batch_samples"]:
         """Log density of samples laid out as ``Batch.repeat`` does, nats."""
-        ...
 
     def sample(self, generator: Generator, samples: int = 1) -> Float[Tensor, "batch_samples *cells code"]:
         """Reparameterised draws, ``samples`` for each row, side by side."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Code:
 class Step:
     """One forward pass, whole. ``log_likelihood`` and everything drawn has ``samples`` columns."""
 
-    model: Autoencoder
+    model: Model
     batch: Batch
     code: Code
     decoded: Any
@@ -83,7 +81,6 @@ class Source(Protocol):
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
         """Entries, steps or width of each row; what batching by size reads."""
-        ...
 
     def to(self, device: torch.device) -> Source: ...
 
@@ -100,20 +97,16 @@ class Adapter(Protocol):
     @classmethod
     def read(cls, source: Any, **options: Any) -> Any:
         """Records from a file or object of the domain."""
-        ...
 
     @classmethod
     def fit(cls, records: Any) -> Adapter:
         """Learn what has to be known of the records: vocabularies, scales."""
-        ...
 
     def prepare(self, records: Any) -> Source:
         """Records as batches; what ``fit`` never saw is dropped or refused, never guessed."""
-        ...
 
     def state(self) -> Mapping[str, str]:
         """What ``restore`` needs, as named text documents."""
-        ...
 
     @classmethod
     def restore(cls, state: Mapping[str, str]) -> Adapter: ...
@@ -141,7 +134,8 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Bottleneck(Protocol):
-    """The narrow place. Without a generator there is no randomness and ``sample`` equals ``point``, repeated."""
+    """From a hidden state to a code. Without a generator there is no randomness and ``sample`` equals ``point``,
+    repeated."""
 
     def __call__(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code: ...
 
@@ -152,11 +146,9 @@ class Prior(Protocol):
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
         """Nats a record that the code spends: the KL divergence from the prior, exact or estimated; 0 without one."""
-        ...
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """Log density of the step's samples under the prior, nats."""
-        ...
 
     def sample(self, n: int, generator: Generator) -> Float[Tensor, "n *cells code"]: ...
 
@@ -179,7 +171,6 @@ class SequenceDecoder(Decoder, Protocol):
 
     def reorder(self, state: Any, rows: Int64[Tensor, " rows"]) -> Any:
         """The state of the given rows, for beams."""
-        ...
 
 
 Columns = slice | Int64[Tensor, " columns"] | None
@@ -219,11 +210,34 @@ class Likelihood(Protocol):
         self, readout: Any, decoded: Any, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded), nats."""
-        ...
 
     def mean(self, readout: Any, decoded: Any) -> Tensor: ...
 
     def sample(self, readout: Any, decoded: Any, generator: Generator) -> Tensor: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The parts joined, as penalties, priors, objectives and hooks see them: ``isthmus.core.Autoencoder`` is one."""
+
+    if TYPE_CHECKING:  # Modules hold these in a way that ``isinstance`` does not see, as in ``RankingReadout``.
+        encoder: Encoder
+        bottleneck: Bottleneck
+        prior: Prior
+        decoder: Decoder
+        readout: Readout
+        likelihood: Likelihood
+        corruption: Corruption | None
+
+    def scaled(self, inputs: Tensors) -> Tensors:
+        """What the encoder enters: the inputs after the model's fixed change of them, if any."""
+
+    def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code: ...
+
+    def decode(self, sample: Tensor, given: Batch | None = None) -> Any: ...
+
+    def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
+        """The parameters of some parts, each once; with none named, of all."""
 
 
 Penalty = Callable[[Step], Mapping[str, Tensor]]
@@ -240,12 +254,12 @@ class Hook:
     Attributes:
         when: after every step, or after every epoch (before its score and its checkpoint).
         act: what is done, in place.
-        forgets: prefixes of the parameters whose moments the optimiser drops then, because they were drawn anew.
+        reset_optimizer: parts whose moments the optimiser drops then, because they were drawn anew.
     """
 
     when: Literal["step", "epoch"]
-    act: Callable[[Autoencoder], None]
-    forgets: tuple[str, ...] = ()
+    act: Callable[[Model], None]
+    reset_optimizer: tuple[PartName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -254,41 +268,28 @@ class Phase:
 
     Attributes:
         epochs: how many passes over the source.
-        trains: prefixes of the parameters that train; none given means all.
-        corrupts: whether the corruption is on.
+        trainable: the parts that train; none given means all.
+        corrupt: whether the corruption is on.
         objective: replaces the model's own objective.
         hooks: run in this phase beside the model's own.
         name: for history and progress.
-        draws: whether the decoder sees a draw from the posterior; else it sees the point.
-        scored: whether a validation score is taken, so that the epochs of this phase can be the best ones.
+        sample_code: whether the decoder sees a draw from the posterior; else it sees the point.
+        validate: whether a validation score is taken, so that the epochs of this phase can be the best ones.
         samples: draws of the code for each row of a batch; more than one is what importance weights are for.
     """
 
     epochs: int
-    trains: tuple[str, ...] = ()
-    corrupts: bool = True
+    trainable: tuple[PartName, ...] = ()
+    corrupt: bool = True
     objective: Objective | None = None
     hooks: tuple[Hook, ...] = ()
     name: str = ""
-    draws: bool = True
-    scored: bool = True
+    sample_code: bool = True
+    validate: bool = True
     samples: int = 1
 
 
-# --- asking ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RowLists:
-    """One list of rows for each query: ``rows[offsets[q]:offsets[q + 1]]``."""
-
-    rows: Int64[Tensor, " entries"]
-    offsets: Int64[Tensor, " ends"]
-
-    @property
-    def size(self) -> int:
-        """The number of queries."""
-        return len(self.offsets) - 1
+# --- ranking ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -301,29 +302,27 @@ class Neighbours:
 
 @runtime_checkable
 class Ranker(Protocol):
-    """An autoencoder, a linear model or a weighted sum: whatever scores every column for a bag. Tasks see only this."""
+    """An autoencoder, a linear model or a weighted sum: whatever scores every column for a row of inputs. Tasks see
+    only this."""
 
     @property
     def width(self) -> int:
         """How many columns are ranked."""
-        ...
 
-    def prepare(self, inputs: Bags) -> Any:
-        """What is computed once for some rows, before their columns are scored in blocks."""
-        ...
+    def prepare(self, inputs: Tensors) -> Any:
+        """What is computed once for some rows (bags of columns, or sequences of them in order), before their columns
+        are scored in blocks. Inputs that a ranker cannot use are refused with a ``SettingError``."""
 
     def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """Higher is better. A new tensor, which the caller may overwrite."""
-        ...
 
 
 @runtime_checkable
 class LinearRanker(Ranker, Protocol):
-    """scores = x B. What speaks for a column, and how much, can be read off."""
+    """scores = x B. What contributes to a column, and how much, can be read off."""
 
     def weights_for(self, column: int) -> Float[Tensor, " width"]:
         """That column of B."""
-        ...
 
 
 @runtime_checkable
@@ -355,11 +354,9 @@ class Recipe(Protocol):
     def chooses_epoch(self) -> bool:
         """Whether a validation score chooses among epochs. Where it does not, rows held out to measure the score are
         better used for fitting once more."""
-        ...
 
     def fit(self, source: Source, run: Any, validation: Any = None) -> Any:
         """Fit ``model`` in place and return the history."""
-        ...
 
 
 Builder = Callable[..., Recipe]

@@ -1,6 +1,8 @@
-"""One list of rows for each query, kept flat: cut, gathered, read from CSR, and asked what it holds."""
+"""One list of rows for each query, kept flat, and what is done with them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +12,19 @@ from torch import Tensor
 
 from isthmus.batch import gather_ranges
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.protocols import RowLists
+
+
+@dataclass(frozen=True)
+class RowLists:
+    """One list of rows for each query: ``rows[offsets[q]:offsets[q + 1]]``."""
+
+    rows: Int64[Tensor, " entries"]
+    offsets: Int64[Tensor, " ends"]
+
+    @property
+    def size(self) -> int:
+        """The number of queries."""
+        return len(self.offsets) - 1
 
 
 def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
@@ -27,7 +41,12 @@ def owners(lists: RowLists) -> Int64[Tensor, " entries"]:
 
 
 def part(lists: RowLists, start: int, stop: int) -> RowLists:
-    """The lists of queries ``start`` to ``stop``."""
+    """The lists of some queries, without a copy.
+
+    Args:
+        lists: of all queries.
+        start, stop: the first query and the one after the last.
+    """
     if start == 0 and stop == lists.size:
         return lists
     offsets = lists.offsets[start : stop + 1]

@@ -94,3 +94,9 @@ class VectorSource:
         rows = rows.to(self.values.device)
         values = Values(self.values.index_select(0, rows))
         return Batch(rows, values, values)
+
+
+def even_rows(rows: int, most: int) -> Int64[Tensor, " some"]:
+    """At most so many row numbers, evenly spaced from 0 on; always the same ones."""
+    count = min(rows, most)
+    return torch.arange(count) * rows // max(count, 1)

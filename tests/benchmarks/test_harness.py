@@ -8,7 +8,6 @@ import pytest
 from benchmarks import harness, tables
 from benchmarks.catalogue import HERE, MODULES, benchmark, question
 from benchmarks.harness import DAGGER, Results, Unkept, mark, markdown, newest
-from benchmarks.processes import RivalError, available
 from isthmus.errors import SettingError
 
 
@@ -115,11 +114,20 @@ def test_a_table_in_markdown():
     assert markdown(["a", "b"], [(1, "x"), (2, "y")]) == ["| a | b |", "|---|---|", "| 1 | x |", "| 2 | y |"]
 
 
-def test_a_rival_may_be_left_out_of_a_smoke_run_alone(tmp_path, capsys):
-    assert not available(None, "RecBole", smoke=True)
-    assert "RecBole" in capsys.readouterr().err
-    with pytest.raises(RivalError, match="RecBole"):
-        available(tmp_path / "python", "RecBole", smoke=False)
+def test_a_table_marks_the_figures_of_dirty_lines():
+    lines = [
+        {"commit": commit, "configuration": {"model": model}, "median_ms": 1.5, "p99_ms": 2.0}
+        for model, commit in (("mult-vae", "a"), ("mult-dae", "a+dirty"))
+    ]
+    rows = benchmark("recommend_latency").table(lines)
+    assert rows[2:] == ["| mult-vae | 1.50 ms | 2.00 ms |", f"| mult-dae{DAGGER} | 1.50 ms | 2.00 ms |"]
+
+
+def test_a_validation_keeps_nothing(checkout, tmp_path):
+    results = Results("speed", validation=True, folder=tmp_path)
+    results.add(rows=1)
+    assert results.unkept is Unkept.VALIDATION
+    assert written(tmp_path) == []
 
 
 def test_the_catalogue_names_every_benchmark():
@@ -134,12 +142,12 @@ def test_the_catalogue_names_every_benchmark():
         benchmark("speeed")
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_benchmark_has_a_name_a_question_and_an_empty_table_of_nothing(name):
-    module = benchmark(name)
-    assert name == module.NAME
-    assert question(name)
-    assert module.table([]) == []
+def test_a_benchmark_has_a_name_a_question_and_an_empty_table_of_nothing():
+    for name in MODULES:
+        module = benchmark(name)
+        assert name == module.NAME
+        assert question(name)
+        assert module.table([]) == []
 
 
 def test_the_pages_are_those_of_the_committed_lines():

@@ -13,22 +13,22 @@ from isthmus_interactions.plugin import plugin
 
 
 def told(name: str) -> dict[str, str | None]:
-    return builtin._told(plugin.builders[name])
+    return builtin._described(plugin.builders[name])
 
 
-@pytest.mark.parametrize("name", sorted(plugin.builders))
-def test_every_builder_has_one_line_of_advice(name: str) -> None:
-    advice = told(name)["advice"]
-    assert advice is not None, "add a paragraph 'Advice: ...' to the docstring"
-    assert 20 < len(advice) < 140
-    assert advice.endswith(".")
+def test_every_builder_has_one_line_of_advice() -> None:
+    for name in sorted(plugin.builders):
+        advice = told(name)["advice"]
+        assert advice is not None, "add a paragraph 'Advice: ...' to the docstring"
+        assert 20 < len(advice) < 140
+        assert advice.endswith(".")
 
 
-@pytest.mark.parametrize("name", sorted(plugin.builders))
-def test_what_a_model_is_fits_a_line(name: str) -> None:
-    about = told(name)["about"]
-    assert about is not None
-    assert 10 < len(about) < 110
+def test_what_a_model_is_fits_a_line() -> None:
+    for name in sorted(plugin.builders):
+        about = told(name)["about"]
+        assert about is not None
+        assert 10 < len(about) < 110
 
 
 def test_papers_are_told_apart_from_what_a_model_is() -> None:
@@ -45,7 +45,7 @@ def test_a_builder_without_paper_or_advice() -> None:
     def bare() -> None:
         """Counts things (twice)."""
 
-    assert builtin._told(bare) == {"about": "Counts things (twice).", "paper": None, "advice": None}
+    assert builtin._described(bare) == {"about": "Counts things (twice).", "paper": None, "advice": None}
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from isthmus.batch import Bags, Values
 from isthmus.core.decoders import ConvDecoder
 from isthmus.core.encoders import ConvEncoder
-from isthmus.core.grids import GridReadout
 from isthmus.core.ops.convolutions import convolution, doubling, halvings, images_of
+from isthmus.core.readouts import GridReadout
 from isthmus.errors import InputError, SettingError
 
 

@@ -6,7 +6,8 @@ from torch import distributions
 
 from isthmus.batch import Bags, TokenRows, Values
 from isthmus.core.likelihoods import discrete
-from isthmus.core.likelihoods.discrete import Bernoulli, Gaussian, Multinomial
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.likelihoods.discrete import Bernoulli, Multinomial
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 

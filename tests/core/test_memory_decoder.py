@@ -5,7 +5,7 @@ import torch
 
 from isthmus.batch import Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders.memory import MemoryDecoder
 from isthmus.core.encoders import DenseEncoder
 from isthmus.core.likelihoods.discrete import Categorical
@@ -97,7 +97,7 @@ def test_texts_are_learned_from_vectors_and_read_back():
         model.loss(model.step(given)).total.backward()
         optimizer.step()
     assert all(p.grad is not None for name, p in model.named_parameters() if not name.endswith("stand_in"))
-    said = generate(model.eval().decoder, model.readout, z, end=END, longest=LENGTH, beams=2)
+    said = generate(model.eval().decoder, model.readout, z, end=END, max_length=LENGTH, beams=2)
     assert said == [row[:-1] for row in given.targets.ids.tolist()]
 
 

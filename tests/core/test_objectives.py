@@ -115,7 +115,7 @@ def test_importance_weights_need_a_posterior_and_a_prior():
         mean, log_scale = step.code.posterior.mean, step.code.posterior.log_scale
 
     other = replace(step, code=Code(step.code.point, step.code.sample, Other()))
-    with pytest.raises(SettingError, match="doubly=False"):
+    with pytest.raises(SettingError, match="Other has no detach"):
         objective(other, torch.zeros(3), 1.0)
     torch.testing.assert_close(
         ImportanceWeighted(False)(other, torch.zeros(3), 1.0),

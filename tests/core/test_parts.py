@@ -10,13 +10,15 @@ from torch import distributions
 
 from isthmus.batch import Bag, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic, DiagonalGaussian, Gaussian
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.bottlenecks.gaussian import DiagonalGaussian, Gaussian
 from isthmus.core.corruptions.numbers import Dropout, GaussianNoise
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder
+from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
 from isthmus.core.likelihoods.discrete import Bernoulli
-from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
-from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.schedules import LinearAnnealing
 from isthmus.core.priors.normal import NoPrior, StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
@@ -111,7 +113,7 @@ def test_corruption_reaches_the_encoder_in_training_and_only_then():
                                 corruption=GaussianNoise(1.0)), vector_batch()  # fmt: skip
     clean = model.encode(batch.inputs).point
     torch.testing.assert_close(model.step(batch).code.point, clean)
-    torch.testing.assert_close(model.step(batch, generator=generator(), corrupts=False).code.point, clean)
+    torch.testing.assert_close(model.step(batch, generator=generator(), corrupt=False).code.point, clean)
     assert not torch.allclose(model.step(batch, generator=generator()).code.point, clean)
 
 

@@ -19,7 +19,7 @@ def rows(*contents: list[int], padding: int = 0) -> TokenRows:
 
 
 def encoder(**settings) -> PretrainedEncoder:
-    return PretrainedEncoder(tiny_bert.bert(), 16, **({"start": START, "longest": 12} | settings))
+    return PretrainedEncoder(tiny_bert.bert(), 16, **({"start": START, "max_length": 12} | settings))
 
 
 def vectors(part: PretrainedEncoder | KnownVectors, inputs) -> torch.Tensor:
@@ -50,7 +50,7 @@ def test_normalised_vectors_have_length_1():
 
 
 def test_a_long_row_is_cut_and_keeps_its_end():
-    found = vectors(encoder(longest=5, normalise=False), rows([4, 5, 6, 7, 8, 9], [8], [4, 5, 6]))
+    found = vectors(encoder(max_length=5, normalise=False), rows([4, 5, 6, 7, 8, 9], [8], [4, 5, 6]))
     expected = [naive([START, *content, END]) for content in ([4, 5, 6], [8], [4, 5, 6])]
     torch.testing.assert_close(found, torch.stack(expected))
 
@@ -81,7 +81,7 @@ def test_known_vectors_pass_and_tokens_are_encoded():
     assert part.width == 16
 
 
-@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"longest": 1}])
+@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"max_length": 1}])
 def test_settings_outside_their_range(wrong):
     with pytest.raises(SettingError):
         encoder(**wrong)

@@ -194,7 +194,7 @@ def test_sparse_units_are_an_activation_of_a_layer():
 @pytest.mark.parametrize("kind", [TopK, BatchTopK])
 @pytest.mark.parametrize("active", [0, CODE + 1])
 def test_as_many_active_units_as_there_are(kind, active):
-    with pytest.raises(SettingError, match=f"active={active} of {CODE} units"):
+    with pytest.raises(SettingError, match=f"k={active} of {CODE} units"):
         kind(HIDDEN, CODE, active, generator=generator())
 
 

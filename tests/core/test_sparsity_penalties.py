@@ -8,18 +8,19 @@ from bridges import CODE, HIDDEN, ROWS, WIDTH, batch, decoders, generator, token
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Projected
+from isthmus.core.bottlenecks.deterministic import Projected
 from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
-from isthmus.core.penalties.code_weights import columns, reading_layers, unit_columns
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.penalties.code_weights import code_weights_of, columns, unit_columns
 from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
 from isthmus.sources import VectorSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 
@@ -54,8 +55,8 @@ def test_columns_are_all_that_reads_the_code(name):
     sample = torch.rand(ROWS, CODE, generator=generator(2)) + 0.5
     assert not torch.allclose(told(sample), told(2 * sample))
     with torch.no_grad():
-        for layer in reading_layers(model):
-            model.get_parameter(layer.name)[:, layer.columns][:, 1:] = 0
+        for layer in code_weights_of(model):
+            layer.weight[:, layer.columns][:, 1:] = 0
     assert torch.allclose(told(sample), told(sample * torch.tensor([1.0, 2, 3, 4])))
     assert not torch.allclose(told(sample), told(sample * torch.tensor([2.0, 1, 1, 1])))
 
@@ -67,11 +68,11 @@ def test_unit_columns_are_scaled_and_nothing_else_is(name):
     others = {n: p.detach().clone() for n, p in model.named_parameters()}
     unit_columns(model)
     torch.testing.assert_close(columns(model), before / before.norm(dim=0))
-    reading = {layer.name: layer for layer in reading_layers(model)}
+    reading = {id(layer.weight): layer for layer in code_weights_of(model)}
     for parameter, weight in model.named_parameters():
         rest = torch.ones_like(weight, dtype=torch.bool)
-        if parameter in reading:
-            rest[:, reading[parameter].columns] = False
+        if id(weight) in reading:
+            rest[:, reading[id(weight)].columns] = False
         assert torch.equal(weight[rest], others[parameter][rest])
 
 
@@ -86,7 +87,7 @@ def test_a_column_of_zeros_stays():
 def test_the_columns_of_a_foreign_decoder_are_not_guessed():
     model = decoded_by("dense")
     model.decoder = torch.nn.Linear(CODE, HIDDEN)
-    with pytest.raises(SettingError, match="the columns of Linear"):
+    with pytest.raises(SettingError, match="Linear has no code_weights"):
         columns(model)
 
 
@@ -225,4 +226,4 @@ def test_settings_out_of_range(penalty, settings):
 def test_a_decoder_with_layers_is_read_by_the_first():
     model = decoded_by("dense")
     assert isinstance(model.decoder, DenseDecoder)
-    assert [layer.name for layer in reading_layers(model)] == ["decoder.mlp.layers.0.weight"]
+    assert [layer.weight is model.decoder.mlp.layers[0].weight for layer in code_weights_of(model)] == [True]

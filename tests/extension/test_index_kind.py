@@ -190,13 +190,17 @@ def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-class TestHashSearcher(SearcherContract):
+class HashContract(SearcherContract):
     metrics = ("ip", "cosine")
     recall = 0.5
     rows = 2000
 
     def build(self, vectors: torch.Tensor, metric: str) -> HashSearcher:
         return KIND.build(ExactSearcher.build(vectors, metric), seed=0)
+
+
+def test_it_keeps_the_contract_of_every_searcher() -> None:
+    HashContract().check()
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, fast: str) -> None:

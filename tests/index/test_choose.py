@@ -132,6 +132,8 @@ def test_bytes_rule_kinds_out(monkeypatch: pytest.MonkeyPatch):
     outcomes = {trial["kind"]: trial["outcome"] for trial in told["trials"]}
     assert outcomes["ivf"] == outcomes["hnsw"] == "over the bytes granted"
     assert told["bytes"] <= 48_000
+    # It was clear beforehand that these are too large.
+    assert [trial["build_seconds"] for trial in told["trials"] if trial["kind"] in ("ivf", "hnsw")] == [None, None]
     assert told["kind"] != "exact"
 
 
@@ -199,9 +201,11 @@ def test_a_target_missed_on_the_judging_half_is_tried_a_little_higher(monkeypatc
     assert chosen.searcher.settings["probes"] == 6
 
 
-def test_grids_rise():
+def test_grids_rise_and_bytes_a_row_are_a_lower_bound():
     for kind in tried("ip"):
         built = kind.build(ExactSearcher.build(numbers(2000, 4)), 0)
+        # What is refused for its bytes before it is built would be refused afterwards, too.
+        assert built.nbytes >= 2000 * kind.bytes_a_row(4) > 0
         for grid in built.grid():
             costs = [math.prod(own.search_settings.values()) for own in grid]
             assert costs == sorted(set(costs))

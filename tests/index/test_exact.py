@@ -12,7 +12,8 @@ from isthmus.batch import Bags
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.searcher import ExactSearcher, rank, rank_prepared
 from isthmus.index.vectors import Metric, check_metric
-from isthmus.protocols import Columns, RowLists
+from isthmus.protocols import Columns
+from isthmus.rowlists import RowLists
 from isthmus.testing.ranker import RankerContract
 from isthmus.testing.searcher import SearcherContract, brute_force, row_lists
 
@@ -84,7 +85,7 @@ def filtered(draw: st.DrawFn) -> tuple[Tensor, int, list[list[int]] | None, obje
 
 
 @given(filtered())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_ranking_is_that_of_brute_force_whatever_the_filters_and_blocks(case: tuple[Tensor, int, list, object, int]):
     table, k, exclude, allow, block_bytes = case
     queries = len(table)

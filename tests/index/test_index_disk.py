@@ -20,6 +20,7 @@ from isthmus.index import Budget, Index
 from isthmus.index.faiss import kinds
 
 FUZZ = Path(__file__).parents[1] / "support" / "index_fuzz.py"
+OLD = Path(__file__).parents[1] / "data" / "indexes-0.1"
 METRICS = ("ip", "cosine", "l2")
 
 
@@ -44,8 +45,14 @@ def built(kind: str, metric: str, text: bool) -> Index:
     return index
 
 
-@pytest.mark.parametrize(("verify", "mmap"), [("full", False), ("full", True), ("header", True)])
-@pytest.mark.parametrize("kind", ["exact", "fp16", "ivf", "ivf-lifted", "ivf-pq", "rabitq", "hnsw"])
+@pytest.mark.parametrize(
+    ("kind", "verify", "mmap"),
+    [
+        *(("exact", "full", False), ("exact", "full", True), ("exact", "header", True), ("fp16", "full", True)),
+        *(("ivf", "full", False), ("ivf-lifted", "full", True), ("ivf-pq", "header", True), ("rabitq", "full", False)),
+        *(("hnsw", "header", True), ("hnsw-short", "full", False)),
+    ],
+)
 def test_there_and_back(tmp_path: Path, kind: str, verify: str, mmap: bool, caplog: pytest.LogCaptureFixture):
     for number, metric in enumerate(METRICS):
         index = build(kind, metric, text=bool(number % 2))
@@ -85,6 +92,23 @@ def test_what_is_mapped_is_not_read_at_once_and_survives_being_replaced(tmp_path
     index.save(tmp_path / "a")
 
 
+@pytest.mark.parametrize("kind", ["ivf", "rabitq", "hnsw", "hnsw-short", "sq8"])
+def test_an_index_saved_by_version_0_1_loads_and_answers_the_same(kind: str, monkeypatch: pytest.MonkeyPatch):
+    saved = json.loads((OLD / "answers.json").read_text())[kind]
+    if kind != "sq8":
+        unused = replace(kinds.KINDS[kind], learn=lambda *given: pytest.fail("looked for again"))
+        monkeypatch.setitem(kinds.KINDS, kind, unused)
+    index = Index.load(OLD / kind)
+    info = index.info()
+    assert {name: info[name] for name in saved["info"]} == saved["info"]
+    found = index.search(np.random.default_rng(1).standard_normal((8, 6)).astype(np.float32), 5)
+    # A row at the edge of a list or of a code may be another one on another processor.
+    same = np.equal(np.array(found.ids, dtype=object), np.array(saved["ids"], dtype=object))
+    assert same.mean() > 0.9
+    scores = np.abs(np.array(found.scores) - np.array(saved["scores"])) < 1e-4
+    assert scores[same].all()
+
+
 def test_the_structure_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for kind in ("ivf", "hnsw"):
         build(kind).save(tmp_path / kind)
@@ -97,8 +121,7 @@ def test_the_structure_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pyte
     assert not learnt
 
 
-@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize(("kind", "stamped"), [("ivf", False), ("hnsw", True), ("ivf", True)])
 def test_a_damaged_cache_is_made_again(tmp_path: Path, kind: str, stamped: bool, caplog: pytest.LogCaptureFixture):
     index = build(kind)
     index.save(tmp_path / "a")
@@ -156,9 +179,8 @@ def changed(directory: Path, **settings: object) -> None:
     path.write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
+def test_settings_that_do_not_fit_are_damage(tmp_path: Path):
+    for wrong in (
         {"metric": "dot"},
         {"kind": "tree"},
         {"width": 7},
@@ -168,13 +190,11 @@ def changed(directory: Path, **settings: object) -> None:
         {"index": {"breadth": "many"}},
         {"index": []},
         {"wish": {}},
-    ],
-)
-def test_settings_that_do_not_fit_are_damage(tmp_path: Path, settings: dict):
-    build("ivf").save(tmp_path / "a")
-    changed(tmp_path / "a", **settings)
-    with pytest.raises(BundleError):
-        Index.load(tmp_path / "a")
+    ):
+        build("ivf").save(tmp_path / "a")
+        changed(tmp_path / "a", **wrong)
+        with pytest.raises(BundleError):
+            Index.load(tmp_path / "a")
 
 
 def written(directory: Path, **tensors: torch.Tensor | None) -> None:
@@ -193,34 +213,31 @@ def written(directory: Path, **tensors: torch.Tensor | None) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("tensors", "said"),
-    [
-        ({"base_ids": torch.zeros(400, dtype=torch.int64)}, "given twice"),
-        ({"base_ids": torch.arange(399)}, "399 ids for 400 vectors"),
-        ({"base_ids": torch.arange(400).float()}, "no whole numbers"),
-        ({"base_vectors": torch.zeros(400, 5)}, r"expected float32 \[rows, 6\]"),
+def test_tensors_that_do_not_fit_are_damage(tmp_path: Path):
+    for wrong, said in (
+        ({"base_ids": torch.zeros(400, dtype=torch.int64)}, "twice"),
+        ({"base_ids": torch.arange(399)}, "399 ids"),
+        ({"base_ids": torch.arange(400).float()}, "ids"),
+        ({"base_vectors": torch.zeros(400, 5)}, r"\[400, 5\]"),
         ({"base_vectors": torch.zeros(400, 6).double()}, "float64"),
-        ({"base_vectors": None, "base_ids": None, "dead": None}, "lacks"),
-        ({"dead": torch.tensor([400])}, "never were"),
-        ({"dead": torch.tensor([-1])}, "never were"),
-        ({"dead": torch.tensor([0.5])}, "never were"),
-        ({"later_ids": torch.arange(5)}, "in the index twice"),
-    ],
-)
-def test_tensors_that_do_not_fit_are_damage(tmp_path: Path, tensors: dict, said: str):
-    build("exact").save(tmp_path / "a")
-    written(tmp_path / "a", **tensors)
-    with pytest.raises(BundleError, match=said):
-        Index.load(tmp_path / "a")
+        ({"base_vectors": None, "base_ids": None, "dead": None}, "rows: 5"),
+        ({"dead": torch.tensor([400])}, "gone"),
+        ({"dead": torch.tensor([-1])}, "gone"),
+        ({"dead": torch.tensor([0.5])}, "gone"),
+        ({"later_ids": torch.arange(5)}, "twice"),
+    ):
+        build("exact").save(tmp_path / "a")
+        written(tmp_path / "a", **wrong)
+        with pytest.raises(BundleError, match=said):
+            Index.load(tmp_path / "a")
 
 
-@pytest.mark.parametrize("ends", [[-1, *range(2, 401)], [*range(400, 0, -1)], [*range(1, 400), 10**6]])
-def test_texts_that_overlap_are_damage(tmp_path: Path, ends: list[int]):
-    build("exact", text=True).save(tmp_path / "a")
-    written(tmp_path / "a", base_ends=torch.tensor(ends))
-    with pytest.raises(BundleError, match="overlap"):
-        Index.load(tmp_path / "a")
+def test_texts_that_overlap_are_damage(tmp_path: Path):
+    for ends in ([-1, *range(2, 401)], [*range(400, 0, -1)], [*range(1, 400), 10**6]):
+        build("exact", text=True).save(tmp_path / "a")
+        written(tmp_path / "a", base_ends=torch.tensor(ends))
+        with pytest.raises(BundleError, match="texts"):
+            Index.load(tmp_path / "a")
 
 
 def fuzz(folder: Path, rounds: int, seed: int) -> dict[str, int]:
@@ -246,6 +263,5 @@ def test_no_damage_kills_the_process(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_no_damage_of_thousands_kills_the_process(tmp_path: Path, seed: int):
-    check(fuzz(tmp_path, 2000, seed), 2000)
+def test_no_damage_of_thousands_kills_the_process(tmp_path: Path):
+    check(fuzz(tmp_path, 5000, seed=1), 5000)

@@ -10,7 +10,7 @@ from isthmus.index.exact.rescoring import best_first, double_scores
 
 
 @pytest.mark.parametrize("by_distance", [True, False])
-@pytest.mark.parametrize("width", [1, 3, 32, 784, 9001])
+@pytest.mark.parametrize("width", [3, 784, 9001])
 def test_a_pair_has_one_score_whatever_is_asked_beside(by_distance: bool, width: int):
     random = np.random.default_rng(0)
     vectors = torch.from_numpy(random.standard_normal((30, width), np.float32))

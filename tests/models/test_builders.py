@@ -212,7 +212,7 @@ def test_settings_without_meaning_are_refused(builder: Any, settings: dict[str, 
 
 @pytest.mark.parametrize("builder", [ease, edlae, rdlae])
 def test_linear_models_refuse_what_no_memory_holds(builder: Any) -> None:
-    with pytest.raises(SettingError, match=rf"{builder.__name__.upper()} over 50,001 items needs about 30 GB"):
+    with pytest.raises(SettingError, match=r"50,001 items.*30 GB"):
         builder(Bag(50_001), generator=generator())
 
 

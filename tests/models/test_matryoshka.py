@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from isthmus.batch import Bags, Batch, Values, Vector
-from isthmus.core.nested import decoded_of
 from isthmus.errors import InputError, SettingError
-from isthmus.models.matryoshka import MatryoshkaRecipe, matryoshka
+from isthmus.models.matryoshka import MatryoshkaRecipe, decoded_of, matryoshka
 from isthmus.sources import VectorSource
 from isthmus.training.run import Run, Validation
 

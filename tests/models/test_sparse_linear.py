@@ -13,15 +13,16 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
+from isthmus import hardware
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
 from isthmus.core.linear.dense import inverse
 from isthmus.errors import SettingError
-from isthmus.models import ease, edlae, machine, sparse_linear
+from isthmus.models import ease, edlae, sparse_linear
 from isthmus.models import linear as linear_models
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.sources import BagSource, VectorSource
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run, Validation
 
 WIDTH = 20
@@ -117,7 +118,7 @@ def test_settings_without_meaning_are_refused(settings: dict[str, Any]) -> None:
 
 def test_only_bags_can_be_solved() -> None:
     with pytest.raises(SettingError, match="expected bags"):
-        sparse_linear(Bag(5), generator=generator()).fit(VectorSource(torch.ones(3, 5)), Run(progress=Silent()))
+        sparse_linear(Bag(5), generator=generator()).fit(VectorSource(torch.ones(3, 5)), Run(progress=NoProgress()))
 
 
 # --- what the dense models say ----------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def test_a_dense_model_asks_for_the_memory_that_is_free(data: csr_array, monkeyp
     """12 bytes a pair of items at first, 8 when the weights of an earlier fit are there."""
     recipe = edlae(Bag(WIDTH), generator=generator(), regularisation=2.0)
     monkeypatch.setattr(linear_models, "available_bytes", lambda: 12 * WIDTH**2 - 1)
-    with pytest.raises(SettingError, match=r"20 items needs 0.00 GB.*0.00 GB of memory that are free.*sparse-linear"):
+    with pytest.raises(SettingError, match=r"20 items.*sparse-linear"):
         recipe.fit(BagSource.from_csr(data), Run(device="cpu"))
     for free in (12 * WIDTH**2, 8 * WIDTH**2, None):
         monkeypatch.setattr(linear_models, "available_bytes", lambda free=free: free)
@@ -143,12 +144,12 @@ def test_a_dense_model_asks_for_the_memory_that_is_free(data: csr_array, monkeyp
 def test_free_memory_is_read_where_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "meminfo"
     told.write_text("MemTotal: 900 kB\nMemAvailable:     345 kB\n")
-    monkeypatch.setattr(machine, "MEMINFO", told)
-    assert machine.available_bytes() == 345 * 1024
+    monkeypatch.setattr(hardware, "MEMINFO", told)
+    assert hardware.available_bytes() == 345 * 1024
     for nothing in ("MemTotal: 900 kB\n", "MemAvailable: much kB\n", "MemAvailable:\n"):
         told.write_text(nothing)
         monkeypatch.setattr(os, "sysconf", {"SC_AVPHYS_PAGES": 7, "SC_PAGE_SIZE": 100}.__getitem__)
-        assert machine.available_bytes() == 700
-    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "none")
+        assert hardware.available_bytes() == 700
+    monkeypatch.setattr(hardware, "MEMINFO", tmp_path / "none")
     monkeypatch.delattr(os, "sysconf")
-    assert machine.available_bytes() is None
+    assert hardware.available_bytes() is None

@@ -10,7 +10,7 @@ from torch import Generator, nn
 from isthmus import models
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import load_state, state_of
-from isthmus.models.widen import can_widen, widened
+from isthmus.models.recipes.rebuild import can_widen, widened
 
 BUILDERS = ("mult_vae", "mult_dae", "rec_vae", "ease")
 

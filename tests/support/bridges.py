@@ -9,10 +9,11 @@ from torch import Generator
 from isthmus.batch import Bags, Batch, Tensors, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, LstmDecoder, MemoryDecoder, TransformerDecoder
-from isthmus.core.decoders.skipping import SkipConnectionDecoder
 from isthmus.core.encoders import BagEncoder, DenseEncoder, LstmEncoder, TransformerEncoder
-from isthmus.core.likelihoods.discrete import Categorical, Gaussian, Multinomial
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.likelihoods.discrete import Categorical, Multinomial
 from isthmus.core.readouts import LinearReadout
+from isthmus.models.matryoshka import SkipConnectionDecoder
 
 WIDTH, HIDDEN, CODE, ROWS = 12, 6, 4, 5
 

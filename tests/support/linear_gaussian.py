@@ -14,7 +14,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian as GaussianLikelihood
+from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 

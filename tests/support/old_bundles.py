@@ -156,10 +156,10 @@ def ask_recommender(model: Recommender) -> Any:
 
 def ask_text(model: TextAutoencoder) -> Any:
     """Codes, near texts, and how well held-out ones are written."""
-    found = model.search("a dog eats here", 3)
+    (found,) = model.search(["a dog eats here"], 3)
     return {
         "codes": _rounded(model.encode(["a dog eats here", "", "an unheard word"])),
-        "near": [one.score for one in found],
+        "near": [hit.score for hit in found],
         "nll": model.evaluate(["my owl sleeps in the sun", "a dog sits"]).nll,
         "settings": dict(model.settings),
     }
@@ -188,7 +188,7 @@ def ask_vector(model: VectorAutoencoder) -> Any:
         "codes": _rounded(model.encode(given)),
         "back": _rounded(model.reconstruct(given)),
         "anomaly": _rounded(model.anomaly_scores(given)),
-        "near": _rounded(model.search(given, 3).scores),
+        "near": _rounded(np.array([[hit.score for hit in hits] for hits in model.search(given, 3)])),
         "settings": dict(model.settings),
     }
 

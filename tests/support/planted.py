@@ -40,7 +40,7 @@ SMALL |= {
         "vanilla": {},
         "denoising": {},
         "variational": {"beta": 0.05},
-        "sparse": {"code": 32, "active": 6, "dead_after": 90},
+        "sparse": {"code": 32, "k": 6, "dead_after": 90},
         "contractive": {},
     }.items()
 }

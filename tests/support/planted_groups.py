@@ -11,8 +11,7 @@ from isthmus.batch import Bags, Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, LstmDecoder
 from isthmus.core.encoders import BagEncoder, ConvEncoder, DenseEncoder, LstmEncoder
-from isthmus.core.grids import GridReadout
-from isthmus.core.readouts import LinearReadout
+from isthmus.core.readouts import GridReadout, LinearReadout
 
 GROUPS, ITEMS, EDGE, WORDS = 4, 3, 8, 10
 WIDTH = GROUPS * ITEMS

@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.models.mult_vae import mult_dae

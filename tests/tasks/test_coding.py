@@ -10,8 +10,8 @@ from torch import Generator, nn
 
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
-from isthmus.core.likelihoods.discrete import Gaussian
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.models.kinds import variational

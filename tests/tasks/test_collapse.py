@@ -5,7 +5,7 @@ import torch
 from linear_gaussian import LOADS, draws, generator, linear_gaussian, true_information, true_log_prob
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.errors import InputError, SettingError
 from isthmus.metrics.codes import MutualInformation
 from isthmus.sources import VectorSource

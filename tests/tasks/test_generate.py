@@ -130,7 +130,7 @@ def codes():
 
 
 def say(decoder, readout, codes, **changes):
-    return generate(decoder, readout, codes, **({"end": END, "longest": LONGEST} | changes))
+    return generate(decoder, readout, codes, **({"end": END, "max_length": LONGEST} | changes))
 
 
 @torch.no_grad()
@@ -144,16 +144,16 @@ def log_prob(decoder, readout, code, content):
     return total
 
 
-def every_row(longest=LONGEST, tokens=(0, 1, 3)):
-    return [row for n in range(longest) for row in itertools.product(tokens, repeat=n)]
+def every_row(max_length=LONGEST, tokens=(0, 1, 3)):
+    return [row for n in range(max_length) for row in itertools.product(tokens, repeat=n)]
 
 
-def by_hand(decoder, readout, code, longest=LONGEST):
+def by_hand(decoder, readout, code, max_length=LONGEST):
     """Greedy, one token at a time, without batches."""
     with torch.no_grad():
         hidden, state = decoder.start(code[None])
         said = []
-        while len(said) < longest - 1:
+        while len(said) < max_length - 1:
             token = readout.logits(hidden).argmax(1)
             if token.item() == END:
                 break
@@ -233,10 +233,10 @@ def test_beams_stop_when_nothing_better_can_come(readout, codes):
     decoder, asked = Chain(chances), []
     advance = decoder.advance
     decoder.advance = lambda state, ids: asked.append(len(ids)) or advance(state, ids)
-    assert say(decoder, AsIs(), codes, strategy="beam", beams=3, longest=50, length_power=0.0) == [[]] * len(codes)
+    assert say(decoder, AsIs(), codes, strategy="beam", beams=3, max_length=50, length_power=0.0) == [[]] * len(codes)
     assert asked == []
     # With nats a token the others might have caught up; three that have ended are enough.
-    assert say(decoder, AsIs(), codes, strategy="beam", beams=3, longest=500, length_power=1.0) == [[]] * len(codes)
+    assert say(decoder, AsIs(), codes, strategy="beam", beams=3, max_length=500, length_power=1.0) == [[]] * len(codes)
     assert len(asked) == 1
 
 
@@ -264,7 +264,7 @@ def test_equal_scores_are_decided_by_the_id():
     assert say(Flat(), readout, codes, strategy="beam", beams=4, length_power=0.0) == [[], []]
     # Nats a token are −ln 4 for every row: the first found is kept.
     assert say(Flat(), readout, codes, strategy="beam", beams=4, length_power=1.0) == [[], []]
-    assert say(Flat(), readout, codes, strategy="beam", beams=2, longest=3, forbidden=[0]) == [[], []]
+    assert say(Flat(), readout, codes, strategy="beam", beams=2, max_length=3, forbidden=[0]) == [[], []]
 
 
 def test_a_small_nucleus_is_greedy(decoder, readout, codes):
@@ -277,7 +277,7 @@ def test_a_small_nucleus_is_greedy(decoder, readout, codes):
 def test_draws_have_the_frequencies_of_the_model(decoder, readout, codes):
     n, code = 20_000, codes[1]
     drawn = say(
-        decoder, readout, code.repeat(n, 1), strategy="nucleus", top_p=1.0, generator=generator(), longest=3, chunk=n
+        decoder, readout, code.repeat(n, 1), strategy="nucleus", top_p=1.0, generator=generator(), max_length=3, chunk=n
     )
     counts = Counter(map(tuple, drawn))
     for row in every_row(2):
@@ -296,7 +296,7 @@ def test_the_nucleus_holds_the_fewest_tokens_and_follows_temperature(readout):
     codes = torch.zeros(n, CODE)
 
     def first(**settings):
-        rows = say(Flat(), readout, codes, strategy="nucleus", generator=generator(), longest=2, chunk=n, **settings)
+        rows = say(Flat(), readout, codes, strategy="nucleus", generator=generator(), max_length=2, chunk=n, **settings)
         counts = Counter(row[0] if row else END for row in rows)
         return torch.tensor([counts[token] / n for token in range(VOCABULARY)])
 
@@ -338,8 +338,8 @@ def test_forbidden_tokens_are_never_said(decoder, readout, codes, strategy):
 @pytest.mark.parametrize("strategy", ["greedy", "beam", "nucleus"])
 def test_short_limits(decoder, readout, codes, strategy):
     settings = {"strategy": strategy, "generator": generator()}
-    assert say(decoder, readout, codes, longest=1, **settings) == [[]] * len(codes)
-    assert max(map(len, say(decoder, readout, codes, longest=3, **settings))) == 2
+    assert say(decoder, readout, codes, max_length=1, **settings) == [[]] * len(codes)
+    assert max(map(len, say(decoder, readout, codes, max_length=3, **settings))) == 2
     assert say(decoder, readout, codes[:0], **settings) == []
 
 
@@ -369,7 +369,7 @@ def test_bf16_under_autocast(decoder, readout, codes):
         ({"strategy": "nucleus", "generator": generator(), "top_p": 0.0}, "top_p is 0"),
         ({"strategy": "nucleus", "generator": generator(), "top_p": 1.5}, "top_p is 1.5"),
         ({"strategy": "nucleus", "generator": generator(), "temperature": 0.0}, "temperature is 0"),
-        ({"longest": 0}, "longest is 0"),
+        ({"max_length": 0}, "max_length is 0"),
         ({"chunk": 0, "strategy": "greedy"}, "chunk is 0"),
         ({"forbidden": [END]}, "forbidden"),
     ],

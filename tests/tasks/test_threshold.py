@@ -78,8 +78,8 @@ def test_nonsense_is_refused() -> None:
     with pytest.raises(SettingError, match="guess"):
         Threshold.fit(normals(20), "guess")
     for share in (0.0, 1.0, math.nan):
-        with pytest.raises(SettingError, match="share"):
-            Threshold.fit(normals(20), share=share)
+        with pytest.raises(SettingError, match="contamination"):
+            Threshold.fit(normals(20), contamination=share)
     with pytest.raises(SettingError, match=r"below 0\.1"):
         Threshold.fit(normals(20), "extreme", 0.2)
     with pytest.raises(InputError, match="at least 10"):

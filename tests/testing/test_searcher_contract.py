@@ -11,7 +11,8 @@ from torch import Tensor
 from isthmus.index import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.vectors import Metric
-from isthmus.protocols import Neighbours, RowLists, Searcher
+from isthmus.protocols import Neighbours, Searcher
+from isthmus.rowlists import RowLists
 from isthmus.testing.searcher import SearcherContract
 
 Fault = Callable[..., Neighbours]

@@ -7,13 +7,13 @@ import sys
 import pytest
 import torch
 
-from isthmus.training import memory
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training import process
+from isthmus.training.process import keep_freed_memory
 
 CHILD = """
 import json, resource, torch
 from pathlib import Path
-from isthmus.training.memory import freed_memory_stays
+from isthmus.training.process import keep_freed_memory
 
 def faults():
     "The fewest page faults of a table of 64 MB made and dropped: which ones find room depends on what lies between."
@@ -27,13 +27,13 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 outside, start = faults(), resident()
-with freed_memory_stays():
+with keep_freed_memory():
     inside, kept = faults(), resident() - start
 print(json.dumps([outside, inside, kept, resident() - start]))
 """
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="the C library is not glibc")
+@pytest.mark.skipif(process._glibc() is None, reason="the C library is not glibc")
 def test_freed_tables_keep_their_pages_while_inside_and_give_them_back():
     """In a process of its own: what an allocator does depends on all that was allocated before."""
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
@@ -47,6 +47,6 @@ def test_freed_tables_keep_their_pages_while_inside_and_give_them_back():
 
 def test_elsewhere_nothing_changes(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert memory._glibc() is None
-    with freed_memory_stays():
+    assert process._glibc() is None
+    with keep_freed_memory():
         assert torch.ones(3).sum() == 3

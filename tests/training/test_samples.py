@@ -9,7 +9,8 @@ from isthmus.core.objectives.elbo import ImportanceWeighted
 from isthmus.errors import SettingError
 from isthmus.metrics.codes import importance_weighted
 from isthmus.protocols import Phase
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.trainer import train
 
@@ -60,7 +61,7 @@ def test_importance_weighted_training_brings_a_wrong_posterior_home():
         return truth - float(importance_weighted(model, batch, generator=noise.manual_seed(0), samples=5).mean())
 
     before = gap()
-    phase = Phase(25, samples=5, objective=ImportanceWeighted(), trains=("encoder", "bottleneck"))
+    phase = Phase(25, samples=5, objective=ImportanceWeighted(), trainable=("encoder", "bottleneck"))
     train(model, rows, plan(phase), Run(device="cpu", precision="fp32"))
     assert gap() < before / 4
 
@@ -70,7 +71,7 @@ def test_a_plan_is_described_with_its_samples_where_there_are_more_than_one():
     assert plan(Phase(1, samples=3)).described() != plan(Phase(1, samples=2)).described()
 
 
-@pytest.mark.parametrize("phase", [Phase(1, samples=0), Phase(1, samples=2, draws=False)])
+@pytest.mark.parametrize("phase", [Phase(1, samples=0), Phase(1, samples=2, sample_code=False)])
 def test_a_phase_draws_at_least_one_sample_and_just_one_point(phase):
     with pytest.raises(SettingError, match="samples"):
         plan(phase)

@@ -7,13 +7,14 @@ from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
-from isthmus.core.objectives.elbo import LinearAnnealing
+from isthmus.core.objectives.schedules import LinearAnnealing
 from isthmus.errors import InputError, NonFiniteLossError, SettingError, TrainingError
 from isthmus.models import mult_dae, mult_vae
 from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
 from isthmus.training import run as run_module
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import LEAST_WORK, Run, Validation
 from isthmus.training.trainer import train
 

@@ -8,7 +8,8 @@ from isthmus.batch import Bag
 from isthmus.models import ease, mult_dae
 from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
@@ -47,7 +48,7 @@ def test_models_that_are_solved_are_watched_too():
 
 
 def test_a_phase_without_a_score_has_no_best_epoch_and_no_patience():
-    plan = Plan((Phase(3, scored=False), Phase(3)), Shuffled(8), patience=2)
+    plan = Plan((Phase(3, validate=False), Phase(3)), Shuffled(8), patience=2)
     history = train(model().model, source(), plan, Run(device="cpu"), Validation("known", lambda m: 1.0))
     assert ["known" in record for record in history.records] == [False] * 3 + [True] * 3
     assert history.best_epoch == 4
@@ -62,7 +63,7 @@ def test_moments_are_forgotten_where_a_hook_says_so():
     def mark(m):
         marks.append({name: p.clone() for name, p in m.named_parameters()})
 
-    forget = Hook("epoch", lambda m: None, forgets=("readout.",))
+    forget = Hook("epoch", lambda m: None, reset_optimizer=("readout",))
     plan = Plan((Phase(1, hooks=(forget,)), Phase(1)), Shuffled(8), learning_rate=0.01)
     made.hooks = (Hook("step", mark),)
     train(made, source(), plan, Run(device="cpu", precision="fp32"))

@@ -1,8 +1,7 @@
-"""The verbs that are asked of an image bundle: each builds one document and shows it."""
+"""The commands that take an image bundle: each builds one document and prints it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, how_broken
+from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, on_error
 
 
 def encode(
@@ -32,7 +31,7 @@ def encode(
     if out is not None and out.exists():
         raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     codes = model.encode(records)
     document: dict[str, Any] = {"images": len(codes), "width": codes.shape[1], "names": list(records.names)}
     if out is None:
@@ -47,17 +46,17 @@ def encode(
 def reconstruct(
     directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
 ) -> None:
-    """Write images back from their codes."""
+    """Encode images and decode them again."""
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     _written(model.reconstruct(records), records.names, out, as_json)
 
 
 def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
-    """Take noise away from images."""
+    """Remove noise from images."""
     model = ImageAutoencoder.load(directory)
-    noisy = denoising.noisy_from(model, images, how_broken(skip_broken))
-    _written(denoising.denoised(model, noisy), noisy.names, out, as_json)
+    noisy = denoising.noisy_from(model.fitted, images, on_error(skip_broken))
+    _written(denoising.denoised(model.fitted, noisy), noisy.names, out, as_json)
 
 
 def sample(
@@ -68,7 +67,7 @@ def sample(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new images from codes drawn by chance."""
+    """Make new images from randomly drawn codes."""
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
     _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
 
@@ -78,10 +77,10 @@ def interpolate(
     a: Picture,
     b: Picture,
     out: Out,
-    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 9,
+    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 7,
     as_json: Json = False,
 ) -> None:
-    """Show what lies between two images."""
+    """Interpolate between two images."""
     between = ImageAutoencoder.load(directory).interpolate(a, b, steps)
     _written(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
 
@@ -100,7 +99,8 @@ def search(
         raise InputError(f"{image} with {len(query)} images", expected="one image to search for")
     if within is not None:
         model = model.with_gallery(within)
-    found = [asdict(one) for one in model.search(query, k)[0]]
+    hits = model.search(query, k)[0]
+    found = [{"name": hit.item, "row": hit.row, "score": hit.score, "label": hit.label} for hit in hits]
     rows = [(one["score"], one["name"], one["label"] or "") for one in found]
     columns = ("−distance²", "image", "label")
     emit({"query": image, "found": found}, as_json, lambda: table(columns, rows))
@@ -109,15 +109,15 @@ def search(
 def anomalies(
     directory: Directory,
     images: Source,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many to show, the strangest first.")] = 20,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 20,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Score how strange images are, the strangest first."""
+    """Score how anomalous images are, the most anomalous first."""
     model = ImageAutoencoder.load(directory)
-    records = model.adapter.records(images, broken=how_broken(skip_broken))
+    records = model.adapter.records(images, on_error=on_error(skip_broken))
     scores = model.anomaly_scores(records)
-    limit = model.usual().threshold.value
+    limit = model.anomaly_scorer.threshold.value
     order = np.argsort(-scores, kind="stable")
     flagged = int((scores > limit).sum())
     found = [
@@ -125,7 +125,10 @@ def anomalies(
     ]
     document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
     rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:n]]
-    told = f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, as 1 in 20 normal ones would"
+    share = model.anomaly_scorer.threshold.contamination
+    told = (
+        f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, which {share:.3g} of normal images are expected to"
+    )
     emit(document, as_json, lambda: Group(table(("score", "image", ""), rows), Text(told)))
 
 
@@ -133,16 +136,16 @@ def evaluate(
     directory: Directory,
     images: Source,
     samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
-    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and take it away.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Measure how well images that were held out are coded and written back."""
+    """Measure how well held-out images are encoded and reconstructed."""
     model = ImageAutoencoder.load(directory)
     given: Any = images
     if not denoising.takes_any_size(model.builder):
-        given = model.adapter.records(images, broken=how_broken(skip_broken))
+        given = model.adapter.records(images, on_error=on_error(skip_broken))
     document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
     emit(document, as_json, lambda: table(("", ""), shown))

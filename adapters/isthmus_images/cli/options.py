@@ -13,7 +13,7 @@ Source = Annotated[
     str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by chance.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of random numbers.")]
 Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
 Out = Annotated[
     Path, typer.Option(help="A new place: NAME.png for one sheet, NAME.npy for an array, else a folder of pictures.")
@@ -34,6 +34,6 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
-def how_broken(skip: bool) -> str:
-    """As ``Images.read`` says it."""
-    return "skip" if skip else "refuse"
+def on_error(skip_broken: bool) -> str:
+    """The argument of ``Images.read``."""
+    return "skip" if skip_broken else "raise"

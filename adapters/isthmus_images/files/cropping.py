@@ -10,28 +10,37 @@ from isthmus_images.files.pixels import Picture
 
 
 def cropped(loaded: Loaded, each: int, size: tuple[int, int], seed: int) -> Loaded:
-    """``each`` crops of every picture, places, turns and mirrorings drawn by chance; not square ones are not turned.
+    """``each`` crops of every picture at random places, turned and mirrored at random; only square ones are turned.
+
+    Args:
+        loaded: pictures, perhaps of several sizes.
+        each: crops of each picture.
+        size: height and width of a crop.
+        seed: of places and orientations.
+
+    Returns:
+        The crops with the name and label of their picture; names end in ``#`` and a number.
 
     Raises:
         InputError: a picture that is smaller than a crop.
     """
-    luck = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     pictures: list[Picture] = []
     for name, picture in zip(loaded.names, loaded.pictures, strict=True):
         if any(have < want for have, want in zip(picture.shape[1:], size, strict=True)):
             raise InputError(
                 f"{name} of {picture.shape[1]} x {picture.shape[2]} pixels", expected=f"{size[0]} x {size[1]} or more"
             )
-        pictures += [_one(picture, size, luck) for _ in range(each)]
+        pictures += [_one(picture, size, generator) for _ in range(each)]
     names = tuple(f"{name}#{number}" for name in loaded.names for number in range(each))
     labels = None if loaded.labels is None else tuple(label for label in loaded.labels for _ in range(each))
     return Loaded(pictures, names, labels, loaded.skipped)
 
 
-def _one(picture: Picture, size: tuple[int, int], luck: np.random.Generator) -> Picture:
-    top, left = (int(luck.integers(have - want + 1)) for have, want in zip(picture.shape[1:], size, strict=True))
+def _one(picture: Picture, size: tuple[int, int], generator: np.random.Generator) -> Picture:
+    top, left = (int(generator.integers(have - want + 1)) for have, want in zip(picture.shape[1:], size, strict=True))
     part = picture[:, top : top + size[0], left : left + size[1]]
-    turns, mirrored = int(luck.integers(4)), bool(luck.integers(2))
+    turns, mirrored = int(generator.integers(4)), bool(generator.integers(2))
     if size[0] == size[1]:
         part = np.rot90(part, turns, (1, 2))
     crop: Picture = np.ascontiguousarray(part[:, :, ::-1] if mirrored else part)

@@ -21,7 +21,7 @@ from isthmus_images.files.pixels import Form, Picture, Pixels, as_pixels
 
 logger = logging.getLogger(__name__)
 
-BROKEN = ("refuse", "skip")
+ON_ERROR = ("raise", "skip")
 NAMED_AT_MOST = 5
 
 
@@ -31,17 +31,17 @@ class How:
 
     Attributes:
         form: size and colour.
-        broken: ``refuse`` a file that cannot be read, or ``skip`` it, which is logged with its name.
+        on_error: "raise" where a file cannot be read, or "skip" it, which is logged with its name.
         noisy: floats of arrays may lie outside 0 to 1.
     """
 
     form: Form = field(default_factory=Form)
-    broken: str = "refuse"
+    on_error: str = "raise"
     noisy: bool = False
 
     def __post_init__(self) -> None:
-        if self.broken not in BROKEN:
-            raise SettingError(f"broken={self.broken!r}", expected="'refuse' or 'skip'")
+        if self.on_error not in ON_ERROR:
+            raise SettingError(f"on_error={self.on_error!r}", expected="'raise' or 'skip'")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def load(source: Any, how: How) -> Loaded:
     a list of paths, Pillow images or arrays.
 
     Raises:
-        SourceError: nothing there, nothing to be read, or a broken file where ``how`` refuses it.
+        SourceError: nothing there, nothing to be read, or a broken file where ``how`` raises.
         InputError: something else, or an array of the wrong shape.
         ValueRangeError: an array of numbers that are no pixels.
     """
@@ -173,9 +173,9 @@ def _each(
         try:
             kept.append((name, read()))
         except SourceError as error:
-            if how.broken == "refuse":
+            if how.on_error == "raise":
                 raise SourceError(
-                    error.given, expected=error.expected, remedy="remove it, or skip broken files with broken='skip'"
+                    error.given, expected=error.expected, remedy="remove it, or skip broken files with on_error='skip'"
                 ) from error
             skipped.append(name)
     if skipped:

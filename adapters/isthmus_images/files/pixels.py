@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
 
 Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]
 Picture = UInt8[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]
 """[channels, height, width]; pictures beside each other need not be alike, so the axes have no names."""
+
+Shown = Float32[np.ndarray, "images height width *channels"]
+"""As users get images: from 0 to 1, channels last, and none of them where images are grey."""
+
+ShownPicture = Float32[np.ndarray, "_ _ ..."]
+"""One of them; pictures beside each other need not be of one size."""
 
 CHANNELS = {"grey": 1, "colour": 3}
 NOISY = 16.0
@@ -35,7 +42,7 @@ class Form:
     colour: str | None = None
 
     @classmethod
-    def asked(cls, size: int | Sequence[int] | None, colour: str | None) -> Form:
+    def of(cls, size: int | Sequence[int] | None, colour: str | None) -> Form:
         """As a user says it: one number for a square.
 
         Raises:
@@ -94,7 +101,12 @@ def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False) -> Pix
     return np.ascontiguousarray(_in_range(given, what, noisy))
 
 
-def shown(pixels: Pixels) -> Float32[np.ndarray, "images height width *channels"]:
+def as_shown(means: Float[Tensor, "images channels height width"]) -> Shown:
+    """What a model wrote, as users get it, cut to 0 to 1."""
+    return shown(means.float().clamp(0, 1).cpu().numpy())
+
+
+def shown(pixels: Pixels) -> Shown:
     """As users get them: float32 from 0 to 1, channels last, and none of them where images are grey."""
     numbers = as_floats(pixels)
     return numbers[:, 0] if numbers.shape[1] == 1 else np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))

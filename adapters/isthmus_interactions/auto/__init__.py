@@ -1,1 +1,1 @@
-"""Which model: ``auto``, a contest among users who were held out."""
+"""Which model: ``auto``, compared on held-out users."""

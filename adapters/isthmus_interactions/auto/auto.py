@@ -35,6 +35,17 @@ def fit(
 
     Ctrl-C ends the search or the last fit, and what is best so far is kept.
 
+    Args:
+        data: interactions of all users.
+        validation: users to choose by, or the share of ``data`` to hold out for that.
+        metric: what the models are compared by, higher is better.
+        run: device, seed, precision, progress and checkpoints.
+        budget: seconds, by best estimate.
+        settings: must be empty.
+
+    Returns:
+        The best model, with the course of the search in ``facts["tried"]``.
+
     Raises:
         SettingError: settings, which only a named model can have; no such metric; or a budget of no time.
         KeyboardInterrupt: Ctrl-C before anything was tried.

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from isthmus.hardware import available_bytes
 from isthmus.models.linear import LARGEST
-from isthmus.models.machine import available_bytes
 from isthmus_interactions.interactions import Interactions
 
 MEMORY_SHARE = 0.6
@@ -30,7 +30,7 @@ SPARSE_SECONDS = 3e-3
 
 
 @dataclass(frozen=True)
-class Point:
+class LinearSettings:
     """Settings of the linear family: λ, p and ξ."""
 
     regularisation: float
@@ -38,16 +38,16 @@ class Point:
     xi: float
 
 
-def first(data: Interactions) -> Point:
+def initial_settings(data: Interactions) -> LinearSettings:
     """Where to begin: λ of the size of the Gram matrix's diagonal, twice the mean number of users of an item.
 
     On six data sets between 20 and 220 users an item, what was best on held-out users lay within a factor of about 4
     of it.
     """
-    return Point(max(1.0, float(round(2 * data.nnz / len(data.items)))), 0.5, 0.0)
+    return LinearSettings(max(1.0, float(round(2 * data.nnz / len(data.items)))), 0.5, 0.0)
 
 
-def neighbours(best: Point) -> Iterator[Point]:
+def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
     """What to try next to the best so far: first the scale of λ, then the others."""
     for factor in (2.5, 0.4):
         yield replace(best, regularisation=best.regularisation * factor)

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.settings import built
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus_interactions.auto.search import Candidate
 from isthmus_interactions.interactions import Interactions
@@ -41,7 +41,7 @@ def refit(
         was not done yet stays as it was chosen.
     """
     source = BagSource.from_csr(data.matrix)
-    if not isinstance(best.recipe, Blended):
+    if not isinstance(best.recipe, BlendRecipe):
         recipe, done, stopped = _refit_one(best, source, len(data.items), run, end)
         return replace(best, recipe=recipe), [best.name] if done else [], stopped
     by_model = {id(tried.recipe): tried for tried in others}
@@ -54,7 +54,7 @@ def refit(
     model = Blend([recipe.model for recipe, _ in parts])
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
     names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
-    blended = Blended(model, best.recipe.names, [recipe for recipe, _ in parts])
+    blended = BlendRecipe(model, best.recipe.names, [recipe for recipe, _ in parts])
     return replace(best, recipe=blended), names, stopped
 
 
@@ -69,7 +69,7 @@ def _refit_one(tried: Candidate, source: BagSource, items: int, run: Run, end: f
     if not tried.recipe.chooses_epoch:
         logger.info("fitting %s on everybody", plugins.command_name(tried.name))
         try:
-            tried.recipe.fit(source, replace(run, progress=Silent(), checkpoints=None, resume=False))
+            tried.recipe.fit(source, replace(run, progress=NoProgress(), checkpoints=None, resume=False))
         except KeyboardInterrupt:
             # Its model is whole at any moment: of those who trained, or of everybody.
             return tried.recipe, False, True

@@ -1,4 +1,4 @@
-"""A contest of models among users who were held out, within a limit of time."""
+"""A search among models, compared on held-out users, within a limit of time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import Gram
+from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.auto.candidates import Point, dense_fits, first, neighbours, networks, sparse_fits
+from isthmus_interactions.auto.candidates import (
+    LinearSettings,
+    dense_fits,
+    initial_settings,
+    neighbouring_settings,
+    networks,
+    sparse_fits,
+)
 from isthmus_interactions.interactions import Interactions
 
 LINEAR = 0.35
@@ -118,8 +124,8 @@ class ModelSearch:
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
         gram = gram_of(self.source, width) if dense else None
-        seen: list[Point] = []
-        point: Point | None = first(self.train)
+        seen: list[LinearSettings] = []
+        point: LinearSettings | None = initial_settings(self.train)
         while point is not None and len(seen) < MOST:
             seen.append(point)
             self._try("rdlae" if dense else "sparse_linear", asdict(point), None, gram)
@@ -127,7 +133,7 @@ class ModelSearch:
             if time.perf_counter() - started + self.tried[-1].seconds > limit:
                 break
             best = self.ranked[0].settings
-            around = neighbours(Point(best["regularisation"], best["dropout"], best["xi"]))
+            around = neighbouring_settings(LinearSettings(best["regularisation"], best["dropout"], best["xi"]))
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
             # Fewer weights overfit less where items are many and users few.
@@ -202,5 +208,5 @@ class ModelSearch:
         settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
         spent = time.perf_counter() - started
         self.tried.append(
-            Candidate("blend", settings, Blended(model, names, recipes), history, history.best_score, spent)
+            Candidate("blend", settings, BlendRecipe(model, names, recipes), history, history.best_score, spent)
         )

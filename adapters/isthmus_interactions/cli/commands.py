@@ -69,7 +69,7 @@ def similar(
     k: Many = 10,
     as_json: Json = False,
 ) -> None:
-    """Tell which items are nearest to an item."""
+    """Show the items nearest to an item."""
     recommender = Recommender.load(directory)
     (answer,) = recommender.similar_items([recommender.adapter.items.parse(item)], k)
     _answer(recommender, answer, as_json)
@@ -82,7 +82,7 @@ def explain(
     k: Many = 10,
     as_json: Json = False,
 ) -> None:
-    """Tell which items of a history speak for an item."""
+    """Show how much each item of a history contributes to an item."""
     if history is None:
         raise InputError("explain needs --history", remedy='try --history "id,id"')
     recommender = Recommender.load(directory)

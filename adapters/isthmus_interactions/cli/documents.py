@@ -54,7 +54,7 @@ def answer_document(recommender: Recommender, answer: Answer) -> dict[str, Any]:
 
 
 def unknown_ids(unknown: Sequence[Id], where: str = "") -> str:
-    """The remark on ids that nobody knows."""
+    """The remark on unknown ids."""
     shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
     return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
 
@@ -104,7 +104,18 @@ def features(
     vectors: list[str] | None,
     title: str | None,
 ) -> ItemFeatures | None:
-    """What a table tells of items, if there is one. Raises what ``ItemFeatures.read`` raises.
+    """The features in a table of items, if there is one. Raises what ``ItemFeatures.read`` raises.
+
+    Args:
+        file: the table of items.
+        id_: its column of ids.
+        tags: its columns of tags.
+        text: its columns of prose.
+        vectors: its columns of numbers.
+        title: its column of titles.
+
+    Returns:
+        The features; None without a table.
 
     Raises:
         InputError: columns without a table.
@@ -121,6 +132,17 @@ def read_test_data(
 ) -> Interactions:
     """Interactions to evaluate with: kept by the rule that is asked for, or else by the one of the training data, and
     weighted as those were.
+
+    Args:
+        recommender: whose rule and weights are used.
+        file: a path.
+        keep: another rule.
+        user: the column of users.
+        item: the column of items.
+        value: the column of values.
+
+    Returns:
+        Interactions over the vocabularies of the file.
 
     Raises:
         InputError: what ``Interactions.read`` raises.
@@ -150,7 +172,17 @@ def example(recommender: Recommender, out: Path) -> str:
 
 
 def new_users_fold(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
-    """New users: a share of each one's items is hidden."""
+    """New users: a share of each one's items is hidden.
+
+    Args:
+        recommender: whose catalogue is asked for.
+        data: interactions of users whom it does not know.
+        share: of the items of each user that is hidden.
+        seed: of the choice of hidden items.
+
+    Returns:
+        Histories and hidden items.
+    """
     if not 0 < share < 1:
         raise SettingError(f"--hide {share}", expected="a share between 0 and 1")
     return hide(data.with_items(recommender.adapter.items), share, np.random.default_rng(seed))

@@ -9,12 +9,11 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
-from isthmus import bundle, plugins
-from isthmus.cli.options import parsed_duration, parsed_settings
-from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
+from isthmus import plugins
+from isthmus.cli.options import parsed_duration
+from isthmus.cli.output import emit, table
+from isthmus.cli.training import Training, fit_command
 from isthmus.errors import InputError
-from isthmus.training.run import Run
 from isthmus_interactions.auto import auto
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -38,9 +37,10 @@ from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 
 
+@fit_command
 def fit(
     file: Data,
-    out: Annotated[Path, typer.Option(help="Where to save the bundle.")],
+    training: Training,
     model: Annotated[str, typer.Option(help="auto, or a name from isthmus models.")] = "auto",
     user: UserColumn = None,
     item: ItemColumn = None,
@@ -50,16 +50,7 @@ def fit(
     keep: Keep = None,
     weights: Weights = "binary",
     budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
-    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of the users who choose the best epoch.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     features: FeatureFile = None,
     feature_id: FeatureId = None,
@@ -67,53 +58,33 @@ def fit(
     text: Text = None,
     vectors: Vectors = None,
     title: FeatureTitle = None,
-    as_json: Json = False,
 ) -> None:
     """Train a recommender on interactions and save it; without --model, the best of several."""
-    bundle.check_target(out)
     seconds = auto.BUDGET if budget is None else parsed_duration(budget)
     if budget is not None and model != "auto":
         raise InputError(f"--budget {budget} with --model {model}", remedy="leave out one of them: auto has a budget")
-    progress = RichProgress()
-    run = Run(device, seed, precision, progress, checkpoints, every, resume)
-    settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     about = documents.features(features, feature_id, tags, text, vectors, title)
-    data = Interactions.read(
-        file,
-        user=user,
-        item=item,
-        value=value,
-        time=time,
-        keep=keep,
-        weights=documents.weighting(weights),
-        ordered=ordered,
-    )
-    named = {} if items is None else titles.read(items, data.items)
+    columns = {"user": user, "item": item, "value": value, "time": time}
+    data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)
     recommender = Recommender.fit(
         data,
         model,
-        validation=validation,
+        validation=training.validation,
         metric=metric,
         budget=seconds,
-        run=run,
-        titles=named,
+        run=training.run,
+        titles={} if items is None else titles.read(items, data.items),
         features=about,
-        **settings,
+        **training.settings,
     )
-    history = recommender.history
-    if history.interrupted and not history.records:
-        raise KeyboardInterrupt
-    recommender.save(out)
-    if history.interrupted:
-        after = "" if "tried" in recommender.facts else f" after epoch {len(history.records)}"
-        status(f"interrupted{after}: the best model so far is saved")
-    emit(documents.fit_report(out, recommender), as_json, lambda: _fitted(out, recommender))
+    training.save(recommender, by_epoch="tried" not in recommender.facts)
+    document = documents.fit_report(training.out, recommender)
+    emit(document, training.as_json, lambda: _page(document, documents.example(recommender, training.out)))
 
 
-def _fitted(out: Path, recommender: Recommender) -> RenderableType:
-    document = documents.fit_report(out, recommender)
+def _page(document: dict[str, Any], example: str) -> RenderableType:
     shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
-    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {documents.example(recommender, out)}"))
+    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {example}"))
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:

@@ -17,7 +17,7 @@ from isthmus import bundle, plugins
 from isthmus.cli.options import parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.progress import RichProgress
-from isthmus.training.progress import Progress, Silent
+from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -119,7 +119,7 @@ class _TrialReporter:
 
 def _progress() -> Progress:
     # Ten lines of epochs for each trial would bury the one that tells its score.
-    return RichProgress() if sys.stderr.isatty() else Silent()
+    return RichProgress() if sys.stderr.isatty() else NoProgress()
 
 
 def _span(seconds: float) -> str:

@@ -18,11 +18,11 @@ from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -46,7 +46,17 @@ logger = logging.getLogger(__name__)
 
 
 def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
-    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises."""
+    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises.
+
+    Args:
+        old: with or without features of before, which are replaced.
+        features: of known and of new items.
+        boost: a factor on the scores of new items.
+        seed: of the users and items that the weights are chosen on.
+
+    Returns:
+        The state over the larger catalogue; ``old`` itself where nothing is new.
+    """
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
     if reads_order(old.model):
@@ -120,6 +130,16 @@ def rebuilt(
 ) -> nn.Module:
     """A model from what was saved, with or without new items.
 
+    Args:
+        builder: of the model below.
+        items: how many items the catalogue has, new ones included.
+        settings: all keywords of the builder.
+        tensors: of the model, by name.
+        saved: documents of the bundle.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
+
     Raises:
         BundleError: tensors that do not fit the settings or each other.
     """
@@ -149,10 +169,10 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
     model = old.model
     if not sketch.chooses_epoch:
         recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
-        if isinstance(recipe, Blended):
+        if isinstance(recipe, BlendRecipe):
             recipe.model.load_state_dict(model.state_dict())
         others = select_rows(interactions, np.setdiff1d(np.arange(interactions.shape[0]), users))
-        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=Silent()))
+        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=NoProgress()))
         model = recipe.model.to(device).eval()
     asked, ranker = select_rows(interactions, users), ranker_of(model)
     drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]

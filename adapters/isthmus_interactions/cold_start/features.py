@@ -59,6 +59,9 @@ class ItemFeatures:
             idf: weigh a feature by log((1 + items) / (1 + items that have it)) + 1, which is right for plain tags.
             titles: texts to show with items, by id.
 
+        Returns:
+            Features with rows of norm 1.
+
         Raises:
             InputError: not two dimensions, no items, no features, an id twice, or ids that are not as many as rows.
             ValueRangeError: a number that is NaN or infinite, or no number at all.
@@ -97,6 +100,9 @@ class ItemFeatures:
             vectors: a column of lists of numbers (Parquet, Arrow), or several columns of numbers.
             title: the column of what to show; "title" where there is one, if not given.
             separator: what stands between tags.
+
+        Returns:
+            Features with rows of norm 1, an item a row.
 
         Raises:
             SourceError: nothing that can be read as a table, or no rows.

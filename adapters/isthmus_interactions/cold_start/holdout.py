@@ -72,6 +72,9 @@ class ItemHoldout:
             columns: the known items.
             generator: for items, and for what is hidden of each user.
             device: where the ranker reads.
+
+        Returns:
+            The users and items of one draw.
         """
         order = generator.permutation(len(columns))[:MOST_ITEMS]
         out, rest = (np.sort(part) for part in np.split(order, [round(len(order) * LEFT_OUT)]))

@@ -40,6 +40,9 @@ def match_items_to_features(items: Vocabulary, interactions: Csr, features: Item
         items: of the training data.
         interactions: of the training data, shape (users, items).
 
+    Returns:
+        The catalogue with the new items appended, and where the features of each item are.
+
     Raises:
         InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
     """

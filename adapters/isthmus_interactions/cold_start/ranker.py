@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.rankers import ranker_of
 from isthmus.protocols import Columns
@@ -56,9 +56,9 @@ class ColdStartRanker(nn.Module):
         """How many columns the model itself has."""
         return len(self.left)
 
-    def prepare(self, inputs: Bags) -> tuple[Any, Float[Tensor, "batch inner"]]:
+    def prepare(self, inputs: Tensors) -> tuple[Any, Float[Tensor, "batch inner"]]:
         """The model's state; and s̄ with both sums as far as they do not depend on the column."""
-        readable = self.with_known_items(inputs)
+        readable = self.with_known_items(require_bags(inputs, "a ranking by features"))
         state = self._ranker.prepare(readable)
         with torch.no_grad():
             summed = self._ranker.scores(state).to(self.left.dtype) @ self.left

@@ -11,7 +11,8 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import ranks
 from isthmus.index.exact.searcher import rank
 from isthmus.index.searchers import searcher_over
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
 
 

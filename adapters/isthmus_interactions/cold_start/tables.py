@@ -45,6 +45,16 @@ class FeatureColumns:
     ) -> FeatureColumns:
         """One name or several for each part.
 
+        Args:
+            id_: the column of ids; None to find it by its name.
+            tags: columns of tags.
+            text: columns of prose.
+            vectors: columns of numbers.
+            title: the column of titles; None to find it by its name.
+
+        Returns:
+            The columns, each part as a list.
+
         Raises:
             InputError: no column of features.
         """
@@ -73,7 +83,16 @@ class FeatureTable:
 
 
 def read(source: object, columns: FeatureColumns, separator: str) -> FeatureTable:
-    """Read the columns of a table. Raises what ``ItemFeatures.read`` raises."""
+    """Read the columns of a table. Raises what ``ItemFeatures.read`` raises.
+
+    Args:
+        source: a path or a table.
+        columns: which column plays which part.
+        separator: what stands between tags.
+
+    Returns:
+        Ids, blocks of features and titles.
+    """
     opened = open_table(source)
     id_ = _id_column(opened.header, columns.id)
     for name in (*columns.tags, *columns.text, *columns.vectors, *([columns.title] if columns.title else [])):

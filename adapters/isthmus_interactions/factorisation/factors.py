@@ -137,11 +137,20 @@ class WeightedSquares:
         return -0.5 * everywhere.index_add(0, bags.rows(), here)
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """The scores themselves."""
+        """The scores: they are the mean."""
         return readout.logits(decoded).float()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """The mean with noise of variance 1, as for an empty history."""
+        """The mean with noise of variance 1, as for an empty history.
+
+        Args:
+            readout: of the items.
+            decoded: a factor for each user, shape (batch, factors).
+            generator: of the noise.
+
+        Returns:
+            Scores with noise of variance 1, shape (batch, items).
+        """
         mean = self.mean(readout, decoded)
         return mean + torch.empty_like(mean).normal_(generator=generator)
 

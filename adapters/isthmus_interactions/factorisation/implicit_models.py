@@ -9,7 +9,7 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
@@ -32,14 +32,18 @@ def als(
 
     Advice: a matrix factorisation to compare with; it ranks better with far more factors than the usual 64.
 
-    An entry of weight w counts with confidence C = α w and every missing one as 0 with confidence 1. Users who were
-    never seen get the factor that minimises the same loss with the items held fixed.
+    Minimises Σ_ui c_ui (p_ui − x_u · y_i)² + λ (Σ_u |x_u|² + Σ_i |y_i|²), equation 3 of the paper, with p_ui = 1 and
+    c_ui = α w_ui for an entry of weight w_ui, and p_ui = 0 and c_ui = 1 for every missing one. Users who were never
+    seen get the factor that minimises the same loss with the items held fixed.
 
     Args:
         factors: dimensions of the code.
         regularisation: λ, on the squared length of every factor.
         alpha: α, how much more an item of the history counts than any other.
         iterations: passes over users and items.
+
+    Returns:
+        A recipe to fit; its model folds every history in.
     """
     check_settings(factors=factors, alpha=alpha, iterations=iterations)
     _check_not_negative(regularisation=regularisation)
@@ -71,9 +75,9 @@ def bpr(
 
     Advice: a baseline to compare with; EASE ranks better on Gowalla, Yelp2018 and Amazon-Book.
 
-    An item of the history should score above another one, drawn by popularity. Trained by a single thread, so that the
-    same seed gives the same factors. Users who were never seen get the factor that minimises the expected loss with
-    the items held fixed. Weights play no part.
+    Maximises Σ ln σ(x_ui − x_uj) − λ |Θ|², BPR-OPT in section 4.1 of the paper, over items i of a history and items j
+    drawn by popularity. Trained by a single thread, so that the same seed gives the same factors. Users who were never
+    seen get the factor that minimises the expected loss with the items held fixed. Weights play no part.
 
     Args:
         factors: dimensions of the code; items have a bias beside.
@@ -81,9 +85,12 @@ def bpr(
         learning_rate: step size of the stochastic gradient descent.
         iterations: passes over the interactions.
         verify: whether items that the user interacted with are no negatives.
-        negatives: how many draws stand for all when somebody's factor is found.
-        prior: how strongly a factor that is found is drawn to 0; the default was chosen on validation readers of
+        negatives: how many draws stand for all items when the factor of a new user is computed.
+        prior: how strongly the factor of a new user is drawn to 0; the default was chosen on validation readers of
             goodbooks-10k, over four lengths of training.
+
+    Returns:
+        A recipe to fit; its model folds every history in.
     """
     check_settings(factors=factors, learning_rate=learning_rate, iterations=iterations)
     check_settings(negatives=negatives, prior=prior)

@@ -18,7 +18,7 @@ from isthmus.errors import MissingLibraryError, NonFiniteLossError
 from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.training.history import History
-from isthmus.training.process import Wish, interruptible
+from isthmus.training.process import StopRequest, interruptible
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation.pairwise import Opponents
@@ -50,11 +50,11 @@ class _EnoughError(Exception):
 
 @dataclass
 class _Watch:
-    """Takes a record of each pass, and ends the training when somebody wishes so or time is over."""
+    """Takes a record of each pass, and ends the training on Ctrl-C or when time is over."""
 
     run: Run
     history: History
-    wish: Wish
+    stop: StopRequest
     last: int
     started: float
     record: Record | None = None
@@ -64,8 +64,8 @@ class _Watch:
         self.flush()
         self.record = {"epoch": iteration + 1, "phase": "train", "seconds": float(seconds)}
         late = self.run.seconds is not None and time.perf_counter() - self.started > self.run.seconds
-        if (self.wish.stop or late) and iteration + 1 < self.last:
-            self.history.interrupted, self.history.out_of_time = self.wish.stop, late and not self.wish.stop
+        if (self.stop.requested or late) and iteration + 1 < self.last:
+            self.history.interrupted, self.history.out_of_time = self.stop.requested, late and not self.stop.requested
             raise _EnoughError
 
     def flush(self) -> None:
@@ -103,6 +103,14 @@ class ImplicitRecipe:
 
         Ctrl-C and ``run.seconds`` end the training after the pass that is going on.
 
+        Args:
+            source: bags.
+            run: seed, time limit, progress and checkpoints.
+            validation: the score to take at the end.
+
+        Returns:
+            The course of the training.
+
         Raises:
             MissingLibraryError: ``implicit`` is not installed.
             NonFiniteLossError: the factors became NaN or infinite.
@@ -114,8 +122,8 @@ class ImplicitRecipe:
         history = History(metric=validation.name if validation else None)
         run.progress.start(last, len(source), history.metric)
         try:
-            with interruptible() as wish:
-                watch = _Watch(run, history, wish, last, started)
+            with interruptible() as stop:
+                watch = _Watch(run, history, stop, last, started)
                 matrix = bags_matrix(source, len(self.readout.weight))
                 trained = _train(made, maker, settings, matrix, watch)
             self.load_factors(trained.item_factors, matrix)

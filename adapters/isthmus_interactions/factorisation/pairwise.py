@@ -202,5 +202,14 @@ class PairwiseLogistic:
         return readout.logits(decoded).float().sigmoid()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """Zeros and ones."""
+        """Zeros and ones, drawn for each item.
+
+        Args:
+            readout: of the items.
+            decoded: a factor for each user, shape (batch, factors).
+            generator: of the draws.
+
+        Returns:
+            Zeros and ones, shape (batch, items).
+        """
         return torch.bernoulli(self.mean(readout, decoded), generator=generator)

@@ -30,6 +30,9 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
 
         ordered: keep the order of the events, also where they have no times.
 
+    Returns:
+        Users and items in order, the matrix over them, ordered histories where they are kept, and the report.
+
     Raises:
         SettingError: a threshold without values to compare.
         SourceError: no row is left.

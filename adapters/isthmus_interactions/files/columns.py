@@ -49,6 +49,16 @@ def find_columns(
     case, underscores and a type suffix such as ``user_id:token``. For ``value`` and ``time`` the empty string means
     "there is none", even when a column has a default name.
 
+    Args:
+        header: names of columns, as they stand in the file.
+        user: the name of the column of users.
+        item: the name of the column of items.
+        value: the name of the column of ratings or amounts.
+        time: the name of the column of times.
+
+    Returns:
+        The columns to read.
+
     Raises:
         ColumnError: users or items have no column, a name that was given is not in the header, two columns could be
             meant, or one column would play two parts.

@@ -70,6 +70,16 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
 
     Rows without a user or an item are left out; ``rows_read - len(events)`` says how many.
 
+    Args:
+        source: a path or a table; see ``tables.open_table``.
+        user: the column of users.
+        item: the column of items.
+        value: the column of values; ``""`` for none.
+        time: the column of times; ``""`` for none.
+
+    Returns:
+        An event for each row with a user and an item, in the order of the table.
+
     Raises:
         SourceError: nothing to read, or no row with both a user and an item.
         ColumnError: a column is missing, ambiguous or of a type that has no meaning there.

@@ -43,7 +43,17 @@ def to_answers(
     unknown: Sequence[list[Id]] | None = None,
     popular: Sequence[bool] | None = None,
 ) -> list[Answer]:
-    """Rows as ids, one answer for each question; places that no row fills are left out."""
+    """Rows as ids, one answer for each question; places that no row fills are left out.
+
+    Args:
+        found: rows and scores, best first.
+        vocabulary: whose rows they are.
+        unknown: for each question the ids that were left out; none, if not given.
+        popular: for each question whether the most popular items answer it; none does, if not given.
+
+    Returns:
+        An answer for each question.
+    """
     rows, scores = found.rows.cpu().numpy(), found.scores.cpu().numpy()
     unknown = [[] for _ in rows] if unknown is None else unknown
     popular = [False for _ in rows] if popular is None else popular

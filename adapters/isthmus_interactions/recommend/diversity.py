@@ -72,6 +72,9 @@ class Diversity:
             k: how many answers; with fewer candidates, all of them, and row -1 with score -inf after them.
             diversity: d, from 0 to 1; 0 keeps the first ``k``.
 
+        Returns:
+            Rows and scores, shape (batch, at most k).
+
         Raises:
             SettingError: ``diversity`` outside 0 to 1.
         """

@@ -13,7 +13,8 @@ from isthmus.batch import TokenRows
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Ranker, RowLists
+from isthmus.protocols import Ranker
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.tasks.explain import contributions
 from isthmus.tasks.similar import SimilarColumns
@@ -27,7 +28,7 @@ from isthmus_interactions.recommend.diversity import Diversity, candidates, chec
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
 from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
 from isthmus_interactions.recommend.top_k import TopItems
-from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, prepare, token_rows
+from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, token_rows
 from isthmus_interactions.splits import FoldIn
 
 
@@ -62,6 +63,9 @@ class RecommendationEngine:
             exclude_seen: leave out what is in the history.
             allow: only these items may be answered.
             diversity: from 0, best first, to 1, as unlike as possible.
+
+        Returns:
+            An answer for each history, best item first.
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
@@ -100,7 +104,7 @@ class RecommendationEngine:
         if known:
             rows = torch.from_numpy(items.rows([ids[place] for place in known])).to(device)
             with torch.no_grad():
-                out[:, known] = self.ranker.scores(prepare(self.ranker, inputs), rows).cpu().numpy()
+                out[:, known] = self.ranker.scores(self.ranker.prepare(inputs), rows).cpu().numpy()
         return out
 
     def similar_items(self, ids: Sequence[GivenId], k: int) -> list[Answer]:
@@ -116,7 +120,16 @@ class RecommendationEngine:
         return to_answers(found, self._fitted.adapter.users, batch.unknown)
 
     def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
-        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``."""
+        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``.
+
+        Args:
+            batch: a single history.
+            item: whose score is explained.
+            k: how many items of the history at most.
+
+        Returns:
+            Items of the history, largest contribution first.
+        """
         if k is not None:
             check_k(k)
         fitted = self._fitted

@@ -37,6 +37,12 @@ def write(
 ) -> int:
     """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
 
+    Args:
+        path: of the Parquet file.
+        users: ids, in the order of the rows.
+        adapter: for the types of ids.
+        ask: answers for some users.
+
     Returns:
         The number of rows.
 

@@ -46,10 +46,13 @@ class SimilarUsers:
         return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
 
     def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
-        """The k users nearest to each bag, which is on the CPU; nobody is near to an empty one.
+        """The k users nearest to each bag, which is on the CPU; no user is near to an empty one.
 
         Args:
             device: where the model is.
+
+        Returns:
+            Rows of users and their scores, nearest first; higher is nearer.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -60,8 +63,8 @@ class SimilarUsers:
             return nearest_rows(bags, self.interactions, k)
         with torch.no_grad():
             found = self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
-        nobody = (bags.lengths() == 0).to(device)[:, None]
-        return Neighbours(found.rows.masked_fill(nobody, -1), found.scores.masked_fill(nobody, -torch.inf))
+        empty = (bags.lengths() == 0).to(device)[:, None]
+        return Neighbours(found.rows.masked_fill(empty, -1), found.scores.masked_fill(empty, -torch.inf))
 
     @cached_property
     def _searcher(self) -> Searcher:
@@ -79,6 +82,14 @@ def nearest_rows(bags: Bags, interactions: Csr, k: int) -> Neighbours:
     """The k rows of ``interactions`` with the largest cosine to each bag, equal ones in ascending order of row.
 
     Rows that share nothing with the bag do not answer.
+
+    Args:
+        bags: on the CPU.
+        interactions: shape (users, items).
+        k: how many.
+
+    Returns:
+        Rows of users and cosines from 0 to 1, nearest first; row -1 with score -inf where there are fewer.
     """
     parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
     asked = _unit(csr_array(parts, shape=(bags.size, interactions.shape[1])))

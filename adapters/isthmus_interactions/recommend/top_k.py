@@ -16,10 +16,9 @@ from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import Neighbours, Ranker, RowLists, Searcher
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours, Ranker, Searcher
+from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
-from isthmus_interactions.sequences import prepare
 
 AT_A_TIME = 1024
 """Sequences that are prepared together."""
@@ -46,7 +45,17 @@ class TopItems:
 
     @torch.no_grad()
     def best(self, inputs: Tensors, k: int, *, exclude: RowLists | None = None, allow: Allow = None) -> Neighbours:
-        """The ``k`` best items for each history, best first; arguments and errors are those of ``index.exact.rank``."""
+        """The ``k`` best items for each history, best first; arguments and errors are those of ``index.exact.rank``.
+
+        Args:
+            inputs: histories as the model reads them.
+            k: how many items.
+            exclude: items that must not be answered, for each history.
+            allow: the only items that may be answered, for all histories or for each.
+
+        Returns:
+            Rows of items and their scores, best first; higher is better.
+        """
         if not isinstance(inputs, Bags):
             return self._rank_in_parts(inputs, k, exclude, allow)
         if self._network is None:
@@ -75,7 +84,7 @@ class TopItems:
         found = []
         for start in range(0, inputs.size, AT_A_TIME):
             some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=inputs.ids.device)
-            state = prepare(self._ranker, TokenRows(inputs.ids[some], inputs.mask[some]))
+            state = self._ranker.prepare(TokenRows(inputs.ids[some], inputs.mask[some]))
             out = None if exclude is None else take(exclude, some)
             only = take(allow, some) if isinstance(allow, RowLists) else allow
             device = inputs.ids.device

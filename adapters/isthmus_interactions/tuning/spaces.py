@@ -105,7 +105,7 @@ SPACES: Mapping[str, Space] = {
     "vanilla": _KIND,
     "denoising": _KIND,
     "variational": {**_KIND, "beta": Range(0.02, 1.0, log=True), "annealing": Range(0.1, 1.0)},
-    "sparse": {**_KIND, "code": Range(128, 4096, log=True), "active": Range(4, 256, log=True)},
+    "sparse": {**_KIND, "code": Range(128, 4096, log=True), "k": Range(4, 256, log=True)},
     "contractive": {**_KIND, "weight": Range(1e-3, 10.0, log=True)},
 }
 """By the builder's Python name. Every default lies inside, for the first trial is the defaults."""

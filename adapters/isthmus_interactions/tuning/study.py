@@ -50,7 +50,7 @@ class Trial:
     why: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON document."""
+        """The trial as a JSON document."""
         return asdict(self)
 
 

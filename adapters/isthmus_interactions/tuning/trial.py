@@ -15,8 +15,8 @@ from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
+from isthmus.hardware import available_bytes
 from isthmus.models.linear import ClosedFormRecipe, gram_of
-from isthmus.models.machine import available_bytes
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
@@ -51,7 +51,19 @@ class TuningSearch:
     def of(
         cls, data: Interactions, model: str, metric: str, validation: FoldIn | float, run: Run, fixed: Mapping[str, Any]
     ) -> TuningSearch:
-        """Raises what ``tune`` raises of settings, models and users."""
+        """Raises what ``tune`` raises of settings, models and users.
+
+        Args:
+            data: interactions of all users.
+            model: a builder's name.
+            metric: what is to be high.
+            validation: users to score by, or the share of ``data`` to hold out.
+            run: device, seed, precision and progress.
+            fixed: settings that are not searched.
+
+        Returns:
+            The search, before its first trial.
+        """
         _, builder = plugins.find_builder(model, "interactions")
         name, defaults = plugins.python_name(model), checked(model, builder, fixed)
         space = spaces.space_of(model, fixed)
@@ -114,7 +126,7 @@ class TuningSearch:
 
     @cached_property
     def source(self) -> BagSource:
-        """Those who train."""
+        """The users who train, as bags."""
         return BagSource.from_csr(self.train.matrix)
 
     @cached_property

@@ -79,6 +79,9 @@ def tune(
         on_trial: called after every trial with the search so far.
         fixed: settings that are given and not searched, such as ``epochs``.
 
+    Returns:
+        The trials so far; ``settings`` are keywords for ``Recommender.fit``.
+
     Raises:
         MissingLibraryError: Optuna is not installed.
         SettingError: a model without settings to search, settings that it cannot have, too few users to hold some out,

@@ -12,13 +12,13 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
-from isthmus.core.blend import Blend
-from isthmus.models.blend import Blended, with_own_checkpoints
+from isthmus.core.rankers import Blend
+from isthmus.models.blend import BlendRecipe, with_own_checkpoints
+from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.widen import can_widen
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
@@ -62,7 +62,7 @@ class PartUpdate:
     """
 
     name: str
-    way: Action
+    action: Action
     settings: Mapping[str, Any]
     learned: nn.Module
     wide: bool
@@ -73,15 +73,15 @@ class PartUpdate:
     @property
     def fits_everybody(self) -> bool:
         """Whether it has no epoch to choose, so that those who choose may be learned from, too."""
-        return self.way == "solved again"
+        return self.action == "solved again"
 
     def report(self) -> dict[str, Any]:
-        """What ``facts`` tell of it."""
+        """Its entry in ``facts["updates"]``."""
         history = self.history or History()
         return {
             "model": self.name,
-            "how": self.way,
-            "epochs": len(history.records) if self.way in ("trained on", "fitted anew") else 0,
+            "how": self.action,
+            "epochs": len(history.records) if self.action in ("trained on", "fitted anew") else 0,
             "best_epoch": None if self.fits_everybody else history.best_epoch,
             "score_before": self.before,
             "score": history.best_score,
@@ -89,7 +89,7 @@ class PartUpdate:
 
 
 def plan_parts(
-    old: Blend, sketch: Blended, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
+    old: Blend, sketch: BlendRecipe, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
 ) -> list[PartUpdate]:
     """What is to be done with each part.
 
@@ -99,13 +99,16 @@ def plan_parts(
         settings: all keywords of the builder and of its parts.
         columns: of the old blend and of the wider one.
         epochs: as in ``UpdatePlan``.
+
+    Returns:
+        A plan for each part, in their order.
     """
     parts = []
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
         own, learned = settings["parts"][place]["settings"], old.parts[place]
         wide = can_widen(recipe.model, state_of(learned), *columns)
-        way: Action = _action(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
-        parts.append(PartUpdate(name, way, own, learned, wide, recipe))
+        action: Action = _action(recipe, own, learned, columns, epochs) if float(old.weights[place]) else "left out"
+        parts.append(PartUpdate(name, action, own, learned, wide, recipe))
     return parts
 
 
@@ -120,19 +123,28 @@ def _action(
 
 
 def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs: int | None) -> dict[str, Any]:
-    """Settings of the blend to build: of the parts that go on, with fewer epochs."""
+    """Settings of the blend to build: of the parts that go on, with fewer epochs.
+
+    Args:
+        settings: of the blend.
+        parts: of ``plan_parts``.
+        epochs: for each part that continues; None for a tenth of its own.
+
+    Returns:
+        All keywords of the blend.
+    """
     whole = []
     for named, part in zip(settings["parts"], parts, strict=True):
-        own = shortened(part.settings, epochs) if part.way in ("trained on", "widened") else part.settings
+        own = shortened(part.settings, epochs) if part.action in ("trained on", "widened") else part.settings
         whole.append({**named, "settings": dict(own)})
     return {**settings, "parts": whole}
 
 
-def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
+def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
     """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
 
-    Who chooses epochs hears each trained part by itself. What is solved is solved without them, so that the score of
-    the blend is fair, and then for everybody.
+    Each trained part chooses its epoch by itself. What is solved is solved without the users who choose, so that the
+    score of the blend is fair, and then for everybody.
 
     Args:
         old: the narrower blend.
@@ -147,10 +159,10 @@ def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePl
     model.weigh(old.weights.tolist(), old.exponents.tolist())
     for part, recipe in zip(parts, blended.recipes, strict=True):
         part.recipe = recipe
-        if part.wide and part.way != "fitted anew":
+        if part.wide and part.action != "fitted anew":
             widen(recipe.model, part.learned)
     model.to(run.torch_device()).eval()
-    known = all(part.wide and part.way != "fitted anew" for part in parts if part.way != "left out")
+    known = all(part.wide and part.action != "fitted anew" for part in parts if part.action != "left out")
     before = chooser.score(model) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
     for part in sorted(parts, key=lambda part: not part.fits_everybody):
@@ -164,19 +176,19 @@ def update(old: Blend, blended: Blended, parts: list[PartUpdate], plan: UpdatePl
     if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                part.recipe.fit(plan.everybody, replace(run, progress=Silent(), checkpoints=None, resume=False))
+                part.recipe.fit(plan.everybody, replace(run, progress=NoProgress(), checkpoints=None, resume=False))
     return history, before
 
 
 def _fit(part: PartUpdate, plan: UpdatePlan, history: History) -> None:
     """Fit a part and take a line for it."""
-    if history.interrupted and part.way == "trained on":
-        part.way = "widened"
-    if part.way in ("left out", "widened"):
+    if history.interrupted and part.action == "trained on":
+        part.action = "widened"
+    if part.action in ("left out", "widened"):
         return
-    logger.info("%s is %s", plugins.command_name(part.name), part.way)
+    logger.info("%s is %s", plugins.command_name(part.name), part.action)
     run, recipe = with_own_checkpoints(plan.run, part.name), part.recipe
-    if part.way == "trained on":
+    if part.action == "trained on":
         assert isinstance(recipe, GradientRecipe)
         epochs = epochs_of(part.settings, plan.epochs)
         done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)

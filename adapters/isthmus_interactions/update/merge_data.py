@@ -57,6 +57,9 @@ def read_like(
         user, item, value: columns, as there.
         keep: another rule than the remembered one. Without values every row counts, whatever the remembered rule is.
 
+    Returns:
+        The new interactions, over vocabularies of their own.
+
     Raises:
         InputError: what ``Interactions.read`` raises.
     """
@@ -143,6 +146,14 @@ def _weighed(amounts: npt.NDArray[np.float64], weights: str) -> npt.NDArray[np.f
 def ids_like(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
     """The new ids in the type of the old ones: a file that happens to hold only plain integers is read as numbers where
     other files of the same catalogue are read as text, and the reverse.
+
+    Args:
+        new: as they were read.
+        old: of the recommender.
+        what: they are ids of, for the error.
+
+    Returns:
+        The new ids, in their order.
 
     Raises:
         InputError: they are of another kind.

@@ -13,9 +13,9 @@ from torch import Generator
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.core.rankers import Blend
 from isthmus.errors import SettingError
-from isthmus.models.blend import Blended
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
@@ -35,7 +35,7 @@ from isthmus_interactions.update.merge_data import MergedData, merge
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened
 
 HIDDEN = 5
-"""Of somebody who validates every fifth item is hidden, rounded down, as in ``fit``."""
+"""Of each user who validates, every fifth item is hidden, rounded down, as in ``fit``."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,20 @@ def update(
     run: Run,
     titles: Mapping[Any, str],
 ) -> FittedRecommender:
-    """The state of the updated recommender. Raises what ``Recommender.update`` raises."""
+    """The state of the updated recommender. Raises what ``Recommender.update`` raises.
+
+    Args:
+        old: what is known so far.
+        new: interactions of old and new users with old and new items.
+        epochs: passes of a model that continues; None for a tenth of its own.
+        validation: the share of the users with something new who choose the epoch.
+        metric: what the best epoch is best at; None for that of the last training.
+        run: device, seed, precision, progress and checkpoints.
+        titles: further titles, by id.
+
+    Returns:
+        The state over all users and items.
+    """
     metric = metric or old.facts["training"]["metric"] or "ndcg@100"
     MetricAt.parse(metric)
     builder = plugins.find_builder(old.builder, "interactions")[1]
@@ -59,7 +72,7 @@ def update(
     data = merged.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
-    if isinstance(sketch, Blended):
+    if isinstance(sketch, BlendRecipe):
         made = _update_blend(old, sketch, builder, merged, epochs, validation, metric, run)
     elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
         made = _continue(old, builder, merged, epochs, validation, metric, run)
@@ -95,7 +108,7 @@ class _Updated:
 
 
 def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:
-    """What was tried to choose the model, and within which budget, stays as it was: nothing was chosen anew. Which
+    """What was tried to choose the model, and within which budget, stays as it was, as nothing was chosen again. Which
     library trained the weights, and what has learned from everybody, does not."""
     facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
     if "fitted_on_everybody" in old.facts:
@@ -155,7 +168,7 @@ def _continue(
 
 def _update_blend(
     old: FittedRecommender,
-    sketch: Blended,
+    sketch: BlendRecipe,
     builder: Builder,
     merged: MergedData,
     epochs: int | None,
@@ -175,7 +188,7 @@ def _update_blend(
     parts = blends.plan_parts(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)
     recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
-    assert isinstance(recipe, Blended)
+    assert isinstance(recipe, BlendRecipe)
     history, score = blends.update(before, recipe, parts, plan)
     details = [part.report() for part in parts]
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.bundle.tensors import load_state, state_of
+from isthmus.models.recipes.rebuild import can_widen, widened
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.widen import can_widen, widened
 from isthmus.protocols import Objective, Recipe, Source, Step
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
@@ -31,6 +31,9 @@ def can_continue(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module
         learned: the old model.
         before: columns of the old model.
         after: columns of the wider one.
+
+    Returns:
+        True where it can.
     """
     return (
         isinstance(sketch, GradientRecipe)

@@ -1,8 +1,7 @@
-"""The verbs that are asked of a text bundle: each builds one document and shows it."""
+"""The commands on a bundle of texts: each builds one JSON document and a table of it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +57,7 @@ def decode(
 ) -> None:
     """Write the texts that codes stand for."""
     numbers = codes_from(codes)
-    _told(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
+    _emit_texts(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
 
 
 def reconstruct(
@@ -74,43 +73,47 @@ def reconstruct(
     texts = texts_from(file, column, documents)
     back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy)
     if out is not None:
-        _told(back, out, as_json)
+        _emit_texts(back, out, as_json)
         return
-    pairs = [{"text": text, "written_back": other} for text, other in zip(texts, back, strict=True)]
-    emit({"texts": pairs}, as_json, lambda: table(("text", "written back"), [list(pair.values()) for pair in pairs]))
+    pairs = [{"text": text, "reconstruction": other} for text, other in zip(texts, back, strict=True)]
+    emit({"texts": pairs}, as_json, lambda: table(("text", "reconstruction"), [list(pair.values()) for pair in pairs]))
 
 
 def sample(
     directory: Directory,
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
-    prior: Annotated[str, typer.Option(help="fitted: like the training texts; standard: the model's own.")] = "fitted",
+    prior: Annotated[
+        str, typer.Option(help="fitted: codes like those of the training texts; standard: the model's own prior.")
+    ] = "fitted",
     strategy: Strategy = "nucleus",
-    temperature: Annotated[float, typer.Option(help="Of nucleus: below 1 is more careful.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(help="Of nucleus sampling; below 1 keeps closer to the most probable tokens.")
+    ] = 1.0,
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write new texts from codes drawn by chance."""
+    """Write new texts, from codes drawn at random."""
     model = TextAutoencoder.load(directory)
-    _told(model.sample(n, seed=seed, prior=prior, strategy=strategy, temperature=temperature), out, as_json)
+    _emit_texts(model.sample(n, seed=seed, prior=prior, strategy=strategy, temperature=temperature), out, as_json)
 
 
 def interpolate(
     directory: Directory,
-    a: Annotated[str, typer.Argument(metavar="TEXT", help="Where to begin.")],
-    b: Annotated[str, typer.Argument(metavar="TEXT", help="Where to end.")],
-    steps: Annotated[int, typer.Option(min=2, help="Points, both ends among them.")] = 7,
+    a: Annotated[str, typer.Argument(metavar="TEXT", help="The first text.")],
+    b: Annotated[str, typer.Argument(metavar="TEXT", help="The last text.")],
+    steps: Annotated[int, typer.Option(min=2, help="How many texts, both ends included.")] = 7,
     strategy: Strategy = "beam",
     as_json: Json = False,
 ) -> None:
-    """Write what lies between two texts."""
-    _told(TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy), None, as_json)
+    """Write texts between two texts."""
+    _emit_texts(TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy), None, as_json)
 
 
 def search(
     directory: Directory,
-    query: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
+    query: Annotated[str, typer.Argument(metavar="TEXT", help="A text to compare with.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many texts to find.")] = 10,
     within: Annotated[str | None, typer.Option("--in", help="Search this file instead of what fit indexed.")] = None,
     column: Column = None,
     documents: Documents = False,
@@ -121,8 +124,8 @@ def search(
         raise InputError("--column or --documents without --in", remedy="they say how the file of --in is read")
     model = TextAutoencoder.load(directory)
     if within is not None:
-        model = model.with_corpus(texts_from(within, column, documents))
-    found = [asdict(one) for one in model.search(query, k)]
+        model = model.with_gallery(texts_from(within, column, documents))
+    found = [{"text": hit.item, "row": hit.row, "score": hit.score} for hit in model.search(query, k)[0]]
     rows = [(one["score"], one["text"]) for one in found]
     emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
 
@@ -130,26 +133,29 @@ def search(
 def evaluate(
     directory: Directory,
     file: Source,
-    samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
+    samples: Annotated[
+        int,
+        typer.Option(min=0, help="Importance samples for a tighter bound of the likelihood; 500 is usual, 0 for none."),
+    ] = 0,
     column: Column = None,
     documents: Documents = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure how well texts that were held out are coded and written back."""
+    """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
     document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
     emit(document, as_json, lambda: table(("", ""), shown))
 
 
-def _told(texts: list[str], out: Path | None, as_json: bool) -> None:
+def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_lines(out, texts)
         emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{len(texts):,} texts in {out}"))
         return
-    emit({"texts": texts}, as_json, lambda: _lines(texts))
+    emit({"texts": texts}, as_json, lambda: _table(texts))
 
 
-def _lines(texts: list[str]) -> RenderableType:
+def _table(texts: list[str]) -> RenderableType:
     return table(("",), [[text] for text in texts])

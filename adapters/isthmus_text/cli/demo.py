@@ -1,4 +1,4 @@
-"""``isthmus demo text``: the whole way, on sentences that people really wrote."""
+"""``isthmus demo text``: train, reconstruct, interpolate, sample and search, on English sentences of the web."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ SETTINGS: dict[str, Any] = {
 """Where writing back is the point no code is drawn and none costs anything. Chosen on the development sentences, within
 the time there is."""
 
-TOKENS: dict[str, Any] = {"vocabulary": 4000, "longest": 24}
+TOKENS: dict[str, Any] = {"vocabulary": 4000, "max_length": 24}
 """Of the tokenizer; one sentence in a hundred is longer."""
 
-TRAINED, ASKED = (2, 12), (3, 10)
+TRAINING_WORDS, HELD_OUT_WORDS = (2, 12), (3, 10)
 """Words of the sentences that are trained on and written back; what a code must hold grows with the length."""
 
 WORTH = 25.0
@@ -58,7 +58,9 @@ def demo(
     started = time.perf_counter()
     bundle.check_target(out)
     train = sentences()
-    status(f"{len(train):,} English sentences of at most {TRAINED[1]} words; takes about two minutes on two cores")
+    status(
+        f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words; takes about two minutes on two cores"
+    )
     run = Run(seed=seed, progress=RichProgress())
     model = TextAutoencoder.fit(train, run=run, **TOKENS, **SETTINGS)
     if model.history.interrupted:
@@ -70,12 +72,13 @@ def demo(
 
 def sentences() -> Texts:
     """What is trained on: short sentences of the treebank's training part, and the examples of WordNet."""
-    return Texts.read([*_short("train", TRAINED), *(text for text in wordnet_examples() if _fits(text, TRAINED))])
+    examples = (text for text in wordnet_examples() if _fits(text, TRAINING_WORDS))
+    return Texts.read([*_short("train", TRAINING_WORDS), *examples])
 
 
 def held_out(part: str, seen: Collection[str]) -> list[str]:
     """Distinct short sentences of a part of the treebank that were not trained on."""
-    return [text for text in _short(part, ASKED) if text not in seen]
+    return [text for text in _short(part, HELD_OUT_WORDS) if text not in seen]
 
 
 def _short(part: str, words: tuple[int, int]) -> list[str]:
@@ -94,9 +97,9 @@ def _document(model: TextAutoencoder, texts: list[str], out: Path, started: floa
         "held_out": len(texts),
         "bleu": bleu,
         "exact": exact_match(back, texts),
-        "written_back": [{"text": a, "written_back": b} for a, b in zip(texts[:SHOWN], back[:SHOWN], strict=True)],
+        "reconstructions": [{"text": a, "reconstruction": b} for a, b in zip(texts[:SHOWN], back[:SHOWN], strict=True)],
         "interpolated": interpolated,
-        "found": [{"query": query, "texts": [one.text for one in model.search(query, 4)]} for query in QUERIES],
+        "found": [{"query": query, "texts": [hit.item for hit in model.search(query, 4)[0]]} for query in QUERIES],
         "warnings": _warnings(bleu, interpolated),
         "path": str(out),
         "seconds": round(time.perf_counter() - started, 1),
@@ -116,9 +119,9 @@ def _warnings(bleu: float, interpolated: list[dict[str, Any]]) -> list[str]:
 
 def _page(document: dict[str, Any]) -> RenderableType:
     out = document["path"]
-    pairs = [(pair["text"], pair["written_back"]) for pair in document["written_back"]]
+    pairs = [(pair["text"], pair["reconstruction"]) for pair in document["reconstructions"]]
     return Group(
-        table(("a sentence that was held out", "written back from its code"), pairs),
+        table(("held-out sentence", "reconstruction"), pairs),
         Text(
             f"\n{document['held_out']:,} held-out sentences: BLEU {document['bleu']:.1f}, {document['exact']:.0%} exact"
         ),

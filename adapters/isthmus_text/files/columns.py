@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, InputError, SourceError
-from isthmus_text.files.packed import BLOCK, Flat, Gathering
+from isthmus_text.files.packed import BLOCK, PackedTexts, TextPacker
 from isthmus_text.files.plain import PACKED, codec_name, opened
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,13 @@ def is_table(path: Path) -> bool:
     return _kind(path) in TABLES
 
 
-def read_column(path: Path, column: str | None, encoding: str) -> Flat:
+def read_column(path: Path, column: str | None, encoding: str) -> PackedTexts:
     """The texts of one column of a file; a missing value is the empty text.
+
+    Args:
+        path: a CSV (.csv, .tsv, also packed) or Parquet file.
+        column: its name; None takes the only one, or the one named ``text``.
+        encoding: of a CSV file.
 
     Raises:
         SourceError: an unreadable file, or one without rows.
@@ -38,23 +43,23 @@ def read_column(path: Path, column: str | None, encoding: str) -> Flat:
     try:
         if _kind(path) == ".parquet":
             with pq.ParquetFile(path) as file:
-                name = _chosen(file.schema_arrow, column, str(path))
+                name = _text_column(file.schema_arrow, column, str(path))
                 batches = (batch.column(0) for batch in file.iter_batches(columns=[name], batch_size=8192))
-                return _gathered(batches, str(path))
+                return _collected(batches, str(path))
         with _csv(path, None, encoding) as reader:
-            name = _named(reader.schema.names, column, str(path))
+            name = _column_name(reader.schema.names, column, str(path))
         with _csv(path, name, encoding) as reader:
-            return _gathered((batch.column(0) for batch in reader), str(path))
+            return _collected((batch.column(0) for batch in reader), str(path))
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid {encoding}", expected=f"text in {encoding}") from error
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} cannot be read ({error})", expected="a whole CSV or Parquet file") from error
 
 
-def read_table_column(table: pa.RecordBatchReader, column: str | None) -> Flat:
+def read_table_column(table: pa.RecordBatchReader, column: str | None) -> PackedTexts:
     """The texts of one column of a table in memory; otherwise as ``read_column``."""
-    name = _chosen(table.schema, column, "the table")
-    return _gathered((batch.column(name) for batch in table), "the table")
+    name = _text_column(table.schema, column, "the table")
+    return _collected((batch.column(name) for batch in table), "the table")
 
 
 def as_table(source: object) -> pa.RecordBatchReader | None:
@@ -74,13 +79,13 @@ def as_table(source: object) -> pa.RecordBatchReader | None:
 def _csv(path: Path, column: str | None, encoding: str) -> Iterator[Any]:
     """A CSV file as a stream of record batches; with a column, only that one."""
     # Bytes are taken as they are, so that what is no UTF-8 can be named by its row.
-    wanted = {} if column is None else {"include_columns": [column], "column_types": {column: pa.large_binary()}}
+    options = {} if column is None else {"include_columns": [column], "column_types": {column: pa.large_binary()}}
     with opened(path) as file:
         yield pacsv.open_csv(
             file,
             pacsv.ReadOptions(block_size=BLOCK, encoding=codec_name(encoding), use_threads=False),
             pacsv.ParseOptions(delimiter="\t" if _kind(path) == ".tsv" else ",", newlines_in_values=True),
-            pacsv.ConvertOptions(**wanted),
+            pacsv.ConvertOptions(**options),
         )
 
 
@@ -88,9 +93,9 @@ def _kind(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix in PACKED else path.suffix.lower()
 
 
-def _named(header: Sequence[str], asked: str | None, name: str) -> str:
+def _column_name(header: Sequence[str], requested: str | None, name: str) -> str:
     listed = ", ".join(map(repr, header))
-    if asked is None:
+    if requested is None:
         if len(header) == 1 or "text" in header:
             return header[0] if len(header) == 1 else "text"
         raise ColumnError(
@@ -98,13 +103,13 @@ def _named(header: Sequence[str], asked: str | None, name: str) -> str:
             expected="one column, or one named 'text'",
             remedy="say which column holds the texts with column=NAME (--column NAME)",
         )
-    if asked not in header:
-        raise ColumnError(f"no column {asked!r} in {name}", expected=f"one of {listed}")
-    return asked
+    if requested not in header:
+        raise ColumnError(f"no column {requested!r} in {name}", expected=f"one of {listed}")
+    return requested
 
 
-def _chosen(schema: pa.Schema, asked: str | None, name: str) -> str:
-    column = _named(schema.names, asked, name)
+def _text_column(schema: pa.Schema, requested: str | None, name: str) -> str:
+    column = _column_name(schema.names, requested, name)
     kind = schema.field(column).type
     held = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)):
@@ -112,17 +117,17 @@ def _chosen(schema: pa.Schema, asked: str | None, name: str) -> str:
     return column
 
 
-def _gathered(columns: Iterable[pa.Array] | Iterator[pa.Array], name: str) -> Flat:
-    gathering, rows, missing = Gathering(), 0, 0
+def _collected(columns: Iterable[pa.Array] | Iterator[pa.Array], name: str) -> PackedTexts:
+    packer, rows, missing = TextPacker(), 0, 0
     for column in columns:
         rows, missing = rows + len(column), missing + column.null_count
         if len(column):
-            gathering.extend(*_bytes_of(column))
+            packer.extend(*_bytes_of(column))
     if not rows:
         raise SourceError(f"{name} has no rows", expected="at least one")
     if missing:
         logger.warning("%s of %s texts of %s are missing: taken as empty", missing, rows, name)
-    return gathering.finished(name, "row")
+    return packer.packed(name, "row")
 
 
 def _bytes_of(column: pa.Array) -> tuple[Any, Any]:

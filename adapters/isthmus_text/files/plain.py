@@ -13,20 +13,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus_text.files.packed import BLOCK, Flat, Gathering, Places, check_utf8
-from isthmus_text.files.spool import IN_MEMORY, Bytes, Spool
+from isthmus_text.files.packed import BLOCK, IN_MEMORY, Bytes, Offsets, PackedTexts, Spool, TextPacker, check_utf8
 
 BOM = codecs.BOM_UTF8
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
-def read_lines(path: Path, encoding: str) -> Flat:
+def read_lines(path: Path, encoding: str) -> PackedTexts:
     """Each line of a file as a text. Lines end with a line feed; a carriage return before it goes, and nothing else.
 
     A large file in UTF-8 is mapped, not copied: it must stay as it is while its texts are used.
@@ -40,18 +39,18 @@ def read_lines(path: Path, encoding: str) -> Flat:
     if start == len(data):
         raise SourceError(f"{path} is empty", expected="at least one line")
     feeds = [np.flatnonzero(data[place : place + BLOCK] == 10) + place for place in range(0, len(data), BLOCK)]
-    ends: Places = np.concatenate(feeds)
+    ends: Offsets = np.concatenate(feeds)
     if data[-1] != 10:
         ends = np.append(ends, len(data))
     starts = np.empty_like(ends)
     starts[0], starts[1:] = start, ends[:-1] + 1
     ends = ends - ((ends > starts) & (data[np.maximum(ends - 1, 0)] == 13))
-    flat = Flat(data, starts, ends)
-    check_utf8(flat, str(path), "line")
-    return flat
+    packed = PackedTexts(data, starts, ends)
+    check_utf8(packed, str(path), "line")
+    return packed
 
 
-def read_documents(path: Path, encoding: str) -> Flat:
+def read_documents(path: Path, encoding: str) -> PackedTexts:
     """A file as one text, or each ``*.txt`` below a folder in the order of their paths; Windows line ends become line
     feeds.
 
@@ -62,28 +61,28 @@ def read_documents(path: Path, encoding: str) -> Flat:
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise SourceError(f"{path} holds no .txt file", expected="a folder of documents")
-    gathering = Gathering()
+    packer = TextPacker()
     filled = False
     for file in files:
         data = _contents(file, encoding)
         check_utf8(_lines_of(data), str(file), "line")
         text = data.tobytes().removeprefix(BOM).replace(b"\r\n", b"\n")
         filled = filled or bool(text)
-        gathering.add(text)
+        packer.add(text)
     if not filled:
         raise SourceError(f"{path} is empty", expected="at least one document with text")
-    return gathering.finished(str(path), "document")
+    return packer.packed(str(path), "document")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """A file for reading, decompressed if its name ends in .gz, .xz or .bz2.
 
     Raises:
         SourceError: it cannot be read or decompressed.
     """
     try:
-        opener = PACKED.get(path.suffix, _plainly)
+        opener = PACKED.get(path.suffix, _open_plain)
         with opener(path) as file:
             yield file
     except UNREADABLE as error:
@@ -123,7 +122,7 @@ def _contents(path: Path, encoding: str) -> Bytes:
     return data
 
 
-def _transcoded(file: IO[bytes], codec: str, path: Path) -> Bytes:
+def _transcoded(file: io.BufferedIOBase, codec: str, path: Path) -> Bytes:
     spool, decoder, lines = Spool(), codecs.getincrementaldecoder(codec)(), 1
     while True:
         chunk = file.read(BLOCK)
@@ -138,18 +137,18 @@ def _transcoded(file: IO[bytes], codec: str, path: Path) -> Bytes:
             return spool.mapped()
 
 
-def _lines_of(data: Bytes) -> Flat:
+def _lines_of(data: Bytes) -> PackedTexts:
     feeds = np.flatnonzero(data == 10).astype(np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), feeds + 1])
-    return Flat(data, starts, np.append(feeds, len(data)))
+    return PackedTexts(data, starts, np.append(feeds, len(data)))
 
 
-def _plainly(path: Path) -> IO[bytes]:
+def _open_plain(path: Path) -> io.BufferedIOBase:
     return path.open("rb")
 
 
 class _Sink(io.RawIOBase):
-    """A spool with the face of a file."""
+    """A spool with the interface of a file."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool

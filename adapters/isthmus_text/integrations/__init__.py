@@ -1,1 +1,1 @@
-"""What other libraries plug in: each file here speaks the interface of one of them."""
+"""Texts as embeddings for other libraries: each file implements the interface of one of them."""

@@ -1,4 +1,4 @@
-"""What every interface of this package stands on: an object that turns texts into vectors."""
+"""The interface that every integration expects: an object that turns texts into vectors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""An encoder that passes as a model of ``sentence_transformers``; needs nothing of that library.
+"""An encoder with the interface of a model of ``sentence_transformers``, without importing that library.
 
-Its evaluators, its utilities and whatever else asks for ``encode`` and ``similarity`` take a ``SentenceModel``.
-"""
+Its evaluators, its utilities and whatever else calls ``encode`` and ``similarity`` take a ``SentenceModel``."""
 
 from __future__ import annotations
 
@@ -42,7 +41,14 @@ class EvaluationLog:
     def set_evaluation_metrics(
         self, evaluator: object, metrics: Mapping[str, float], epoch: int = 0, step: int = 0
     ) -> None:
-        """Called by an evaluator at its end."""
+        """Called by an evaluator when it is done.
+
+        Args:
+            evaluator: not used.
+            metrics: its figures by name.
+            epoch: not used.
+            step: not used.
+        """
         self.metrics.update(metrics)
 
 

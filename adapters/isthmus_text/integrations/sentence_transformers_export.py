@@ -36,7 +36,7 @@ def to_sentence_transformers(
     model: PreTrainedModel,
     tokenizer: str | Path,
     *,
-    longest: int,
+    max_length: int,
     pooling: Pooling = "mean",
     normalise: bool = True,
 ) -> Path:
@@ -48,7 +48,7 @@ def to_sentence_transformers(
         folder: to be made; nothing may stand there.
         model: an encoder with token vectors as ``last_hidden_state``.
         tokenizer: a local directory of ``transformers`` with the model's tokenizer, or a ``tokenizer.json``.
-        longest: tokens, special ones counted, after which a text is cut.
+        max_length: tokens, special ones counted, after which a text is cut.
         pooling: of the token vectors: their mean or maximum over real tokens, or that of the first token.
         normalise: bring each vector to length 1.
 
@@ -58,8 +58,8 @@ def to_sentence_transformers(
     Raises:
         InputError: something stands at that place.
         SourceError: the tokenizer cannot be read.
-        SettingError: a pooling that is unknown, a model with a decoder, a tokenizer of another model, or a ``longest``
-            that the model has no positions for.
+        SettingError: a pooling that is unknown, a model with a decoder, a tokenizer of another model, or a
+            ``max_length`` that the model has no positions for.
     """
     if pooling not in get_args(Pooling):
         raise SettingError(f"pooling {pooling!r}", expected=f"one of: {', '.join(get_args(Pooling))}")
@@ -67,21 +67,21 @@ def to_sentence_transformers(
     if not isinstance(encoder, PreTrainedModel):
         raise SettingError(f"a {type(model).__name__} without an encoder of its own", expected="an encoder")
     words = _tokenizer(Path(tokenizer), encoder)
-    _check(encoder, words, longest)
-    words.model_max_length = longest
-    with _appearing(Path(folder)) as scratch:
+    _check(encoder, words, max_length)
+    words.model_max_length = max_length
+    with _written_atomically(Path(folder)) as scratch:
         encoder.save_pretrained(scratch)
         words.save_pretrained(scratch)
-        for name, content in _settings(encoder.config.hidden_size, pooling, normalise, longest).items():
+        for name, content in _settings(encoder.config.hidden_size, pooling, normalise, max_length).items():
             _write(scratch / name, json.dumps(content, indent=2))
         if normalise:
             (scratch / "2_Normalize").mkdir()
-        _write(scratch / "README.md", _card(encoder.config.hidden_size, pooling, normalise, longest))
+        _write(scratch / "README.md", _card(encoder.config.hidden_size, pooling, normalise, max_length))
     _log.info("wrote %s for sentence_transformers", folder)
     return Path(folder)
 
 
-def _settings(width: int, pooling: Pooling, normalise: bool, longest: int) -> dict[str, Any]:
+def _settings(width: int, pooling: Pooling, normalise: bool, max_length: int) -> dict[str, Any]:
     """What stands in each JSON file; the older names of keys and classes, which every version reads."""
     used = [(path, kind) for path, kind in _MODULES.items() if normalise or kind != "Normalize"]
     modules = [
@@ -91,7 +91,7 @@ def _settings(width: int, pooling: Pooling, normalise: bool, longest: int) -> di
     flags = {flag: name == pooling for name, flag in _FLAGS.items()}
     return {
         "modules.json": modules,
-        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+        "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
         "config_sentence_transformers.json": {
             "prompts": {},
             "default_prompt_name": None,
@@ -121,7 +121,7 @@ def _tokenizer(place: Path, encoder: PreTrainedModel) -> PreTrainedTokenizerBase
     return lone
 
 
-def _check(encoder: PreTrainedModel, words: PreTrainedTokenizerBase, longest: int) -> None:
+def _check(encoder: PreTrainedModel, words: PreTrainedTokenizerBase, max_length: int) -> None:
     config = encoder.config
     if getattr(config, "is_encoder_decoder", False):
         raise SettingError(f"a {type(encoder).__name__}, which has a decoder", expected="an encoder alone")
@@ -134,12 +134,12 @@ def _check(encoder: PreTrainedModel, words: PreTrainedTokenizerBase, longest: in
             f"a tokenizer of {len(words)} tokens for a model of {config.vocab_size}", remedy="give the model's own"
         )
     fewest = words.num_special_tokens_to_add() + 1
-    most = getattr(config, "max_position_embeddings", None) or longest
-    if not fewest <= longest <= most:
-        raise SettingError(f"longest {longest}", expected=f"{fewest} to {most} tokens, special ones counted")
+    most = getattr(config, "max_position_embeddings", None) or max_length
+    if not fewest <= max_length <= most:
+        raise SettingError(f"max_length={max_length}", expected=f"{fewest} to {most} tokens, special ones counted")
 
 
-def _card(width: int, pooling: Pooling, normalise: bool, longest: int) -> str:
+def _card(width: int, pooling: Pooling, normalise: bool, max_length: int) -> str:
     ending = ", brought to length 1" if normalise else ""
     return f"""---
 library_name: sentence-transformers
@@ -149,7 +149,7 @@ tags: [sentence-transformers, feature-extraction, isthmus]
 
 # A sentence encoder trained with isthmus
 
-Turns a text of up to {longest} tokens into {width} values: its token vectors, pooled by {pooling}{ending}.
+Turns a text of up to {max_length} tokens into {width} values: its token vectors, pooled by {pooling}{ending}.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -165,7 +165,7 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _appearing(place: Path) -> Iterator[Path]:
+def _written_atomically(place: Path) -> Iterator[Path]:
     """A scratch directory beside ``place`` that becomes it when the block ends, and vanishes if it fails."""
     if os.path.lexists(place):
         raise InputError(f"{str(place)!r} exists", expected="a new name", remedy="choose another or move it away")

@@ -1,7 +1,7 @@
-"""What keeps a pretrained encoder good at similarity while it learns to rebuild texts.
+"""Penalties that keep a pretrained encoder good at similarity while it learns to reconstruct texts.
 
-Denoising alone makes a trained sentence encoder worse at similarity. Two terms, in nats a record like all others, hold
-against it: the vectors stay near those they started from, and texts stay apart from each other.
+Training on reconstruction alone makes a sentence encoder worse at similarity. Two penalties, in nats a record, work
+against that: embeddings stay close to those before training, and different texts stay apart.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import SettingError
 from isthmus.protocols import Source, Step
 from isthmus_text.pretrained.cached_vectors import vectors_of
 
 
-class Anchored:
-    """A penalty: weight · mean(1 − cos(e, e₀)), and beside it an in-batch contrast of noisy and clean vectors.
+class AnchorPenalty:
+    """weight · mean(1 − cos(e, e₀)), and an in-batch contrast of the embeddings of noisy and clean texts.
 
-    e is the vector of the clean text now and e₀ the one before training, which ``learns`` computes once for all rows.
-    The contrast is InfoNCE (van den Oord et al. 2018, equation 4) in both directions: of all clean vectors of the batch
-    a noisy one is to find its own, by cosine / temperature, and the other way round.
+    e is the embedding of the clean text and e₀ that before training, which ``before_training`` computes once for all
+    rows. The contrast is InfoNCE (van den Oord et al. 2018, equation 4) with cosine / temperature as the score: each
+    noisy text is matched to its clean one among the batch, and each clean text to its noisy one.
 
     Args:
         anchor: the weight of the first term; 0 leaves it out.
         contrastive: the weight of the second; 0 leaves it out.
-        temperature: the smaller, the more the hardest rows count.
+        temperature: of the contrast; the smaller, the more the most similar other texts count.
 
     Raises:
         SettingError: a negative weight, or a temperature that is not above 0.
@@ -45,8 +44,8 @@ class Anchored:
         self.anchor, self.contrastive, self.temperature = anchor, contrastive, temperature
         self.original: Float[Tensor, "rows width"] | None = None
 
-    def learns(self, encoder: PretrainedEncoder, source: Source) -> None:
-        """The vectors of all rows before training: 4 · width bytes a row."""
+    def before_training(self, encoder: PretrainedEncoder, source: Source) -> None:
+        """Compute the embeddings of all rows before training: 4 · width bytes a row."""
         if self.anchor:
             self.original = vectors_of(encoder, source)
 
@@ -54,7 +53,7 @@ class Anchored:
         """The weighted terms by name.
 
         Raises:
-            SettingError: ``learns`` was not called, so that there is nothing to stay near.
+            SettingError: ``before_training`` was not called.
         """
         clean = _clean(step)
         terms = {}
@@ -66,7 +65,9 @@ class Anchored:
 
     def _original(self, step: Step) -> Float[Tensor, "batch width"]:
         if self.original is None:
-            raise SettingError("an anchor without the vectors before training", remedy="call learns(encoder, source)")
+            raise SettingError(
+                "an anchor without the vectors before training", remedy="call before_training(encoder, source)"
+            )
         self.original = self.original.to(step.code.point.device)
         return self.original[step.batch.rows]
 
@@ -74,13 +75,22 @@ class Anchored:
 def info_nce(
     first: Float[Tensor, "batch width"], second: Float[Tensor, "batch width"], temperature: float
 ) -> Float[Tensor, ""]:
-    """−mean log softmax(cos(first_i, second_j) / temperature)_ii, the mean of both directions, nats a row."""
+    """−mean log softmax(cos(first_i, second_j) / temperature)_ii, averaged over both directions.
+
+    Args:
+        first: embeddings.
+        second: embeddings of the same texts, row by row.
+        temperature: above 0.
+
+    Returns:
+        Nats a row; lower where each row of ``first`` is nearest to its own of ``second``.
+    """
     scores = F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T / temperature
     own = torch.arange(len(scores), device=scores.device)
     return 0.5 * (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own))
 
 
 def _clean(step: Step) -> Float[Tensor, "batch width"]:
-    """The vectors of the texts without noise; computed again only where there was noise."""
-    model: Autoencoder = step.model
+    """The embeddings of the texts without noise; computed again only if there was noise."""
+    model = step.model
     return step.code.point if model.corruption is None else model.encode(step.batch.inputs).point

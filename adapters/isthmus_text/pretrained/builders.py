@@ -1,4 +1,5 @@
-"""Models that start from a pretrained encoder of ``transformers``: one that adapts it, one that reads its vectors."""
+"""Models that start from a pretrained encoder of ``transformers``: one that fine-tunes it, one that decodes its
+embeddings."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.corruptions.numbers import GaussianNoise
 from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.core.decoders.memory import MemoryDecoder
@@ -19,15 +20,15 @@ from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
 from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Plan
-from isthmus_text.pretrained.anchor import Anchored
-from isthmus_text.pretrained.checkpoints import MINILM, Named, pretrained_encoder
+from isthmus_text.pretrained.anchor import AnchorPenalty
+from isthmus_text.pretrained.checkpoints import MINILM, CheckpointLike, pretrained_encoder
 
 
 def denoising_text(
     signal: Tokens,
     *,
     generator: Generator,
-    checkpoint: Named = MINILM,
+    checkpoint: CheckpointLike = MINILM,
     deletion: float = 0.6,
     tied: bool = True,
     hidden: int | None = None,
@@ -46,26 +47,30 @@ def denoising_text(
     clip: float | None = 1.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """TSDAE: a pretrained encoder learns the words of a domain by rebuilding texts of which most words were deleted
-    (Wang, Reimers & Gurevych, EMNLP Findings 2021).
+    """TSDAE: a pretrained encoder adapts to the words of a domain by reconstructing texts of which most words were
+    deleted (Wang, Reimers & Gurevych, EMNLP Findings 2021).
 
     Advice: for an encoder that never learned similarity, or before it learns it; one that has, such as MiniLM, gets
-    worse at it unless ``anchor`` or ``contrastive`` hold against that. Rows are of the checkpoint's own tokenizer.
+    worse at it unless ``anchor`` or ``contrastive`` work against that. Rows are of the checkpoint's own tokenizer.
 
-    The decoder sees the pooled vector alone. It is small, and of the encoder it shares the word vectors only, where the
-    paper's starts as a copy of all of it. The encoder's own dropout is off: deletion is the noise.
+    The decoder is given the pooled embedding alone. It is small, and shares only the word embeddings with the encoder,
+    where the paper's starts as a copy of all of it. The encoder's own dropout is off: deletion is the noise.
 
     Args:
-        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or what stands for one in a bundle.
-        deletion: share of the tokens deleted from what the encoder reads.
-        tied: the encoder's word vectors are those that the decoder is shown, and the rows of the readout.
-        hidden: width of the decoder; None for that of the encoder's word vectors, which it must be if ``tied``.
+        signal: of the rows that are read and written.
+        generator: of the initial weights of the decoder.
+        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
+        deletion: share of the tokens deleted from the input of the encoder.
+        tied: the encoder's word embeddings are those of the decoder, and the rows of the readout.
+        hidden: width of the decoder; None for that of the encoder's word embeddings, which it must be if ``tied``.
         layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
-        anchor: nats that a vector loses for each unit of cosine that it leaves the one before training; texts cost tens
-            of nats, so that 10 to 100 are felt.
-        contrastive: weight of the contrast of noisy and clean vectors within a batch, see ``Anchored``.
+        anchor: nats for each unit of cosine distance between an embedding and that before training; a text costs tens
+            of nats, so that 10 to 100 have an effect.
+        contrastive: weight of the contrast of noisy and clean texts within a batch, see ``AnchorPenalty``.
         temperature: of that contrast.
-        tokens: budget of a batch, padding counted.
+        epochs: passes over the texts.
+        tokens: of a batch, padding counted.
+        learning_rate, weight_decay: of AdamW.
         decay: of the learning rate: ``constant``, or ``cosine`` to 0.
         clip: largest norm of the gradient; None for any.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -81,7 +86,7 @@ def denoising_text(
     encoder = pretrained_encoder(checkpoint, frozen=False)
     words = encoder.words()
     width = words.shape[1] if hidden is None else hidden
-    held = Anchored(anchor, contrastive, temperature)
+    penalty = AnchorPenalty(anchor, contrastive, temperature)
     decoder = _decoder(signal, width, layers, heads, encoder.width, slots, dropout, generator)
     readout = LinearReadout(width, signal.vocabulary, generator=generator)
     if tied:
@@ -99,17 +104,17 @@ def denoising_text(
         readout=readout,
         likelihood=Categorical(),
         corruption=TokenDeletion(deletion) if deletion else None,
-        penalties=[held],
+        penalties=[penalty],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: penalty.before_training(encoder, source))
 
 
 def readable_embeddings(
     signal: Tokens,
     *,
     generator: Generator,
-    checkpoint: Named = MINILM,
+    checkpoint: CheckpointLike = MINILM,
     hidden: int = 256,
     layers: int = 4,
     heads: int = 4,
@@ -126,24 +131,27 @@ def readable_embeddings(
     clip: float | None = 1.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """A decoder for the vectors of a pretrained encoder: they stay as good at similarity, and can be read.
+    """A decoder for the embeddings of a pretrained encoder: they stay as good at similarity, and can be decoded to
+    text.
 
     Advice: to look into an index of sentence embeddings; short texts, of a domain like that of the training.
 
-    The encoder is frozen, so that vectors are computed once, before the training. What is written may have another
-    tokenizer than what the encoder reads: a small vocabulary of the texts themselves trains faster, and knows capitals
-    that the encoder's may not.
+    The encoder is frozen, so that embeddings are computed once, before the training. The output may have another
+    tokenizer than the input of the encoder: a small vocabulary of the texts themselves trains faster, and distinguishes
+    capitals, which the encoder's may not.
 
     Args:
         signal: of the rows that are written.
-        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or what stands for one in a bundle.
+        generator: of the initial weights of the decoder.
+        checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
         hidden, layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
-        noise: standard deviation of the noise on known vectors in training; their own is 1/√width where they have
-            length 1.
-        trains_encoder: the encoder trains as well; the source then holds tokens of the checkpoint's own tokenizer.
-        anchor: of an encoder that trains: nats that a vector loses for each unit of cosine that it leaves the one
-            before training.
-        tokens: budget of a batch, padding counted.
+        noise: standard deviation of the noise on embeddings in training; that of an embedding of length 1 is 1/√width.
+        trains_encoder: the encoder trains as well; texts are then rows of the checkpoint's own tokenizer.
+        anchor: of an encoder that trains: nats for each unit of cosine distance between an embedding and that before
+            training.
+        epochs: passes over the texts.
+        tokens: of a batch, padding counted.
+        learning_rate, weight_decay: of AdamW.
         decay: of the learning rate: ``constant``, or ``cosine`` to 0.
         clip: largest norm of the gradient; None for any.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -159,7 +167,7 @@ def readable_embeddings(
     if anchor and not trains_encoder:
         raise SettingError(f"anchor={anchor} of a frozen encoder", expected="trains_encoder=True, or no anchor")
     encoder = pretrained_encoder(checkpoint, frozen=not trains_encoder)
-    held = Anchored(anchor, 0.0)
+    penalty = AnchorPenalty(anchor, 0.0)
     model = Autoencoder(
         encoder=KnownVectors(encoder),
         bottleneck=Deterministic(),
@@ -167,10 +175,10 @@ def readable_embeddings(
         readout=LinearReadout(hidden, signal.vocabulary, generator=generator),
         likelihood=Categorical(),
         corruption=GaussianNoise(noise) if noise else None,
-        penalties=[held],
+        penalties=[penalty],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return GradientRecipe(model, plan, lambda source: held.learns(encoder, source))
+    return GradientRecipe(model, plan, lambda source: penalty.before_training(encoder, source))
 
 
 def _decoder(

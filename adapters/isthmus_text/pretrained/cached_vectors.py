@@ -1,4 +1,4 @@
-"""Vectors computed once: what a frozen encoder says of every text, and a source that trains a decoder on it."""
+"""Embeddings that a frozen encoder computes once, and a source that trains a decoder on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ of mixed lengths 1.3 times as fast as in batches of 8,192."""
 
 @torch.inference_mode()
 def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "rows width"]:
-    """One vector a row of the source, in its order, fp32, on the CPU; each is computed beside rows of its size."""
+    """The embedding of every row of the source, in its order, fp32, on the CPU; rows are batched by length."""
     found = torch.empty(len(source), encoder.width)
     for rows in by_length(source.lengths.cpu(), TOKENS[source.lengths.device.type]):
         inputs = source.batch(rows).inputs
@@ -30,7 +30,7 @@ def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "row
 
 
 @dataclass(frozen=True, eq=False)
-class Paired:
+class PairedSource:
     """The inputs of one source with the targets of another, row by row: vectors to read and the tokens of their texts.
 
     Raises:
@@ -54,9 +54,9 @@ class Paired:
         """Those of the targets."""
         return self.written.lengths
 
-    def to(self, device: torch.device) -> Paired:
+    def to(self, device: torch.device) -> PairedSource:
         """The same pairs on another device."""
-        return Paired(self.read.to(device), self.written.to(device))
+        return PairedSource(self.read.to(device), self.written.to(device))
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""

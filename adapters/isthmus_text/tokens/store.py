@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SourceError
-from isthmus_text.files.spool import Bytes, Spool
+from isthmus_text.files.packed import Bytes, Spool
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 
 TOKENS, OFFSETS, ABOUT = "tokens.bin", "offsets.bin", "store.json"
 _FORMAT = 1
-_HELD = 1 << 20
+_BUFFER = 1 << 20
 
 
 def dtype_for(vocabulary: int) -> np.dtype[Any]:
@@ -46,7 +46,7 @@ class TokenStore:
 
     @classmethod
     def write(
-        cls, folder: str | Path, rows: Iterable[list[int]], vocabulary: int, *, longest: int | None = None
+        cls, folder: str | Path, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None
     ) -> TokenStore:
         """Store rows in a new or empty folder, and map them.
 
@@ -54,7 +54,7 @@ class TokenStore:
             folder: made where it is missing.
             rows: ids, gone through once; at most a million ids are held.
             vocabulary: ids are below it.
-            longest: a longer row keeps its first ``longest - 1`` ids and its last one, which ends it.
+            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, which ends it.
 
         Raises:
             InputError: an id outside the vocabulary (the row is named), or a folder that holds something.
@@ -64,7 +64,7 @@ class TokenStore:
         if any(place.iterdir()):
             raise InputError(f"{place} is not empty", expected="a new or empty folder")
         with (place / TOKENS).open("wb") as file:
-            ends, truncated = _poured(rows, file.write, vocabulary, longest)
+            ends, truncated = _write_rows(rows, file.write, vocabulary, max_length)
         (place / OFFSETS).write_bytes(ends.tobytes())
         about = {"format": _FORMAT, "rows": len(ends) - 1, "vocabulary": vocabulary, "truncated": truncated}
         (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -91,15 +91,20 @@ class TokenStore:
         return cls(tokens, offsets, vocabulary, truncated)
 
     @classmethod
-    def temporary(cls, rows: Iterable[list[int]], vocabulary: int, *, longest: int | None = None) -> TokenStore:
-        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is gone as soon as
-        nothing refers to it.
+    def temporary(cls, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None) -> TokenStore:
+        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is deleted as soon
+        as nothing refers to it.
+
+        Args:
+            rows: ids, gone through once; at most a million ids are held.
+            vocabulary: ids are below it.
+            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, which ends it.
 
         Raises:
             InputError: an id outside the vocabulary; the row is named.
         """
         spool = Spool()
-        ends, truncated = _poured(rows, spool.write, vocabulary, longest)
+        ends, truncated = _write_rows(rows, spool.write, vocabulary, max_length)
         return cls(spool.mapped().view(dtype_for(vocabulary)), ends, vocabulary, truncated)
 
     def __len__(self) -> int:
@@ -110,26 +115,26 @@ class TokenStore:
         return [int(id_) for id_ in self.tokens[self.offsets[place] : self.offsets[place + 1]]]
 
     @property
-    def longest(self) -> int:
+    def max_length(self) -> int:
         """Ids of the longest row; 0 without rows."""
         return int(np.diff(self.offsets).max(initial=0))
 
 
-def _poured(
-    rows: Iterable[list[int]], write: Callable[[bytes], object], vocabulary: int, longest: int | None
+def _write_rows(
+    rows: Iterable[list[int]], write: Callable[[bytes], object], vocabulary: int, max_length: int | None
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Hand all ids on as bytes; the offsets, and how many rows were cut."""
     dtype, ends, held = dtype_for(vocabulary), array("q", [0]), array("q")
     truncated = written = 0
     for row in rows:
-        if longest is not None and len(row) > longest:
+        if max_length is not None and len(row) > max_length:
             truncated += 1
-            held.extend(row[: longest - 1])
+            held.extend(row[: max_length - 1])
             held.append(row[-1])
         else:
             held.extend(row)
         ends.append(written + len(held))
-        if len(held) >= _HELD:
+        if len(held) >= _BUFFER:
             write(_checked(held, ends, vocabulary).astype(dtype).tobytes())
             written += len(held)
             held = array("q")

@@ -1,9 +1,8 @@
 """From text to token ids and back. The only file that imports ``tokenizers``.
 
 Two kinds are trained here. ``bpe``: pairs of bytes merged by frequency (Sennrich et al., ACL 2016, over bytes as in
-Radford et al. 2019); every text comes back exactly. ``word``: what stands between spaces, as the published sequence
-autoencoders have it; words outside the vocabulary become ``<unk>``.
-"""
+Radford et al. 2019); every text is decoded exactly. ``word``: split at spaces, as in the published sequence
+autoencoders; words outside the vocabulary become ``<unk>``."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from isthmus_text.tokens.special_tokens import SpecialIds, find_special_ids
 Kind = Literal["bpe", "word", "pretrained"]
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
-OURS = SpecialIds(end=2, unknown=3, pad=0, start=1)
+TRAINED_IDS = SpecialIds(end=2, unknown=3, pad=0, start=1)
 SMALLEST = len(SPECIAL) + 256
 """A byte-level vocabulary holds the special tokens and each byte."""
 
@@ -32,7 +31,7 @@ TRAINED_ON = 1 << 30
 """Bytes of text that a tokenizer is trained on at most: the memory that training needs is many times the text's."""
 
 LONGEST_TOKEN, LONGEST_RUN = 64, 512
-"""Bytes of a token at most, and bytes without a space that are looked at together."""
+"""Bytes of a token at most, and bytes without a space that are merged together, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +71,17 @@ class Tokenizer:
             raise SettingError(f"size={size} for a tokenizer of kind {kind!r}", expected=f"at least {least}")
         if texts.empty == len(texts):
             raise InputError("no text to learn a vocabulary from", expected="at least one text that is not empty")
-        inner, trainer = _byte_pairs(size) if kind == "bpe" else _words(size)
-        sample = texts.spread(max(len(texts) * TRAINED_ON // max(texts.size, TRAINED_ON), 1))
+        inner, trainer = _byte_pairs(size) if kind == "bpe" else _word_level(size)
+        sample = texts.subsample(max(len(texts) * TRAINED_ON // max(texts.size, TRAINED_ON), 1))
         inner.train_from_iterator(sample.blocks(size=1 << 22), trainer, len(sample))
-        trained = cls(_without_added(inner), kind, OURS)
+        trained = cls(_without_added(inner), kind, TRAINED_IDS)
         if trained.vocabulary == len(SPECIAL):
             raise InputError("no word to learn a vocabulary from", expected="at least one text with a word")
         return trained
 
     @classmethod
     def pretrained(cls, path: str | Path) -> Tokenizer:
-        """Somebody's ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
+        """A ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
 
         Raises:
             SourceError: no such file.
@@ -111,9 +110,9 @@ class Tokenizer:
         return self.special.unknown
 
     @property
-    def unsayable(self) -> tuple[int, ...]:
-        """Ids that a decoder must not write, because they are no text: padding, start, unused ones."""
-        return tuple(sorted(id_ for id_ in self._silent if id_ is not None and id_ != self.end))
+    def non_text_ids(self) -> tuple[int, ...]:
+        """Ids that a decoder must not write, because they stand for no text: padding, start, unused ones."""
+        return tuple(sorted(id_ for id_ in self._special if id_ is not None and id_ != self.end))
 
     @cached_property
     def vocabulary(self) -> int:
@@ -125,17 +124,17 @@ class Tokenizer:
         encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
         if self.kind != "pretrained":
             return [[*encoding.ids, self.end] for encoding in encodings]
-        return [[*self._harmless(encoding.ids), self.end] for encoding in encodings]
+        return [[*self._without_special(encoding.ids), self.end] for encoding in encodings]
 
-    def encode_batch(self, texts: Sequence[str], longest: int) -> list[list[int]]:
-        """As ``encode``; of a longer row the first ``longest - 1`` tokens and ``end``.
+    def encode_batch(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
+        """As ``encode``; of a longer row the first ``max_length - 1`` tokens and ``end``.
 
         Raises:
-            SettingError: ``longest`` below 1.
+            SettingError: ``max_length`` below 1.
         """
-        if longest < 1:
-            raise SettingError(f"longest={longest}", expected="at least 1: every row has an end")
-        return [row if len(row) <= longest else [*row[: longest - 1], self.end] for row in self.encode(texts)]
+        if max_length < 1:
+            raise SettingError(f"max_length={max_length}", expected="at least 1: every row has an end")
+        return [row if len(row) <= max_length else [*row[: max_length - 1], self.end] for row in self.encode(texts)]
 
     def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Texts of ids, each up to its first ``end``. Padding, start and end are no text; words are joined by spaces.
@@ -149,7 +148,7 @@ class Tokenizer:
         return list(self.inner.decode_batch(contents, skip_special_tokens=False))
 
     def round_trip(self, texts: Sequence[str]) -> float:
-        """The share of texts, 0 to 1, that come back exactly; 1 for no texts."""
+        """The share of texts, 0 to 1, that are decoded exactly; 1 for no texts."""
         if not texts:
             return 1.0
         back = self.decode_batch(self.encode(texts))
@@ -182,15 +181,15 @@ class Tokenizer:
         special: Any = ids
         return cls(inner, facts["kind"], SpecialIds(**special))
 
-    def _harmless(self, ids: list[int]) -> list[int]:
+    def _without_special(self, ids: list[int]) -> list[int]:
         # Some published vocabularies hold "</s>" as an ordinary piece, which a text can spell.
-        if self._silent.isdisjoint(ids):
+        if self._special.isdisjoint(ids):
             return ids
-        spelled = [self.unknown if id_ in self._silent else id_ for id_ in ids]
+        spelled = [self.unknown if id_ in self._special else id_ for id_ in ids]
         return [id_ for id_ in spelled if id_ is not None]
 
     @cached_property
-    def _silent(self) -> frozenset[int | None]:
+    def _special(self) -> frozenset[int | None]:
         # A byte-level vocabulary of ours lacks nothing, so that its fourth special token stands for no text either.
         return frozenset({0, 1, 2, 3} if self.kind == "bpe" else {self.special.pad, self.special.start, self.end})
 
@@ -200,7 +199,7 @@ class Tokenizer:
         outside = [id_ for id_ in ids if not 0 <= id_ < self.vocabulary]
         if outside:
             raise InputError(f"token id {outside[0]}", expected=f"0 to {self.vocabulary - 1}")
-        return [id_ for id_ in ids if id_ not in self._silent]
+        return [id_ for id_ in ids if id_ not in self._special]
 
 
 def _byte_pairs(size: int) -> tuple[Any, Any]:
@@ -220,10 +219,10 @@ def _byte_pairs(size: int) -> tuple[Any, Any]:
     return inner, trainer
 
 
-def _words(size: int) -> tuple[Any, Any]:
+def _word_level(size: int) -> tuple[Any, Any]:
     # With a space before it no special token can be a word of a text: "<unk>" in a text is a word of its own.
     special = [f" {token}" for token in SPECIAL]
-    inner = tokenizers.Tokenizer(models.WordLevel(unk_token=special[OURS.unknown or 0]))
+    inner = tokenizers.Tokenizer(models.WordLevel(unk_token=special[TRAINED_IDS.unknown or 0]))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return inner, trainers.WordLevelTrainer(vocab_size=size, special_tokens=special, show_progress=False)
 

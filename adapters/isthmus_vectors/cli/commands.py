@@ -1,4 +1,4 @@
-"""The verbs that are asked of a bundle of vectors: each builds one document and shows it."""
+"""The commands on a bundle of vectors: each builds one JSON document and a table of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from isthmus import bundle
 from isthmus.cli.options import Directory
 from isthmus.cli.output import Json, emit, table
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.cli.detect import judge
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Seed, Source, check_out, write_numbers
+from isthmus_vectors.detection import Detector
+from isthmus_vectors.detection.storage import BUILDER
 from isthmus_vectors.vectors import Vectors
 
 
@@ -30,7 +32,7 @@ def encode(
     """Turn rows of numbers into codes."""
     check_out(out, as_json)
     rows = Vectors.read(file, columns=column, drop=drop or ())
-    _given("codes", VectorAutoencoder.load(directory).encode(rows), out, as_json)
+    _emit_numbers("codes", VectorAutoencoder.load(directory).encode(rows), out, as_json)
 
 
 def reconstruct(
@@ -41,22 +43,24 @@ def reconstruct(
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
-    """What is left of rows after the narrow place, in their own units."""
+    """Reconstruct rows from their codes, in their own units."""
     check_out(out, as_json)
     rows = Vectors.read(file, columns=column, drop=drop or ())
     model = VectorAutoencoder.load(directory)
-    _given("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
+    _emit_numbers("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
 
 
 def sample(
     directory: Directory,
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
-    prior: Annotated[str, typer.Option(help="fitted: like the training rows; standard: the model's own.")] = "fitted",
+    prior: Annotated[
+        str, typer.Option(help="fitted: codes like those of the training rows; standard: the model's own prior.")
+    ] = "fitted",
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """New rows from codes drawn by chance."""
+    """Generate new rows, from codes drawn at random."""
     if out is not None or as_json:
         check_out(out, as_json)
     model = VectorAutoencoder.load(directory)
@@ -65,28 +69,25 @@ def sample(
         names = model.adapter.columns or tuple(f"f{place}" for place in range(model.width))
         emit({}, False, lambda: table(names, [[float(number) for number in row] for row in drawn]))
         return
-    _given("vectors", drawn, out, as_json, model.adapter.columns)
+    _emit_numbers("vectors", drawn, out, as_json, model.adapter.columns)
 
 
 def search(
     directory: Directory,
     file: Source,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many answers for each row.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours of each row.")] = 10,
     within: Annotated[Path | None, typer.Option("--in", help="Search this file instead of the training rows.")] = None,
     metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
     column: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
-    """The rows whose codes are nearest to those of the rows of a file."""
+    """Find the rows whose codes are nearest to those of the rows of a file."""
     model = VectorAutoencoder.load(directory)
     if within is not None:
-        model = model.with_known(Vectors.read(within, columns=column, drop=drop or ()))
+        model = model.with_gallery(Vectors.read(within, columns=column, drop=drop or ()))
     near = model.search(Vectors.read(file, columns=column, drop=drop or ()), k, metric=metric)
-    found = [
-        [{"row": row, "score": score} for row, score in zip(rows, scores, strict=True) if row >= 0]
-        for rows, scores in zip(near.rows.tolist(), near.scores.tolist(), strict=True)
-    ]
+    found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
     emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", metric), lines))
 
@@ -94,23 +95,23 @@ def search(
 def anomalies(
     directory: Directory,
     file: Source,
-    most: Annotated[int, typer.Option("-n", min=1, help="How many of the strangest rows to show.")] = 10,
-    every: Annotated[bool, typer.Option("--all", help="All rows in their order, flagged or not.")] = False,
+    most: Annotated[int, typer.Option("-n", min=1, help="How many of the most anomalous rows to show.")] = 10,
+    all_rows: Annotated[bool, typer.Option("--all", help="All rows in their order, flagged or not.")] = False,
     column: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
-    """Rows that do not fit what was trained on, the strangest first."""
-    model = judge(directory)
+    """Score how anomalous rows are, the most anomalous first."""
+    model = _scorer(directory)
     scores = model.anomaly_scores(Vectors.read(file, columns=column, drop=drop or ()))
     flagged = scores > model.threshold.value
-    order = np.arange(len(scores)) if every else np.argsort(-scores, kind="stable")[:most]
+    order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:most]
     found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
     document = {
         "rows": len(scores),
         "anomalies": int(flagged.sum()),
         "threshold": model.threshold.value,
-        "strangest" if not every else "all": found,
+        "most_anomalous" if not all_rows else "all": found,
     }
     title = f"{document['anomalies']:,} of {len(scores):,} rows score above {model.threshold.value:.4g} nats"
     shown = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
@@ -118,16 +119,24 @@ def anomalies(
 
 
 def evaluate(
-    directory: Directory, file: Source, column: Columns = None, drop: Drop = None, as_json: Json = False
+    directory: Directory,
+    file: Source,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Importance samples for the likelihood; 500 is usual, 0 for none.")
+    ] = 0,
+    column: Columns = None,
+    drop: Drop = None,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Measure how much of rows that were held out gets through the narrow place."""
+    """Measure how well held-out rows are reconstructed."""
     rows = Vectors.read(file, columns=column, drop=drop or ())
-    document = VectorAutoencoder.load(directory).evaluate(rows).to_json()
+    document = VectorAutoencoder.load(directory).evaluate(rows, samples=samples, seed=seed).to_json()
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
     emit(document, as_json, lambda: table(("", ""), shown))
 
 
-def _given(
+def _emit_numbers(
     name: str, numbers: npt.NDArray[Any], out: Path | None, as_json: bool, columns: tuple[str, ...] | None = None
 ) -> None:
     document: dict[str, Any] = {"rows": len(numbers), "width": numbers.shape[1]}
@@ -137,3 +146,9 @@ def _given(
         write_numbers(out, numbers, columns)
         document["path"] = str(out)
     emit(document, as_json, lambda: Text(f"{len(numbers):,} {name} of {numbers.shape[1]} numbers in {out}"))
+
+
+def _scorer(directory: Path) -> Detector | VectorAutoencoder:
+    """Whatever of the bundle scores anomalies. Raises what ``VectorAutoencoder.load`` raises."""
+    found = bundle.peek(directory).builder
+    return Detector.load(directory) if found == BUILDER else VectorAutoencoder.load(directory)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is written to files."""
+"""Options that several commands share, and how numbers are written to files."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from isthmus.errors import InputError
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="A column to take; may be repeated [all].")]
 Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn by chance.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")]
 OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
 
 ENDINGS = (".npy", ".csv", ".parquet")
 
 
 def check_out(out: Path | None, as_json: bool) -> None:
-    """Ask before long work whether the answer has a place.
+    """Refuse, before any work is done, a missing or unusable output file.
 
     Raises:
-        InputError: no place, one that is taken, or a file of another kind.
+        InputError: no file where one is needed, one that exists, or an unknown ending.
     """
     if out is None:
         if not as_json:
-            raise InputError("no place for the numbers", remedy="add --out FILE.npy, or --json to print them")
+            raise InputError("no file for the numbers", remedy="add --out FILE.npy, or --json to print them")
         return
     if out.exists():
         raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
     if not out.parent.is_dir():
-        raise InputError(f"no directory {str(out.parent)!r}", expected="a place that exists")
+        raise InputError(f"no directory {str(out.parent)!r}", expected="a directory that exists")
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:

@@ -1,5 +1,5 @@
-"""Anomalies in tables. ``detector`` is the face, ``ensemble`` the network, ``grouped`` and ``masking`` its parts,
-``scoring`` what it is asked, ``storage`` how it is kept."""
+"""Anomaly detection in tables. ``detector`` has the public class, ``fit`` trains and calibrates, ``ensemble`` is the
+network, ``grouped`` and ``masking`` its parts, ``scoring`` scores rows, ``storage`` writes and reads bundles."""
 
 from isthmus_vectors.detection.detector import Detector
 

@@ -6,14 +6,15 @@ from torch import Generator
 
 from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 from isthmus_vectors.detection.grouped import GroupedDecoder, GroupedEncoder, GroupedReadout
-from isthmus_vectors.detection.masking import MemberGaussian, MemberMasks, announced
+from isthmus_vectors.detection.masking import MemberGaussian, MemberMasks, with_mask_channel
 
 
 def masked_ensemble(
@@ -59,7 +60,7 @@ def masked_ensemble(
         decoder=decoder,
         readout=GroupedReadout(members, hidden, width, generator=generator),
         likelihood=MemberGaussian(),
-        scaling=announced,
+        scaling=with_mask_channel,
         corruption=MemberMasks(members, low, high),
     )
     plan = Plan(

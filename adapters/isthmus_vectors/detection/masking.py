@@ -1,4 +1,5 @@
-"""Hidden numbers: members are shown a part of a record, say so to their networks, and are asked for the rest."""
+"""Masking noise for an ensemble: members are shown a part of a row, with a channel that says which, and predict the
+rest."""
 
 from __future__ import annotations
 
@@ -18,14 +19,14 @@ Decoded = tuple[Tensor, Tensor | None]
 LOG_2PI = math.log(2 * math.pi)
 
 
-def announced(inputs: Tensors) -> Tensors:
+def with_mask_channel(inputs: Tensors) -> Tensors:
     """Each number beside a 1 that says it is shown: [batch, width] to [batch, 2 · width]."""
-    assert isinstance(inputs, Values), "announced reads values"
+    assert isinstance(inputs, Values), "with_mask_channel reads values"
     return Values(torch.cat([inputs.values, torch.ones_like(inputs.values)], 1))
 
 
-def concealed(inputs: Values, hidden: Bool[Tensor, "#batch members width"]) -> Values:
-    """Announced numbers as each member sees them: hidden ones are 0, and so is what announces them."""
+def mask(inputs: Values, hidden: Bool[Tensor, "#batch members width"]) -> Values:
+    """Numbers with their mask channel as each member sees them: both are 0 where ``hidden``."""
     shown = (~hidden).to(inputs.values.dtype).repeat(1, 1, 2)
     return Values(inputs.values[:, None] * shown)
 
@@ -45,7 +46,7 @@ class MemberMasks:
         batch, width = len(inputs.values), inputs.values.shape[1] // 2
         drawn = torch.empty(batch, self.members, width + 1, device=inputs.values.device).uniform_(generator=generator)
         share = self.low + (self.high - self.low) * drawn[..., :1]
-        return concealed(inputs, drawn[..., 1:] < share)
+        return mask(inputs, drawn[..., 1:] < share)
 
 
 class MemberGaussian:
@@ -76,23 +77,38 @@ class MemberGaussian:
     def each(
         self, readout: Any, decoded: Decoded, targets: Float[Tensor, "batch *members width"]
     ) -> Float[Tensor, "batch members width"]:
-        """−log p of every number for every member, nats; 0 where the target is NaN."""
+        """−log p of every number for every member.
+
+        Args:
+            readout: of the model.
+            decoded: of the same rows.
+            targets: the numbers, for each member where they differ.
+
+        Returns:
+            Nats, shape (batch, members, width); 0 where the target is NaN.
+        """
         mean, log_scale = self._parameters(readout, decoded)
-        wanted = targets if targets.dim() == 3 else targets[:, None]
-        known = ~wanted.isnan()
-        standard = (wanted.nan_to_num() - mean) * torch.exp(-log_scale)
+        numbers = targets if targets.dim() == 3 else targets[:, None]
+        known = ~numbers.isnan()
+        standard = (numbers.nan_to_num() - mean) * torch.exp(-log_scale)
         return (0.5 * standard.square() + log_scale + 0.5 * LOG_2PI) * known
 
     def means(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch members width"]:
-        """Each member's guess."""
+        """The mean that each member predicts."""
         return self._parameters(readout, decoded)[0]
 
     def mean(self, readout: Any, decoded: Decoded) -> Float[Tensor, "batch width"]:
-        """The average of the members' guesses."""
+        """The mean over members of the predicted means."""
         return self.means(readout, decoded).mean(1)
 
     def sample(self, readout: Any, decoded: Decoded, generator: Generator) -> Float[Tensor, "batch width"]:
-        """A draw from one member for each row."""
+        """A draw from the distribution of one member for each row.
+
+        Args:
+            readout: of the model.
+            decoded: the rows.
+            generator: chooses the member and draws.
+        """
         mean, log_scale = self._parameters(readout, decoded)
         drawn = mean + log_scale.exp() * torch.empty_like(mean).normal_(generator=generator)
         chosen = torch.randint(mean.shape[1], (len(mean),), device=mean.device, generator=generator)
@@ -106,7 +122,7 @@ class MemberGaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
+class LeaveMembersOutSource:
     """Rows whose targets are NaN for the members that are to learn nothing from them.
 
     Attributes:
@@ -125,9 +141,9 @@ class LeftOut:
         """The width, for each row."""
         return torch.full((len(self),), self.values.shape[1], device=self.values.device)
 
-    def to(self, device: torch.device) -> LeftOut:
+    def to(self, device: torch.device) -> LeaveMembersOutSource:
         """The same rows on another device."""
-        return LeftOut(self.values.to(device), self.kept.to(device))
+        return LeaveMembersOutSource(self.values.to(device), self.kept.to(device))
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
@@ -136,8 +152,18 @@ class LeftOut:
         return Batch(rows, Values(values), Values(targets))
 
 
-def dealt(rows: int, members: int, absent: int, *, generator: Generator) -> Bool[Tensor, "rows members"]:
-    """Which member learns from which row: ``absent`` members of each row do not, and all members miss equally many."""
+def assign_folds(rows: int, members: int, absent: int, *, generator: Generator) -> Bool[Tensor, "rows members"]:
+    """Which member learns from which row: ``absent`` members are left out for each row, and all members miss equally
+    many rows.
+
+    Args:
+        rows, members: how many.
+        absent: members that do not learn from a row.
+        generator: assigns the rows at random.
+
+    Returns:
+        True where the member learns from the row.
+    """
     first = torch.randperm(rows, generator=generator) % members
-    turns = (torch.arange(members) - first[:, None]) % members
-    return turns >= absent
+    offsets = (torch.arange(members) - first[:, None]) % members
+    return offsets >= absent

@@ -1,8 +1,8 @@
-"""Three views of how strange a row is: what the ensemble did not expect of it, and how far it is from known rows, as it
-stands and as the ensemble codes it.
+"""Three anomaly scores of a row: its negative log-likelihood under the ensemble, its distance from known rows, and the
+distance of its code from theirs.
 
-The code that distances are taken in is extended by the errors of the ensemble's guesses, as a row can be strange in
-what no code keeps (Zong et al. 2018, "Deep autoencoding Gaussian mixture model", equation 3)."""
+The code that distances are taken in is extended by the errors of the ensemble's predictions, since a row can be
+anomalous in what no code keeps (Zong et al. 2018, "Deep autoencoding Gaussian mixture model", equation 3)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from isthmus.batch import Batch, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.tasks.anomaly import Nearest, hidden_in_turn
 from isthmus_vectors.detection.grouped import GroupedEncoder
-from isthmus_vectors.detection.masking import MemberGaussian, announced, concealed
+from isthmus_vectors.detection.masking import MemberGaussian, mask, with_mask_channel
 
 MOST = 8.0
-"""Nats that one number may add: a single wild cell does not outweigh a whole row."""
+"""Nats that one number may contribute, at most: a single extreme cell does not outweigh a whole row."""
 
 BLOCK = 2048
 """Rows that are scored together."""
 
 SPREAD = 1e-6
-"""Units of a code that vary less say nothing."""
+"""Units of a code that vary less are ignored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +36,15 @@ class Scorers:
         model: of ``masked_ensemble``.
         masks: what is hidden from each member, pass after pass; every number once.
         inputs: the known rows.
-        codes: their codes beside the errors of the ensemble's guesses, on the scale of the known rows.
-        middle, scale: of codes and errors.
+        codes: their codes and the errors of the ensemble's predictions, side by side, on the scale of the known rows.
+        centre, scale: of codes and errors.
     """
 
     model: Autoencoder
     masks: Bool[Tensor, "passes members width"]
     inputs: Nearest
     codes: Nearest
-    middle: Float64[Tensor, " units"]
+    centre: Float64[Tensor, " units"]
     scale: Float64[Tensor, " units"]
 
     @classmethod
@@ -57,7 +57,15 @@ class Scorers:
         *,
         generator: Generator,
     ) -> Scorers:
-        """Draw the masks, and take these rows as the known ones."""
+        """Draw the masks, and take these rows as the known ones.
+
+        Args:
+            model: of ``masked_ensemble``, trained.
+            values: the known rows, on the scale of the training.
+            passes: masks for each member.
+            k: neighbours that distances are averaged over.
+            generator: draws the masks.
+        """
         width, encoder = values.shape[1], model.encoder
         assert isinstance(encoder, GroupedEncoder)
         turns = [hidden_in_turn((width,), max(2, min(passes, width)), generator=generator) for _ in encoder.open]
@@ -72,41 +80,48 @@ class Scorers:
         values: Float64[Tensor, "rows width"],
         k: int,
     ) -> Scorers:
-        """With masks that were drawn before; all that is known of the rows follows from them."""
-        codes, guesses = _codes(model, values), _guessed(model, masks, values)
-        coded = torch.cat([codes, guesses.errors], 1)
-        spread, middle = torch.std_mean(coded, 0, correction=0)
+        """With masks that were drawn before; everything else follows from them.
+
+        Args:
+            model: of ``masked_ensemble``, trained.
+            masks: what is hidden from each member, pass after pass.
+            values: the known rows, on the scale of the training.
+            k: neighbours that distances are averaged over.
+        """
+        codes, predicted = _codes(model, values), _predicted(model, masks, values)
+        coded = torch.cat([codes, predicted.errors], 1)
+        spread, centre = torch.std_mean(coded, 0, correction=0)
         # Codes together weigh as much as errors together.
         parts = torch.tensor([codes.shape[1]] * codes.shape[1] + [values.shape[1]] * values.shape[1])
         scale = torch.where(spread > SPREAD, spread * parts.sqrt(), torch.inf)
-        return cls(model, masks, Nearest.build(values, k), Nearest.build((coded - middle) / scale, k), middle, scale)
+        return cls(model, masks, Nearest.build(values, k), Nearest.build((coded - centre) / scale, k), centre, scale)
 
     def scores(self, values: Float64[Tensor, "rows width"]) -> Float64[Tensor, "scorers rows"]:
-        """Of rows that are not among the known; higher is stranger."""
-        guesses = _guessed(self.model, self.masks, values)
-        coded = (torch.cat([_codes(self.model, values), guesses.errors], 1) - self.middle) / self.scale
-        return torch.stack([guesses.nats.mean(1), self.inputs.scores(values), self.codes.scores(coded)])
+        """Of rows that are not among the known rows; higher is more anomalous."""
+        predicted = _predicted(self.model, self.masks, values)
+        coded = (torch.cat([_codes(self.model, values), predicted.errors], 1) - self.centre) / self.scale
+        return torch.stack([predicted.nats.mean(1), self.inputs.scores(values), self.codes.scores(coded)])
 
-    def own(self, kept: Bool[Tensor, "rows members"]) -> Float64[Tensor, "scorers rows"]:
-        """Of the known rows, each judged by others: by the members that did not learn from it, and by its distance to
-        the other rows."""
-        nats = _guessed(self.model, self.masks, self.inputs.vectors.double()).nats
-        judged = (nats * ~kept).sum(1) / (~kept).sum(1)
-        return torch.stack([judged, self.inputs.own(), self.codes.own()])
+    def known_scores(self, kept: Bool[Tensor, "rows members"]) -> Float64[Tensor, "scorers rows"]:
+        """Of the known rows, each scored without itself: by the members that did not learn from it, and by its distance
+        from the other rows."""
+        nats = _predicted(self.model, self.masks, self.inputs.vectors.double()).nats
+        left_out = (nats * ~kept).sum(1) / (~kept).sum(1)
+        return torch.stack([left_out, self.inputs.own(), self.codes.own()])
 
     def columns(self, values: Float64[Tensor, "rows width"]) -> Float64[Tensor, "rows width"]:
         """Nats of each number, averaged over members."""
-        return _guessed(self.model, self.masks, values).columns
+        return _predicted(self.model, self.masks, values).columns
 
 
 @dataclass(frozen=True)
-class Guesses:
-    """What members made of the numbers that were hidden from them.
+class Predictions:
+    """What members predicted for the numbers that were hidden from them.
 
     Attributes:
         nats: −log p of all numbers of a row, each at most ``MOST``, for each member.
         columns: the same of each number, averaged over members.
-        errors: number − guess, averaged over members.
+        errors: number − prediction, averaged over members.
     """
 
     nats: Float64[Tensor, "rows members"]
@@ -115,25 +130,24 @@ class Guesses:
 
 
 @torch.no_grad()
-def _guessed(
+def _predicted(
     model: Autoencoder, masks: Bool[Tensor, "passes members width"], values: Float64[Tensor, "rows width"]
-) -> Guesses:
+) -> Predictions:
     likelihood = model.likelihood
     assert isinstance(likelihood, MemberGaussian)
     found = []
     for block in values.split(BLOCK):
-        shown = announced(Values(block))
+        shown = with_mask_channel(Values(block))
         assert isinstance(shown, Values)
-        nats, guesses = (torch.zeros(len(block), *masks.shape[1:], dtype=block.dtype) for _ in range(2))
-        for mask in masks:
-            seen = concealed(shown, mask[None])
-            hidden = model.encoder.trunk(model.encoder.enter(seen), seen)
-            given = Batch(torch.arange(len(block)), seen, Values(block))
-            decoded = model.decode(model.bottleneck(hidden).sample, given)
-            nats += likelihood.each(model.readout, decoded, block).clamp(max=MOST) * mask
-            guesses += likelihood.means(model.readout, decoded) * mask
-        found.append((nats.sum(2), nats.mean(1), block - guesses.mean(1)))
-    return Guesses(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        nats, predicted = (torch.zeros(len(block), *masks.shape[1:], dtype=block.dtype) for _ in range(2))
+        for hidden in masks:
+            seen = mask(shown, hidden[None])
+            code = model.bottleneck(model.encoder.trunk(model.encoder.enter(seen), seen)).sample
+            decoded = model.decode(code, Batch(torch.arange(len(block)), seen, Values(block)))
+            nats += likelihood.each(model.readout, decoded, block).clamp(max=MOST) * hidden
+            predicted += likelihood.means(model.readout, decoded) * hidden
+        found.append((nats.sum(2), nats.mean(1), block - predicted.mean(1)))
+    return Predictions(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from isthmus import bundle
 from isthmus.batch import Vector
@@ -18,20 +17,18 @@ from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.detection.ensemble import masked_ensemble
+from isthmus_vectors.detection.fit import FittedDetector
 from isthmus_vectors.detection.scoring import Scorers
 from isthmus_vectors.fit import PLUGIN
-
-if TYPE_CHECKING:
-    from isthmus_vectors.detection.detector import Detector
 
 BUILDER = "masked_ensemble"
 MODEL, RANKS, THRESHOLD = "model.", "ranks.", "threshold.json"
 
 
-def write(path: str | Path, detector: Detector) -> None:
+def write(path: str | Path, detector: FittedDetector) -> None:
     """Save the ensemble, the known rows, their ranks, the scales and the threshold."""
     scorers = detector.scorers
-    # Weights were learned in fp32 and only asked in fp64.
+    # Weights were learned in fp32; scores are only computed in fp64.
     model = copy.deepcopy(scorers.model).float()
     tensors = named(MODEL, state_of(model)) | named(RANKS, detector.ranks.tensors())
     tensors |= {"centre": detector.centre, "spread": detector.spread}
@@ -47,8 +44,8 @@ def write(path: str | Path, detector: Detector) -> None:
     )
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The fields of a ``Detector``.
+def read(path: str | Path) -> FittedDetector:
+    """What was saved.
 
     Raises:
         BundleError: a directory that is truncated, altered, foreign or too new.
@@ -65,13 +62,13 @@ def read(path: str | Path) -> dict[str, Any]:
         ).double()
         assert isinstance(model, Autoencoder)
         tensors, k = saved.tensors, int(manifest.facts["neighbours"])
-        return {
-            "adapter": adapter,
-            "centre": tensors["centre"],
-            "spread": tensors["spread"],
-            "scorers": Scorers.of(model, tensors["masks"], tensors["known"], k),
-            "ranks": Ranks.from_tensors(part_of(saved.tensors, RANKS)),
-            "threshold": Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
-            "settings": manifest.settings,
-            "facts": {"training": manifest.facts["training"]},
-        }
+        return FittedDetector(
+            adapter=adapter,
+            centre=tensors["centre"],
+            spread=tensors["spread"],
+            scorers=Scorers.of(model, tensors["masks"], tensors["known"], k),
+            ranks=Ranks.from_tensors(part_of(saved.tensors, RANKS)),
+            threshold=Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
+            settings=manifest.settings,
+            facts={"training": manifest.facts["training"]},
+        )

@@ -1,8 +1,12 @@
-"""The five kinds as estimators of scikit-learn: transformer and outlier detector at once."""
+"""The five kinds as estimators of scikit-learn: each is a transformer and an outlier detector."""
 
-from isthmus_vectors.estimators.bridge import as_pyod
-from isthmus_vectors.estimators.kinds import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
-from isthmus_vectors.estimators.penalised import ContractiveAutoencoder, SparseAutoencoder
+from isthmus_vectors.estimators.kinds import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
 
 __all__ = [
     "Autoencoder",
@@ -10,5 +14,4 @@ __all__ = [
     "DenoisingAutoencoder",
     "SparseAutoencoder",
     "VariationalAutoencoder",
-    "as_pyod",
 ]

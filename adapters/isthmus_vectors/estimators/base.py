@@ -1,4 +1,4 @@
-"""What the estimators share. Each adds the keywords of its kind and nothing else."""
+"""The base class of the estimators; each adds the keywords of its kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from isthmus.errors import InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.estimators.pickling import Kept
+from isthmus_vectors.estimators.pickling import PickledModel
 from isthmus_vectors.vectors import Vectors
 
 Numbers = npt.NDArray[Any]
@@ -27,16 +27,16 @@ FLOATS = (np.float64, np.float32)
 class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """``fit transform inverse_transform score_samples decision_function predict sample`` over one kind of model.
 
-    Scores are log-likelihoods: higher is more normal. ``predict`` says -1 for outliers and 1 for the others; the share
-    ``contamination`` of the training rows counts as outliers. Answers are computed in fp64, so that a row's do not
-    depend on the rows beside it, and come back in the precision of what was given.
+    Scores are log-likelihoods: higher is more normal. ``predict`` returns -1 for outliers and 1 for the others; the
+    share ``contamination`` of the training rows counts as outliers. Results are computed in fp64, so that a row's do
+    not depend on the other rows of a call, and returned in the precision of the input.
     """
 
     kind: ClassVar[str]
 
     @abstractmethod
     def _settings(self) -> Mapping[str, Any]:
-        """Keywords of the builder beside those that all kinds have."""
+        """Keywords of the builder in addition to those that all kinds have."""
 
     def fit(self, X: Any, y: Any = None) -> VectorEstimator:
         """Train on rows, dense or sparse (which stay sparse).
@@ -46,18 +46,18 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             y: ignored.
 
         Raises:
-            ValueError: what cannot be trained on, or a setting outside its range (``isthmus.errors.InputError``).
+            ValueError: rows that cannot be trained on, or a setting outside its range (``isthmus.errors.InputError``).
         """
         rows = self._validated(X, reset=True)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
-        contamination = _share(self.contamination)
+        contamination = _checked(self.contamination)
         model = VectorAutoencoder.fit(
             Vectors.read(rows),
             self.kind,
             scaling=self.scaling,
             validation=self.validation,
-            index=False,
-            mixture=self.mixture,
+            gallery=False,
+            latent_prior=self.mixture,
             run=Run(device=self.device, seed=int(seed)),
             code=self.code,
             hidden=self.hidden,
@@ -68,30 +68,30 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             learning_rate=self.learning_rate,
             **self._settings(),
         )
-        self.model_ = Kept(model)
+        self.model_ = PickledModel(model)
         self.n_iter_ = len(model.history.records)
-        scores = model.asked.log_likelihoods(Vectors.read(rows))
+        scores = model.float64_model.log_likelihoods(Vectors.read(rows))
         self.offset_ = float(np.percentile(scores, 100 * contamination))
         self._n_features_out = int(self.code)
         return self
 
     def transform(self, X: Any) -> Numbers:
-        """Codes, shape (rows, code): the best single guess, never drawn."""
+        """Codes, shape (rows, code): the mean of the posterior where there is one, never drawn."""
         rows = self._validated(X)
-        return self.model_.model.asked.codes(Vectors.read(rows)).astype(rows.dtype)
+        return self.model_.model.float64_model.codes(Vectors.read(rows)).astype(rows.dtype)
 
     def inverse_transform(self, X: Any) -> Numbers:
-        """Rows, in their own units, that codes stand for; dense, also where sparse rows were trained on."""
+        """The rows that codes stand for, in their own units; dense, also where sparse rows were trained on."""
         check_is_fitted(self)
         codes = check_array(X, dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
             raise InputError(f"codes of {codes.shape[1]} numbers", expected=f"{self._n_features_out}")
-        return self.model_.model.asked.decoded(codes.astype(np.float64)).astype(codes.dtype)
+        return self.model_.model.float64_model.decode(codes.astype(np.float64)).astype(codes.dtype)
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
         """log p(row | its code), nats; higher is more normal."""
         rows = self._validated(X)
-        scores: npt.NDArray[np.float64] = self.model_.model.asked.log_likelihoods(Vectors.read(rows))
+        scores: npt.NDArray[np.float64] = self.model_.model.float64_model.log_likelihoods(Vectors.read(rows))
         return scores
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
@@ -103,7 +103,16 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def sample(self, n: int = 1, *, random_state: Any = None, prior: str = "fitted") -> Numbers:
-        """New rows, fp64, from codes drawn by chance; see ``VectorAutoencoder.sample``."""
+        """New rows, from codes drawn at random.
+
+        Args:
+            n: how many.
+            random_state: None uses that of the estimator.
+            prior: ``fitted`` or ``standard``, see ``VectorAutoencoder.sample``.
+
+        Returns:
+            fp64, shape (n, width), in the units of the training rows.
+        """
         check_is_fitted(self)
         seed = check_random_state(self.random_state if random_state is None else random_state).randint(2**31 - 1)
         return self.model_.model.sample(n, seed=int(seed), prior=prior).astype(np.float64)
@@ -120,8 +129,8 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS)
 
 
-def _share(contamination: Any) -> float:
-    share = float(contamination) if isinstance(contamination, numbers.Real) else 0.0
-    if not 0 < share <= 0.5:
+def _checked(contamination: Any) -> float:
+    value = float(contamination) if isinstance(contamination, numbers.Real) else 0.0
+    if not 0 < value <= 0.5:
         raise SettingError(f"contamination={contamination!r}", expected="a share above 0, at most 0.5")
-    return share
+    return value

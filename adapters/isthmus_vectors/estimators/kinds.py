@@ -130,11 +130,11 @@ class VariationalAutoencoder(VectorEstimator):
 
 @final
 class DenoisingAutoencoder(VectorEstimator):
-    """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
+    """A denoising autoencoder: reconstructs rows from corrupted ones (Vincent et al., ICML 2008).
 
     Args:
         code: numbers of a code.
-        noise: what damages rows in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
+        noise: the corruption in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
         level: how much; None takes the usual level of the noise.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
@@ -179,3 +179,112 @@ class DenoisingAutoencoder(VectorEstimator):
 
     def _settings(self) -> Mapping[str, Any]:
         return {"noise": self.noise, "level": self.level}
+
+
+@final
+class SparseAutoencoder(VectorEstimator):
+    """A sparse autoencoder: a wide code of which each row uses a few units (Gao et al., ICLR 2025).
+
+    Args:
+        code: numbers of a code.
+        form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.kinds.sparse``.
+        k: units that a row uses.
+        weight: of the penalty, where the form has one.
+        hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
+        validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
+    """
+
+    kind: ClassVar[str] = "sparse"
+
+    def __init__(
+        self,
+        code: int = 64,
+        *,
+        form: str = "topk",
+        k: int = 8,
+        weight: float | None = None,
+        hidden: int = 64,
+        layers: int | None = None,
+        likelihood: str | None = None,
+        scaling: str = "robust",
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        validation: float = 0.0,
+        contamination: float = 0.1,
+        mixture: bool = True,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.code = code
+        self.form = form
+        self.k = k
+        self.weight = weight
+        self.hidden = hidden
+        self.layers = layers
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.contamination = contamination
+        self.mixture = mixture
+        self.device = device
+        self.random_state = random_state
+
+    def _settings(self) -> Mapping[str, Any]:
+        return {"form": self.form, "k": self.k, "weight": self.weight}
+
+
+@final
+class ContractiveAutoencoder(VectorEstimator):
+    """A contractive autoencoder: small changes of a row barely change its code (Rifai et al., ICML 2011).
+
+    Args:
+        code: numbers of a code.
+        weight: of the squared norm of ∂code / ∂input.
+        method: how that norm is found, see ``isthmus.core.penalties.jacobian``.
+        hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
+        validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
+    """
+
+    kind: ClassVar[str] = "contractive"
+
+    def __init__(
+        self,
+        code: int = 8,
+        *,
+        weight: float = 0.1,
+        method: str = "auto",
+        hidden: int = 64,
+        layers: int | None = None,
+        likelihood: str | None = None,
+        scaling: str = "robust",
+        epochs: int = 50,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        validation: float = 0.0,
+        contamination: float = 0.1,
+        mixture: bool = True,
+        device: str = "auto",
+        random_state: Any = 0,
+    ) -> None:
+        self.code = code
+        self.weight = weight
+        self.method = method
+        self.hidden = hidden
+        self.layers = layers
+        self.likelihood = likelihood
+        self.scaling = scaling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.contamination = contamination
+        self.mixture = mixture
+        self.device = device
+        self.random_state = random_state
+
+    def _settings(self) -> Mapping[str, Any]:
+        return {"weight": self.weight, "method": self.method}

@@ -7,27 +7,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus_vectors import storage
 from isthmus_vectors.autoencoder import VectorAutoencoder
+from isthmus_vectors.storage import LAYOUT
 
 
-class Kept:
-    """Travels as arrays and texts, never as a network: what arrives is built anew, on the CPU, from those."""
+class PickledModel:
+    """Is pickled as arrays and texts, never as a network, which is rebuilt from those on the CPU."""
 
     def __init__(self, model: VectorAutoencoder) -> None:
         self.model = model
 
     def __getstate__(self) -> dict[str, Any]:
-        model = self.model
+        fitted = self.model.fitted
         return {
-            "builder": model.builder,
-            "settings": dict(model.settings),
-            "facts": dict(model.facts),
-            "tensors": {name: one.cpu().numpy() for name, one in storage.tensors_of(model).items()},
-            "documents": storage.documents_of(model),
+            "builder": fitted.builder,
+            "settings": dict(fitted.settings),
+            "facts": dict(fitted.facts),
+            "tensors": {name: one.cpu().numpy() for name, one in LAYOUT.tensors(fitted).items()},
+            "documents": LAYOUT.documents(fitted),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Copies, because arrays may arrive as read-only memory maps.
-        tensors = {name: torch.from_numpy(np.array(one)) for name, one in state.pop("tensors").items()}
-        self.model = VectorAutoencoder(**storage.fields_of(tensors=tensors, **state))
+        tensors = {name: torch.from_numpy(np.array(one)) for name, one in state["tensors"].items()}
+        fitted = LAYOUT.restore(state["builder"], state["settings"], state["facts"], tensors, state["documents"])
+        self.model = VectorAutoencoder(fitted)

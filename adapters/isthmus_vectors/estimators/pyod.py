@@ -1,4 +1,5 @@
-"""An estimator behind PyOD's face. Imported only where PyOD is asked for."""
+"""An estimator as a detector of PyOD, where higher scores are more anomalous and outliers are labelled 1. Importing
+this file imports PyOD."""
 
 from __future__ import annotations
 
@@ -6,18 +7,34 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-from pyod.models.base import BaseDetector
 from sklearn.base import clone
 
+from isthmus.errors import MissingLibraryError
 from isthmus_vectors.estimators.base import VectorEstimator
+
+try:
+    from pyod.models.base import BaseDetector
+except ImportError as error:
+    raise MissingLibraryError(
+        f"as_pyod needs the library {error.name!r}, which cannot be imported", remedy="pip install pyod"
+    ) from error
+
+
+def as_pyod(estimator: VectorEstimator) -> PyodDetector:
+    """A detector of PyOD that is backed by ``estimator``, which is cloned at each ``fit`` and stays as it is.
+
+    It has what PyOD's detectors have: ``fit``, ``decision_function`` (higher is more anomalous), ``predict`` (1 for
+    outliers), ``decision_scores_``, ``labels_``, ``threshold_``, ``predict_proba``, ``predict_confidence``.
+    """
+    return PyodDetector(estimator)
 
 
 @final
 class PyodDetector(BaseDetector):  # type: ignore[misc]
-    """See ``isthmus_vectors.as_pyod``.
+    """See ``as_pyod``.
 
     Args:
-        estimator: unfitted or not, it is copied at each ``fit``; its ``contamination`` counts.
+        estimator: fitted or not, it is cloned at each ``fit``; its ``contamination`` is PyOD's.
     """
 
     def __init__(self, estimator: VectorEstimator) -> None:
@@ -25,7 +42,7 @@ class PyodDetector(BaseDetector):  # type: ignore[misc]
         super().__init__(contamination=estimator.contamination)
 
     def fit(self, X: Any, y: Any = None) -> PyodDetector:
-        """Train; ``y`` is ignored."""
+        """Train on the rows ``X``; ``y`` is ignored."""
         self._set_n_classes(y)
         self.estimator_ = clone(self.estimator).fit(X)
         self.decision_scores_ = self.decision_function(X)
@@ -33,6 +50,6 @@ class PyodDetector(BaseDetector):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
-        """−log p(row | its code), nats; higher is stranger."""
+        """−log p(row | its code), nats; higher is more anomalous."""
         scores: npt.NDArray[np.float64] = -self.estimator_.score_samples(X)
         return scores

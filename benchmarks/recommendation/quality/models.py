@@ -30,15 +30,14 @@ from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, fi
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.blend import Blend
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
 from isthmus_interactions.auto import auto
-from isthmus_interactions.fit import measured
+from isthmus_interactions.fit import validation_score
 from isthmus_interactions.splits import FoldIn
 
 logger = logging.getLogger("recommendation_quality")
@@ -109,7 +108,7 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     run, metric = Run(seed=0), CHOSEN_BY[split]
     started = time.perf_counter()
     recipe = recipe_of(model, len(train.items), setting, run)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, measured(fold, metric, run))
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, validation_score(fold, metric, run))
     spent = time.perf_counter() - started
     bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
     assert history.best_score is not None
@@ -159,7 +158,7 @@ def blended(split: str, seed: int, bench: Bench) -> None:
         parts = [bench.fits.load(("tuning", split, name, settings[name], 0), len(train.items)) for name in names]
         joined = Blend(parts)
         source = BagSource.from_csr(train.matrix)
-        weights = weigh(joined, names, source, measured(fold, CHOSEN_BY[split], Run()), 1)
+        weights = weigh(joined, names, source, validation_score(fold, CHOSEN_BY[split], Run()), 1)
         whole = Blend(
             [bench.fits.load(("final", split, name, settings[name], seed), len(train.items)) for name in names]
         )

@@ -15,7 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.harness import Line, Results, Smoke
+from benchmarks.harness import Line, Results, Smoke, kept
 from benchmarks.recommendation.quality.settings import METRICS
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, paired_bootstrap
 from benchmarks.recommendation.quality.tables import finals, of_differences
@@ -39,15 +39,9 @@ def run(
             mine, theirs = drawn(Path(folder))
             on_split(results, DEMO, mine, theirs, Path(folder), Path(folder))
         return results.made
+    mine, theirs = kept("recommendation_quality"), kept("recommendation_rivals")
     for split in SPLITS:
-        on_split(
-            results,
-            split,
-            results.others("recommendation_quality"),
-            results.others("recommendation_rivals"),
-            ours,
-            rivals,
-        )
+        on_split(results, split, mine, theirs, ours, rivals)
     return results.made
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.bundle.renamed_settings import current
 from isthmus.errors import BundleError
 
 FORMAT = "isthmus-bundle"
@@ -133,6 +134,7 @@ def _parse(document: Any, path: Path) -> Manifest:
     if wrong is not None:
         raise BundleError(f"{str(path)!r}: {wrong}", remedy="the bundle is damaged: save it again")
     fields = {name: document[name] for name in ("plugin", "builder", "settings", "facts", "versions", "created")}
+    fields["settings"] = current(fields["builder"], fields["settings"])
     files = {name: Stamp(entry["sha256"], entry["bytes"]) for name, entry in document["files"].items()}
     return Manifest(**fields, files=files)
 

@@ -30,27 +30,27 @@ OWN: Mapping[str, dispatch.Function] = {
 }
 
 PAGE = (
-    ("isthmus demo [NAME]", "train on bundled data and show what can be asked"),
+    ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
-    ("isthmus update DIR FILE", "take new interactions, people and items into a bundle"),
+    ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
     ("isthmus tune NAME FILE", "search the settings of one model"),
-    ("isthmus recommend DIR", "what a history calls for"),
-    ("isthmus similar DIR", "what is close to an item"),
-    ("isthmus explain DIR", "which items of a history speak for another"),
+    ("isthmus recommend DIR", "the best items for a user's history"),
+    ("isthmus similar DIR", "items similar to an item"),
+    ("isthmus explain DIR", "which items of a history contribute to a recommendation"),
     ("isthmus evaluate DIR FILE", "how well a bundle predicts held-out data"),
-    ("isthmus encode DIR FILE", "records as codes"),
-    ("isthmus decode DIR CODES", "codes as texts"),
-    ("isthmus reconstruct DIR FILE", "what is left of records after the narrow place"),
-    ("isthmus denoise DIR IMAGES", "images without their noise"),
-    ("isthmus search DIR TEXT", "the records whose codes are nearest"),
-    ("isthmus sample DIR", "new records"),
-    ("isthmus anomalies DIR FILE", "records that do not fit what was trained on"),
-    ("isthmus interpolate DIR TEXT TEXT", "what lies between two records"),
-    ("isthmus plot DIR", "the course of its training, and a map of codes, as pictures"),
+    ("isthmus encode DIR FILE", "turn records into codes"),
+    ("isthmus decode DIR CODES", "turn codes into texts"),
+    ("isthmus reconstruct DIR FILE", "reconstruct records from their codes"),
+    ("isthmus denoise DIR IMAGES", "remove noise from images"),
+    ("isthmus search DIR TEXT", "find the records whose codes are nearest"),
+    ("isthmus sample DIR", "generate new records"),
+    ("isthmus anomalies DIR FILE", "score how anomalous records are"),
+    ("isthmus interpolate DIR TEXT TEXT", "generate records between two records"),
+    ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus index build VECTORS", "nearest neighbours of any vectors; then search, add, remove, info, benchmark"),
-    ("isthmus info DIR", "what a bundle is"),
-    ("isthmus models", "models that the installed adapters offer"),
-    ("isthmus adapters", "adapters that are installed"),
+    ("isthmus info DIR", "describe a bundle"),
+    ("isthmus models", "list the models of the installed adapters"),
+    ("isthmus adapters", "list the installed adapters"),
 )
 """The usual verbs. An adapter may bring others; listing those here would mean importing all of them."""
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A title that the terminal's encoding lacks shall cost a letter, not the answer.
+        # A character that the terminal's encoding lacks is replaced, and the rest is printed.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:

@@ -27,7 +27,7 @@ def adapters(as_json: Json = False) -> None:
 def models(as_json: Json = False) -> None:
     """List the models that the installed adapters offer, for fit NAME --model."""
     found = [
-        {"name": plugins.command_name(name), "plugin": owner, **_told(builder)}
+        {"name": plugins.command_name(name), "plugin": owner, **_described(builder)}
         for owner, plugin in plugins.load_all().items()
         for name, builder in sorted(plugin.builders.items())
     ]
@@ -40,7 +40,7 @@ def info(
     verify: Annotated[bool, typer.Option("--verify", help="Also check every file against its SHA-256.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a bundle is, from its manifest."""
+    """Describe a bundle, from its manifest."""
     manifest = _verified(directory) if verify else peek(directory)
     document: dict[str, Any] = {"path": str(directory), **asdict(manifest)}
     document["bytes"] = sum(stamp.bytes for stamp in manifest.files.values())
@@ -60,7 +60,7 @@ def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     rows = [("created", manifest.created), ("written by", versions)]
     rows += [line for name, value in manifest.settings.items() for line in _setting(name, value)]
-    # The course of a training fills pages; --json has all of it.
+    # The history of a training is long; --json has all of it.
     rows += [(name, _plainly(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
     return Group(head, table(("", ""), rows))
 
@@ -88,7 +88,7 @@ def _three(said: dict[str, Any]) -> tuple[str, str, str]:
     return said["name"], said["distribution"], said["version"]
 
 
-def _told(builder: object) -> dict[str, str | None]:
+def _described(builder: object) -> dict[str, str | None]:
     """What a builder's docstring says: its first paragraph up to the paper in brackets, and its ``Advice:``."""
     paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(builder) or "").split("\n\n")]
     about, paper = paragraphs[0], _PAPER.search(paragraphs[0])

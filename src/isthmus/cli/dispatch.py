@@ -1,6 +1,6 @@
 """From a verb to the function that a plugin gave for it, and from a function to a command.
 
-``fit``, ``tune`` and ``demo`` name a plugin; every other verb is asked of a bundle, whose manifest names it.
+``fit``, ``tune`` and ``demo`` name a plugin; every other verb takes a bundle, whose manifest names the plugin.
 """
 
 from __future__ import annotations

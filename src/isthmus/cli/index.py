@@ -16,13 +16,13 @@ from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError, SettingError
 
 if TYPE_CHECKING:
-    from isthmus.index import Index, SearchHit
+    from isthmus.index import Index, SearchHits
 
-Place = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
-Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen part of everything afterwards.")]
-Wanted = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segment of everything afterwards.")]
+NeighbourCount = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
 
 
 def build(
@@ -30,7 +30,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
     target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
-    k: Wanted = 10,
+    k: NeighbourCount = 10,
     queries: Annotated[Path | None, typer.Option(help="Such as will be asked, to measure recall with.")] = None,
     kind: Annotated[str, typer.Option(help="auto, fastest, exact, or one kind to build.")] = "auto",
     seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
@@ -50,7 +50,7 @@ def build(
     if metric not in get_args(Metric):
         raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
     budget = Budget(seconds, memory, BUILD_SECONDS if build_seconds is None else build_seconds)
-    with _limited(threads):
+    with _limit_threads(threads):
         index = Index.build(
             vectors,
             metric=metric,  # type: ignore[arg-type]
@@ -62,14 +62,14 @@ def build(
             kind=kind,
         )
     index.save(out)
-    _tell(out, index, as_json)
+    _print_info(out, index, as_json)
 
 
 def search(
-    directory: Place,
+    directory: Directory,
     queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy or Parquet.")] = None,
     like: Annotated[list[str] | None, typer.Option(help="The vector of this id as a query; may be repeated.")] = None,
-    k: Wanted = 10,
+    k: NeighbourCount = 10,
     within: Annotated[
         float | None, typer.Option(help="All with at least this score, instead of the k nearest.")
     ] = None,
@@ -85,23 +85,23 @@ def search(
     if (queries is None) == (not like):
         raise InputError("no queries" if queries is None else "queries and --like", expected="one of the two")
     index = Index.load(directory, verify="header" if mmap else "full", mmap=mmap)
-    closed, only = _parsed(index, exclude), _parsed(index, allow)
-    with _limited(threads):
+    excluded, allowed = _parse_ids(index, exclude), _parse_ids(index, allow)
+    with _limit_threads(threads):
         if queries is None:
-            names: list[Any] = _parsed(index, like) or []
+            names: list[Any] = _parse_ids(index, like) or []
             asked: Any = index.vectors(names)
         else:
             asked, own = vector_files.read(queries)
             names = list(range(len(asked))) if own is None else own
         if within is None:
-            found = index.search(asked, k, exclude=closed, allow=only)
+            found = index.search(asked, k, exclude=excluded, allow=allowed)
         else:
-            found = index.within(asked, within, exclude=closed, allow=only)
-    emit({"answers": _answers(names, found)}, as_json, lambda: _shown(names, found))
+            found = index.within(asked, within, exclude=excluded, allow=allowed)
+    emit({"answers": _answer_documents(names, found)}, as_json, lambda: _answer_table(names, found))
 
 
 def add(
-    directory: Place,
+    directory: Directory,
     vectors: Vectors,
     update: Annotated[bool, typer.Option("--update", help="Other vectors for ids that are there.")] = False,
     compact: Compact = False,
@@ -119,7 +119,7 @@ def add(
 
 
 def remove(
-    directory: Place,
+    directory: Directory,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="What is to go.")],
     compact: Compact = False,
     as_json: Json = False,
@@ -128,21 +128,21 @@ def remove(
     from isthmus.index import Index
 
     index = Index.load(directory)
-    index.remove(_parsed(index, ids) or [])
+    index.remove(_parse_ids(index, ids) or [])
     _save(directory, index, compact, as_json)
 
 
-def info(directory: Place, as_json: Json = False) -> None:
+def info(directory: Directory, as_json: Json = False) -> None:
     """Tell what an index is, why its kind was chosen, and what was tried."""
     from isthmus.index import Index
 
-    _tell(directory, Index.load(directory), as_json)
+    _print_info(directory, Index.load(directory), as_json)
 
 
 def benchmark(
-    directory: Place,
+    directory: Directory,
     queries: Annotated[Path | None, typer.Option(help="To ask; vectors with noise, if not given.")] = None,
-    k: Wanted = 10,
+    k: NeighbourCount = 10,
     seed: Annotated[int, typer.Option(help="Of the queries that are made.")] = 1,
     threads: Threads = None,
     as_json: Json = False,
@@ -151,7 +151,7 @@ def benchmark(
     from isthmus.index import Index, benchmark
 
     index = Index.load(directory)
-    with _limited(threads):
+    with _limit_threads(threads):
         document = benchmark.benchmark(index, queries, k, seed)
     columns = ("index", "recall", "queries a second", "seconds a query alone")
     keys = ("recall", "queries_per_second", "seconds_a_query")
@@ -170,14 +170,14 @@ COMMANDS: Mapping[str, Function] = {
 
 
 @contextlib.contextmanager
-def _limited(threads: int | None) -> Iterator[None]:
+def _limit_threads(threads: int | None) -> Iterator[None]:
     from isthmus.index.threads import limit
 
     with contextlib.nullcontext() if threads is None else limit(threads):
         yield
 
 
-def _parsed(index: Index, texts: list[str] | None) -> list[Any] | None:
+def _parse_ids(index: Index, texts: list[str] | None) -> list[Any] | None:
     """Ids as typed, in the index's type."""
     if not texts:
         return None
@@ -193,30 +193,30 @@ def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:
     if compact:
         index.compact()
     index.save(directory)
-    _tell(directory, index, as_json)
+    _print_info(directory, index, as_json)
 
 
-def _answers(names: list[Any], found: SearchHit) -> list[dict[str, Any]]:
+def _answer_documents(names: list[Any], found: SearchHits) -> list[dict[str, Any]]:
     return [
         {"query": name, "neighbours": [{"id": id_, "score": score} for id_, score in own]}
         for name, own in zip(names, found, strict=True)
     ]
 
 
-def _shown(names: list[Any], found: SearchHit) -> RenderableType:
+def _answer_table(names: list[Any], found: SearchHits) -> RenderableType:
     rows = [(name, id_, score) for name, own in zip(names, found, strict=True) for id_, score in own]
     return table(("query", "id", "score"), rows)
 
 
-def _tell(directory: Path, index: Index, as_json: bool) -> None:
-    told = index.info()
-    emit({"path": str(directory), **told}, as_json, lambda: _summary(directory, told))
+def _print_info(directory: Path, index: Index, as_json: bool) -> None:
+    info_document = index.info()
+    emit({"path": str(directory), **info_document}, as_json, lambda: _info_text(directory, info_document))
 
 
-def _summary(directory: Path, told: dict[str, Any]) -> RenderableType:
-    head = f"{directory}: {told['rows']:,} vectors of {told['width']} by {told['metric']}, {told['kind']}"
-    why = f"recall@{told['k']} {told['recall']:.3f}; {told['reason']}; {told['bytes']:,} bytes in memory"
-    later = f"{told['gone']:,} gone and {told['added']:,} added since the last compact"
+def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
+    head = f"{directory}: {info['rows']:,} vectors of {info['width']} by {info['metric']}, {info['kind']}"
+    why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {info['bytes']:,} bytes in memory"
+    later = f"{info['gone']:,} gone and {info['added']:,} added since the last compact"
     columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "bytes", "outcome")
     rows = [
         (
@@ -228,7 +228,7 @@ def _summary(directory: Path, told: dict[str, Any]) -> RenderableType:
             "" if trial["bytes"] is None else f"{trial['bytes']:,}",
             trial["outcome"],
         )
-        for trial in told["trials"]
+        for trial in info["trials"]
     ]
     lines = [Text(head), Text(why), Text(later)]
     return Group(*lines, table(columns, rows)) if rows else Group(*lines)

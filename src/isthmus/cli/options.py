@@ -12,6 +12,7 @@ import typer
 from isthmus.errors import SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
+Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 
 
 def parsed_duration(text: str) -> float:

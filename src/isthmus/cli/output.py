@@ -1,4 +1,4 @@
-"""What commands say: answers on standard output, everything else on standard error.
+"""How commands print: results on standard output, everything else on standard error.
 
 A command builds one document, a JSON value, and one way to show it to a person:
 
@@ -44,7 +44,7 @@ def emit(document: Any, as_json: bool, render: Callable[[], RenderableType]) -> 
 
 
 def status(text: str) -> None:
-    """Say something beside the answer, on standard error."""
+    """Print a remark on standard error."""
     console(stderr=True).print(printable(text))
 
 

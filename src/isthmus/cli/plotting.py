@@ -1,4 +1,4 @@
-"""``isthmus plot``: pictures of what a bundle went through."""
+"""``isthmus plot``: training curves and a map of codes as pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plot(
     form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     as_json: Json = False,
 ) -> None:
-    """Draw the course of a training, and a map of codes."""
+    """Plot the curves of a training, and a map of codes."""
     if labels is not None and codes is None:
         raise InputError("labels without codes", remedy="write the codes with encode --out and name them with --codes")
     folder = out or directory.with_name(f"{directory.resolve().name}-plots")
@@ -47,11 +47,11 @@ def _curves(manifest: Manifest) -> Any:
     from isthmus.plots import training_curves
     from isthmus.training.history import History
 
-    told = manifest.facts.get("training")
-    if not isinstance(told, dict) or len(told.get("records", [])) < 2:
+    history = manifest.facts.get("training")
+    if not isinstance(history, dict) or len(history.get("records", [])) < 2:
         return None
     try:
-        return training_curves(History.from_json(told))
+        return training_curves(History.from_json(history))
     except (TypeError, KeyError, ValueError) as error:
         raise InputError("a bundle whose course of training cannot be read", remedy="fit it again") from error
 

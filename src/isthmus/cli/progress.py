@@ -1,4 +1,4 @@
-"""Training as a person sees it: a bar with loss, metric and time left; plain lines where there is no terminal."""
+"""The progress of a training: a bar with loss, metric and time left; plain lines where there is no terminal."""
 
 from __future__ import annotations
 

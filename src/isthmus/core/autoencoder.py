@@ -12,7 +12,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 from isthmus.batch import Batch, Tensors
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.priors.normal import NoPrior
+from isthmus.errors import SettingError
 from isthmus.protocols import (
     Bottleneck,
     Code,
@@ -31,6 +32,7 @@ from isthmus.protocols import (
     Hook,
     Likelihood,
     Objective,
+    PartName,
     Penalty,
     Prior,
     Readout,
@@ -52,7 +54,7 @@ class Loss:
 
 
 class Autoencoder(nn.Module):
-    """One narrow bridge.
+    """An autoencoder of any kind, made of its parts.
 
     Args:
         encoder, bottleneck, decoder, readout, likelihood: the path, in its order.
@@ -93,7 +95,17 @@ class Autoencoder(nn.Module):
         return scaled
 
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """Codes of clean inputs; without a generator the point itself is the sample."""
+        """Codes of clean inputs: scaled, never corrupted.
+
+        Args:
+            inputs: what the encoder reads, on the model's device.
+            generator: draws ``Code.sample``; without one the point itself is the sample.
+            samples: draws for each row.
+
+        Returns:
+            ``point`` [batch, *cells, code], ``sample`` [batch · samples, *cells, code] with copies of a row side by
+            side, and the posterior where the bottleneck has one.
+        """
         return self._code(self.scaled(inputs), generator, samples)
 
     def decode(self, sample: Tensor, given: Batch | None = None) -> Any:
@@ -106,22 +118,42 @@ class Autoencoder(nn.Module):
         *,
         generator: Generator | None = None,
         samples: int = 1,
-        corrupts: bool = True,
-        draws: bool = True,
+        corrupt: bool = True,
+        sample_code: bool = True,
     ) -> Step:
-        """One forward pass. With a generator the inputs are corrupted and the code is sampled, unless ``corrupts`` or
-        ``draws`` says no; without one, neither."""
+        """One forward pass. With a generator the inputs are corrupted and the code is sampled; without one, neither.
+
+        Args:
+            batch: some rows, on the model's device.
+            generator: where all noise comes from.
+            samples: draws of the code for each row; more than one for importance weights.
+            corrupt: False leaves the inputs as they are, whatever the generator.
+            sample_code: False decodes the point, whatever the generator.
+
+        Returns:
+            All that objectives and penalties read; ``log_likelihood`` is [batch, samples], nats a record, higher is
+            better.
+        """
         inputs = self.scaled(batch.inputs)
-        if self.corruption is not None and corrupts and generator is not None:
+        if self.corruption is not None and corrupt and generator is not None:
             inputs = self.corruption(inputs, generator)
-        code = self._code(inputs, generator if draws else None, samples)
+        code = self._code(inputs, generator if sample_code else None, samples)
         given = Batch(batch.rows, inputs, batch.targets).repeat(samples)
         decoded = self.decoder(code.sample, given)
         log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)
         return Step(self, batch, code, decoded, log_likelihood.view(-1, samples), samples, generator)
 
     def loss(self, step: Step, *, progress: float = 1.0, objective: Objective | None = None) -> Loss:
-        """The objective and all penalties at ``progress`` (0 to 1) of the planned training."""
+        """The objective and all penalties.
+
+        Args:
+            step: a forward pass of this model.
+            progress: from 0 to 1 of the planned training, in records seen; schedules follow it.
+            objective: in the place of the model's own.
+
+        Returns:
+            The total, nats a record, lower is better, and the terms that it is made of.
+        """
         rate = self.prior.rate(step)
         total = (objective or self.objective)(step, rate, progress)
         terms = {"nll": -step.log_likelihood.detach().mean(), "rate": rate.detach().mean()}
@@ -130,6 +162,29 @@ class Autoencoder(nn.Module):
                 total = total + value
                 terms[name] = value.detach()
         return Loss(total, terms)
+
+    def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
+        """The parameters of some parts, each once; with none named, of all.
+
+        Raises:
+            SettingError: a part of another name.
+        """
+        if not parts:
+            yield from self.parameters()
+            return
+        own: dict[str, object] = {
+            "encoder": self.encoder,
+            "bottleneck": self.bottleneck,
+            "prior": self.prior,
+            "decoder": self.decoder,
+            "readout": self.readout,
+            "likelihood": self.likelihood,
+        }
+        for name in parts:
+            if name not in own:
+                raise SettingError(f"a part {name!r} of a model", expected=" or ".join(map(repr, own)))
+        named = [own[name] for name in parts]
+        yield from nn.ModuleList(part for part in named if isinstance(part, nn.Module)).parameters()
 
     def _code(self, inputs: Tensors, generator: Generator | None, samples: int) -> Code:
         hidden = self.encoder.trunk(self.encoder.enter(inputs), inputs)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isthmus.index.kinds import ApproximateSearcher as ApproximateSearcher
     from isthmus.index.kinds import IndexKind as IndexKind
     from isthmus.index.registry import register as register
-    from isthmus.index.search import SearchHit as SearchHit
+    from isthmus.index.search import SearchHits as SearchHits
     from isthmus.index.searchers import kind_for as kind_for
     from isthmus.index.searchers import searcher_over as searcher_over
     from isthmus.index.tuning.budget import Budget as Budget
@@ -36,7 +36,7 @@ _HOMES = {
     "Index": "index",
     "IndexKind": "kinds",
     "Metric": "vectors",
-    "SearchHit": "search",
+    "SearchHits": "search",
     "build_each": "index",
     "check_search": "candidates",
     "kind_for": "searchers",
@@ -54,7 +54,7 @@ __all__ = [
     "Index",
     "IndexKind",
     "Metric",
-    "SearchHit",
+    "SearchHits",
     "build_each",
     "check_search",
     "kind_for",

@@ -25,7 +25,12 @@ EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
 
 
 def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Vocabulary:
-    """The ids of so many rows; their numbers, if none are given. ``kind`` is that of no ids.
+    """The ids of some rows; their numbers, if none are given.
+
+    Args:
+        ids: one for each row, or None.
+        rows: how many there are.
+        kind: the type of ids where there are none yet.
 
     Raises:
         DuplicateIdError: an id twice.
@@ -40,7 +45,20 @@ def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Voca
 def build_snapshots(
     vectors: Any, ids: Any, metric: Metric, requests: Sequence[IndexRequest], queries: Any
 ) -> list[tuple[Snapshot, ChosenIndex, IndexRequest]]:
-    """What ``Index.build`` is given, to what an index of it holds for each request."""
+    """What indexes over the same vectors hold, one for each request.
+
+    Args:
+        vectors: as for ``Index.build``.
+        ids: as for ``Index.build``.
+        metric: by which they are compared.
+        requests: of one seed; what is built for one serves the others.
+        queries: as for ``Index.build``.
+
+    Raises:
+        InputError: what ``vector_files.read`` refuses, or queries of another width.
+        DuplicateIdError: an id twice.
+        BudgetError: nothing that a budget allows reaches the target, exact search included.
+    """
     given, found = vector_files.read(vectors, ids)
     vocabulary = vocabulary_of(found, len(given))
     copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
@@ -58,7 +76,18 @@ def build_snapshots(
 def choose_segment(
     vectors: Float[Tensor, "rows width"], ids: Vocabulary, metric: Metric, request: IndexRequest, queries: Tensor | None
 ) -> tuple[Segment | None, ChosenIndex]:
-    """A frozen segment with the searcher that ``choose`` finds for it; None of no vectors."""
+    """A frozen segment with the searcher that ``choose`` finds for it.
+
+    Args:
+        vectors: checked, float32 on the CPU.
+        ids: theirs.
+        metric: by which they are compared.
+        request: which kind, recall, budget and seed.
+        queries: to measure with; vectors drawn at random with noise, if None.
+
+    Returns:
+        The segment, or None where there are no vectors, and what was chosen.
+    """
     return choose_segments(vectors, ids, metric, [request], queries)[0]
 
 
@@ -69,7 +98,18 @@ def choose_segments(
     requests: Sequence[IndexRequest],
     queries: Tensor | None,
 ) -> list[tuple[Segment | None, ChosenIndex]]:
-    """``choose_segment`` for several requests of one seed: what is built for one serves the others."""
+    """``choose_segment`` for several requests of one seed: what is built for one serves the others.
+
+    Args:
+        vectors: checked, float32 on the CPU.
+        ids: theirs.
+        metric: by which they are compared.
+        requests: which kind, recall and budget, each.
+        queries: to measure with; vectors drawn at random with noise, if None.
+
+    Returns:
+        For each request, the segment, or None where there are no vectors, and what was chosen.
+    """
     if not len(vectors):
         return [(None, EMPTY) for _ in requests]
     exact = ExactSearcher.over(vectors, metric)
@@ -86,7 +126,19 @@ def choose_again(
     old: ChosenIndex,
     queries: Tensor | None,
 ) -> tuple[Segment | None, ChosenIndex]:
-    """``choose_segment``, with the kind and the settings of an earlier choice, if they still reach the target."""
+    """``choose_segment``, with the kind and the settings of an earlier choice, if they still reach the target.
+
+    Args:
+        vectors: checked, float32 on the CPU.
+        ids: theirs.
+        metric: by which they are compared.
+        request: which kind, recall, budget and seed.
+        old: the earlier choice.
+        queries: to measure with; vectors drawn at random with noise, if None.
+
+    Returns:
+        The segment, or None where there are no vectors, and what was chosen.
+    """
     if old.searcher is not None and len(vectors):
         exact = ExactSearcher.over(vectors, metric)
         kept = keep(exact, request, old.searcher, queries)

@@ -10,14 +10,14 @@ from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.vectors import check_k, check_queries
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 
 def check_search(
     exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
 ) -> Filters:
-    """Refuse what cannot be asked of a searcher over the vectors of ``exact``.
+    """Refuse arguments of a search that do not fit the vectors of ``exact``.
 
     Args:
         exact: over the vectors.

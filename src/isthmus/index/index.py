@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.index import build, search, vector_files
-from isthmus.index.search import IdArray, Ids, SearchHit
+from isthmus.index.search import IdArray, Ids, SearchHits
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
@@ -56,7 +56,7 @@ class Index:
         """An index of a copy of the vectors, as float32.
 
         Exact search is chosen where one query takes at most 5 ms (or ``budget.seconds``) by the rule of
-        ``Budget.allows_exact``. Else the kinds of ``ladders.ORDER`` are tried in that order, the recall of each is
+        ``Budget.allows_exact``. Else all known kinds (``isthmus.index.registry``) are tried, the recall of each is
         measured against exact search on held-out queries, and the fastest that reaches ``target_recall`` is kept, if
         it is faster than exact search. Where none reaches it, exact search is kept, with a warning.
 
@@ -106,7 +106,7 @@ class Index:
     @torch.no_grad()
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
-    ) -> SearchHit:
+    ) -> SearchHits:
         """The ``k`` nearest ids of each query, nearest first; all there are, where fewer may answer.
 
         Args:
@@ -123,9 +123,19 @@ class Index:
         return search.search(self._state.snapshot, queries, k, exclude, allow)
 
     @torch.no_grad()
-    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHit:
-        """Every id with a score of at least ``score`` (for "l2", minus the squared radius), nearest first; exact
-        whatever the kind of index. The other arguments and the errors are those of ``search``."""
+    def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHits:
+        """Every id with a score of at least ``score``, nearest first; exact, whatever the kind of index.
+
+        Args:
+            queries: one, or one a row.
+            score: the least; for "l2", minus the squared radius.
+            exclude: as for ``search``.
+            allow: as for ``search``.
+
+        Raises:
+            InputError: as for ``search``.
+            ValueRangeError: as for ``search``, or the score is NaN.
+        """
         return search.within(self._state.snapshot, queries, score, exclude, allow)
 
     def vectors(self, ids: IdArray) -> npt.NDArray[np.float32]:
@@ -186,7 +196,7 @@ class Index:
             self._put(self._state.snapshot.without_rows(vector_files.as_ids(ids)))
 
     def compact(self, queries: Any = None) -> None:
-        """Make one frozen part of all that is here. Searches go on meanwhile, other changes wait.
+        """Make one frozen segment of all that is here. Searches go on meanwhile, other changes wait.
 
         The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
         and the errors are those of ``build``; after an error, nothing has changed.
@@ -259,7 +269,21 @@ def build_each(
 
     Graphs, lists and codes are built once and shared; settings are looked for, and speed and recall measured, anew for
     each target. ``build_seconds`` of the trials and of ``budget`` count what was built for an earlier target as if it
-    had been built for this one. The other arguments and the errors are those of ``Index.build``.
+    had been built for this one.
+
+    Args:
+        vectors: as for ``Index.build``, like all that is not named here.
+        ids: of the vectors.
+        metric: "ip", "cosine" or "l2".
+        targets: the least share of the true ``k`` nearest that must be found, of each index.
+        k: how many neighbours are meant.
+        budget: the time and memory that each index may take.
+        seed: of sampling, k-means and rotations.
+        queries: such as will be asked, to measure with.
+        kind: "auto", "fastest", "exact", or the name of one kind.
+
+    Raises:
+        What ``Index.build`` raises.
     """
     check_metric(metric)
     first = IndexRequest(kind, 1.0, k, budget or Budget(), seed)

@@ -19,7 +19,8 @@ from torch import Tensor
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.vectors import Metric
-from isthmus.protocols import RowLists, Searcher
+from isthmus.protocols import Searcher
+from isthmus.rowlists import RowLists
 
 Structure = Mapping[str, npt.NDArray[np.generic]]
 """What took long to find, as arrays by name: centroids, or the links of a graph. It is saved beside the vectors."""
@@ -48,7 +49,7 @@ class ApproximateSearcher(Searcher, Protocol):
 
     @property
     def search_settings(self) -> Mapping[str, Setting]:
-        """Those of the settings that trade recall for speed when it is asked, by name: shown beside what they gave."""
+        """Those of the settings that trade recall for speed, by name: shown beside what they gave."""
         ...
 
     @property
@@ -62,7 +63,7 @@ class ApproximateSearcher(Searcher, Protocol):
         ...
 
     def grid(self) -> Sequence[Sequence[ApproximateSearcher]]:
-        """The same index asked with other search settings.
+        """The same index with other search settings.
 
         Returns:
             Sequences along which recall and cost rise, at least one, each of at least one searcher. The first settings
@@ -80,7 +81,7 @@ class ApproximateSearcher(Searcher, Protocol):
         """What ``search`` chooses from; the index computes their scores itself.
 
         Args:
-            queries: checked, as they were asked.
+            queries: checked, as they were given.
             k: how many each query needs.
             exclude, allow: as for ``search``.
 
@@ -112,7 +113,7 @@ class IndexKind(Protocol):
 
     @property
     def metrics(self) -> Sequence[Metric]:
-        """Those for which it is tried without being asked for by name; none, if it never is."""
+        """Those for which it is tried among all kinds; none, if it is used only by its name."""
         ...
 
     @property
@@ -148,7 +149,7 @@ class IndexKind(Protocol):
 
         Args:
             exact: as for ``build``.
-            settings: those of the saved searcher; checked by nobody else.
+            settings: those of the saved searcher; nothing else checks them.
             structure: that of the saved searcher, or None where it was lost. Its arrays were hashed, but they are no
                 more trustworthy than the file: what does not fit must be found anew.
 

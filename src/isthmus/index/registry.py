@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from importlib.metadata import EntryPoint, entry_points
 
+from isthmus.capabilities import missing_members
 from isthmus.errors import NameClashError, PluginError, SettingError
 from isthmus.index.kinds import IndexKind
 from isthmus.index.vectors import Metric
@@ -30,8 +31,8 @@ def register(kind: IndexKind) -> None:
         PluginError: it is no ``IndexKind``.
         NameClashError: another kind has that name.
     """
-    if not isinstance(kind, IndexKind):
-        raise PluginError(f"a {type(kind).__name__}", expected="an isthmus.index.IndexKind")
+    if lacking := missing_members(kind, IndexKind):
+        raise PluginError(f"a {type(kind).__name__} without {lacking[0]}", expected="an isthmus.index.IndexKind")
     if kind.name in RESERVED or kind.name in _built_in() or _registered.get(kind.name, kind) is not kind:
         raise NameClashError(f"an index kind {kind.name!r} is known already", remedy="choose another name")
     _registered[kind.name] = kind
@@ -86,9 +87,9 @@ def _announced() -> dict[str, EntryPoint]:
 
 def _load(point: EntryPoint) -> IndexKind:
     try:
-        kind = point.load()
+        kind: IndexKind = point.load()
     except Exception as error:
         raise PluginError(f"index kind {point.name!r} ({point.value}) cannot be imported: {error}") from error
-    if not isinstance(kind, IndexKind) or kind.name != point.name:
+    if missing_members(kind, IndexKind) or kind.name != point.name:
         raise PluginError(f"{point.value} yields {kind!r}", expected=f"an isthmus.index.IndexKind {point.name!r}")
     return kind

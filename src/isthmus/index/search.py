@@ -17,8 +17,8 @@ from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_k, check_queries
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import take
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Id
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
@@ -29,7 +29,7 @@ Ids = IdArray | Sequence[IdArray]
 
 
 @dataclass(frozen=True)
-class SearchHit:
+class SearchHits:
     """Answers, one list for each query, best first; equal scores in the order in which the ids came into the index.
 
     Attributes:
@@ -53,41 +53,66 @@ class SearchHit:
 
 def search(
     snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None
-) -> SearchHit:
-    """``Index.search`` in a snapshot."""
+) -> SearchHits:
+    """``Index.search`` in a snapshot.
+
+    Args:
+        snapshot: what is searched.
+        queries: one, or one a row.
+        k: how many answers; one number, or one for each query.
+        exclude: ids that must not answer: for all queries, or a list for each.
+        allow: the only ids that may answer, likewise.
+
+    Raises:
+        SettingError: a k below 1, or not one for each query.
+        InputError: queries of another width; lists, but not one for each query.
+        ValueRangeError: a query holds NaN or infinity.
+    """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     if isinstance(k, int | np.integer):
         check_k(int(k))
-        return found_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
+        return hits_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
     groups = batches(k, len(asked))
     parts = []
     for some, wanted in groups:
         most = min(max(wanted, default=1), max(1, len(snapshot)))
         own = (asked, out, only) if len(groups) == 1 else (asked[some], *_filters_of(out, only, some))
         near = snapshot.nearest(own[0], most, own[1], own[2])
-        found = found_of(snapshot, near)
+        found = hits_of(snapshot, near)
         parts.append((some, found if min(wanted, default=most) >= most else cut(found, wanted)))
     return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
 
 
-def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHit:
-    """``Index.within`` in a snapshot."""
+def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHits:
+    """``Index.within`` in a snapshot.
+
+    Args:
+        snapshot: what is searched.
+        queries: one, or one a row.
+        score: the least.
+        exclude: ids that must not answer: for all queries, or a list for each.
+        allow: the only ids that may answer, likewise.
+
+    Raises:
+        InputError: queries of another width; lists, but not one for each query.
+        ValueRangeError: a query holds NaN or infinity.
+    """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"))
     if math.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
-    return found_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
+    return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
 
 
-def found_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
+def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:
         whole: list[list[Id]] = snapshot.ids_of(rows)
-        return SearchHit(whole, list(near.scores.numpy()))
+        return SearchHits(whole, list(near.scores.numpy()))
     there = near.rows >= 0
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
@@ -97,17 +122,17 @@ def found_of(snapshot: Snapshot, near: Neighbours) -> SearchHit:
         lists.append(ids[start : start + count])
         scores.append(values[start : start + count])
         start += count
-    return SearchHit(lists, scores)
+    return SearchHits(lists, scores)
 
 
-def joined(parts: Sequence[tuple[Tensor, SearchHit]], queries: int) -> SearchHit:
+def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int) -> SearchHits:
     """Answers to some of the queries each, in the order of the queries."""
     ids: list[list[Id]] = [[] for _ in range(queries)]
     scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
     for some, found in parts:
         for query, own, values in zip(some.tolist(), found.ids, found.scores, strict=True):
             ids[query], scores[query] = own, values
-    return SearchHit(ids, scores)
+    return SearchHits(ids, scores)
 
 
 def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
@@ -126,14 +151,19 @@ def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
     return [(torch.tensor(some), [wanted[query] for query in some]) for some in groups.values()]
 
 
-def cut(found: SearchHit, wanted: Sequence[int]) -> SearchHit:
+def cut(found: SearchHits, wanted: Sequence[int]) -> SearchHits:
     """So many answers of each query."""
     ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
-    return SearchHit(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
+    return SearchHits(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:
-    """Rows that must not answer, for each query; unknown ids are no rows.
+    """Rows that must not answer, for each query.
+
+    Args:
+        ids: for all queries, or a list for each; unknown ids are no rows.
+        queries: how many there are.
+        snapshot: tells the rows of ids.
 
     Raises:
         InputError: lists, but not one for each query.
@@ -148,7 +178,12 @@ def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | No
 
 
 def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
-    """The only rows that may answer; unknown ids are no rows.
+    """The only rows that may answer: for all queries, or for each.
+
+    Args:
+        ids: for all queries, or a list for each; unknown ids are no rows.
+        queries: how many there are.
+        snapshot: tells the rows of ids.
 
     Raises:
         InputError: lists, but not one for each query.

@@ -1,8 +1,8 @@
 """Nearest rows, for whoever keeps the ids elsewhere: the searcher that ``Index`` would ask, without its face.
 
-A model that looks up in what it has learnt decides at its first question, and nobody asked it to be approximate. So it
-is more patient than ``Index``: other kinds are tried only where one query of exact search takes more than
-``EXACT_SECONDS``.
+A model that searches its own vectors chooses a searcher at its first search, without a word from the user about
+approximation. So it is slower to leave exact search than ``Index``: other kinds are tried only where one query of exact
+search takes more than ``EXACT_SECONDS``.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.kinds import ApproximateSearcher
 from isthmus.index.vectors import Metric, normalised
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 2
@@ -31,12 +32,12 @@ SPARE = 2
 
 
 class Query(NamedTuple):
-    """One question to a part.
+    """What is asked of one segment.
 
     Attributes:
         queries: as given.
         exclude, allow: as for every searcher.
-        dead: rows that must not answer anybody, or None for no such row.
+        deleted: rows that must not answer any query, or None for no such row.
     """
 
     queries: Float[Tensor, "batch width"]
@@ -45,7 +46,7 @@ class Query(NamedTuple):
     deleted: Bool[Tensor, " rows"] | None
 
     def take(self, some: Int64[Tensor, " some"]) -> Query:
-        """The question of some of the queries."""
+        """The same for some of the queries."""
         none = Filters(0, self.exclude, self.allow if isinstance(self.allow, RowLists) else None, None).take(some)
         allow = none.lists if isinstance(self.allow, RowLists) else self.allow
         return Query(self.queries[some], none.exclude, allow, self.deleted)
@@ -53,7 +54,7 @@ class Query(NamedTuple):
 
 @final
 class Segment:
-    """Immutable.
+    """Vectors with their ids and a searcher. Immutable.
 
     Args:
         vectors: float32 on the CPU, checked; at least one. Shared, not copied.
@@ -80,7 +81,7 @@ class Segment:
 
     @cached_property
     def exact(self) -> ExactSearcher:
-        """Made when first asked."""
+        """The exact searcher over the vectors."""
         return ExactSearcher.over(self.vectors, self.metric)
 
     def nearest(self, request: Query, k: int) -> Neighbours:
@@ -139,7 +140,16 @@ class Segment:
     def scores(
         self, queries: Float[Tensor, "batch width"], query: Int64[Tensor, " pairs"], row: Int64[Tensor, " pairs"]
     ) -> Float[Tensor, " pairs"]:
-        """Scores of pairs, summed in float64 and rounded to float32."""
+        """Scores of pairs, summed in float64 and rounded to float32.
+
+        Args:
+            queries: one a row.
+            query: of each pair.
+            row: of each pair.
+
+        Returns:
+            The score of each pair; higher is nearer.
+        """
         scores = torch.empty(len(query))
         step = max(1, PIECE // self.vectors.shape[1])
         for start in range(0, len(query), step):
@@ -163,7 +173,7 @@ class Segment:
     def _without_filters(
         self, searcher: ApproximateSearcher, queries: Float[Tensor, "batch width"], k: int
     ) -> Neighbours | None:
-        """The answers where nothing is filtered; None where so many are wanted that the searcher is not asked."""
+        """The answers where nothing is filtered; None where so many are wanted that exact search does better."""
         found = searcher.unfiltered_candidates(queries, k)
         if found is None or not found.size:
             return None

@@ -1,7 +1,8 @@
-"""What an index holds at one moment: a frozen part, rows of it that are gone, and a small part with what came later.
+"""What an index holds at one moment: a frozen segment, rows of it that were deleted, and a small segment with what came
+later.
 
-Rows are counted through: those of the frozen part first, then those that came later, in the order in which they came.
-A change makes a new snapshot; nothing in an old one changes, so a search under way keeps what it began with.
+Rows are numbered through: those of the frozen segment first, then those that came later, in the order in which they
+came. A change makes a new snapshot; nothing in an old one changes, so a search under way keeps what it began with.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from isthmus.index.exact.rescoring import first_k
 from isthmus.index.exact.top_k import Best, merge
 from isthmus.index.segment import Query, Segment
 from isthmus.index.vectors import Metric
-from isthmus.protocols import Neighbours, RowLists
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
 Remaining = Int64[Tensor, " kept"] | RowLists | None
@@ -32,13 +34,13 @@ Remaining = Int64[Tensor, " kept"] | RowLists | None
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Immutable.
+    """What an index holds. Immutable.
 
     Attributes:
         metric, width: of all vectors.
         kind: of all ids.
-        base: the frozen part, or None for none.
-        dead: rows of the frozen part that were removed or replaced.
+        base: the frozen segment, or None for none.
+        deleted: rows of the frozen segment that were removed or replaced.
         later: what came after it, or None for nothing.
     """
 
@@ -51,12 +53,12 @@ class Snapshot:
 
     @property
     def frozen(self) -> int:
-        """Rows of the frozen part, dead ones among them."""
+        """Rows of the frozen segment, deleted ones among them."""
         return 0 if self.base is None else len(self.base)
 
     @cached_property
     def deleted_count(self) -> int:
-        """How many of them are dead."""
+        """How many of them are deleted."""
         return 0 if self.deleted is None else int(self.deleted.sum())
 
     @property
@@ -70,7 +72,17 @@ class Snapshot:
     def nearest(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Neighbours:
-        """The ``k`` nearest rows of each query; arguments are checked."""
+        """The ``k`` nearest rows of each query.
+
+        Args:
+            queries: checked.
+            k: answers a query.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+
+        Returns:
+            Rows and scores, nearest first; -1 and -inf where fewer than ``k`` may answer.
+        """
         found: Best | None = None
         for start, request, own in self._requests(queries, exclude, allow):
             near = own.nearest(request, k)
@@ -87,7 +99,17 @@ class Snapshot:
         exclude: RowLists | None,
         allow: Allow,
     ) -> Neighbours:
-        """All rows with at least that score, best first, in as many columns as the longest answer has."""
+        """All rows with at least the score of a floor.
+
+        Args:
+            queries: checked.
+            floor: the least score, for each query.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+
+        Returns:
+            Rows and scores, best first, in as many columns as the longest answer has; -1 and -inf to fill up.
+        """
         none = torch.empty(0, dtype=torch.int64)
         query, row, scores = [none], [none], [torch.empty(0)]
         for start, request, own in self._requests(queries, exclude, allow):
@@ -197,17 +219,23 @@ class Snapshot:
     def _requests(
         self, queries: Tensor, exclude: RowLists | None, allow: Allow
     ) -> Iterable[tuple[int, Query, Segment]]:
-        """The question to each part, with the row that the part begins at."""
-        for start, part in ((0, self.base), (self.frozen, self.later)):
-            if part is not None:
-                own = Query(queries, _cut(exclude, start, len(part)), _allowed(allow, start, len(part)), None)
-                if start == 0 and part is self.base and self.deleted is not None:
+        """What is asked of each segment, with the row that it begins at."""
+        for start, segment in ((0, self.base), (self.frozen, self.later)):
+            if segment is not None:
+                own = Query(queries, _cut(exclude, start, len(segment)), _allowed(allow, start, len(segment)), None)
+                if start == 0 and segment is self.base and self.deleted is not None:
                     own = own._replace(deleted=self.deleted, allow=_without(own.allow, self.deleted))
-                yield start, own, part
+                yield start, own, segment
 
 
 def segment_of(vectors: Float[Tensor, "some width"], ids: list[Id], metric: Metric) -> Segment | None:
-    """A part of some vectors; None of none."""
+    """A segment of some vectors; None where there are none.
+
+    Args:
+        vectors: one a row.
+        ids: theirs.
+        metric: by which they are compared.
+    """
     return Segment(vectors, Vocabulary(ids), metric) if ids else None
 
 

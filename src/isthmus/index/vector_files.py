@@ -65,6 +65,11 @@ def as_ids(ids: Any) -> list[Id]:
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
     """Vectors, and ids where the format has a place for them, as ``.npy`` or Parquet, by the name's ending.
 
+    Args:
+        vectors: one a row.
+        ids: theirs.
+        path: ends in ``.npy`` or ``.parquet``.
+
     Raises:
         InputError: another ending.
         OSError: the file cannot be written.

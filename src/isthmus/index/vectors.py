@@ -16,7 +16,7 @@ Metric = Literal["ip", "cosine", "l2"]
 
 
 def check_metric(metric: str) -> None:
-    """Refuse a metric that nobody knows.
+    """Refuse an unknown metric.
 
     Raises:
         SettingError: none of "ip", "cosine", "l2".
@@ -50,7 +50,12 @@ def check_vectors(vectors: Float[Tensor, "rows width"]) -> None:
 
 
 def check_queries(queries: Float[Tensor, "batch width"], width: int, device: torch.device) -> None:
-    """Refuse what cannot be asked.
+    """Refuse queries that cannot be compared with the vectors.
+
+    Args:
+        queries: one a row.
+        width: numbers of a vector.
+        device: where the vectors are.
 
     Raises:
         InputError: queries of another width, or on another device, than the vectors.

@@ -17,7 +17,6 @@ from torch import Generator, Tensor
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.core.priors.normal import normal_rates
 from isthmus.errors import InputError, SettingError
 
 CELLS = 1 << 22
@@ -39,7 +38,7 @@ def active_units(means: Float[Tensor, "n code"], threshold: float = 0.01) -> int
 
 def rate(means: Float[Tensor, "n code"], log_scales: Float[Tensor, "n code"]) -> float:
     """Mean KL divergence of diagonal Gaussian posteriors from N(0, 1), in closed form, nats a record."""
-    return float(normal_rates(DiagonalGaussian(means.double(), log_scales.double())).sum(1).mean())
+    return float(DiagonalGaussian(means.double(), log_scales.double()).standard_normal_rates().sum(1).mean())
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def importance_weighted(
     """log p(x) of each record, nats: log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016,
     equation 8). A lower bound in expectation that rises with S to the truth; −ELBO is its S = 1.
 
-    Inputs are not corrupted. The model is asked in the mode it is in: call ``eval()`` first.
+    Inputs are not corrupted. The model stays in the mode it is in: call ``eval()`` first.
 
     Args:
         model: with a posterior and a prior that has a density.
@@ -128,7 +127,7 @@ def importance_weighted(
     parts = []
     for start in range(0, samples, chunk):
         some = min(chunk, samples - start)
-        step = model.step(batch, generator=generator, samples=some, corrupts=False)
+        step = model.step(batch, generator=generator, samples=some, corrupt=False)
         if step.code.posterior is None:
             raise SettingError("a model without a posterior", expected="a variational model")
         posterior = step.code.posterior.log_prob(step.code.sample).view(-1, some)

@@ -26,8 +26,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError
-from isthmus.protocols import RowLists
-from isthmus.rowlists import contains, distinct
+from isthmus.rowlists import RowLists, contains, distinct
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,47 @@
-"""Builders: published models as settings of the shared parts."""
+"""Builders: published models as settings of the shared parts, and what their recipes are made of."""
 
-from isthmus.models.blend import blend
+from isthmus.models.blend import BlendRecipe, blend
+from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.elsa import elsa
-from isthmus.models.linear import ease, edlae, rdlae
+from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
+from isthmus.models.linear import ClosedFormRecipe, ease, edlae, rdlae
+from isthmus.models.matryoshka import MatryoshkaRecipe, matryoshka
 from isthmus.models.mult_vae import mult_dae, mult_vae
+from isthmus.models.parts.backbones import Backbone, backbone
+from isthmus.models.parts.keywords import SharedKeywords
 from isthmus.models.rec_vae import rec_vae
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recipe import GradientRecipe
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.models.sequence_vae import sequence_vae
-from isthmus.models.sparse_linear import sparse_linear
+from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
 
 __all__ = [
+    "Backbone",
+    "BlendRecipe",
+    "ClosedFormRecipe",
+    "ColumnwiseRecipe",
+    "GradientRecipe",
+    "MatryoshkaRecipe",
+    "SharedKeywords",
+    "backbone",
     "blend",
+    "contractive",
+    "denoising",
     "ease",
     "edlae",
     "elsa",
+    "keywords_of",
+    "matryoshka",
     "mult_dae",
     "mult_vae",
     "rdlae",
+    "rebuild",
     "rec_vae",
+    "residual_denoiser",
     "sequence_vae",
+    "sparse",
     "sparse_linear",
+    "vanilla",
+    "variational",
 ]

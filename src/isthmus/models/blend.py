@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from torch import Generator
+import torch
+from torch import Generator, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag
-from isthmus.core.blend import Blend
+from isthmus.batch import Bag, Bags, require_bags
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
-from isthmus.models.weighing import weigh
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.training.history import History
 from isthmus.training.progress import Record
@@ -22,7 +24,7 @@ DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae
 
 
 @dataclass(frozen=True)
-class Blended:
+class BlendRecipe:
     """A blend, and its parts' names and recipes."""
 
     model: Blend
@@ -38,6 +40,14 @@ class Blended:
         """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
 
         Ctrl-C ends it: parts that were not fitted until then get the weight 0.
+
+        Args:
+            source: bags to train on.
+            run: device, seed, precision; each part has checkpoints in a folder of its own.
+            validation: a score of rows held out, higher is better, which chooses the weights.
+
+        Returns:
+            One record for each part, and one for the weights.
 
         Raises:
             SettingError: no validation, and no weights fitted before.
@@ -77,7 +87,7 @@ class Blended:
         return History()
 
 
-def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> Blended:
+def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> BlendRecipe:
     """Blend: several models whose scores are added, as VASP joins a deep and a linear one (Vančura & Kordík 2021).
 
     Each part is fitted by itself. Then the weight of each next part beside those before it is chosen on the people held
@@ -93,7 +103,7 @@ def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) 
     built = [_built(signal, generator, *part) for part in named_parts(parts)]
     names = [name if name not in [n for n, _ in built[:i]] else f"{name} {i + 1}" for i, (name, _) in enumerate(built)]
     recipes = [recipe for _, recipe in built]
-    return Blended(Blend([recipe.model for recipe in recipes]), names, recipes)
+    return BlendRecipe(Blend([recipe.model for recipe in recipes]), names, recipes)
 
 
 def named_parts(parts: Any) -> list[tuple[str, Builder, Mapping[str, Any]]]:
@@ -139,3 +149,106 @@ def _summary(number: int, name: str, part: History, metric: str) -> Record:
     """One line for the whole training of a part."""
     score = {metric: part.best_score} if part.best_score is not None else {}
     return {"epoch": number, "phase": name, **score, "epochs": part.best_epoch or 0, "seconds": part.seconds}
+
+
+COARSE, STEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.1, 0.05)
+"""Shares to try first, and how far around the best of them to look afterwards."""
+
+
+EXPONENT, EXPONENTS = 0.25, (0.0, 0.5)
+"""Powers of a history's length to divide by: the first while shares are sought, then the others."""
+
+
+SAMPLE = 500
+"""Rows whose scores tell the scale of a part."""
+
+
+@dataclass(frozen=True)
+class BlendWeights:
+    """Weights as ``Blend.weigh`` takes them, and the validation score that they reach."""
+
+    weights: tuple[float, ...]
+    exponents: tuple[float, ...]
+    score: float
+
+
+def weigh(model: Blend, names: Sequence[str], source: Source, validation: Validation, number: int) -> Record:
+    """Choose the weights and exponents of a blend whose parts are fitted, in place.
+
+    The best part comes first. Each next one, in the order of their own scores, may take a share of what has been
+    joined so far, and keeps the share that scores best; 0 leaves it out. Shares are of scores in units of their
+    standard deviation over some rows of ``source``.
+
+    Args:
+        model: the blend.
+        names: of its parts, for the record.
+        source: bags on which the scale of each part is measured.
+        validation: what chooses; higher is better.
+        number: of the line in the history.
+
+    Returns:
+        A line of the history: the score, that of each part alone, and the shares.
+    """
+    started = time.perf_counter()
+    bags = _some(source)
+    alone = [_scored(model, validation, _only(part, len(names))) for part in range(len(names))]
+    first, *others = sorted(range(len(names)), key=lambda part: (-alone[part].score, part))
+    best = replace(alone[first], weights=_scaled(alone[first].weights, 1 / _spread(model.parts[first], bags, 0.0)))
+    for part in others:
+        best = _joined(model, validation, best, part, bags)
+    model.weigh(best.weights, best.exponents)
+    spreads = [_spread(part, bags, exponent) for part, exponent in zip(model.parts, best.exponents, strict=True)]
+    parts = [weight * spread for weight, spread in zip(best.weights, spreads, strict=True)]
+    shares = {f"share of {name}": part / sum(parts) for name, part in zip(names, parts, strict=True)}
+    own = {f"{name} alone": one.score for name, one in zip(names, alone, strict=True)}
+    spent = time.perf_counter() - started
+    return {"epoch": number, "phase": "blend", validation.name: best.score, **own, **shares, "seconds": spent}
+
+
+def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Bags) -> BlendWeights:
+    """The best of leaving a part out and of the shares and exponents that are tried."""
+
+    spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
+
+    @cache
+    def tried(share: float, exponent: float) -> BlendWeights:
+        weights, exponents = list(_scaled(before.weights, 1 - share)), list(before.exponents)
+        weights[part], exponents[part] = share / spreads[exponent], exponent
+        return _scored(model, validation, BlendWeights(tuple(weights), tuple(exponents), 0.0))
+
+    share = max(COARSE, key=lambda one: tried(one, EXPONENT).score)
+    for step in STEPS:
+        share = max(
+            (share, share - step, share + step), key=lambda one: tried(one, EXPONENT).score if 0 < one < 1 else -1.0
+        )
+    candidates = [before, *(tried(share, exponent) for exponent in (EXPONENT, *EXPONENTS))]
+    return max(candidates, key=lambda one: one.score)
+
+
+def _only(part: int, parts: int) -> BlendWeights:
+    return BlendWeights(tuple(float(part == one) for one in range(parts)), (0.0,) * parts, 0.0)
+
+
+def _scaled(weights: Sequence[float], factor: float) -> tuple[float, ...]:
+    return tuple(weight * factor for weight in weights)
+
+
+def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendWeights:
+    model.weigh(tried.weights, tried.exponents)
+    return replace(tried, score=validation.score(model))
+
+
+def _some(source: Source) -> Bags:
+    inputs = source.batch(torch.arange(min(SAMPLE, len(source)))).inputs
+    return require_bags(inputs, "a blend")
+
+
+@torch.no_grad()
+def _spread(part: nn.Module, bags: Bags, exponent: float) -> float:
+    """The mean standard deviation of a row of scores, divided by the row's length to the power of the exponent."""
+    ranker = ranker_of(part)
+    device = next(iter(part.state_dict().values())).device
+    here = Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
+    scores = ranker.scores(ranker.prepare(here)).float()
+    spread = scores.std(1) / here.lengths().clamp(min=1) ** exponent
+    return max(float(spread.mean()), 1e-12)

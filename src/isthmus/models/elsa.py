@@ -1,18 +1,30 @@
-"""ELSA as a setting of the parts."""
+"""ELSA: Vančura, Alves, Kasalický & Kordík, "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys
+2022, and the parts that it alone uses: one table of unit rows for both ends, and the cosine that it is trained with.
+
+    decoded = x A,     prediction = x A Aᵀ − x,     A [width, code] with rows of length 1
+
+Since the rows are of length 1, the diagonal of A Aᵀ − I is 0, as EASE's is.
+"""
 
 from __future__ import annotations
 
-from torch import Generator
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bag
+from isthmus.batch import Bag, Bags, Tensors, require_bags
+from isthmus.capabilities import AffineLayer
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic
+from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.unit_rows import CosineError, TiedEncoder, UnitNormReadout, keep_unit_rows
+from isthmus.core.ops.bags import bag_sum
+from isthmus.core.ops.layers import ACTIVATIONS
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.protocols import Phase
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.protocols import Columns, Hook, Model, Phase
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 
 
 def elsa(
@@ -48,7 +60,7 @@ def elsa(
         decoder=DenseDecoder(code, generator=generator),
         readout=readout,
         likelihood=CosineError(),
-        hooks=(keep_unit_rows(),),
+        hooks=(keep_unit_rows(readout),),
     )
     plan = Plan(
         phases=(Phase(epochs),),
@@ -58,3 +70,130 @@ def elsa(
         patience=patience,
     )
     return GradientRecipe(model, plan)
+
+
+class UnitNormReadout(nn.Module):
+    """logit_i = a_i · d for unit rows a_i: a ranking readout whose bias is 0.
+
+    The table itself has unit rows, at first by ``__init__`` and in training by ``keep_unit_rows``, so that it can be
+    read as it is. Where a gradient is taken it is that of ``table / ‖table‖``, which has no part along the rows.
+
+    Args:
+        width: how many rows.
+        code: how long they are.
+    """
+
+    def __init__(self, width: int, code: int, *, generator: Generator) -> None:
+        super().__init__()
+        drawn = torch.empty(width, code).normal_(generator=generator)
+        self.table = nn.Parameter(F.normalize(drawn, dim=1))
+
+    @property
+    def weight(self) -> Float[Tensor, "width code"]:
+        """A."""
+        return self._unit(self.table)
+
+    @property
+    def bias(self) -> Float[Tensor, " width"]:
+        """Zeros."""
+        return self.table.new_zeros(len(self.table))
+
+    def logits(self, decoded: Float[Tensor, "batch code"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        """Inner products of the decoded state with all rows, a slice of them, or some by number."""
+        return decoded @ self._unit(self.table if columns is None else self.table[columns]).T
+
+    def vectors(self) -> Float[Tensor, "width code_plus_one"]:
+        """[a_i, 0], detached: the rows of an index."""
+        return F.pad(self.table.detach(), (0, 1))
+
+    def queries(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, "batch code_plus_one"]:
+        """[d, 1]."""
+        return F.pad(decoded, (0, 1), value=1.0)
+
+    def sums(self, bags: Bags) -> Float[Tensor, "batch code"]:
+        """x A; only the rows that the bags hold are touched."""
+        if not torch.is_grad_enabled():
+            return bag_sum(self.table, bags)
+        rows, places = bags.indices.unique(return_inverse=True)
+        return bag_sum(self._unit(self.table[rows]), Bags(places, bags.offsets, bags.weights))
+
+    def square_sum(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, " batch"]:
+        """‖d Aᵀ‖² = d (AᵀA) dᵀ of each row, without the logits; in the precision of the table."""
+        with torch.autocast(decoded.device.type, enabled=False):
+            rows, decoded = self.weight, decoded.to(self.table.dtype)
+            half = rows.T @ rows.detach()
+            # The gradient with respect to AᵀA is symmetric: one of its two products is enough, taken twice.
+            gram = 2 * half - half.detach()
+            return ((decoded @ gram) * decoded).sum(1)
+
+    def normalise(self, model: Model | None = None) -> None:
+        """Rows of length 1 again, in place; the model that a hook hands over is not needed."""
+        with torch.no_grad():
+            self.table.div_(self.table.norm(dim=1, keepdim=True).clamp(min=torch.finfo(self.table.dtype).tiny))
+
+    def _unit(self, rows: Float[Tensor, "rows code"]) -> Float[Tensor, "rows code"]:
+        return F.normalize(rows, dim=1) if torch.is_grad_enabled() else rows
+
+
+class TiedEncoder(nn.Module):
+    """``enter``: the sum of the readout's rows of a bag, x A; there is nothing more."""
+
+    def __init__(self, readout: UnitNormReadout) -> None:
+        super().__init__()
+        self.readout = readout
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
+        """x A."""
+        return self.readout.sums(require_bags(inputs, "a tied encoder"))
+
+    def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
+        """The same."""
+        return entered
+
+    @property
+    def entered_shape(self) -> tuple[int, ...]:
+        """(code,)."""
+        return (self.readout.table.shape[1],)
+
+    def input_weights(self) -> Float[Tensor, "width code"]:
+        """A."""
+        return self.readout.weight
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """x A alone."""
+        weight = self.readout.weight
+        return (AffineLayer(weight.T, weight.new_zeros(weight.shape[1]), ACTIVATIONS["identity"]),)
+
+
+class CosineError:
+    """−‖x/‖x‖ − y/‖y‖‖² = 2 cos(x, y) − 2 for y = d Aᵀ − x: a score from −4 to 0, not nats (equation 5 of the paper).
+
+    From x · y = d · xA − ‖x‖² and ‖y‖² = ‖d Aᵀ‖² − 2 d · xA + ‖x‖² it is had without a row of the catalogue's width.
+    The authors' code cuts y at 0 first, which needs that row and is left out. A bag without entries scores −2.
+    """
+
+    def __call__(
+        self, readout: UnitNormReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """The score of each row."""
+        bags = require_bags(targets, "a cosine error")
+        own = bags.reweighted(bags.weights.square()).totals()
+        shared = (decoded * readout.sums(bags)).sum(1)
+        # Rounding may leave a little below 0 of a prediction that is nearly 0.
+        squares = (readout.square_sum(decoded) - 2 * shared + own).clamp(min=torch.finfo(own.dtype).eps)
+        cosine = (shared - own) / (squares * own.clamp(min=torch.finfo(own.dtype).eps)).sqrt()
+        return 2 * cosine - 2
+
+    def mean(self, readout: UnitNormReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
+        """The logits, d Aᵀ."""
+        return readout.logits(decoded).float()
+
+    def sample(self, readout: UnitNormReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
+        """The logits too: there is no noise."""
+        return self.mean(readout, decoded)
+
+
+def keep_unit_rows(readout: UnitNormReadout) -> Hook:
+    """After every step the rows of the readout are of length 1 again."""
+    # A bound method, so that a copy of the model normalises the rows of the copy.
+    return Hook("step", readout.normalise)

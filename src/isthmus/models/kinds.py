@@ -1,26 +1,35 @@
-"""The five kinds of autoencoder, each over bags, vectors, images and tokens: the ends come from ``ends``, a kind adds
-what lies between them."""
+"""The five kinds of autoencoder, each over bags, vectors, images and tokens: encoder, decoder and likelihood come from
+``isthmus.models.parts.backbones``, a kind adds what lies between them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Unpack
 
 from torch import Generator
 
-from isthmus.batch import Bag, Grid, Tokens, Vector
+from isthmus.batch import Bag, Grid, Signal, Tokens, Vector
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian, Projected
-from isthmus.core.objectives.elbo import Elbo, ImportanceWeighted, LinearAnnealing
+from isthmus.core.bottlenecks.deterministic import Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
+from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
+from isthmus.core.objectives.elbo import Elbo, ImportanceWeighted
 from isthmus.core.objectives.posterior_collapse import FreeBits
+from isthmus.core.objectives.schedules import LinearAnnealing
+from isthmus.core.penalties.code_weights import unit_columns
+from isthmus.core.penalties.dead_units import AuxiliaryLoss
+from isthmus.core.penalties.jacobian import Contractive
+from isthmus.core.penalties.sparsity import L0, L1, KlSparsity, tied_start, unit_norm_decoder
 from isthmus.errors import SettingError
-from isthmus.models.parts.backbones import ends
-from isthmus.models.parts.corruptions import noise_of
-from isthmus.models.parts.priors import begin_with_rows, prior_of
-from isthmus.models.penalised import contractive, sparse
-from isthmus.models.recipes.checks import check_settings
+from isthmus.models.parts.backbones import backbone
+from isthmus.models.parts.corruptions import corruption_of
+from isthmus.models.parts.keywords import SharedKeywords
+from isthmus.models.parts.priors import prior_of
+from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.protocols import Objective
-from isthmus.training.calibration import settle
+from isthmus.protocols import Bottleneck, Hook, Objective, Penalty, Source
+from isthmus.training.calibration import calibrate
 
 __all__ = ["contractive", "denoising", "sparse", "vanilla", "variational"]
 
@@ -29,23 +38,11 @@ SPREAD = 0.6
 
 
 def vanilla(
-    signal: Bag | Vector | Grid | Tokens,
+    signal: Signal,
     *,
     generator: Generator,
     code: int = 32,
-    hidden: int = 256,
-    layers: int | None = None,
-    filters: int = 32,
-    heads: int = 4,
-    dropout: float = 0.0,
-    likelihood: str | None = None,
-    epochs: int = 30,
-    batch_size: int = 256,
-    tokens: int = 4096,
-    learning_rate: float = 1e-3,
-    decay: str = "cosine",
-    weight_decay: float = 0.0,
-    patience: int | None = None,
+    **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
     """A plain autoencoder: a narrow code and nothing else (Hinton & Salakhutdinov, Science 2006).
 
@@ -53,23 +50,10 @@ def vanilla(
 
     Args:
         code: dimensions of the code.
-        hidden: width of the states on either side of it.
-        layers: of the encoder, and of the decoder; see ``isthmus.models.parts.backbones``, as for the rest up to
-            ``likelihood``.
-        filters: channels after the first halving of an image.
-        heads: of a Transformer over tokens.
-        dropout: inside a Transformer, in training.
-        likelihood: of vectors and images, see ``isthmus.models.parts.likelihoods``; None is "gaussian".
-        batch_size: rows of a batch.
-        tokens: budget of a batch of token rows, padding counted, in the place of ``batch_size``.
-        decay: of the learning rate: "constant", or "cosine" to 0.
-        patience: epochs without a better validation score before training stops; None trains all epochs.
+        shared: encoder, decoder, likelihood and training, see ``isthmus.models.parts.keywords.SharedKeywords``.
     """
-    sides = ends(
-        signal, generator=generator, hidden=hidden, layers=layers, filters=filters, heads=heads, dropout=dropout,
-        likelihood=likelihood, batch_size=batch_size, tokens=tokens,
-    )  # fmt: skip
-    check_settings(code=code, epochs=epochs)
+    sides = backbone(signal, generator=generator, **shared)
+    check_settings(code=code)
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=Projected(sides.hidden, code, generator=generator),
@@ -78,29 +62,17 @@ def vanilla(
         likelihood=sides.likelihood,
         scaling=sides.scaling,
     )
-    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    return GradientRecipe(model, sides.plan(shared))
 
 
 def denoising(
-    signal: Bag | Vector | Grid | Tokens,
+    signal: Signal,
     *,
     generator: Generator,
     code: int = 32,
     noise: str | None = None,
     level: float | None = None,
-    hidden: int = 256,
-    layers: int | None = None,
-    filters: int = 32,
-    heads: int = 4,
-    dropout: float = 0.0,
-    likelihood: str | None = None,
-    epochs: int = 30,
-    batch_size: int = 256,
-    tokens: int = 4096,
-    learning_rate: float = 1e-3,
-    decay: str = "cosine",
-    weight_decay: float = 0.0,
-    patience: int | None = None,
+    **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
     """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
 
@@ -112,14 +84,10 @@ def denoising(
             bags, "gaussian" for vectors and images, "deletion" for tokens.
         level: how much: a standard deviation of "gaussian", a share of the numbers or tokens otherwise; None is the
             usual one of the noise.
-        hidden, layers, filters, heads, dropout, likelihood, epochs, batch_size, tokens: as in ``vanilla``.
-        learning_rate, decay, weight_decay, patience: as in ``vanilla``.
+        shared: as in ``vanilla``.
     """
-    sides = ends(
-        signal, generator=generator, hidden=hidden, layers=layers, filters=filters, heads=heads, dropout=dropout,
-        likelihood=likelihood, batch_size=batch_size, tokens=tokens,
-    )  # fmt: skip
-    check_settings(code=code, epochs=epochs)
+    sides = backbone(signal, generator=generator, **shared)
+    check_settings(code=code)
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=Projected(sides.hidden, code, generator=generator),
@@ -127,13 +95,13 @@ def denoising(
         readout=sides.readout(code),
         likelihood=sides.likelihood,
         scaling=sides.scaling,
-        corruption=noise_of(signal, noise, level),
+        corruption=corruption_of(signal, noise, level),
     )
-    return GradientRecipe(model, sides.plan(epochs, learning_rate, decay, weight_decay, patience))
+    return GradientRecipe(model, sides.plan(shared))
 
 
 def variational(
-    signal: Bag | Vector | Grid | Tokens,
+    signal: Signal,
     *,
     generator: Generator,
     code: int = 32,
@@ -143,21 +111,9 @@ def variational(
     samples: int = 1,
     prior: str = "standard",
     components: int = 50,
-    hidden: int = 256,
-    layers: int | None = None,
-    filters: int = 32,
-    heads: int = 4,
-    dropout: float = 0.0,
-    likelihood: str | None = None,
-    epochs: int = 30,
-    batch_size: int = 256,
-    tokens: int = 4096,
-    learning_rate: float = 1e-3,
-    decay: str = "cosine",
-    weight_decay: float = 0.0,
-    patience: int | None = None,
+    **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A variational autoencoder: codes are drawn, and cost what they tell (Kingma & Welling, ICLR 2014).
+    """A variational autoencoder: codes are drawn, and pay for the information they carry (Kingma & Welling, ICLR 2014).
 
     Advice: to generate and to interpolate, and where a likelihood is wanted; for bags a beta of 0.2 ranks better.
 
@@ -175,18 +131,14 @@ def variational(
             inputs that train, which begin as rows of the data (the VampPrior, Tomczak & Welling, AISTATS 2018; not for
             tokens). The last two fit many shapes of data better, and cost more.
         components: of these two.
-        likelihood: as in ``vanilla``, but None is "shared" for vectors and images: one spread, learnt, so that it need
-            not be weighed against the rate by hand (Rybkin, Daniilidis & Levine, ICML 2021).
-        hidden, layers, filters, heads, dropout, epochs, batch_size, tokens: as in ``vanilla``.
-        learning_rate, decay, weight_decay, patience: as in ``vanilla``.
+        shared: as in ``vanilla``, but the ``likelihood`` None is "learned-scale" for vectors and images: one spread,
+            which is learned, so that it need not be weighed against the rate by hand (Rybkin, Daniilidis & Levine, ICML
+            2021).
     """
-    if likelihood is None and isinstance(signal, Vector | Grid):
-        likelihood = "shared"
-    sides = ends(
-        signal, generator=generator, hidden=hidden, layers=layers, filters=filters, heads=heads, dropout=dropout,
-        likelihood=likelihood, batch_size=batch_size, tokens=tokens,
-    )  # fmt: skip
-    check_settings(code=code, epochs=epochs, annealing=annealing, samples=samples)
+    if shared.get("likelihood") is None and isinstance(signal, Vector | Grid):
+        shared["likelihood"] = "learned-scale"
+    sides = backbone(signal, generator=generator, **shared)
+    check_settings(code=code, annealing=annealing, samples=samples)
     if beta < 0 or free_bits < 0:
         raise SettingError(f"beta={beta}, free_bits={free_bits}", expected="numbers of 0 or more")
     if free_bits and prior != "standard":
@@ -196,19 +148,168 @@ def variational(
         bottleneck = BatchNormGaussian(sides.hidden, code, generator=generator, scale=SPREAD)
     else:
         bottleneck = Gaussian(sides.hidden, code, generator=generator)
+    chosen = prior_of(prior, signal, sides.encoder, bottleneck, code, components, generator)
     weight = LinearAnnealing(beta, annealing)
     bound: Objective = FreeBits(free_bits, weight) if free_bits else Elbo(weight)
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=bottleneck,
-        prior=prior_of(prior, signal, sides.encoder, bottleneck, code, components, generator),
+        prior=chosen.part,
         decoder=sides.decoder(code),
         readout=sides.readout(code),
         likelihood=sides.likelihood,
         scaling=sides.scaling,
         objective=ImportanceWeighted() if samples > 1 else bound,
     )
-    learns = partial(begin_with_rows, model) if prior == "pseudo-inputs" else None
-    settles = partial(settle, model, batching=sides.batching) if isinstance(signal, Tokens) else None
-    plan = sides.plan(epochs, learning_rate, decay, weight_decay, patience, samples=samples)
-    return GradientRecipe(model, plan, learns, settles)
+    after = partial(calibrate, model, batching=sides.batching) if isinstance(signal, Tokens) else None
+    plan = sides.plan(shared, samples=samples)
+    return GradientRecipe(model, plan, chosen.start(model), after)
+
+
+FORMS = ("topk", "batch-topk", "jumprelu", "l1", "kl")
+
+
+WEIGHTS = {"topk": 0.0, "batch-topk": 0.0, "jumprelu": 1.0, "l1": 0.1, "kl": 3.0}
+"""Of the penalty, where nothing else is said."""
+
+
+LONGEST_DEAD = 10_000
+"""Rows that a unit may be silent before it counts as dead, however many there are."""
+
+
+def sparse(
+    signal: Signal,
+    *,
+    generator: Generator,
+    code: int = 512,
+    form: str = "topk",
+    k: int = 32,
+    weight: float | None = None,
+    target: float = 0.05,
+    revival: float = 1 / 32,
+    dead_after: int | None = None,
+    **shared: Unpack[SharedKeywords],
+) -> GradientRecipe:
+    """A sparse autoencoder: a wide code of which each row uses a few units (Gao et al., ICLR 2025).
+
+    Advice: for codes whose single units mean something; take several times more units than inputs, and centred inputs.
+
+    Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that its
+    activation alone counts. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
+    linear layer and its activation away from the data on either side. Behind an encoder the units of "topk" and
+    "batch-topk" are normalised over the rows and so compete on equal terms (``BatchNormLinear``): what all hidden
+    states share would give a few the lead in every row.
+
+    Args:
+        code: how many units.
+        form: "topk": the ``k`` largest of a row; "batch-topk": of a batch, so that rows may differ (Bussmann et
+            al. 2024); "jumprelu": units above a threshold of their own, which is learnt (Rajamanoharan et al. 2024);
+            "l1": rectified units whose sum is a penalty; "kl": sigmoid units that are on by ``target`` on average (Ng
+            2011).
+        k: units of a row; of "jumprelu" the number that the thresholds are drawn to.
+        weight: of the penalty of "jumprelu", "l1" and "kl"; None is 1, .1 and 3.
+        target: of "kl": how far a unit shall be on, on average.
+        revival: weight of the loss that revives dead units; 0 leaves them dead. "kl" has none.
+        dead_after: training rows without a single use after which a unit counts as dead; None is one epoch of them, and
+            at most 10,000.
+        shared: as in ``vanilla``, but the ``layers`` None are 0 for vectors.
+    """
+    if shared.get("layers") is None and isinstance(signal, Vector):
+        shared["layers"] = 0
+    sides = backbone(signal, generator=generator, **shared)
+    check_settings(code=code, k=k)
+    check_choice("form", form, FORMS)
+    penalty = _penalty(form, k, WEIGHTS[form] if weight is None else weight, target)
+    auxiliary = None if form == "kl" or not revival else AuxiliaryLoss(revival, dead_after=dead_after or LONGEST_DEAD)
+    # Columns of length 1 make the scale of a code; sigmoid units, which end at 1, need columns of their own length.
+    hooks: tuple[Hook, ...] = () if form == "kl" else (unit_norm_decoder(),)
+    # Encoders give hidden states that share a large part; bare vectors are centred, and amplitudes mean something.
+    normalised = not (isinstance(signal, Vector) and shared["layers"] == 0)
+    model = Autoencoder(
+        encoder=sides.encoder,
+        bottleneck=_units(form, sides.hidden, code, k, normalised, generator),
+        decoder=sides.decoder(code),
+        readout=sides.readout(code),
+        likelihood=sides.likelihood,
+        scaling=sides.scaling,
+        penalties=penalty if auxiliary is None else (*penalty, auxiliary),
+        hooks=hooks,
+    )
+    if hooks:
+        _start(model, signal)
+    counts = None if dead_after is not None or auxiliary is None else partial(_dead_after_an_epoch, model, auxiliary)
+    return GradientRecipe(model, sides.plan(shared), counts)
+
+
+def _dead_after_an_epoch(model: Autoencoder, auxiliary: AuxiliaryLoss, source: Source) -> None:
+    """In a small source nothing would count as dead before the training ends."""
+    counted = replace(auxiliary, dead_after=min(LONGEST_DEAD, max(1, len(source))))
+    model.penalties = tuple(counted if penalty is auxiliary else penalty for penalty in model.penalties)
+
+
+def contractive(
+    signal: Signal,
+    *,
+    generator: Generator,
+    code: int = 32,
+    weight: float = 0.1,
+    method: str = "auto",
+    probes: int = 1,
+    **shared: Unpack[SharedKeywords],
+) -> GradientRecipe:
+    """A contractive autoencoder: small changes of a row leave its code nearly still (Rifai et al., ICML 2011).
+
+    Advice: for codes that hold still under changes the data do not make, with no noise to choose; slower than noise.
+
+    Args:
+        code: dimensions of the code.
+        weight: of the squared norm of ∂code / ∂input beside the likelihood.
+        method: how that norm is found, see ``isthmus.core.penalties.jacobian``; "auto" is exact for an MLP and an
+            unbiased estimate otherwise.
+        probes: random directions of a row, where it is estimated.
+        shared: as in ``vanilla``.
+    """
+    sides = backbone(signal, generator=generator, **shared)
+    check_settings(code=code)
+    model = Autoencoder(
+        encoder=sides.encoder,
+        bottleneck=Projected(sides.hidden, code, generator=generator),
+        decoder=sides.decoder(code),
+        readout=sides.readout(code),
+        likelihood=sides.likelihood,
+        scaling=sides.scaling,
+        penalties=(Contractive(weight, method, probes),),
+    )
+    return GradientRecipe(model, sides.plan(shared))
+
+
+def _units(form: str, hidden: int, code: int, k: int, normalised: bool, generator: Generator) -> Bottleneck:
+    match form:
+        case "topk":
+            return TopK(hidden, code, k, generator=generator, normalised=normalised)
+        case "batch-topk":
+            return BatchTopK(hidden, code, k, generator=generator, normalised=normalised)
+        case "jumprelu":
+            return JumpReLU(hidden, code, generator=generator)
+        case _:
+            return SparseUnits(hidden, code, generator=generator, activation="sigmoid" if form == "kl" else "relu")
+
+
+def _penalty(form: str, k: int, weight: float, target: float) -> tuple[Penalty, ...]:
+    match form:
+        case "jumprelu":
+            return (L0(float(k), weight),)
+        case "l1":
+            return (L1(weight),)
+        case "kl":
+            return (KlSparsity(target, weight),)
+        case _:
+            return ()
+
+
+def _start(model: Autoencoder, signal: Signal) -> None:
+    """Encoder and decoder agree from the first step where they are mirrors of each other."""
+    if isinstance(signal, Bag | Vector):
+        tied_start(model)
+    else:
+        unit_columns(model)

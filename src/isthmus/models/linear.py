@@ -9,13 +9,13 @@ import torch
 from scipy.sparse import csr_array
 from torch import Generator
 
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
-from isthmus.models.machine import available_bytes
+from isthmus.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.process import interruptible
@@ -53,8 +53,16 @@ class ClosedFormRecipe:
         Nothing is random, so that seed and precision change nothing. Ctrl-C ends the program; the weights are then as
         they were before, or all of them new.
 
+        Args:
+            source: bags.
+            run: for its device and its progress.
+            validation: a score to be recorded, if any.
+
+        Returns:
+            A history of one record.
+
         Raises:
-            SettingError: the memory that is free does not hold the matrices; or λ is too small for these data.
+            SettingError: the free memory does not hold the matrices; or λ is too small for these data.
         """
         device = run.torch_device()
         _check_memory(self.model)
@@ -62,14 +70,14 @@ class ClosedFormRecipe:
         def work() -> Record:
             # Local: two thirds of the memory are free again before validation wants some.
             inverse = self._inverse(source)
-            with interruptible() as wish:
+            with interruptible() as stop:
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
                 self.model.to(device).eval()
-            if wish.stop:
+            if stop.requested:
                 raise KeyboardInterrupt
             return {}
 
-        return at_once(self.model, "solve", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "solve", len(source), run, validation, work)
 
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
@@ -174,7 +182,6 @@ def bags_matrix(source: Source, width: int) -> csr_array:
         SettingError: a source of anything else.
     """
     inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
-    if not isinstance(inputs, Bags):
-        raise SettingError(f"a linear model on {type(inputs).__name__}", expected="bags")
-    parts = (inputs.weights.numpy(), inputs.indices.numpy(), inputs.offsets.numpy())
-    return csr_array(parts, shape=(inputs.size, width), dtype=np.float32)
+    bags = require_bags(inputs, "a linear model")
+    parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
+    return csr_array(parts, shape=(bags.size, width), dtype=np.float32)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
-from isthmus.batch import Values, Vector
+from isthmus.batch import Batch, Values, Vector
+from isthmus.capabilities import CodeWeights
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
+from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer, learned_codebooks
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.decoders.skipping import SkipConnectionDecoder
 from isthmus.core.encoders import DenseEncoder
-from isthmus.core.likelihoods.discrete import Gaussian
-from isthmus.core.nested import MatryoshkaLoss
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.ops.layers import Mlp, weight_of
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.residual import learned_codebooks
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
-from isthmus.protocols import Phase, Source
+from isthmus.models.recipes.recipe import fit_in_one_step
+from isthmus.protocols import Phase, Readout, Source, Step
+from isthmus.training.batching import Shuffled
 from isthmus.training.history import History
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.plan import Plan
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
@@ -41,6 +43,9 @@ class MatryoshkaRecipe:
     """The autoencoder, solved at once, and the plan that trains it further, if any. A recipe."""
 
     model: Autoencoder
+    encoder: DenseEncoder
+    bottleneck: ResidualQuantizer
+    readout: LinearReadout
     plan: Plan | None
     generator: Generator
 
@@ -50,15 +55,39 @@ class MatryoshkaRecipe:
         return self.plan is not None
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Principal components and codebooks in place; then, if there is a plan, training from there."""
+        """Set encoder, decoder and codebooks to their solution, in place; then train from there, if there is a plan.
+
+        Args:
+            source: vectors.
+            run: device, seed, precision, progress.
+            validation: a score to be recorded and, where it is trained, to choose the best epoch by.
+
+        Returns:
+            The history: one record for the solution alone, or one for each epoch.
+        """
         if self.plan is None:
-            return at_once(self.model, "solving", len(source), run, validation, lambda: self._start(source))
+            return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
         self._start(source)
         return train(self.model, source, self.plan, run, validation)
 
     def _start(self, source: Source) -> Record:
-        _solve(self.model, source, self.generator)
+        self._solve(source)
         return {}
+
+    @torch.no_grad()
+    def _solve(self, source: Source) -> None:
+        """Principal components there and back, no correction yet, and the codebooks of k-means."""
+        (first,) = self.encoder.affine_layers()
+        mean, axes = _principal(source, len(first.weight))
+        first.weight.copy_(axes)
+        first.bias.copy_(-axes @ mean)
+        self.readout.weight.zero_()
+        self.readout.weight[:, : len(axes)].copy_(axes.T)
+        self.readout.bias.copy_(mean)
+        rows = torch.randperm(len(source), generator=self.generator)[:K_MEANS_ROWS]
+        stages, words, _ = self.bottleneck.codebooks.shape
+        codes = F.linear(_values(source, rows), first.weight, first.bias)
+        self.bottleneck.codebooks.copy_(learned_codebooks(codes, stages, words, generator=self.generator))
 
 
 def matryoshka(
@@ -85,10 +114,10 @@ def matryoshka(
     where ``hidden`` is above 0. Encoder and decoder are principal components, codebooks come from k-means of what the
     ones before leave over (Chen, Guan & Wang, "Approximate Nearest Neighbor Search by Residual Vector Quantization",
     Sensors 2010), so every prefix of the bytes is a code. With ``epochs`` codebooks and decoder are then trained
-    together for the inner products with whole vectors, see ``core.nested``, with the nested losses of Kusupati et al.,
-    "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest words
-    remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts, so none
-    is the default.
+    together for the inner products with whole vectors, see ``MatryoshkaLoss``, with the nested losses of Kusupati et
+    al., "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest
+    words remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts,
+    so none is the default.
 
     Give vectors whose numbers have a mean square of about 1: the learning rate is made for that.
 
@@ -114,48 +143,31 @@ def matryoshka(
     bottleneck = ResidualQuantizer(
         code, bytes, (bytes,) if prefixes is None else prefixes, generator=generator, beams=beams
     )
+    encoder = DenseEncoder(signal.width, (code,), generator=generator, activation="identity")
+    decoder = (
+        SkipConnectionDecoder(code, hidden, generator=generator) if hidden else DenseDecoder(code, generator=generator)
+    )
+    readout = LinearReadout(code + hidden, signal.width, generator=generator)
     model = Autoencoder(
-        encoder=DenseEncoder(signal.width, (code,), generator=generator, activation="identity"),
+        encoder=encoder,
         bottleneck=bottleneck,
-        decoder=SkipConnectionDecoder(code, hidden, generator=generator)
-        if hidden
-        else DenseDecoder(code, generator=generator),
-        readout=LinearReadout(code + hidden, signal.width, generator=generator),
+        decoder=decoder,
+        readout=readout,
         likelihood=Gaussian(),
         objective=MatryoshkaLoss(temperature, similarity),
     )
-    return MatryoshkaRecipe(model, _plan(epochs, batch_size, learning_rate) if epochs else None, generator)
+    plan = _plan(epochs, batch_size, learning_rate) if epochs else None
+    return MatryoshkaRecipe(model, encoder, bottleneck, readout, plan, generator)
 
 
 def _plan(epochs: int, batch_size: int, learning_rate: float) -> Plan:
     return Plan(
-        phases=(Phase(epochs, trains=("bottleneck", "decoder", "readout")),),
+        phases=(Phase(epochs, trainable=("bottleneck", "decoder", "readout")),),
         batching=Shuffled(batch_size),
         learning_rate=learning_rate,
         decay="cosine",
         clip=1.0,
     )
-
-
-@torch.no_grad()
-def _solve(model: Autoencoder, source: Source, generator: Generator) -> None:
-    """Principal components there and back, no correction yet, and the codebooks of k-means."""
-    encoder, bottleneck, readout = model.encoder, model.bottleneck, model.readout
-    assert isinstance(encoder, DenseEncoder)
-    assert isinstance(bottleneck, ResidualQuantizer)
-    assert isinstance(readout, LinearReadout)
-    first = encoder.mlp.layers[0]
-    assert isinstance(first, torch.nn.Linear)
-    mean, axes = _principal(source, first.out_features)
-    first.weight.copy_(axes)
-    first.bias.copy_(-axes @ mean)
-    readout.weight.zero_()
-    readout.weight[:, : len(axes)].copy_(axes.T)
-    readout.bias.copy_(mean)
-    rows = torch.randperm(len(source), generator=generator)[:K_MEANS_ROWS]
-    stages, words, _ = bottleneck.codebooks.shape
-    found = learned_codebooks(first(_values(source, rows)), stages, words, generator=generator)
-    bottleneck.codebooks.copy_(found)
 
 
 def _principal(source: Source, count: int) -> tuple[Float[Tensor, " width"], Float[Tensor, "count width"]]:
@@ -173,3 +185,89 @@ def _values(source: Source, rows: Tensor) -> Float[Tensor, "rows width"]:
     if not isinstance(inputs, Values):
         raise InputError(f"{type(inputs).__name__} for a model of vectors", expected="dense values")
     return inputs.values.float().cpu()
+
+
+@dataclass(frozen=True)
+class MatryoshkaLoss:
+    """The mean over prefixes of the code (nested losses: Kusupati et al., "Matryoshka Representation Learning",
+    NeurIPS 2022, equation 1) of
+
+        mean_i ‖x_i − x̂_i‖²  +  weight · mean_i KL( softmax_j(x_i · x_j / t)  ‖  softmax_j(x_i · x̂_j / t) )
+
+    over the rows i of a batch and all others j ≠ i, where x and x̂ are of length 1 (only directions count, as for
+    cosines) and t is the temperature. The second term asks that every whole vector finds the same neighbours among the
+    decoded ones, nearest first: it is what a search with unquantised queries does. Needs ``Code.notes["nested"]``
+    [batch lengths code], see ``ResidualQuantizer``.
+
+    Raises:
+        SettingError: no positive temperature, or a negative weight; targets that are no dense values.
+    """
+
+    temperature: float = 0.05
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0 or not self.weight >= 0:
+            raise SettingError(
+                f"temperature {self.temperature} and weight {self.weight}", expected="above 0, and 0 or more"
+            )
+
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+        """The loss, lower is better; 0 where nothing is lost."""
+        targets = step.batch.targets
+        if not isinstance(targets, Values):
+            raise SettingError(f"nested similarities of {type(targets).__name__}", expected="dense values")
+        vectors = targets.values.float()
+        nested = step.code.notes["nested"]
+        losses = [self.lost(vectors, decoded_of(step.model, nested[:, i])) for i in range(nested.shape[1])]
+        return torch.stack(losses).mean()
+
+    def lost(self, vectors: Float[Tensor, "batch width"], decoded: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
+        """What one prefix loses."""
+        wanted, found = F.normalize(vectors), F.normalize(decoded)
+        error = (wanted - found).square().sum(1).mean()
+        if self.weight == 0 or len(vectors) < 3:
+            return error
+        return error + self.weight * self._divergence(wanted, found)
+
+    def _divergence(
+        self, vectors: Float[Tensor, "batch width"], decoded: Float[Tensor, "batch width"]
+    ) -> Float[Tensor, ""]:
+        own = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+        least = torch.finfo(torch.float32).min
+        wanted, found = (
+            F.log_softmax((vectors @ others.T).float().div(self.temperature).masked_fill(own, least), dim=1)
+            for others in (vectors, decoded)
+        )
+        return F.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
+
+def decoded_of(model: Any, code: Float[Tensor, "rows code"]) -> Float[Tensor, "rows width"]:
+    """The vectors that a model of dense values makes of codes."""
+    vectors: Tensor = model.readout.logits(model.decode(code))
+    return vectors.float()
+
+
+class SkipConnectionDecoder(nn.Module):
+    """[batch_samples code] to [batch_samples code + hidden]: the code, then an activated layer of it. A linear readout
+    over both is a linear decoder (principal components, say) plus a correction that is learned.
+
+    Args:
+        code: dimensions of the code.
+        hidden: width of the layer.
+    """
+
+    def __init__(self, code: int, hidden: int, *, generator: Generator, activation: str = "gelu") -> None:
+        super().__init__()
+        self.mlp = Mlp((code, hidden), generator=generator, activation=activation, activate_last=True)
+
+    def forward(
+        self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
+    ) -> Float[Tensor, "batch_samples hidden"]:
+        """What the readout reads; fp32, so that the code keeps its precision under autocast."""
+        return torch.cat([sample, self.mlp(sample).to(sample.dtype)], 1)
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those of the layer, and those of the readout that read the code itself."""
+        layer = weight_of(self.mlp.layers[0])
+        return CodeWeights(layer), CodeWeights(weight_of(readout), 0, layer.shape[1])

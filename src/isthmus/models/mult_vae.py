@@ -7,19 +7,22 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import Deterministic, Gaussian
+from isthmus.core.bottlenecks.deterministic import Deterministic
+from isthmus.core.bottlenecks.gaussian import Gaussian
 from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
-from isthmus.core.objectives.elbo import Elbo, LinearAnnealing
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.schedules import LinearAnnealing
+from isthmus.core.ops.bags import unit_norm
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.scaling import unit_norm
-from isthmus.models.parts.item_softmax import Catalogue
+from isthmus.models.parts.item_softmax import ItemSoftmax
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 
 
 def mult_dae(
@@ -50,7 +53,7 @@ def mult_dae(
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(code=code, epochs=epochs, batch_size=batch_size)
-    catalogue = Catalogue.of(signal.width, negatives)
+    catalogue = ItemSoftmax.of(signal.width, negatives)
     model = Autoencoder(
         encoder=BagEncoder(
             signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
@@ -63,7 +66,9 @@ def mult_dae(
         corruption=Dropout(dropout),
     )
     return GradientRecipe(
-        model, _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise), catalogue.learns
+        model,
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        catalogue.before_training,
     )
 
 
@@ -103,7 +108,7 @@ def mult_vae(
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(hidden=hidden, code=code, epochs=epochs, batch_size=batch_size, annealing=annealing)
-    catalogue = Catalogue.of(signal.width, negatives)
+    catalogue = ItemSoftmax.of(signal.width, negatives)
     model = Autoencoder(
         encoder=BagEncoder(
             signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
@@ -118,7 +123,9 @@ def mult_vae(
         objective=Elbo(LinearAnnealing(beta, annealing)),
     )
     return GradientRecipe(
-        model, _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise), catalogue.learns
+        model,
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        catalogue.before_training,
     )
 
 

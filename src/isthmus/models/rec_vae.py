@@ -1,27 +1,165 @@
 """RecVAE: Shenbin, Alekseev, Tutubalina, Malykh & Nikolenko, "RecVAE: a New Variational Autoencoder for Top-N
-Recommendations with Implicit Feedback", WSDM 2020."""
+Recommendations with Implicit Feedback", WSDM 2020, and the parts that it alone uses."""
 
 from __future__ import annotations
 
-from torch import Generator, nn
+import copy
+import math
 
-from isthmus.batch import Bag
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Bag, Tensors, require_bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Gaussian
-from isthmus.core.composite import CompositePrior
 from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
-from isthmus.core.encoders import DenselyConnectedEncoder
 from isthmus.core.likelihoods.discrete import Multinomial
-from isthmus.core.objectives.elbo import Elbo, HistoryLengthWeight
+from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.schedules import HistoryLengthWeight
+from isthmus.core.ops.bags import bag_sum, unit_norm
+from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
+from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
-from isthmus.core.scaling import unit_norm
+from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.protocols import Hook, Phase
-from isthmus.training.plan import Plan, Shuffled
+from isthmus.protocols import Bottleneck, Encoder, Hook, Model, PartName, Phase, Step
+from isthmus.training.batching import Shuffled
+from isthmus.training.plan import Plan
 
-ENCODER, DECODER = ("encoder", "bottleneck"), ("decoder", "readout")
+NORM_EPS = 0.1
+"""Added to the variance in each layer norm: as in the authors' code, large enough that a faint state stays faint."""
+
+
+class DenselyConnectedEncoder(nn.Module):
+    """The densely connected encoder of RecVAE (Shenbin et al. 2020), with the norms of the authors' code:
+
+        h_1 = norm(f(Σ_i x_i table_i + bias)),     h_l = norm(f(W_l h_{l−1} + b_l + h_1 + … + h_{l−1}))
+
+    Args:
+        width: how many items.
+        hidden: width of every layer.
+        layers: how many, at least 1.
+        activation: f; "silu" is x · sigmoid(x), which the paper calls swish.
+
+    Raises:
+        SettingError: fewer than 1 layer.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, *, generator: Generator, layers: int = 5, activation: str = "silu"
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise SettingError(f"{layers} layers", expected="at least 1")
+        self.table = xavier(width, hidden, generator)
+        self.bias = small_bias(hidden, generator)
+        self.layers = nn.ModuleList(linear(hidden, hidden, generator) for _ in range(layers - 1))
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden, NORM_EPS) for _ in range(layers))
+        self.activation = ACTIVATIONS[activation]
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
+        """The sum of the item vectors of each bag."""
+        return bag_sum(self.table, require_bags(inputs, "a bag encoder"))
+
+    def trunk(self, entered: Float[Tensor, "batch hidden"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
+        """All layers; the state of the last one."""
+        before: Tensor = self.norms[0](self.activation(entered + self.bias))
+        hidden = before
+        for layer, norm in zip(self.layers, self.norms[1:], strict=True):
+            hidden = norm(self.activation(layer(hidden) + before))
+            before = before + hidden
+        return hidden
+
+    @property
+    def entered_shape(self) -> tuple[int, ...]:
+        """(hidden,)."""
+        return (self.table.shape[1],)
+
+    def input_weights(self) -> Float[Tensor, "width hidden"]:
+        """The item vectors."""
+        return self.table
+
+
+WIDE_LOG_SCALE = 5.0
+"""Half of the log variance of 10 that the authors' code gives the wide part."""
+
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class CompositePrior(nn.Module):
+    """Three densities mixed in each dimension of the code (Shenbin et al. 2020):
+
+        p(z | x) = Π_d [ a_1 N(z_d; 0, 1) + a_2 q_old(z_d | x) + a_3 N(z_d; 0, e¹⁰) ]
+
+    Dimension by dimension, as in the authors' code, and not one mixture of densities of whole codes. q_old is the
+    posterior of clean inputs, from frozen copies of the encoder and the bottleneck, which are saved with the model and
+    change only in ``remember``. The divergence from a mixture has no closed form: the rate is log q(z) − log p(z) of
+    the samples that were drawn.
+
+    Args:
+        encoder, bottleneck: the model's own, to be copied.
+        shares: a_1, a_2 and a_3: of the standard normal, the old posterior and the wide normal.
+
+    Raises:
+        SettingError: shares that are not three positive numbers of sum 1.
+    """
+
+    def __init__(
+        self, encoder: Encoder, bottleneck: Bottleneck, shares: tuple[float, float, float] = (3 / 20, 3 / 4, 1 / 10)
+    ) -> None:
+        super().__init__()
+        if min(shares) <= 0 or not math.isclose(sum(shares), 1):
+            raise SettingError(f"shares {shares}", expected="three positive numbers of sum 1")
+        self.encoder, self.bottleneck = copy.deepcopy(encoder), copy.deepcopy(bottleneck)
+        self.requires_grad_(False)
+        self.shares = shares
+
+    def remember(self, model: Model) -> None:
+        """The old posterior becomes that of the model as it is now."""
+        with torch.no_grad():
+            for old, new in ((self.encoder, model.encoder), (self.bottleneck, model.bottleneck)):
+                assert isinstance(old, nn.Module)
+                assert isinstance(new, nn.Module)
+                old.load_state_dict(new.state_dict())
+
+    def rate(self, step: Step) -> Float[Tensor, " batch"]:
+        """Estimate of the divergence of the posterior from the prior, nats a record: the mean over samples."""
+        return estimated_rate(step, self.log_prob)
+
+    def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
+        """log p(z | x) of the step's samples."""
+        z = step.code.sample
+        mean, log_scale = self._old(step.model.scaled(step.batch.inputs))
+        mean, log_scale = (t.repeat_interleave(step.samples, 0) for t in (mean, log_scale))
+        zero = torch.zeros_like(z)
+        normals = ((zero, zero), (mean, log_scale), (zero, torch.full_like(z, WIDE_LOG_SCALE)))
+        parts = [math.log(share) + _log_density(z, *normal) for share, normal in zip(self.shares, normals, strict=True)]
+        return torch.stack(parts).logsumexp(0).flatten(1).sum(1).view(-1, step.samples)
+
+    def sample(self, n: int, generator: Generator) -> Float[Tensor, "n code"]:
+        """Raises SettingError: this prior is one of codes of given inputs."""
+        raise SettingError(
+            "codes from a composite prior without inputs", expected="inputs", remedy="sample from a mult-vae instead"
+        )
+
+    def _old(self, inputs: Tensors) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            posterior = self.bottleneck(self.encoder.trunk(self.encoder.enter(inputs), inputs)).posterior
+        assert posterior is not None
+        return posterior.mean, posterior.log_scale
+
+
+def _log_density(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log N(z; mean, exp(log_scale)²), number by number."""
+    return -0.5 * ((z - mean) * torch.exp(-log_scale)).square() - log_scale - 0.5 * LOG_2PI
+
+
+ENCODER: tuple[PartName, ...] = ("encoder", "bottleneck")
+DECODER: tuple[PartName, ...] = ("decoder", "readout")
 
 
 def rec_vae(
@@ -39,14 +177,14 @@ def rec_vae(
     learning_rate: float = 5e-4,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """RecVAE: a deep variational autoencoder that remembers its former self (Shenbin et al., WSDM 2020).
+    """RecVAE: a deep variational autoencoder with a composite prior (Shenbin et al., WSDM 2020).
 
     Advice: the best network here for many people with dense histories, such as film ratings; the slowest to train.
 
     The encoder is five densely connected layers over the L2-normalised row, with dropout on it; the decoder is one
     linear layer on the code. A person's rate has the weight γ Σ_i x_i, and the prior mixes N(0, 1), the posterior of the
     encoder before this round, and a wide normal. Training goes in rounds: some epochs of the encoder, after which the
-    prior remembers it, then some of the decoder, without dropout.
+    prior takes a copy of it, then some of the decoder, without dropout.
 
     Args:
         hidden: width of the encoder's layers.
@@ -107,4 +245,4 @@ def _round(prior: CompositePrior, encoder_epochs: int, decoder_epochs: int) -> t
     """
     first = (Phase(encoder_epochs - 1, ENCODER, name="encoder"),) if encoder_epochs > 1 else ()
     last = Phase(1, ENCODER, hooks=(Hook("epoch", prior.remember),), name="encoder")
-    return *first, last, Phase(decoder_epochs, DECODER, corrupts=False, name="decoder")
+    return *first, last, Phase(decoder_epochs, DECODER, corrupt=False, name="decoder")

@@ -3,6 +3,7 @@ CoNLL 2016, with what was found since against posterior collapse."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -10,31 +11,42 @@ from torch import Generator
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
+from isthmus.core.bottlenecks.deterministic import Deterministic, Projected
+from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.decoders.lstm import LstmDecoder
+from isthmus.core.decoders.superposed import SuperposedDecoder
+from isthmus.core.decoders.transformer import TransformerDecoder
+from isthmus.core.encoders.lstm import LstmEncoder
+from isthmus.core.encoders.superposed import SuperposedEncoder
+from isthmus.core.encoders.transformer import TransformerEncoder
 from isthmus.core.likelihoods.discrete import Categorical
-from isthmus.core.objectives.elbo import Constant, Elbo, LinearAnnealing, RateWeight
+from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.posterior_collapse import (
     AggressiveEncoderTraining,
-    CyclicalAnnealing,
-    DelayedSchedule,
     FreeBits,
     ReinitialiseDecoder,
     pretraining_phases,
 )
+from isthmus.core.objectives.schedules import Constant, CyclicalAnnealing, DelayedSchedule, LinearAnnealing, RateWeight
 from isthmus.core.priors.normal import StandardNormal
+from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.sequence_network import Network, join, point, posterior
-from isthmus.protocols import Hook, Phase
+from isthmus.protocols import Corruption, Hook, Phase
 from isthmus.training.batching import TokenBudget
-from isthmus.training.calibration import settle
+from isthmus.training.calibration import calibrate
 from isthmus.training.plan import Plan
 
 SEEDS = 1 << 62
 RATES = {"transformer": 1e-3, "lstm": 3e-3, "superposed": 2e-3}
 """Learning rates."""
+SHARED = 4
+"""Of the dimensions of a superposed code one in so many begins alike for all positions."""
+
+TokenEncoder = LstmEncoder | TransformerEncoder | SuperposedEncoder
+TokenDecoder = LstmDecoder | TransformerDecoder | SuperposedDecoder
 
 
 def sequence_vae(
@@ -124,7 +136,7 @@ def sequence_vae(
         deletion: share of the tokens deleted from what the encoder reads, in training; not with ``word_dropout``.
         tokens: budget of a batch, padding counted.
         learning_rate: None for 0.001, and 0.003 of the LSTM, whose decoder wants larger steps while its codes hold more
-            at smaller ones (``benchmarks/text_vae.py``).
+            at smaller ones (``python -m benchmarks text_vae``).
         decay: of the learning rate: ``constant``, or ``cosine`` to 0.
         clip: largest norm of the gradient; None for any.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -155,7 +167,7 @@ def sequence_vae(
     )
     decoder, readout = network.decoder(generator)
     join(encoder, decoder, readout)
-    noise = _noise(word_dropout, word_dropout_epochs, deletion)
+    noise, hooks = _noise(word_dropout, word_dropout_epochs, deletion)
     model = Autoencoder(
         encoder=encoder,
         bottleneck=bottleneck,
@@ -166,11 +178,11 @@ def sequence_vae(
         corruption=noise,
         objective=floored if variational and collapse == "free-bits" else Elbo(weight),
     )
-    phases = _phases(network, generator, pretraining, aggressive, inner, epochs, noise)
+    phases = _phases(network, generator, pretraining, aggressive, inner, epochs, hooks)
     rate = RATES[form] if learning_rate is None else learning_rate
     plan = Plan(phases, TokenBudget(tokens), rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    settles = partial(settle, model, batching=plan.batching) if isinstance(bottleneck, BatchNormGaussian) else None
-    return GradientRecipe(model, plan, settles=settles)
+    after = partial(calibrate, model, batching=plan.batching) if variational and collapse == "batch-norm" else None
+    return GradientRecipe(model, plan, after_training=after)
 
 
 def _rate_weight(annealing: str, beta: float, ramp: float, cycles: int, rest: float) -> RateWeight:
@@ -184,14 +196,18 @@ def _rate_weight(annealing: str, beta: float, ramp: float, cycles: int, rest: fl
     return LinearAnnealing(beta, ramp) if annealing == "linear" else Constant(beta)
 
 
-def _noise(word_dropout: float, word_dropout_epochs: int, deletion: float) -> TokenDeletion | WordDropout | None:
+def _noise(
+    word_dropout: float, word_dropout_epochs: int, deletion: float
+) -> tuple[Corruption | None, tuple[Hook, ...]]:
+    """The corruption, and what counts its epochs."""
     if word_dropout and deletion:
         raise SettingError(
             f"word_dropout={word_dropout} with deletion={deletion}", expected="one of them", remedy="set one to 0"
         )
     if word_dropout:
-        return WordDropout(word_dropout, word_dropout_epochs)
-    return TokenDeletion(deletion) if deletion else None
+        hidden = WordDropout(word_dropout, word_dropout_epochs)
+        return hidden, (hidden.hook,)
+    return TokenDeletion(deletion) if deletion else None, ()
 
 
 def _phases(
@@ -201,14 +217,13 @@ def _phases(
     aggressive: int,
     inner: int,
     epochs: int,
-    noise: TokenDeletion | WordDropout | None,
+    hooks: tuple[Hook, ...],
 ) -> tuple[Phase, ...]:
     if pretraining < 0 or not 0 <= aggressive <= epochs:
         raise SettingError(
             f"pretraining={pretraining}, aggressive={aggressive}",
             expected=f"0 or more epochs, of the latter {epochs} at most",
         )
-    hooks: tuple[Hook, ...] = (noise.hook,) if isinstance(noise, WordDropout) else ()
     phases: tuple[Phase, ...] = ()
     if pretraining:
         seed = int(torch.randint(SEEDS, (), generator=generator, device="cpu"))
@@ -218,3 +233,79 @@ def _phases(
     if epochs > aggressive:
         phases += (Phase(epochs - aggressive, hooks=hooks, name="joint"),)
     return phases
+
+
+@dataclass(frozen=True)
+class Network:
+    """Settings of ``sequence_vae`` by their names there; ``drops`` are the dropouts of encoder and decoder."""
+
+    signal: Tokens
+    form: str
+    code: int
+    hidden: int
+    embedding: int
+    layers: int
+    heads: int
+    pooling: str
+    drops: tuple[float, float]
+    tied: bool
+
+    def __post_init__(self) -> None:
+        if self.tied and self.form == "lstm" and self.embedding != self.hidden:
+            raise SettingError(f"tied=True with embedding={self.embedding}", expected=f"hidden, {self.hidden}")
+
+    def encoder(self, generator: Generator) -> TokenEncoder:
+        """From tokens to the state that the bottleneck reads."""
+        words, drop = self.signal.vocabulary, self.drops[0]
+        if self.form == "superposed":
+            length, shared = self.signal.length, self.code // SHARED
+            return SuperposedEncoder(words, self.hidden, length, self.code, generator=generator, shared=shared)
+        if self.form == "lstm":
+            pooling = "last" if self.pooling == "last" else "mean_max"
+            return LstmEncoder(words, self.embedding, self.hidden, generator=generator, dropout=drop, pooling=pooling)
+        sizes = (self.hidden, self.layers, self.heads, self.signal.length)
+        return TransformerEncoder(words, *sizes, generator=generator, dropout=drop)
+
+    def decoder(self, generator: Generator) -> tuple[TokenDecoder, LinearReadout]:
+        """And its readout, with which it is drawn anew; ``tied``, the readout's rows are the token vectors."""
+        words, drop = self.signal.vocabulary, self.drops[1]
+        decoder: TokenDecoder
+        if self.form == "lstm":
+            decoder = LstmDecoder(words, self.embedding, self.hidden, self.code, generator=generator, dropout=drop)
+        else:
+            sizes = (self.hidden, self.layers, self.heads, self.signal.length, self.code)
+            kind = SuperposedDecoder if self.form == "superposed" else TransformerDecoder
+            decoder = kind(words, *sizes, generator=generator, dropout=drop)
+        readout = LinearReadout(self.hidden, words, generator=generator)
+        if self.tied:
+            readout.weight = decoder.shown.table
+        return decoder, readout
+
+
+def point(encoder: TokenEncoder, code: int, generator: Generator) -> Projected | Deterministic:
+    """The bottleneck of a model without a posterior; a sum of token vectors is a code as it is."""
+    if isinstance(encoder, SuperposedEncoder):
+        return Deterministic()
+    return Projected(encoder.width, code, generator=generator)
+
+
+def join(encoder: TokenEncoder, decoder: TokenDecoder, readout: LinearReadout) -> None:
+    """A superposed encoder and its decoder share the matrices of positions and the token vectors, which are the rows of
+    the readout too, so that decoding begins as the transpose of encoding (tied weights, Vincent et al. 2010, section
+    3.2). Other forms share nothing."""
+    if isinstance(encoder, SuperposedEncoder) and isinstance(decoder, SuperposedDecoder):
+        decoder.places = encoder.places
+        decoder.shown.table = readout.weight = encoder.table
+
+
+def posterior(width: int, code: int, scale: float | None, generator: Generator) -> BatchNormGaussian | Gaussian:
+    """Posteriors start near unit variance: a Transformer's pooled states are large numbers, from which first weights of
+    the usual size make first rates of hundreds of nats."""
+    made: BatchNormGaussian | Gaussian
+    if scale is None:
+        made = Gaussian(width, code, generator=generator)
+    else:
+        made = BatchNormGaussian(width, code, generator=generator, scale=scale)
+    with torch.no_grad():
+        made.log_scale.weight.mul_(0.1)
+    return made

@@ -15,7 +15,7 @@ from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
 from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
@@ -45,10 +45,18 @@ class ColumnwiseRecipe:
         random, so that seed and precision change nothing. Ctrl-C ends the program after the columns at hand: the model
         is as it was before.
 
+        Args:
+            source: bags.
+            run: for its device and its progress.
+            validation: a score to be recorded, if any.
+
+        Returns:
+            A history of one record, with the ``loss`` at the end.
+
         Raises:
             SettingError: the regularisation is too small for these data.
         """
-        return at_once(
+        return fit_in_one_step(
             self.model,
             "solve",
             self.model.width,
@@ -92,7 +100,7 @@ def sparse_linear(
     neighbours it is EDLAE. The model takes 8 bytes for each of items × m weights, solving it a few GB beside that.
 
     Args:
-        neighbours: m, how many items speak for one; time grows with its cube, memory with its square.
+        neighbours: m, how many items each one is predicted from; time grows with its cube, memory with its square.
         regularisation: λ; larger values trust frequent pairs of items more.
         dropout: p, as in EDLAE.
         xi: ξ, as in RDLAE: the largest weight of an item for itself.

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 
 from isthmus.errors import InputError
 from isthmus.plots.drawing import INCHES, Figure, blank
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 
 MOST = 20_000
 """Points that are drawn; of more codes, evenly spaced ones."""

@@ -1,1 +1,2 @@
-"""What can be asked of anything that ranks."""
+"""Tasks over any ranker, any sequence decoder and any autoencoder: evaluate, explain, generate, encode, find
+anomalies."""

@@ -1,10 +1,10 @@
-"""How strange a record is, in three ways that share one direction (higher is stranger) and can be averaged as ranks.
+"""Anomaly scores of three sorts, all higher for stranger records, which can be averaged as ranks.
 
     surprise(model, source)            nats that the model needs for a record; a likelihood of its own scale
     Nearest.build(vectors).scores(..)  mean distance to the nearest known vectors: inputs, or codes of a model
     Ranks.fit(own).average(scores)     several such scores as one, by what the known records scored themselves
 
-Records are scored one by one: what a record scores does not depend on those that are asked for beside it.
+Records are scored one by one: what a record scores does not depend on the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
-from isthmus.protocols import RowLists, Searcher, Source
+from isthmus.protocols import Searcher, Source
+from isthmus.rowlists import RowLists
 from isthmus.tasks.threshold import Threshold
 
 __all__ = ["Nearest", "Ranks", "Threshold", "hidden_in_turn", "surprise"]

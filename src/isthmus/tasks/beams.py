@@ -2,7 +2,7 @@
 
 A beginning that ends is kept and frees its place for the next step. A row of the batch is done when as many rows as
 there are beams have ended, or when nothing that is still open could become better than the best that has ended: log
-probabilities only fall, so log p / longest ** length_power is the most that a beginning can reach.
+probabilities only fall, so log p / max_length ** length_power is the most that a beginning can reach.
 Equal scores keep the order of their beginnings, then of the ids; of equally good rows the shorter one wins.
 """
 
@@ -21,14 +21,24 @@ from isthmus.tasks.stepwise import Stepwise, until
 def beam_search(
     steps: Stepwise, codes: Float[Tensor, "batch code"], beams: int, length_power: float
 ) -> list[list[int]]:
-    """The row with the highest log p / tokens ** length_power that was found for each code, without its end."""
+    """The best row of each code that a beam search finds.
+
+    Args:
+        steps: the decoder, step by step.
+        codes: one for each row.
+        beams: how many beginnings are kept after each step.
+        length_power: log p is divided by tokens ** length_power, so that long rows may win; 0 for log p itself.
+
+    Returns:
+        Ids of each row without its end, in the order of the codes.
+    """
     ended = _Ended.none(steps, len(codes), codes.device)
     where = torch.arange(len(codes), device=codes.device)
     totals = torch.zeros(len(codes), 1, device=codes.device)
     said = torch.empty(len(codes), 1, 0, dtype=torch.int64, device=codes.device)
     log_probs, state = steps.start(codes)
-    for step in range(steps.longest):
-        if step == steps.longest - 1:
+    for step in range(steps.max_length):
+        if step == steps.max_length - 1:
             log_probs = _only(log_probs, steps.end)
         rows, open_, width = len(where), totals.shape[1], log_probs.shape[1]
         candidates = totals[:, :, None] + log_probs.view(rows, open_, width)
@@ -38,7 +48,7 @@ def beam_search(
         ends = (ids == steps.end) & (totals > -torch.inf)
         ended.take(where, said, totals, ends, (step + 1) ** length_power)
         totals = totals.masked_fill(ends, -torch.inf)
-        going = (~ended.done(where, totals.amax(1) / steps.longest**length_power, beams)).nonzero()[:, 0]
+        going = (~ended.done(where, totals.amax(1) / steps.max_length**length_power, beams)).nonzero()[:, 0]
         if len(going) == 0:
             break
         places = (going[:, None] * open_ + origin[going]).flatten()
@@ -58,7 +68,7 @@ class _Ended:
     @staticmethod
     def none(steps: Stepwise, batch: int, device: torch.device) -> _Ended:
         scores = torch.full((batch,), -torch.inf, device=device)
-        said = torch.full((batch, steps.longest), steps.end, device=device)
+        said = torch.full((batch, steps.max_length), steps.end, device=device)
         return _Ended(scores, said, torch.zeros(batch, dtype=torch.int64, device=device))
 
     def take(

@@ -1,9 +1,9 @@
-"""What any trained autoencoder is asked for, whatever its domain: codes, what is left of records, new records, a way
-between two codes, how probable records are.
+"""What any trained autoencoder can do, whatever its domain: encode, reconstruct, sample, interpolate, and say how
+probable records are.
 
 Everything goes in batches of one fixed size, the last one filled up with copies of a row: the same row gets the same
 answer, whatever stands beside it. Without a generator there is no chance in any of it: a code is its best single guess.
-The model is asked in the mode it is in; sources and codes are brought to its device, answers to the CPU.
+The model stays in the mode it is in; sources and codes are brought to its device, answers to the CPU.
 """
 
 from __future__ import annotations
@@ -43,7 +43,15 @@ def codes_of(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float
 
 @torch.no_grad()
 def reconstructions(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, "rows ..."]:
-    """What is left of each row after the narrow place: the mean of the likelihood at its code's best guess, fp32.
+    """Reconstructions of records: the mean of the likelihood at the best single guess of each code.
+
+    Args:
+        model: a trained autoencoder.
+        source: the records.
+        batch: rows that are computed together.
+
+    Returns:
+        fp32 on the CPU, in the order and shape of the records.
 
     Raises:
         InputError: no rows.
@@ -60,7 +68,15 @@ def reconstructions(model: Autoencoder, source: Source, *, batch: int = BATCH) -
 def decoded(
     model: Autoencoder, codes: Float[Tensor, "rows *cells code"], *, batch: int = BATCH
 ) -> Float[Tensor, "rows ..."]:
-    """The mean of the likelihood at each code, fp32: the records that the codes stand for.
+    """The mean of the likelihood at each code.
+
+    Args:
+        model: a trained autoencoder.
+        codes: as ``codes_of`` gives them, or drawn.
+        batch: codes that are decoded together.
+
+    Returns:
+        fp32 on the CPU, one record for each code.
 
     Raises:
         InputError: no codes.
@@ -77,7 +93,16 @@ def decoded(
 def drawn(
     model: Autoencoder, n: int, generator: Generator, mixture: FittedMixture | None = None
 ) -> Float[Tensor, "n *cells code"]:
-    """Codes drawn by chance, to be given to ``decoded``: from ``mixture``, or from the model's own prior.
+    """Draw codes, to be given to ``decoded``.
+
+    Args:
+        model: whose prior is drawn from, where there is no mixture.
+        n: how many.
+        generator: where they come from, on the model's device.
+        mixture: a density fitted to the codes of the training data.
+
+    Returns:
+        ``n`` codes on the generator's device.
 
     Raises:
         SettingError: fewer than one, or a model without a prior and no mixture.
@@ -90,7 +115,11 @@ def drawn(
 def between(
     a: Float[Tensor, "*cells code"], b: Float[Tensor, "*cells code"], steps: int
 ) -> Float[Tensor, "steps *cells code"]:
-    """``steps`` points of the straight line from one code to another, both ends among them.
+    """Points on the straight line from one code to another, both ends among them.
+
+    Args:
+        a, b: the two codes.
+        steps: how many points.
 
     Raises:
         SettingError: fewer than two.
@@ -103,7 +132,15 @@ def between(
 
 @torch.no_grad()
 def log_likelihoods(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, " rows"]:
-    """log p(row | the best guess of its code), nats; higher where the model reconstructs better.
+    """log p(row | code) at the best single guess of the code.
+
+    Args:
+        model: a trained autoencoder.
+        source: the records.
+        batch: rows that are computed together.
+
+    Returns:
+        [rows], nats a record; higher where the model reconstructs better.
 
     Raises:
         InputError: no rows.
@@ -149,12 +186,12 @@ class HeldOut:
 
 
 @torch.no_grad()
-def held_out(model: Autoencoder, source: Source, run: Run, *, corrupts: bool = False, batch: int = BATCH) -> HeldOut:
+def held_out(model: Autoencoder, source: Source, run: Run, *, corrupt: bool = False, batch: int = BATCH) -> HeldOut:
     """The model's own objective, codes drawn with the same noise at every call.
 
     Args:
         run: for its precision.
-        corrupts: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
+        corrupt: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
             nothing to do on clean ones.
 
     Raises:
@@ -167,7 +204,7 @@ def held_out(model: Autoencoder, source: Source, run: Run, *, corrupts: bool = F
     sums = torch.zeros(3, dtype=torch.float64)
     for rows in torch.arange(len(source), device=device).split(batch):
         with run.products():
-            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupts=corrupts))
+            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupt=corrupt))
         sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
     return HeldOut(*(sums / len(source)).tolist())
 

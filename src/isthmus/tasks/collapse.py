@@ -1,4 +1,4 @@
-"""Does the decoder listen? Measures what a model's codes carry, and says in words when they carry nothing."""
+"""Posterior collapse: how much information the codes of a model carry, and a warning where they carry none."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def diagnose(
     means, log_scales, nats, rates = [], [], [], []
     with _asked(model):
         for some in rows.split(batch_size):
-            step = model.step(source.batch(some), generator=generator, corrupts=False)
+            step = model.step(source.batch(some), generator=generator, corrupt=False)
             posterior = step.code.posterior
             if not isinstance(posterior, DiagonalGaussian):
                 raise SettingError(f"posterior {type(posterior).__name__}", expected="a diagonal Gaussian")

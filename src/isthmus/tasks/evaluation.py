@@ -17,7 +17,7 @@ from jaxtyping import Float64, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
@@ -78,7 +78,7 @@ def evaluate(
     held_out: csr_array,
     metrics: Sequence[str] = ("recall@20", "ndcg@100"),
     *,
-    inputs: csr_array | None = None,
+    inputs: csr_array | Tensors | None = None,
     batch_size: int = 8192,
     device: torch.device | None = None,
 ) -> Evaluation:
@@ -90,7 +90,8 @@ def evaluate(
         held_out: what was hidden of each row; every stored entry counts, and the same shape as ``history``.
         metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, which
             look at the same rows as the others and count columns in ``history``.
-        inputs: what the ranker reads, if that is not the history; as many rows.
+        inputs: what the ranker reads, if that is not the history: another matrix, whose rows become bags, or tensors
+            such as the same histories in their order; as many rows.
         batch_size: rows on the device at a time.
         device: where the ranker reads; the CPU, if not given.
 
@@ -107,7 +108,7 @@ def evaluate(
     for start in range(0, max(1, len(rows)), batch_size):
         some = rows[start : start + batch_size]
         seen = from_csr(_take(history, some), device)
-        found = rank(ranker, _bags(_take(inputs, some), device), k, exclude=seen).rows.cpu()
+        found = rank(ranker, _inputs(inputs, some, device), k, exclude=seen).rows.cpu()
         answers.append(found)
         judged.append(judge(found, from_csr(_take(held_out, some))))
     whole = RankingScores(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
@@ -146,7 +147,7 @@ def _check(
     ranker: Ranker,
     history: csr_array,
     held_out: csr_array,
-    inputs: csr_array,
+    inputs: csr_array | Tensors,
     batch_size: int,
     wanted: Sequence[MetricAt],
 ) -> None:
@@ -158,12 +159,19 @@ def _check(
         raise InputError(f"held_out of shape {held_out.shape}", expected=f"{history.shape}, that of history")
     if history.shape[1] != ranker.width:
         raise InputError(f"history of {history.shape[1]} columns", expected=f"{ranker.width}, what the ranker scores")
-    if inputs.shape[0] != history.shape[0]:
-        raise InputError(f"inputs of {inputs.shape[0]} rows", expected=f"{history.shape[0]}, those of history")
+    rows = inputs.shape[0] if isinstance(inputs, csr_array) else inputs.size
+    if rows != history.shape[0]:
+        raise InputError(f"inputs of {rows} rows", expected=f"{history.shape[0]}, those of history")
 
 
 def _take(matrix: csr_array, rows: Rows) -> csr_array:
     return matrix if len(rows) == matrix.shape[0] else matrix[rows]
+
+
+def _inputs(inputs: csr_array | Tensors, rows: Rows, device: torch.device | None) -> Tensors:
+    if isinstance(inputs, csr_array):
+        return _bags(_take(inputs, rows), device)
+    return inputs.take(torch.from_numpy(rows).to(inputs.device))
 
 
 def _bags(matrix: csr_array, device: torch.device | None) -> Bags:

@@ -1,4 +1,4 @@
-"""Which entries of a bag speak for a column."""
+"""Which entries of a bag contribute to the score of a column."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -22,7 +22,7 @@ def generate(
     codes: Float[Tensor, "n code"],
     *,
     end: int,
-    longest: int,
+    max_length: int,
     strategy: str = "beam",
     beams: int = 5,
     length_power: float = 1.0,
@@ -40,8 +40,8 @@ def generate(
     Args:
         codes: one for each row, on the decoder's device.
         end: the id that ends a row.
-        longest: the most tokens of a row with its end, as ``Tokens.length``. A row that has not ended by then is cut;
-            beam search compares whole rows only, so its beginnings have to end there.
+        max_length: the most tokens of a row with its end, as ``Tokens.length``. A row that has not ended by then is
+            cut; beam search compares whole rows only, so its beginnings have to end there.
         strategy: "greedy" takes the most probable token each time; "beam" looks for the most probable row; "nucleus"
             draws.
         beams: how many beginnings are followed.
@@ -54,7 +54,7 @@ def generate(
         chunk: rows that the decoder has at a time; beams are rows.
 
     Returns:
-        The ids of each row in the order of the codes, without the end; no more than ``longest`` − 1.
+        The ids of each row in the order of the codes, without the end; no more than ``max_length`` − 1.
 
     Raises:
         SettingError: a setting outside its range, "nucleus" without a generator, or a forbidden end.
@@ -62,7 +62,7 @@ def generate(
     """
     if end in forbidden:
         raise SettingError(f"the end {end} is forbidden", expected="an end that can be said")
-    steps = Stepwise(decoder, readout, end, _at_least_one(longest, "longest"), tuple(forbidden))
+    steps = Stepwise(decoder, readout, end, _at_least_one(max_length, "max_length"), tuple(forbidden))
     say: Callable[[Tensor], list[list[int]]]
     if strategy == "beam":
         chunk = max(1, chunk // _at_least_one(beams, "beams"))

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.blend import Blend
-from isthmus.core.rankers import is_linear
+from isthmus.core.rankers import Blend, is_linear
 from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.index.searchers import searcher_over
-from isthmus.protocols import LinearRanker, Neighbours, RowLists, Searcher
+from isthmus.protocols import LinearRanker, Neighbours, Searcher
+from isthmus.rowlists import RowLists
 from isthmus.sources import BagSource
 
 CODED = 8192
@@ -28,8 +28,8 @@ class SimilarColumns:
     """Which columns of a model are near to which.
 
     For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
-    a linear core it is the weight with which the given column speaks for the other, and for a blend the score that it
-    gives to the other after the given one alone. Higher is nearer.
+    a linear core it is the weight with which the given column contributes to the other, and for a blend the score that
+    it gives to the other after the given one alone. Higher is nearer.
 
     Args:
         model: what was trained; its vectors are normalised once, here.

@@ -27,14 +27,14 @@ class Stepwise:
     Attributes:
         decoder, readout: what predicts.
         end: the id that ends a row.
-        longest: the most tokens of a row, its end included.
+        max_length: the most tokens of a row, its end included.
         forbidden: ids that are never said.
     """
 
     decoder: SequenceDecoder
     readout: Readout
     end: int
-    longest: int
+    max_length: int
     forbidden: tuple[int, ...] = ()
 
     def start(self, codes: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch width"], Any]:
@@ -65,8 +65,17 @@ class Stepwise:
 
 
 def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choose) -> list[list[int]]:
-    """Choose every token for good; rows that have ended leave the batch."""
-    content = steps.longest - 1
+    """Rows that grow by one token at a time, without search.
+
+    Args:
+        steps: the decoder, step by step.
+        codes: one for each row.
+        choose: picks a token of each row from its log probabilities.
+
+    Returns:
+        Ids of each row without its end, in the order of the codes.
+    """
+    content = steps.max_length - 1
     said = torch.full((len(codes), content), steps.end, device=codes.device)
     where = torch.arange(len(codes), device=codes.device)
     log_probs, state = steps.start(codes)

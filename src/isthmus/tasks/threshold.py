@@ -1,10 +1,10 @@
-"""From how strange a record is to whether it is an anomaly: one number, calibrated on records taken as normal."""
+"""The threshold above which an anomaly score counts as an anomaly, calibrated on records taken as normal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -30,36 +30,36 @@ class Threshold:
     Attributes:
         value: the largest score that still passes.
         method: how it was found, one of ``METHODS``.
-        share: of normal records that are expected above it.
+        contamination: the share of normal records that is expected above it.
     """
 
     value: float
     method: str
-    share: float
+    contamination: float
 
     @classmethod
-    def fit(cls, scores: Float[Tensor, " rows"], method: str = "quantile", share: float = 0.05) -> Threshold:
+    def fit(cls, scores: Float[Tensor, " rows"], method: str = "quantile", contamination: float = 0.05) -> Threshold:
         """Calibrate on scores of normal records: held-out ones, or training records that did not score themselves.
 
         Args:
             scores: higher is stranger.
-            method: ``quantile``: so that ``share`` of these very scores lie above. ``mad``: as if the scores were
-                normal, with median and 1.4826 · median absolute deviation in place of mean and standard deviation;
-                unmoved by anomalies among the scores. ``extreme``: a generalised Pareto tail fitted to the largest
-                tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly detection in
-                streams with extreme value theory", equation 1; fitted by probability-weighted moments, Hosking &
-                Wallis 1987, section 3).
-            share: of normal records that may be flagged, between 0 and 1.
+            method: ``quantile``: so that the share ``contamination`` of these very scores lies above. ``mad``: as if
+                the scores were normal, with median and 1.4826 · median absolute deviation in place of mean and
+                standard deviation; robust to anomalies among the scores. ``extreme``: a generalised Pareto tail fitted
+                to the largest tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly
+                detection in streams with extreme value theory", equation 1; fitted by probability-weighted moments,
+                Hosking & Wallis 1987, section 3).
+            contamination: the share of normal records that may be flagged, between 0 and 1.
 
         Raises:
             SettingError: an unknown method or a share that is none; for ``extreme``, a share above a tenth.
             InputError: too few scores: none, or for ``extreme``, fewer than 10.
             ValueRangeError: a score is NaN or infinite.
         """
-        _check(scores, method, share)
+        _check(scores, method, contamination)
         exact = scores.detach().cpu().double()
         find = {"quantile": _quantile, "mad": _deviations, "extreme": _extreme}[method]
-        return cls(find(exact, share), method, float(share))
+        return cls(find(exact, contamination), method, float(contamination))
 
     def flags(self, scores: Float[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
         """True for anomalies."""
@@ -67,7 +67,8 @@ class Threshold:
 
     def to_json(self) -> dict[str, Any]:
         """All that there is, as JSON values."""
-        return asdict(self)
+        # "share" is the name that bundles of version 0.1 have.
+        return {"value": self.value, "method": self.method, "share": self.contamination}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Threshold:
@@ -123,7 +124,7 @@ def check_rule(method: str, share: float) -> None:
         raise SettingError(f"threshold method {method!r}", expected=", ".join(METHODS))
     if not 0 < share < 1 or (method == "extreme" and share > TAIL):
         most = TAIL if method == "extreme" else 1
-        raise SettingError(f"share={share} by {method}", expected=f"above 0, below {most}")
+        raise SettingError(f"contamination={share} by {method}", expected=f"above 0, below {most}")
 
 
 def _check(scores: Tensor, method: str, share: float) -> None:

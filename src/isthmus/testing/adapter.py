@@ -1,13 +1,13 @@
 """What every adapter keeps. A newcomer's test is a subclass:
 
-class TestTernary(AdapterContract):
-    adapter = TernaryAdapter
+class TestFrames(AdapterContract):
+    adapter = FrameAdapter
 
     def records(self):
-        return TernaryAdapter.read("two.trits")
+        return FrameAdapter.read("tone.wav")
 
     def foreign(self):
-        return TernaryAdapter.read("wider.trits")
+        return FrameAdapter.read("tone.wav", length=128)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from isthmus.batch import Bag, Bags, Batch, Grid, Signal, Tensors, TokenRows, Tokens, Values, Vector
+from isthmus.capabilities import missing_members
 from isthmus.errors import IsthmusError
 from isthmus.protocols import Adapter, Source
 from isthmus.testing._same import same
@@ -45,9 +46,9 @@ class AdapterContract(ABC):
     def test_satisfies_the_protocol(self) -> None:
         """A fitted adapter is an ``Adapter`` and its source a ``Source``."""
         fitted = self.adapter.fit(self.records())
-        assert not missing(fitted, Adapter)
+        assert not missing_members(fitted, Adapter)
         assert isinstance(fitted.signal, Bag | Vector | Tokens | Grid)
-        assert not missing(fitted.prepare(self.records()), Source)
+        assert not missing_members(fitted.prepare(self.records()), Source)
 
     def test_leaves_records_as_they_were(self) -> None:
         """Neither ``fit`` nor ``prepare`` changes its argument."""
@@ -113,12 +114,6 @@ class AdapterContract(ABC):
         """A state that is another adapter's is a typed error, not a half-restored adapter."""
         with pytest.raises((IsthmusError, KeyError)):
             self.adapter.restore({"not-a-state-of-this-adapter": "{}"})
-
-
-def missing(part: object, protocol: type) -> list[str]:
-    """The members of a protocol that a part lacks, asked for as any caller asks; ``isinstance`` overlooks attributes
-    that come from ``__getattr__``, as those of modules do."""
-    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(part, name)]
 
 
 def all_rows(source: Source) -> Batch:

@@ -1,7 +1,7 @@
 """What every plugin keeps.
 
-class TestTernaryPlugin(PluginContract):
-    plugin = ternary_plugin
+class TestAudioPlugin(PluginContract):
+    plugin = audio
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from abc import ABC
 from typing import ClassVar
 
 from isthmus.bundle.manifest import is_identifier
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Plugin
 
 
@@ -38,9 +39,9 @@ class PluginContract(ABC):
     def test_builder_settings_are_json(self) -> None:
         """Every keyword of a builder has a default that survives JSON: names and keywords are what is saved."""
         for name, builder in self.plugin.builders.items():
-            for setting in _settings(builder):
-                assert setting.default is not inspect.Parameter.empty, f"{name}: {setting.name} has no default"
-                assert json.loads(json.dumps(setting.default)) == setting.default, f"{name}: {setting.name} is no JSON"
+            for setting, keyword in keywords_of(builder).items():
+                assert keyword.default is not inspect.Parameter.empty, f"{name}: {setting} has no default"
+                assert json.loads(json.dumps(keyword.default)) == keyword.default, f"{name}: {setting} is no JSON"
 
     def test_builders_take_signal_and_generator(self) -> None:
         """A builder is called as ``builder(signal, generator=..., **settings)``."""
@@ -67,8 +68,3 @@ class PluginContract(ABC):
 
 
 OWN_VERBS = ("adapters", "models", "info", "help")
-
-
-def _settings(builder: object) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(builder).parameters.values())  # type: ignore[arg-type]
-    return [parameter for parameter in parameters[1:] if parameter.name != "generator"]

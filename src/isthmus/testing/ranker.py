@@ -11,7 +11,8 @@ from torch import Tensor
 
 from isthmus.batch import Bags
 from isthmus.index.exact.searcher import rank
-from isthmus.protocols import Neighbours, Ranker, RowLists
+from isthmus.protocols import Neighbours, Ranker
+from isthmus.rowlists import RowLists
 from isthmus.testing.searcher import brute_force
 
 
@@ -45,11 +46,14 @@ class RankerContract(ABC):
             exclude: columns that must not be answered, for each query.
             allow: the only columns that may be answered.
             block_bytes: how much memory scores may take; only ``rank`` looks at it.
+
+        Returns:
+            Rows and scores, best first; equal scores in ascending order of row.
         """
         return rank(self.ranker(), bags, k, exclude=exclude, allow=allow, block_bytes=block_bytes)
 
     def scores(self) -> Tensor:
-        """All scores."""
+        """The scores of all columns for all rows."""
         ranker = self.ranker()
         with torch.no_grad():
             return ranker.scores(ranker.prepare(self.bags()))

@@ -5,12 +5,37 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
 from isthmus.errors import SettingError
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """How the rows of one epoch are cut into batches; every row once."""
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """Row numbers, batch by batch, on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Uniformly shuffled batches of ``size`` rows, the last one smaller."""
+
+    size: int = 500
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise SettingError(f"batch size {self.size}", expected="at least 1")
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """A new order for each call."""
+        yield from torch.randperm(len(lengths), generator=generator).split(self.size)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Statistics that the finished network is asked with: measured once more on clean rows, when training has ended."""
+"""Statistics of the finished network, measured once more on clean rows when training has ended."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
+from isthmus import capabilities
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import BatchNormGaussian
-from isthmus.errors import SettingError
 from isthmus.protocols import Source
-from isthmus.spread import even_rows
-from isthmus.training.plan import Batching
+from isthmus.sources import even_rows
+from isthmus.training.batching import Batching
 
 MOST = 20_000
 """Rows that are looked at, evenly spaced ones: means of so many are known to a hundredth of their spread."""
 
 
 @torch.no_grad()
-def settle(model: Autoencoder, source: Source, batching: Batching) -> None:
-    """The means of a ``BatchNormGaussian`` get the average and the spread that clean rows of the source have, without
-    dropout and without corruption; with fewer than 2 rows nothing changes.
+def calibrate(model: Autoencoder, source: Source, batching: Batching) -> None:
+    """Measure the statistics of a bottleneck (the means of a ``BatchNormGaussian``) on clean rows of the source,
+    without dropout and without corruption; with fewer than 2 rows nothing changes.
 
     Without it they keep running estimates made while the weights still moved, of states with dropout.
 
+    Args:
+        model: changed in place; it stays in the mode that it is in.
+        source: the data that it was trained on; at most ``MOST`` rows, evenly spaced, are read.
+        batching: which rows are read together.
+
     Raises:
-        SettingError: another bottleneck.
+        SettingError: a bottleneck without ``calibrate``, see ``isthmus.capabilities``.
     """
-    if not isinstance(model.bottleneck, BatchNormGaussian):
-        raise SettingError(f"settling a {type(model.bottleneck).__name__}", expected="a NormalisedGaussian")
     if len(source) > 1:
         training = model.training
         model.eval()
-        model.bottleneck.settle(_hidden(model, source, batching))
+        capabilities.calibrate(model.bottleneck, _hidden(model, source, batching))
         model.train(training)
 
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainingState:
     """Everything that changes while a model trains.
 
     Attributes:
@@ -44,7 +44,7 @@ class Moment:
     generators: Mapping[str, Generator]
 
 
-class Store:
+class CheckpointStore:
     """A directory of checkpoints and best weights."""
 
     def __init__(self, directory: Path) -> None:
@@ -64,22 +64,28 @@ class Store:
                 remedy="resume it (--resume), or name another directory",
             )
 
-    def save(self, epoch: int, moment: Moment, history: History) -> None:
-        """A checkpoint after ``epoch`` epochs, whole or not at all; older ones than the last two go."""
+    def save(self, epoch: int, state: TrainingState, history: History) -> None:
+        """Write a checkpoint, whole or not at all; older ones than the last two are deleted.
+
+        Args:
+            epoch: how many epochs are done.
+            state: what is saved.
+            history: so far.
+        """
         bundle.write(
             self.directory / f"epoch-{epoch:06d}",
             plugin="training",
             builder="checkpoint",
-            settings={"epoch": epoch, "plan": moment.plan},
-            tensors=_tensors(moment),
+            settings={"epoch": epoch, "plan": state.plan},
+            tensors=_tensors(state),
             documents={"history.json": json.dumps(history.to_json())},
         )
         for old in self._checkpoints()[KEPT:]:
             shutil.rmtree(old)
         self._forget_weights(history.best_epoch)
 
-    def resume(self, moment: Moment) -> tuple[int, History]:
-        """Put the newest whole checkpoint into the moment's parts; 0 epochs and an empty history where none exists.
+    def resume(self, state: TrainingState) -> tuple[int, History]:
+        """Put the newest whole checkpoint into the state's parts; 0 epochs and an empty history where none exists.
 
         Raises:
             TrainingError: checkpoints are there and none of them is whole.
@@ -93,8 +99,8 @@ class Store:
             except (BundleError, KeyError, TypeError, ValueError) as error:
                 logger.warning("checkpoint %s is damaged: %s", directory.name, error)
                 continue
-            _check_plan(directory, saved.manifest.settings, moment.plan)
-            _restore(moment, saved.tensors)
+            _check_plan(directory, saved.manifest.settings, state.plan)
+            _restore(state, saved.tensors)
             return int(saved.manifest.settings["epoch"]), history
         if found:
             raise TrainingError(f"no checkpoint in {self.directory} is whole", remedy="start anew without resume")
@@ -123,26 +129,26 @@ class Store:
                 old.unlink()
 
 
-def _tensors(moment: Moment) -> dict[str, Tensor]:
-    tensors = {f"model.{name}": tensor for name, tensor in state_of(moment.model).items()}
-    for index, values in moment.optimizer.state_dict()["state"].items():
+def _tensors(state: TrainingState) -> dict[str, Tensor]:
+    tensors = {f"model.{name}": tensor for name, tensor in state_of(state.model).items()}
+    for index, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value.cpu() for key, value in values.items()}
-    return tensors | {f"generator.{name}": g.get_state() for name, g in moment.generators.items()}
+    return tensors | {f"generator.{name}": g.get_state() for name, g in state.generators.items()}
 
 
-def _restore(moment: Moment, tensors: Mapping[str, Tensor]) -> None:
+def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "generator": {}}
     for name, tensor in tensors.items():
         kind, rest = name.split(".", 1)
         parts[kind][rest] = tensor
-    load_state(moment.model, parts["model"])
-    state: dict[int, dict[str, Tensor]] = {}
+    load_state(training.model, parts["model"])
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in parts["optimizer"].items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
-    whole: dict[str, Any] = moment.optimizer.state_dict()
-    moment.optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
-    for name, generator in moment.generators.items():
+        moments.setdefault(int(index), {})[key] = tensor
+    whole: dict[str, Any] = training.optimizer.state_dict()
+    training.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
+    for name, generator in training.generators.items():
         generator.set_state(parts["generator"][name])
 
 

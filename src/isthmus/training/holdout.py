@@ -16,7 +16,7 @@ FEWEST = 50
 logger = logging.getLogger(__name__)
 
 
-def parted(
+def hold_out(
     rows: int, share: float, seed: int, *, most: int, of: str = "rows"
 ) -> tuple[Int64[Tensor, " train"], Int64[Tensor, " held"]]:
     """Row numbers that train, and ``share`` of them that do not; the same number, share and seed give the same ones.

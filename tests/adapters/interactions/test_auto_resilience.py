@@ -11,9 +11,9 @@ import pytest
 from planted import RUN, one_thread, planted
 
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.weighing import weigh
+from isthmus.models.blend import weigh
 from isthmus.training.history import History
-from isthmus.training.progress import Record, Silent
+from isthmus.training.progress import NoProgress, Record
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import search
 from isthmus_interactions.auto.search import Candidate
@@ -87,7 +87,7 @@ def test_a_part_without_a_weight_is_not_in_the_blend(monkeypatch: pytest.MonkeyP
     assert recommender.model.state_dict()["exponents"].tolist() == [0.5, 0.5]
 
 
-class InterruptingAgain(Silent):
+class InterruptingAgain(NoProgress):
     """Ctrl-C in the first training that takes no scores, which is that on everybody."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:

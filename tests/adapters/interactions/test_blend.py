@@ -16,15 +16,14 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import Bag, Bags
-from isthmus.core.blend import Blend
 from isthmus.core.linear.dense import LinearAutoencoder
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.models import blend, mult_dae, rec_vae
+from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import checked
-from isthmus.models.weighing import weigh
 from isthmus.sources import BagSource
-from isthmus.training.progress import Silent
+from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
 from isthmus_interactions.fit import fit, validation_score
@@ -213,18 +212,15 @@ def test_parts_that_are_left_to_their_defaults_are_saved_too() -> None:
     assert set(parts[0]["settings"]) == set(inspect.signature(rec_vae).parameters) - {"signal", "generator"}
 
 
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
+def test_settings_of_parts_are_checked_as_those_of_any_model(subtests: pytest.Subtests) -> None:
+    for parts, said in [
         ("edlae", "a list of models"),
         ([{"model": "edlae", "settings": {"droput": 0.1}}], "did you mean 'dropout'"),
         ([{"model": "edlae", "settings": {"dropout": "much"}}], "dropout='much' for edlae"),
         (["nonesuch"], "no model"),
-    ],
-)
-def test_settings_of_parts_are_checked_as_those_of_any_model(parts: Any, said: str) -> None:
-    with pytest.raises(SettingError, match=said):
-        checked("blend", blend, {"parts": parts})
+    ]:
+        with subtests.test(parts=parts, said=said), pytest.raises(SettingError, match=said):
+            checked("blend", blend, {"parts": parts})
 
 
 def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
@@ -244,7 +240,7 @@ def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
     assert ranker.scores(ranker.prepare(bags(torch.eye(40)[:1]))).argmax() == 1
 
 
-class Interrupting(Silent):
+class Interrupting(NoProgress):
     """Ctrl-C at an epoch of the first part."""
 
     def __init__(self, at: int) -> None:

@@ -144,9 +144,8 @@ def test_checkpoints_and_resume(run: Run, folder: Path) -> None:
     mistake(run(*base, "--epochs", 2, "--seed", 5, "--resume"), "belongs to another training")
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_path: Path) -> None:
+    for args, said in [
         (["no.csv", "--out", "o"], "no file no.csv"),
         (["FILE", "--out", "o", "--user", "who"], "no column 'who'"),
         (["empty.csv", "--out", "o"], "empty"),
@@ -176,17 +175,19 @@ def test_checkpoints_and_resume(run: Run, folder: Path) -> None:
         (["FILE", "--out", "taken/file"], "is no isthmus bundle"),
         (["FILE"], "--out"),
         (["FILE", "--out", "o", "--fast"], "--fast"),
-    ],
-)
-def test_mistakes_in_fit(run: Run, folder: Path, tmp_path: Path, args: list[str], said: str) -> None:
-    (tmp_path / "empty.csv").write_text("")
-    (tmp_path / "header.csv").write_text("userId,movieId,rating\n")
-    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe" * 20)
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "file").write_text("mine")
-    before = sorted(tmp_path.rglob("*"))
-    mistake(run("fit", "interactions", *(str(folder / "ratings.csv") if arg == "FILE" else arg for arg in args)), said)
-    assert sorted(tmp_path.rglob("*")) == before
+    ]:
+        with subtests.test(args=args, said=said):
+            (tmp_path / "empty.csv").write_text("")
+            (tmp_path / "header.csv").write_text("userId,movieId,rating\n")
+            (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe" * 20)
+            (tmp_path / "taken").mkdir(exist_ok=True)
+            (tmp_path / "taken" / "file").write_text("mine")
+            before = sorted(tmp_path.rglob("*"))
+            mistake(
+                run("fit", "interactions", *(str(folder / "ratings.csv") if arg == "FILE" else arg for arg in args)),
+                said,
+            )
+            assert sorted(tmp_path.rglob("*")) == before
 
 
 # --- recommend -------------------------------------------------------------------------------------------------------
@@ -243,15 +244,14 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
     assert pq.read_table("r.parquet")["user"].to_pylist() == [1004, 1004, 1001, 1001]
     code, answer, said = run("recommend", folder / "t", "--users", "all", "--out", "all.parquet", "-k", 2)
     assert (code, said) == (0, "")
-    assert answer == "180 rows for 90 people in all.parquet\n"
+    assert answer == "180 rows for 90 users in all.parquet\n"
     Recommender.load(folder / "t").recommend_all("own.parquet", 2)
     assert pq.read_table("all.parquet").equals(pq.read_table("own.parquet"))
     assert {path.name for path in tmp_path.iterdir()} == {"who", "r.parquet", "all.parquet", "own.parquet"}
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes_in_recommend(subtests: pytest.Subtests, run: Run, folder: Path, tmp_path: Path) -> None:
+    for args, said in [
         ([], "--history or --users"),
         (["--history", "0", "--users", "1000"], "not both"),
         (["--history", "zero"], "'zero' is not a number"),
@@ -264,11 +264,10 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
         (["--users", ","], "names nobody"),
         (["--users", "all", "--out", "nowhere/x.parquet"], "no directory 'nowhere'"),
         (["--users", "all", "--out", "."], "is a directory"),
-    ],
-)
-def test_mistakes_in_recommend(run: Run, folder: Path, tmp_path: Path, args: list[str], said: str) -> None:
-    mistake(run("recommend", folder / "b", *args), said)
-    assert list(tmp_path.iterdir()) == []
+    ]:
+        with subtests.test(args=args, said=said):
+            mistake(run("recommend", folder / "b", *args), said)
+            assert list(tmp_path.iterdir()) == []
 
 
 # --- the other verbs -------------------------------------------------------------------------------------------------
@@ -345,11 +344,12 @@ def test_info_models_and_adapters(run: Run, folder: Path) -> None:
     assert "interactions" in [said["name"] for said in document(run("adapters", "--json"))["adapters"]]
 
 
-@pytest.mark.parametrize("verb", ["fit", "recommend", "similar", "explain", "evaluate", "demo"])
-def test_help_of_every_verb(run: Run, verb: str) -> None:
-    code, answer, said = run(verb, "--help")
-    assert (code, said) == (0, "")
-    assert "--json" in answer
+def test_help_of_every_verb(subtests: pytest.Subtests, run: Run) -> None:
+    for verb in ["fit", "recommend", "similar", "explain", "evaluate", "demo"]:
+        with subtests.test(verb=verb):
+            code, answer, said = run(verb, "--help")
+            assert (code, said) == (0, "")
+            assert "--json" in answer
 
 
 def test_a_damaged_bundle_is_one_line(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_file_with_nothing_new_is_refused(run: Run) -> None:
     assert run(*EASE)[0] == 0
     code, _, said = run("evaluate", "b", "events.csv", "--known")
     assert code == 2
-    assert "nothing in the file is new to the people of the training data" in said
+    assert "nothing in the file is new to the users of the training data" in said
 
 
 def test_a_budget_is_for_auto(run: Run) -> None:

@@ -43,7 +43,7 @@ def test_the_folder_is_named_by_the_variable(tmp_path, monkeypatch):
 
 def test_an_absent_folder_names_the_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "absent"))
-    with pytest.raises(SourceError, match="set the environment variable ISTHMUS_DATA"):
+    with pytest.raises(SourceError, match="ISTHMUS_DATA"):
         datasets.movielens_1m()
 
 
@@ -111,7 +111,7 @@ def test_published_splits(name, shape, train, validation, test):
 
 @needs("ml-1m")
 def test_an_unknown_split():
-    with pytest.raises(SourceError, match="expected one of infinite_ae, ncf"):
+    with pytest.raises(SourceError, match="infinite_ae"):
         datasets.movielens_1m_split("mine")
 
 

@@ -91,12 +91,13 @@ def test_nobody_and_nothing() -> None:
     assert spread.intra_list_similarity(torch.empty((0, 4), dtype=torch.int64)).shape == (0,)
 
 
-@pytest.mark.parametrize("wrong", [-0.01, 1.01, float("nan"), float("inf")])
-def test_diversity_is_a_share(wrong: float) -> None:
-    with pytest.raises(SettingError, match="diversity"):
-        Diversity(some_told()).rerank(candidates_of(1), 3, wrong)
-    with pytest.raises(SettingError, match="diversity"):
-        default("ease").recommend([[0]], diversity=wrong)
+def test_diversity_is_a_share(subtests: pytest.Subtests) -> None:
+    for wrong in [-0.01, 1.01, float("nan"), float("inf")]:
+        with subtests.test(wrong=wrong):
+            with pytest.raises(SettingError, match="diversity"):
+                Diversity(some_told()).rerank(candidates_of(1), 3, wrong)
+            with pytest.raises(SettingError, match="diversity"):
+                default("ease").recommend([[0]], diversity=wrong)
 
 
 @pytest.mark.parametrize("cells", [1, 1 << 24])

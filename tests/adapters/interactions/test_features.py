@@ -40,9 +40,8 @@ def test_rare_features_weigh_more(make: Any) -> None:
     np.testing.assert_allclose(features[0], np.array([common, rare]) / np.hypot(common, rare), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("ids", "matrix", "error", "says"),
-    [
+def test_what_is_refused(subtests: pytest.Subtests) -> None:
+    for ids, matrix, error, says in [
         ([1, 1], np.eye(2), InputError, "more than once"),
         ([1, 2, 3], np.eye(2), InputError, "3 ids for 2 rows"),
         ([], np.empty((0, 3)), InputError, "at least one item"),
@@ -51,11 +50,9 @@ def test_rare_features_weigh_more(make: Any) -> None:
         ([1, 2], csr_array(np.array([[1, np.inf], [0, 1]])), ValueRangeError, "infinity"),
         ([1, 2], [["x", "y"], ["z", "w"]], ValueRangeError, "no numbers"),
         ([1, 2], np.ones(2), InputError, "1 dimensions"),
-    ],
-)
-def test_what_is_refused(ids: Any, matrix: Any, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        ItemFeatures.of(ids, matrix)
+    ]:
+        with subtests.test(ids=ids, matrix=matrix, error=error, says=says), pytest.raises(error, match=says):
+            ItemFeatures.of(ids, matrix)
 
 
 def test_tags_of_a_file(write: Any) -> None:
@@ -96,9 +93,8 @@ def test_vectors_of_a_table_and_of_columns(tmp_path: Any) -> None:
         np.testing.assert_allclose(dense(ItemFeatures.read(source, vectors=["p", "q"])), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("text", "options", "error", "says"),
-    [
+def test_tables_that_are_refused(subtests: pytest.Subtests, write: Any) -> None:
+    for text, options, error, says in [
         (MOVIES, {}, InputError, "no column of features"),
         (MOVIES, {"tags": "genre"}, ColumnError, "'genre'"),
         (MOVIES, {"tags": "genres", "id": "nobody"}, ColumnError, "'nobody'"),
@@ -111,11 +107,9 @@ def test_vectors_of_a_table_and_of_columns(tmp_path: Any) -> None:
         ("item,plot\n1,\n2,\n", {"text": "plot"}, InputError, "no words"),
         ("item,v\n1,a\n", {"vectors": "v"}, ColumnError, "no numbers"),
         ("item,v\n1,1\n2,\n", {"vectors": "v"}, ValueRangeError, "NaN"),
-    ],
-)
-def test_tables_that_are_refused(write: Any, text: str, options: Any, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        ItemFeatures.read(write(text), **options)
+    ]:
+        with subtests.test(text=text, options=options), pytest.raises(error, match=says):
+            ItemFeatures.read(write(text), **options)
 
 
 def test_texts_without_the_library_name_the_extra(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:

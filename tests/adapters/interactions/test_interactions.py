@@ -109,14 +109,14 @@ def test_a_matrix_with_ids():
     assert interactions.items.ids.tolist() == [9, 8]
     with pytest.raises(UnknownIdError):
         interactions.row_of("c")
-    with pytest.raises(InputError, match="1 ids of items for a matrix with 2"):
+    with pytest.raises(InputError, match="1 ids of items"):
         Interactions.from_csr(csr_matrix(np.eye(2)), items=[1])
 
 
-@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf, 1e39])
-def test_a_matrix_with_bad_values_names_the_cell(bad):
-    with pytest.raises(ValueRangeError, match="row 1, column 2"):
-        Interactions.from_csr(csr_array(np.array([[1.0, 0, 0], [0, 0, bad]])))
+def test_a_matrix_with_bad_values_names_the_cell(subtests):
+    for bad in [-1.0, np.nan, np.inf, 1e39]:
+        with subtests.test(bad=bad), pytest.raises(ValueRangeError, match="row 1, column 2"):
+            Interactions.from_csr(csr_array(np.array([[1.0, 0, 0], [0, 0, bad]])))
 
 
 def test_the_given_matrix_is_not_shared():

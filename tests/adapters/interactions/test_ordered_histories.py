@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import RUN
@@ -171,9 +172,8 @@ def test_a_bundle_holds_an_order_only_where_there_is_one(tmp_path: Path) -> None
     assert Recommender.load(tmp_path / "a").ordered_histories is None
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
+def test_damaged_histories_are_refused(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for name, value in [
         ("histories.offsets", None),
         ("histories.offsets", np.array([0, 2, 5], np.int32)),
         ("histories.offsets", np.array([0, 5])),
@@ -183,28 +183,25 @@ def test_a_bundle_holds_an_order_only_where_there_is_one(tmp_path: Path) -> None
         ("histories.times", None),
         ("histories.times", np.array([3, 2, 1, 1, 1])),
         ("histories.times", np.array([1, 2, 3], np.int64)),
-    ],
-)
-def test_damaged_histories_are_refused(tmp_path: Path, name: str, value: Any) -> None:
-    import torch
-
-    fitted(Interactions.read(table(ROWS))).save(tmp_path / "a")
-    saved = bundle.read(tmp_path / "a")
-    tensors = {key: tensor for key, tensor in saved.tensors.items() if key != name}
-    if value is not None:
-        tensors[name] = torch.from_numpy(value)
-    manifest = saved.manifest
-    bundle.write(
-        tmp_path / "b",
-        plugin=manifest.plugin,
-        builder=manifest.builder,
-        settings=manifest.settings,
-        tensors=tensors,
-        documents=saved.documents,
-        facts=manifest.facts,
-    )
-    with pytest.raises(BundleError):
-        Recommender.load(tmp_path / "b")
+    ]:
+        with subtests.test(name=name, value=value):
+            fitted(Interactions.read(table(ROWS))).save(tmp_path / "a")
+            saved = bundle.read(tmp_path / "a")
+            tensors = {key: tensor for key, tensor in saved.tensors.items() if key != name}
+            if value is not None:
+                tensors[name] = torch.from_numpy(value)
+            manifest = saved.manifest
+            bundle.write(
+                tmp_path / "b",
+                plugin=manifest.plugin,
+                builder=manifest.builder,
+                settings=manifest.settings,
+                tensors=tensors,
+                documents=saved.documents,
+                facts=manifest.facts,
+            )
+            with pytest.raises(BundleError):
+                Recommender.load(tmp_path / "b")
 
 
 def test_splits_carry_the_order() -> None:

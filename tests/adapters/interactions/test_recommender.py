@@ -16,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import InputError, SettingError, UnknownIdError, ValueRangeError
 from isthmus.index.faiss import FaissSearcher
-from isthmus.protocols import RowLists
+from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import evaluate
 from isthmus_interactions import Answer, Interactions, Recommender
 from isthmus_interactions.splits import hide
@@ -50,14 +50,15 @@ def touched(recommender: Recommender, row: int) -> list[int | str]:
 # --- recommend -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
-def test_strangers_get_the_items_of_their_group(recommender: Recommender, group: int) -> None:
-    own = [10 * (group * ITEMS + i) for i in range(ITEMS)]
-    (answer,) = recommender.recommend([own[:3]], k=5)
-    assert set(answer.ids) == set(own[3:])
-    assert answer.scores == sorted(answer.scores, reverse=True)
-    assert (answer.unknown, answer.popular) == ([], False)
-    assert all(type(id_) is int for id_ in answer.ids)
+def test_strangers_get_the_items_of_their_group(subtests: pytest.Subtests, recommender: Recommender) -> None:
+    for group in range(GROUPS):
+        with subtests.test(group=group):
+            own = [10 * (group * ITEMS + i) for i in range(ITEMS)]
+            (answer,) = recommender.recommend([own[:3]], k=5)
+            assert set(answer.ids) == set(own[3:])
+            assert answer.scores == sorted(answer.scores, reverse=True)
+            assert (answer.unknown, answer.popular) == ([], False)
+            assert all(type(id_) is int for id_ in answer.ids)
 
 
 def test_text_ids_go_in_and_come_out() -> None:
@@ -143,17 +144,16 @@ def test_interactions_are_histories_too(recommender: Recommender) -> None:
         assert one.ids == two.ids
 
 
-@pytest.mark.parametrize("given", ["0", [0, 10], ["0"], {0: 1.0}, 5, None, [[[0]]], [None], [{0: "much"}]])
-def test_what_is_no_history_is_refused(vae: Recommender, given: object) -> None:
-    # The tests execute annotations, which speak first where the type is wrong.
-    with pytest.raises((InputError, TypeCheckError)):
-        vae.recommend(given)  # type: ignore[arg-type]
+def test_what_is_no_history_is_refused(subtests: pytest.Subtests, vae: Recommender) -> None:
+    for given in ["0", [0, 10], ["0"], {0: 1.0}, 5, None, [[[0]]], [None], [{0: "much"}]]:
+        with subtests.test(given=given), pytest.raises((InputError, TypeCheckError)):
+            vae.recommend(given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), 1e300, 1e-300])
-def test_weights_are_positive_numbers(vae: Recommender, weight: float) -> None:
-    with pytest.raises(ValueRangeError, match="item 10"):
-        vae.recommend([{0: 1, 10: weight}])
+def test_weights_are_positive_numbers(subtests: pytest.Subtests, vae: Recommender) -> None:
+    for weight in [0, -1, float("nan"), float("inf"), 1e300, 1e-300]:
+        with subtests.test(weight=weight), pytest.raises(ValueRangeError, match="item 10"):
+            vae.recommend([{0: 1, 10: weight}])
 
 
 def test_one_text_is_not_a_list_of_letters(vae: Recommender) -> None:

@@ -14,9 +14,9 @@ from planted import RUN, default
 from torch import Generator, Tensor, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag, TokenRows, Tokens
+from isthmus.batch import Bag, Tensors, TokenRows, Tokens, require_tokens
 from isthmus.errors import InputError, SettingError
-from isthmus.models.recipes.recipe import at_once
+from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.training.history import History
 from isthmus.training.run import Run
@@ -43,9 +43,10 @@ class Markov(nn.Module):
     def width(self) -> int:
         return len(self.counts)
 
-    def prepare(self, inputs: TokenRows) -> Tensor:
-        last = (inputs.mask.sum(1) - 1).clamp(min=0)
-        return inputs.ids.gather(1, last[:, None])[:, 0]
+    def prepare(self, inputs: Tensors) -> Tensor:
+        tokens = require_tokens(inputs, "a chain")
+        last = (tokens.mask.sum(1) - 1).clamp(min=0)
+        return tokens.ids.gather(1, last[:, None])[:, 0]
 
     def scores(self, state: Tensor, columns: Any = None) -> Tensor:
         return self.counts[state][:, slice(None) if columns is None else columns].clone()
@@ -67,7 +68,7 @@ class MarkovRecipe:
             self.model.counts.index_put_(places, torch.ones(len(places[0])), accumulate=True)
             return {}
 
-        return at_once(self.model, "count", len(source), run, validation, work)
+        return fit_in_one_step(self.model, "count", len(source), run, validation, work)
 
 
 def markov(signal: Bag, *, generator: Generator) -> MarkovRecipe:

@@ -96,20 +96,17 @@ def test_strong_leaves_out_people_with_few_items_and_items_of_strangers():
     assert split.train.items.ids.tolist() == list(range(6))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"held_out": 20}, "20 people for validation and for test, of 40"),
-        ({"held_out": 0}, "0 people"),
+def test_strong_refuses(subtests):
+    for options, message in [
+        ({"held_out": 20}, "20 users"),
+        ({"held_out": 0}, "0 users"),
         ({"fold_in": 1.0}, "fold_in=1.0"),
         ({"fold_in": 0.0}, "fold_in=0.0"),
         ({"min_items": 99}, "of 0 with 99 items"),
         ({"fold_in": 0.99}, "nothing is held out"),
-    ],
-)
-def test_strong_refuses(options, message):
-    with pytest.raises(SettingError, match=message):
-        splits.strong(data(density=0.5), **options)
+    ]:
+        with subtests.test(options=options, message=message), pytest.raises(SettingError, match=message):
+            splits.strong(data(density=0.5), **options)
 
 
 # --- weak ---
@@ -142,10 +139,10 @@ def test_weak_is_reproducible():
     assert not same(splits.weak(interactions, seed=3).test, splits.weak(interactions, seed=4).test)
 
 
-@pytest.mark.parametrize("options", [{"test": 0.0}, {"test": 1.0}, {"validation": 0.8}, {"validation": -0.1}])
-def test_weak_refuses(options):
-    with pytest.raises(SettingError, match="expected"):
-        splits.weak(data(), **options)
+def test_weak_refuses(subtests):
+    for options in [{"test": 0.0}, {"test": 1.0}, {"validation": 0.8}, {"validation": -0.1}]:
+        with subtests.test(options=options), pytest.raises(SettingError, match="expected"):
+            splits.weak(data(), **options)
 
 
 # --- leave last out ---

@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +37,44 @@ def bundle(bundles: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundles["mult_vae"], tmp_path / "bundle"))
 
 
-@pytest.mark.parametrize("builder", BUILDERS)
-def test_every_answer_survives_a_round_trip(builder: str, bundles: dict[str, Path], tmp_path: Path) -> None:
-    before, after = default(builder), Recommender.load(bundles[builder])
-    history = [[0, 10], [], [999, 80]]
-    fold = hide(planted(30, seed=4), 0.2, np.random.default_rng(0))
-    asked: list[Callable[[Recommender], Any]] = [
-        lambda r: r.recommend(history, 7),
-        lambda r: r.recommend_users([1003, 1001], 7),
-        lambda r: r.score(history, [0, 230]).tolist(),
-        lambda r: r.similar_items([0, 50], 5),
-        lambda r: r.similar_users(history, 5),
-        lambda r: r.explain([0, 10, 80], 20),
-        lambda r: r.evaluate(fold, ["ndcg@5"]).means,
-        lambda r: (r.builder, dict(r.settings), dict(r.titles), r.history, r.adapter.state()),
-        lambda r: r.recommend_all(tmp_path / "x.parquet", 2),
-    ]
-    for ask in asked:
-        assert ask(after) == ask(before)
-    assert not after.model.training
+Fresh = Callable[[], Path]
+
+
+@pytest.fixture
+def fresh(bundles: dict[str, Path], tmp_path: Path) -> Fresh:
+    """An unharmed copy at each call."""
+    numbers = count()
+    return lambda: Path(shutil.copytree(bundles["mult_vae"], tmp_path / str(next(numbers))))
+
+
+def changed_tensor(tensors: dict[str, torch.Tensor], name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    tensors[name] = change(tensors[name]).contiguous()
+
+
+HISTORY = [[0, 10], [], [999, 80]]
+FOLD = hide(planted(30, seed=4), 0.2, np.random.default_rng(0))
+
+
+def test_every_answer_survives_a_round_trip(
+    subtests: pytest.Subtests, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    for builder in BUILDERS:
+        with subtests.test(builder=builder):
+            before, after = default(builder), Recommender.load(bundles[builder])
+            asked: list[Callable[[Recommender], Any]] = [
+                lambda r: r.recommend(HISTORY, 7),
+                lambda r: r.recommend_users([1003, 1001], 7),
+                lambda r: r.score(HISTORY, [0, 230]).tolist(),
+                lambda r: r.similar_items([0, 50], 5),
+                lambda r: r.similar_users(HISTORY, 5),
+                lambda r: r.explain([0, 10, 80], 20),
+                lambda r: r.evaluate(FOLD, ["ndcg@5"]).means,
+                lambda r: (r.builder, dict(r.settings), dict(r.titles), r.history, r.adapter.state()),
+                lambda r: r.recommend_all(tmp_path / "x.parquet", 2),
+            ]
+            for ask in asked:
+                assert ask(after) == ask(before)
+            assert not after.model.training
 
 
 def test_titles_and_text_ids_survive(tmp_path: Path) -> None:
@@ -129,9 +150,8 @@ def test_truncated_or_altered_anywhere(bundle: Path, bundles: dict[str, Path]) -
     Recommender.load(bundle)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
+def test_settings_that_make_another_model(subtests: pytest.Subtests, fresh: Fresh) -> None:
+    for settings in [
         {"code": 10**12},
         {"hidden": 10**12},
         {"code": -1},
@@ -145,12 +165,12 @@ def test_truncated_or_altered_anywhere(bundle: Path, bundles: dict[str, Path]) -
         {"generator": 1},
         {"dropout": 5},
         {"epochs": 0},
-    ],
-)
-def test_settings_that_make_another_model(bundle: Path, settings: dict[str, Any]) -> None:
-    change_settings(bundle, **settings)
-    with pytest.raises(BundleError):
-        Recommender.load(bundle)
+    ]:
+        with subtests.test(settings=settings):
+            bundle = fresh()
+            change_settings(bundle, **settings)
+            with pytest.raises(BundleError):
+                Recommender.load(bundle)
 
 
 def test_huge_settings_without_tensors(bundle: Path) -> None:
@@ -160,9 +180,8 @@ def test_huge_settings_without_tensors(bundle: Path) -> None:
         Recommender.load(bundle)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
+def test_foreign_manifests(subtests: pytest.Subtests, fresh: Fresh) -> None:
+    for changes, said in [
         ({"plugin": "letters"}, "letters"),
         ({"builder": "nobody"}, "nobody"),
         ({"builder": "ease"}, "ease|shape|setting|damaged"),
@@ -170,49 +189,48 @@ def test_huge_settings_without_tensors(bundle: Path) -> None:
         ({"facts": {}}, "training"),
         ({"facts": {"training": 3}}, "damaged"),
         ({"facts": {"training": {"what": 1}}}, "what"),
-    ],
-)
-def test_foreign_manifests(bundle: Path, changes: dict[str, Any], said: str) -> None:
-    change_manifest(bundle, **changes)
-    with pytest.raises(BundleError, match=said):
-        Recommender.load(bundle)
+    ]:
+        with subtests.test(changes=changes, said=said):
+            bundle = fresh()
+            change_manifest(bundle, **changes)
+            with pytest.raises(BundleError, match=said):
+                Recommender.load(bundle)
 
 
-@pytest.mark.parametrize("name", ["items.json", "users.json"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "3",
-        '{"kind": "int64"}',
-        '{"kind": "int64", "ids": []}',
-        '{"kind": "int64", "ids": [1, 1]}',
-        '{"kind": "string", "ids": [1, 2]}',
-        '{"kind": "int64", "ids": [1.5]}',
-        '{"kind": "int64", "ids": [99999999999999999999]}',
-        "[" * 100_000,
-    ],
-)
-def test_nonsense_vocabularies(bundle: Path, name: str, text: str) -> None:
-    (bundle / "documents" / name).write_text(text)
-    restamp(bundle)
-    with pytest.raises(BundleError):
-        Recommender.load(bundle)
+def test_nonsense_vocabularies(subtests: pytest.Subtests, fresh: Fresh) -> None:
+    for name in ["items.json", "users.json"]:
+        for text in [
+            "",
+            "[]",
+            "3",
+            '{"kind": "int64"}',
+            '{"kind": "int64", "ids": []}',
+            '{"kind": "int64", "ids": [1, 1]}',
+            '{"kind": "string", "ids": [1, 2]}',
+            '{"kind": "int64", "ids": [1.5]}',
+            '{"kind": "int64", "ids": [99999999999999999999]}',
+            "[" * 100_000,
+        ]:
+            with subtests.test(name=name, text=text):
+                bundle = fresh()
+                (bundle / "documents" / name).write_text(text)
+                restamp(bundle)
+                with pytest.raises(BundleError):
+                    Recommender.load(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "3", "[1]", '[["a"]]', "[[1, 2]]", '[[[1], "x"]]', '{"a": 1}', "[" * 100_000])
-def test_nonsense_titles(tmp_path: Path, text: str) -> None:
-    trained("ease", titles={10: "Ten"}).save(tmp_path / "b")
-    (tmp_path / "b" / "documents" / "titles.json").write_text(text)
-    restamp(tmp_path / "b")
-    with pytest.raises(BundleError):
-        Recommender.load(tmp_path / "b")
+def test_nonsense_titles(subtests: pytest.Subtests, tmp_path: Path) -> None:
+    for text in ["", "3", "[1]", '[["a"]]', "[[1, 2]]", '[[[1], "x"]]', '{"a": 1}', "[" * 100_000]:
+        with subtests.test(text=text):
+            trained("ease", titles={10: "Ten"}).save(tmp_path / "b")
+            (tmp_path / "b" / "documents" / "titles.json").write_text(text)
+            restamp(tmp_path / "b")
+            with pytest.raises(BundleError):
+                Recommender.load(tmp_path / "b")
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
+def test_nonsense_tensors(subtests: pytest.Subtests, fresh: Fresh) -> None:
+    for name, change in [
         ("told.offsets", lambda t: t - 1),
         ("told.offsets", lambda t: t[:-1]),
         ("told.offsets", lambda t: t.flip(0)),
@@ -233,12 +251,12 @@ def test_nonsense_titles(tmp_path: Path, text: str) -> None:
         ("model.readout.weight", lambda t: t.double()),
         ("model.readout.weight", lambda t: t * float("nan")),
         ("model.readout.bias", lambda t: t.reshape(1, -1)),
-    ],
-)
-def test_nonsense_tensors(bundle: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    change_tensors(bundle, lambda t: t.update({name: change(t[name]).contiguous()}))
-    with pytest.raises(BundleError):
-        Recommender.load(bundle)
+    ]:
+        with subtests.test(name=name, change=change):
+            bundle = fresh()
+            change_tensors(bundle, partial(changed_tensor, name=name, change=change))
+            with pytest.raises(BundleError):
+                Recommender.load(bundle)
 
 
 @pytest.mark.parametrize("name", ["told.offsets", "told.values", "model.readout.bias"])
@@ -249,3 +267,9 @@ def test_missing_and_foreign_tensors(bundle: Path, name: str) -> None:
     change_tensors(bundle, lambda t: [t.pop("model.extra"), t.pop(name)])
     with pytest.raises(BundleError, match=name.removeprefix("model.")):
         Recommender.load(bundle)
+
+
+def test_facts_of_old_bundles_have_the_names_of_today() -> None:
+    facts = Recommender.load(Path(__file__).parents[2] / "data" / "bundles-0.1" / "interactions-ease").facts
+    assert (facts["users"], facts["items"], facts["validation_users"]) == (90, 24, 9)
+    assert "people" not in facts

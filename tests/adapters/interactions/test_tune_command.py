@@ -93,20 +93,18 @@ def test_ctrl_c_shows_what_is_done_and_saves_no_bundle(typed: Typed, monkeypatch
     assert not Path("best").exists()
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes_are_one_line(subtests: pytest.Subtests, typed: Typed) -> None:
+    for args, said in [
         ((), "tune needs the name of an adapter first"),
         ((*EASE, "--budget", "soon"), "a time of 'soon'"),
         ((*EASE, "--setting", "regularisation=5"), "every setting of ease"),
         (("interactions", "events.csv"), "--model"),
         ((*EASE, "--out", "events.csv"), "events.csv"),
-    ],
-)
-def test_mistakes_are_one_line(typed: Typed, args: tuple[str, ...], said: str) -> None:
-    code, answer, error = typed(*args)
-    assert (code, answer) == (2, "")
-    assert said in error.splitlines()[-1]
+    ]:
+        with subtests.test(args=args, said=said):
+            code, answer, error = typed(*args)
+            assert (code, answer) == (2, "")
+            assert said in error.splitlines()[-1]
 
 
 def test_help_keeps_its_brackets(typed: Typed) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +75,8 @@ def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:
     assert after.interactions[after.adapter.users.rows([5000])[0], 4] == 1, "the rating of 1 counts, too"
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes(subtests: pytest.Subtests, run: Run, folder: Path) -> None:
+    for args, said in [
         (("new.csv", "--metric", "beauty@5"), "beauty"),
         (("new.csv", "--validation", "0.7"), "validation=0.7"),
         (("new.csv", "--epochs", "-1"), "epochs"),
@@ -87,17 +85,16 @@ def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:
         (("text.csv", "--titles", "titles.csv"), "ids of items such as 'a'"),
         (("few.csv",), "no row of"),
         (("new.csv", "--out", "new.csv"), "new.csv"),
-    ],
-)
-def test_mistakes(run: Run, folder: Path, args: tuple[str, ...], said: str) -> None:
-    (folder / "text.csv").write_text("user,item\n1,a\n")
-    (folder / "titles.csv").write_text("id,title\na,A\n")
-    (folder / "few.csv").write_text("user,item,rating\n1,0,2\n")
-    before = (folder / "b" / "manifest.json").read_bytes()
-    code, answer, told = run("update", "b", *args, *FAST)
-    assert (code, answer) == (2, "")
-    assert said in told.splitlines()[-1]
-    assert (folder / "b" / "manifest.json").read_bytes() == before
+    ]:
+        with subtests.test(args=args, said=said):
+            (folder / "text.csv").write_text("user,item\n1,a\n")
+            (folder / "titles.csv").write_text("id,title\na,A\n")
+            (folder / "few.csv").write_text("user,item,rating\n1,0,2\n")
+            before = (folder / "b" / "manifest.json").read_bytes()
+            code, answer, told = run("update", "b", *args, *FAST)
+            assert (code, answer) == (2, "")
+            assert said in told.splitlines()[-1]
+            assert (folder / "b" / "manifest.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("records", [[], [{"epoch": 1, "seconds": 0.5}]])
@@ -107,7 +104,7 @@ def test_ctrl_c(run: Run, folder: Path, records: list[Any], monkeypatch: pytest.
 
     def interrupted(self: Recommender, *args: Any, **options: Any) -> Recommender:
         made = update(self, *args, **options)
-        return replace(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
+        return changed(made, facts={**made.facts, "training": History(records, interrupted=True).to_json()})
 
     monkeypatch.setattr(Recommender, "update", interrupted)
     code, answer, said = run("update", "b", "new.csv", "--out", "c", "--epochs", 1, "--json", *FAST)

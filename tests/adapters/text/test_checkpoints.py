@@ -11,10 +11,10 @@ import torch
 from scipy.stats import spearmanr
 
 from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
-from isthmus_text import datasets, minilm
-from isthmus_text.input_output import pretrained_vectors, reading_adapter
+from isthmus_text import datasets
+from isthmus_text.input_output import checkpoint_adapter, pretrained_vectors
 from isthmus_text.pretrained import checkpoints
-from isthmus_text.pretrained.checkpoints import Checkpoint, described, pretrained_encoder
+from isthmus_text.pretrained.checkpoints import Checkpoint, describe, pretrained_encoder
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def modules(*kinds: str) -> list[dict[str, str]]:
 
 def test_what_is_known_of_a_plain_checkpoint(saved):
     known = Checkpoint.read(saved)
-    assert (known.start, known.end, known.longest) == (2, 3, tiny_bert.POSITIONS)
+    assert (known.start, known.end, known.max_length) == (2, 3, tiny_bert.POSITIONS)
     assert (known.pooling, known.normalise) == ("mean", False)
-    assert described(json.loads(json.dumps(known.to_json()))) == known
+    assert describe(json.loads(json.dumps(known.to_json()))) == known
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_files_of_sentence_transformers_are_followed(saved, pooling, expected):
     write(saved, "1_Pooling/config.json", pooling)
     write(saved, "sentence_bert_config.json", {"max_seq_length": 9})
     known = Checkpoint.read(saved)
-    assert (known.pooling, known.normalise, known.longest) == (expected, True, 9)
-    assert reading_adapter(str(saved)).longest == 8
+    assert (known.pooling, known.normalise, known.max_length) == (expected, True, 9)
+    assert checkpoint_adapter(str(saved)).max_length == 8
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_stands_for_a_directory_makes_the_same_shapes(saved):
 
 def test_a_mapping_of_something_else():
     with pytest.raises(SettingError, match="checkpoint"):
-        described({"path": "x"})
+        describe({"path": "x"})
 
 
 def test_without_transformers(saved, monkeypatch):
@@ -139,7 +139,7 @@ def test_without_transformers(saved, monkeypatch):
 
 
 def test_minilm_gives_the_vectors_of_sentence_transformers():
-    folder = minilm.folder()
+    folder = checkpoints.minilm_folder()
     library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
     texts = ["A man is eating.", "", "word " * 400, "Ein Satz, naïve – 漢字"]
     expected = library.SentenceTransformer(str(folder), device="cpu").encode(texts)

@@ -45,34 +45,34 @@ def test_texts_in_texts_out():
     rows = [ids[mask].tolist() for ids, mask in zip(tokens.ids, tokens.mask, strict=True)]
     assert adapter.tokenizer.decode_batch(rows) == SENTENCES
     assert rows[2] == [adapter.tokenizer.end]
-    assert adapter.longest == max(map(len, rows))
-    assert adapter.signal == Tokens(adapter.tokenizer.vocabulary, adapter.longest)
+    assert adapter.max_length == max(map(len, rows))
+    assert adapter.signal == Tokens(adapter.tokenizer.vocabulary, adapter.max_length)
 
 
 def test_settings_of_the_fit(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("\n".join(SENTENCES))
-    words = TextAdapter.fit(TextAdapter.read(path), kind="word", size=9, longest=4)
+    words = TextAdapter.fit(TextAdapter.read(path), kind="word", size=9, max_length=4)
     assert words.tokenizer.kind == "word"
     assert words.signal == Tokens(9, 4)
     same = TextAdapter.fit(SENTENCES, tokenizer=words.tokenizer)
     assert same.tokenizer is words.tokenizer
-    assert same.longest == 9
-    with pytest.raises(SettingError, match="longest=1"):
-        TextAdapter.fit(SENTENCES, longest=1)
+    assert same.max_length == 9
+    with pytest.raises(SettingError, match="max_length=1"):
+        TextAdapter.fit(SENTENCES, max_length=1)
 
 
 def test_a_length_chosen_by_itself_has_a_limit(monkeypatch):
-    monkeypatch.setattr(adapting, "LONGEST", 5)
-    assert TextAdapter.fit(["a b c d e f g h"], kind="word").longest == 5
-    assert TextAdapter.fit(["a"], kind="word").longest == 2
+    monkeypatch.setattr(adapting, "MAX_LENGTH", 5)
+    assert TextAdapter.fit(["a b c d e f g h"], kind="word").max_length == 5
+    assert TextAdapter.fit(["a"], kind="word").max_length == 2
     monkeypatch.setattr(adapting, "SAMPLE", 1)
-    assert TextAdapter.fit(["a b", "a b c d"], kind="word").longest == 3
+    assert TextAdapter.fit(["a b", "a b c d"], kind="word").max_length == 3
 
 
 def test_what_is_lost_is_said(caplog):
     with caplog.at_level(logging.WARNING):
-        adapter = TextAdapter.fit(SENTENCES, kind="word", size=5, longest=4)
+        adapter = TextAdapter.fit(SENTENCES, kind="word", size=5, max_length=4)
     assert "1 of 4 texts are empty" in caplog.text
     assert "gives back 25.0 % of 4 texts exactly" in caplog.text
     with caplog.at_level(logging.WARNING):
@@ -97,13 +97,13 @@ def test_byte_pairs_that_lose_something_are_refused():
         "pretokenizers": [{"type": "WhitespaceSplit"}, document["pre_tokenizer"]],
     }
     lossy = Tokenizer.from_json(json.dumps(document), trained.facts())
-    with pytest.raises(InputError, match=r"gave back only 25\.0%"):
+    with pytest.raises(InputError, match=r"25\.0%"):
         TextAdapter.fit(SENTENCES, tokenizer=lossy)
 
 
 def test_nothing_to_learn_from():
     for texts in ([], ["", ""]):
-        with pytest.raises(InputError, match="all of them empty"):
+        with pytest.raises(InputError, match="empty"):
             TextAdapter.fit(texts)
 
 

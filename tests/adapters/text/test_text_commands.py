@@ -62,7 +62,7 @@ def test_codes_go_out_and_come_back_as_texts(fitted: Run) -> None:
     np.testing.assert_allclose(shown["codes"], codes, rtol=1e-6)
     back = document(fitted("decode", "m", "codes.npy", "--json"))["texts"]
     pairs = document(fitted("reconstruct", "m", "lines.txt", "--json"))["texts"]
-    assert back == [pair["written_back"] for pair in pairs]
+    assert back == [pair["reconstruction"] for pair in pairs]
     assert [pair["text"] for pair in pairs] == LINES
 
 
@@ -111,29 +111,25 @@ def test_people_see_tables(fitted: Run) -> None:
         assert len(out.splitlines()) > 2
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes_before_training(run: Run) -> None:
+    for args, said in [
         (("fit", "text", "gone.txt", "--out", "m"), "no file"),
         (("fit", "text", "table.csv", "--column", "sad", "--out", "m"), "said"),
         (("fit", "text", "lines.txt", "--out", "m", "--model", "mult-vae"), "sequence-vae"),
         (("fit", "text", "lines.txt", "--out", "lines.txt"), "lines.txt"),
         (("fit", "text", "empty.txt", "--out", "m"), "empty"),
         (("fit", "text", "bytes.txt", "--out", "m"), "line 1"),
-    ],
-)
-def test_mistakes_before_training(run: Run, args: tuple[str, ...], said: str) -> None:
-    Path("empty.txt").write_text("")
-    Path("bytes.txt").write_bytes(b"\xff\xfe\xfa broken\n")
-    code, out, error = run(*args)
-    assert (code, out) == (2, "")
-    assert said in error
-    assert not Path("m").exists()
+    ]:
+        Path("empty.txt").write_text("")
+        Path("bytes.txt").write_bytes(b"\xff\xfe\xfa broken\n")
+        code, out, error = run(*args)
+        assert (code, out) == (2, "")
+        assert said in error
+        assert not Path("m").exists()
 
 
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
+def test_mistakes_when_asking(fitted: Run) -> None:
+    for args, said in [
         (("encode", "m", "lines.txt"), "--out"),
         (("encode", "m", "lines.txt", "--out", "lines.txt"), "exists"),
         (("decode", "m", "lines.txt"), ".npy"),
@@ -143,13 +139,11 @@ def test_mistakes_before_training(run: Run, args: tuple[str, ...], said: str) ->
         (("sample", "m", "--strategy", "wild"), "strategy"),
         (("search", "m", "a cat", "--column", "x"), "--in"),
         (("recommend", "m"), "recommend"),
-    ],
-)
-def test_mistakes_when_asking(fitted: Run, args: tuple[str, ...], said: str) -> None:
-    np.save("wide.npy", np.zeros((2, 9), np.float32))
-    code, out, error = fitted(*args)
-    assert (code, out) == (2, "")
-    assert said in error
+    ]:
+        np.save("wide.npy", np.zeros((2, 9), np.float32))
+        code, out, error = fitted(*args)
+        assert (code, out) == (2, "")
+        assert said in error
 
 
 def test_ctrl_c_keeps_the_best_model_so_far(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,9 @@ QUICK: dict[str, Any] = {**demo.SETTINGS, "epochs": 1, "hidden": 16, "layers": 1
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "SETTINGS", QUICK)
-    monkeypatch.setattr(demo, "TOKENS", {"vocabulary": 400, "longest": 12})
-    monkeypatch.setattr(demo, "TRAINED", (3, 3))
-    monkeypatch.setattr(demo, "ASKED", (3, 3))
+    monkeypatch.setattr(demo, "TOKENS", {"vocabulary": 400, "max_length": 12})
+    monkeypatch.setattr(demo, "TRAINING_WORDS", (3, 3))
+    monkeypatch.setattr(demo, "HELD_OUT_WORDS", (3, 3))
     monkeypatch.setattr(demo, "wordnet_examples", lambda: wordnet_examples().select(np.arange(300)))
 
 
@@ -40,12 +40,12 @@ def test_the_demo_trains_writes_back_interpolates_and_finds(quick: None, capsys:
     assert train.isdisjoint(held_out)
     assert told["held_out"] == len(held_out) > 100
     assert 0 <= told["bleu"] <= 100
-    assert len(told["written_back"]) == demo.SHOWN
+    assert len(told["reconstructions"]) == demo.SHOWN
     assert [len(line["texts"]) for line in told["interpolated"]] == [7, 7]
     assert all(set(found["texts"]) <= train for found in told["found"])
     again = TextAutoencoder.load(told["path"])
-    pair = told["written_back"][0]
-    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["written_back"]]
+    pair = told["reconstructions"][0]
+    assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["reconstruction"]]
 
     # A moment of training writes nothing back, and the page says so.
     assert told["bleu"] < demo.WORTH
@@ -90,10 +90,10 @@ def test_the_settings_of_the_demo_write_new_sentences_back_at_a_small_scale() ->
     texts = [" ".join(chance.choice(words, size)) for size in chance.integers(3, 7, 600)]
     settings = {**demo.SETTINGS, "hidden": 32, "code": 128, "epochs": 12, "tokens": 512, "learning_rate": 1e-2}
     run = Run(seed=1, device="cpu", precision="fp32")
-    model = TextAutoencoder.fit(texts[:500], vocabulary=400, longest=12, validation=0.0, run=run, **settings)
+    model = TextAutoencoder.fit(texts[:500], vocabulary=400, max_length=12, validation=0.0, run=run, **settings)
     back = model.reconstruct(texts[500:], strategy="greedy")
     assert exact_match(back, texts[500:]) > 0.8
     ends = texts[500:502]
     assert [model.interpolate(*ends, 5)[place] for place in (0, -1)] == [back[0], back[1]]
     first = texts[510].split()
-    assert all(set(found.text.split()) & set(first) for found in model.search(texts[510], 3))
+    assert all(set(hit.item.split()) & set(first) for hit in model.search(texts[510], 3)[0])

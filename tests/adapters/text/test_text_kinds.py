@@ -23,7 +23,7 @@ OWN: dict[str, dict[str, Any]] = {
     "vanilla": {"epochs": 25},
     "variational": {"epochs": 25, "beta": 0.2},
     "denoising": {"epochs": 25},
-    "sparse": {"epochs": 25, "code": 48, "active": 6, "dead_after": 72},
+    "sparse": {"epochs": 25, "code": 48, "k": 6, "dead_after": 72},
     "contractive": {"epochs": 25, "weight": 0.001},
 }
 RUN = Run(device="cpu", precision="fp32")
@@ -75,6 +75,6 @@ def test_a_plain_model_cannot_be_drawn_from() -> None:
 
 def test_held_out_texts_choose_the_best_epoch() -> None:
     model = TextAutoencoder.fit(
-        TEXTS, "contractive", tokenizer="word", validation=0.2, index=False, run=RUN, **{**SMALL, "epochs": 2}
+        TEXTS, "contractive", tokenizer="word", validation=0.2, gallery=False, run=RUN, **{**SMALL, "epochs": 2}
     )
     assert model.history.best_epoch in (1, 2)

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from isthmus.errors import BundleError, ColumnError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
 from isthmus_vectors.detection import Detector
+from isthmus_vectors.vectors import Vectors
 
 SMALL: dict[str, Any] = {"members": 4, "hidden": 16, "code": 4, "epochs": 60}
 
@@ -32,19 +33,19 @@ def area(scores: np.ndarray, strange: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return Detector.fit(table(300, 0), share=0.05, **SMALL)
+    return Detector.fit(table(300, 0), contamination=0.05, **SMALL)
 
 
 @pytest.fixture(scope="module")
-def asked() -> tuple[np.ndarray, np.ndarray]:
+def queries() -> tuple[np.ndarray, np.ndarray]:
     """Normal rows, and rows of which each column is as usual and the whole is not."""
     fresh, strange = table(300, 1), table(300, 2)
     strange[:, 2] = np.random.default_rng(3).permutation(strange[:, 2])
     return np.concatenate([fresh, strange]), np.arange(600) >= 300
 
 
-def test_broken_dependencies_are_found(detector: Detector, asked: tuple[np.ndarray, np.ndarray]) -> None:
-    rows, strange = asked
+def test_broken_dependencies_are_found(detector: Detector, queries: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, strange = queries
     assert area(detector.anomaly_scores(rows), strange) > 0.85
 
 
@@ -56,8 +57,8 @@ def test_explain_names_the_column(detector: Detector) -> None:
 
 def test_about_the_share_of_fresh_normal_rows_is_flagged(detector: Detector) -> None:
     fresh = table(1000, 7)
-    assert 0.01 < detector.anomalies(fresh).mean() < 0.12
-    assert detector.threshold.share == 0.05
+    assert 0.01 < detector.is_anomaly(fresh).mean() < 0.12
+    assert detector.threshold.contamination == 0.05
 
 
 def test_far_rows_score_higher_the_farther_they_are(detector: Detector) -> None:
@@ -67,12 +68,12 @@ def test_far_rows_score_higher_the_farther_they_are(detector: Detector) -> None:
     assert detector.predict(far).tolist() == [1, -1, -1, -1]
 
 
-def test_directions_of_the_scores(detector: Detector, asked: tuple[np.ndarray, np.ndarray]) -> None:
-    rows = asked[0]
+def test_directions_of_the_scores(detector: Detector, queries: tuple[np.ndarray, np.ndarray]) -> None:
+    rows = queries[0]
     scores = detector.anomaly_scores(rows)
     assert np.array_equal(detector.score_samples(rows), -scores)
-    assert np.array_equal(detector.anomalies(rows), scores > detector.threshold.value)
-    assert np.array_equal(detector.predict(rows) == -1, detector.anomalies(rows))
+    assert np.array_equal(detector.is_anomaly(rows), scores > detector.threshold.value)
+    assert np.array_equal(detector.predict(rows) == -1, detector.is_anomaly(rows))
 
 
 def test_a_row_scores_the_same_alone(detector: Detector) -> None:
@@ -81,11 +82,11 @@ def test_a_row_scores_the_same_alone(detector: Detector) -> None:
     np.testing.assert_allclose(detector.anomaly_scores(rows), alone, rtol=1e-9)
 
 
-def test_known_rows_are_judged_by_others(detector: Detector) -> None:
-    """What the known rows scored is what fresh rows score, not less: no rank is earned by having been seen."""
-    fresh = detector.scorers.scores(detector._values(table(600, 11)))
+def test_known_rows_are_scored_without_themselves(detector: Detector) -> None:
+    """Known rows score like fresh rows, not lower: having been seen in training earns no rank."""
+    fresh = detector.fitted.scorers.scores(detector.fitted.values(Vectors.of(table(600, 11))))
     medians = fresh.median(1).values
-    places = torch.stack([(k <= m).double().mean() for k, m in zip(detector.ranks.known, medians, strict=True)])
+    places = torch.stack([(k <= m).double().mean() for k, m in zip(detector.fitted.ranks.known, medians, strict=True)])
     assert bool(((places > 0.35) & (places < 0.75)).all()), places
 
 
@@ -106,7 +107,7 @@ def test_saved_and_loaded_it_answers_the_same(detector: Detector, tmp_path: Path
     rows = table(50, 4)
     assert np.array_equal(loaded.anomaly_scores(rows), detector.anomaly_scores(rows))
     assert np.array_equal(loaded.explain(rows), detector.explain(rows))
-    assert (loaded.threshold, loaded.settings) == (detector.threshold, detector.settings)
+    assert (loaded.threshold, loaded.fitted.settings) == (detector.threshold, detector.fitted.settings)
 
 
 def test_a_damaged_bundle_is_refused(detector: Detector, tmp_path: Path) -> None:
@@ -137,11 +138,11 @@ def test_single_and_constant_columns_are_no_trouble() -> None:
     assert np.isfinite(Detector.fit(constant, **quick).anomaly_scores(constant + 1)).all()
 
 
-def test_robust_scaling_presses_what_is_wild_among_the_known() -> None:
+def test_robust_scaling_compresses_extreme_known_rows() -> None:
     rows, quick = table(60, 0), SMALL | {"epochs": 1}
     rows[0] *= 1e6
-    pressed, plain = (Detector.fit(rows, scaling=scaling, **quick) for scaling in ("robust", "standard"))
-    spreads = [detector._values(rows[1:]).std(0, correction=0).min() for detector in (pressed, plain)]
+    robust, plain = (Detector.fit(rows, scaling=scaling, **quick) for scaling in ("robust", "standard"))
+    spreads = [detector.fitted.values(Vectors.of(rows[1:])).std(0, correction=0).min() for detector in (robust, plain)]
     assert spreads[0] > 0.1
     assert spreads[1] < 1e-3
 
@@ -153,13 +154,13 @@ def test_what_cannot_be_used_is_refused(detector: Detector) -> None:
         Detector.fit(csr_array(np.eye(20)))
     with pytest.raises(SettingError, match="member"):
         Detector.fit(table(20, 0), member=2)
-    with pytest.raises(SettingError, match="share"):
-        Detector.fit(table(20, 0), share=2.0, **SMALL | {"epochs": 1})
+    with pytest.raises(SettingError, match=r"2\.0"):
+        Detector.fit(table(20, 0), contamination=2.0, **SMALL | {"epochs": 1})
     with pytest.raises(SettingError, match="scaling='none'"):
         Detector.fit(table(20, 0), scaling="none")
     with pytest.raises(SettingError, match="members=1"):
         Detector.fit(table(20, 0), members=1)
-    with pytest.raises(InputError, match="rows of 3 numbers"):
+    with pytest.raises(InputError, match="3 numbers"):
         detector.anomaly_scores(np.ones((2, 3)))
     with pytest.raises(ValueRangeError, match="nan"):
         detector.anomaly_scores(np.full((2, 4), np.nan))

@@ -20,7 +20,7 @@ estimators = [
     vectors.Autoencoder(2, **small),
     vectors.VariationalAutoencoder(2, **small),
     vectors.DenoisingAutoencoder(2, **small),
-    vectors.SparseAutoencoder(8, active=2, **small),
+    vectors.SparseAutoencoder(8, k=2, **small),
     vectors.ContractiveAutoencoder(2, **small),
 ]
 found = {}

@@ -12,7 +12,14 @@ from isthmus.batch import Batch, Values, Vector
 from isthmus.errors import SettingError
 from isthmus_vectors.detection.ensemble import masked_ensemble
 from isthmus_vectors.detection.grouped import GroupedEncoder, GroupedLinear
-from isthmus_vectors.detection.masking import LeftOut, MemberGaussian, MemberMasks, announced, concealed, dealt
+from isthmus_vectors.detection.masking import (
+    LeaveMembersOutSource,
+    MemberGaussian,
+    MemberMasks,
+    assign_folds,
+    mask,
+    with_mask_channel,
+)
 
 
 def rng(seed: int = 0) -> Generator:
@@ -40,7 +47,7 @@ def test_members_do_not_see_each_other() -> None:
 
 def test_masks_hide_the_number_and_say_so() -> None:
     values = torch.randn(400, 6, generator=rng()) + 10
-    shown = announced(Values(values))
+    shown = with_mask_channel(Values(values))
     masked = MemberMasks(3, 0.2, 0.4)(shown, rng(1))
     assert isinstance(masked, Values)
     numbers, seen = masked.values.chunk(2, -1)
@@ -51,15 +58,15 @@ def test_masks_hide_the_number_and_say_so() -> None:
 
 
 def test_concealing_nothing_is_what_a_member_sees_without_masks() -> None:
-    shown = announced(Values(torch.randn(4, 3, generator=rng())))
+    shown = with_mask_channel(Values(torch.randn(4, 3, generator=rng())))
     assert isinstance(shown, Values)
     encoder = GroupedEncoder(2, (6, 2), (2, 2), generator=rng(), activation="silu")
-    unmasked = concealed(shown, torch.zeros(1, 2, 3, dtype=torch.bool))
+    unmasked = mask(shown, torch.zeros(1, 2, 3, dtype=torch.bool))
     assert torch.equal(encoder.enter(unmasked), encoder.enter(shown))
 
 
 def test_each_row_is_left_out_by_as_many_members() -> None:
-    kept = dealt(37, 8, 2, generator=rng())
+    kept = assign_folds(37, 8, 2, generator=rng())
     assert bool(((~kept).sum(1) == 2).all())
     missed = (~kept).sum(0)
     assert int(missed.max() - missed.min()) <= 2
@@ -67,7 +74,7 @@ def test_each_row_is_left_out_by_as_many_members() -> None:
 
 def test_rows_left_out_do_not_count_for_that_member() -> None:
     model = masked_ensemble(Vector(3), generator=rng(), members=2, hidden=4, code=2).model
-    source = LeftOut(torch.randn(6, 3, generator=rng()), torch.tensor([[True, False]] * 6))
+    source = LeaveMembersOutSource(torch.randn(6, 3, generator=rng()), torch.tensor([[True, False]] * 6))
     step = model.step(source.batch(torch.arange(6)), generator=rng(2))
     model.loss(step).total.backward()
     for name, parameter in model.named_parameters():
@@ -80,9 +87,9 @@ def test_the_likelihood_is_a_gaussian_of_what_was_hidden() -> None:
     model = masked_ensemble(Vector(3), generator=rng(), members=2, hidden=4, code=2).model.eval()
     values = torch.randn(5, 3, generator=rng(1))
     hidden = torch.tensor([[[True, False, False], [False, True, True]]])
-    shown = announced(Values(values))
+    shown = with_mask_channel(Values(values))
     assert isinstance(shown, Values)
-    seen = concealed(shown, hidden)
+    seen = mask(shown, hidden)
     code = model.encoder.trunk(model.encoder.enter(seen), seen)
     decoded = model.decode(code, Batch(torch.arange(5), seen, Values(values)))
     mean, raw = model.readout.logits(decoded[0]).unbind(3)

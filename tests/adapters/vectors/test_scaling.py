@@ -43,7 +43,7 @@ def test_columns_that_hardly_vary() -> None:
     assert fitted(np.array([[3.0, 4.0]])).dense(np.array([[3.0, 4.0]])).tolist() == [[0, 0]]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(derandomize=True, max_examples=50, deadline=None)
 @given(st.lists(st.floats(-1e12, 1e12), min_size=4, max_size=20), st.floats(-1e12, 1e12))
 def test_there_and_back(column: list[float], other: float) -> None:
     scaling = fitted(np.array(column)[:, None])
@@ -78,9 +78,8 @@ def test_it_is_one_document() -> None:
     assert np.array_equal(again.centre, scaling.centre)
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
+def test_documents_that_are_none() -> None:
+    for document in [
         "[]",
         "no",
         '{"method": "robust"}',
@@ -89,11 +88,9 @@ def test_it_is_one_document() -> None:
         '{"method": "robust", "centre": [1], "scale": [0]}',
         '{"method": "robust", "centre": ["a"], "scale": [1]}',
         json.dumps({"method": "robust", "centre": [float("nan")], "scale": [1]}),
-    ],
-)
-def test_documents_that_are_none(document: str) -> None:
-    with pytest.raises(BundleError):
-        Scaling.from_json(document)
+    ]:
+        with pytest.raises(BundleError):
+            Scaling.from_json(document)
 
 
 def test_what_cannot_be_scaled() -> None:
@@ -103,9 +100,9 @@ def test_what_cannot_be_scaled() -> None:
         fitted(np.array([[0.0, 1e300], [0.0, -1e300], [1.0, 1e300], [0.0, 1e300], [0.0, 1e300]]))
 
 
-@pytest.mark.parametrize("small", [2e-33, 1e-90, 1e-120, 1e-300])
-def test_far_from_a_column_of_tiny_numbers_and_back(small: float) -> None:
+def test_far_from_a_column_of_tiny_numbers_and_back() -> None:
     """Once 1 came back as 4e-8, beside a column of 2e-33."""
-    scaling = fitted(np.array([[0.0], [0.0], [small], [small]]))
-    rows = np.array([[1.0], [-1e12], [0.0]])
-    np.testing.assert_allclose(scaling.inverse(scaling.dense(rows)), rows, rtol=1e-6)
+    for small in [2e-33, 1e-90, 1e-120, 1e-300]:
+        scaling = fitted(np.array([[0.0], [0.0], [small], [small]]))
+        rows = np.array([[1.0], [-1e12], [0.0]])
+        np.testing.assert_allclose(scaling.inverse(scaling.dense(rows)), rows, rtol=1e-6)

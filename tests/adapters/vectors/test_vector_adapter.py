@@ -48,7 +48,7 @@ def test_columns_are_found_by_name() -> None:
     assert adapter.prepare(Vectors.read(table.to_numpy())).values.equal(adapter.prepare(Vectors.read(table)).values)
     with pytest.raises(ColumnError, match="no column 'b'"):
         adapter.prepare(Vectors.read(table[["a"]]))
-    with pytest.raises(InputError, match="rows of 3 numbers; expected 2"):
+    with pytest.raises(InputError, match="3 numbers"):
         adapter.prepare(Vectors.read(np.zeros((1, 3))))
 
 
@@ -61,13 +61,16 @@ def test_numbers_beyond_fp32() -> None:
         sparse.prepare(Vectors.read(random_array((2, 2), density=1, format="csr", rng=0) * 1e300))
 
 
-@pytest.mark.parametrize(
-    "table",
-    ["[]", "no", '{"columns": null}', '{"columns": ["a"], "is_sparse": 1}', '{"columns": [], "is_sparse": false}',
-     '{"columns": [1], "is_sparse": false}'],
-)  # fmt: skip
-def test_states_that_are_none(table: str) -> None:
-    state = dict(VectorAdapter.fit(Vectors.read([[1.0]])).state())
-    assert json.loads(state["table.json"]) == {"columns": None, "is_sparse": False}
-    with pytest.raises(BundleError):
-        VectorAdapter.restore(state | {"table.json": table})
+def test_states_that_are_none() -> None:
+    for table in [
+        "[]",
+        "no",
+        '{"columns": null}',
+        '{"columns": ["a"], "is_sparse": 1}',
+        '{"columns": [], "is_sparse": false}',
+        '{"columns": [1], "is_sparse": false}',
+    ]:
+        state = dict(VectorAdapter.fit(Vectors.read([[1.0]])).state())
+        assert json.loads(state["table.json"]) == {"columns": None, "is_sparse": False}
+        with pytest.raises(BundleError):
+            VectorAdapter.restore(state | {"table.json": table})

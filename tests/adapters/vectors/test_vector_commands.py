@@ -56,7 +56,7 @@ def test_the_whole_way(asked) -> None:
     assert [some[0]["row"] for some in found] == list(range(80))
     assert len(asked("search", "b", "t.csv", "-k", "9", "--in", "back.csv", "--metric", "cosine")["found"][0]) == 9
     told = asked("anomalies", "b", "t.csv", "-n", "3")
-    assert len(told["strangest"]) == 3
+    assert len(told["most_anomalous"]) == 3
     assert sum(one["anomaly"] for one in asked("anomalies", "b", "t.csv", "--all")["all"]) == told["anomalies"]
     assert asked("evaluate", "b", "t.csv")["rows"] == 80
 
@@ -98,7 +98,7 @@ def test_mistakes_cost_no_training(refused) -> None:
 
 def test_places_for_numbers(asked, refused) -> None:
     asked("fit", "vectors", "t.csv", "--out", "b", *FAST)
-    assert "no place" in refused("encode", "b", "t.csv")
+    assert "no file" in refused("encode", "b", "t.csv")
     assert "exists" in refused("encode", "b", "t.csv", "--out", "t.csv")
     assert "ending '.txt'" in refused("encode", "b", "t.csv", "--out", "c.txt")
     assert "no directory" in refused("encode", "b", "t.csv", "--out", "away/c.npy")

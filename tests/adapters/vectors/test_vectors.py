@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.sparse import coo_array, csr_matrix, random_array, save_npz
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
@@ -19,9 +23,8 @@ NUMBERS = np.array([[1.0, 2.5], [3.0, -4.0], [5.0, 6.0]])
 TABLE = {"a": [1, 3, 5], "b": [2.5, -4.0, 6.0]}
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
+def test_the_same_rows_from_everything() -> None:
+    for source in [
         NUMBERS,
         NUMBERS.tolist(),
         np.asfortranarray(NUMBERS),
@@ -31,31 +34,28 @@ TABLE = {"a": [1, 3, 5], "b": [2.5, -4.0, 6.0]}
         pd.DataFrame(TABLE, index=[7, 5, 9]),
         pl.DataFrame(TABLE),
         pa.table(TABLE),
-    ],
-    ids=lambda source: type(source).__module__,
-)
-def test_the_same_rows_from_everything(source: object) -> None:
-    read = Vectors.read(source)
-    assert np.array_equal(read.dense(), NUMBERS)
-    assert read.columns in (None, ("a", "b"))
-    assert (len(read), read.width, read.is_sparse) == (3, 2, False)
+    ]:
+        read = Vectors.read(source)
+        assert np.array_equal(read.dense(), NUMBERS)
+        assert read.columns in (None, ("a", "b"))
+        assert (len(read), read.width, read.is_sparse) == (3, 2, False)
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.npy", "bare.csv", "t.csv.gz"])
-def test_the_same_rows_from_files(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    frame = pd.DataFrame(TABLE)
-    match name:
-        case "t.parquet":
-            frame.to_parquet(path)
-        case "t.npy":
-            np.save(path, NUMBERS)
-        case "bare.csv":
-            path.write_text("1,2.5\n3,-4\n5,6\n")
-        case _:
-            frame.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
-    assert np.array_equal(Vectors.read(path).dense(), NUMBERS)
-    assert np.array_equal(Vectors.read(str(path)).dense(), NUMBERS)
+def test_the_same_rows_from_files(tmp_path: Path) -> None:
+    for name in ["t.csv", "t.tsv", "t.parquet", "t.npy", "bare.csv", "t.csv.gz"]:
+        path = tmp_path / name
+        frame = pd.DataFrame(TABLE)
+        match name:
+            case "t.parquet":
+                frame.to_parquet(path)
+            case "t.npy":
+                np.save(path, NUMBERS)
+            case "bare.csv":
+                path.write_text("1,2.5\n3,-4\n5,6\n")
+            case _:
+                frame.to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
+        assert np.array_equal(Vectors.read(path).dense(), NUMBERS)
+        assert np.array_equal(Vectors.read(str(path)).dense(), NUMBERS)
 
 
 def test_sparse_rows_stay_sparse(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_column_of_lists_is_an_embedding() -> None:
     read = Vectors.read(table, columns=["vector"])
     assert read.columns == ("vector.0", "vector.1", "vector.2")
     assert np.array_equal(read.dense(), [[1, 2, 3], [4, 5, 6]])
-    with pytest.raises(InputError, match=r"row 1 of column 'v' .* holds 1 numbers"):
+    with pytest.raises(InputError, match=r"row 1 .*'v'"):
         Vectors.read(pa.table({"v": [[1.0, 2.0], [1.0]]}))
     with pytest.raises(InputError, match="holds nothing"):
         Vectors.read(pa.table({"v": [[1.0, 2.0], None]}))
@@ -97,9 +97,9 @@ def test_columns_are_chosen_by_name() -> None:
     assert Vectors.read(table, columns=["b", "a"]).dense().tolist() == [[1, 1], [0, 2]]
     assert Vectors.read(table, drop=["name"]).columns == ("a", "b")
     assert Vectors.read(Vectors.read(table, drop=["name"]), columns=["a"]).dense().tolist() == [[1], [2]]
-    with pytest.raises(ColumnError, match=r"column 'name' .*numbers; leave it out with drop=\['name'\]"):
+    with pytest.raises(ColumnError, match=r"drop=\['name'\]"):
         Vectors.read(table)
-    with pytest.raises(ColumnError, match=r"no column 'aa' .*did you mean 'a'"):
+    with pytest.raises(ColumnError, match="did you mean 'a'"):
         Vectors.read(table, columns=["aa"])
     with pytest.raises(ColumnError, match="no column 'z'"):
         Vectors.read(table, drop=["z", "name"])
@@ -110,14 +110,13 @@ def test_columns_are_chosen_by_name() -> None:
 def test_parts_of_rows() -> None:
     read = Vectors.read(np.arange(20).reshape(10, 2))
     assert read.select(np.array([3, 1])).dense().tolist() == [[6, 7], [2, 3]]
-    assert len(read.spread(4)) == 4
-    assert read.spread(99) is read
+    assert len(read.subsample(4)) == 4
+    assert read.subsample(99) is read
     assert [len(block) for block in read.blocks(4)] == [4, 4, 2]
 
 
-@pytest.mark.parametrize(
-    ("source", "error", "says"),
-    [
+def test_what_is_no_rows_of_numbers() -> None:
+    for source, error, says in [
         (np.array([[1.0, np.nan]]), ValueRangeError, "row 0 of the source has nan in column 1"),
         (np.array([[1.0], [np.inf]]), ValueRangeError, "row 1 of the source has inf"),
         (pd.DataFrame({"a": [1.0, None]}), ValueRangeError, "row 1 of the table has nan in column 'a'"),
@@ -134,12 +133,9 @@ def test_parts_of_rows() -> None:
         (csr_matrix(np.array([[1j]])), InputError, "real numbers"),
         (np.array([[{"a": 1}]]), InputError, "rows of numbers"),
         (None, InputError, "NoneType"),
-    ],
-    ids=str,
-)
-def test_what_is_no_rows_of_numbers(source: object, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        Vectors.read(source)
+    ]:
+        with pytest.raises(error, match=says):
+            Vectors.read(source)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -172,5 +168,36 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_missing_cells_of_a_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
-    with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv has nan in column 'b'; expected finite numbers"):
+    with pytest.raises(ValueRangeError, match=r"row 1 of .*t\.csv .*'b'"):
         Vectors.read(tmp_path / "t.csv")
+
+
+QUICK = settings(derandomize=True, max_examples=50, deadline=None)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@QUICK
+@given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=FINITE))
+def test_any_finite_numbers_come_back_from_files(rows: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place, frame = Path(folder), pd.DataFrame(rows, columns=list("abcd")[: rows.shape[1]])
+        np.save(place / "t.npy", rows)
+        frame.to_parquet(place / "t.parquet")
+        frame.to_csv(place / "t.csv", index=False)
+        save_npz(place / "t.npz", csr_matrix(rows))
+        for name in ("t.npy", "t.parquet", "t.csv", "t.npz"):
+            assert np.array_equal(Vectors.read(place / name).dense(), rows), name
+
+
+@QUICK
+@given(st.binary(), st.sampled_from(["csv", "tsv", "parquet", "npy", "npz", "csv.gz"]), st.booleans())
+def test_any_bytes_are_read_or_refused(content: bytes, suffix: str, with_magic: bool) -> None:
+    magic = {"npy": b"\x93NUMPY\x01\x00", "npz": b"PK\x03\x04", "parquet": b"PAR1"}.get(suffix, b"1,2\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"t.{suffix}"
+        path.write_bytes(magic * with_magic + content)
+        try:
+            read = Vectors.read(path)
+        except InputError:
+            return
+        assert np.isfinite(read.dense()).all()

@@ -1,4 +1,4 @@
-"""The narrow place: from a hidden state to a code."""
+"""Variational bottlenecks: from a hidden state to a diagonal Gaussian posterior."""
 
 from __future__ import annotations
 
@@ -10,40 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from isthmus.capabilities import AffineLayer
 from isthmus.core.ops.batch_norm import BatchStatistics
-from isthmus.core.ops.layers import linear, xavier
+from isthmus.core.ops.layers import affine, linear, xavier
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
 """exp of anything beyond is no use in fp32; the published settings never come near."""
-
-
-class Deterministic(nn.Module):
-    """The code is the hidden state, with an optional activation. Vanilla, denoising and contractive autoencoders."""
-
-    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated."""
-        return Code(hidden, hidden.repeat_interleave(samples, 0) if samples > 1 else hidden)
-
-
-class Projected(nn.Module):
-    """A deterministic code of its own width: one linear layer.
-
-    Args:
-        hidden: width of the hidden state.
-        code: dimensions of the code.
-    """
-
-    def __init__(self, hidden: int, code: int, *, generator: Generator) -> None:
-        super().__init__()
-        self.point = linear(hidden, code, generator)
-
-    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated; fp32 under autocast too."""
-        point = self.point(hidden)
-        point = point.to(torch.promote_types(point.dtype, torch.float32))
-        return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point)
 
 
 @dataclass(frozen=True)
@@ -66,6 +40,14 @@ class DiagonalGaussian:
         noise = torch.empty(mean.shape, dtype=mean.dtype, device=mean.device).normal_(generator=generator)
         return mean + torch.exp(log_scale) * noise
 
+    def detach(self) -> DiagonalGaussian:
+        """The same density without a gradient for its parameters."""
+        return DiagonalGaussian(self.mean.detach(), self.log_scale.detach())
+
+    def standard_normal_rates(self) -> Float[Tensor, "batch *cells code"]:
+        """KL divergence from N(0, 1) in each dimension, nats: ½ (μ² + σ² − 1 − 2 log σ)."""
+        return 0.5 * (self.mean.square() + torch.exp(2 * self.log_scale) - 1 - 2 * self.log_scale)
+
 
 class Gaussian(nn.Module):
     """A diagonal Gaussian posterior: one linear layer to mean and log scale; the point is the mean.
@@ -83,6 +65,10 @@ class Gaussian(nn.Module):
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """A sample is drawn only with a generator; statistics are fp32 under autocast too."""
         return _code(self.mean(hidden), self.log_scale(hidden), generator, samples)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The layer of the mean, which is the point."""
+        return (affine(self.mean),)
 
 
 class BatchNormGaussian(nn.Module):
@@ -128,13 +114,13 @@ class BatchNormGaussian(nn.Module):
         return _code(mean, self.log_scale(hidden), generator, samples)
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[Tensor]) -> None:
-        """The moments of the means of these hidden states, all together: see ``BatchStatistics.settle``.
+    def calibrate(self, hidden: Iterable[Tensor]) -> None:
+        """The moments of the means of these hidden states, all together: see ``BatchStatistics.calibrate``.
 
         Raises:
             InputError: fewer than 2 rows.
         """
-        self.moments.settle(self.mean(hidden) for hidden in batches)
+        self.moments.calibrate(self.mean(batch) for batch in hidden)
 
 
 def _code(mean: Tensor, log_scale: Tensor, generator: Generator | None, samples: int) -> Code:

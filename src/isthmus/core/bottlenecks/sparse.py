@@ -1,4 +1,4 @@
-"""Narrow places of which a record uses few units: the code is wide and nearly all of it is 0.
+"""Sparse bottlenecks: the code is wide, and nearly all of it is 0 for each record.
 
 Every one is a linear layer and an activation that keeps little. Penalties find what they need in ``Code.notes``:
 
@@ -16,78 +16,95 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
+from isthmus.capabilities import AffineLayer
 from isthmus.core.ops.batch_norm import BatchNormLinear
-from isthmus.core.ops.layers import linear
+from isthmus.core.ops.layers import Activation, linear, weight_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 
 class TopK(nn.Module):
-    """The ``active`` largest units of each row, where they are above 0 (Makhzani & Frey 2014; Gao et al., "Scaling and
+    """The ``k`` largest units of each row, where they are above 0 (Makhzani & Frey 2014; Gao et al., "Scaling and
     evaluating sparse autoencoders", 2024, equation 3).
 
     Args:
         hidden: width of the hidden state.
         code: how many units.
-        active: how many of them a row may use.
+        k: how many of them a row may use.
         normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
     Raises:
-        SettingError: fewer than 1 active unit, or more than there are.
+        SettingError: ``k`` below 1, or more than there are units.
     """
 
-    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
+    def __init__(self, hidden: int, code: int, k: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
-        _check_active(active, code)
+        _check_k(k, code)
         self.units = (BatchNormLinear if normalised else linear)(hidden, code, generator)
-        self.active = active
+        self.k = k
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """At most ``active`` numbers of a row are above 0, the others are 0."""
+        """At most ``k`` numbers of a row are above 0, the others are 0."""
         pre = before(self.units, hidden)
         point = self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point))
 
+    def unit_weights(self) -> nn.Parameter:
+        """The matrix [code, hidden] in front of the activation."""
+        return weight_of(self.units)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...] | None:
+        """The units with their activation; None where they are normalised over the rows."""
+        return _layers_of(self.units, self.activate)
+
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
         """The largest of each row, negative ones as 0."""
-        return largest(pre, self.active)
+        return largest(pre, self.k)
 
 
 class BatchTopK(nn.Module):
-    """In training the ``active`` · batch largest units of a batch, so that a row may use more than another one; the
+    """In training the ``k`` · batch largest units of a batch, so that a row may use more than another one; the
     smallest that was kept is averaged over batches, and afterwards every unit above that average is kept: a row's code
     depends on nothing but the row (Bussmann et al., "BatchTopK sparse autoencoders", 2024).
 
     Args:
         hidden: width of the hidden state.
         code: how many units.
-        active: how many of them a row uses on average.
+        k: how many of them a row uses on average.
         normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
     Raises:
-        SettingError: fewer than 1 active unit, or more than there are.
+        SettingError: ``k`` below 1, or more than there are units.
     """
 
     momentum = 0.01
     threshold: Tensor
     batches: Tensor
 
-    def __init__(self, hidden: int, code: int, active: int, *, generator: Generator, normalised: bool = False) -> None:
+    def __init__(self, hidden: int, code: int, k: int, *, generator: Generator, normalised: bool = False) -> None:
         super().__init__()
-        _check_active(active, code)
+        _check_k(k, code)
         self.units = (BatchNormLinear if normalised else linear)(hidden, code, generator)
-        self.active = active
+        self.k = k
         self.silence = DeadUnitCounter(code)
         # fp64: changes of a hundredth of a small number, over and over.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``active`` numbers of a row are above 0 on average, the others are 0."""
+        """``k`` numbers of a row are above 0 on average, the others are 0."""
         pre = before(self.units, hidden)
         point = self._of_batch(pre) if self.training else self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point))
+
+    def unit_weights(self) -> nn.Parameter:
+        """The matrix [code, hidden] in front of the activation."""
+        return weight_of(self.units)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...] | None:
+        """The units with their activation; None where they are normalised over the rows."""
+        return _layers_of(self.units, self.activate)
 
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
         """Whatever is above the stored threshold, as after training."""
@@ -95,7 +112,7 @@ class BatchTopK(nn.Module):
 
     def _of_batch(self, pre: Tensor) -> Tensor:
         every = pre.relu().flatten()
-        kept = every.topk(self.active * (len(every) // pre.shape[-1]), sorted=False)
+        kept = every.topk(self.k * (len(every) // pre.shape[-1]), sorted=False)
         self._learn(kept.values.detach())
         return torch.zeros_like(every).scatter(0, kept.indices, kept.values).view_as(pre)
 
@@ -141,6 +158,14 @@ class JumpReLU(nn.Module):
         point = self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point), gate=self._gate(pre))
 
+    def unit_weights(self) -> nn.Parameter:
+        """The matrix [code, hidden] in front of the activation."""
+        return weight_of(self.units)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...] | None:
+        """The units with their activation; None where they are normalised over the rows."""
+        return _layers_of(self.units, self.activate)
+
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
         """z · 1[z > θ], whose derivative by θ near to it is taken to be −θ / ε."""
         threshold, moved = self._threshold()
@@ -181,12 +206,20 @@ class SparseUnits(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """All units; how many of them are near 0 is the penalty's business."""
+        """All units; a penalty keeps most of them near 0."""
         pre = before(self.units, hidden)
         point = self.activate(pre)
         if self.activation == "sigmoid":
             return noted_code(point, samples, pre=pre, firing=point)
         return noted_code(point, samples, pre=pre, silent=self.silence(point))
+
+    def unit_weights(self) -> nn.Parameter:
+        """The matrix [code, hidden] in front of the activation."""
+        return weight_of(self.units)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...] | None:
+        """The units with their activation; None where they are normalised over the rows."""
+        return _layers_of(self.units, self.activate)
 
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
         """The activation alone."""
@@ -218,10 +251,14 @@ class DeadUnitCounter(nn.Module):
         return after
 
 
-def largest(pre: Float[Tensor, "*rows code"], active: int) -> Float[Tensor, "*rows code"]:
-    """The ``active`` largest numbers of each row where they are above 0, and 0 elsewhere. The gradient reaches what was
+def _layers_of(units: nn.Module, activation: Activation) -> tuple[AffineLayer, ...] | None:
+    return (AffineLayer(units.weight, units.bias, activation),) if isinstance(units, nn.Linear) else None
+
+
+def largest(pre: Float[Tensor, "*rows code"], k: int) -> Float[Tensor, "*rows code"]:
+    """The ``k`` largest numbers of each row where they are above 0, and 0 elsewhere. The gradient reaches what was
     kept, and nothing else."""
-    kept = pre.relu().topk(active, dim=-1, sorted=False)
+    kept = pre.relu().topk(k, dim=-1, sorted=False)
     return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
 
 
@@ -236,6 +273,6 @@ def noted_code(point: Tensor, samples: int, **notes: Tensor) -> Code:
     return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point, notes=notes)
 
 
-def _check_active(active: int, code: int) -> None:
-    if not 1 <= active <= code:
-        raise SettingError(f"active={active} of {code} units", expected=f"1 to {code}")
+def _check_k(k: int, code: int) -> None:
+    if not 1 <= k <= code:
+        raise SettingError(f"k={k} of {code} units", expected=f"1 to {code}")

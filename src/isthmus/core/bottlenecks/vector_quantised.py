@@ -1,9 +1,7 @@
-"""A code made of words: each part of it is one row of a table (van den Oord et al., "Neural discrete representation
-learning", NIPS 2017)."""
+"""Vector quantisation: each part of the code is one row of a table, a codeword (van den Oord et al., "Neural discrete
+representation learning", NIPS 2017)."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,32 +9,32 @@ from torch import Generator, Tensor, nn
 
 from isthmus.core.bottlenecks.sparse import before
 from isthmus.core.ops.layers import linear
-from isthmus.core.penalties.sparsity import noted
 from isthmus.errors import SettingError
-from isthmus.protocols import Code, Step
+from isthmus.protocols import Code
 
 SMOOTHING = 1e-5
-"""Added to how often each word is used, so that none is divided by 0."""
+"""Added to how often each codeword is used, so that none is divided by 0."""
 
 
 class VectorQuantised(nn.Module):
-    """A linear layer to ``parts`` vectors, each replaced by the nearest word of its part's table.
+    """A linear layer to ``parts`` vectors, each replaced by the nearest codeword of its part's table.
 
-    The gradient passes from the word to the vector as if they were one (straight through). Words have no gradient: each
-    follows the mean of the vectors that chose it, over an exponential window (appendix A.1). A word that hardly any
+    The gradient passes from the codeword to the vector as if they were one (straight through). Codewords have no
+    gradient: each follows the mean of the vectors that chose it, over an exponential window (appendix A.1). A codeword
+        that hardly any
     vector chooses is drawn anew from the vectors of the batch. Training needs ``Commitment`` among the penalties.
 
-    Notes: ``words``, the row of the table for each part [batch, parts], and ``distance``, the squared distance of a
-    record's vectors from their words [batch], with a gradient for the vectors.
+    Notes: ``codewords``, the row of the table for each part [batch, parts], and ``distance``, the squared distance of a
+    record's vectors from their codewords [batch], with a gradient for the vectors.
 
     Args:
         hidden: width of the hidden state.
         code: dimensions of the code, all parts side by side; a multiple of ``parts``.
-        words: how many rows each table has.
-        parts: how many words a record is told in; words ** parts different codes exist.
+        codewords: how many rows each table has.
+        parts: how many codewords make a code; codewords ** parts different codes exist.
 
     Raises:
-        SettingError: fewer than 2 words, or parts that do not divide the code.
+        SettingError: fewer than 2 codewords, or parts that do not divide the code.
     """
 
     decay = 0.99
@@ -46,22 +44,22 @@ class VectorQuantised(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, hidden: int, code: int, words: int, *, generator: Generator, parts: int = 1) -> None:
+    def __init__(self, hidden: int, code: int, codewords: int, *, generator: Generator, parts: int = 1) -> None:
         super().__init__()
-        if words < 2:
-            raise SettingError(f"words={words}", expected="at least 2")
+        if codewords < 2:
+            raise SettingError(f"codewords={codewords}", expected="at least 2")
         if parts < 1 or code % parts:
             raise SettingError(f"parts={parts} of a code of {code}", expected="a number that divides the code")
         self.point = linear(hidden, code, generator)
-        table = torch.empty(parts, words, code // parts).normal_(generator=generator)
+        table = torch.empty(parts, codewords, code // parts).normal_(generator=generator)
         self.register_buffer("table", table)
-        self.register_buffer("used", torch.ones(parts, words))
+        self.register_buffer("used", torch.ones(parts, codewords))
         self.register_buffer("sums", table.clone())
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated. The table learns in training only, and takes its first words and new ones
-        from the batch only where a generator is given."""
+        """``sample`` is ``point``, repeated. The table learns in training only, and takes its first codewords and new
+        ones from the batch only where a generator is given."""
         vectors = before(self.point, hidden)
         parts = vectors.unflatten(-1, (len(self.table), -1))
         rows = parts.detach().flatten(0, -3).transpose(0, 1)
@@ -69,17 +67,17 @@ class VectorQuantised(nn.Module):
             self._redraw(rows, torch.ones_like(self.used, dtype=torch.bool), generator)
             self.begun.fill_(True)
         chosen = nearest(rows, self.table)
-        words = self._look_up(chosen).view_as(parts).flatten(-2)
+        codewords = self._look_up(chosen).view_as(parts).flatten(-2)
         if self.training:
             self._follow(rows, chosen, generator)
-        distance = (vectors - words).square().flatten(1).sum(1)
-        point = vectors + (words - vectors).detach()
-        notes = {"words": chosen.T.reshape(parts.shape[:-1]), "distance": distance}
+        distance = (vectors - codewords).square().flatten(1).sum(1)
+        point = vectors + (codewords - vectors).detach()
+        notes = {"codewords": chosen.T.reshape(parts.shape[:-1]), "distance": distance}
         return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point, notes=notes)
 
-    def words_to_code(self, words: Int64[Tensor, "batch parts"]) -> Float[Tensor, "batch code"]:
-        """The code that is told by these words."""
-        return self._look_up(words.T).flatten(1)
+    def codewords_to_code(self, codewords: Int64[Tensor, "batch parts"]) -> Float[Tensor, "batch code"]:
+        """The code that these codewords stand for."""
+        return self._look_up(codewords.T).flatten(1)
 
     def _look_up(self, chosen: Int64[Tensor, "parts rows"]) -> Float[Tensor, "rows parts part"]:
         return self.table[torch.arange(len(self.table), device=chosen.device)[:, None], chosen].transpose(0, 1)
@@ -88,7 +86,7 @@ class VectorQuantised(nn.Module):
     def _follow(
         self, rows: Float[Tensor, "parts rows part"], chosen: Int64[Tensor, "parts rows"], generator: Generator | None
     ) -> None:
-        """Words move to the mean of what chose them."""
+        """Codewords move to the mean of what chose them."""
         counts = torch.zeros_like(self.used).scatter_add_(1, chosen, torch.ones_like(chosen, dtype=self.used.dtype))
         sums = torch.zeros_like(self.sums).scatter_add_(1, chosen[..., None].expand_as(rows), rows.to(self.sums))
         self.used.lerp_(counts, 1 - self.decay)
@@ -100,7 +98,7 @@ class VectorQuantised(nn.Module):
 
     @torch.no_grad()
     def _redraw(self, rows: Float[Tensor, "parts rows part"], poor: Tensor, generator: Generator) -> None:
-        """Words become vectors of the batch, as if chosen as often as an average word."""
+        """Codewords become vectors of the batch, as if chosen as often as an average codeword."""
         draws = torch.randint(rows.shape[1], poor.shape, generator=generator, device=rows.device)
         drawn = rows.gather(1, draws[..., None].expand(*draws.shape, rows.shape[2])).to(self.table)
         average = rows.shape[1] / self.table.shape[1]
@@ -109,29 +107,9 @@ class VectorQuantised(nn.Module):
         self.sums.copy_(torch.where(poor[..., None], average * drawn, self.sums))
 
 
-@dataclass(frozen=True)
-class Commitment:
-    """weight · ‖z − word‖², the word held: vectors stay near the words that they choose (van den Oord et al. 2017,
-    equation 3, with a weight of .25).
-
-    Raises:
-        SettingError: a weight below 0; later, another bottleneck than ``VectorQuantised``.
-    """
-
-    weight: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise SettingError(f"weight={self.weight} of a commitment", expected="a number of 0 or more")
-
-    def __call__(self, step: Step) -> dict[str, Tensor]:
-        """``commitment``: the mean over the rows."""
-        return {"commitment": self.weight * noted(step, "distance", "VectorQuantised").mean()}
-
-
 def nearest(
-    rows: Float[Tensor, "parts rows part"], table: Float[Tensor, "parts words part"]
+    rows: Float[Tensor, "parts rows part"], table: Float[Tensor, "parts codewords part"]
 ) -> Int64[Tensor, "parts rows"]:
-    """The word at the smallest distance, the first of equals."""
-    # ‖r‖² is the same for every word.
+    """The codeword at the smallest distance, the first of equals."""
+    # ‖r‖² is the same for every codeword.
     return (table.square().sum(2)[:, None] - 2 * rows @ table.transpose(1, 2)).argmin(2)

@@ -91,8 +91,8 @@ class SaltAndPepper:
             SettingError: bags or token rows.
         """
         values = _values(inputs, "salt and pepper")
-        luck = torch.empty(values.shape, device=values.device).uniform_(generator=generator)
-        return Values(values.masked_fill(luck < self.rate, self.low).masked_fill(luck < self.rate / 2, self.high))
+        uniform = torch.empty(values.shape, device=values.device).uniform_(generator=generator)
+        return Values(values.masked_fill(uniform < self.rate, self.low).masked_fill(uniform < self.rate / 2, self.high))
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,8 @@ class PatchMasking:
             )
         height, width = values.shape[2:]
         rows, columns = -(-height // self.size), -(-width // self.size)
-        luck = torch.empty(len(values), rows * columns, device=values.device).uniform_(generator=generator)
-        masked = luck.argsort(1).argsort(1) < round(self.rate * rows * columns)
+        uniform = torch.empty(len(values), rows * columns, device=values.device).uniform_(generator=generator)
+        masked = uniform.argsort(1).argsort(1) < round(self.rate * rows * columns)
         pixels = masked.view(-1, 1, rows, columns).repeat_interleave(self.size, 2).repeat_interleave(self.size, 3)
         return Values(values.masked_fill(pixels[:, :, :height, :width], self.fill))
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors, TokenRows
 from isthmus.errors import SettingError
-from isthmus.protocols import Hook
+from isthmus.protocols import Hook, Model
 
 PADDING = 0
 
@@ -46,9 +46,9 @@ class TokenDeletion:
         if self.keep_end:
             # A row of its end alone has no content, and keeps the end.
             content = content & (steps < rows.mask.sum(1, keepdim=True) - 1)
-        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
-        luckiest = luck.masked_fill(~content, -1.0).argmax(1, keepdim=True)
-        kept = rows.mask & ((luck >= self.rate) | ~content | (steps == luckiest))
+        uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        highest = uniform.masked_fill(~content, -1.0).argmax(1, keepdim=True)
+        kept = rows.mask & ((uniform >= self.rate) | ~content | (steps == highest))
         order = torch.argsort(~kept, dim=1, stable=True)
         counts = kept.sum(1, keepdim=True)
         longest = int(counts.max()) if len(counts) else 0
@@ -57,7 +57,7 @@ class TokenDeletion:
 
 
 class WordDropout(nn.Module):
-    """Hides tokens from the decoder, so that it has to ask the code (Bowman et al., CoNLL 2016), with a
+    """Hides tokens from the decoder, so that it has to use the code (Bowman et al., CoNLL 2016), with a
     rate that falls linearly from ``rate`` to 0 over ``epochs``. The encoder sees every token.
 
     A constant rate makes fluent text impossible; hence the schedule. The epochs that are over are counted in a buffer,
@@ -83,10 +83,13 @@ class WordDropout(nn.Module):
         """The share that is hidden now, a scalar on the buffer's device: reading it waits for nothing."""
         return self.first * (1 - self.over / self.epochs).clamp(min=0.0)
 
+    def _counted(self, model: Model) -> None:
+        self.count()
+
     @property
     def hook(self) -> Hook:
         """Counts an epoch."""
-        return Hook("epoch", lambda model: self.count())
+        return Hook("epoch", self._counted)
 
     def forward(self, inputs: Tensors, generator: Generator) -> Tensors:
         """The same rows with ``unseen`` marked.
@@ -95,8 +98,8 @@ class WordDropout(nn.Module):
             SettingError: inputs that are no token rows.
         """
         rows = _rows(inputs, "word dropout")
-        luck = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
-        return replace(rows, unseen=rows.mask & (luck < self.rate))
+        uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
+        return replace(rows, unseen=rows.mask & (uniform < self.rate))
 
     def count(self) -> None:
         """One epoch is over."""

@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
+from isthmus.capabilities import CodeWeights
 from isthmus.core.ops.convolutions import check_widths, doubling, halvings
-from isthmus.core.ops.layers import linear
+from isthmus.core.ops.layers import linear, weight_of
+from isthmus.protocols import Readout
 
 
 class ConvDecoder(nn.Module):
@@ -47,3 +49,7 @@ class ConvDecoder(nn.Module):
         for layer, (rows, columns) in zip(self.layers, reversed(self.sizes[:-1]), strict=True):
             x = nn.functional.silu(layer(x)[:, :, :rows, :columns])
         return x
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those of the linear layer to the smallest maps."""
+        return (CodeWeights(weight_of(self.first)),)

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.ops.layers import Mlp
+from isthmus.capabilities import CodeWeights
+from isthmus.core.ops.layers import Mlp, weight_of
+from isthmus.protocols import Readout
 
 
 class DenseDecoder(nn.Module):
@@ -24,3 +26,8 @@ class DenseDecoder(nn.Module):
         """What the readout reads."""
         decoded: Tensor = self.mlp(sample)
         return decoded
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those of the first layer, or of the readout where there is none."""
+        layers = self.mlp.layers
+        return (CodeWeights(weight_of(layers[0] if len(layers) else readout)),)

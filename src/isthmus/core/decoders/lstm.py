@@ -9,10 +9,10 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.dropout import SeededDropout
-from isthmus.core.ops.layers import xavier
+from isthmus.capabilities import CodeWeights
+from isthmus.core.ops.layers import SeededDropout, lstm, xavier
 from isthmus.core.ops.token_embeddings import TeacherForcing
-from isthmus.core.recurrent import lstm
+from isthmus.protocols import Readout
 
 
 class LstmState(NamedTuple):
@@ -77,6 +77,13 @@ class LstmDecoder(nn.Module):
     def reorder(self, state: LstmState, rows: Int64[Tensor, " rows"]) -> LstmState:
         """The state of the given rows, any of them any number of times."""
         return LstmState(*(part[rows] for part in state))
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those of the first cell, and those that the LSTM reads the code with beside each token."""
+        tokens = self.lstm.input_size - self.first_cell.shape[1]
+        reads = self.lstm.weight_ih_l0
+        assert isinstance(reads, nn.Parameter)
+        return CodeWeights(self.first_cell), CodeWeights(reads, tokens)
 
     def _first(self, sample: Tensor) -> LstmState:
         cell = nn.functional.linear(sample, self.first_cell)

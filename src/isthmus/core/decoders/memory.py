@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.dropout import SeededDropout
+from isthmus.capabilities import CodeWeights
 from isthmus.core.ops.attention import Block, Cache, check_length
-from isthmus.core.ops.layers import linear, uniform
+from isthmus.core.ops.layers import SeededDropout, linear, uniform, weight_of
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
+from isthmus.protocols import Readout
 
 
 class MemoryState(NamedTuple):
@@ -103,6 +104,10 @@ class MemoryDecoder(nn.Module):
     def reorder(self, state: MemoryState, rows: Int64[Tensor, " rows"]) -> MemoryState:
         """The state of the given rows, any of them any number of times."""
         return MemoryState(tuple((key[rows], value[rows]) for key, value in state.caches), state.pushes[rows])
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those that unfold the code, and those that add it to the input and inside every block."""
+        return tuple(CodeWeights(weight_of(layer)) for layer in (self.unfold, *self.pushes))
 
     def _recall(self, sample: Tensor) -> MemoryState:
         """Before the first position: the memory and the pushes alone."""

@@ -9,9 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.dropout import SeededDropout
 from isthmus.core.ops.attention import Block, Cache, check_length
-from isthmus.core.ops.layers import uniform
+from isthmus.core.ops.layers import SeededDropout, uniform
 from isthmus.core.ops.places import places, read
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.dropout import SeededDropout
+from isthmus.capabilities import CodeWeights
 from isthmus.core.ops.attention import Block, Cache, check_length
-from isthmus.core.ops.layers import linear, uniform
+from isthmus.core.ops.layers import SeededDropout, linear, uniform, weight_of
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
+from isthmus.protocols import Readout
 
 
 class AttentionState(NamedTuple):
@@ -92,6 +93,10 @@ class TransformerDecoder(nn.Module):
         """The state of the given rows, any of them any number of times."""
         caches = tuple((key[rows], value[rows]) for key, value in state.caches)
         return AttentionState(caches, state.pushes[rows])
+
+    def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
+        """Those that add the code to the input and inside every block."""
+        return tuple(CodeWeights(weight_of(push)) for push in self.pushes)
 
     def _pushes(self, sample: Tensor) -> Tensor:
         return torch.stack([push(sample) for push in self.pushes], 1)

@@ -1,7 +1,6 @@
 """Encoders: ``enter`` to the first differentiable state, ``trunk`` from there to the hidden state."""
 
 from isthmus.core.encoders.bag import BagEncoder
-from isthmus.core.encoders.connected import DenselyConnectedEncoder
 from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
 from isthmus.core.encoders.lstm import LstmEncoder
@@ -13,7 +12,6 @@ __all__ = [
     "BagEncoder",
     "ConvEncoder",
     "DenseEncoder",
-    "DenselyConnectedEncoder",
     "KnownVectors",
     "LstmEncoder",
     "PretrainedEncoder",

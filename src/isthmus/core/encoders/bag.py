@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bags, Tensors
-from isthmus.core.ops.bags import bag_sum
+from isthmus.batch import Tensors, require_bags
+from isthmus.capabilities import AffineLayer
+from isthmus.core.ops.bags import bag_sum, sparse_bag_sum
 from isthmus.core.ops.layers import ACTIVATIONS, Mlp, small_bias, xavier
-from isthmus.core.rows import sparse_bag_sum
 
 
 class BagEncoder(nn.Module):
@@ -42,10 +42,22 @@ class BagEncoder(nn.Module):
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch entered"]:
         """The sum of the item vectors of each bag."""
-        assert isinstance(inputs, Bags), "a bag encoder reads bags"
-        return self.sum(self.table, inputs)
+        return self.sum(self.table, require_bags(inputs, "a bag encoder"))
 
     def trunk(self, entered: Float[Tensor, "batch entered"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """The rest of the encoder."""
         hidden: Tensor = self.mlp(self.activation(entered + self.bias))
         return hidden
+
+    @property
+    def entered_shape(self) -> tuple[int, ...]:
+        """(entered,)."""
+        return (self.table.shape[1],)
+
+    def input_weights(self) -> Float[Tensor, "width entered"]:
+        """The item vectors."""
+        return self.table
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The sum of item vectors, and the layers of the MLP."""
+        return AffineLayer(self.table.T, self.bias, self.activation), *self.mlp.affine_layers()

@@ -40,7 +40,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         check_widths(widths)
         rows, columns = halvings(height, width, len(widths))[-1]
-        self.sizes = (channels, height, width)
+        self.entered_shape = (channels, height, width)
         self.layers = nn.ModuleList(
             convolution(before, after, generator, stride=2) for before, after in itertools.pairwise((channels, *widths))
         )
@@ -52,7 +52,7 @@ class ConvEncoder(nn.Module):
         Raises:
             InputError: no images, or of another size.
         """
-        return images_of(inputs, *self.sizes)
+        return images_of(inputs, *self.entered_shape)
 
     def trunk(
         self, entered: Float[Tensor, "batch channels height width"], inputs: Tensors | None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Tensors, Values
+from isthmus.batch import Tensors, require_values
+from isthmus.capabilities import AffineLayer
 from isthmus.core.ops.layers import Mlp
 
 
@@ -29,14 +30,18 @@ class DenseEncoder(nn.Module):
         activate_last: bool = False,
     ) -> None:
         super().__init__()
+        self.entered_shape = (width,)
         self.mlp = Mlp((width, *sizes), generator=generator, activation=activation, activate_last=activate_last)
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch width"]:
         """The values of the batch."""
-        assert isinstance(inputs, Values), "a dense encoder reads values"
-        return inputs.values
+        return require_values(inputs, "a dense encoder").values
 
     def trunk(self, entered: Float[Tensor, "batch width"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """The MLP."""
         hidden: Tensor = self.mlp(entered)
         return hidden
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The layers of the MLP."""
+        return self.mlp.affine_layers()

@@ -7,10 +7,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
-from isthmus.core.dropout import SeededDropout
-from isthmus.core.ops.layers import uniform
+from isthmus.core.ops.layers import SeededDropout, lstm, uniform
 from isthmus.core.ops.token_embeddings import BOUND, mean_max, real_positions, token_rows, widened
-from isthmus.core.recurrent import lstm
 from isthmus.errors import SettingError
 
 
@@ -27,6 +25,9 @@ class LstmEncoder(nn.Module):
     Raises:
         SettingError: another pooling, or a dropout outside 0 <= rate < 1.
     """
+
+    # Fused LSTMs have no second derivative on CUDA, and a slow one elsewhere.
+    twice_differentiable = False
 
     def __init__(
         self,

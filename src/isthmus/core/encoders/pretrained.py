@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Tensors, TokenRows, Values
+from isthmus.batch import Tensors, TokenRows, Values, require_tokens
 from isthmus.errors import SettingError
 
 POOLINGS = ("mean", "first")
@@ -23,7 +23,7 @@ class PretrainedEncoder(nn.Module):
             its word embedding by ``get_input_embeddings()``. All encoders of ``transformers`` do.
         width: of its last hidden state.
         start: id of the token put before each row; None puts none.
-        longest: tokens that are read, the start among them; of a longer row the end token is kept.
+        max_length: tokens that are read, the start among them; of a longer row the end token is kept.
         pooling: ``mean`` over the real tokens, start and end among them, or the ``first`` one.
         normalise: vectors of length 1.
         frozen: the parameters of the backbone do not train.
@@ -38,7 +38,7 @@ class PretrainedEncoder(nn.Module):
         width: int,
         *,
         start: int | None = None,
-        longest: int = 256,
+        max_length: int = 256,
         pooling: str = "mean",
         normalise: bool = True,
         frozen: bool = True,
@@ -46,10 +46,10 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise SettingError(f"pooling={pooling!r}", expected="'mean' or 'first'")
-        if longest < 2:
-            raise SettingError(f"longest={longest}", expected="at least 2 tokens")
+        if max_length < 2:
+            raise SettingError(f"max_length={max_length}", expected="at least 2 tokens")
         self.backbone = backbone.eval().requires_grad_(not frozen)
-        self.width, self.start, self.longest = width, start, longest
+        self.width, self.start, self.max_length = width, start, max_length
         self.pooling, self.normalise = pooling, normalise
 
     def words(self) -> nn.Parameter:
@@ -75,9 +75,8 @@ class PretrainedEncoder(nn.Module):
         return nn.functional.normalize(pooled, dim=1) if self.normalise else pooled
 
     def _read(self, inputs: Tensors) -> TokenRows:
-        """Start token, content, end token: at most ``longest`` of them."""
-        assert isinstance(inputs, TokenRows), "a pretrained encoder reads tokens"
-        ids, mask = _cut(inputs, self.longest - (self.start is not None))
+        """Start token, content, end token: at most ``max_length`` of them."""
+        ids, mask = _cut(require_tokens(inputs, "a pretrained encoder"), self.max_length - (self.start is not None))
         if self.start is None:
             return TokenRows(ids, mask)
         first = ids.new_full((len(ids), 1), self.start)

@@ -6,9 +6,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
-from isthmus.core.dropout import SeededDropout
 from isthmus.core.ops.attention import Block, check_length
-from isthmus.core.ops.layers import uniform
+from isthmus.core.ops.layers import SeededDropout, uniform
 from isthmus.core.ops.token_embeddings import BOUND, mean_max, real_positions, token_rows
 
 

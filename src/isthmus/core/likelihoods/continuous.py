@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.batch import Tensors, Values
-from isthmus.core.likelihoods.discrete import wide
+from isthmus.batch import Bags, Tensors, Values
+from isthmus.core.likelihoods.discrete import values_of, weighted_logits, wide
 from isthmus.errors import SettingError
-from isthmus.protocols import Readout
+from isthmus.protocols import RankingReadout, Readout
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -121,7 +122,8 @@ class OptimalGaussian(nn.Module):
 
 
 class Laplace(nn.Module):
-    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails bear with outliers; its best guess is the median.
+    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails make it robust to outliers; its best guess is
+    the median.
 
     Args:
         scale: mean absolute deviation, fixed.
@@ -213,3 +215,46 @@ def dense_values(targets: Tensors) -> Float[Tensor, "batch ..."]:
     if not isinstance(targets, Values):
         raise SettingError(f"this likelihood of {type(targets).__name__}", expected="dense values")
     return targets.values
+
+
+class Gaussian:
+    """N(logits, scale²) in each dimension, over values of any shape. Over bags the sum of squares of all logits comes
+    from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
+
+    Args:
+        scale: the standard deviation, fixed.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if scale <= 0:
+            raise SettingError(f"scale {scale}", expected="a positive standard deviation")
+        self.scale = scale
+
+    def __call__(
+        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
+    ) -> Float[Tensor, " batch"]:
+        """log p(targets | decoded)."""
+        if isinstance(targets, Bags):
+            own = targets.reweighted(targets.weights.square()).totals()
+            squares: Tensor = _square_sum(readout, decoded) - 2 * weighted_logits(readout, decoded, targets) + own
+            width: int = len(readout.weight)
+        else:
+            residuals = (wide(readout.logits(decoded)) - values_of(targets)).flatten(1)
+            squares, width = residuals.square().sum(1), residuals.shape[1]
+        log_likelihood: Tensor = -0.5 * squares / self.scale**2 - width * (math.log(self.scale) + 0.5 * LOG_2PI)
+        return log_likelihood
+
+    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
+        """The logits themselves."""
+        return wide(readout.logits(decoded))
+
+    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
+        """The mean with noise of the fixed scale."""
+        mean = self.mean(readout, decoded)
+        return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
+
+
+def _square_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
+    """Σ_i z_i² over all columns."""
+    weight, bias = readout.weight, readout.bias
+    return ((decoded @ (weight.T @ weight)) * decoded).sum(1) + 2 * decoded @ (weight.T @ bias) + bias.square().sum()

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from isthmus.batch import Bags, Tensors, TokenRows, Values
+from isthmus.batch import Bags, Tensors, Values, require_bags, require_tokens
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.ops.softmax import multinomial_log_prob
 from isthmus.errors import SettingError
@@ -32,7 +32,9 @@ class Multinomial:
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded)."""
-        return multinomial_log_prob(decoded, readout.weight, readout.bias, _bags(targets))
+        return multinomial_log_prob(
+            decoded, readout.weight, readout.bias, require_bags(targets, "a multinomial likelihood")
+        )
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
         """Probabilities."""
@@ -59,16 +61,24 @@ class Categorical:
             SettingError: targets that are no tokens, or of another shape than the decoded states.
         """
         log_probs = self.token_log_probs(readout, decoded, targets)
-        rows = _tokens(targets).mask.nonzero()[:, 0]
+        rows = require_tokens(targets, "a categorical likelihood").mask.nonzero()[:, 0]
         return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
 
     def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
-        """Nats of each token that is no padding, row after row.
+        """Nats of each token that is no padding.
+
+        Args:
+            readout: one row for each token of the vocabulary.
+            decoded: states [batch, steps, hidden], of which position t predicts token t.
+            targets: token rows of the same batch and steps.
+
+        Returns:
+            [tokens], row after row; higher is more probable.
 
         Raises:
             SettingError: targets that are no tokens, or of another shape than the decoded states.
         """
-        rows = _tokens(targets)
+        rows = require_tokens(targets, "a categorical likelihood")
         if decoded.shape[:-1] != rows.ids.shape:
             raise SettingError(
                 f"decoded states {list(decoded.shape)} for targets {list(rows.ids.shape)}",
@@ -100,7 +110,7 @@ class Bernoulli:
     """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
 
     Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
-    no other likelihood's. ``densities.ContinuousBernoulli`` is one.
+    no other likelihood's. ``ContinuousBernoulli`` is one.
     """
 
     def __call__(
@@ -108,9 +118,9 @@ class Bernoulli:
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded)."""
         if isinstance(targets, Bags):
-            return _weighted_logits(readout, decoded, targets) - _softplus_sum(readout, decoded)
+            return weighted_logits(readout, decoded, targets) - _softplus_sum(readout, decoded)
         logits = wide(readout.logits(decoded))
-        return -F.binary_cross_entropy_with_logits(logits, _values(targets), reduction="none").flatten(1).sum(1)
+        return -F.binary_cross_entropy_with_logits(logits, values_of(targets), reduction="none").flatten(1).sum(1)
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """Probabilities."""
@@ -121,48 +131,22 @@ class Bernoulli:
         return torch.bernoulli(self.mean(readout, decoded), generator=generator)
 
 
-class Gaussian:
-    """N(logits, scale²) in each dimension, over values of any shape. Over bags the sum of squares of all logits comes
-    from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
-
-    Args:
-        scale: the standard deviation, fixed.
-    """
-
-    def __init__(self, scale: float = 1.0) -> None:
-        if scale <= 0:
-            raise SettingError(f"scale {scale}", expected="a positive standard deviation")
-        self.scale = scale
-
-    def __call__(
-        self, readout: Any, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
-    ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
-        if isinstance(targets, Bags):
-            own = targets.reweighted(targets.weights.square()).totals()
-            squares = _square_sum(readout, decoded) - 2 * _weighted_logits(readout, decoded, targets) + own
-            width = len(readout.weight)
-        else:
-            residuals = (wide(readout.logits(decoded)) - _values(targets)).flatten(1)
-            squares, width = residuals.square().sum(1), residuals.shape[1]
-        return -0.5 * squares / self.scale**2 - width * (math.log(self.scale) + 0.5 * LOG_2PI)
-
-    def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
-        return wide(readout.logits(decoded))
-
-    def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with noise of the fixed scale."""
-        mean = self.mean(readout, decoded)
-        return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
-
-
 def wide(logits: Tensor) -> Tensor:
     """fp32 at least: half precision is widened, double precision stays."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def _weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
+def weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> Float[Tensor, " batch"]:
+    """Σ_i x_i z_i over the entries of each bag.
+
+    Args:
+        readout: weights and biases of the logits z.
+        decoded: one state a row.
+        targets: the bags x.
+
+    Returns:
+        [batch]; no row of all columns is made.
+    """
     biases = bag_sum(readout.bias[:, None], targets)[:, 0]
     return (decoded * bag_sum(readout.weight, targets)).sum(1) + biases
 
@@ -180,24 +164,12 @@ def _softplus_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " b
     return torch.stack(parts).sum(0)
 
 
-def _square_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
-    weight, bias = readout.weight, readout.bias
-    return ((decoded @ (weight.T @ weight)) * decoded).sum(1) + 2 * decoded @ (weight.T @ bias) + bias.square().sum()
+def values_of(targets: Tensors) -> Tensor:
+    """The numbers of dense targets, for likelihoods that read bags as well.
 
-
-def _bags(targets: Tensors) -> Bags:
-    if not isinstance(targets, Bags):
-        raise SettingError(f"multinomial likelihood of {type(targets).__name__}", expected="bags")
-    return targets
-
-
-def _tokens(targets: Tensors) -> TokenRows:
-    if not isinstance(targets, TokenRows):
-        raise SettingError(f"categorical likelihood of {type(targets).__name__}", expected="token rows")
-    return targets
-
-
-def _values(targets: Tensors) -> Tensor:
+    Raises:
+        SettingError: token rows.
+    """
     if not isinstance(targets, Values):
         raise SettingError(f"this likelihood of {type(targets).__name__}", expected="bags or dense values")
     return targets.values

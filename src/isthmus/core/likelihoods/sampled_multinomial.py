@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bags, Tensors
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.likelihoods.discrete import Multinomial
+from isthmus.core.ops.bags import rows_of
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
-from isthmus.core.rows import rows_of
 from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout, Source
 
@@ -89,7 +89,10 @@ class SampledMultinomial(nn.Module):
         """Count in how many rows of a source each item is a target."""
         counts = torch.zeros_like(self.counts, device="cpu")
         for rows in torch.arange(len(source)).split(ROWS):
-            counts += torch.bincount(_bags(source.batch(rows).targets).indices.cpu(), minlength=len(counts))
+            counts += torch.bincount(
+                require_bags(source.batch(rows).targets, "a sampled multinomial likelihood").indices.cpu(),
+                minlength=len(counts),
+            )
         self.rows = len(source)
         self.counts.copy_(counts)
         self.strata = Strata.of(counts, self.negatives, self.popularity)
@@ -100,7 +103,7 @@ class SampledMultinomial(nn.Module):
         """log p(targets | decoded), nats; an estimate where there is a generator."""
         if generator is None:
             return self.exact(readout, decoded, targets)
-        bags = _bags(targets)
+        bags = require_bags(targets, "a sampled multinomial likelihood")
         self.strata = self.strata.to(bags.indices.device)
         drawn = self.strata.draw(generator)
         touched = torch.cat([bags.indices, drawn]).unique()
@@ -188,9 +191,3 @@ def expected_counts(shares: Float64[Tensor, " width"], draws: int) -> Float64[Te
     scales = (draws - torch.arange(len(shares), dtype=shares.dtype, device=shares.device)) / tails
     first = (scales * descending <= 1 + 1e-12).int().argmax(0, keepdim=True)
     return (scales.index_select(0, first) * shares).clamp(max=1)
-
-
-def _bags(targets: Tensors) -> Bags:
-    if not isinstance(targets, Bags):
-        raise SettingError(f"sampled multinomial likelihood of {type(targets).__name__}", expected="bags")
-    return targets

@@ -48,10 +48,10 @@ class ContinuousBernoulli:
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
         """By the inverse of the distribution function."""
         logits = _float(readout.logits(decoded))
-        luck = torch.empty_like(logits).uniform_(generator=generator)
+        uniform = torch.empty_like(logits).uniform_(generator=generator)
         # Drawn for −|z|, whose exponential cannot overflow, and turned round for positive logits.
         safe = -logits.abs().clamp(min=1e-4)
-        drawn = torch.log1p(luck * torch.expm1(safe)) / safe
+        drawn = torch.log1p(uniform * torch.expm1(safe)) / safe
         return torch.where(logits > 0, 1 - drawn, drawn).clamp(0.0, 1.0)
 
 
@@ -133,8 +133,8 @@ class DiscretisedLogisticMixture:
         noise = torch.empty_like(log_shares).exponential_(generator=generator)
         chosen = (log_shares - noise.log()).argmax(1, keepdim=True)
         centre, scale = centres.gather(1, chosen)[:, 0], log_scales.gather(1, chosen)[:, 0].exp()
-        luck = torch.empty_like(centre).uniform_(1e-6, 1 - 1e-6, generator=generator)
-        drawn = (0.5 * (centre + scale * torch.logit(luck) + 1)).clamp(0.0, 1.0)
+        uniform = torch.empty_like(centre).uniform_(1e-6, 1 - 1e-6, generator=generator)
+        drawn = (0.5 * (centre + scale * torch.logit(uniform) + 1)).clamp(0.0, 1.0)
         return (drawn * (self.levels - 1)).round() / (self.levels - 1)
 
     def _parts(self, readout: Readout, decoded: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -76,7 +76,7 @@ def solutions(
 
     Args:
         matrix: X, shape (rows, width).
-        neighbours: how many other columns may speak for a column, at most width − 1.
+        neighbours: how many other columns may contribute to a column, at most width − 1.
         regularisation: λ.
         dropout: p; Λ = p / (1 − p) · diag(G) + λ.
         xi: ξ.
@@ -99,7 +99,14 @@ def solutions(
 
 
 def memory(rows: int, width: int, entries: int, neighbours: int) -> int:
-    """About how many bytes the solution of a matrix of this shape takes at most, the result included."""
+    """Bytes that ``solutions`` takes at most, roughly.
+
+    Args:
+        rows: of the matrix.
+        width: its columns.
+        entries: how many numbers it stores.
+        neighbours: of each column.
+    """
     together = min(width, max(1, LOCAL_BYTES // (4 * max(1, neighbours**2))))
     pairs = min(width**2, entries * -(-entries // max(1, rows)))
     work = 4 * together * neighbours**2 + min(KEPT_BYTES, 8 * pairs) + 2 * ROW_BYTES + 4 * SOLVED_BYTES

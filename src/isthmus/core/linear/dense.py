@@ -32,7 +32,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.ops.bags import bag_sum
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns
@@ -66,9 +66,13 @@ class LinearAutoencoder(nn.Module):
         """How many columns are ranked."""
         return len(self.weights)
 
-    def prepare(self, inputs: Bags) -> Bags:
-        """Nothing can be computed before the columns are known."""
-        return inputs
+    def prepare(self, inputs: Tensors) -> Bags:
+        """The bags themselves: nothing can be computed before the columns are known.
+
+        Raises:
+            SettingError: inputs that are no bags.
+        """
+        return require_bags(inputs, "a linear model")
 
     def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """x B, for some columns or all."""

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int32, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.protocols import Columns
 
 PRODUCTS = 1 << 21
@@ -50,9 +50,13 @@ class SparseLinear(nn.Module):
         self.neighbours.copy_(neighbours)
         self.weights.copy_(weights)
 
-    def prepare(self, inputs: Bags) -> Bags:
-        """Nothing can be computed before the columns are known."""
-        return inputs
+    def prepare(self, inputs: Tensors) -> Bags:
+        """The bags themselves: nothing can be computed before the columns are known.
+
+        Raises:
+            SettingError: inputs that are no bags.
+        """
+        return require_bags(inputs, "a linear model")
 
     def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """x B, for some columns or all."""

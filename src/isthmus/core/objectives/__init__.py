@@ -1,12 +1,6 @@
 """How rate and log-likelihood are weighed, and cures of posterior collapse."""
 
-from isthmus.core.objectives.elbo import (
-    Capacity,
-    Constant,
-    Elbo,
-    HistoryLengthWeight,
-    ImportanceWeighted,
-    LinearAnnealing,
-)
+from isthmus.core.objectives.elbo import Capacity, Elbo, ImportanceWeighted
+from isthmus.core.objectives.schedules import Constant, HistoryLengthWeight, LinearAnnealing
 
 __all__ = ["Capacity", "Constant", "Elbo", "HistoryLengthWeight", "ImportanceWeighted", "LinearAnnealing"]

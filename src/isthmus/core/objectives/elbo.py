@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus.batch import Bags
-from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.capabilities import detached
+from isthmus.core.objectives.schedules import Constant, RateWeight
 from isthmus.errors import SettingError
-from isthmus.protocols import Posterior, Step
-
-RateWeight = Callable[[Step, float], "float | Tensor"]
-"""(step, progress) -> a scalar or one weight a row."""
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The same rate weight throughout; 1 is the evidence lower bound (Kingma & Welling 2014)."""
-
-    weight: float = 1.0
-
-    def __call__(self, step: Step, progress: float) -> float:
-        """The weight, whatever the progress."""
-        return self.weight
-
-
-@dataclass(frozen=True)
-class LinearAnnealing:
-    """β(progress) = cap · min(1, progress / until): linear annealing to a cap (Liang et al. 2018, section 2.2.2).
-
-    Progress is counted in records seen, so another batch size leaves the schedule as it is.
-    """
-
-    cap: float = 1.0
-    until: float = 1.0
-
-    def __call__(self, step: Step, progress: float) -> float:
-        """β at this progress."""
-        return self.cap * min(1.0, progress / self.until)
-
-
-@dataclass(frozen=True)
-class HistoryLengthWeight:
-    """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
-    (Shenbin et al. 2020)."""
-
-    weight: float
-
-    def __call__(self, step: Step, progress: float) -> Float[Tensor, " batch"]:
-        """One weight for each row, whatever the progress."""
-        targets = step.batch.targets
-        if not isinstance(targets, Bags):
-            raise SettingError(f"rates weighed by the total of {type(targets).__name__}", expected="bags")
-        return self.weight * targets.totals()
+from isthmus.protocols import Step
 
 
 @dataclass(frozen=True)
 class Elbo:
     """mean(β · rate − log p): the negative evidence lower bound for β = 1 (Kingma & Welling 2014, equation 3)."""
 
-    rate_weight: RateWeight = Constant()
+    rate_weight: RateWeight = Constant()  # noqa: RUF009, it is frozen
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
         """Nats a record, lower is better."""
@@ -113,7 +68,8 @@ class ImportanceWeighted:
     same in expectation, and without noise where the posterior is the true one. Decoder and prior are not touched.
 
     Args:
-        doubly: whether; needs a diagonal Gaussian posterior. A penalty on the sample then is weighted as the sample is.
+        doubly: whether; needs a posterior with ``detach``, such as a diagonal Gaussian. A penalty on the sample then is
+            weighted as the sample is.
     """
 
     doubly: bool = True
@@ -122,13 +78,13 @@ class ImportanceWeighted:
         """Nats a record, lower is better.
 
         Raises:
-            SettingError: a model without a posterior or a prior, or ``doubly`` with another posterior.
+            SettingError: a model without a posterior or a prior, or ``doubly`` with a posterior that has no ``detach``.
         """
         posterior = step.code.posterior
         if posterior is None:
             raise SettingError("importance weights without a posterior", expected="a variational bottleneck")
         sample = step.code.sample
-        density = (_still(posterior) if self.doubly else posterior).log_prob(sample).view(-1, step.samples)
+        density = (detached(posterior) if self.doubly else posterior).log_prob(sample).view(-1, step.samples)
         log_weights = step.log_likelihood + step.model.prior.log_prob(step) - density
         bound = log_weights.logsumexp(1).mean() - math.log(step.samples)
         if self.doubly and sample.requires_grad:
@@ -136,14 +92,3 @@ class ImportanceWeighted:
             shares = log_weights.detach().softmax(1).flatten()
             sample.register_hook(lambda gradient: gradient * shares.view(-1, *(1,) * (gradient.dim() - 1)))
         return -bound
-
-
-def _still(posterior: Posterior) -> DiagonalGaussian:
-    """The same density, of which only the sample has a gradient."""
-    if not isinstance(posterior, DiagonalGaussian):
-        raise SettingError(
-            f"doubly reparameterised gradients of a {type(posterior).__name__}",
-            expected="a diagonal Gaussian posterior",
-            remedy="ImportanceWeighted(doubly=False)",
-        )
-    return DiagonalGaussian(posterior.mean.detach(), posterior.log_scale.detach())

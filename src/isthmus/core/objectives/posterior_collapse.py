@@ -1,7 +1,7 @@
 """What keeps a posterior from collapsing onto its prior: schedules, floors, a fresh decoder, an encoder ahead of it.
 
 A decoder that predicts each token from those before it can do without the code; where it learns to faster than the
-encoder learns to say something, the rate falls to 0 and stays there. ``bottlenecks.NormalisedGaussian`` is one more
+encoder learns to say something, the rate falls to 0 and stays there. ``BatchNormGaussian`` is one more
 cure.
 """
 
@@ -13,60 +13,14 @@ from dataclasses import dataclass, field, replace
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.core.objectives.elbo import RateWeight
-from isthmus.core.priors.normal import StandardNormal, normal_rates
+from isthmus.capabilities import dimension_rates
+from isthmus.core.objectives.schedules import RateWeight
 from isthmus.errors import SettingError
-from isthmus.protocols import Hook, Phase, Step
+from isthmus.protocols import Hook, Model, PartName, Phase, Step
 
-ENCODER, DECODER = ("encoder.", "bottleneck."), ("decoder.", "readout.")
-"""Prefixes of the parameters on either side of the code."""
-
-
-@dataclass(frozen=True)
-class CyclicalAnnealing:
-    """β rises several times: in each of ``cycles`` equal parts of the training it rests at 0, rises linearly to ``cap``
-    and stays there (Fu et al., NAACL 2019; they used 4 cycles, a ramp of 0.5 and no rest).
-
-    Args:
-        cap: the highest rate weight.
-        cycles: how many times β rises.
-        ramp: share of a cycle in which it rises.
-        rest: share of a cycle before that in which it is 0.
-    """
-
-    cap: float = 1.0
-    cycles: int = 4
-    ramp: float = 0.5
-    rest: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.cycles < 1:
-            raise SettingError(f"{self.cycles} cycles", expected="at least 1")
-        if not (self.ramp > 0 and self.rest >= 0 and self.ramp + self.rest <= 1):
-            raise SettingError(f"ramp={self.ramp} after rest={self.rest}", expected="shares of a cycle, 1 at most")
-
-    def __call__(self, step: Step, progress: float) -> float:
-        """β at this progress; the last cycle ends at the cap."""
-        place = 1.0 if progress >= 1 else progress * self.cycles % 1.0
-        return self.cap * min(1.0, max(0.0, (place - self.rest) / self.ramp))
-
-
-@dataclass(frozen=True)
-class DelayedSchedule:
-    """A schedule for what is left of the training after ``start``, a share of it: ``weight`` sees 0 to 1 there."""
-
-    weight: RateWeight
-    start: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < 1:
-            raise SettingError(f"a schedule that starts at {self.start}", expected="0 <= start < 1")
-
-    def __call__(self, step: Step, progress: float) -> float | Tensor:
-        """The rate weight; before ``start``, the first one."""
-        return self.weight(step, max(0.0, (progress - self.start) / (1 - self.start)))
+ENCODER: tuple[PartName, ...] = ("encoder", "bottleneck")
+DECODER: tuple[PartName, ...] = ("decoder", "readout")
+"""The parts on either side of the code."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +44,19 @@ class FreeBits:
         """Nats a record, lower is better.
 
         Raises:
-            SettingError: a rate that is no sum over dimensions: another posterior than a diagonal Gaussian, another
-                prior than N(0, 1), or a weight for each row.
+            SettingError: a rate that is no sum over dimensions: a prior without ``dimension_rates``, a
+                posterior whose rate has no closed form, or a weight for each row.
         """
-        posterior = step.code.posterior
-        if not isinstance(posterior, DiagonalGaussian) or not isinstance(step.model.prior, StandardNormal):
-            raise SettingError(
-                "free bits of this model", expected="a diagonal Gaussian posterior and the prior N(0, 1)"
-            )
         weight = self.rate_weight(step, progress)
         if isinstance(weight, Tensor) and weight.ndim:
             raise SettingError("free bits with a rate weight for each row", expected="one rate weight")
-        floored = normal_rates(posterior).mean(0).clamp(min=self.nats).sum()
+        floored = dimension_rates(step.model.prior, step).mean(0).clamp(min=self.nats).sum()
         return weight * floored - step.log_likelihood.mean()
 
 
 @dataclass(frozen=True)
 class ReconstructionOnly:
-    """−mean log p: the reconstruction alone. With ``Phase(draws=False)`` a variational model is a plain autoencoder."""
+    """−mean log p: the reconstruction alone. With ``Phase(sample_code=False)`` a variational model is a plain one."""
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
         """Nats a record, lower is better."""
@@ -126,13 +75,13 @@ class ReinitialiseDecoder:
     build: Callable[[Generator], Sequence[nn.Module]]
     seed: int
 
-    def act(self, model: Autoencoder) -> None:
+    def act(self, model: Model) -> None:
         """Copy new weights in; buffers stay."""
         fresh = self.build(Generator().manual_seed(self.seed))
-        for name, part in zip(("decoder", "readout"), fresh, strict=True):
-            new = dict(part.named_parameters())
-            for key, parameter in model.get_submodule(name).named_parameters():
-                parameter.copy_(new[key])
+        for part, new in zip((model.decoder, model.readout), fresh, strict=True):
+            assert isinstance(part, nn.Module)
+            for parameter, drawn in zip(part.parameters(), new.parameters(), strict=True):
+                parameter.copy_(drawn)
 
 
 def pretraining_phases(epochs: int, fresh: ReinitialiseDecoder) -> tuple[Phase, ...]:
@@ -142,8 +91,10 @@ def pretraining_phases(epochs: int, fresh: ReinitialiseDecoder) -> tuple[Phase, 
     The point is decoded, inputs are clean, nothing is scored. The decoder is drawn anew at the end of the last epoch,
     before its checkpoint, and Adam forgets its moments, so that a training resumed anywhere ends as if uninterrupted.
     """
-    plain = Phase(epochs, corrupts=False, draws=False, scored=False, objective=ReconstructionOnly(), name="autoencoder")
-    last = replace(plain, epochs=1, hooks=(Hook("epoch", fresh.act, forgets=DECODER),))
+    plain = Phase(
+        epochs, corrupt=False, sample_code=False, validate=False, objective=ReconstructionOnly(), name="autoencoder"
+    )
+    last = replace(plain, epochs=1, hooks=(Hook("epoch", fresh.act, reset_optimizer=DECODER),))
     return (replace(plain, epochs=epochs - 1), last) if epochs > 1 else (last,)
 
 
@@ -168,12 +119,12 @@ class AggressiveEncoderTraining:
         own = (Hook("step", self._turn), Hook("epoch", self._begin))
         return Phase(epochs, ENCODER, hooks=(*own, *hooks), name="aggressive")
 
-    def _turn(self, model: Autoencoder) -> None:
+    def _turn(self, model: Model) -> None:
         self._done = (self._done + 1) % (self.inner + 1)
         decoding = self._done == self.inner
-        for name, parameter in model.named_parameters():
-            if name.startswith((*ENCODER, *DECODER)):
-                parameter.requires_grad_(name.startswith(DECODER) is decoding)
+        for side, trains in ((ENCODER, not decoding), (DECODER, decoding)):
+            for parameter in model.parameters_of(*side):
+                parameter.requires_grad_(trains)
 
-    def _begin(self, model: Autoencoder) -> None:
+    def _begin(self, model: Model) -> None:
         self._done = 0

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from isthmus.core.dropout import SeededDropout
-from isthmus.core.ops.layers import linear
+from isthmus.core.ops.layers import SeededDropout, linear
 from isthmus.errors import SettingError, ValueRangeError
 
 Cache = tuple[Tensor, Tensor]

@@ -34,7 +34,17 @@ def weighted_sums(
     offsets: Int64[Tensor, " ends"],
     weights: Float[Tensor, " entries"],
 ) -> Float[Tensor, "batch entered"]:
-    """``embedding_bag`` in its summing mode, which refuses a call without a single entry."""
+    """``embedding_bag`` in its summing mode, which itself refuses a call without a single entry.
+
+    Args:
+        table: one vector for each item.
+        indices: the items of all bags, one after the other.
+        offsets: where each bag starts, and after the last one, where it ends.
+        weights: one for each entry.
+
+    Returns:
+        [batch, entered]; zeros for an empty bag.
+    """
     if len(indices) == 0:
         return table.new_zeros(len(offsets) - 1, table.shape[1])
     return F.embedding_bag(
@@ -62,3 +72,50 @@ class _BagSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return transposed_sums(grad.contiguous(), ctx.bags, ctx.width), None
+
+
+def rows_of(
+    table: Float[Tensor, "width ..."], rows: Int64[Tensor, " touched"], *, sparse: bool = False
+) -> Float[Tensor, "touched ..."]:
+    """The given rows of a table.
+
+    Args:
+        rows: ascending, each once.
+        sparse: the gradient holds these rows and no others (a coalesced sparse tensor, which a row-wise optimiser
+            reads); otherwise it is dense, with zeros everywhere else.
+    """
+    taken: Tensor = _Rows.apply(table, rows, sparse)  # type: ignore[no-untyped-call]
+    return taken
+
+
+def sparse_bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[Tensor, "batch entered"]:
+    """``bag_sum`` whose gradient is sparse: work and memory grow with the items that occur, not with the table."""
+    if not (torch.is_grad_enabled() and table.requires_grad):
+        return bag_sum(table, bags)
+    rows, places = bags.indices.unique(return_inverse=True)
+    return bag_sum(rows_of(table, rows, sparse=True), Bags(places, bags.offsets, bags.weights))
+
+
+class _Rows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor, sparse: bool) -> Tensor:
+        ctx.rows, ctx.shape, ctx.sparse = rows, table.shape, sparse
+        return table.index_select(0, rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        if ctx.sparse:
+            return (
+                torch.sparse_coo_tensor(ctx.rows[None], grad, ctx.shape, is_coalesced=True, check_invariants=False),
+                None,
+                None,
+            )
+        return grad.new_zeros(ctx.shape).index_copy_(0, ctx.rows, grad), None, None
+
+
+def unit_norm(bags: Bags) -> Bags:
+    """Each row divided by its L2 norm, so that a person's number of interactions does not set the scale."""
+    squares = bags.reweighted(bags.weights.square()).totals()
+    norms = squares.sqrt().clamp(min=torch.finfo(squares.dtype).tiny)
+    return bags.reweighted(bags.weights / norms[bags.rows()])

@@ -14,7 +14,7 @@ from isthmus.errors import InputError
 
 class BatchStatistics(nn.Module):
     """In training the moments are those of the batch. Running estimates of them for all data serve otherwise, and for a
-    batch of a single row, which has no spread; ``settle`` replaces them by those of the finished network.
+    batch of a single row, which has no spread; ``calibrate`` replaces them by those of the finished network.
 
     Args:
         width: how many numbers a row has.
@@ -41,7 +41,7 @@ class BatchStatistics(nn.Module):
         return average, variance
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[Float[Tensor, "*rows width"]]) -> None:
+    def calibrate(self, batches: Iterable[Float[Tensor, "*rows width"]]) -> None:
         """The moments of these rows, all together, take the place of the running estimates.
 
         Running estimates come from many networks, none of them the last one, and from states with dropout, which spread

@@ -33,10 +33,14 @@ def doubling(inputs: int, outputs: int, generator: Generator) -> nn.ConvTranspos
 
 
 def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
-    """Height and width of the maps: of the image first, then halved and rounded up so many times.
+    """Height and width before and after each halving.
+
+    Args:
+        height, width: of the images.
+        times: how often they are halved.
 
     Raises:
-        SettingError: an image with a side below ``SMALLEST``, or more halvings than it has room for.
+        SettingError: images below 8 x 8, or more halvings than leave a pixel.
     """
     if min(height, width) < SMALLEST:
         raise SettingError(f"images of {height} x {width}", expected=f"at least {SMALLEST} x {SMALLEST} pixels")
@@ -61,11 +65,19 @@ def check_widths(widths: Sequence[int]) -> None:
 
 
 def images_of(inputs: Tensors, channels: int, height: int | None = None, width: int | None = None) -> Tensor:
-    """The pixels [batch, channels, height, width], channels last in memory: the layout in which convolutions are fastest.
+    """The pixels of a batch.
+
+    Args:
+        inputs: of a batch.
+        channels: that the images must have.
+        height, width: that they must have; None takes any.
+
+    Returns:
+        [batch, channels, height, width].
 
     Raises:
-        InputError: no dense values, or images of another size; a height or width of None takes any.
-    """  # noqa: E501
+        InputError: no dense values, or images of another size.
+    """
     shape = tuple(inputs.values.shape[1:]) if isinstance(inputs, Values) else ()
     wanted = (channels, height, width)
     if len(shape) != 3 or any(side not in (None, own) for own, side in zip(shape, wanted, strict=True)):

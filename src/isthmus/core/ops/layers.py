@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
+
+from isthmus.capabilities import AffineLayer
+from isthmus.errors import SettingError
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -41,11 +45,33 @@ def uniform(*shape: int, bound: float, generator: Generator) -> nn.Parameter:
 
 
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
-    """``nn.Linear`` with the weights above."""
+    """``nn.Linear`` with weights from ``xavier`` and biases from ``small_bias``.
+
+    Args:
+        inputs, outputs: widths.
+        generator: draws both.
+    """
     layer = nn.Linear(inputs, outputs, device="meta")  # weights of its own would come from the global state
     layer.weight = xavier(outputs, inputs, generator)
     layer.bias = small_bias(outputs, generator)
     return layer
+
+
+def weight_of(layer: object) -> nn.Parameter:
+    """The matrix that a layer or a readout multiplies by.
+
+    Raises:
+        SettingError: it has no parameter of the name ``weight``.
+    """
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, nn.Parameter):
+        raise SettingError(f"the weights of {type(layer).__name__}", expected="a parameter `weight` [outputs, inputs]")
+    return weight
+
+
+def affine(layer: nn.Linear, activation: Activation | None = None) -> AffineLayer:
+    """A linear layer with what follows it; by default nothing."""
+    return AffineLayer(layer.weight, layer.bias, ACTIVATIONS["identity"] if activation is None else activation)
 
 
 class Mlp(nn.Module):
@@ -62,7 +88,71 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[batch, sizes[0]] to [batch, sizes[-1]]."""
         for index, layer in enumerate(self.layers):
-            x = layer(x)
-            if self.activate_last or index < len(self.layers) - 1:
-                x = self.activation(x)
+            x = self._activation_of(index)(layer(x))
         return x
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The layers with their activations."""
+        linear_layers = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        return tuple(affine(layer, self._activation_of(index)) for index, layer in enumerate(linear_layers))
+
+    def _activation_of(self, index: int) -> Activation:
+        return self.activation if self.activate_last or index < len(self.layers) - 1 else ACTIVATIONS["identity"]
+
+
+SEEDS = 1 << 62
+"""Seeds are drawn below this, so that counting calls upwards never leaves 64 bits."""
+
+
+class SeededDropout(nn.Module):
+    """In training each number is 0 with probability ``rate``, the others are divided by 1 − rate (Srivastava et al.
+    2014, in the form that leaves the mean as it is); otherwise nothing happens.
+
+    Which numbers are dropped follows from a seed and from how often it was called, both saved with the model: training
+    that goes on from a checkpoint drops what it would have dropped, and the global random state is neither read nor
+    changed.
+
+    Args:
+        rate: the probability to be dropped.
+        generator: draws the seed, whatever the rate, so that other weights do not depend on it.
+
+    Raises:
+        SettingError: a rate outside 0 <= rate < 1.
+    """
+
+    seed: Tensor
+    calls: Tensor
+
+    def __init__(self, rate: float, generator: Generator) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise SettingError(f"dropout rate {rate}", expected="0 <= rate < 1")
+        self.rate = rate
+        self.register_buffer("seed", torch.empty((), dtype=torch.int64).random_(0, SEEDS, generator=generator))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same one."""
+        if not self.training or self.rate == 0:
+            return x
+        generator = Generator(x.device).manual_seed(int(self.seed + self.calls))
+        self.calls += 1
+        # A uniform number and a comparison: drawing the coins themselves takes several times longer on CPU.
+        kept = torch.empty(x.shape, device=x.device).uniform_(generator=generator) >= self.rate
+        return x * kept * (1 / (1 - self.rate))
+
+
+def lstm(inputs: int, hidden: int, generator: Generator) -> nn.LSTM:
+    """[batch, steps, inputs] to [batch, steps, hidden]; all weights from U(−1/√hidden, 1/√hidden).
+
+    It runs in the precision around it. On a CPU that multiplies bf16 in hardware, batches of 64 × 25 steps of 256
+    numbers train about 2.5 times as fast under autocast to bf16 as in fp32 (37 and 99 ms a step on one core), and
+    answers come three times as fast or more, so autocast is left on. Packed sequences, which leave the fast path there,
+    are not used: states behind the last token are never read.
+    """
+    layer = nn.LSTM(inputs, hidden, batch_first=True, device="meta")  # as in linear
+    layer = layer.to_empty(device=torch.get_default_device())
+    bound = 1 / math.sqrt(hidden)
+    for weight in layer.parameters():
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
+    return layer

@@ -11,11 +11,11 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call
 
 from isthmus.batch import Batch
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.penalties.code_weights import CodeWeights, columns, reading_layers
+from isthmus.capabilities import CodeWeights
+from isthmus.core.penalties.code_weights import code_weights_of, columns
 from isthmus.core.penalties.sparsity import noted
 from isthmus.errors import SettingError
-from isthmus.protocols import Step
+from isthmus.protocols import Model, Step
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class AuxiliaryLoss:
 class _Decoding(nn.Module):
     """The way from a sample to its log-likelihood as one module, whose weights can be replaced for a call."""
 
-    def __init__(self, model: Autoencoder) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.decoder, self.readout, self.likelihood = model.decoder, model.readout, model.likelihood
 
@@ -85,14 +85,16 @@ class _Decoding(nn.Module):
         return self.likelihood(self.readout, decoded, given.targets, generator=generator)
 
 
-def _held(model: Autoencoder, dead: Bool[Tensor, " code"]) -> dict[str, Tensor]:
+def _held(model: Model, dead: Bool[Tensor, " code"]) -> dict[str, Tensor]:
     """Every weight behind the code without its gradient, but for the columns of dead units."""
-    weights = dict(_Decoding(model).named_parameters())
-    held = {name: weight.detach() for name, weight in weights.items()}
-    return held | {layer.name: _living_held(weights[layer.name], layer, dead) for layer in reading_layers(model)}
+    reading = {id(layer.weight): layer for layer in code_weights_of(model)}
+    return {
+        name: _living_held(reading[id(weight)], dead) if id(weight) in reading else weight.detach()
+        for name, weight in _Decoding(model).named_parameters()
+    }
 
 
-def _living_held(weight: Tensor, layer: CodeWeights, dead: Bool[Tensor, " code"]) -> Tensor:
-    free = torch.zeros(weight.shape[1], dtype=torch.bool, device=weight.device)
+def _living_held(layer: CodeWeights, dead: Bool[Tensor, " code"]) -> Tensor:
+    free = torch.zeros(layer.weight.shape[1], dtype=torch.bool, device=layer.weight.device)
     free[layer.columns] = dead
-    return torch.where(free, weight, weight.detach())
+    return torch.where(free, layer.weight, layer.weight.detach())

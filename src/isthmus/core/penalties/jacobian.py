@@ -17,13 +17,9 @@ from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from isthmus.batch import Tensors
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.chains import Chain, chain_of
-from isthmus.core.encoders.bag import BagEncoder
-from isthmus.core.encoders.connected import DenselyConnectedEncoder
-from isthmus.core.encoders.lstm import LstmEncoder
+from isthmus.capabilities import AffineLayer, affine_layers, input_weights, twice_differentiable
 from isthmus.errors import SettingError
-from isthmus.protocols import Step
+from isthmus.protocols import Bottleneck, Encoder, Model, Step
 
 METHODS = ("auto", "closed", "gram", "jacobian", "hutchinson", "difference")
 
@@ -71,7 +67,7 @@ class Contractive:
 
 
 def jacobian_norms(
-    model: Autoencoder,
+    model: Model,
     inputs: Tensors,
     *,
     method: str = "auto",
@@ -91,7 +87,7 @@ def jacobian_norms(
     _check(method, probes)
     scaled = model.scaled(inputs)
     # Fused attention has no second derivative, and bf16 too few digits for one.
-    plain = torch.autocast(next(model.parameters()).device.type, enabled=False)
+    plain = torch.autocast(next(model.parameters_of()).device.type, enabled=False)
     with _still(model), plain, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         path = _path(model, scaled)
         return path.norms(_chosen(model, path, method, generator), probes, generator)
@@ -109,7 +105,7 @@ class _Path:
         chain: the layers, where they are plain.
     """
 
-    model: Autoencoder
+    model: Model
     inputs: Tensors
     entered: Tensor
     gram: Float[Tensor, "entered entered"] | None
@@ -158,27 +154,27 @@ class _Path:
         return ((moved - point) / step).flatten(1).square().sum(1)
 
 
-def _path(model: Autoencoder, inputs: Tensors) -> _Path:
+def _path(model: Model, inputs: Tensors) -> _Path:
     encoder = model.encoder
     entered = encoder.enter(inputs)
     if not entered.requires_grad:
         entered = entered.detach().requires_grad_()
-    table = encoder.table if isinstance(encoder, BagEncoder | DenselyConnectedEncoder) else None
+    table = input_weights(encoder, inputs)
     gram = None if table is None else table.T @ table
-    return _Path(model, inputs, entered, gram, chain_of(encoder, model.bottleneck))
+    return _Path(model, inputs, entered, gram, chain_of(encoder, model.bottleneck, summed=table is not None))
 
 
-def _chosen(model: Autoencoder, path: _Path, method: str, generator: Generator | None) -> str:
+def _chosen(model: Model, path: _Path, method: str, generator: Generator | None) -> str:
     """The method that ``auto`` stands for, and what takes the place of drawing where there is no generator."""
     if method == "auto":
         if path.chain is not None and path.chain.cost <= AUTO_CELLS:
             return "gram"
-        method = "difference" if isinstance(model.encoder, LstmEncoder) else "hutchinson"
+        method = "hutchinson" if twice_differentiable(model.encoder) else "difference"
     return "jacobian" if generator is None and method in ("hutchinson", "difference") else method
 
 
 @contextmanager
-def _still(model: Autoencoder) -> Iterator[None]:
+def _still(model: Model) -> Iterator[None]:
     """Encoder and bottleneck as after training; afterwards as before."""
     parts = [part for part in (model.encoder, model.bottleneck) if isinstance(part, nn.Module)]
     modes = [(module, module.training) for part in parts for module in part.modules()]
@@ -196,3 +192,61 @@ def _check(method: str, probes: int) -> None:
         raise SettingError(f"method={method!r} of a contraction", expected=", ".join(METHODS))
     if probes < 1:
         raise SettingError(f"probes={probes}", expected="at least 1")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All layers from the numbers of a row, of which no matrix product is needed any more where ``summed``, to the
+    point of the code.
+
+    Attributes:
+        layers: the first one first; at least one.
+        summed: whether what enters is W_1 x already, without the bias: a sum over a bag.
+    """
+
+    layers: tuple[AffineLayer, ...]
+    summed: bool
+
+    @property
+    def cost(self) -> int:
+        """Numbers that ``squares`` makes for each row: code times widest layer; code alone for one layer."""
+        code = len(self.layers[-1].weight)
+        return code * max((len(layer.weight) for layer in self.layers[:-1]), default=1)
+
+    def squares(self, entered: Float[Tensor, "batch entered"]) -> Float[Tensor, " batch"]:
+        """‖∂point / ∂x‖² of each row, exact. With D_l = diag f_l'(a_l), A = D_L W_L … W_2 D_1 and G = W_1 W_1ᵀ it is
+        ⟨A G, A⟩: G is made once for all rows, and nothing else is as wide as x."""
+        slopes = self._slopes(entered)
+        first = self.layers[0].weight
+        if len(slopes) == 1:
+            return (slopes[0].square() * first.square().sum(1)).sum(1)
+        product = slopes[-1][:, :, None] * self.layers[-1].weight
+        for slope, layer in zip(reversed(slopes[1:-1]), reversed(self.layers[1:-1]), strict=True):
+            product = (product * slope[:, None]) @ layer.weight
+        product = product * slopes[0][:, None]
+        return ((product @ (first @ first.T)) * product).flatten(1).sum(1)
+
+    def _slopes(self, x: Tensor) -> list[Tensor]:
+        """f_l'(a_l) of every layer, differentiable."""
+        slopes = []
+        for index, layer in enumerate(self.layers):
+            before = x + layer.bias if index == 0 and self.summed else nn.functional.linear(x, layer.weight, layer.bias)
+            x = layer.activation(before)
+            slopes.append(torch.autograd.grad(x.sum(), before, create_graph=True)[0])
+        return slopes
+
+
+def chain_of(encoder: Encoder, bottleneck: Bottleneck, *, summed: bool) -> Chain | None:
+    """The layers from the numbers of a row to the point of the code.
+
+    Args:
+        encoder, bottleneck: of a model.
+        summed: whether ``encoder.enter`` has multiplied by the first weights already, as encoders of bags do.
+
+    Returns:
+        None where one of them is more than plain layers, or does not say, see ``isthmus.capabilities``.
+    """
+    first, last = affine_layers(encoder), affine_layers(bottleneck)
+    if first is None or last is None or not (*first, *last):
+        return None
+    return Chain((*first, *last), summed)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
-from isthmus.core.penalties.code_weights import columns, reading_layers, unit_columns
+from isthmus.capabilities import unit_weights
+from isthmus.core.penalties.code_weights import code_weights_of, columns, unit_columns
 from isthmus.errors import SettingError
-from isthmus.protocols import Hook, Step
+from isthmus.protocols import Hook, Model, Step
 
 SHARE_LIMIT = 1e-6
 """A unit that is always on or always off would cost an infinite divergence."""
@@ -94,24 +93,22 @@ class L0:
 
 def unit_norm_decoder() -> Hook:
     """After each step the decoder's column of every unit comes back to length 1 (Gao et al. 2024, appendix A). Call
-    ``reading.unit_columns`` once when the model is built."""
+    ``code_weights.unit_columns`` once when the model is built."""
     return Hook("step", unit_columns)
 
 
-def tied_start(model: Autoencoder) -> None:
+def tied_start(model: Model) -> None:
     """The decoder's columns come to length 1, and the bottleneck's rows become those columns: a code that can be
     decoded from the first step, the other half of what keeps units alive (Gao et al. 2024, appendix A.2). In place,
     before training; the two are free of each other afterwards.
 
     Raises:
-        SettingError: a bottleneck that is not sparse, or whose hidden state is not as wide as what it is decoded to.
+        SettingError: a bottleneck without ``unit_weights``, or whose hidden state is not as wide as what it is
+            decoded to.
     """
-    bottleneck = model.bottleneck
-    if not isinstance(bottleneck, TopK | BatchTopK | JumpReLU | SparseUnits):
-        raise SettingError(f"a tied start of {type(bottleneck).__name__}", expected="a sparse bottleneck")
-    weight = bottleneck.units.weight
-    rows = model.get_parameter(reading_layers(model)[0].name)
-    if len(reading_layers(model)) > 1 or rows.T.shape != weight.shape:
+    weight, layers = unit_weights(model.bottleneck), code_weights_of(model)
+    rows = layers[0].weight
+    if len(layers) > 1 or rows.T.shape != weight.shape:
         raise SettingError(
             f"a hidden state of {weight.shape[1]} numbers and a decoder with columns of {len(columns(model))}",
             expected="one layer that reads the code, as wide as the hidden state",
@@ -123,6 +120,11 @@ def tied_start(model: Autoencoder) -> None:
 
 def noted(step: Step, name: str, whose: str) -> Tensor:
     """A note of the step's code.
+
+    Args:
+        step: a forward pass.
+        name: of the note.
+        whose: the bottlenecks that make it, for the error.
 
     Raises:
         SettingError: the bottleneck makes no such note.

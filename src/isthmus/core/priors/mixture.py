@@ -128,7 +128,16 @@ def mixture_log_prob(
     log_scales: Float[Tensor, "components code"],
     log_shares: Float[Tensor, " components"],
 ) -> Float[Tensor, " n"]:
-    """Log density of a mixture of diagonal Gaussians, nats. Memory holds n · components · code numbers."""
+    """Log density of a mixture of diagonal Gaussians. Memory holds n · components · code numbers.
+
+    Args:
+        z: points.
+        means, log_scales: of the components.
+        log_shares: logarithms of the weights of the components, which sum to 1.
+
+    Returns:
+        [n], nats; higher is more probable.
+    """
     standard = (z[:, None] - means) * torch.exp(-log_scales)
     densities = -0.5 * standard.square().sum(2) - (log_scales + 0.5 * LOG_2PI).sum(1)
     return (densities + log_shares).logsumexp(1)

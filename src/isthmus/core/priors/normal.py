@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
+from isthmus.capabilities import standard_normal_rates
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
 
@@ -33,8 +33,8 @@ class NoPrior:
 class StandardNormal:
     """N(0, 1) in each dimension of a code of ``code`` dimensions.
 
-    For a diagonal Gaussian posterior the rate is the closed form ½ Σ (μ² + σ² − 1 − 2 log σ) (Kingma & Welling 2014,
-    appendix B), otherwise the mean over samples of log q − log p.
+    For a diagonal Gaussian posterior, or any other with ``standard_normal_rates``, the rate is the closed form
+    ½ Σ (μ² + σ² − 1 − 2 log σ) (Kingma & Welling 2014, appendix B), otherwise the mean over samples of log q − log p.
     """
 
     def __init__(self, code: int) -> None:
@@ -42,10 +42,22 @@ class StandardNormal:
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
         """KL divergence of the posterior from N(0, 1), nats a record."""
-        posterior = step.code.posterior
-        if isinstance(posterior, DiagonalGaussian):
-            return normal_rates(posterior).flatten(1).sum(1)
-        return estimated_rate(step, self.log_prob)
+        rates = standard_normal_rates(step.code.posterior)
+        return estimated_rate(step, self.log_prob) if rates is None else rates.flatten(1).sum(1)
+
+    def dimension_rates(self, step: Step) -> Float[Tensor, "batch *cells code"]:
+        """The same in each dimension, nats.
+
+        Raises:
+            SettingError: a posterior without ``standard_normal_rates``, or none at all.
+        """
+        rates = standard_normal_rates(step.code.posterior)
+        if rates is None:
+            raise SettingError(
+                f"the rates of each dimension of {type(step.code.posterior).__name__}",
+                expected="a diagonal Gaussian, or another posterior with standard_normal_rates",
+            )
+        return rates
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """Σ log N(z; 0, 1) of the step's samples."""
@@ -68,12 +80,6 @@ def estimated_rate(step: Step, log_prob: Callable[[Step], Tensor]) -> Float[Tens
     if posterior is None:
         raise SettingError("a deterministic bottleneck with a prior", expected="a bottleneck with a posterior")
     return (posterior.log_prob(step.code.sample).view(-1, step.samples) - log_prob(step)).mean(1)
-
-
-def normal_rates(posterior: DiagonalGaussian) -> Float[Tensor, "batch *cells code"]:
-    """KL divergence of the posterior from N(0, 1) in each dimension, nats: ½ (μ² + σ² − 1 − 2 log σ)."""
-    mean, log_scale = posterior.mean, posterior.log_scale
-    return 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1 - 2 * log_scale)
 
 
 def _no_prior() -> SettingError:

@@ -23,8 +23,8 @@ from torch import Tensor
 from isthmus.hardware import multiplies_bf16
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.rescoring import exact_scores, first_k, within
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import owners
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, owners
 
 GROUP, GROUPS = 8, 16
 """Columns a group, and groups a bundle: the largest estimate of both is kept."""
@@ -77,7 +77,14 @@ def suits(vectors: Float[Tensor, "rows width"]) -> bool:
 
 
 def pays(rows: int, queries: int, k: int, filters: Filters) -> bool:
-    """Whether a search is large enough, and open to nearly all columns."""
+    """Whether a search is large enough to gain, and open to nearly all columns.
+
+    Args:
+        rows: how many vectors there are.
+        queries: how many are asked.
+        k: answers a query.
+        filters: of the search.
+    """
     large = queries >= QUERIES[0] and queries * rows >= WORTH and 4 * k * GROUP * GROUPS <= rows
     return large and filters.lists is None and filters.shared is None
 
@@ -100,9 +107,21 @@ class Bf16Table:
     def search(
         self, queries: Float[Tensor, "batch width"], k: int, filters: Filters, fallback: Fallback, block_bytes: int
     ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
-        """The ``k`` best rows for each query, and for which queries they come from here. Queries for which the bound
-        leaves too many columns, whose k-th best score is not positive or which are of an unusual scale are left to
-        ``fallback``."""
+        """The ``k`` best rows for each query.
+
+        Queries for which the bound leaves too many columns, whose k-th best score is not positive or which are of an
+        unusual scale are left to ``fallback``.
+
+        Args:
+            queries: one a row, float32.
+            k: answers a query.
+            filters: of the search; at most ``exclude`` is set.
+            fallback: the search in float32.
+            block_bytes: what one block of estimates may take.
+
+        Returns:
+            Rows and scores, best first, and which queries were answered here rather than by ``fallback``.
+        """
         found = Neighbours(
             torch.empty(len(queries), k, dtype=torch.int64), torch.empty(len(queries), k, dtype=queries.dtype)
         )

@@ -26,7 +26,18 @@ Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
 
 
 def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_bytes: int) -> Neighbours:
-    """The ``k`` best columns that the filters let through, for queries that share their blocks."""
+    """The ``k`` best columns that the filters let through, for queries that share their blocks.
+
+    Args:
+        score: from columns to scores.
+        filters: of these queries.
+        queries: how many there are.
+        k: answers a query.
+        block_bytes: what one block of scores may take.
+
+    Returns:
+        Columns and scores, best first, equal scores by rising column; -1 and -inf where fewer than ``k`` may answer.
+    """
     mask = filters.mask()
     step = max(1, block_bytes // (4 * max(1, queries)))
     whole = step >= mask.positions
@@ -44,8 +55,17 @@ def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_by
 
 
 def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_bytes: int) -> Pairs:
-    """Pairs of query and column that the filters let through and whose score is at least the query's floor, by rising
-    query and column."""
+    """Pairs of query and column that the filters let through and whose score is at least the query's floor.
+
+    Args:
+        score: from columns to scores.
+        filters: of these queries.
+        floor: the least score, for each query.
+        block_bytes: what one block of scores may take.
+
+    Returns:
+        Queries and columns of the pairs, by rising query and column.
+    """
     mask = filters.mask()
     step = max(1, block_bytes // (4 * max(1, len(floor))))
     if step < mask.positions:
@@ -64,7 +84,16 @@ def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_
 
 
 def spans(queries: int, width: int, block_bytes: int) -> Iterator[tuple[int, int]]:
-    """Spans of queries that share their blocks: as many as fit beside all columns, within ``QUERIES``."""
+    """Spans of queries that share their blocks: as many as fit beside all columns, within ``QUERIES``.
+
+    Args:
+        queries: how many there are.
+        width: how many columns there are.
+        block_bytes: what one block of scores may take.
+
+    Returns:
+        Start and stop of each span; one empty span where there are no queries.
+    """
     least, most = QUERIES
     step = min(most, max(least, block_bytes // (4 * max(1, width))))
     # Spans of one size, since products of a few rows are slow; and one empty span for no queries.

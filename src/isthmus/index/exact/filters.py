@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.protocols import RowLists
-from isthmus.rowlists import check_lists, check_rows, owners, part, take
+from isthmus.rowlists import RowLists, check_lists, check_rows, owners, part, take
 
 GATHER_SHARE = 4
 """Columns are gathered when at most one in this many is allowed; else all are scored and the others masked."""
@@ -40,6 +39,13 @@ class Filters:
     @classmethod
     def checked(cls, width: int, queries: int, exclude: RowLists | None, allow: Allow, device: torch.device) -> Filters:
         """Filters on one device.
+
+        Args:
+            width: how many columns there are.
+            queries: how many queries there are.
+            exclude: columns that must not answer, one list for each query.
+            allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
+            device: where the scores are computed.
 
         Raises:
             InputError: not one list for each query.
@@ -83,7 +89,7 @@ class Filters:
         return None
 
     def mask(self) -> Mask:
-        """The same filters as positions to be struck out of blocks of scores."""
+        """The same filters as positions to be masked in blocks of scores."""
         ids = self.candidates()
         positions = self.width if ids is None else len(ids)
         closed = None

@@ -27,8 +27,15 @@ def within(
     """Pairs of query and column whose score, summed in float32, reaches the query's floor, in the order of the pairs.
 
     Args:
+        vectors: one a row.
+        queries: one a row.
         query: of each pair.
         group: of each pair: ``size`` columns from ``group * size`` on; columns beyond the last row do not count.
+        size: columns of a group.
+        floor: the least score of each query; higher is nearer.
+
+    Returns:
+        Queries and columns of the pairs that are found.
     """
     rows, width = vectors.shape
     columns = group[:, None] * size + torch.arange(size, device=group.device)
@@ -53,7 +60,17 @@ def exact_scores(
     query: Int64[Tensor, " pairs"],
     column: Int64[Tensor, " pairs"],
 ) -> Float[Tensor, " pairs"]:
-    """Inner products summed in float64 and rounded to the type of the vectors: equal vectors have equal scores."""
+    """Inner products summed in float64 and rounded to the type of the vectors: equal vectors have equal scores.
+
+    Args:
+        vectors: one a row.
+        queries: one a row.
+        query: of each pair.
+        column: of each pair.
+
+    Returns:
+        The score of each pair; higher is nearer.
+    """
     scores = torch.empty(len(query), dtype=torch.float64)
     step = max(1, PIECE // (4 * vectors.shape[1]))
     for start in range(0, len(query), step):
@@ -73,6 +90,15 @@ def double_scores(
     whatever is asked beside it.
 
     In NumPy, which begins an operation in a fraction of the time that torch takes: it is all that one query waits for.
+
+    Args:
+        vectors: one a row, on the CPU.
+        queries: one a row, on the CPU.
+        rows: of the vectors to score, for each query.
+        by_distance: negative squared distances instead of inner products.
+
+    Returns:
+        The score of each row; higher is nearer.
     """
     (batch, found), width = rows.shape, vectors.shape[1]
     table, asked = vectors.numpy(), queries.numpy()
@@ -96,7 +122,16 @@ def double_scores(
 def best_first(
     rows: Int64[np.ndarray, "batch found"], scores: Float[np.ndarray, "batch found"], k: int
 ) -> tuple[Int64[np.ndarray, "batch k"], Float[np.ndarray, "batch k"]]:
-    """The ``k`` best of each query by falling score, equal scores by rising row."""
+    """The ``k`` best of each query by falling score, equal scores by rising row.
+
+    Args:
+        rows: candidates of each query, at least ``k``.
+        scores: theirs; higher is nearer.
+        k: how many are kept.
+
+    Returns:
+        Rows and scores, best first.
+    """
     starts = np.arange(0, rows.size, rows.shape[1])[:, None]
     order = (-scores).argsort(axis=1, kind="stable") + starts
     best = scores.ravel()[order]
@@ -114,9 +149,17 @@ def first_k(
     batch: int,
     k: int,
 ) -> Neighbours:
-    """The ``k`` best columns of each query, equal scores by rising column; pairs come by rising query and column.
+    """The ``k`` best columns of each query, equal scores by rising column.
 
-    Where a query has fewer than k pairs, the rest is row -1 with score -inf.
+    Args:
+        query: of each pair, rising.
+        column: of each pair, rising within a query.
+        scores: of each pair; higher is nearer.
+        batch: how many queries there are.
+        k: how many columns are kept for each.
+
+    Returns:
+        Columns and scores, best first; where a query has fewer than ``k`` pairs, the rest is row -1 with score -inf.
     """
     counts = torch.bincount(query, minlength=batch)
     widest = max(k, int(counts.max())) if batch else k

@@ -14,29 +14,37 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.batch import Bags
+from isthmus.batch import Tensors
 from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
-from isthmus.protocols import Columns, Neighbours, Ranker, RowLists
-from isthmus.rowlists import check_rows
+from isthmus.protocols import Columns, Neighbours, Ranker
+from isthmus.rowlists import RowLists, check_rows
 
 
 @torch.no_grad()
 def rank(
     ranker: Ranker,
-    inputs: Bags,
+    inputs: Tensors,
     k: int,
     *,
     exclude: RowLists | None = None,
     allow: Allow = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Neighbours:
-    """The ``k`` best columns of a ranker for each bag of ``inputs``, best first.
+    """The ``k`` best columns of a ranker for each row of ``inputs``, best first.
 
-    ``exclude`` lists columns that must not answer, for each query; ``allow`` the only ones that may, for all queries
-    (a tensor) or for each (lists).
+    Args:
+        ranker: scores the columns.
+        inputs: one row (a bag, or a sequence) for each query.
+        k: answers a query.
+        exclude: columns that must not answer, for each query.
+        allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
+        block_bytes: what one block of scores may take.
+
+    Returns:
+        Columns and scores, best first, equal scores by rising column; -1 and -inf where fewer than ``k`` may answer.
 
     Raises:
         SettingError: ``k`` below 1.
@@ -44,10 +52,10 @@ def rank(
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
     check_k(k)
-    filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.indices.device)
+    filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found = []
     for start, stop in spans(inputs.size, ranker.width, block_bytes):
-        score = _scores_of(ranker, ranker.prepare(_bags(inputs, start, stop)))
+        score = _scores_of(ranker, ranker.prepare(inputs.part(start, stop)))
         found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
     return joined(found)
 
@@ -64,9 +72,23 @@ def rank_prepared(
     device: torch.device | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Neighbours:
-    """``rank`` where ``state = ranker.prepare(...)`` is at hand; its ``queries`` share their blocks.
+    """``rank`` where ``state = ranker.prepare(...)`` is at hand; its queries share their blocks.
 
-    ``device`` is where the scores are computed: the CPU, if not given. Raises what ``rank`` raises.
+    Args:
+        ranker: scores the columns.
+        state: what it prepared.
+        queries: how many there are in ``state``.
+        k: answers a query.
+        exclude: columns that must not answer, for each query.
+        allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
+        device: where the scores are computed: the CPU, if not given.
+        block_bytes: what one block of scores may take.
+
+    Returns:
+        What ``rank`` returns.
+
+    Raises:
+        What ``rank`` raises.
     """
     check_k(k)
     filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
@@ -87,7 +109,7 @@ class ExactSearcher:
         Args:
             vectors: one vector for each row.
             metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
-            halved: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
+            bf16: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
                 (``isthmus.index.exact.bf16``). The answers are as exact, scores may differ in their last bits; the
                 first such search makes a copy of half the size of the vectors.
 
@@ -104,8 +126,13 @@ class ExactSearcher:
 
     @classmethod
     def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, bf16: bool = True) -> ExactSearcher:
-        """``build`` over checked vectors of float32 or float64 that nobody will change: they are shared, not copied,
-        where the metric compares them as they are.
+        """``build`` over checked vectors that nobody will change: they are shared, not copied, where the metric
+        compares them as they are.
+
+        Args:
+            vectors: one a row, float32 or float64.
+            metric: "ip", "cosine" or "l2".
+            bf16: as for ``build``.
         """
         centre = vectors.new_zeros(vectors.shape[1])
         if metric == "cosine":
@@ -149,7 +176,17 @@ class ExactSearcher:
         allow: Allow = None,
         block_bytes: int = BLOCK_BYTES,
     ) -> Neighbours:
-        """The ``k`` nearest rows of each query, nearest first; ``exclude`` and ``allow`` as for ``rank``.
+        """The ``k`` nearest rows of each query.
+
+        Args:
+            queries: one a row.
+            k: answers a query.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            block_bytes: what one block of scores may take.
+
+        Returns:
+            Rows and scores, nearest first, equal scores by rising row; -1 and -inf where fewer than ``k`` may answer.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -167,8 +204,19 @@ class ExactSearcher:
         allow: Allow,
         block_bytes: int = BLOCK_BYTES,
     ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
-        """``search`` with queries that are checked, and for which of them the scores are float64 sums rounded to
-        float32 and the answers the best by these."""
+        """``search`` with queries that are checked.
+
+        Args:
+            queries: one a row.
+            k: answers a query.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            block_bytes: what one block of scores may take.
+
+        Returns:
+            The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
+            by these.
+        """
         check_k(k)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.prepared(queries)
@@ -235,11 +283,3 @@ class ExactSearcher:
 
 def _scores_of(ranker: Ranker, state: Any) -> Score:
     return lambda columns: ranker.scores(state, columns)
-
-
-def _bags(inputs: Bags, start: int, stop: int) -> Bags:
-    if start == 0 and stop == inputs.size:
-        return inputs
-    offsets = inputs.offsets[start : stop + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    return Bags(inputs.indices[first:last], offsets - first, inputs.weights[first:last])

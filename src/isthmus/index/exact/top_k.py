@@ -47,7 +47,13 @@ def best_of(scores: Float[Tensor, "batch columns"], k: int) -> Best:
 
 
 def merge(first: Best, second: Best, k: int) -> Best:
-    """The k best of two; every column of ``first`` lies before every column of ``second``."""
+    """The ``k`` best of two.
+
+    Args:
+        first: of earlier columns.
+        second: of later columns.
+        k: how many are kept.
+    """
     scores = torch.cat([first.scores, second.scores], 1)
     columns = torch.cat([first.columns, second.columns], 1)
     # A stable sort leaves equal scores as they stand, which is by rising column.

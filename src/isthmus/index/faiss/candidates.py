@@ -1,4 +1,4 @@
-"""Candidates from FAISS: which queries are asked together and for how many, under which filter, and which are kept."""
+"""Candidates from FAISS: which queries share a call and how many each needs, under which filter, and which are kept."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ EXACT_SHARE = 10
 """When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
 
 MOST_CANDIDATES = 2048
-"""A query that needs more candidates is asked exactly, so that one long list does not slow a whole batch."""
+"""A query that needs more candidates is answered by exact search, so that one long list does not slow a whole batch."""
 
 CANDIDATE_BYTES = 64 << 20
 """What the vectors of the candidates under way may take."""
 
 
 def needed_of(filters: Filters, queries: int, least: int) -> Int64[Tensor, " batch"]:
-    """Candidates that leave so many after the excluded ones are struck out."""
+    """How many candidates each query needs, so that enough are left without the excluded ones.
+
+    Args:
+        filters: of the search.
+        queries: how many there are.
+        least: candidates that must be left.
+    """
     if filters.exclude is None:
         return torch.full((queries,), least)
     needed: Tensor = filters.exclude.offsets.diff() + least
@@ -41,6 +47,7 @@ def groups_of(
         rows, width: of the vectors.
         selects: whether a selector leaves the kind of index as fast as it is.
         needed: candidates of each query.
+        filters: of the search.
     """
     shared = filters.shared
     open_rows = rows if shared is None else len(shared)
@@ -74,11 +81,13 @@ def selecting(
 def nearer(
     exact: ExactSearcher, prepared: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
 ) -> Int64[np.ndarray, "batch kept"]:
-    """The ``most`` best of the candidates of each query, in no order; -1, which is nobody, comes after all others.
+    """The ``most`` best of the candidates of each query, in no order; -1, which is no row, comes after all others.
 
     Args:
         exact: over the vectors, float32 on the CPU.
-        ready: queries, as it made them ready.
+        prepared: queries, as ``exact`` prepared them.
+        rows: candidates of each query, -1 for none.
+        most: how many are kept.
     """
     if rows.shape[1] <= most:
         return rows
@@ -91,7 +100,7 @@ def nearer(
         by_row(*pointers, asked.shape[1], *ids.shape)
     if exact.metric == "l2":
         np.negative(worth, out=worth)
-    # A product with nobody is whatever FAISS makes of it.
+    # A product with no row is whatever FAISS makes of it.
     worth[ids < 0] = -np.inf
     best = torch.from_numpy(worth).topk(most, dim=1, sorted=False).indices.numpy()
     return np.take_along_axis(ids, best, 1)

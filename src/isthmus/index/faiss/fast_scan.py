@@ -31,7 +31,16 @@ def piece(width: int) -> int:
 def product_quantised(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """Product quantisation with 4 bits a piece (Jégou et al. 2011, "Product quantization for nearest neighbor search",
     section II-B), scanned in registers (André et al. 2015, "Cache locality is not enough: high-performance nearest
-    neighbor search with product quantization fast scan")."""
+    neighbor search with product quantization fast scan").
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     width = stored.vectors.shape[1]
     pieces = width // piece(width)
     quantiser = coarse(stored, structure)
@@ -42,7 +51,16 @@ def product_quantised(stored: TransformedVectors, settings: FaissSettings, struc
 
 def one_bit(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
     """A bit a number and two corrections a vector (Gao and Long 2024, "RaBitQ: quantizing high-dimensional vectors with
-    a theoretical error bound for approximate nearest neighbor search", section 3)."""
+    a theoretical error bound for approximate nearest neighbor search", section 3).
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     width = stored.vectors.shape[1]
     quantiser = coarse(stored, structure)
     return filled(faiss.IndexIVFRaBitQFastScan(quantiser, width, settings.lists, metric(stored)), stored)

@@ -18,7 +18,7 @@ def metric(stored: TransformedVectors) -> int:
 
 
 def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
-    """Nothing takes long."""
+    """An empty structure: nothing here takes long to find."""
     return {}
 
 
@@ -33,34 +33,85 @@ def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Nothing is stored."""
+    """Whether the structure is empty.
+
+    Args:
+        structure: read from somewhere.
+        finished: the vectors that lists and links are about.
+        settings: of the index.
+    """
     return not structure
 
 
 def full(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """float32."""
+    """Every number as float32.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     index = faiss.IndexFlat(stored.vectors.shape[1], metric(stored))
     index.add(stored.vectors)
     return index
 
 
 def fp16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Half precision."""
+    """Every number in half precision.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     return _scalar(stored, faiss.ScalarQuantizer.QT_fp16)
 
 
 def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Half precision with the range of float32."""
+    """Every number in half precision with the range of float32.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     return _scalar(stored, faiss.ScalarQuantizer.QT_bf16)
 
 
 def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """A byte a number, between the least and the greatest of its dimension."""
+    """A byte a number, between the least and the greatest of its dimension (8-bit scalar quantisation).
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     return _scalar(stored, faiss.ScalarQuantizer.QT_8bit)
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """For one search; ``options`` may hold a selector."""
+    """What FAISS is given for one search.
+
+    Args:
+        settings: of the index.
+        candidates: how many each query is to find.
+        options: keywords of FAISS's search parameters, such as a selector.
+
+    Returns:
+        FAISS's search parameters.
+    """
     return faiss.SearchParameters(**options) if options else None
 
 

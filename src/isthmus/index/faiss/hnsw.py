@@ -53,7 +53,13 @@ def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
 
 
 def defaults(rows: int, width: int, seed: int) -> FaissSettings:
-    """The settings that a graph is built with."""
+    """The settings that a graph is built with.
+
+    Args:
+        rows: how many vectors there are.
+        width: numbers of a vector.
+        seed: of the order of the nodes.
+    """
     if width <= NARROW:
         return FaissSettings.checked(rows, seed=seed, links=16, building=200)
     return FaissSettings.checked(rows, seed=seed)
@@ -97,7 +103,16 @@ GROUPS, POINTS, ROUNDS = 256, 64, 8
 
 
 def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """The graph with the given links; nothing is searched for."""
+    """The graph with the given links; nothing is searched for.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     index = faiss.IndexHNSWFlat(stored.vectors.shape[1], settings.links, faiss.METRIC_L2)
     index.storage.add(stored.vectors[structure["order"].astype(np.int64)])
     index.ntotal = len(stored.vectors)
@@ -111,7 +126,13 @@ def make(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether the links lead only to places that exist: FAISS follows them without looking."""
+    """Whether the links lead only to places that exist: FAISS follows them without looking.
+
+    Args:
+        structure: read from somewhere.
+        finished: the vectors that lists and links are about.
+        settings: of the index.
+    """
     rows, links = len(finished), settings.links
     if set(structure) != {"order", "levels", "links", "entry"} or any(
         part.dtype != np.int32 for part in structure.values()
@@ -155,5 +176,14 @@ def _offsets(levels: npt.NDArray[np.generic], links: int) -> Ints:
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """For one search; ``options`` may hold a selector."""
+    """What FAISS is given for one search: a walk keeps at least as many candidates as it is to find.
+
+    Args:
+        settings: of the index.
+        candidates: how many each query is to find.
+        options: keywords of FAISS's search parameters, such as a selector.
+
+    Returns:
+        FAISS's search parameters.
+    """
     return faiss.SearchParametersHNSW(efSearch=max(settings.breadth, candidates), **options)

@@ -74,12 +74,27 @@ def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
 
 
 def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """The graph with the given links over the given axes."""
+    """The graph with the given links over the given axes.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     return hnsw.make(_short(stored, np.asarray(structure["axes"], dtype=np.float32)), settings, structure)
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether there are axes, of numbers, for vectors of this width, and links that lead only to places that exist."""
+    """Whether there are axes, of numbers, for vectors of this width, and links that lead only to places that exist.
+
+    Args:
+        structure: read from somewhere.
+        finished: the vectors that lists and links are about.
+        settings: of the index.
+    """
     found = structure.get("axes")
     if found is None or found.dtype != np.float32 or found.ndim != 2 or not np.isfinite(found).all():
         return False

@@ -27,7 +27,7 @@ class FaissIndexKind:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those for which it is tried without being asked for by name; by name, it takes all."""
+        """Those for which it is tried among all kinds; by its name, it takes every metric."""
         return self.kind.metrics
 
     @property
@@ -46,14 +46,20 @@ class FaissIndexKind:
         return self.kind.number_bytes * stored + self.kind.row_bytes(width)
 
     def build(self, exact: ExactSearcher, seed: int, structure: Structure | None = None) -> FaissSearcher:
-        """An index with the settings that its kind starts with."""
+        """An index with the settings that its kind starts with.
+
+        Args and errors are those of ``IndexKind.build``.
+        """
         settings = self.kind.defaults(len(exact), exact.width, seed)
         return FaissSearcher.over(exact, self.name, settings, structure)
 
     def restore(
         self, exact: ExactSearcher, settings: Mapping[str, Setting], structure: Structure | None
     ) -> FaissSearcher:
-        """A saved index; a structure that does not fit is found anew."""
+        """A saved index; a structure that does not fit is found anew.
+
+        Args and errors are those of ``IndexKind.restore``.
+        """
         return FaissSearcher.over(exact, self.name, FaissSettings.restored(len(exact), settings), structure)
 
 

@@ -48,7 +48,13 @@ def grid_of_bytes(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether there are centroids, one for each list, of numbers."""
+    """Whether there are centroids, one for each list, of numbers.
+
+    Args:
+        structure: read from somewhere.
+        finished: the vectors that lists and links are about.
+        settings: of the index.
+    """
     centroids = structure.get("centroids")
     if set(structure) != {"centroids"} or centroids is None or centroids.dtype != np.float32:
         return False
@@ -75,13 +81,31 @@ ENTRIES = 16
 
 
 def full(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """float32 in lists."""
+    """Every number as float32, in lists.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     width = stored.vectors.shape[1]
     return filled(faiss.IndexIVFFlat(coarse(stored, structure), width, settings.lists, metric(stored)), stored)
 
 
 def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """A byte a number in lists."""
+    """A byte a number, in lists.
+
+    Args:
+        stored: the vectors as they are stored.
+        settings: of the index.
+        structure: what ``learn`` found.
+
+    Returns:
+        FAISS's index.
+    """
     coding = faiss.ScalarQuantizer.QT_8bit
     width = stored.vectors.shape[1]
     quantiser = coarse(stored, structure)
@@ -89,5 +113,14 @@ def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structur
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """For one search; ``options`` may hold a selector."""
+    """What FAISS is given for one search.
+
+    Args:
+        settings: of the index.
+        candidates: how many each query is to find.
+        options: keywords of FAISS's search parameters, such as a selector.
+
+    Returns:
+        FAISS's search parameters.
+    """
     return faiss.SearchParametersIVF(nprobe=min(settings.probes, settings.lists), **options)

@@ -41,7 +41,7 @@ class FaissKind:
         inverted: whether its structure is centroids, which are finished as vectors are.
         all_seen: every vector is compared in full.
         selects: a selector does not slow it down.
-        metrics: those for which it is tried without being asked for by name.
+        metrics: those for which it is tried among all kinds.
     """
 
     learn: Callable[[TransformedVectors, FaissSettings], Structure]

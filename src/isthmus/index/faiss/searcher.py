@@ -1,8 +1,8 @@
 """FAISS finds candidates; their scores are computed again from the vectors.
 
 So scores are exact whatever the index keeps, and equal ones come in ascending order of row. FAISS knows one filter for
-a whole call and no list for each query: excluded rows are found beyond the k and struck out, and a query that is left
-with fewer than k is asked again exactly. So no filter leaks, and no answer is short while k rows may answer.
+a whole call and no list for each query: excluded rows are found beyond the k and dropped, and a query that is left
+with fewer than k is answered by exact search. So no filter leaks, and no answer is short while k rows may answer.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from isthmus.index.faiss.transforms import TransformedVectors, lift, pad_and_rot
 from isthmus.index.kinds import Structure
 from isthmus.index.threads import limited_to
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
-from isthmus.protocols import Neighbours, RowLists
-from isthmus.rowlists import contains
+from isthmus.protocols import Neighbours
+from isthmus.rowlists import RowLists, contains
 
 SPARE = 2
 """Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
 
 ROWS_UNDER_WAY = 1 << 22
-"""Candidates that FAISS is asked for at a time."""
+"""Candidates of one call of FAISS."""
 
 
 @final
@@ -112,7 +112,7 @@ class FaissSearcher:
                 centroids = np.asarray(structure["centroids"], dtype=np.float32)
                 finished = {"centroids": pad_and_rotate(transform, centroids, settings.seed)}
             index = found.make(TransformedVectors(vectors, lifted.by_distance), settings, finished)
-        # FAISS's number to row; -1, which is nobody, finds the last.
+        # From FAISS's number to row; -1, which is no row, finds the last.
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
         return cls(index, exact, kind, settings, structure, order)
 
@@ -136,7 +136,7 @@ class FaissSearcher:
 
     @property
     def kind(self) -> Name:
-        """Its name."""
+        """The name of its kind."""
         return self._name
 
     @property
@@ -178,10 +178,16 @@ class FaissSearcher:
         exclude: RowLists | None = None,
         allow: Allow = None,
     ) -> Neighbours:
-        """The ``k`` nearest rows of each query, nearest first, as nearly as the kind of index finds them.
+        """The ``k`` nearest rows of each query, as nearly as the kind of index finds them.
 
-        ``exclude`` lists rows that must not answer, for each query; ``allow`` the only ones that may, for all queries
-        (a tensor) or for each (lists).
+        Args:
+            queries: one a row.
+            k: answers a query.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+
+        Returns:
+            Rows and scores, nearest first, equal scores by rising row; -1 and -inf where fewer than ``k`` may answer.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -210,14 +216,24 @@ class FaissSearcher:
     def candidates(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Int64[Tensor, "batch found"]:
-        """What ``search`` chooses from, in no order, with gaps of -1: k at least of each checked query, if possible."""
+        """What ``search`` chooses from.
+
+        Args:
+            queries: checked.
+            k: candidates that each query needs.
+            exclude: rows that must not answer, for each query.
+            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+
+        Returns:
+            Rows in no order, with gaps of -1: at least ``k`` of each query, if so many may answer.
+        """
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         needed = needed_of(filters, len(queries), k * self.faiss_settings.widen)
         groups = self._groups(needed, filters)
         if self._kind.all_seen or not groups:
             return self.search(queries, k, exclude=exclude, allow=allow).rows
         prepared, widest = self._exact.prepared(queries), max(int(needed[some].max()) for some in groups)
-        # Many candidates are weighed in float32 before anybody sums them in float64.
+        # Many candidates are compared in float32 before the rest is summed in float64.
         width = widest if widest <= 2 * k + 1 else k + SPARE
         rows = torch.full((len(queries), width), -1)
         settled = torch.zeros(len(queries), dtype=torch.bool)

@@ -41,13 +41,28 @@ PLAIN = VectorTransform()
 
 
 def lift(transform: VectorTransform, vectors: Float[Tensor, "rows width"], by_distance: bool) -> TransformedVectors:
-    """The vectors that lists are learnt on, and whether the nearest, or the greatest product, is looked for."""
+    """The vectors that lists and links are learnt on.
+
+    Args:
+        transform: of the kind.
+        vectors: as the exact searcher compares them.
+        by_distance: whether the metric is a distance.
+
+    Returns:
+        Vectors, lifted where that turns products into distances, and whether the nearest by distance is looked for.
+    """
     lifts = transform.lifts and not by_distance
     return TransformedVectors((lifted(vectors) if lifts else vectors).contiguous().numpy(), by_distance or lifts)
 
 
 def pad_and_rotate(transform: VectorTransform, vectors: Array, seed: int) -> Array:
-    """Lifted vectors, padded with zeros and rotated."""
+    """Lifted vectors, padded with zeros and rotated.
+
+    Args:
+        transform: of the kind.
+        vectors: one a row.
+        seed: of the rotation.
+    """
     missing = -vectors.shape[1] % transform.multiple
     padded = np.pad(vectors, ((0, 0), (0, missing))) if missing else vectors
     if transform.rotates:

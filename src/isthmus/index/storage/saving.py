@@ -28,7 +28,13 @@ Opened = tuple[Snapshot, ChosenIndex, IndexRequest]
 
 
 def described(snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> dict[str, Any]:
-    """What an index is, as JSON values."""
+    """What an index is, as JSON values.
+
+    Args:
+        snapshot: what the index holds.
+        chosen: its kind and searcher.
+        request: what was asked for when it was built.
+    """
     size = 4 * snapshot.width * (snapshot.frozen + snapshot.added)
     searcher = chosen.searcher
     return {
@@ -51,7 +57,18 @@ def described(snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) ->
 
 
 def save(directory: str | Path, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
-    """Write an index as it is: frozen part, what is gone and what came later."""
+    """Write an index as it is: frozen segment, what was removed and what came later.
+
+    Args:
+        directory: where.
+        snapshot: what the index holds.
+        chosen: its kind and searcher.
+        request: what was asked for when it was built.
+
+    Raises:
+        InputError: something else stands at that place.
+        OSError: it cannot be written.
+    """
     settings = {
         "metric": snapshot.metric,
         "width": snapshot.width,
@@ -80,9 +97,14 @@ def save(directory: str | Path, snapshot: Snapshot, chosen: ChosenIndex, request
 def load(directory: str | Path, verify: Verify, mmap: bool) -> Opened:
     """The inverse of ``save``.
 
+    Args:
+        directory: where.
+        verify: "full" reads and hashes every byte; "header" checks sizes, names, types and shapes.
+        mmap: the vectors stay on the disk until they are used.
+
     Raises:
         SettingError: another word for ``verify``.
-        BundleError: no index there, or one that is truncated, altered, foreign or too new.
+        BundleError: no index there; one that is truncated, altered, foreign or too new; or of a kind that is not known.
     """
     stored = storage.read(directory, verify, mmap)
     with as_damage(directory):

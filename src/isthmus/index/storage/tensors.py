@@ -57,6 +57,13 @@ def write(
 ) -> None:
     """Save, whole or not at all; an older index at the same place is replaced.
 
+    Args:
+        directory: where.
+        settings: what makes the index again, as JSON values.
+        facts: what was measured, as JSON values.
+        tensors: vectors, ids and what was removed.
+        cache: the structure of an approximate index; may be empty.
+
     Raises:
         InputError: something else stands at that place.
         OSError: the disk is full or may not be written to; what stood there before still does.

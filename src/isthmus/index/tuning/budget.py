@@ -11,13 +11,13 @@ import torch
 from isthmus.errors import BudgetError, SettingError
 
 FAST_ENOUGH = 0.005
-"""Seconds that one query may take where nothing else is asked for."""
+"""Seconds that one query may take unless a budget says otherwise."""
 
 SMALL = 16 << 20
 """Bytes that any machine reads in less."""
 
 BUILD_SECONDS = 600.0
-"""Seconds after which no further kind is tried where nothing else is asked for."""
+"""Seconds after which no further kind is tried, unless a budget says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Budget:
     """What an index may take.
 
     Attributes:
-        seconds: of one query asked alone.
+        seconds: of a search with a single query.
         bytes: of vectors and index together, in memory.
         build_seconds: after which no further kind of index is tried.
     """

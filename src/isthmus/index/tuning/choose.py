@@ -116,15 +116,20 @@ class KindSearch:
     def _search_grid(self, grid: Sequence[ApproximateSearcher], size: int, seconds: float) -> None:
         """Find the cheapest settings that reach the target, by bisection, and measure them."""
 
-        def tried(own: ApproximateSearcher, *measured: float | None, outcome: str) -> None:
-            recall, throughput, latency = measured
+        def record(
+            own: ApproximateSearcher,
+            outcome: str,
+            recall: float | None = None,
+            throughput: float | None = None,
+            latency: float | None = None,
+        ) -> None:
             self.trials.append(
                 Trial(own.kind, own.search_settings, recall, throughput, latency, size, seconds, outcome)
             )
 
         # The very cheapest can be slow: where lists run dry, exact search has to answer.
         if all(self._too_slow(grid[place]) for place in (0, len(grid) // 3)):
-            tried(grid[0], None, None, None, outcome="slower")
+            record(grid[0], "slower")
             return
         low, high = 0, len(grid) - 1
         while low < high:
@@ -137,13 +142,13 @@ class KindSearch:
             if recall >= self.request.target_recall:
                 break
         if recall < self.request.target_recall:
-            tried(searcher, recall, None, None, outcome="below the target")
+            record(searcher, "below the target", recall)
             return
         throughput, latency = self.judging.throughput(searcher), self.judging.latency(searcher)
         outcome = self._outcome(throughput, latency)
         if outcome in ("best so far", "slower") and throughput > self.exact_throughput:
             self.qualified.append(QualifiedIndex(throughput, recall, searcher))
-        tried(searcher, recall, throughput, latency, outcome=outcome)
+        record(searcher, outcome, recall, throughput, latency)
         named = f"{searcher.kind} {dict(searcher.search_settings)}"
         logger.info("%s: recall %.3f, %.0f queries/s: %s", named, recall, throughput, outcome)
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from isthmus.errors import InputError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.kinds import ApproximateSearcher
-from isthmus.index.search import SearchHit, search
+from isthmus.index.search import SearchHits, search
 from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot
 from isthmus.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ NOISE = 0.3
 """Of a made query, in standard deviations of each coordinate of the vectors."""
 
 LATENCY_QUERIES = 8
-"""Queries asked alone to time one."""
+"""Single queries that are timed for the latency."""
 
 RUNS, MOST_RUNS = 3, 40
 
@@ -51,7 +51,7 @@ class HeldOutQueries:
     Attributes:
         queries: one a row.
         k: how many neighbours count.
-        least: score of the last of them.
+        lowest: score of the last of them.
         frozen: what an index of the vectors would hold, without a searcher.
     """
 
@@ -64,23 +64,38 @@ class HeldOutQueries:
     def of(
         cls, exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, frozen: Segment | None = None
     ) -> HeldOutQueries:
-        """With the answers of exact search."""
+        """Queries with the answers of exact search.
+
+        Args:
+            exact: over the vectors.
+            queries: one a row.
+            k: how many neighbours count.
+            frozen: what ``exact_segment`` makes of ``exact``, if it is there already.
+        """
         k = min(k, len(exact))
         return cls(queries, k, exact.search(queries, k).scores[:, -1], frozen or exact_segment(exact))
 
     def recall(self, searcher: EvaluatedSearcher) -> float:
-        """The share of the true k nearest that is found; of equal ones, any will do."""
-        found = self._face(searcher)(self.queries, self.k).scores
+        """The share of the true k nearest that is found, from 0 to 1; of equal ones, any will do."""
+        found = self._search_with(searcher)(self.queries, self.k).scores
         # The same sum over another block differs in its last bits.
         lowest = (self.lowest - (1e-5 * self.lowest.abs() + 1e-12)).tolist()
         hits = sum(int((own >= bound).sum()) for own, bound in zip(found, lowest, strict=True))
         return hits / max(1, self.k * len(self.queries))
 
     def throughput(self, searcher: EvaluatedSearcher, most: int = QUERIES) -> float:
-        """Queries a second, asked together; the best of some runs, and of more where a run is short."""
-        face, some = self._face(searcher), self.queries[:most]
+        """Queries a second, searched as one batch: the best of some runs, and of more where a run is short.
+
+        Args:
+            searcher: which one; None for exact search.
+            most: queries of a batch at most.
+
+        Returns:
+            Higher is faster.
+        """
+        face, some = self._search_with(searcher), self.queries[:most]
         if searcher is None:
-            # Matrix products are faster the more is asked together, and no kind shall win for want of questions.
+            # Matrix products are faster in larger batches, and no kind shall win for want of queries.
             some = some.repeat(-(-EXACT_QUERIES // len(some)), 1)[:EXACT_QUERIES]
         times: list[float] = []
         while len(times) < RUNS or (sum(times) < TIMED_SECONDS and len(times) < MOST_RUNS):
@@ -88,11 +103,11 @@ class HeldOutQueries:
         return len(some) / min(times)
 
     def latency(self, searcher: EvaluatedSearcher) -> float:
-        """Seconds of one query asked alone; the median of some."""
-        face = self._face(searcher)
+        """Seconds of a search with a single query: the median of some. Lower is faster."""
+        face = self._search_with(searcher)
         return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:LATENCY_QUERIES])
 
-    def _face(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHit]:
+    def _search_with(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHits]:
         """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
         own = self.frozen
         if searcher is not None:
@@ -129,13 +144,19 @@ def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) ->
 
 
 def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generator) -> Float[Tensor, "drawn width"]:
-    """Vectors drawn at random, with noise; two at least."""
+    """Vectors drawn at random, with noise.
+
+    Args:
+        vectors: one a row.
+        most: how many are drawn; two at least, and no more than there are.
+        generator: of draws and noise.
+    """
     drawn = torch.randint(0, len(vectors), (max(2, min(most, len(vectors))),), generator=generator)
     spread = vectors[drawn].std(0) * NOISE
     return vectors[drawn] + spread * torch.randn(len(drawn), vectors.shape[1], generator=generator)
 
 
-def _seconds(face: Callable[[Tensor, int], SearchHit], queries: Tensor, k: int) -> float:
+def _seconds(face: Callable[[Tensor, int], SearchHits], queries: Tensor, k: int) -> float:
     start = time.perf_counter()
     face(queries, k)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What is asked of an index, what was tried, and what came of it."""
+"""Requests for an index, the trials of its kinds, and the choice."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget
 
 ALL = ("auto", "fastest")
-"""Kinds to ask for by which every kind may be tried."""
+"""Values of ``IndexRequest.kind`` for which every kind may be tried."""
 
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What is asked of an index.
+    """What an index must reach, and what it may take.
 
     Attributes:
         kind: "auto", "fastest" (try all, however fast exact search is), "exact" or the one kind that is wanted.
@@ -54,10 +54,10 @@ class Trial:
 
     Attributes:
         kind: of the index.
-        settings: those it was asked with that trade recall for speed, by name.
+        settings: that trade recall for speed, by name.
         recall: share of the true k nearest found, on queries that did not choose the settings.
-        queries_per_second: asked together.
-        seconds_a_query: asked alone.
+        queries_per_second: searched as one batch.
+        seconds_a_query: of a search with a single query.
         bytes: of vectors and index.
         build_seconds: it took.
         outcome: in words.
@@ -75,7 +75,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class ChosenIndex:
-    """What an index is asked through.
+    """The kind that was chosen, with its searcher.
 
     Attributes:
         kind: "exact", or the name of an ``IndexKind``.

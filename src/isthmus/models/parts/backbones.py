@@ -1,5 +1,5 @@
-"""The two ends of a bridge, chosen by the signal: what reads it, what writes it, how probable it is. The kinds of
-autoencoder in ``kinds`` only add what lies between.
+"""Encoder, decoder and likelihood of a signal: all that the kinds of autoencoder in ``kinds`` share beside what lies
+between them.
 
     Bag     sum of item vectors, MLP      MLP                          multinomial over all items
     Vector  MLP                           MLP                          Gaussian
@@ -9,26 +9,27 @@ autoencoder in ``kinds`` only add what lies between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Unpack, cast
 
 from torch import Generator
 
 from isthmus.batch import Bag, Grid, Signal, Tokens, Vector
 from isthmus.core.decoders import ConvDecoder, DenseDecoder, TransformerDecoder
 from isthmus.core.encoders import BagEncoder, ConvEncoder, DenseEncoder, TransformerEncoder
-from isthmus.core.grids import GridReadout
-from isthmus.core.likelihoods.discrete import Categorical, Gaussian, Multinomial
-from isthmus.core.readouts import LinearReadout
-from isthmus.core.scaling import unit_norm
+from isthmus.core.likelihoods.continuous import Gaussian
+from isthmus.core.likelihoods.discrete import Categorical, Multinomial
+from isthmus.core.ops.bags import unit_norm
+from isthmus.core.readouts import GridReadout, LinearReadout
 from isthmus.errors import SettingError
+from isthmus.models.parts.keywords import SharedKeywords, complete
 from isthmus.models.parts.likelihoods import LIKELIHOODS, likelihood_of
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.protocols import Decoder, Encoder, Likelihood, Phase, Readout
-from isthmus.training.batching import TokenBudget
-from isthmus.training.plan import Batching, Plan, Shuffled
+from isthmus.training.batching import Batching, Shuffled, TokenBudget
+from isthmus.training.plan import Plan
 
 LAYERS = {Bag: 1, Vector: 2, Grid: 2, Tokens: 2}
 """Where nothing else is said."""
@@ -37,7 +38,7 @@ BAG_LIKELIHOODS = ("multinomial", "gaussian")
 
 
 @dataclass(frozen=True)
-class Ends:
+class Backbone:
     """What an autoencoder of one signal has beside its bottleneck.
 
     Attributes:
@@ -58,82 +59,68 @@ class Ends:
     scaling: Callable[[Any], Any] | None = None
     clip: float | None = None
 
-    def plan(
-        self,
-        epochs: int,
-        learning_rate: float,
-        decay: str,
-        weight_decay: float,
-        patience: int | None,
-        *,
-        samples: int = 1,
-    ) -> Plan:
-        """One phase of so many epochs; ``samples`` is of the code, for each row."""
+    def plan(self, shared: SharedKeywords, *, samples: int = 1) -> Plan:
+        """One phase of all epochs.
+
+        Args:
+            shared: the keywords of the kind; what is not given has its default.
+            samples: of the code, for each row.
+        """
+        settings = complete(shared)
         return Plan(
-            phases=(Phase(epochs, samples=samples),),
+            phases=(Phase(settings["epochs"], samples=samples),),
             batching=self.batching,
-            learning_rate=learning_rate,
-            decay=decay,
-            weight_decay=weight_decay,
+            learning_rate=settings["learning_rate"],
+            decay=settings["decay"],
+            weight_decay=settings["weight_decay"],
             clip=self.clip,
-            patience=patience,
+            patience=settings["patience"],
         )
 
 
-def ends(
-    signal: Signal,
-    *,
-    generator: Generator,
-    hidden: int = 256,
-    layers: int | None = None,
-    filters: int = 32,
-    heads: int = 4,
-    dropout: float = 0.0,
-    likelihood: str | None = None,
-    batch_size: int = 256,
-    tokens: int = 4096,
-) -> Ends:
+def backbone(signal: Signal, *, generator: Generator, **shared: Unpack[SharedKeywords]) -> Backbone:
     """The parts for a signal.
 
     Args:
-        hidden: width of every state of an MLP or a Transformer, and of the last one after convolutions.
-        layers: of the encoder, and of the decoder: of an MLP, blocks of a Transformer, halvings of an image; None takes
-            1 for bags and 2 otherwise. 0, for vectors alone, puts the code one linear layer away from the data.
-        filters: channels after the first halving of an image; each further one doubles them.
-        heads: of a Transformer's attention; they divide ``hidden``.
-        dropout: inside a Transformer, in training.
-        likelihood: of vectors and images, one of ``isthmus.models.parts.likelihoods.LIKELIHOODS``; None is "gaussian".
-            Bags have "multinomial", the default, or "gaussian", for numbers of any sign; tokens have one of their own.
-        batch_size: rows of a batch.
-        tokens: budget of a batch of token rows, padding counted, in the place of ``batch_size``.
+        signal: the sizes of the data.
+        generator: draws the first weights.
+        shared: see ``isthmus.models.parts.keywords.SharedKeywords``.
 
     Raises:
         SettingError: a size below 1, or a setting that the signal cannot have.
     """
-    depth = LAYERS[type(signal)] if layers is None else layers
-    check_settings(hidden=hidden, filters=filters, heads=heads, batch_size=batch_size, tokens=tokens)
+    keywords = complete(shared)
+    depth = LAYERS[type(signal)] if keywords["layers"] is None else keywords["layers"]
+    _check(signal, depth, keywords)
+    hidden, size, likelihood = keywords["hidden"], keywords["batch_size"], keywords["likelihood"]
+    match signal:
+        case Bag():
+            return _bags(signal, generator, (hidden,) * depth, likelihood or BAG_LIKELIHOODS[0], size)
+        case Vector():
+            return _vectors(signal, generator, (hidden,) * depth, likelihood or LIKELIHOODS[0], size)
+        case Grid():
+            widths = tuple(keywords["filters"] * 2**halving for halving in range(depth))
+            return _grids(signal, generator, hidden, widths, likelihood or LIKELIHOODS[0], size)
+        case Tokens():
+            sizes = (hidden, depth, keywords["heads"], signal.length)
+            return _tokens(signal, generator, sizes, keywords["dropout"], keywords["tokens"])
+
+
+def _check(signal: Signal, depth: int, keywords: SharedKeywords) -> None:
+    sizes = ("hidden", "filters", "heads", "batch_size", "tokens", "epochs")
+    check_settings(**{name: value for name, value in cast(Mapping[str, Any], keywords).items() if name in sizes})
     if not isinstance(signal, Vector):
         check_settings(layers=depth)
     elif depth < 0:
         raise SettingError(f"layers={depth}", expected="0 or more")
-    if isinstance(signal, Tokens) and likelihood is not None:
-        raise SettingError(f"likelihood={likelihood!r} of tokens", expected="none: it is categorical")
-    match signal:
-        case Bag():
-            return _bags(signal, generator, (hidden,) * depth, likelihood or BAG_LIKELIHOODS[0], batch_size)
-        case Vector():
-            return _vectors(signal, generator, (hidden,) * depth, likelihood or LIKELIHOODS[0], batch_size)
-        case Grid():
-            widths = tuple(filters * 2**halving for halving in range(depth))
-            return _grids(signal, generator, hidden, widths, likelihood or LIKELIHOODS[0], batch_size)
-        case Tokens():
-            return _tokens(signal, generator, (hidden, depth, heads, signal.length), dropout, tokens)
+    if isinstance(signal, Tokens) and keywords["likelihood"] is not None:
+        raise SettingError(f"likelihood={keywords['likelihood']!r} of tokens", expected="none: it is categorical")
 
 
-def _bags(signal: Bag, generator: Generator, sizes: tuple[int, ...], likelihood: str, batch_size: int) -> Ends:
+def _bags(signal: Bag, generator: Generator, sizes: tuple[int, ...], likelihood: str, batch_size: int) -> Backbone:
     check_choice("likelihood", likelihood, BAG_LIKELIHOODS)
     counts = likelihood == "multinomial"
-    return Ends(
+    return Backbone(
         encoder=BagEncoder(signal.width, sizes, generator=generator, activate_last=True),
         hidden=sizes[-1],
         decoder=lambda code: DenseDecoder(code, sizes, generator=generator),
@@ -144,9 +131,11 @@ def _bags(signal: Bag, generator: Generator, sizes: tuple[int, ...], likelihood:
     )
 
 
-def _vectors(signal: Vector, generator: Generator, sizes: tuple[int, ...], likelihood: str, batch_size: int) -> Ends:
+def _vectors(
+    signal: Vector, generator: Generator, sizes: tuple[int, ...], likelihood: str, batch_size: int
+) -> Backbone:
     chosen = likelihood_of(likelihood, signal)
-    return Ends(
+    return Backbone(
         encoder=DenseEncoder(signal.width, sizes, generator=generator, activation="silu", activate_last=True),
         hidden=sizes[-1] if sizes else signal.width,
         decoder=lambda code: DenseDecoder(code, sizes, generator=generator, activation="silu"),
@@ -160,10 +149,10 @@ def _vectors(signal: Vector, generator: Generator, sizes: tuple[int, ...], likel
 
 def _grids(
     signal: Grid, generator: Generator, hidden: int, widths: tuple[int, ...], likelihood: str, batch_size: int
-) -> Ends:
+) -> Backbone:
     height, width = signal.height, signal.width
     chosen = likelihood_of(likelihood, signal)
-    return Ends(
+    return Backbone(
         encoder=ConvEncoder(signal.channels, height, width, widths, generator=generator, hidden=hidden),
         hidden=hidden,
         decoder=lambda code: ConvDecoder(code, height, width, widths, generator=generator),
@@ -177,10 +166,10 @@ def _grids(
 
 def _tokens(
     signal: Tokens, generator: Generator, sizes: tuple[int, int, int, int], dropout: float, tokens: int
-) -> Ends:
+) -> Backbone:
     words = signal.vocabulary
     encoder = TransformerEncoder(words, *sizes, generator=generator, dropout=dropout)
-    return Ends(
+    return Backbone(
         encoder=encoder,
         hidden=encoder.width,
         decoder=partial(_writer, words, sizes, generator, dropout),

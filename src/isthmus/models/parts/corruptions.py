@@ -44,11 +44,16 @@ MADE: dict[str, tuple[Callable[[float], Corruption], float]] = {
 """Each noise with its usual level."""
 
 
-def noise_of(signal: Signal, name: str | None = None, level: float | None = None) -> Corruption:
-    """The corruption with its level.
+def corruption_of(signal: Signal, name: str | None = None, level: float | None = None) -> Corruption:
+    """The corruption of that name.
+
+    Args:
+        signal: what is corrupted.
+        name: one of ``NOISES`` of that signal; None for the first of them.
+        level: how much of it; None for the usual level.
 
     Raises:
-        SettingError: a noise that the signal cannot have, or a level outside its range.
+        SettingError: a corruption that the signal cannot have, or a level outside its range.
     """
     choices = NOISES[type(signal)]
     name = choices[0] if name is None else name

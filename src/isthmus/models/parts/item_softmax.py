@@ -16,28 +16,28 @@ from isthmus.protocols import Likelihood, Source
 
 SAMPLED_FROM = 100_000
 """Items from which on the estimate pays: about as fast as the exact softmax near 40,000 items, and 1.5 times as fast
-here, with batches of 500 people of 43 items (``benchmarks/scaling.py``)."""
+here, with batches of 500 histories of 43 items (``python -m benchmarks scaling``)."""
 
 NEGATIVES = 16384
 """Items drawn a batch, beside those of the batch itself."""
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ItemSoftmax:
     """The parts that depend on whether the softmax is exact.
 
     Attributes:
         likelihood: of the model.
         rowwise: whether the tables of items have sparse gradients, and the plan changes touched rows only.
-        learns: what has to be known of the source before training.
+        before_training: what has to be known of the source before training.
     """
 
     likelihood: Likelihood
     rowwise: bool = False
-    learns: Callable[[Source], None] | None = None
+    before_training: Callable[[Source], None] | None = None
 
     @classmethod
-    def of(cls, width: int, negatives: int | None = None) -> Catalogue:
+    def of(cls, width: int, negatives: int | None = None) -> ItemSoftmax:
         """The parts for ``width`` items.
 
         Args:

@@ -1,13 +1,13 @@
 """Likelihoods of vectors and images by name.
 
 gaussian              N(logit, 1): half the squared error
-shared                N(logit, σ²), one σ that is learnt
-dimension             N(logit, σ²), a σ for each dimension or pixel that is learnt
-optimal               N(logit, σ²), σ² the mean squared error of the batch
-laplace               two-sided exponential around the logit, one scale that is learnt: for outliers
-bernoulli             coins, for zeros and ones
+learned-scale         N(logit, σ²) with one σ, which is learned
+per-dimension-scale   N(logit, σ²) with a σ for each dimension or pixel, which are learned
+optimal-scale         N(logit, σ²) with σ² the mean squared error of the batch
+laplace               Laplace(logit, s) with one s, which is learned: robust to outliers
+bernoulli             for zeros and ones
 continuous-bernoulli  a density of numbers between 0 and 1
-levels                256 levels between 0 and 1, a mixture of five logistic distributions
+discretized-logistic  256 levels between 0 and 1, a mixture of five logistic distributions
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isthmus.batch import Grid, Vector
-from isthmus.core.likelihoods.continuous import LearnedGaussian, LearnedLaplace, OptimalGaussian
-from isthmus.core.likelihoods.discrete import Bernoulli, Gaussian
+from isthmus.core.likelihoods.continuous import Gaussian, LearnedGaussian, LearnedLaplace, OptimalGaussian
+from isthmus.core.likelihoods.discrete import Bernoulli
 from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
 from isthmus.models.recipes.checks import check_choice
 from isthmus.protocols import Likelihood
 
 LIKELIHOODS = (
     "gaussian",
-    "shared",
-    "dimension",
-    "optimal",
+    "learned-scale",
+    "per-dimension-scale",
+    "optimal-scale",
     "laplace",
     "bernoulli",
     "continuous-bernoulli",
-    "levels",
+    "discretized-logistic",
 )
 """The first one is the default."""
 
@@ -37,14 +37,14 @@ COMPONENTS = 5
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenLikelihood:
     """A likelihood, and how many numbers the readout gives it for each one of the signal."""
 
     part: Likelihood
     outputs: int = 1
 
 
-def likelihood_of(name: str, signal: Vector | Grid) -> Chosen:
+def likelihood_of(name: str, signal: Vector | Grid) -> ChosenLikelihood:
     """The likelihood with its parameters.
 
     Raises:
@@ -52,16 +52,16 @@ def likelihood_of(name: str, signal: Vector | Grid) -> Chosen:
     """
     check_choice("likelihood", name, LIKELIHOODS)
     shape = (signal.width,) if isinstance(signal, Vector) else (signal.channels, signal.height, signal.width)
-    if name == "levels":
+    if name == "discretized-logistic":
         mixture = DiscretisedLogisticMixture(COMPONENTS)
-        return Chosen(mixture, mixture.numbers)
+        return ChosenLikelihood(mixture, mixture.numbers)
     parts: dict[str, Likelihood] = {
         "gaussian": Gaussian(),
-        "shared": LearnedGaussian(),
-        "dimension": LearnedGaussian(shape),
-        "optimal": OptimalGaussian(),
+        "learned-scale": LearnedGaussian(),
+        "per-dimension-scale": LearnedGaussian(shape),
+        "optimal-scale": OptimalGaussian(),
         "laplace": LearnedLaplace(),
         "bernoulli": Bernoulli(),
         "continuous-bernoulli": ContinuousBernoulli(),
     }
-    return Chosen(parts[name])
+    return ChosenLikelihood(parts[name])

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 import torch
 from torch import Generator, Tensor
 
-from isthmus.batch import Bag, Grid, Tokens, Vector
+from isthmus.batch import Signal, Tokens
+from isthmus.capabilities import entered_shape
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.encoders import BagEncoder
 from isthmus.core.priors.mixture import MixturePrior, VampPrior
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.protocols import Bottleneck, Encoder, Prior, Source
-from isthmus.spread import even_rows
+from isthmus.sources import even_rows
 
 PRIORS = ("standard", "mixture", "pseudo-inputs")
 """N(0, 1); a mixture of Gaussians that trains; the posteriors of inputs that train (the VampPrior)."""
 
 
+@dataclass(frozen=True)
+class ChosenPrior:
+    """A prior, and its pseudo-inputs where it has some."""
+
+    part: Prior
+    pseudo: VampPrior | None = None
+
+    def start(self, model: Autoencoder) -> Callable[[Source], None] | None:
+        """What has to be done before training: pseudo-inputs begin as rows of the source."""
+        return None if self.pseudo is None else partial(begin_with_rows, model, self.pseudo)
+
+
 def prior_of(
     name: str,
-    signal: Bag | Vector | Grid | Tokens,
+    signal: Signal,
     encoder: Encoder,
     bottleneck: Bottleneck,
     code: int,
     components: int,
     generator: Generator,
-) -> Prior:
-    """The prior of that name over codes of ``code`` dimensions.
+) -> ChosenPrior:
+    """The prior of that name.
+
+    Args:
+        name: one of ``PRIORS``.
+        signal: what the encoder reads.
+        encoder, bottleneck: of the model, for the posteriors of pseudo-inputs.
+        code: dimensions of the code.
+        components: of a mixture, or pseudo-inputs.
+        generator: draws their first numbers.
 
     Raises:
         SettingError: another name, no components, or pseudo-inputs of tokens, whose posteriors are normalised together.
@@ -36,33 +60,27 @@ def prior_of(
     check_choice("prior", name, PRIORS)
     check_settings(components=components)
     if name == "standard":
-        return StandardNormal(code)
+        return ChosenPrior(StandardNormal(code))
     if name == "mixture":
-        return MixturePrior(code, components, generator=generator)
-    return VampPrior(encoder, bottleneck, _entered(signal, encoder), components, generator=generator)
+        return ChosenPrior(MixturePrior(code, components, generator=generator))
+    if isinstance(signal, Tokens):
+        raise SettingError(
+            "prior='pseudo-inputs' of tokens", expected="'standard' or 'mixture'", remedy="choose one of these"
+        )
+    pseudo = VampPrior(encoder, bottleneck, entered_shape(encoder), components, generator=generator)
+    return ChosenPrior(pseudo, pseudo)
 
 
-def begin_with_rows(model: Autoencoder, source: Source) -> None:
-    """Pseudo-inputs begin as rows of the source, evenly spaced; what there are fewer rows than keeps its first draw."""
-    prior = model.prior
-    assert isinstance(prior, VampPrior)
+def begin_with_rows(model: Autoencoder, prior: VampPrior, source: Source) -> None:
+    """Set pseudo-inputs to rows of the source, evenly spaced; where there are fewer rows, the rest keep their first
+    draw.
+
+    Args:
+        model: whose encoder the rows enter.
+        prior: the model's prior, changed in place.
+        source: the data to train on.
+    """
     inputs = source.batch(even_rows(len(source), len(prior.pseudo))).inputs
     with torch.no_grad():
         entered: Tensor = model.encoder.enter(model.scaled(inputs))
         prior.begin(entered)
-
-
-def _entered(signal: Bag | Vector | Grid | Tokens, encoder: Encoder) -> tuple[int, ...]:
-    """The shape of a row behind ``encoder.enter``."""
-    match signal:
-        case Vector():
-            return (signal.width,)
-        case Grid():
-            return (signal.channels, signal.height, signal.width)
-        case Bag():
-            assert isinstance(encoder, BagEncoder)
-            return (encoder.table.shape[1],)
-        case Tokens():
-            raise SettingError(
-                "prior='pseudo-inputs' of tokens", expected="'standard' or 'mixture'", remedy="choose one of these"
-            )

@@ -17,7 +17,12 @@ def check_settings(**settings: int | float) -> None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is none of the choices.
+    """Refuse a value that is none of the choices.
+
+    Args:
+        name: of the setting.
+        value: what was given.
+        choices: what may be given.
 
     Raises:
         SettingError: naming the setting and the choices.

@@ -15,9 +15,18 @@ from isthmus.protocols import Builder
 
 
 def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build anew and copy the tensors in; the model is on the CPU, ready to be asked.
+    """Build a model anew and copy the saved tensors in.
 
     It is first built without memory, so that settings which do not fit the tensors cost none.
+
+    Args:
+        builder: the function that made the model.
+        signal: the sizes of its data.
+        settings: the builder's keywords.
+        tensors: the state that was saved.
+
+    Returns:
+        The model on the CPU, in evaluation mode.
 
     Raises:
         BundleError: tensors of other names or shapes than these settings make.
@@ -47,3 +56,48 @@ def _check_shapes(sketch: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 f"{name} has shape {given}" if given is not None else f"{name} is missing",
                 expected=f"{wanted[name]}, as the settings say" if name in wanted else "no such tensor",
             )
+
+
+def can_widen(sketch: nn.Module, learned: Mapping[str, Tensor], before: int, after: int) -> bool:
+    """Whether ``widened`` knows what to do with every tensor.
+
+    It does where names are the same and each axis either has kept its length or has gone from ``before`` to ``after``,
+    the numbers of columns: columns come first along an axis and new ones last. Anything else (a further row for a mask,
+    a table of pairs) has an order of its own, which must not be guessed.
+
+    Args:
+        sketch: the wider model; it may be on the meta device.
+        learned: the narrower model's tensors, as from ``isthmus.bundle.tensors.state_of``.
+        before: columns of the narrower model.
+        after: columns of the wider one.
+    """
+    wanted, seen = {}, set()
+    for name, tensor in sketch.state_dict(keep_vars=True).items():
+        # What is tied is one object under several names, and kept under the first.
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            wanted[name] = tensor
+    return wanted.keys() == learned.keys() and all(
+        _grows(learned[name], tensor, before, after) for name, tensor in wanted.items()
+    )
+
+
+def widened(fresh: Mapping[str, Tensor], learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """New tensors of the shapes of ``fresh``: the learned numbers lead along every axis, the rest is as in ``fresh``.
+
+    Args:
+        fresh: the wider model's first tensors, as from ``isthmus.bundle.tensors.state_of``.
+        learned: the narrower model's, for which ``can_widen`` is true.
+    """
+    state = {}
+    for name, tensor in fresh.items():
+        state[name] = tensor.clone()
+        state[name][tuple(slice(length) for length in learned[name].shape)] = learned[name]
+    return state
+
+
+def _grows(old: Tensor, new: Tensor, before: int, after: int) -> bool:
+    if old.dtype != new.dtype or old.ndim != new.ndim:
+        return False
+    lengths = zip(old.shape, new.shape, strict=True)
+    return all(one == other or (one, other) == (before, after) for one, other in lengths)

@@ -22,14 +22,14 @@ class GradientRecipe:
     """An autoencoder and the plan that trains it.
 
     Attributes:
-        learns: what has to be known of the source before training, such as how often each item occurs.
-        settles: what is measured on the source afterwards, with the weights that are kept.
+        before_training: what has to be known of the source before training, such as how often each item occurs.
+        after_training: what is measured on the source afterwards, with the weights that are kept.
     """
 
     model: Autoencoder
     plan: Plan
-    learns: Callable[[Source], None] | None = None
-    settles: Callable[[Source], None] | None = None
+    before_training: Callable[[Source], None] | None = None
+    after_training: Callable[[Source], None] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -37,16 +37,25 @@ class GradientRecipe:
         return True
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Train ``model`` in place; see ``isthmus.training.trainer.train``."""
-        if self.learns is not None:
-            self.learns(source)
+        """Train ``model`` in place; see ``isthmus.training.trainer.train``.
+
+        Args:
+            source: the data to train on.
+            run: device, seed, precision, progress, checkpoints.
+            validation: a score that chooses the best epoch; higher is better.
+
+        Returns:
+            The history, one record for each epoch.
+        """
+        if self.before_training is not None:
+            self.before_training(source)
         history = train(self.model, source, self.plan, run, validation)
-        if self.settles is not None:
-            self.settles(source)
+        if self.after_training is not None:
+            self.after_training(source)
         return history
 
 
-def at_once(
+def fit_in_one_step(
     model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
 ) -> History:
     """The history of a model that is solved or counted: one epoch, its progress, its score and its time.

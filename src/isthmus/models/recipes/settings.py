@@ -14,6 +14,7 @@ from isthmus import plugins
 from isthmus.batch import Signal
 from isthmus.errors import SettingError
 from isthmus.models.blend import blend, named_parts
+from isthmus.models.parts.keywords import Keyword, keywords_in
 from isthmus.protocols import Builder, Recipe
 from isthmus.training.run import Run
 
@@ -28,18 +29,36 @@ _PLAIN: Mapping[type, tuple[type, ...]] = {
 _LARGEST: Mapping[type, float] = {int: 2**63 - 1, float: sys.float_info.max}
 
 
+def keywords_of(builder: Builder) -> dict[str, Keyword]:
+    """The settings of a builder in their order: its keywords without the generator, and those that it shares with
+    others as ``**shared: Unpack[...]``, see ``isthmus.models.parts.keywords``."""
+    found: dict[str, Keyword] = {}
+    hints = get_type_hints(builder)
+    for parameter in list(inspect.signature(builder).parameters.values())[1:]:
+        hint = hints.get(parameter.name, Any)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            for shared in get_args(hint):
+                found |= keywords_in(shared)
+        elif parameter.name != "generator":
+            found[parameter.name] = Keyword(parameter.default, hint)
+    return found
+
+
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All keywords of a builder: those given, checked against its annotations, and the defaults of the others.
 
     Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
     has other defaults.
 
+    Args:
+        name: of the model, for errors.
+        builder: the function that makes it.
+        settings: what the user gave.
+
     Raises:
         SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
     """
-    parameters = list(inspect.signature(builder).parameters.values())[1:]
-    known = {p.name: p.default for p in parameters if p.name != "generator"}
-    hints = get_type_hints(builder)
+    known = keywords_of(builder)
     for key in settings:
         if key not in known:
             raise SettingError(
@@ -47,7 +66,8 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
                 expected=f"one of: {', '.join(known)}",
                 remedy=plugins.closest(key, known),
             )
-    whole = known | {key: _value(name, key, value, hints.get(key, Any)) for key, value in settings.items()}
+    whole = {key: keyword.default for key, keyword in known.items()}
+    whole |= {key: _value(name, key, value, known[key].type) for key, value in settings.items()}
     if builder is blend:
         whole["parts"] = [
             {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
@@ -57,6 +77,13 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
 
 def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
     """What the builder makes of all its settings.
+
+    Args:
+        name: of the model, for errors.
+        builder: the function that makes it.
+        signal: the sizes of the data.
+        run: whose seed draws the first weights.
+        settings: all of them, as ``checked`` returns them.
 
     Raises:
         SettingError: settings that it cannot have, or a model larger than the memory.

@@ -1,0 +1,300 @@
+"""``isthmus demo vectors``: anomalies in a real table, and word vectors in a few bytes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from isthmus import bundle
+from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.progress import RichProgress
+from isthmus.errors import InputError, MissingLibraryError
+from isthmus.index.exact.searcher import ExactSearcher
+from isthmus.plots.drawing import blank, save
+from isthmus.training.run import Run
+from isthmus_vectors.cli import demo_picture
+from isthmus_vectors.compressor import Compressor
+from isthmus_vectors.datasets import Tumours, Words, demo_words, tumours
+from isthmus_vectors.detection import Detector
+
+EXPECTED = "about a minute on two cores"
+
+SETTINGS: dict[str, Any] = {}
+"""Of the detector: its own defaults, chosen on no label."""
+
+NORMAL = 200
+"""Benign rows that the detector learns from; it sees no malignant one."""
+
+MOST_ANOMALOUS, REASONS = 3, 3
+
+SIZES = (5, 10, 20)
+"""Bytes of a code; FAISS's product quantiser needs divisors of 100."""
+
+WHOLE = 400
+"""Bytes of 100 float32 numbers."""
+
+QUERIES, K = 1000, 10
+SHOWN = ("violin", "lawyer", "january", "france", "horse")
+PICTURED = tuple(word for group in demo_picture.GROUPS.values() for word in group)
+NEAREST = 5
+USELESS = 0.6
+"""A coin has an AUROC of 0.5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Anomalies:
+    """Scores of rows that the detector did not see.
+
+    Attributes:
+        scores: higher is more anomalous.
+        malignant: what the rows are.
+        threshold: above it a row is flagged.
+        document: figures, and the most anomalous rows.
+    """
+
+    scores: npt.NDArray[np.float64]
+    malignant: npt.NDArray[np.bool_]
+    threshold: float
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """Word vectors as bytes.
+
+    Attributes:
+        data: the words.
+        decoded: their vectors reconstructed from the most bytes of ``SIZES``.
+        document: recall by number of bytes, and words with their neighbours.
+    """
+
+    data: Words
+    decoded: npt.NDArray[np.float32]
+    document: dict[str, Any]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to save the detector's bundle.")] = Path("vectors.bundle"),
+    picture: Annotated[Path, typer.Option(help="Where to save the picture.")] = Path("vectors.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the models and of what is held out.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Find malignant tumours as anomalies, and keep word vectors in a few bytes each; draw a picture of both."""
+    started = time.perf_counter()
+    bundle.check_target(out)
+    if picture.is_dir() or picture.suffix.lower() != ".png":
+        raise InputError(f"a picture {str(picture)!r}", expected="a name that ends in .png")
+    table_of = tumours()
+    status(f"Wisconsin breast cancer: {len(table_of.malignant)} tumours, 30 measurements each; takes {EXPECTED}")
+    detector, judged, interrupted = _judged(table_of, seed)
+    detector.save(out)
+    compressed = None if interrupted else compression(demo_words(), seed)
+    drawn = None if compressed is None else _drawn(judged, compressed, picture)
+    document = {
+        "tumours": judged.document,
+        "words": None if compressed is None else compressed.document,
+        "picture": drawn,
+        "path": str(out),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    for fault in faults(document):
+        status(f"warning: {fault}")
+    emit(document, as_json, lambda: _page(document))
+
+
+def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
+    """A detector, what it says, and whether Ctrl-C ended its training: its best epoch counts then."""
+    generator = np.random.default_rng(seed)
+    benign = generator.permutation(np.flatnonzero(~data.malignant))
+    unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
+    normal = data.rows.take(benign[:NORMAL])
+    run = Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress())
+    detector = Detector.fit(normal, run=run, **SETTINGS)
+    history = detector.history
+    if history.interrupted and not history.records:
+        raise KeyboardInterrupt
+    if history.interrupted:
+        status(f"training ended after epoch {len(history.records)}; the word vectors are left out")
+    rows = data.rows.take(unseen_rows)
+    return detector, anomalies(detector, normal, rows, data.malignant[unseen_rows], seed), history.interrupted
+
+
+def anomalies(
+    detector: Detector, normal: pa.Table, rows: pa.Table, malignant: npt.NDArray[np.bool_], seed: int
+) -> Anomalies:
+    """What the detector makes of rows that it did not see.
+
+    Args:
+        normal: what it learned from; an isolation forest learns from the same.
+        rows: what is scored.
+        malignant: which of them are.
+        seed: of the forest.
+    """
+    # Imported here, as FAISS below, because no other command of this adapter needs it.
+    from sklearn.ensemble import IsolationForest
+    from sklearn.metrics import roc_auc_score
+
+    scores, threshold = detector.anomaly_scores(rows), detector.threshold.value
+    forest = IsolationForest(random_state=seed).fit(_array(normal))
+    flagged, reasons = scores > threshold, detector.explain(rows)
+    first = np.argsort(-scores, kind="stable")[:MOST_ANOMALOUS]
+    document = {
+        "learned_from": len(normal),
+        "benign": int((~malignant).sum()),
+        "malignant": int(malignant.sum()),
+        "auroc": float(roc_auc_score(malignant, scores)),
+        "isolation_forest_auroc": float(roc_auc_score(malignant, -forest.score_samples(_array(rows)))),
+        "malignant_flagged": float(flagged[malignant].mean()),
+        "benign_flagged": float(flagged[~malignant].mean()),
+        "most_anomalous": [
+            {
+                "score": float(scores[row]),
+                "malignant": bool(malignant[row]),
+                "columns": [rows.column_names[place] for place in np.argsort(-reasons[row])[:REASONS]],
+            }
+            for row in first
+        ],
+    }
+    return Anomalies(scores, malignant, threshold, document)
+
+
+def compression(data: Words, seed: int) -> Compression:
+    """One compressor, whose shorter codes are leading bytes, beside a product quantiser for each size."""
+    from isthmus.index.faiss.product_quantiser import product_quantised
+
+    status(f"GloVe: {len(data.words):,} words, vectors of 100 numbers, {WHOLE} bytes; the codebooks take a while")
+    order = np.random.default_rng(seed).permutation(len(data.words))
+    queries, kept = data.vectors[np.sort(order[:QUERIES])], data.vectors[np.sort(order[QUERIES:])]
+    compressor = Compressor.fit(kept, bytes=SIZES[-1], run=Run(device="cpu", seed=seed))
+    best = nearest(queries, kept, K)
+    recalls = []
+    for size in SIZES:
+        ours = compressor.decode(compressor.encode(kept, size))
+        theirs = product_quantised(kept, kept, size, seed=seed)
+        recalls.append(
+            {
+                "bytes": size,
+                "recall": recall(best, nearest(queries, ours, K)),
+                "product_quantisation_recall": recall(best, nearest(queries, theirs, K)),
+            }
+        )
+    decoded = compressor.decode(compressor.encode(data.vectors))
+    document = {
+        "searched": len(kept),
+        "queries": QUERIES,
+        "whole_bytes": WHOLE,
+        "recalls": recalls,
+        "neighbours": [_neighbours(data, decoded, word) for word in SHOWN],
+    }
+    return Compression(data, decoded, document)
+
+
+def nearest(queries: npt.NDArray[Any], vectors: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
+    """The rows with the greatest cosine, greatest first, shape (queries, k)."""
+    searcher = ExactSearcher.over(torch.from_numpy(vectors).float(), "cosine")
+    found: npt.NDArray[np.int64] = searcher.search(torch.from_numpy(queries).float(), k).rows.numpy()
+    return found
+
+
+def recall(meant: npt.NDArray[np.int64], found: npt.NDArray[np.int64]) -> float:
+    """The share of ``meant`` that is in the same row of ``found``."""
+    return float((meant[:, :, None] == found[:, None, :]).any(2).mean())
+
+
+def _neighbours(data: Words, decoded: npt.NDArray[Any], word: str) -> dict[str, Any]:
+    row = data.words.index(word)
+    found = {}
+    for name, vectors in (("whole", data.vectors), ("compressed", decoded)):
+        rows = [other for other in nearest(data.vectors[[row]], vectors, NEAREST + 1)[0] if other != row]
+        found[name] = [data.words[other] for other in rows[:NEAREST]]
+    return {"word": word, **found}
+
+
+def _array(rows: pa.Table) -> npt.NDArray[np.float64]:
+    return np.stack([column.to_numpy() for column in rows.columns], axis=1)
+
+
+def _drawn(judged: Anomalies, compressed: Compression, path: Path) -> str | None:
+    """Where the picture is; None where Matplotlib is not installed."""
+    try:
+        figure = blank(*demo_picture.INCHES)
+    except MissingLibraryError as error:
+        status(f"no picture: {error}")
+        return None
+    scores, places = figure.add_subplot(1, 3, 1), (figure.add_subplot(1, 3, 2), figure.add_subplot(1, 3, 3))
+    demo_picture.draw_scores(scores, judged.scores, judged.malignant, judged.threshold, judged.document["auroc"])
+    demo_picture.draw_recalls(places[0], compressed.document["recalls"], WHOLE)
+    data = compressed.data
+    demo_picture.draw_words(places[1], data.words, data.vectors, compressed.decoded, SIZES[-1])
+    return str(save(figure, path))
+
+
+def faults(document: Mapping[str, Any]) -> list[str]:
+    """What is of no use, by the demo's own figures."""
+    found, words = [], document["words"]
+    if document["tumours"]["auroc"] < USELESS:
+        found.append(f"an AUROC of {document['tumours']['auroc']:.2f}: the scores hardly tell malignant from benign")
+    lost = [line["bytes"] for line in (words["recalls"] if words else []) if _finds_less(line)]
+    if lost:
+        found.append(f"product quantisation finds more neighbours at {', '.join(map(str, lost))} bytes")
+    return found
+
+
+def _finds_less(line: Mapping[str, int | float]) -> bool:
+    return line["recall"] < line["product_quantisation_recall"]
+
+
+def _page(document: Mapping[str, Any]) -> RenderableType:
+    out, found, words = document["path"], document["tumours"], document["words"]
+    unseen = f"{found['benign']} benign and {found['malignant']} malignant tumours"
+    rows = [
+        ("AUROC: 1 is perfect, 0.5 a coin", f"{found['auroc']:.3f}"),
+        ("AUROC of an isolation forest that learned from the same", f"{found['isolation_forest_auroc']:.3f}"),
+        ("malignant tumours that are flagged", f"{found['malignant_flagged']:.0%}"),
+        ("benign tumours that are flagged", f"{found['benign_flagged']:.0%}"),
+    ]
+    return Group(
+        Text(f"A detector that saw {found['learned_from']} benign tumours and no other"),
+        table((f"scored: {unseen}", ""), rows),
+        Text("\nthe most anomalous tumours, and the measurements that make them so"),
+        *(Text(f"  {_named(one['malignant'])}: {', '.join(one['columns'])}") for one in found["most_anomalous"]),
+        *([] if words is None else _words_page(words)),
+        *([] if document["picture"] is None else [Text(f"\nlook at {document['picture']}")]),
+        Text(f"\nthe detector is saved to {out} after {document['seconds']:.0f} s; next:"),
+        Text(f"  isthmus info {out}"),
+        Text("  isthmus fit vectors YOUR_FILE.csv --model auto --out my.bundle"),
+        Text("  isthmus anomalies my.bundle NEW_ROWS.csv"),
+    )
+
+
+def _words_page(words: Mapping[str, Any]) -> Sequence[RenderableType]:
+    lines = [
+        (
+            f"{line['bytes']} bytes, {words['whole_bytes'] // line['bytes']} times smaller",
+            f"{line['recall']:.0%}",
+            f"{line['product_quantisation_recall']:.0%}",
+        )
+        for line in words["recalls"]
+    ]
+    near = [(one["word"], ", ".join(one["whole"]), ", ".join(one["compressed"])) for one in words["neighbours"]]
+    return (
+        Text(f"\n{words['searched']:,} word vectors: how many of the {K} nearest are found"),
+        table(("kept in", "isthmus", "FAISS product quantisation"), lines),
+        Text(""),
+        table(("nearest to", f"in {WHOLE} bytes", f"in {SIZES[-1]} bytes"), near),
+    )
+
+
+def _named(malignant: bool) -> str:
+    return "malignant" if malignant else "benign"

@@ -1,0 +1,149 @@
+"""From rows that are taken as normal to a fitted detector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from isthmus.batch import Vector
+from isthmus.errors import InputError, SettingError
+from isthmus.models.recipes.checks import check_choice, check_settings
+from isthmus.models.recipes.recipe import GradientRecipe
+from isthmus.models.recipes.settings import built, checked
+from isthmus.sources import even_rows
+from isthmus.tasks.anomaly import Ranks
+from isthmus.tasks.threshold import Threshold, check_rule
+from isthmus.training.run import Run
+from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.detection.ensemble import masked_ensemble
+from isthmus_vectors.detection.masking import LeaveMembersOutSource, assign_folds
+from isthmus_vectors.detection.scoring import Scorers
+from isthmus_vectors.vectors import Vectors
+
+FEWEST = 16
+"""Rows to learn from, at least."""
+
+STEPS = 600
+"""Steps of training, whatever the number of rows."""
+
+BATCH = 128
+
+PASSES = 8
+"""Masks: so many parts of a row are hidden one after the other."""
+
+NEIGHBOURS = 5
+
+SCALINGS = ("standard", "robust")
+
+LEAST = 1e-12
+
+KNOWN = 50_000
+"""Rows that distances are taken to, at most; evenly spaced ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDetector:
+    """All that a detector has learned: what ``fit`` returns, and what a bundle holds.
+
+    Attributes:
+        adapter: names of the columns, and robust scales where they were asked for.
+        centre, spread: means and standard deviations of the columns, which are scaled to 0 and 1.
+        scorers: the ensemble and the known rows.
+        ranks: the scores of the known rows, each computed without that row.
+        threshold: of the averaged ranks.
+        settings: keywords of the ensemble.
+        facts: the history of the training.
+    """
+
+    adapter: VectorAdapter
+    centre: Float64[Tensor, " width"]
+    spread: Float64[Tensor, " width"]
+    scorers: Scorers
+    ranks: Ranks
+    threshold: Threshold
+    settings: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    def values(self, records: Vectors) -> Float64[Tensor, "rows width"]:
+        """Rows with each column scaled to mean 0 and deviation 1."""
+        return (_exact(self.adapter, records) - self.centre) / self.spread
+
+
+def fit(
+    records: Vectors, contamination: float, method: str, scaling: str, run: Run, settings: Mapping[str, Any]
+) -> FittedDetector:
+    """Train the ensemble and calibrate the threshold. Raises what ``Detector.fit`` raises.
+
+    Args:
+        records: dense rows that are taken as normal.
+        contamination: share of them that may be flagged as anomalies.
+        method: of the threshold.
+        scaling: of the columns, one of ``SCALINGS``.
+        run: device, seed and progress.
+        settings: keywords of ``masked_ensemble``.
+    """
+    check_dense(records)
+    if len(records) < FEWEST:
+        raise InputError(f"{len(records)} rows to learn from", expected=f"at least {FEWEST}")
+    check_rule(method, contamination)
+    check_choice("scaling", scaling, SCALINGS)
+    keywords = _keywords(len(records), settings)
+    adapter = VectorAdapter.fit(records, "robust" if scaling == "robust" else "none")
+    values, centre, spread = _standardised(_exact(adapter, records))
+    recipe = built("masked_ensemble", masked_ensemble, Vector(values.shape[1]), run, keywords)
+    assert isinstance(recipe, GradientRecipe)
+    members = keywords["members"]
+    kept = assign_folds(len(values), members, max(1, members // 4), generator=run.generator(stream=3))
+    history = recipe.fit(LeaveMembersOutSource(values.float(), kept), run)
+    model = recipe.model.cpu().double().eval()
+    rows = even_rows(len(values), KNOWN)
+    known, kept = values[rows], kept[rows]
+    scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
+    own = scorers.known_scores(kept)
+    ranks = Ranks.fit(own)
+    threshold = Threshold.fit(ranks.average(own), method, contamination)
+    return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, {"training": history.to_json()})
+
+
+def check_dense(records: Vectors) -> None:
+    """Refuse sparse rows.
+
+    Raises:
+        InputError: sparse rows.
+    """
+    if records.is_sparse:
+        raise InputError("sparse rows", expected="dense ones", remedy="use VectorAutoencoder for sparse rows")
+
+
+def _exact(adapter: VectorAdapter, records: Vectors) -> Float64[Tensor, "rows width"]:
+    check_dense(records)
+    values: Tensor = adapter.prepare_float64(records).values  # type: ignore[union-attr]
+    return values
+
+
+def _standardised(
+    scaled: Float64[Tensor, "rows width"],
+) -> tuple[Float64[Tensor, "rows width"], Float64[Tensor, " width"], Float64[Tensor, " width"]]:
+    """The rows with columns of mean 0 and deviation 1, and those means and deviations."""
+    spread, centre = torch.std_mean(scaled, 0, correction=0)
+    # A spread of rounding errors is no spread.
+    spread = torch.where(spread > LEAST * centre.abs(), spread, 1.0)
+    return (scaled - centre) / spread, centre, spread
+
+
+def _keywords(rows: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    batch = settings.get("batch_size", BATCH)
+    check_settings(batch_size=batch)
+    epochs = math.ceil(STEPS / math.ceil(rows / batch))
+    keywords = checked("masked_ensemble", masked_ensemble, {"epochs": epochs, **settings})
+    if keywords["members"] < 2:
+        raise SettingError(
+            f"members={keywords['members']}", expected="2 or more: rows are scored by members that did not see them"
+        )
+    return keywords

@@ -1,0 +1,248 @@
+"""What a part may offer beyond its protocol, and how it is asked for.
+
+None of these methods has to be there: a part without one works in every model that does not need it, and where it is
+needed the error names the method to add. They take the place of knowing the parts of the library by their types.
+
+    part        method                          asked for by
+    Encoder     affine_layers, input_weights,   the contractive penalty (exact derivatives of plain layers)
+                twice_differentiable
+    Encoder     entered_shape                   the prior of pseudo-inputs
+    Bottleneck  affine_layers                   the contractive penalty
+    Bottleneck  unit_weights                    the tied start of sparse autoencoders
+    Bottleneck  calibrate                       statistics measured once more when training has ended
+    Posterior   detach                          doubly reparameterised gradients
+    Posterior   standard_normal_rates           the closed form of the rate under N(0, 1)
+    Prior       dimension_rates                 free bits
+    Decoder     code_weights                    the L1 penalty, decoder columns of length 1, the loss of dead units
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isthmus.batch import Bags, Tensors
+from isthmus.errors import SettingError
+from isthmus.protocols import Bottleneck, Decoder, Encoder, Posterior, Prior, Readout, Step
+
+# --- what the methods return -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CodeWeights:
+    """A matrix [outputs, inputs] that is multiplied by the code, or by the code and other numbers side by side.
+
+    Attributes:
+        weight: the parameter itself.
+        start, stop: its columns of the code are those from ``start`` up to ``stop``, or to the last one.
+    """
+
+    weight: nn.Parameter
+    start: int = 0
+    stop: int | None = None
+
+    @property
+    def columns(self) -> slice:
+        """Those of the code."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class AffineLayer:
+    """x to f(W x + b). Each output of ``activation`` may depend on other inputs only where its derivative by them is 0
+    (which units of a row are the largest, say)."""
+
+    weight: Float[Tensor, "outputs inputs"]
+    bias: Float[Tensor, " outputs"]
+    activation: Callable[[Tensor], Tensor]
+
+
+# --- the methods -----------------------------------------------------------------------------------------------------
+
+
+class LayeredPart(Protocol):
+    """An encoder or bottleneck that may be plain layers, one after the other."""
+
+    def affine_layers(self) -> Sequence[AffineLayer] | None:
+        """All layers from what is read to what is handed on, the first one first; an empty sequence where nothing is
+        changed, and None where there is more to it than such layers.
+
+        Of an encoder of bags the first weight is the transpose of ``input_weights``, although ``enter`` has multiplied
+        by it already.
+        """
+
+
+class LinearEntrance(Protocol):
+    """An encoder whose ``enter`` multiplies a row by a matrix: every encoder of bags."""
+
+    def input_weights(self) -> Float[Tensor, "inputs entered"]:
+        """T with ``enter(x) = x T``, differentiable."""
+
+
+class ShapedEntrance(Protocol):
+    """An encoder whose rows all have one shape behind ``enter``."""
+
+    @property
+    def entered_shape(self) -> tuple[int, ...]:
+        """The shape of one row, such as (width,) or (channels, height, width)."""
+
+
+class UnitBottleneck(Protocol):
+    """A bottleneck whose code is made of units, each with a vector of weights of its own."""
+
+    def unit_weights(self) -> Float[nn.Parameter, "code hidden"]:
+        """The matrix that the hidden state is multiplied by."""
+
+
+class CalibratedBottleneck(Protocol):
+    """A bottleneck with statistics that are measured once more when training has ended."""
+
+    def calibrate(self, hidden: Iterable[Tensor]) -> None:
+        """Replace the statistics by those of these hidden states, batch by batch, all together."""
+
+
+class DetachedPosterior(Protocol):
+    """A posterior that can be held while its samples have a gradient."""
+
+    def detach(self) -> Posterior:
+        """The same density without a gradient for its parameters."""
+
+
+class ClosedFormPosterior(Protocol):
+    """A posterior whose divergence from N(0, 1) has a closed form."""
+
+    def standard_normal_rates(self) -> Float[Tensor, "batch *cells code"]:
+        """The KL divergence from N(0, 1) in each dimension of the code, nats; lower is nearer."""
+
+
+class FactorisedPrior(Protocol):
+    """A prior whose rate is a sum over the dimensions of the code."""
+
+    def dimension_rates(self, step: Step) -> Float[Tensor, "batch *cells code"]:
+        """The rate of each dimension, nats; their sum is ``rate``."""
+
+
+class CodeReader(Protocol):
+    """A decoder that says which weights the code is multiplied by first."""
+
+    def code_weights(self, readout: Readout) -> Sequence[CodeWeights]:
+        """Every matrix that reads the code, those of ``readout`` among them where the code reaches it unchanged."""
+
+
+# --- how they are asked for ------------------------------------------------------------------------------------------
+
+
+def affine_layers(part: Encoder | Bottleneck) -> tuple[AffineLayer, ...] | None:
+    """The layers of a part, or None where it is more than that or does not say."""
+    offered: LayeredPart | None = _offers(part, "affine_layers")
+    layers = None if offered is None else offered.affine_layers()
+    return None if layers is None else tuple(layers)
+
+
+def input_weights(encoder: Encoder, inputs: Tensors) -> Float[Tensor, "inputs entered"] | None:
+    """The matrix that bags are multiplied by; None for other inputs, which enter as they are.
+
+    Raises:
+        SettingError: an encoder of bags without ``input_weights``.
+    """
+    if not isinstance(inputs, Bags):
+        return None
+    offered: LinearEntrance = _asked(encoder, "input_weights")
+    return offered.input_weights()
+
+
+def twice_differentiable(encoder: Encoder) -> bool:
+    """Whether derivatives of an encoder can be derived again, as nearly all can; one that cannot, or only slowly, has
+    an attribute ``twice_differentiable = False``."""
+    return bool(getattr(encoder, "twice_differentiable", True))
+
+
+def entered_shape(encoder: Encoder) -> tuple[int, ...]:
+    """The shape of a row behind ``enter``.
+
+    Raises:
+        SettingError: an encoder without ``entered_shape``.
+    """
+    offered: ShapedEntrance = _asked(encoder, "entered_shape")
+    return offered.entered_shape
+
+
+def unit_weights(bottleneck: Bottleneck) -> Float[nn.Parameter, "code hidden"]:
+    """The weights of each unit of the code.
+
+    Raises:
+        SettingError: a bottleneck without ``unit_weights``.
+    """
+    offered: UnitBottleneck = _asked(bottleneck, "unit_weights")
+    return offered.unit_weights()
+
+
+def calibrate(bottleneck: Bottleneck, hidden: Iterable[Tensor]) -> None:
+    """Measure the statistics of a bottleneck on these hidden states.
+
+    Raises:
+        SettingError: a bottleneck without ``calibrate``.
+    """
+    offered: CalibratedBottleneck = _asked(bottleneck, "calibrate")
+    offered.calibrate(hidden)
+
+
+def detached(posterior: Posterior) -> Posterior:
+    """The same density without a gradient for its parameters.
+
+    Raises:
+        SettingError: a posterior without ``detach``.
+    """
+    offered: DetachedPosterior = _asked(posterior, "detach")
+    return offered.detach()
+
+
+def standard_normal_rates(posterior: Posterior | None) -> Float[Tensor, "batch *cells code"] | None:
+    """The closed form of the KL divergence from N(0, 1) in each dimension, nats, or None where there is none."""
+    offered: ClosedFormPosterior | None = _offers(posterior, "standard_normal_rates")
+    return None if offered is None else offered.standard_normal_rates()
+
+
+def dimension_rates(prior: Prior, step: Step) -> Float[Tensor, "batch *cells code"]:
+    """The rate of each dimension of the code, nats.
+
+    Raises:
+        SettingError: a prior without ``dimension_rates``.
+    """
+    offered: FactorisedPrior = _asked(prior, "dimension_rates")
+    return offered.dimension_rates(step)
+
+
+def code_weights(decoder: Decoder, readout: Readout) -> tuple[CodeWeights, ...]:
+    """Every matrix that reads the code.
+
+    Raises:
+        SettingError: a decoder without ``code_weights``.
+    """
+    offered: CodeReader = _asked(decoder, "code_weights")
+    return tuple(offered.code_weights(readout))
+
+
+def missing_members(part: object, protocol: type) -> list[str]:
+    """The public members of a protocol that a part lacks, asked for as any caller asks: ``isinstance`` overlooks what
+    comes from ``__getattr__``, as parameters and submodules of modules do."""
+    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(part, name)]
+
+
+def _offers(part: object, member: str) -> Any | None:
+    """The part, where it has the member."""
+    return part if hasattr(part, member) else None
+
+
+def _asked(part: object, member: str) -> Any:
+    if not hasattr(part, member):
+        raise SettingError(
+            f"{type(part).__name__} has no {member}",
+            expected="a part that offers it",
+            remedy=f"add {member} to {type(part).__name__} as isthmus.capabilities describes it, or use another part",
+        )
+    return cast(Any, part)

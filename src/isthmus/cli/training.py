@@ -1,0 +1,165 @@
+"""The options that every ``fit`` command has, and what all of them do before and after the training.
+
+    @fit_command
+    def fit(file: Source, training: Training, column: Column = None) -> None:
+        '''Train on rows of numbers.'''
+        model = VectorAutoencoder.fit(file, run=training.run, validation=training.validation, **training.settings)
+        training.save(model)
+        training.report(model, "vanilla", {"rows": 100})
+
+The command of that function has the options of ``column`` and those of ``training_options`` below.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol, runtime_checkable
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from isthmus import bundle
+from isthmus.cli.options import parsed_settings
+from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.progress import RichProgress
+from isthmus.training.history import History
+from isthmus.training.run import Run
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What a ``fit`` command has made."""
+
+    @property
+    def history(self) -> History:
+        """The course of the training."""
+        ...
+
+    def save(self, path: str | Path) -> None:
+        """Save as a bundle."""
+        ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """The values of the shared options.
+
+    Attributes:
+        out: where the bundle goes.
+        run: device, seed, precision, progress and checkpoints.
+        validation: share of the records that is held out to choose the best epoch.
+        settings: keywords of the builder.
+        as_json: whether the report is a JSON document.
+    """
+
+    out: Path
+    run: Run
+    validation: float
+    settings: Mapping[str, Any]
+    as_json: bool
+
+    def save(self, fitted: Trained, *, by_epoch: bool = True) -> None:
+        """Save what was fitted. After Ctrl-C, the best model so far is saved, with a remark on standard error.
+
+        Args:
+            fitted: what was fitted.
+            by_epoch: whether the remark names the epoch.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came before the first epoch was done, so that there is nothing to save.
+        """
+        history = fitted.history
+        if history.interrupted and not history.records:
+            raise KeyboardInterrupt
+        fitted.save(self.out)
+        if history.interrupted:
+            after = f" after epoch {len(history.records)}" if by_epoch else ""
+            status(f"interrupted{after}: the best model so far is saved")
+
+    def report(
+        self,
+        fitted: Trained,
+        model: str,
+        about: Mapping[str, Any],
+        *,
+        metrics: Sequence[str] = (),
+        remarks: Mapping[str, Any] | None = None,
+        examples: Sequence[str] = (),
+    ) -> None:
+        """Print what was trained and how the training went.
+
+        Args:
+            fitted: what was fitted.
+            model: its name on the command line.
+            about: sizes of the data and the model.
+            metrics: names of figures of the best epoch, printed where they were measured.
+            remarks: printed last.
+            examples: commands that the user may type next.
+        """
+        history = fitted.history
+        best = next((one for one in history.records if one["epoch"] == history.best_epoch), history.records[-1])
+        document = {
+            "path": str(self.out),
+            "model": model,
+            **about,
+            "epochs": len(history.records),
+            "best_epoch": history.best_epoch,
+            "seconds": round(history.seconds, 1),
+            **{name: best[name] for name in metrics if name in best},
+            "interrupted": history.interrupted,
+            **(remarks or {}),
+        }
+        emit(document, self.as_json, lambda: _shown(document, examples))
+
+
+def training_options(
+    out: Annotated[Path, typer.Option(help="Where to save the bundle.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
+    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of the records that choose the best epoch.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    as_json: Json = False,
+) -> Training:
+    """The shared options as one object.
+
+    Raises:
+        InputError: something that is no bundle stands at ``out``.
+        SettingError: a value outside its range.
+    """
+    bundle.check_target(out)
+    run = Run(device, seed, precision, RichProgress(), checkpoints, every, resume)
+    settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
+    return Training(out, run, validation, settings, as_json)
+
+
+def fit_command(function: Callable[..., None]) -> Callable[..., None]:
+    """A command with the parameters of the function and, in place of its parameter ``training``, the shared options."""
+    own = dict(inspect.signature(function, eval_str=True).parameters)
+    shared = dict(inspect.signature(training_options, eval_str=True).parameters)
+    del own["training"]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        training = training_options(**{name: given.pop(name) for name in shared if name in given})
+        function(training=training, **given)
+
+    # Only as keywords may parameters with and without defaults stand in any order.
+    merged = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
+    command.__signature__ = inspect.Signature(merged)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in merged}
+    return command
+
+
+def _shown(document: Mapping[str, Any], examples: Sequence[str]) -> RenderableType:
+    rows = [(name.replace("_", " "), value) for name, value in document.items() if value not in (None, [])]
+    return Group(table(("", ""), rows), Text("\ntry: " + "\n     ".join(examples)))

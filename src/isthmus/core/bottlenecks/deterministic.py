@@ -1,0 +1,45 @@
+"""Deterministic bottlenecks: the code is the hidden state itself, or one linear layer of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+from isthmus.capabilities import AffineLayer
+from isthmus.core.ops.layers import affine, linear
+from isthmus.protocols import Code
+
+
+class Deterministic(nn.Module):
+    """The code is the hidden state, with an optional activation. Vanilla, denoising and contractive autoencoders."""
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """``sample`` is ``point``, repeated."""
+        return Code(hidden, hidden.repeat_interleave(samples, 0) if samples > 1 else hidden)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """None at all."""
+        return ()
+
+
+class Projected(nn.Module):
+    """A deterministic code of its own width: one linear layer.
+
+    Args:
+        hidden: width of the hidden state.
+        code: dimensions of the code.
+    """
+
+    def __init__(self, hidden: int, code: int, *, generator: Generator) -> None:
+        super().__init__()
+        self.point = linear(hidden, code, generator)
+
+    def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
+        """``sample`` is ``point``, repeated; fp32 under autocast too."""
+        point = self.point(hidden)
+        point = point.to(torch.promote_types(point.dtype, torch.float32))
+        return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The one layer."""
+        return (affine(self.point),)

@@ -1,0 +1,102 @@
+"""The weight of the rate over the training: (step, progress) -> a scalar or one weight a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from isthmus.batch import Bags
+from isthmus.errors import SettingError
+from isthmus.protocols import Step
+
+RateWeight = Callable[[Step, float], "float | Tensor"]
+"""(step, progress) -> a scalar or one weight a row."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate weight throughout; 1 is the evidence lower bound (Kingma & Welling 2014)."""
+
+    weight: float = 1.0
+
+    def __call__(self, step: Step, progress: float) -> float:
+        """The weight, whatever the progress."""
+        return self.weight
+
+
+@dataclass(frozen=True)
+class LinearAnnealing:
+    """β(progress) = cap · min(1, progress / until): linear annealing to a cap (Liang et al. 2018, section 2.2.2).
+
+    Progress is counted in records seen, so another batch size leaves the schedule as it is.
+    """
+
+    cap: float = 1.0
+    until: float = 1.0
+
+    def __call__(self, step: Step, progress: float) -> float:
+        """β at this progress."""
+        return self.cap * min(1.0, progress / self.until)
+
+
+@dataclass(frozen=True)
+class HistoryLengthWeight:
+    """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
+    (Shenbin et al. 2020)."""
+
+    weight: float
+
+    def __call__(self, step: Step, progress: float) -> Float[Tensor, " batch"]:
+        """One weight for each row, whatever the progress."""
+        targets = step.batch.targets
+        if not isinstance(targets, Bags):
+            raise SettingError(f"rates weighed by the total of {type(targets).__name__}", expected="bags")
+        return self.weight * targets.totals()
+
+
+@dataclass(frozen=True)
+class CyclicalAnnealing:
+    """β rises several times: in each of ``cycles`` equal parts of the training it rests at 0, rises linearly to ``cap``
+    and stays there (Fu et al., NAACL 2019; they used 4 cycles, a ramp of 0.5 and no rest).
+
+    Args:
+        cap: the highest rate weight.
+        cycles: how many times β rises.
+        ramp: share of a cycle in which it rises.
+        rest: share of a cycle before that in which it is 0.
+    """
+
+    cap: float = 1.0
+    cycles: int = 4
+    ramp: float = 0.5
+    rest: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.cycles < 1:
+            raise SettingError(f"{self.cycles} cycles", expected="at least 1")
+        if not (self.ramp > 0 and self.rest >= 0 and self.ramp + self.rest <= 1):
+            raise SettingError(f"ramp={self.ramp} after rest={self.rest}", expected="shares of a cycle, 1 at most")
+
+    def __call__(self, step: Step, progress: float) -> float:
+        """β at this progress; the last cycle ends at the cap."""
+        place = 1.0 if progress >= 1 else progress * self.cycles % 1.0
+        return self.cap * min(1.0, max(0.0, (place - self.rest) / self.ramp))
+
+
+@dataclass(frozen=True)
+class DelayedSchedule:
+    """A schedule for what is left of the training after ``start``, a share of it: ``weight`` sees 0 to 1 there."""
+
+    weight: RateWeight
+    start: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < 1:
+            raise SettingError(f"a schedule that starts at {self.start}", expected="0 <= start < 1")
+
+    def __call__(self, step: Step, progress: float) -> float | Tensor:
+        """The rate weight; before ``start``, the first one."""
+        return self.weight(step, max(0.0, (progress - self.start) / (1 - self.start)))

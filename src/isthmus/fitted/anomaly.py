@@ -1,0 +1,180 @@
+"""How anomalous a record is to a trained model, calibrated so that a chosen share of normal records is flagged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import BundleError
+from isthmus.protocols import Source
+from isthmus.sources import even_rows
+from isthmus.tasks.anomaly import Nearest, Ranks, surprise
+from isthmus.tasks.coding import BATCH, codes_of
+from isthmus.tasks.threshold import Threshold
+
+PREFIX = "strangeness."
+DOCUMENT = "strangeness.json"
+THRESHOLD = "threshold.json"
+"""Names in bundles, as version 0.1 wrote them."""
+
+NEIGHBOURS = 5
+MOST_KNOWN = 20_000
+"""Codes of training records that distances are measured to; more would change little and take room in the bundle."""
+
+CONTAMINATION = 0.05
+"""The share of normal records that is expected above the threshold, where nothing else is asked for."""
+
+
+@runtime_checkable
+class AnomalyScorer(Protocol):
+    """Scores records and knows where anomalies begin. A bundle keeps its documents and tensors."""
+
+    @property
+    def threshold(self) -> Threshold:
+        """Scores above it are anomalies."""
+        ...
+
+    def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
+        """One score a record, nats; higher is more anomalous."""
+        ...
+
+    def documents(self) -> dict[str, str]:
+        """What a bundle keeps as text."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a bundle keeps as tensors, by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedScorer:
+    """Two scores, each on the scale of normal records: the nats that the reconstruction of a record costs, and the mean
+    distance of its code from the five nearest known codes.
+
+    Attributes:
+        codes: of training records.
+        ranks: both scores of records that are taken as normal.
+        threshold: scores above it are anomalies.
+    """
+
+    codes: Float[Tensor, "known code"]
+    ranks: Ranks
+    threshold: Threshold
+
+    @classmethod
+    def fit(
+        cls,
+        model: Autoencoder,
+        known: Float[Tensor, "rows code"],
+        train: Source,
+        held_out: Source | None,
+        *,
+        contamination: float = CONTAMINATION,
+    ) -> CalibratedScorer:
+        """Calibrate on held-out records; where there are none, on the training records, whose codes are then compared
+        with one another.
+
+        Args:
+            model: in evaluation mode.
+            known: codes of ``train``, at least two.
+            train: what the model was trained on.
+            held_out: what it was not trained on.
+            contamination: the share of normal records that is expected above the threshold.
+
+        Raises:
+            InputError: a single training record and no held-out ones.
+        """
+        rows = even_rows(len(known), MOST_KNOWN)
+        codes = known[rows].contiguous()
+        nearest = Nearest.build(codes, NEIGHBOURS)
+        if held_out is not None:
+            own = _both(model, nearest, held_out)
+        else:
+            own = torch.stack([surprise(model, train, batch=BATCH)[rows], nearest.own()])
+        ranks = Ranks.fit(own)
+        return cls(codes, ranks, Threshold.fit(ranks.average(own), contamination=contamination))
+
+    @cached_property
+    def nearest(self) -> Nearest:
+        """The search over the known codes; built on first use."""
+        return Nearest.build(self.codes, NEIGHBOURS)
+
+    def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
+        """For both scores −log of the share of normal records that score as high, and their mean: nats, higher is more
+        anomalous."""
+        return self.ranks.average(_both(model, self.nearest, source))
+
+    def documents(self) -> dict[str, str]:
+        """What a bundle keeps as text."""
+        return {DOCUMENT: json.dumps(self.threshold.to_json())}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a bundle keeps as tensors."""
+        return {f"{PREFIX}codes": self.codes, f"{PREFIX}known": self.ranks.known.contiguous()}
+
+    @classmethod
+    def restore(cls, documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> CalibratedScorer | None:
+        """The inverse of ``documents`` and ``tensors``; None where a bundle has none.
+
+        Raises:
+            BundleError: something else.
+        """
+        if DOCUMENT not in documents:
+            return None
+        codes, known = tensors.get(f"{PREFIX}codes"), tensors.get(f"{PREFIX}known")
+        if codes is None or known is None or codes.ndim != 2 or codes.dtype != torch.float32:
+            raise BundleError("a threshold without the codes it belongs to", expected="both, as saved")
+        return cls(codes, Ranks.from_tensors({"known": known}), Threshold.from_json(json.loads(documents[DOCUMENT])))
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodScorer:
+    """−log p(record | its code) alone, nats, on the scale of the model.
+
+    Attributes:
+        threshold: scores above it are anomalies.
+    """
+
+    threshold: Threshold
+
+    @classmethod
+    def fit(cls, scores: Float[Tensor, " rows"], *, contamination: float = CONTAMINATION) -> LikelihoodScorer:
+        """Calibrate on scores of normal records: the threshold is their quantile of 1 − ``contamination``. Raises what
+        ``Threshold.fit`` raises."""
+        return cls(Threshold.fit(scores, "quantile", contamination))
+
+    def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
+        """Nats; higher is more anomalous."""
+        return surprise(model, source, batch=BATCH)
+
+    def documents(self) -> dict[str, str]:
+        """What a bundle keeps as text."""
+        return {THRESHOLD: json.dumps(self.threshold.to_json())}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """No tensors: the threshold is all that there is."""
+        return {}
+
+    @classmethod
+    def restore(cls, documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer:
+        """The inverse of ``documents``.
+
+        Raises:
+            BundleError: the document is missing or not what it should be.
+        """
+        if THRESHOLD not in documents:
+            raise BundleError(f"a bundle without {THRESHOLD}", expected="the threshold of the anomaly scores")
+        return cls(Threshold.from_json(json.loads(documents[THRESHOLD])))
+
+
+def _both(model: Autoencoder, nearest: Nearest, source: Source) -> Float64[Tensor, "scorers rows"]:
+    return torch.stack([surprise(model, source, batch=BATCH), nearest.scores(codes_of(model, source))])

@@ -1,0 +1,122 @@
+"""A fitted autoencoder as a bundle, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from isthmus import bundle, plugins
+from isthmus.bundle.tensors import named, part_of, state_of
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.priors.fitted_mixture import FittedMixture
+from isthmus.errors import BundleError
+from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
+from isthmus.fitted.gallery import GalleryFormat
+from isthmus.fitted.model import AdapterState, FittedAutoencoder
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.training.history import History
+
+MODEL, MIXTURE = "model.", "mixture."
+
+A = TypeVar("A", bound=AdapterState)
+
+
+@dataclass(frozen=True)
+class BundleLayout(Generic[A]):
+    """What the bundles of one domain are made of.
+
+    Attributes:
+        plugin: whose bundles they are.
+        restore_adapter: from the documents.
+        gallery: how the records that can be searched are kept.
+        restore_scorer: from documents and tensors; None where a bundle has none.
+        marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
+    """
+
+    plugin: str
+    restore_adapter: Callable[[Mapping[str, str]], A]
+    gallery: GalleryFormat = field(default_factory=GalleryFormat)
+    restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
+    marked_by: str = "training"
+
+    def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
+        """All tensors that a bundle keeps, by name."""
+        found = named(MODEL, state_of(fitted.model))
+        if fitted.latent_prior is not None:
+            found |= named(MIXTURE, fitted.latent_prior.tensors())
+        if fitted.gallery is not None:
+            found |= self.gallery.tensors(fitted.gallery)
+        return found | (fitted.anomaly_scorer.tensors() if fitted.anomaly_scorer is not None else {})
+
+    def documents(self, fitted: FittedAutoencoder[A]) -> dict[str, str]:
+        """All text documents that a bundle keeps, by name."""
+        found = dict(fitted.adapter.state())
+        if fitted.gallery is not None:
+            found |= self.gallery.documents(fitted.gallery)
+        return found | (fitted.anomaly_scorer.documents() if fitted.anomaly_scorer is not None else {})
+
+    def restore(
+        self,
+        builder: str,
+        settings: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        documents: Mapping[str, str],
+    ) -> FittedAutoencoder[A]:
+        """The inverse of ``tensors`` and ``documents``, on the CPU. Where they do not fit each other, anything may be
+        raised: call it within ``isthmus.bundle.as_damage``.
+
+        Args:
+            builder: the builder's name.
+            settings: all its keywords.
+            facts: the history among them.
+            tensors: by name.
+            documents: by name.
+        """
+        History.from_json(dict(facts["training"]))
+        adapter = self.restore_adapter(documents)
+        _, found = plugins.find_builder(builder, self.plugin)
+        model = rebuild(found, adapter.signal, settings, part_of(tensors, MODEL))
+        assert isinstance(model, Autoencoder)
+        mixture = part_of(tensors, MIXTURE)
+        return FittedAutoencoder(
+            adapter=adapter,
+            model=model,
+            builder=builder,
+            settings=settings,
+            facts=facts,
+            latent_prior=FittedMixture.from_tensors(mixture) if mixture else None,
+            gallery=self.gallery.restore(documents, tensors),
+            anomaly_scorer=self.restore_scorer(documents, tensors),
+        )
+
+    def write(self, path: str | Path, fitted: FittedAutoencoder[A]) -> None:
+        """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        bundle.write(
+            path,
+            plugin=self.plugin,
+            builder=fitted.builder,
+            settings=fitted.settings,
+            tensors=self.tensors(fitted),
+            documents=self.documents(fitted),
+            facts=fitted.facts,
+        )
+
+    def read(self, path: str | Path) -> FittedAutoencoder[A]:
+        """What ``write`` saved, on the CPU.
+
+        Raises:
+            BundleError: a directory that is truncated, altered, foreign or too new.
+        """
+        saved = bundle.read(path)
+        manifest = saved.manifest
+        if manifest.plugin != self.plugin or self.marked_by not in manifest.facts:
+            what = f"{manifest.builder} of {manifest.plugin}"
+            raise BundleError(f"{str(path)!r} is a bundle of {what}", expected=f"an autoencoder of {self.plugin}")
+        plugins.saved_builder(manifest.builder, self.plugin, path)
+        with bundle.as_damage(path):
+            return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)

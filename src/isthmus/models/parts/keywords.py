@@ -1,0 +1,78 @@
+"""The keywords that the five kinds of autoencoder share: their types and defaults, written once.
+
+A builder takes them as ``**shared: Unpack[SharedKeywords]``. Each is ``Annotated`` with its default, so that whoever
+lists the settings of a builder (``isthmus.models.recipes.settings.keywords_of``) reads them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
+
+from isthmus.errors import SettingError
+
+
+class SharedKeywords(TypedDict, total=False):
+    """What ``vanilla``, ``denoising``, ``variational``, ``sparse`` and ``contractive`` have in common.
+
+    Attributes:
+        hidden: width of every state of an MLP or a Transformer, and of the last one after convolutions.
+        layers: of the encoder, and of the decoder: of an MLP, blocks of a Transformer, halvings of an image; None takes
+            1 for bags and 2 otherwise. 0, for vectors alone, puts the code one linear layer away from the data.
+        filters: channels after the first halving of an image; each further one doubles them.
+        heads: of a Transformer's attention; they divide ``hidden``.
+        dropout: inside a Transformer, in training.
+        likelihood: of vectors and images, one of ``isthmus.models.parts.likelihoods.LIKELIHOODS``; None is "gaussian".
+            Bags have "multinomial", the default, or "gaussian", for numbers of any sign; tokens have one of their own.
+        epochs: passes over the data.
+        batch_size: rows of a batch.
+        tokens: budget of a batch of token rows, padding counted, in the place of ``batch_size``.
+        learning_rate: of Adam, at the start.
+        decay: of the learning rate: "constant", or "cosine" to 0.
+        weight_decay: an L2 penalty on matrices, as Adam's weight decay.
+        patience: epochs without a better validation score before training stops; None trains all epochs.
+    """
+
+    hidden: Annotated[int, 256]
+    layers: Annotated[int | None, None]
+    filters: Annotated[int, 32]
+    heads: Annotated[int, 4]
+    dropout: Annotated[float, 0.0]
+    likelihood: Annotated[str | None, None]
+    epochs: Annotated[int, 30]
+    batch_size: Annotated[int, 256]
+    tokens: Annotated[int, 4096]
+    learning_rate: Annotated[float, 1e-3]
+    decay: Annotated[str, "cosine"]
+    weight_decay: Annotated[float, 0.0]
+    patience: Annotated[int | None, None]
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """A keyword of a builder: its default and its type."""
+
+    default: Any
+    type: Any
+
+
+def keywords_in(shared: type) -> dict[str, Keyword]:
+    """The keywords of a ``TypedDict`` whose fields are ``Annotated`` with their defaults, in its order."""
+    return {
+        name: Keyword(default=hint.__metadata__[0], type=get_args(hint)[0])
+        for name, hint in get_type_hints(shared, include_extras=True).items()
+    }
+
+
+def complete(given: SharedKeywords) -> SharedKeywords:
+    """The keywords that were given, and the defaults of the others.
+
+    Raises:
+        SettingError: a keyword that is none of them.
+    """
+    known = keywords_in(SharedKeywords)
+    for name in cast(Mapping[str, Any], given):
+        if name not in known:
+            raise SettingError(f"a keyword {name!r}", expected=f"one of: {', '.join(known)}")
+    return cast(SharedKeywords, {name: keyword.default for name, keyword in known.items()} | {**given})
