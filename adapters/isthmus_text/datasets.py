@@ -1,6 +1,7 @@
 """Real texts for tests, benchmarks and the demo.
 
-``demo_sentences`` ships with the package. Everything else is looked for where ``isthmus.datafolder`` looks.
+``demo_sentences`` and ``wordnet_examples`` ship with the package. Everything else is looked for where
+``isthmus.datafolder`` looks.
 """
 
 from __future__ import annotations
@@ -57,10 +58,15 @@ def demo_sentences(part: str = "train") -> Sentences:
         SettingError: another part.
     """
     _known(part, ("train", "dev", "test"))
-    packed = (files("isthmus_text") / "data" / "demo_ewt" / f"{part}.csv.gz").read_bytes()
-    rows = _rows(gzip.decompress(packed))
+    rows = _rows(_bundled(f"demo_ewt/{part}.csv.gz"))
     genres, names = (tuple(row[column] for row in rows) for column in ("genre", "sent_id"))
     return Sentences(Texts.read([row["text"] for row in rows]), genres, names)
+
+
+def wordnet_examples() -> Texts:
+    """40,720 English examples of how words are used, of 3 to 12 words, shipped with the package (WordNet 3.0, Princeton
+    University). Most are short sentences, some are only a part of one, and few end with a full stop."""
+    return Texts.read(_bundled("demo_wordnet/examples.txt.gz").decode("utf-8").splitlines())
 
 
 def ptb(part: str = "train") -> Texts:
@@ -103,6 +109,10 @@ def stsb(part: str = "train") -> Pairs:
 def _known(part: str, parts: tuple[str, ...]) -> None:
     if part not in parts:
         raise SettingError(f"part={part!r}", expected=f"one of {', '.join(parts)}")
+
+
+def _bundled(name: str) -> bytes:
+    return gzip.decompress((files("isthmus_text") / "data" / name).read_bytes())
 
 
 def _lines(name: str) -> list[str]:

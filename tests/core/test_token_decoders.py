@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from isthmus.batch import Batch, TokenRows, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import Gaussian
-from isthmus.core.decoders import LstmDecoder, TransformerDecoder
+from isthmus.core.decoders import LstmDecoder, SuperposedDecoder, TransformerDecoder
 from isthmus.core.encoders import LstmEncoder, TransformerEncoder
 from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.priors.normal import StandardNormal
@@ -23,14 +23,15 @@ def generator(seed=0):
 
 
 def build(kind, dropout=0.0):
-    if kind == "transformer":
-        return TransformerDecoder(VOCABULARY, WIDTH, 2, 2, LENGTH, CODE, generator=generator(), dropout=dropout)
+    if kind != "lstm":
+        transformer = SuperposedDecoder if kind == "superposed" else TransformerDecoder
+        return transformer(VOCABULARY, WIDTH, 2, 2, LENGTH, CODE, generator=generator(), dropout=dropout)
     return LstmDecoder(VOCABULARY, 6, WIDTH, CODE, generator=generator(), dropout=dropout)
 
 
 def whole(kind):
     g = generator(4)
-    if kind == "transformer":
+    if kind != "lstm":
         encoder = TransformerEncoder(VOCABULARY, WIDTH, 1, 2, LENGTH, generator=g)
     else:
         encoder = LstmEncoder(VOCABULARY, 6, WIDTH, generator=g)
@@ -68,7 +69,7 @@ def generated(decoder, z, ids):
     return torch.stack(states, 1), state
 
 
-@pytest.fixture(params=["lstm", "transformer"])
+@pytest.fixture(params=["lstm", "superposed", "transformer"])
 def kind(request):
     return request.param
 
@@ -240,8 +241,9 @@ def test_what_makes_no_sense_is_refused(decoder):
         decoder(codes(), batch(short, tokens()))
 
 
-def test_a_transformer_ends_where_its_positions_end():
-    decoder = build("transformer")
+@pytest.mark.parametrize("kind", ["superposed", "transformer"])
+def test_a_transformer_ends_where_its_positions_end(kind):
+    decoder = build(kind)
     _, state = generated(decoder, codes(), tokens(9).ids)
     with pytest.raises(ValueRangeError, match="10 tokens"):
         decoder.advance(state, tokens().ids[:, 0])

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from isthmus.batch import TokenRows, Values
-from isthmus.core.encoders import LstmEncoder, TransformerEncoder
+from isthmus.core.encoders import LstmEncoder, SuperposedEncoder, TransformerEncoder
 from isthmus.errors import SettingError, ValueRangeError
 
 VOCABULARY, WIDTH, LENGTH, LENGTHS = 17, 8, 9, (5, 2, 3)
@@ -21,6 +21,8 @@ def generator(seed=0):
 def build(kind, dropout=0.0):
     if kind == "transformer":
         return TransformerEncoder(VOCABULARY, WIDTH, 2, 2, LENGTH, generator=generator(), dropout=dropout)
+    if kind == "superposed":
+        return SuperposedEncoder(VOCABULARY, WIDTH, LENGTH, 12, generator=generator(), shared=3)
     return LstmEncoder(VOCABULARY, 6, WIDTH, generator=generator(), dropout=dropout, pooling=kind)
 
 
@@ -34,7 +36,7 @@ def encode(encoder, inputs):
     return encoder.trunk(encoder.enter(inputs), inputs)
 
 
-@pytest.fixture(params=[*LSTMS, "transformer"])
+@pytest.fixture(params=[*LSTMS, "superposed", "transformer"])
 def encoder(request):
     return build(request.param)
 
@@ -83,7 +85,7 @@ def test_order_matters(encoder):
 
 
 def test_without_inputs_every_position_counts(encoder):
-    entered = torch.randn(3, 5, 8 if isinstance(encoder, TransformerEncoder) else 6, generator=generator(3))
+    entered = torch.randn(3, 5, encoder.table.shape[1], generator=generator(3))
     everything = TokenRows(torch.zeros(3, 5, dtype=torch.int64), torch.ones(3, 5, dtype=torch.bool))
     assert torch.equal(encoder.trunk(entered, None), encoder.trunk(entered, everything))
 
@@ -98,7 +100,7 @@ def test_every_parameter_gets_a_gradient_under_autocast(encoder):
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in encoder.parameters())
 
 
-@pytest.mark.parametrize("kind", [*LSTMS, "transformer"])
+@pytest.mark.parametrize("kind", [*LSTMS, "superposed", "transformer"])
 def test_weights_come_from_the_generator_alone(kind):
     before = torch.random.get_rng_state()
     one, other = build(kind), build(kind, dropout=0.5)
@@ -115,7 +117,7 @@ def test_dropout_is_on_in_training_only(kind):
     assert torch.equal(encode(part, tokens()), encode(build(kind), tokens()))
 
 
-@pytest.mark.parametrize("kind", [*LSTMS, "transformer"])
+@pytest.mark.parametrize("kind", [*LSTMS, "superposed", "transformer"])
 def test_builds_without_memory(kind):
     with torch.device("meta"):
         part = build(kind)
@@ -140,6 +142,18 @@ def test_the_lstm_is_an_lstm():
     assert all(0.8 * bound < float(p.detach().abs().max()) <= bound for p in layer.parameters())
 
 
+def test_a_superposed_code_is_the_sum_of_weighted_vectors_at_their_places():
+    part, inputs = build("superposed"), tokens()
+    with torch.no_grad():
+        part.log_weights.normal_(generator=generator(2))
+    for row, length in enumerate(LENGTHS):
+        words = inputs.ids[row, :length].tolist()
+        held = [part.log_weights[word].exp() * part.table[word] @ part.places[t] for t, word in enumerate(words)]
+        torch.testing.assert_close(encode(part, inputs)[row], torch.stack(held).sum(0))
+    assert torch.equal(part.places[0, :, :3], part.places[4, :, :3])
+    assert not torch.allclose(part.places[0, :, 3:], part.places[4, :, 3:])
+
+
 def test_mean_and_maximum_are_side_by_side():
     part, inputs = build("mean_max"), tokens()
     states, _ = part.lstm(part.enter(inputs))
@@ -162,8 +176,11 @@ def test_settings_that_make_no_sense_are_refused():
         build("first")
     with pytest.raises(SettingError, match="3 heads"):
         TransformerEncoder(VOCABULARY, WIDTH, 1, 3, LENGTH, generator=generator())
-    with pytest.raises(ValueRangeError, match="10 tokens"):
-        encode(build("transformer"), tokens(10))
+    for kind in ("superposed", "transformer"):
+        with pytest.raises(ValueRangeError, match="10 tokens"):
+            encode(build(kind), tokens(10))
+    with pytest.raises(SettingError, match="shared=13"):
+        SuperposedEncoder(VOCABULARY, WIDTH, LENGTH, 12, generator=generator(), shared=13)
 
 
 def test_repeated_rows_stand_side_by_side():

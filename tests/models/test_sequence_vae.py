@@ -138,6 +138,26 @@ def test_posteriors_start_near_unit_variance(form):
     assert code.posterior.log_scale.abs().max() < 0.5
 
 
+def test_a_superposed_model_shares_vectors_and_places_and_is_rebuilt_as_it_was():
+    given = SMALL | {"form": "superposed", "variational": False, "code": 64, "epochs": 12, "tokens": 100}
+    made = recipe(**given)
+    before = weights(made.model)
+    history = made.fit(source(), Run(device="cpu", precision="fp32"))
+    assert history.records[-1]["nll"] < 0.5 * history.records[0]["nll"]
+    encoder, decoder = made.model.encoder, made.model.decoder
+    assert decoder.places is encoder.places
+    assert decoder.shown.table is made.model.readout.weight is encoder.table
+    after = weights(made.model)
+    assert {name for name in after if torch.equal(before[name], after[name])} & {
+        name for name, _ in made.model.named_parameters()
+    } == {"decoder.shown.stand_in"}
+    again = rebuild(sequence_vae, SIGNAL, given, after)
+    assert again.decoder.places is again.encoder.places
+    batch = source().batch(torch.arange(10))
+    assert again.encode(batch.inputs).point.shape == (10, 64)
+    torch.testing.assert_close(again.step(batch).log_likelihood, made.model.step(batch).log_likelihood)
+
+
 def test_settings_become_parts():
     assert recipe(annealing="none", beta=0.3).model.objective == Elbo(Constant(0.3))
     assert recipe(annealing="linear", ramp=0.4).model.objective == Elbo(LinearAnnealing(1.0, 0.4))
@@ -211,6 +231,7 @@ def test_more_padding_changes_nothing(form):
 
 IMPOSSIBLE = [
     {"form": "gru"},
+    {"form": "superposed"},
     {"pooling": "first"},
     {"collapse": "prayer"},
     {"annealing": "sudden"},

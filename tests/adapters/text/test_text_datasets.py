@@ -30,6 +30,13 @@ def test_the_demo_is_bundled(monkeypatch):
         assert all(name.startswith(genre) for name, genre in zip(sentences.names, sentences.genres, strict=True))
 
 
+def test_the_examples_of_wordnet_are_bundled(monkeypatch):
+    monkeypatch.setenv("ISTHMUS_DATA", "absent")
+    examples = list(datasets.wordnet_examples())
+    assert len(set(examples)) == len(examples) == 40_720
+    assert {len(text.split()) for text in examples} == set(range(3, 13))
+
+
 def test_parts_that_do_not_exist():
     for read in [datasets.demo_sentences, datasets.ptb, datasets.multi30k_captions, datasets.stsb]:
         with pytest.raises(SettingError, match="part='all'"):

@@ -5,6 +5,7 @@ from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
 from isthmus.core.encoders.lstm import LstmEncoder
 from isthmus.core.encoders.pretrained import KnownVectors, PretrainedEncoder
+from isthmus.core.encoders.superposed import SuperposedEncoder
 from isthmus.core.encoders.transformer import TransformerEncoder
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "KnownVectors",
     "LstmEncoder",
     "PretrainedEncoder",
+    "SuperposedEncoder",
     "TransformerEncoder",
 ]

@@ -1,0 +1,72 @@
+"""From tokens to one vector that holds each of them at its place: a sum of linear maps, one for each position."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from isthmus.batch import Tensors
+from isthmus.core.ops.attention import check_length
+from isthmus.core.ops.layers import uniform
+from isthmus.core.ops.places import places
+from isthmus.core.ops.token_embeddings import BOUND, real_positions, token_rows, widened
+
+
+class SuperposedEncoder(nn.Module):
+    """``enter``: weighted token vectors [batch, steps, embedding]; ``trunk``: their sum, each multiplied by the matrix
+    of its position.
+
+        z = Σ_t P_tᵀ a(w_t) e(w_t)
+
+    Sums of vectors that are bound to their roles: Plate, "Holographic Reduced Representations", IEEE Transactions on
+    Neural Networks 6(3), 1995; bound by a matrix each: Gallant & Okaywe, "Representing Objects, Relations, and
+    Sequences", Neural Computation 25(8), 2013. There the matrices are random and fixed; here they begin so and are
+    trained, as are the vectors e and the weight a of each token.
+
+    Args:
+        vocabulary: how many token ids.
+        embedding: width of a token vector.
+        length: the longest row; each position has a matrix.
+        code: width of the sum.
+        shared: so many dimensions of the sum begin alike for all positions: they hold which tokens there are, whatever
+            their order, so that a text and the same text one word later are near each other.
+
+    Attributes:
+        width: of the sum, ``code``.
+
+    Raises:
+        SettingError: ``shared`` outside 0 to ``code``.
+    """
+
+    def __init__(
+        self, vocabulary: int, embedding: int, length: int, code: int, *, generator: Generator, shared: int = 0
+    ) -> None:
+        super().__init__()
+        self.table = uniform(vocabulary, embedding, bound=BOUND, generator=generator)
+        self.places = places(length, embedding, code, generator=generator, shared=shared)
+        self.log_weights = nn.Parameter(torch.zeros(vocabulary))
+        self.width = code
+
+    def enter(self, inputs: Tensors) -> Float[Tensor, "batch steps embedding"]:
+        """The vector of each token times its weight, without its position.
+
+        Raises:
+            SettingError: inputs that are no tokens.
+        """
+        ids = token_rows(inputs).ids
+        return nn.functional.embedding(ids, self.table) * self.log_weights[ids].exp()[..., None]
+
+    def trunk(
+        self, entered: Float[Tensor, "batch steps embedding"], inputs: Tensors | None
+    ) -> Float[Tensor, "batch width"]:
+        """The sum over all tokens, fp32 at least; without ``inputs`` every position counts.
+
+        Raises:
+            ValueRangeError: a row that is longer than ``length``, without tokens, or with padding before a token.
+        """
+        steps = entered.shape[1]
+        check_length(steps, len(self.places))
+        mask, _ = real_positions(entered, inputs)
+        held = (entered * mask[..., None]).flatten(1)
+        return widened(held @ self.places[:steps].flatten(0, 1))
