@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from isthmus.core.decoders.dense import DenseDecoder
     from isthmus.core.decoders.lstm import LstmDecoder
     from isthmus.core.decoders.memory import MemoryDecoder
+    from isthmus.core.decoders.superposed import SuperposedDecoder
     from isthmus.core.decoders.transformer import TransformerDecoder
     from isthmus.core.encoders.bag import BagEncoder
     from isthmus.core.encoders.convolutional import ConvEncoder
     from isthmus.core.encoders.dense import DenseEncoder
     from isthmus.core.encoders.lstm import LstmEncoder
     from isthmus.core.encoders.pretrained import KnownVectors, PretrainedEncoder
+    from isthmus.core.encoders.superposed import SuperposedEncoder
     from isthmus.core.encoders.transformer import TransformerEncoder
     from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
     from isthmus.core.likelihoods.continuous import Laplace, LearnedGaussian, LearnedLaplace, OptimalGaussian
@@ -125,6 +127,8 @@ __all__ = [
     "SparseLinear",
     "SparseUnits",
     "StandardNormal",
+    "SuperposedDecoder",
+    "SuperposedEncoder",
     "SwapNoise",
     "TokenDeletion",
     "TopK",
@@ -177,6 +181,7 @@ _MODULES = {
     "decoders.dense": ("DenseDecoder",),
     "decoders.lstm": ("LstmDecoder",),
     "decoders.memory": ("MemoryDecoder",),
+    "decoders.superposed": ("SuperposedDecoder",),
     "decoders.transformer": ("TransformerDecoder",),
     "encoders.bag": ("BagEncoder",),
     "encoders.convolutional": ("ConvEncoder",),
@@ -186,6 +191,7 @@ _MODULES = {
         "KnownVectors",
         "PretrainedEncoder",
     ),
+    "encoders.superposed": ("SuperposedEncoder",),
     "encoders.transformer": ("TransformerEncoder",),
     "likelihoods.continuous": (
         "GaussianLikelihood",
