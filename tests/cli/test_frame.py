@@ -93,7 +93,7 @@ def test_models(run: Run, announce: Announce) -> None:
     assert code == 0
     own = [model for model in json.loads(answer)["models"] if model["plugin"] == "letters"]
     told = {"about": "Counts things", "paper": "Nobody 1999", "advice": None}
-    assert own == [{"name": "count-vae", "plugin": "letters", **told}]
+    assert own == [{"name": "count-vae", "plugin": "letters", **told, "adapters": ["letters"]}]
     assert "broken" in said
     assert "count-vae" in run("models")[1]
 

@@ -1,61 +1,102 @@
-"""``isthmus models``: what each model is, its paper, and when to use it, all from the builders' docstrings."""
+"""``isthmus models``: one line a model at every width, one model with its settings, and the documents."""
 
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import asdict
 
 import pytest
 
 from isthmus import plugins
-from isthmus.cli import builtin, main
-from isthmus_interactions.plugin import plugin
+from isthmus.cli import main
+from isthmus.models import describe
+
+KINDS = ("contractive", "denoising", "sparse", "vanilla", "variational")
 
 
-def told(name: str) -> dict[str, str | None]:
-    return builtin._described(plugin.builders[name])
+@pytest.fixture(params=[60, 80, 200])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv("COLUMNS", str(request.param))
+    return request.param
 
 
-def test_every_builder_has_one_line_of_advice() -> None:
-    for name in sorted(plugin.builders):
-        advice = told(name)["advice"]
-        assert advice is not None, "add a paragraph 'Advice: ...' to the docstring"
-        assert 20 < len(advice) < 140
-        assert advice.endswith(".")
+def shown(capsys: pytest.CaptureFixture[str], *args: str) -> list[str]:
+    assert main(["models", *args]) == 0
+    return capsys.readouterr().out.splitlines()
 
 
-def test_what_a_model_is_fits_a_line() -> None:
-    for name in sorted(plugin.builders):
-        about = told(name)["about"]
-        assert about is not None
-        assert 10 < len(about) < 110
+def test_the_list_has_one_line_a_model_and_fits(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys)
+    assert max(map(len, lines)) <= width
+    assert not any("`" in line for line in lines)
+    known = {plugins.command_name(name) for plugin in plugins.load_all().values() for name in plugin.builders}
+    assert sorted(line.split()[0] for line in lines if line.startswith("  ")) == sorted(known)
+    told = next(line for line in lines if line.split()[:1] == ["mult-vae"])
+    assert ("Liang et al., WWW 2018" in told) == (width == 200)
+    assert (". Many people with dense histories" in told) == (width == 200)
 
 
-def test_papers_are_told_apart_from_what_a_model_is() -> None:
-    assert told("ease") == {
-        "about": "EASE: a linear autoencoder with a zero diagonal, solved in closed form",
+def test_the_kinds_stand_under_the_adapters_that_share_them(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys)
+    heading = lines.index("for images, interactions, text and vectors")
+    assert tuple(line.split()[0] for line in lines[heading + 1 : heading + 6]) == KINDS
+
+
+def test_a_page_of_a_model_fits(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mult-vae", "rec-vae", "variational", "popularity"):
+        lines = shown(capsys, name)
+        assert max(map(len, lines)) <= width, name
+        assert not any("`" in line for line in lines), name
+        for setting in describe(name).settings:
+            assert any(line.split()[:1] == [setting.name] for line in lines), (name, setting.name)
+
+
+def test_a_page_tells_the_published_value_and_speaks_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = shown(capsys, "rec_vae")
+    gamma = next(line for line in lines if line.startswith("gamma"))
+    assert gamma.split()[1] == "0.005"
+    assert "0.0035 for Netflix" in " ".join(line[:80] for line in lines[lines.index(gamma) :]).replace("  ", " ")
+    page = "\n".join(lines)
+    assert "null trains all rounds" in page
+    assert "None" not in page
+
+
+def test_the_document_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads("\n".join(shown(capsys, "--json")))["models"]
+    pairs = [(model["plugin"], model["name"]) for model in found]
+    assert pairs == [
+        (owner, plugins.command_name(name))
+        for owner, plugin in plugins.load_all().items()
+        for name in sorted(plugin.builders)
+    ]
+    assert next(model for model in found if model["name"] == "ease") == {
+        "name": "ease",
+        "plugin": "interactions",
+        "about": "EASE: a linear autoencoder with a zero diagonal, in closed form",
         "paper": "Steck, WWW 2019",
-        "advice": told("ease")["advice"],
+        "advice": describe("ease").advice,
+        "adapters": ["interactions"],
     }
-    for name in ("edlae", "mult_dae", "mult_vae", "rdlae", "rec_vae"):
-        assert re.fullmatch(r"[A-Z].* 20\d\d", told(name)["paper"] or ""), name
 
 
-def test_a_builder_without_paper_or_advice() -> None:
-    def bare() -> None:
-        """Counts things (twice)."""
-
-    assert builtin._described(bare) == {"about": "Counts things (twice).", "paper": None, "advice": None}
+def test_the_document_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads("\n".join(shown(capsys, "mult-vae", "--json")))
+    assert document == json.loads(json.dumps(asdict(describe("mult-vae"))))
 
 
-def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models"]) == 0
-    page = capsys.readouterr().out
-    assert "when to use it" in page
-    assert main(["models", "--json"]) == 0
-    told_of = json.loads(capsys.readouterr().out)["models"]
-    listed = {model["name"]: model for model in told_of if model["plugin"] == "interactions"}
-    for name in plugin.builders:
-        model = listed[plugins.command_name(name)]
-        assert model == {"name": plugins.command_name(name), "plugin": "interactions", **told(name)}
-        assert (model["advice"] or "") in page
+def test_the_models_of_one_adapter(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads("\n".join(shown(capsys, "--adapter", "vectors", "--json")))["models"]
+    assert {model["plugin"] for model in found} == {"vectors"}
+    assert sorted(model["name"] for model in found) == ["contractive", "denoising", "matryoshka", *KINDS[2:]]
+    lines = shown(capsys, "--adapter", "vectors")
+    assert not any("mult-vae" in line for line in lines)
+
+
+def test_unknown_names_are_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "mult-vea"]) == 2
+    assert "did you mean 'mult-vae'?" in capsys.readouterr().err
+    assert main(["models", "--adapter", "vector"]) == 2
+    assert "'vectors'" in capsys.readouterr().err

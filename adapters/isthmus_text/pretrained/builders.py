@@ -60,19 +60,23 @@ def denoising_text(
         signal: of the rows that are read and written.
         generator: of the initial weights of the decoder.
         checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
-        deletion: share of the tokens deleted from the input of the encoder.
-        tied: the encoder's word embeddings are those of the decoder, and the rows of the readout.
+        deletion: share of the tokens deleted from what the encoder reads. Published: 0.6.
+        tied: whether the encoder's word embeddings are those of the decoder, and the rows of the readout.
         hidden: width of the decoder; None for that of the encoder's word embeddings, which it must be if ``tied``.
-        layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
-        anchor: nats for each unit of cosine distance between an embedding and that before training; a text costs tens
-            of nats, so that 10 to 100 have an effect.
+        layers: blocks of the decoder.
+        heads: attention heads of the decoder; the number must divide its width.
+        slots: vectors that an embedding is unfolded into, for the decoder to attend to, see ``MemoryDecoder``.
+        dropout: share of the units that are set to 0 inside the decoder, in training.
+        anchor: weight of what holds embeddings to those before training: nats for each unit of cosine distance. A text
+            costs tens of nats, so that 10 to 100 have an effect.
         contrastive: weight of the contrast of noisy and clean texts within a batch, see ``AnchorPenalty``.
-        temperature: of that contrast.
+        temperature: temperature of that contrast: smaller values count the nearest texts more.
         epochs: passes over the texts.
-        tokens: of a batch, padding counted.
-        learning_rate, weight_decay: of AdamW.
-        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
-        clip: largest norm of the gradient; None for any.
+        tokens: tokens in a batch, padding counted.
+        learning_rate: step size of Adam at the start of training.
+        decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
+        weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
+        clip: largest norm of the gradient; None leaves it as it is.
         patience: epochs without a better validation score before training stops; None trains all epochs.
 
     Raises:
@@ -144,16 +148,21 @@ def readable_embeddings(
         signal: of the rows that are written.
         generator: of the initial weights of the decoder.
         checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
-        hidden, layers, heads, slots, dropout: of the decoder; see ``MemoryDecoder``.
+        hidden: width of the decoder.
+        layers: blocks of the decoder.
+        heads: attention heads of the decoder; the number must divide its width.
+        slots: vectors that an embedding is unfolded into, for the decoder to attend to, see ``MemoryDecoder``.
+        dropout: share of the units that are set to 0 inside the decoder, in training.
         noise: standard deviation of the noise on embeddings in training; that of an embedding of length 1 is 1/√width.
-        trains_encoder: the encoder trains as well; texts are then rows of the checkpoint's own tokenizer.
-        anchor: of an encoder that trains: nats for each unit of cosine distance between an embedding and that before
-            training.
+        trains_encoder: whether the encoder trains as well; texts are then rows of the checkpoint's own tokenizer.
+        anchor: weight of what holds the embeddings of an encoder that trains to those before training: nats for each
+            unit of cosine distance.
         epochs: passes over the texts.
-        tokens: of a batch, padding counted.
-        learning_rate, weight_decay: of AdamW.
-        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
-        clip: largest norm of the gradient; None for any.
+        tokens: tokens in a batch, padding counted.
+        learning_rate: step size of Adam at the start of training.
+        decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
+        weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
+        clip: largest norm of the gradient; None leaves it as it is.
         patience: epochs without a better validation score before training stops; None trains all epochs.
 
     Raises:

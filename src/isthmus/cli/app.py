@@ -18,13 +18,13 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import __version__
-from isthmus.cli import builtin, dispatch, index, plotting
+from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.errors import InputError, IsthmusError
 
 OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
-    "models": builtin.models,
+    "models": models.models,
     "info": builtin.info,
     "plot": plotting.plot,
 }
@@ -49,7 +49,7 @@ PAGE = (
     ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus index build VECTORS", "nearest neighbours of any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
-    ("isthmus models", "list the models of the installed adapters"),
+    ("isthmus models [NAME]", "list the models of the installed adapters, or explain one and its settings"),
     ("isthmus adapters", "list the installed adapters"),
 )
 """The usual verbs. An adapter may bring others; listing those here would mean importing all of them."""

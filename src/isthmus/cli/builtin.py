@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,24 +12,13 @@ from rich.text import Text
 
 from isthmus import plugins
 from isthmus.bundle.manifest import Manifest, peek
-from isthmus.cli.output import Json, emit, table
+from isthmus.cli.output import Json, emit, one_line, table
 
 
 def adapters(as_json: Json = False) -> None:
     """List the adapters that are installed, without importing any."""
     found = [asdict(said) for said in plugins.installed()]
     emit({"adapters": found}, as_json, lambda: table(("name", "distribution", "version"), map(_three, found)))
-
-
-def models(as_json: Json = False) -> None:
-    """List the models that the installed adapters offer, for fit NAME --model."""
-    found = [
-        {"name": plugins.command_name(name), "plugin": owner, **_described(builder)}
-        for owner, plugin in plugins.load_all().items()
-        for name, builder in sorted(plugin.builders.items())
-    ]
-    rows = [[model[key] or "" for key in ("name", "plugin", "about", "paper", "advice")] for model in found]
-    emit({"models": found}, as_json, lambda: table(("model", "adapter", "what it is", "paper", "when to use it"), rows))
 
 
 def info(
@@ -61,42 +47,22 @@ def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
     rows = [("created", manifest.created), ("written by", versions)]
     rows += [line for name, value in manifest.settings.items() for line in _setting(name, value)]
     # The history of a training is long; --json has all of it.
-    rows += [(name, _plainly(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
+    rows += [(name, one_line(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
     return Group(head, table(("", ""), rows))
 
 
 def _setting(name: str, value: Any) -> list[tuple[str, str]]:
     """The lines of one setting: one for each model where it is a list of them, as a blend's parts are."""
     if not (isinstance(value, list) and value and all(isinstance(part, dict) and "model" in part for part in value)):
-        return [(f"setting {name}", _plainly(value))]
+        return [(f"setting {name}", one_line(value))]
     return [
         (
             f"{name} {number}: {plugins.command_name(part['model'])}",
-            ", ".join(f"{key} {_plainly(inner)}" for key, inner in part.get("settings", {}).items()),
+            ", ".join(f"{key} {one_line(inner)}" for key, inner in part.get("settings", {}).items()),
         )
         for number, part in enumerate(value, start=1)
     ]
 
 
-def _plainly(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _three(said: dict[str, Any]) -> tuple[str, str, str]:
     return said["name"], said["distribution"], said["version"]
-
-
-def _described(builder: object) -> dict[str, str | None]:
-    """What a builder's docstring says: its first paragraph up to the paper in brackets, and its ``Advice:``."""
-    paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(builder) or "").split("\n\n")]
-    about, paper = paragraphs[0], _PAPER.search(paragraphs[0])
-    advice = next((found[1] for found in map(_ADVICE.search, paragraphs) if found), None)
-    if paper is None:
-        return {"about": about, "paper": None, "advice": advice}
-    return {"about": about[: paper.start()].rstrip(), "paper": paper[1], "advice": advice}
-
-
-_PAPER = re.compile(r"\(([^()]*\b\d{4})\)")
-_ADVICE = re.compile(r"\bAdvice: (.*)")

@@ -12,14 +12,18 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +31,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for
 """The type of the parameter ``as_json`` that every command has."""
 
 _UNLIMITED = 10_000
+_PAGE = 80
+
+_GAP = 2
+"""Blanks between the columns of a table."""
+
+_WRAPPED = 16
+"""Narrowest column that text is wrapped into."""
 
 
 def emit(document: Any, as_json: bool, render: Callable[[], RenderableType]) -> None:
@@ -55,22 +66,92 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+def page_width() -> int:
+    """Columns of the terminal, or 80 where there is none. ``COLUMNS`` in the environment comes before both."""
+    return shutil.get_terminal_size((_PAGE, 24)).columns
+
+
+def page(content: RenderableType) -> Constrain:
+    """Prose, no wider than ``page_width`` even where it is piped."""
+    return Constrain(content, page_width())
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> FittedTable:
     """A table of plain values; columns of numbers are aligned right. Floats are shown with four digits."""
-    rows = [list(row) for row in rows]
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    made.show_header = any(columns)
-    for place, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
-        made.add_column(column, justify="right" if numeric else "left")
-    for row in rows:
-        made.add_row(*(Text(printable(_shown(value))) for value in row))
+    values = [list(row) for row in rows]
+    made = []
+    for place, header in enumerate(columns):
+        numeric = bool(values) and all(isinstance(row[place], int | float) for row in values)
+        made.append(_Column(header, tuple(printable(_shown(row[place])) for row in values), numeric))
+    return FittedTable(tuple(made), title)
+
+
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    cells: tuple[str, ...]
+    numeric: bool
+
+    @property
+    def least(self) -> int:
+        """The width that it needs: numbers stay on one line, text may be wrapped."""
+        longest = max(map(cell_len, (self.header, *self.cells)))
+        return longest if self.numeric else min(longest, _WRAPPED)
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """A table that is never wider than the console it is printed on.
+
+    Texts are wrapped. Columns that do not fit even so follow below, in further blocks that begin with the first column
+    again.
+    """
+
+    columns: tuple[_Column, ...]
+    title: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        """What rich prints."""
+        for number, block in enumerate(self._blocks(options.max_width)):
+            if number:
+                yield Text()
+            yield _drawn(block, None if number else self.title)
+
+    def _blocks(self, width: int) -> list[list[_Column]]:
+        first, least = list(self.columns[:1]), [column.least for column in self.columns]
+        blocks, used = [list(first)], sum(least[:1])
+        for column, needed in zip(self.columns[1:], least[1:], strict=True):
+            if len(blocks[-1]) > 1 and used + _GAP + needed > width:
+                blocks.append(list(first))
+                used = least[0]
+            blocks[-1].append(column)
+            used += _GAP + needed
+        return blocks
+
+
+def _drawn(columns: Sequence[_Column], title: str | None) -> Table:
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made.padding = (0, _GAP, 0, 0)
+    made.show_header = any(column.header for column in columns)
+    for column in columns:
+        # Folding loses nothing of a long path or id; an ellipsis would.
+        justify: Literal["left", "right"] = "right" if column.numeric else "left"
+        made.add_column(column.header, justify=justify, no_wrap=column.numeric, overflow="fold")
+    for row in zip(*(column.cells for column in columns), strict=True):
+        made.add_row(*map(Text, row))
     return made
 
 
 def printable(text: str) -> str:
     """The text on one line without control characters, which could steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+
+
+def one_line(value: Any) -> str:
+    """A value as it is typed after ``--setting NAME=``: text as it is, the rest as JSON, floats with six digits."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Builders: published models as settings of the shared parts, and what their recipes are made of."""
 
 from isthmus.models.blend import BlendRecipe, blend
+from isthmus.models.description import Description, Setting, describe
 from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.elsa import elsa
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
@@ -21,13 +22,16 @@ __all__ = [
     "BlendRecipe",
     "ClosedFormRecipe",
     "ColumnwiseRecipe",
+    "Description",
     "GradientRecipe",
     "MatryoshkaRecipe",
+    "Setting",
     "SharedKeywords",
     "backbone",
     "blend",
     "contractive",
     "denoising",
+    "describe",
     "ease",
     "edlae",
     "elsa",

@@ -47,12 +47,19 @@ def residual_denoiser(
     noise between ``low`` and ``high``, which is no input of it; equal ones make it a network for that level.
 
     Args:
-        low, high: standard deviations of the noise that it is trained on, for pixels from 0 to 1: 25/255 is what tables
-            call σ = 25.
-        filters: maps of each layer.
-        depth: layers; published: 17 for one level, 20 for a range, 15 with ``shrink`` 2.
-        shrink: 2 puts rows and columns side by side in pairs, for about a quarter of the cost (Zhang et al. 2018).
-        decay: of the learning rate: "constant", or "cosine" to 0.
+        low: smallest standard deviation of the noise that it is trained on, for pixels from 0 to 1. Published: 0 for
+            the network of a range of levels.
+        high: largest standard deviation of the noise; 25/255 is what tables call σ = 25. Published: 55/255 for the
+            network of a range of levels.
+        filters: maps of each layer. Published: 64.
+        depth: number of layers. Published: 17 for one level, 20 for a range, 15 with ``shrink`` 2.
+        shrink: 2 puts rows and columns side by side in pairs, for about a quarter of the cost (Zhang et al. 2018); 1
+            leaves them.
+        epochs: passes over the crops. Published: 50.
+        batch_size: crops in a batch. Published: 128.
+        learning_rate: step size of Adam at the start of training.
+        decay: how the learning rate changes: "constant", or "cosine", which lowers it to 0.
+        weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
     check_settings(epochs=epochs, batch_size=batch_size)

@@ -48,8 +48,11 @@ def elsa(
     counts for what is in the bag already.
 
     Args:
-        code: the length of the rows; more follow rare pairs of items better.
-        decay: of the learning rate: "cosine" or "constant".
+        code: length of the rows; more of it follows rare pairs of items better.
+        epochs: passes over the data.
+        batch_size: people in a batch.
+        learning_rate: step size of Adam at the start of training.
+        decay: how the learning rate changes: "cosine", which lowers it to 0, or "constant".
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
     check_settings(code=code, epochs=epochs, batch_size=batch_size)

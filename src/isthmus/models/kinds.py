@@ -80,10 +80,11 @@ def denoising(
 
     Args:
         code: dimensions of the code.
-        noise: what damages the inputs in training, see ``isthmus.models.parts.corruptions``; None is "dropout" for
-            bags, "gaussian" for vectors and images, "deletion" for tokens.
-        level: how much: a standard deviation of "gaussian", a share of the numbers or tokens otherwise; None is the
-            usual one of the noise.
+        noise: what damages the inputs in training: "dropout" for bags; "gaussian", "dropout", "masking" or "swap" for
+            vectors; "gaussian", "dropout", "masking", "salt-pepper" or "patches" for images; "deletion" for tokens.
+            None is the first of these. See ``isthmus.models.parts.corruptions``.
+        level: how much damage: the standard deviation of "gaussian", otherwise the share of the numbers or tokens; None
+            is the usual level of the noise.
         shared: as in ``vanilla``.
     """
     sides = backbone(signal, generator=generator, **shared)
@@ -125,15 +126,16 @@ def variational(
         beta: weight of the rate (KL divergence from the prior) at the end of annealing; 1 is the evidence lower bound.
         annealing: share of the training over which the weight rises from 0.
         free_bits: nats a dimension that count as paid (Kingma et al. 2016), with the standard prior.
-        samples: of the code for each row; more than one make an importance weighted autoencoder (Burda et al. 2016),
+        samples: codes drawn for each row; more than one make an importance weighted autoencoder (Burda et al. 2016),
             for which ``beta``, ``annealing`` and ``free_bits`` mean nothing.
         prior: "standard" is N(0, 1); "mixture" a mixture of Gaussians that trains; "pseudo-inputs" the posteriors of
             inputs that train, which begin as rows of the data (the VampPrior, Tomczak & Welling, AISTATS 2018; not for
             tokens). The last two fit many shapes of data better, and cost more.
-        components: of these two.
-        shared: as in ``vanilla``, but the ``likelihood`` None is "learned-scale" for vectors and images: one spread,
-            which is learned, so that it need not be weighed against the rate by hand (Rybkin, Daniilidis & Levine, ICML
-            2021).
+        components: how many Gaussians a "mixture" has, or how many "pseudo-inputs" there are.
+        likelihood: how the error of a reconstruction is measured, one of those of ``vanilla``; None is "learned-scale"
+            for vectors and images: one spread, which is learned, so that it need not be weighed against the rate by
+            hand (Rybkin, Daniilidis & Levine, ICML 2021).
+        shared: as in ``vanilla``.
     """
     if shared.get("likelihood") is None and isinstance(signal, Vector | Grid):
         shared["likelihood"] = "learned-scale"
@@ -201,18 +203,20 @@ def sparse(
     states share would give a few the lead in every row.
 
     Args:
-        code: how many units.
+        code: number of units.
         form: "topk": the ``k`` largest of a row; "batch-topk": of a batch, so that rows may differ (Bussmann et
             al. 2024); "jumprelu": units above a threshold of their own, which is learnt (Rajamanoharan et al. 2024);
             "l1": rectified units whose sum is a penalty; "kl": sigmoid units that are on by ``target`` on average (Ng
             2011).
-        k: units of a row; of "jumprelu" the number that the thresholds are drawn to.
-        weight: of the penalty of "jumprelu", "l1" and "kl"; None is 1, .1 and 3.
-        target: of "kl": how far a unit shall be on, on average.
+        k: units that a row uses, of "topk" and "batch-topk"; of "jumprelu" the number that the thresholds are drawn to.
+        weight: weight of the penalty of "jumprelu", "l1" and "kl"; None is 1, 0.1 and 3 in this order.
+        target: of "kl": how far a unit should be on, on average, between 0 and 1.
         revival: weight of the loss that revives dead units; 0 leaves them dead. "kl" has none.
         dead_after: training rows without a single use after which a unit counts as dead; None is one epoch of them, and
             at most 10,000.
-        shared: as in ``vanilla``, but the ``layers`` None are 0 for vectors.
+        layers: how many layers the encoder has, and the decoder as many, as in ``vanilla``; None takes 0 for vectors, 1
+            for bags and 2 otherwise.
+        shared: as in ``vanilla``.
     """
     if shared.get("layers") is None and isinstance(signal, Vector):
         shared["layers"] = 0
@@ -263,10 +267,10 @@ def contractive(
 
     Args:
         code: dimensions of the code.
-        weight: of the squared norm of ∂code / ∂input beside the likelihood.
-        method: how that norm is found, see ``isthmus.core.penalties.jacobian``; "auto" is exact for an MLP and an
-            unbiased estimate otherwise.
-        probes: random directions of a row, where it is estimated.
+        weight: weight of the penalty, the squared norm of ∂code / ∂input, beside the likelihood.
+        method: how that norm is found: "closed", "gram", "jacobian", "hutchinson" or "difference", see
+            ``isthmus.core.penalties.jacobian``; "auto" is exact for an MLP and an estimate otherwise.
+        probes: random directions for each row, where the norm is estimated.
         shared: as in ``vanilla``.
     """
     sides = backbone(signal, generator=generator, **shared)

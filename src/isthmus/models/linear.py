@@ -94,7 +94,7 @@ def gram_of(source: Source, width: int) -> Gram:
 
 
 def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> ClosedFormRecipe:
-    """EASE: a linear autoencoder with a zero diagonal, solved in closed form (Steck, WWW 2019).
+    """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck, WWW 2019).
 
     Advice: a strong first answer in seconds, with one setting to choose; for sparse data with a long tail of items.
 
@@ -102,7 +102,8 @@ def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) ->
     Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
-        regularisation: λ; larger values trust frequent pairs of items more.
+        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more. Published:
+            500 for MovieLens-20M, 1,000 for Netflix, 200 for the Million Song data.
     """
     return _solved("EASE", signal, regularisation)
 
@@ -120,8 +121,8 @@ def edlae(
     Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
-        regularisation: λ; larger values trust frequent pairs of items more.
-        dropout: p; 0 is EASE.
+        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
+        dropout: p, the probability that an entry is dropped; 0 is EASE.
     """
     return _solved("EDLAE", signal, regularisation, dropout)
 
@@ -139,8 +140,8 @@ def rdlae(
     the rare ones, are held back less. Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
-        regularisation: λ; larger values trust frequent pairs of items more.
-        dropout: p; 0 without dropout.
+        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
+        dropout: p, the probability that an entry is dropped; 0 is without dropout.
         xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 leaves the diagonal free.
     """
     return _solved("RDLAE", signal, regularisation, dropout, xi)

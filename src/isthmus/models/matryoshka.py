@@ -122,15 +122,17 @@ def matryoshka(
     Give vectors whose numbers have a mean square of about 1: the learning rate is made for that.
 
     Args:
-        bytes: length of the code.
-        prefixes: leading bytes that training makes good codes as well, ascending, the last one ``bytes``; none trains
-            for the whole code only.
-        code: dimensions in which words are added, at most the width of the vectors.
+        bytes: length of the code in bytes.
+        prefixes: leading bytes that training makes good codes as well, in ascending order, the last one ``bytes``; None
+            trains for the whole code only.
+        code: dimensions in which words are added; at most the width of the vectors counts.
         hidden: width of the decoder's correction; 0 leaves it linear.
         temperature: how much the nearest neighbours count beside the others.
         similarity: weight of neighbours beside the squared error.
         beams: partial sums kept in the search for words in training.
-        epochs: passes over the examples after the solution.
+        epochs: passes over the examples after the solution; 0 leaves it as it is.
+        batch_size: examples in a batch of that training.
+        learning_rate: step size of Adam at the start of that training.
 
     Raises:
         SettingError: a size below 1, a negative number of epochs or width, prefixes that do not ascend to ``bytes``.

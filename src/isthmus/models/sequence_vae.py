@@ -108,22 +108,22 @@ def sequence_vae(
         hidden: width of every state.
         embedding: width of a token vector of the LSTM; None for ``hidden``, which a Transformer always takes.
         layers: blocks of the Transformer's encoder, and of its decoder; a superposed encoder has none.
-        heads: of the Transformer's attention; they divide ``hidden``.
+        heads: attention heads of the Transformer; the number must divide ``hidden``.
         pooling: how the LSTM's encoder ends: ``mean_max`` of all states (Long et al. 2019), or the ``last`` one.
-        dropout: inside encoder and decoder, in training.
-        encoder_dropout: inside the encoder; None for ``dropout``.
+        dropout: share of the units that are set to 0 inside encoder and decoder, in training.
+        encoder_dropout: the same inside the encoder; None for ``dropout``.
         tied: whether the decoder's token vectors are the rows of the readout (Press & Wolf, EACL 2017), so that there
             are fewer weights.
         variational: whether codes are drawn and cost something; False is a plain or, with ``deletion``, a denoising
             autoencoder, for which the settings from ``collapse`` to ``inner`` mean nothing.
         collapse: ``batch-norm``: means of a fixed spread (Zhu et al. 2020); ``free-bits``: a floor under each
             dimension's rate (Kingma et al. 2016); or ``none``.
-        scale: the spread of ``batch-norm``; the rate is at least ``code * scale**2 / 2`` nats.
+        scale: the spread of the means with ``batch-norm``; the rate is at least ``code * scale**2 / 2`` nats.
         free_bits: nats a dimension that ``free-bits`` takes as paid.
         beta: weight of the rate (KL divergence) at the end of annealing; 1 for the evidence lower bound.
         annealing: how the weight rises: ``linear``, ``cyclical`` (Fu et al. 2019) or ``none``.
-        ramp: share of the training, or of a cycle (published: 0.5), in which the weight rises; pretraining is not
-            counted.
+        ramp: share of the training, or of a cycle, in which the weight rises; pretraining is not counted. Published:
+            0.5 of a cycle.
         cycles: how often it rises, if ``cyclical``.
         rest: share of a cycle before the rise, if ``cyclical``.
         pretraining: epochs as a plain autoencoder, after which the decoder is drawn anew (Li et al. 2019); they come
@@ -134,11 +134,13 @@ def sequence_vae(
         word_dropout: share of the tokens hidden from the decoder in the first epoch (Bowman et al. 2016).
         word_dropout_epochs: epochs over which that share falls to 0.
         deletion: share of the tokens deleted from what the encoder reads, in training; not with ``word_dropout``.
-        tokens: budget of a batch, padding counted.
-        learning_rate: None for 0.001, and 0.003 of the LSTM, whose decoder wants larger steps while its codes hold more
-            at smaller ones (``python -m benchmarks text_vae``).
-        decay: of the learning rate: ``constant``, or ``cosine`` to 0.
-        clip: largest norm of the gradient; None for any.
+        epochs: passes over the rows.
+        tokens: tokens in a batch, padding counted.
+        learning_rate: step size of Adam at the start of training; None for 0.001, and 0.003 of the LSTM, whose decoder
+            wants larger steps while its codes hold more at smaller ones (``python -m benchmarks text_vae``).
+        decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
+        weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
+        clip: largest norm of the gradient; None leaves it as it is.
         patience: epochs without a better validation score before training stops; None trains all epochs.
 
     Raises:

@@ -101,8 +101,8 @@ def sparse_linear(
 
     Args:
         neighbours: m, how many items each one is predicted from; time grows with its cube, memory with its square.
-        regularisation: λ; larger values trust frequent pairs of items more.
-        dropout: p, as in EDLAE.
+        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
+        dropout: p, the probability that an entry is dropped, as in EDLAE.
         xi: ξ, as in RDLAE: the largest weight of an item for itself.
     """
     check_settings(neighbours=neighbours, regularisation=regularisation)

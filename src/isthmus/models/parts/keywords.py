@@ -17,20 +17,23 @@ class SharedKeywords(TypedDict, total=False):
     """What ``vanilla``, ``denoising``, ``variational``, ``sparse`` and ``contractive`` have in common.
 
     Attributes:
-        hidden: width of every state of an MLP or a Transformer, and of the last one after convolutions.
-        layers: of the encoder, and of the decoder: of an MLP, blocks of a Transformer, halvings of an image; None takes
-            1 for bags and 2 otherwise. 0, for vectors alone, puts the code one linear layer away from the data.
-        filters: channels after the first halving of an image; each further one doubles them.
-        heads: of a Transformer's attention; they divide ``hidden``.
-        dropout: inside a Transformer, in training.
-        likelihood: of vectors and images, one of ``isthmus.models.parts.likelihoods.LIKELIHOODS``; None is "gaussian".
-            Bags have "multinomial", the default, or "gaussian", for numbers of any sign; tokens have one of their own.
+        hidden: width of the layers of an MLP and of the states of a Transformer; after convolutions, of the last layer.
+        layers: how many layers the encoder has, and the decoder as many: layers of an MLP, blocks of a Transformer, or
+            halvings of an image. None takes 1 for bags and 2 otherwise. 0, for vectors alone, puts the code one linear
+            layer away from the data.
+        filters: channels after the first halving of an image; each further halving doubles them.
+        heads: attention heads of a Transformer; the number must divide ``hidden``.
+        dropout: share of the units that are set to 0 inside a Transformer, in training.
+        likelihood: how the error of a reconstruction is measured. Vectors and images: "gaussian" (None),
+            "learned-scale", "per-dimension-scale", "optimal-scale", "laplace", "bernoulli", "continuous-bernoulli" or
+            "discretized-logistic", see ``isthmus.models.parts.likelihoods``. Bags: "multinomial" (None), or "gaussian"
+            for numbers of any sign. Tokens have one of their own.
         epochs: passes over the data.
-        batch_size: rows of a batch.
-        tokens: budget of a batch of token rows, padding counted, in the place of ``batch_size``.
-        learning_rate: of Adam, at the start.
-        decay: of the learning rate: "constant", or "cosine" to 0.
-        weight_decay: an L2 penalty on matrices, as Adam's weight decay.
+        batch_size: rows in a batch.
+        tokens: tokens in a batch of token rows, padding counted; takes the place of ``batch_size``.
+        learning_rate: step size of Adam at the start of training.
+        decay: how the learning rate changes: "constant", or "cosine", which lowers it to 0.
+        weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
 
