@@ -46,7 +46,7 @@ LONGEST_WORDS = 20
 SETTINGS = {"vocabulary": 4000, "max_length": 48, "hidden": 256, "layers": 4, "heads": 4, "slots": 8, "tokens": 3072}
 """Small enough for about ten epochs in an hour on one core; width 384 and 8,000 tokens train half as fast."""
 
-TINY = {"vocabulary": 300, "longest": 16, "hidden": 32, "layers": 1, "heads": 2, "slots": 2, "tokens": 512}
+TINY = {"vocabulary": 300, "max_length": 16, "hidden": 32, "layers": 1, "heads": 2, "slots": 2, "tokens": 512}
 """Of a smoke run."""
 
 EQUAL = 5

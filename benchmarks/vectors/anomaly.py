@@ -114,14 +114,14 @@ def _jobs(results: Results, part: str, methods: Sequence[str], tables: Sequence[
 
 def _ours(method: str, case: Case, seed: int) -> tuple[Array, dict[str, Any]]:
     """The detector with its defaults, or with robust scales; each scorer alone is reported beside it."""
-    from isthmus_vectors.detection import Detector
+    from isthmus_vectors import Detector, Vectors
 
     start = time.process_time()
     detector = Detector.fit(case.train, scaling=OURS[method], run=Run(device="cpu", precision="fp32", seed=seed))
     fitted = time.process_time()
     scores = detector.anomaly_scores(case.test)
     asked = time.process_time()
-    each = detector.scorers.scores(detector._values(case.test)).numpy()
+    each = detector.fitted.scorers.scores(detector.fitted.values(Vectors.read(case.test))).numpy()
     alone = {name: area(case, one) for name, one in zip(("masked", "inputs", "codes"), each, strict=True)}
     flagged = scores > detector.threshold.value
     return scores, {
@@ -129,7 +129,7 @@ def _ours(method: str, case: Case, seed: int) -> tuple[Array, dict[str, Any]]:
         "share": detector.threshold.contamination,
         "flagged_normal": round(float(flagged[~case.strange].mean()), 4),
         "flagged_strange": round(float(flagged[case.strange].mean()), 4),
-        "settings": dict(detector.settings),
+        "settings": dict(detector.fitted.settings),
         "fit_cpu_seconds": round(fitted - start, 2),
         "score_cpu_seconds": round(asked - fitted, 2),
     }
