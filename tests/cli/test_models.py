@@ -54,11 +54,11 @@ def test_a_page_of_a_model_fits(width: int, capsys: pytest.CaptureFixture[str]) 
 def test_a_page_tells_the_published_value_and_speaks_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
     lines = shown(capsys, "rec_vae")
     gamma = next(line for line in lines if line.startswith("gamma"))
     assert gamma.split()[1] == "0.005"
-    assert "0.0035 for Netflix" in " ".join(line[:80] for line in lines[lines.index(gamma) :]).replace("  ", " ")
+    assert "Published: 0.005 for MovieLens-20M, 0.0035 for Netflix" in gamma
     page = "\n".join(lines)
     assert "null trains all rounds" in page
     assert "None" not in page

@@ -91,20 +91,18 @@ def _explained(model: Description) -> RenderableType:
     lines = [Text(printable(line)) for line in said]
     if not model.settings:
         return Group(*lines, Text("\nIt has no settings."))
-    known = any(setting.published for setting in model.settings)
-    columns = ("setting", "default", *(("published",) if known else ()), "meaning")
     first = model.settings[0]
     return Group(
         *lines,
         Text(),
-        table(columns, [_row(setting, known) for setting in model.settings]),
+        table(("setting", "default", "meaning"), [_row(setting) for setting in model.settings]),
         Text(f"\nset one with fit --setting NAME=VALUE, as in --setting {first.name}={one_line(first.default)}"),
     )
 
 
-def _row(setting: Setting, known: bool) -> list[str]:
-    published = [_typed(setting.published or "")] if known else []
-    return [setting.name, one_line(setting.default), *published, _typed(setting.meaning)]
+def _row(setting: Setting) -> tuple[str, str, str]:
+    published = f" Published: {setting.published}." if setting.published else ""
+    return setting.name, one_line(setting.default), _typed(setting.meaning + published)
 
 
 def _typed(text: str) -> str:
