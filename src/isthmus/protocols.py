@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -368,6 +369,21 @@ Command = Callable[..., None]
 """An annotated function that typer can turn into a command; ``fit`` and ``demo`` create bundles, the others get one."""
 
 
+@runtime_checkable
+class Face(Protocol):
+    """What users meet of a domain: a fitted thing with its verbs, which is saved as a bundle and loaded again."""
+
+    def save(self, path: str | Path, /) -> None: ...
+
+    @classmethod
+    def load(cls, path: str | Path, /) -> Face:
+        """What ``save`` wrote. Anything else is refused with a ``BundleError``."""
+
+
+FaceChooser = Callable[[str, Mapping[str, Any]], str]
+"""``(builder, facts) -> name``: by a bundle's manifest, the name of the face that saved it."""
+
+
 if TYPE_CHECKING:
     AdapterClass = type[Adapter]
 else:
@@ -383,8 +399,12 @@ class Plugin:
         adapter: the class that turns records into tensors.
         builders: the models that make sense here, by Python name.
         commands: the verbs of the command line, by name.
+        faces: what users meet, by the names of the classes: ``isthmus.load`` opens bundles as one of them.
+        face_for: which of them opens a bundle, where there are several.
     """
 
     adapter: AdapterClass
     builders: Mapping[str, Builder] = field(default_factory=dict)
     commands: Mapping[str, Command] = field(default_factory=dict)
+    faces: Mapping[str, type[Face]] = field(default_factory=dict)
+    face_for: FaceChooser | None = None
