@@ -31,12 +31,14 @@ from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.rankers import AutoencoderRanker, Blend, is_linear, ranker_of
 from isthmus.core.readouts import LinearReadout, ranks
 from isthmus.errors import SettingError
+from isthmus.index import Index
 from isthmus.protocols import (
     Adapter,
     Bottleneck,
     Corruption,
     Decoder,
     Encoder,
+    Face,
     Likelihood,
     LinearRanker,
     Model,
@@ -141,9 +143,15 @@ def test_every_posterior_fulfils_its_protocol() -> None:
     assert [type(posterior).__name__ for posterior in posteriors if unseen(Posterior, posterior)] == []
 
 
+def test_every_face_fulfils_its_protocol() -> None:
+    faces = [Index, *(face for name in PLUGINS for face in plugin_of(name).faces.values())]
+    assert len(faces) > len(PLUGINS)
+    assert [face.__name__ for face in faces if unseen(Face, face) or not issubclass(face, Face)] == []
+
+
 def test_no_protocol_is_left_out() -> None:
     asked = {protocol for pair in BUILDERS for protocol, _ in claims_of(recipe_of(*pair))} | {Posterior}
-    assert asked | {Adapter, Searcher, Source} == set(ALL.values())
+    assert asked | {Adapter, Face, Searcher, Source} == set(ALL.values())
 
 
 @pytest.mark.parametrize("protocol", [Adapter, LinearRanker, Ranker, RankingReadout, Searcher, Source])

@@ -4,6 +4,7 @@ from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus_images.adapter import ImageAdapter
+from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli import commands
 from isthmus_images.cli.demo import demo
 from isthmus_images.cli.fit_command import fit
@@ -30,4 +31,5 @@ plugin = Plugin(
         "sample": commands.sample,
         "search": commands.search,
     },
+    faces={"ImageAutoencoder": ImageAutoencoder},
 )

@@ -11,6 +11,7 @@ from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.factorisation.implicit_models import als, bpr
+from isthmus_interactions.recommender import Recommender
 
 plugin = Plugin(
     adapter=InteractionsAdapter,
@@ -44,4 +45,5 @@ plugin = Plugin(
         "explain": commands.explain,
         "evaluate": commands.evaluate,
     },
+    faces={"Recommender": Recommender},
 )

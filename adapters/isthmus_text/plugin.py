@@ -4,6 +4,7 @@ from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variat
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.protocols import Plugin
 from isthmus_text.adapter import TextAdapter
+from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli import commands
 from isthmus_text.cli.demo import demo
 from isthmus_text.cli.fit_command import fit
@@ -32,4 +33,5 @@ plugin = Plugin(
         "search": commands.search,
         "evaluate": commands.evaluate,
     },
+    faces={"TextAutoencoder": TextAutoencoder},
 )

@@ -1,12 +1,29 @@
 """What the entry point yields."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.matryoshka import matryoshka
 from isthmus.protocols import Plugin
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli import commands
 from isthmus_vectors.cli.demo import demo
 from isthmus_vectors.cli.fit_command import fit
+from isthmus_vectors.compressor import BUILDER as COMPRESSOR
+from isthmus_vectors.compressor import Compressor
+from isthmus_vectors.detection import Detector
+from isthmus_vectors.detection.storage import BUILDER as DETECTOR
+from isthmus_vectors.storage import LAYOUT
+
+
+def face_for(builder: str, facts: Mapping[str, Any]) -> str:
+    """Compressors and detectors are known by their builders; an autoencoder may have a compressor's, and a mark."""
+    if LAYOUT.marked_by in facts:
+        return "VectorAutoencoder"
+    return {COMPRESSOR: "Compressor", DETECTOR: "Detector"}.get(builder, "VectorAutoencoder")
+
 
 plugin = Plugin(
     adapter=VectorAdapter,
@@ -28,4 +45,6 @@ plugin = Plugin(
         "anomalies": commands.anomalies,
         "evaluate": commands.evaluate,
     },
+    faces={"Compressor": Compressor, "Detector": Detector, "VectorAutoencoder": VectorAutoencoder},
+    face_for=face_for,
 )

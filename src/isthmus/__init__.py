@@ -6,10 +6,39 @@
                                                                           └───────────▶ Index ◀──────┘
                                                                                           └─▶ Neighbours ─ Task ─▶ answers
 
-Every arrow is one protocol (``isthmus.protocols``); every protocol is one folder or file. Importing this package imports
-nothing heavy. Start with ``isthmus_interactions.Recommender``, or with ``isthmus demo`` on the command line.
+Every arrow is one protocol (``isthmus.protocols``); every protocol is one folder or file. Start with ``Recommender``,
+``TextAutoencoder``, ``ImageAutoencoder``, ``VectorAutoencoder``, ``Detector``, ``Compressor`` or ``Index``, or with
+``isthmus demo`` on the command line; ``isthmus.load`` opens whatever one of them saved.
+
+Importing this package imports nothing heavy and no adapter: these names are looked up among the installed plugins when
+they are asked for. To a type checker all but ``Index`` are therefore ``Any``; the same classes with their types are
+``isthmus_interactions.Recommender``, ``isthmus_text.TextAutoencoder`` and so on.
 """  # noqa: E501
 
+import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
+from isthmus.faces import HOMES, find_face, load
+
+if TYPE_CHECKING:
+    from isthmus.index import Index as Index
+
+__all__ = ["load"]
 __version__ = version("isthmus")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Index":
+        from isthmus.index import Index
+
+        return Index
+    # Python asks for modules here before it imports them: only names of classes may lead to plugins.
+    found = find_face(name) if name[:1].isupper() else None
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *HOMES, "Index", "__version__"])

@@ -103,10 +103,11 @@ def load(name: str) -> isthmus.protocols.Plugin:
     return plugin
 
 
-def load_all() -> dict[str, isthmus.protocols.Plugin]:
-    """Import every plugin that can be; one that cannot is left out with a warning in the log."""
+def load_all(among: Iterable[str] | None = None) -> dict[str, isthmus.protocols.Plugin]:
+    """Import every plugin that can be, or those of the given names; one that cannot is left out with a warning in the
+    log."""
     loaded = {}
-    for name in names():
+    for name in names() if among is None else sorted(among):
         try:
             loaded[name] = load(name)
         except PluginError as error:

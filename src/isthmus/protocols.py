@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -83,7 +84,6 @@ class Source(Protocol):
         """Entries, steps or width of each row; what batching by size reads."""
 
     def to(self, device: torch.device) -> Source: ...
-
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch: ...
 
 
@@ -128,7 +128,6 @@ class Encoder(Protocol):
     on from there. The seam is where penalties take derivatives and where pseudo-inputs live."""
 
     def enter(self, inputs: Tensors) -> Tensor: ...
-
     def trunk(self, entered: Tensor, inputs: Tensors | None) -> Tensor: ...
 
 
@@ -166,7 +165,6 @@ class SequenceDecoder(Decoder, Protocol):
     """A decoder that can also go one step at a time with a cache."""
 
     def start(self, sample: Float[Tensor, "batch code"]) -> Any: ...
-
     def advance(self, state: Any, ids: Int64[Tensor, " batch"]) -> tuple[Float[Tensor, "batch hidden"], Any]: ...
 
     def reorder(self, state: Any, rows: Int64[Tensor, " rows"]) -> Any:
@@ -198,7 +196,6 @@ class RankingReadout(Readout, Protocol):
         def bias(self) -> Float[Tensor, " width"]: ...
 
     def vectors(self) -> Float[Tensor, "width hidden_plus_one"]: ...
-
     def queries(self, decoded: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden_plus_one"]: ...
 
 
@@ -212,7 +209,6 @@ class Likelihood(Protocol):
         """log p(targets | decoded), nats."""
 
     def mean(self, readout: Any, decoded: Any) -> Tensor: ...
-
     def sample(self, readout: Any, decoded: Any, generator: Generator) -> Tensor: ...
 
 
@@ -233,7 +229,6 @@ class Model(Protocol):
         """What the encoder enters: the inputs after the model's fixed change of them, if any."""
 
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code: ...
-
     def decode(self, sample: Tensor, given: Batch | None = None) -> Any: ...
 
     def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
@@ -368,6 +363,15 @@ Command = Callable[..., None]
 """An annotated function that typer can turn into a command; ``fit`` and ``demo`` create bundles, the others get one."""
 
 
+@runtime_checkable
+class Face(Protocol):
+    """What users meet of a domain. ``save`` writes a bundle; ``load`` refuses any other with a ``BundleError``."""
+
+    def save(self, path: str | Path, /) -> None: ...
+    @classmethod
+    def load(cls, path: str | Path, /) -> Face: ...
+
+
 if TYPE_CHECKING:
     AdapterClass = type[Adapter]
 else:
@@ -383,8 +387,12 @@ class Plugin:
         adapter: the class that turns records into tensors.
         builders: the models that make sense here, by Python name.
         commands: the verbs of the command line, by name.
+        faces: what users meet, by the names of the classes: ``isthmus.load`` opens bundles as one of them.
+        face_for: where there are several, ``(builder, facts) -> name`` of the one that saved a bundle.
     """
 
     adapter: AdapterClass
     builders: Mapping[str, Builder] = field(default_factory=dict)
     commands: Mapping[str, Command] = field(default_factory=dict)
+    faces: Mapping[str, type[Face]] = field(default_factory=dict)
+    face_for: Callable[[str, Mapping[str, Any]], str] | None = None

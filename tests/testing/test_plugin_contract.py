@@ -48,7 +48,31 @@ def no_help(directory: str, as_json: bool = False) -> None:
     pass
 
 
-GOOD = Plugin(type("Adapter", (), {}), {"word_vae": word_vae}, {"count": count, "count-all": count})
+class Words:
+    def save(self, path: str) -> None: ...
+
+    @classmethod
+    def load(cls, path: str) -> Words:
+        return cls()
+
+
+class WordList(Words): ...
+
+
+class Unloadable:
+    def save(self, path: str) -> None: ...
+
+    def load(self, path: str) -> None: ...
+
+
+class Unsaved(Words):
+    save = "nothing that can be called"  # type: ignore[assignment]
+
+
+BOTH = {"Words": Words, "WordList": WordList}
+GOOD = Plugin(
+    type("Adapter", (), {}), {"word_vae": word_vae}, {"count": count, "count-all": count}, BOTH, lambda *_: "Words"
+)
 
 
 class TestGood(PluginContract):
@@ -69,6 +93,11 @@ class TestGood(PluginContract):
         ({"commands": {"x": no_json_flag}}, "test_commands_are_annotated"),
         ({"commands": {"x": no_types}}, "test_commands_are_annotated"),
         ({"commands": {"x": no_help}}, "test_commands_are_annotated"),
+        ({"faces": {"Text": Words}}, "test_faces_are_called_what_they_are"),
+        ({"faces": {"Unloadable": Unloadable}}, "test_faces_are_called_what_they_are"),
+        ({"faces": {"Unsaved": Unsaved}}, "test_faces_are_called_what_they_are"),
+        ({"face_for": None}, "test_every_bundle_has_a_face"),
+        ({"face_for": lambda *_: "Text"}, "test_every_bundle_has_a_face"),
     ],
 )
 def test_breaches_are_found(change: dict[str, Any], test: str) -> None:

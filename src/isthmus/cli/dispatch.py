@@ -13,14 +13,12 @@ import typer
 from isthmus import plugins
 from isthmus.bundle.manifest import MANIFEST, peek
 from isthmus.errors import InputError
+from isthmus.faces import INDEX
 
 HELP = ("-h", "--help")
 DEFAULT_DEMO = "interactions"
 ON_DATA = ("fit", "tune")
 """Verbs that need a plugin and its data, and no bundle."""
-
-INDEX = "index"
-"""What the manifest of an index names; it is no adapter."""
 
 Function = Callable[..., None]
 

@@ -66,5 +66,21 @@ class PluginContract(ABC):
             for parameter in parameters.values():
                 assert parameter.annotation is not inspect.Parameter.empty, f"{verb}: {parameter.name} has no type"
 
+    def test_faces_are_called_what_they_are(self) -> None:
+        """A face has the name of its class, and what ``isthmus.load`` and users call: ``save`` and ``load``."""
+        for name, face in self.plugin.faces.items():
+            assert name == face.__name__, f"{name} is a {face.__name__}"
+            assert name[0].isupper(), name
+            assert inspect.ismethod(getattr(face, "load", None)), f"{name}: load is no class method"
+            assert callable(getattr(face, "save", None)), f"{name} has no save"
+
+    def test_every_bundle_has_a_face(self) -> None:
+        """Of several faces, ``face_for`` names one for each builder, whatever facts a damaged bundle lacks."""
+        if self.plugin.face_for is None:
+            assert len(self.plugin.faces) <= 1, "several faces need face_for"
+            return
+        for builder in self.plugin.builders:
+            assert self.plugin.face_for(builder, {}) in self.plugin.faces, builder
+
 
 OWN_VERBS = ("adapters", "models", "info", "help")

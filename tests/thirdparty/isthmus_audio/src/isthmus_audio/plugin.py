@@ -49,4 +49,5 @@ plugin = Plugin(
     FrameAdapter,
     {"denoising": denoising, "vanilla": vanilla, "variational": variational},
     {"fit": fit, "anomalies": anomalies},
+    {"FrameAutoencoder": FrameAutoencoder},
 )
