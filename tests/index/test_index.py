@@ -110,7 +110,7 @@ def each(given: list | None, query: int) -> set[int] | None:
 
 
 @given(key=st.sampled_from(KEYS), done=changes, asked=questions(), seed=st.integers(0, 50))
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_came_and_went_no_filter_leaks_and_no_answer_is_short(key: tuple, done: list, asked: tuple, seed: int):
     index, reference = fresh(key), Reference()
     for change in done:
@@ -139,7 +139,7 @@ def test_whatever_came_and_went_no_filter_leaks_and_no_answer_is_short(key: tupl
 
 
 @given(key=st.sampled_from(KEYS), done=changes, asked=questions(), floor=st.integers(-9, 9))
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_a_range_is_exact_for_every_kind(key: tuple, done: list, asked: tuple, floor: int):
     index, reference = fresh(key), Reference()
     for change in done:

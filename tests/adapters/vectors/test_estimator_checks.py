@@ -43,6 +43,7 @@ def results() -> dict[str, list[tuple[str, str, str]]]:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
