@@ -148,6 +148,7 @@ def test_what_only_audio_has():
 """
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contracts(site: Path, tmp_path: Path) -> None:
     (tmp_path / "test_audio.py").write_text(CONTRACTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]

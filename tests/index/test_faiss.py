@@ -172,6 +172,7 @@ def test_an_unknown_kind_is_refused():
         check_kind("tree")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["torch, faiss", "faiss, torch"])
 def test_faiss_and_torch_live_together_in_any_order(order: str):
     code = f"""import {order}

@@ -258,6 +258,7 @@ def check(counted: dict[str, int], rounds: int) -> None:
     assert counted["weights stamped: refused"] > 0
 
 
+@pytest.mark.slow
 def test_no_damage_kills_the_process(tmp_path: Path):
     check(fuzz(tmp_path, 100, seed=0), 100)
 

@@ -398,6 +398,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(folder: Path, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["o"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_saves_nothing(folder: Path, tmp_path: Path) -> None:
     table = pa.concat_tables([events(f"{copy}-") for copy in range(60)])
     pacsv.write_csv(table, tmp_path / "many.csv")

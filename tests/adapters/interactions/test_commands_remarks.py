@@ -57,6 +57,7 @@ def test_a_budget_is_for_auto(run: Run) -> None:
     assert not Path("b").exists()
 
 
+@pytest.mark.slow
 def test_the_seconds_of_auto_are_those_of_the_whole_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     code, answer, said = run("fit", "interactions", "events.csv", "--out", "a", "--budget", "4s", "--json")
     assert code == 0, said

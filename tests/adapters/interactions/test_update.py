@@ -381,6 +381,7 @@ def test_an_updated_blend_is_saved_loaded_and_updated_again(tmp_path: Path) -> N
     assert third.model.weights.tolist() == list(WEIGHTS)
 
 
+@pytest.mark.slow
 def test_facts_of_auto_stay_true(subtests: pytest.Subtests) -> None:
     for model, validation, names in [
         ("blend", 0.0, ["mult_dae", "ease", "sparse_linear"]),

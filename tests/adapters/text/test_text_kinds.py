@@ -36,6 +36,7 @@ def fitted(kind: str) -> TextAutoencoder:
         return TextAutoencoder.fit(TEXTS, kind, tokenizer="word", validation=0.0, run=RUN, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OWN)
 def test_texts_come_back_from_their_codes(kind: str) -> None:
     distinct = sorted(set(TEXTS))

@@ -109,6 +109,7 @@ def test_stores_of_another_format(tmp_path):
         TokenStore.open(tmp_path)
 
 
+@pytest.mark.slow
 def test_large_temporary_stores_leave_nothing_behind(monkeypatch, tmp_path):
     monkeypatch.setattr(packed, "IN_MEMORY", 4)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
