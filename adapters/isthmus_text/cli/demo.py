@@ -59,7 +59,8 @@ def demo(
     bundle.check_target(out)
     train = sentences()
     status(
-        f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words; takes two to three minutes on two cores"
+        f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words; "
+        "takes two to three minutes on two cores"
     )
     run = Run(seed=seed, progress=RichProgress())
     model = TextAutoencoder.fit(train, run=run, **TOKENS, **SETTINGS)
