@@ -3,26 +3,16 @@ vector up in every layer."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
 from isthmus.capabilities import CodeWeights
-from isthmus.core.ops.attention import Block, Cache, check_length
+from isthmus.core.ops.attention import Block, CachedState, check_length, run_blocks
 from isthmus.core.ops.layers import SeededDropout, linear, uniform, weight_of
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 from isthmus.protocols import Readout
-
-
-class MemoryState(NamedTuple):
-    """What the next step needs: keys and values of each layer, the memory first and then all positions so far, and
-    what the code adds at the input and in each layer [batch, layers + 1, width]."""
-
-    caches: tuple[Cache, ...]
-    pushes: Tensor
 
 
 class MemoryDecoder(nn.Module):
@@ -87,13 +77,13 @@ class MemoryDecoder(nn.Module):
         states, _ = self._steps(self.shown(given, len(sample)), self._recall(sample))
         return states
 
-    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], MemoryState]:
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the first token, and what ``advance`` needs."""
         return self._step(self.shown.begin(len(sample)), self._recall(sample))
 
     def advance(
-        self, state: MemoryState, ids: Int64[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, "batch hidden"], MemoryState]:
+        self, state: CachedState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
 
         Raises:
@@ -101,15 +91,15 @@ class MemoryDecoder(nn.Module):
         """
         return self._step(self.shown.lookup(ids), state)
 
-    def reorder(self, state: MemoryState, rows: Int64[Tensor, " rows"]) -> MemoryState:
+    def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
         """The state of the given rows, any of them any number of times."""
-        return MemoryState(tuple((key[rows], value[rows]) for key, value in state.caches), state.pushes[rows])
+        return state.select(rows)
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
         """Those that unfold the code, and those that add it to the input and inside every block."""
         return tuple(CodeWeights(weight_of(layer)) for layer in (self.unfold, *self.pushes))
 
-    def _recall(self, sample: Tensor) -> MemoryState:
+    def _recall(self, sample: Tensor) -> CachedState:
         """Before the first position: the memory and the pushes alone."""
         scaled = self.scale * sample
         slots = self.unfold(scaled).view(len(sample), self.slots, -1)
@@ -120,23 +110,20 @@ class MemoryDecoder(nn.Module):
         for memory in self.memories:
             parts = memory(slots).view(len(sample), self.slots, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
             caches.append((parts[0], parts[1]))
-        return MemoryState(tuple(caches), torch.stack([push(scaled) for push in self.pushes], 1))
+        return CachedState(tuple(caches), torch.stack([push(scaled) for push in self.pushes], 1))
 
-    def _step(self, tokens: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+    def _step(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         states, after = self._steps(tokens[:, None], state)
         return states[:, 0], after
 
-    def _steps(self, tokens: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+    def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         """All positions at once after the memory alone, else one position more."""
         before, steps = state.caches[0][0].shape[2] - self.slots, tokens.shape[1]
         check_length(before + steps, len(self.positions))
-        x = self.dropout(tokens + self.positions[before : before + steps] + state.pushes[:, :1])
+        x = self.dropout(tokens + self.positions[before : before + steps] + state.code[:, :1])
         seen = _seen(self.slots + before, steps, tokens.device)
-        caches = []
-        for layer, (block, past) in enumerate(zip(self.blocks, state.caches, strict=True), start=1):
-            x, cache = block(x, seen=seen, past=past, push=state.pushes[:, layer : layer + 1])
-            caches.append(cache)
-        return self.norm(x), MemoryState(tuple(caches), state.pushes)
+        x, caches = run_blocks(self.blocks, x, state.caches, seen=seen, pushes=state.code[:, 1:])
+        return self.norm(x), CachedState(caches, state.code)
 
 
 def _seen(before: int, steps: int, device: torch.device) -> Bool[Tensor, "1 1 steps keys"]:

@@ -3,24 +3,14 @@ position, what the code holds there."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.ops.attention import Block, Cache, check_length
+from isthmus.core.ops.attention import Block, CachedState, check_length, run_blocks
 from isthmus.core.ops.layers import SeededDropout, uniform
 from isthmus.core.ops.places import places, read
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
-
-
-class PlaceState(NamedTuple):
-    """What the next step needs: keys and values of each layer so far, and what the code holds at every position [batch,
-    length, width]."""
-
-    caches: tuple[Cache, ...]
-    held: Tensor
 
 
 class SuperposedDecoder(nn.Module):
@@ -77,15 +67,15 @@ class SuperposedDecoder(nn.Module):
         """
         shown = self.shown(given, len(sample))
         # Only the positions that these rows have: the rest would be computed for nothing.
-        return self._steps(shown, PlaceState((), read(sample, self.places[: shown.shape[1]])))[0]
+        return self._steps(shown, CachedState((), read(sample, self.places[: shown.shape[1]])))[0]
 
-    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], PlaceState]:
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the first token, and what ``advance`` needs."""
-        return self._step(self.shown.begin(len(sample)), PlaceState((), read(sample, self.places)))
+        return self._step(self.shown.begin(len(sample)), CachedState((), read(sample, self.places)))
 
     def advance(
-        self, state: PlaceState, ids: Int64[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, "batch hidden"], PlaceState]:
+        self, state: CachedState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
 
         Raises:
@@ -93,22 +83,19 @@ class SuperposedDecoder(nn.Module):
         """
         return self._step(self.shown.lookup(ids), state)
 
-    def reorder(self, state: PlaceState, rows: Int64[Tensor, " rows"]) -> PlaceState:
+    def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
         """The state of the given rows, any of them any number of times."""
-        return PlaceState(tuple((key[rows], value[rows]) for key, value in state.caches), state.held[rows])
+        return state.select(rows)
 
-    def _step(self, tokens: Tensor, state: PlaceState) -> tuple[Tensor, PlaceState]:
+    def _step(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         states, after = self._steps(tokens[:, None], state)
         return states[:, 0], after
 
-    def _steps(self, tokens: Tensor, state: PlaceState) -> tuple[Tensor, PlaceState]:
+    def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         """All positions at once where none came before, else one position more."""
         before, steps = state.caches[0][0].shape[2] if state.caches else 0, tokens.shape[1]
         check_length(before + steps, len(self.positions))
         here = slice(before, before + steps)
-        x = self.dropout(tokens + self.positions[here] + state.held[:, here])
-        caches = []
-        for block, past in zip(self.blocks, state.caches or (None,) * len(self.blocks), strict=True):
-            x, cache = block(x, causal=before == 0, past=past)
-            caches.append(cache)
-        return self.norm(x), PlaceState(tuple(caches), state.held)
+        x = self.dropout(tokens + self.positions[here] + state.code[:, here])
+        x, caches = run_blocks(self.blocks, x, state.caches, causal=not state.caches)
+        return self.norm(x), CachedState(caches, state.code)

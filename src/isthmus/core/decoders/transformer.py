@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
 from isthmus.capabilities import CodeWeights
-from isthmus.core.ops.attention import Block, Cache, check_length
+from isthmus.core.ops.attention import Block, CachedState, check_length, run_blocks
 from isthmus.core.ops.layers import SeededDropout, linear, uniform, weight_of
 from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 from isthmus.protocols import Readout
-
-
-class AttentionState(NamedTuple):
-    """What the next step needs: keys and values of each layer so far, and what the code adds at the input and in each
-    layer [batch, layers + 1, width]."""
-
-    caches: tuple[Cache, ...]
-    pushes: Tensor
 
 
 class TransformerDecoder(nn.Module):
@@ -72,16 +62,16 @@ class TransformerDecoder(nn.Module):
             SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
             ValueRangeError: targets that are longer than ``length``.
         """
-        states, _ = self._steps(self.shown(given, len(sample)), AttentionState((), self._pushes(sample)))
+        states, _ = self._steps(self.shown(given, len(sample)), CachedState((), self._pushes(sample)))
         return states
 
-    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], AttentionState]:
+    def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the first token, and what ``advance`` needs."""
-        return self._step(self.shown.begin(len(sample)), AttentionState((), self._pushes(sample)))
+        return self._step(self.shown.begin(len(sample)), CachedState((), self._pushes(sample)))
 
     def advance(
-        self, state: AttentionState, ids: Int64[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, "batch hidden"], AttentionState]:
+        self, state: CachedState, ids: Int64[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
         """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
 
         Raises:
@@ -89,10 +79,9 @@ class TransformerDecoder(nn.Module):
         """
         return self._step(self.shown.lookup(ids), state)
 
-    def reorder(self, state: AttentionState, rows: Int64[Tensor, " rows"]) -> AttentionState:
+    def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
         """The state of the given rows, any of them any number of times."""
-        caches = tuple((key[rows], value[rows]) for key, value in state.caches)
-        return AttentionState(caches, state.pushes[rows])
+        return state.select(rows)
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
         """Those that add the code to the input and inside every block."""
@@ -101,18 +90,14 @@ class TransformerDecoder(nn.Module):
     def _pushes(self, sample: Tensor) -> Tensor:
         return torch.stack([push(sample) for push in self.pushes], 1)
 
-    def _step(self, tokens: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
+    def _step(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         states, after = self._steps(tokens[:, None], state)
         return states[:, 0], after
 
-    def _steps(self, tokens: Tensor, state: AttentionState) -> tuple[Tensor, AttentionState]:
+    def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
         """All positions at once where none came before, else one position more."""
         before, steps = state.caches[0][0].shape[2] if state.caches else 0, tokens.shape[1]
         check_length(before + steps, len(self.positions))
-        x = self.dropout(tokens + self.positions[before : before + steps] + state.pushes[:, :1])
-        pasts = state.caches or (None,) * len(self.blocks)
-        caches = []
-        for layer, (block, past) in enumerate(zip(self.blocks, pasts, strict=True), start=1):
-            x, cache = block(x, causal=not state.caches, past=past, push=state.pushes[:, layer : layer + 1])
-            caches.append(cache)
-        return self.norm(x), AttentionState(tuple(caches), state.pushes)
+        x = self.dropout(tokens + self.positions[before : before + steps] + state.code[:, :1])
+        x, caches = run_blocks(self.blocks, x, state.caches, causal=not state.caches, pushes=state.code[:, 1:])
+        return self.norm(x), CachedState(caches, state.code)

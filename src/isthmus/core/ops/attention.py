@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -114,3 +115,44 @@ def check_length(steps: int, length: int) -> None:
             expected=f"at most {length}",
             remedy="cut the rows, or build with a larger length",
         )
+
+
+class CachedState(NamedTuple):
+    """What a decoder needs for its next step: keys and values of each layer so far, and what the code adds [batch, ...,
+    width]."""
+
+    caches: tuple[Cache, ...]
+    code: Tensor
+
+    def select(self, rows: Int64[Tensor, " rows"]) -> CachedState:
+        """The state of the given rows, any of them any number of times."""
+        return CachedState(tuple((key[rows], value[rows]) for key, value in self.caches), self.code[rows])
+
+
+def run_blocks(
+    blocks: nn.ModuleList,
+    x: Float[Tensor, "batch steps width"],
+    pasts: tuple[Cache, ...],
+    *,
+    seen: Bool[Tensor, "#batch 1 #steps keys"] | None = None,
+    causal: bool = False,
+    pushes: Float[Tensor, "batch layers width"] | None = None,
+) -> tuple[Float[Tensor, "batch steps width"], tuple[Cache, ...]]:
+    """All blocks one after the other, each with its own cache.
+
+    Args:
+        blocks: each a ``Block``.
+        x: what enters the first.
+        pasts: the cache of each block; empty where no position came before.
+        seen, causal: as for ``Block``.
+        pushes: what each block is handed beside its input; None for nothing.
+
+    Returns:
+        What the last block yields, and the caches of all positions so far.
+    """
+    caches = []
+    for layer, (block, past) in enumerate(zip(blocks, pasts or (None,) * len(blocks), strict=True)):
+        push = None if pushes is None else pushes[:, layer : layer + 1]
+        x, cache = block(x, seen=seen, causal=causal, past=past, push=push)
+        caches.append(cache)
+    return x, tuple(caches)
