@@ -26,7 +26,7 @@ class RichProgress:
         self._epochs, self._epoch, self._metric, self._score = 0, 0, "", ""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Training begins: so many epochs of so many rows each."""
+        """Training begins: a number of epochs of a number of rows each."""
         self._epochs, self._epoch, self._metric, self._score = epochs, first_epoch, metric or "", ""
         self._bar.reset(self._task, total=epochs * rows, completed=first_epoch * rows)
         if self._console.is_terminal:
