@@ -1,4 +1,4 @@
-"""Every error that isthmus raises on purpose.
+"""Every error that isthmus raises on purpose::
 
     IsthmusError
     ├── InputError            what was given cannot be used (also a ValueError)
