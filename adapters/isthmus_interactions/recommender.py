@@ -172,8 +172,8 @@ class Recommender(FittedView):
         Old ids keep their rows, new ones follow. The interactions are the union of old and new: a pair that both have
         counts once where weights are binary, and amounts are summed, as one reading of all rows would have done. A
         model in closed form is solved again for all users. A trained one continues from its weights on all users, with
-        fresh rows for new items; where that is impossible, it is fitted anew with its settings. So is each part of a blend,
-        whose weights stay; parts of weight 0 are only widened. ``facts["updates"]`` describes each update, and
+        fresh rows for new items; where that is impossible, it is fitted anew with its settings. So is each part of a
+        blend, whose weights stay; parts of weight 0 are only widened. ``facts["updates"]`` describes each update, and
         ``history`` is that of the last.
 
         Args:

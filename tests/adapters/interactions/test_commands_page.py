@@ -1,4 +1,4 @@
-"""docs/commands/recommend.md, general.md: the commands run, print documents of the form shown, and no option is missing."""
+"""docs/commands/recommend.md, general.md: the commands run, print what is shown, and no option is missing."""
 
 from __future__ import annotations
 
