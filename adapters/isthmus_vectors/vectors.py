@@ -36,7 +36,7 @@ ID_NAMES = re.compile(r"(?i:(^|[\W_])(id|idx|index|row|rownum|row_?number)$|^unn
 
 TOO_WIDE = (
     "take the columns that were trained on, with isthmus_vectors.Vectors.read(source, columns=[...]) in Python or "
-    "--column on the command line"
+    "--columns on the command line"
 )
 
 
@@ -46,7 +46,7 @@ class Vectors:
 
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
-        columns: their names; None where nobody gave any.
+        columns: their names; None where none were given.
         places: where the columns stood, if some were taken by position.
     """
 
@@ -130,7 +130,7 @@ class Vectors:
         return replace(self, values=self.values[rows])
 
     def subsample(self, count: int) -> Vectors:
-        """At most so many rows, evenly spaced."""
+        """At most this many rows, evenly spaced."""
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:
