@@ -78,7 +78,7 @@ class Recommender(FeatureVerbs):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            train: interactions, or whatever ``Interactions.read`` takes.
+            train: interactions, or anything that ``Interactions.read`` takes.
             model: a builder's name; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
                 blend of them, and keeps the best among held-out users; ``facts["tried"]`` lists all of them.
             validation: users to choose the best epoch by, or the share of ``train`` to hold out for that; a fifth of
@@ -165,7 +165,7 @@ class Recommender(FeatureVerbs):
         ``history`` is that of the last.
 
         Args:
-            new: interactions, or whatever ``Interactions.read`` takes; the same values count as in ``fit``.
+            new: interactions, or anything that ``Interactions.read`` takes; the same values count as in ``fit``.
             epochs: passes over old and new data of a model that continues (rounds, for one that is trained in rounds);
                 by default a tenth of those in ``settings``, at least 1. 0 only makes room for what is new.
             validation: the share of the users with something new who choose the best epoch and are not trained on. Only
@@ -221,7 +221,7 @@ class Recommender(FeatureVerbs):
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
-            InputError: something that is no history, or one without order for a model that reads items in order.
+            InputError: something that is not a history, or one without order for a model that reads items in order.
         """
         batch = history_batch(histories, self.adapter.items)
         return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
@@ -336,14 +336,14 @@ class Recommender(FeatureVerbs):
         Args:
             history: ids, or ids with weights.
             item: whose score is explained.
-            k: at most so many items of the history; all of them, if not given.
+            k: at most this many items of the history; all of them by default.
 
         Returns:
             Items of the history, largest contribution first; a score is by how much that of ``item`` falls without it.
 
         Raises:
             UnknownIdError: the item is not in the catalogue.
-            InputError: a history that is none.
+            InputError: not a history.
             SettingError: ``k`` below 1, or a model that reads items in order.
         """
         return self._engine.explain(history_batch([history], self.adapter.items), item, k)

@@ -37,7 +37,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     ``A`` is the domain's adapter, ``R`` its records, and ``W`` what records are written as. A domain supplies the
     public ``fit``, ``encode`` and ``evaluate`` and the hooks below them, and adds verbs of its own. Wherever records
-    are taken, so is whatever ``_read`` turns into records.
+    are taken, so is anything that ``_read`` turns into records.
 
     Attributes:
         fitted: everything that was learned.
@@ -93,7 +93,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Args:
             records: that the model was not trained on.
             samples: importance samples a record, for a tighter bound of the likelihood; 0 leaves it out.
-            seed: of whatever is drawn.
+            seed: of the random draws.
 
         Raises:
             SettingError: a number of samples below 0, or samples of a model without a posterior.
@@ -106,7 +106,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @abstractmethod
     def _read(self, source: Any) -> R:
-        """Records from whatever users give; records themselves as they are. Raises ``InputError`` for anything else."""
+        """Records from anything that users may give; records are returned as they are. Raises ``InputError``."""
 
     @abstractmethod
     def _codes(self, records: R) -> Tensor:
@@ -194,7 +194,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
         Args:
             codes: shape (n, ``code_width``).
-            seed: of whatever is drawn; most domains draw nothing.
+            seed: of the random draws; most domains draw nothing.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -233,7 +233,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             a: one record.
             b: another.
             steps: how many points, both ends among them.
-            seed: of whatever is drawn.
+            seed: of the random draws.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -272,7 +272,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             codes: of these records, where they are known already.
 
         Raises:
-            InputError: as many codes as there are not records. Otherwise what ``encode`` raises.
+            InputError: the numbers of codes and records differ. Otherwise what ``encode`` raises.
         """
         read = self._read(records)
         found = self._codes(read).float() if codes is None else as_codes(codes, self.code_width)
