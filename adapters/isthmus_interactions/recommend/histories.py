@@ -55,7 +55,7 @@ def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
     """Turn histories into bags; an id given twice counts once.
 
     Raises:
-        InputError: a single history or id where several histories were expected, or something that is no history.
+        InputError: a single history or id where several histories were expected, or something that is not a history.
         ValueRangeError: a weight that is not above zero, or so small or large that 32 bits do not hold its square.
     """
     if isinstance(histories, Interactions):

@@ -38,7 +38,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     ``A`` is the domain's adapter, ``R`` its records, and ``W`` what records are written as. A domain supplies the
     public ``fit``, ``encode`` and ``evaluate`` and the hooks below them, and adds verbs of its own. Wherever records
-    are taken, so is whatever ``_read`` turns into records.
+    are taken, so is anything that ``_read`` turns into records.
 
     Attributes:
         fitted: everything that was learned.
@@ -70,7 +70,9 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
                 validation: the share of the records that is held out to choose the best epoch (0.1).
                 contamination: the share of normal records that ``is_anomaly`` is expected to flag (0.05).
                 gallery: whether ``search`` can find the records afterwards; the bundle then keeps their codes (True).
-                run: device, seed, precision, progress and checkpoints (None).
+                seed, device, precision, progress, checkpoints, resume, time_limit: how training runs; see
+                    ``isthmus.training.run.Run``.
+                run: all of these as one object (None).
 
         Raises:
             SettingError: no such model, or a setting that it does not know or cannot have.
@@ -92,7 +94,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Args:
             records: that the model was not trained on.
             samples: importance samples a record, for a tighter bound of the likelihood; 0 leaves it out.
-            seed: of whatever is drawn.
+            seed: of the random draws.
 
         Raises:
             SettingError: a number of samples below 0, or samples of a model without a posterior.
@@ -105,7 +107,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @abstractmethod
     def _read(self, source: Any) -> R:
-        """Records from whatever users give; records themselves as they are. Raises ``InputError`` for anything else."""
+        """Records from anything that users may give; records are returned as they are. Raises ``InputError``."""
 
     @abstractmethod
     def _codes(self, records: R) -> Tensor:
@@ -193,7 +195,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
         Args:
             codes: shape (n, ``code_width``).
-            seed: of whatever is drawn; most domains draw nothing.
+            seed: of the random draws; most domains draw nothing.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -232,7 +234,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             a: one record.
             b: another.
             steps: how many points, both ends among them.
-            seed: of whatever is drawn.
+            seed: of the random draws.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -272,7 +274,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             codes: of these records, where they are known already.
 
         Raises:
-            InputError: as many codes as there are not records. Otherwise what ``encode`` raises.
+            InputError: the numbers of codes and records differ. Otherwise what ``encode`` raises.
         """
         read = self._read(records)
         found = self._codes(read).float() if codes is None else as_codes(codes, self.code_width)

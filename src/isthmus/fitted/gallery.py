@@ -166,7 +166,7 @@ class GalleryFormat:
         """The inverse of both; None where a bundle has no gallery.
 
         Raises:
-            BundleError: names without codes, or as many of one as not of the other.
+            BundleError: names without codes, or numbers of names and codes that differ.
         """
         text, codes = documents.get(self.document or ""), tensors.get(self.tensor)
         if text is None and codes is None:

@@ -224,7 +224,7 @@ def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | No
     """Rows that must not answer, for each query.
 
     Args:
-        ids: for all queries, or a list for each; unknown ids are no rows.
+        ids: for all queries, or a list for each; unknown ids are not rows.
         queries: how many there are.
         snapshot: tells the rows of ids.
 
@@ -244,7 +244,7 @@ def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
     """The only rows that may answer: for all queries, or for each.
 
     Args:
-        ids: for all queries, or a list for each; unknown ids are no rows.
+        ids: for all queries, or a list for each; unknown ids are not rows.
         queries: how many there are.
         snapshot: tells the rows of ids.
 
@@ -269,7 +269,7 @@ def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
     try:
         made = queries.detach().cpu() if isinstance(queries, Tensor) else torch.from_numpy(np.array(queries))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"queries that are no numbers ({error})", expected="an array of numbers") from None
+        raise InputError(f"queries that are not numbers ({error})", expected="an array of numbers") from None
     if made.ndim == 1:
         made = made[None]
     if made.ndim != 2 or made.is_complex():
