@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.answers import Answers
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.progress import Progress
@@ -199,7 +200,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users who need not be in the training data.
 
         All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms:
@@ -234,7 +235,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users of the training data, by their interactions there.
 
         Args:
@@ -278,7 +279,7 @@ class Recommender(FeatureVerbs):
         """
         allowed = None if allow is None else id_list(allow)
 
-        def ask(ids: Sequence[GivenId]) -> list[Answer]:
+        def ask(ids: Sequence[GivenId]) -> Answers[Answer]:
             return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
 
         return export.write(Path(path), self.adapter.users.ids, self.adapter, ask)
@@ -295,7 +296,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.score(history_batch(histories, self.adapter.items), candidates)
 
-    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> list[Answer]:
+    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> Answers[Answer]:
         """The items nearest to each of the given ones.
 
         Args:
@@ -313,7 +314,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.similar_items(ids, k)
 
-    def similar_users(self, histories: Histories, k: int = 10) -> list[Answer]:
+    def similar_users(self, histories: Histories, k: int = 10) -> Answers[Answer]:
         """The users of the training data nearest to each history.
 
         Args:
