@@ -43,7 +43,18 @@ from isthmus.bundle.manifest import (
 from isthmus.bundle.tensors import load_state, state_of
 from isthmus.errors import BundleError, InputError, IsthmusError, ValueRangeError
 
-__all__ = ["Bundle", "Manifest", "as_damage", "check_target", "check_writable", "load_state", "peek", "read", "state_of", "write"]
+__all__ = [
+    "Bundle",
+    "Manifest",
+    "as_damage",
+    "check_target",
+    "check_writable",
+    "load_state",
+    "peek",
+    "read",
+    "state_of",
+    "write",
+]
 
 _VERSIONED = ("isthmus", "torch", "numpy", "safetensors")
 _DTYPES = (

@@ -1,9 +1,9 @@
 """What all demos do: what is said before the work begins, and an end that shows what there is when they are cut short.
 
-    with demonstration("isthmus demo text", out) as demo:
-        demo.announce("12,000 sentences", "about two minutes on two cores")
-        demo.keep(TextAutoencoder.fit(...))
-        emit(...)
+with demonstration("isthmus demo text", out) as demo:
+    demo.announce("12,000 sentences", "about two minutes on two cores")
+    demo.keep(TextAutoencoder.fit(...))
+    emit(...)
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Demonstration:
         self.saved, self.cut_short = True, history.interrupted
         if history.interrupted:
             after = "" if epochs is None else f" after epoch {len(history.records)} of {epochs}"
-            status(f"training was cut short{after}; the best model so far is saved to {self.out}, and this is what it does")
+            status(
+                f"training was cut short{after}; the best model so far is saved to {self.out}, and this is what it does"
+            )
 
 
 @contextmanager
