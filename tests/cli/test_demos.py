@@ -92,7 +92,7 @@ def test_a_place_where_nothing_may_be_written_is_refused_before_training(
     monkeypatch.chdir(tmp_path)
     (tmp_path / f"{BUNDLES[name]}.bundle").write_text("mine")
     assert main(["demo", name]) == 2
-    assert "is no isthmus bundle" in capsys.readouterr().err
+    assert "is not an isthmus bundle" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["file", f"{BUNDLES[name]}.bundle"])
 
 
