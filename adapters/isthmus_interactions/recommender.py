@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Unpack, final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.factorisation import implicit_adopting
+from isthmus_interactions.files.read_like import read_like
+from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.fitted import FittedView
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import export
@@ -29,7 +31,7 @@ from isthmus_interactions.recommend.histories import GivenId, Histories, History
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
-from isthmus_interactions.update.merge_data import read_like
+from isthmus_interactions.vocabularies import Ids
 
 
 @final
@@ -60,6 +62,15 @@ class Recommender(FittedView):
         train: Interactions | Any,
         model: str = "auto",
         *,
+        user: str | None = None,
+        item: str | None = None,
+        value: str | None = None,
+        time: str | None = None,
+        keep: str | float | None = None,
+        weights: Weights | None = None,
+        ordered: bool | None = None,
+        users: Ids | None = None,
+        items: Ids | None = None,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
         budget: float = auto.BUDGET,
@@ -71,7 +82,12 @@ class Recommender(FittedView):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            train: interactions, or whatever ``Interactions.read`` takes.
+            train: a file, a data frame, a SciPy matrix or a tuple of arrays (users, items, values), as
+                ``Interactions.read`` takes them, or interactions.
+            user, item, value, time: names of columns, where they are not the usual ones. They are remembered, and
+                ``update`` and ``evaluate`` read such files without being told again.
+            keep, weights, ordered: which values count, what a cell holds, and whether rows are in order.
+            users, items: ids for the rows and columns of a SciPy matrix; see ``Interactions.read`` for all of these.
             model: a builder's name; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
                 blend of them, and keeps the best among held-out users; ``facts["tried"]`` lists all of them.
             validation: users to choose the best epoch by, or the share of ``train`` to hold out for that; a fifth of
@@ -92,7 +108,9 @@ class Recommender(FittedView):
             InputError: data that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        data = train if isinstance(train, Interactions) else Interactions.read(train)
+        columns: Reading = {"user": user, "item": item, "value": value, "time": time}
+        told: Reading = {"keep": keep, "weights": weights, "ordered": ordered, "users": users, "items": items}
+        data = Interactions.read(train, **columns | told)
         run = run or Run()
         if features is not None:
             # Before the training, which may be long.
@@ -134,7 +152,9 @@ class Recommender(FittedView):
         return Recommender(extend.without_features(self.fitted))
 
     @classmethod
-    def from_implicit(cls, model: Any, data: Interactions, titles: Mapping[Any, str] | None = None) -> Recommender:
+    def from_implicit(
+        cls, model: Any, data: Any, titles: Mapping[Any, str] | None = None, **reading: Unpack[Reading]
+    ) -> Recommender:
         """Adopt a model that ``implicit`` has trained: its item factors stay, users are folded in.
 
         The result is saved and loaded without ``implicit``. The factors of the users of ``data`` are computed anew from
@@ -142,8 +162,9 @@ class Recommender(FittedView):
 
         Args:
             model: a trained ``AlternatingLeastSquares`` or ``BayesianPersonalizedRanking`` on the CPU.
-            data: the interactions whose ``matrix`` it was trained on.
+            data: the matrix of users and items that it was trained on, or the interactions that hold it.
             titles: texts to show with items, by id.
+            reading: ids of a matrix as ``users=`` and ``items=``; see ``Interactions.read``.
 
         Returns:
             A recommender with the same item factors.
@@ -154,6 +175,7 @@ class Recommender(FittedView):
             NonFiniteLossError: a factor is NaN or infinite.
             MissingLibraryError: ``implicit`` is not installed.
         """
+        data = Interactions.read(data, **reading)
         made = implicit_adopting.from_implicit(model, data)
         return cls(made.with_titles(known_titles(titles or {}, data.items)))
 
@@ -166,6 +188,7 @@ class Recommender(FittedView):
         metric: str | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
+        **reading: Unpack[Reading],
     ) -> Recommender:
         """A recommender that also knows new interactions, users and items. This one does not change.
 
@@ -177,7 +200,7 @@ class Recommender(FittedView):
         ``history`` is that of the last.
 
         Args:
-            new: interactions, or whatever ``Interactions.read`` takes; the same values count as in ``fit``.
+            new: whatever ``Interactions.read`` takes; columns, values that count and weights are those of ``fit``.
             epochs: passes over old and new data of a model that continues (rounds, for one that is trained in rounds);
                 by default a tenth of those in ``settings``, at least 1. 0 only makes room for what is new.
             validation: the share of the users with something new who choose the best epoch and are not trained on. Only
@@ -187,6 +210,7 @@ class Recommender(FittedView):
             metric: what the best epoch is best at; by default the one of the last training.
             run: device, seed, precision, progress and checkpoints.
             titles: further texts to show with items, by id.
+            reading: columns and other keywords of ``Interactions.read``, where they are others than in ``fit``.
 
         Returns:
             The updated recommender.
@@ -197,7 +221,7 @@ class Recommender(FittedView):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         extend.check_without_features(self.model)
-        data = new if isinstance(new, Interactions) else read_like(self.fitted, new)
+        data = read_like(self.fitted, new, **reading)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, run or Run(), titles or {}))
 
     def recommend(
