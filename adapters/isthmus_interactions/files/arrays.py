@@ -35,7 +35,7 @@ def table_of_arrays(arrays: tuple[Any, ...]) -> pa.Table:
     return pa.table(columns)
 
 
-def _column(given: Any, role: str) -> pa.Array:
+def _column(given: Any, role: str) -> pa.Array | pa.ChunkedArray:
     try:
         # Arrow reads its own columns and those of pandas and polars; whatever else there is, NumPy reads.
         known = hasattr(given, "__arrow_c_array__") or hasattr(given, "__arrow_c_stream__")

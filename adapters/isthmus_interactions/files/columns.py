@@ -136,7 +136,7 @@ def _only(header: Sequence[str], role: str, asked: str | None) -> str | None:
     hints = said({role: found[0]})
     again = "" if len(set(found)) == len(found) else ", and give every column a name of its own"
     raise ColumnError(
-        f"{len(found)} columns could hold the {role}: {_listed(found)}",
+        f"{len(found)} columns could hold the {role}: {', '.join(map(repr, found))}",
         expected="exactly one",
         **{kind: f"say which column it is, such as {hint}{again}" for kind, hint in hints.items()},
     )
