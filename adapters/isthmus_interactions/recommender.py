@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.plots import Missing, Panel
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.run import Run
@@ -22,6 +23,7 @@ from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.fitted import FittedView
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.overview.panels import panels
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.engine import RecommendationEngine
@@ -374,6 +376,15 @@ class Recommender(FittedView):
             InputError: a fold over another catalogue.
         """
         return self._engine.evaluate(test, metrics)
+
+    def panels(self) -> list[Panel | Missing]:
+        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+
+        Returns:
+            What was tried on held-out users, the parts of a blend, the course of the training, scores by length of the
+            history, the popularity of what is recommended; or, in place of one of them, why it is missing.
+        """
+        return panels(self.fitted, self._engine)
 
     def save(self, path: str | Path) -> None:
         """Save to a directory, whole or not at all; an older bundle at that place is replaced.
