@@ -100,7 +100,7 @@ def facts_of(
 
     Args:
         data: what was trained on.
-        fold: who chose the epoch, if anybody did.
+        fold: the users who chose the epoch, if any.
         run: for its seed.
         history: the course of the training.
         scores: of the users of the fold, as ``overview.held_out`` measures them.

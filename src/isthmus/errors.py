@@ -1,4 +1,4 @@
-"""Every error that isthmus raises on purpose.
+"""Every error that isthmus raises on purpose::
 
     IsthmusError
     ├── InputError            what was given cannot be used (also a ValueError)
@@ -11,11 +11,15 @@
     │   └── SettingError      a setting outside its range, or unknown to the builder
     ├── BundleError           a saved directory that is truncated, altered, foreign or too new
     ├── PluginError           plugins as installed
-    │   ├── MissingPluginError    nobody announces that name
+    │   ├── MissingPluginError    no installed plugin has that name
     │   ├── MissingLibraryError   announced, but a library that it needs is not installed
     │   └── NameClashError        two distributions announce one name
     └── TrainingError         training cannot go on
         └── NonFiniteLossError    the loss became NaN or infinite
+
+    UserWarning
+    └── UnknownIdWarning          ids that the vocabulary does not hold, where the rest could be answered
+        └── UnknownHistoryWarning     nothing of a history is known, so that something else was answered
 
 Each message says what was given, what was expected and what to do about it.
 """
@@ -28,12 +32,20 @@ class IsthmusError(Exception):
         given: what was found, with the name of the row, column, file or setting.
         expected: what would have been right.
         remedy: what the reader can do now.
+        option: the remedy in options of the command line, where it is another than in Python.
     """
 
-    def __init__(self, given: str, *, expected: str = "", remedy: str = "") -> None:
-        self.given, self.expected, self.remedy = given, expected, remedy
-        parts = [given, f"expected {expected}" if expected else "", remedy]
-        super().__init__("; ".join(part for part in parts if part))
+    def __init__(self, given: str, *, expected: str = "", remedy: str = "", option: str = "") -> None:
+        self.given, self.expected, self.remedy, self.option = given, expected, remedy, option
+        super().__init__(self._text(remedy))
+
+    def on_command_line(self) -> str:
+        """The message as the command line prints it."""
+        return self._text(self.option) if self.option else str(self)
+
+    def _text(self, remedy: str) -> str:
+        parts = [self.given, f"expected {self.expected}" if self.expected else "", remedy]
+        return "; ".join(part for part in parts if part)
 
 
 class InputError(IsthmusError, ValueError):
@@ -73,19 +85,19 @@ class BundleError(IsthmusError):
 
 
 class PluginError(IsthmusError):
-    """Plugins as installed."""
+    """An installed plugin cannot be loaded, or two of them register the same name."""
 
 
 class MissingPluginError(PluginError):
-    """Nobody announces that name."""
+    """No installed plugin has that name."""
 
 
 class MissingLibraryError(PluginError):
-    """The plugin is announced, but a library that it needs is not installed."""
+    """The plugin is installed, but a library that it needs is not."""
 
 
 class NameClashError(PluginError):
-    """Two distributions announce one name."""
+    """Two installed distributions register the same name."""
 
 
 class TrainingError(IsthmusError):
@@ -94,3 +106,11 @@ class TrainingError(IsthmusError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class UnknownIdWarning(UserWarning):
+    """Ids that the vocabulary does not hold were left out; the rest was answered."""
+
+
+class UnknownHistoryWarning(UnknownIdWarning):
+    """Nothing of a history is known, so that something else was answered, such as the most popular items."""

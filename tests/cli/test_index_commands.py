@@ -1,4 +1,4 @@
-"""``isthmus index``: docs/index.md tells the truth, and every mistake is one line."""
+"""``isthmus index``: docs/commands/vector-index.md tells the truth, and every mistake is one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.cli import main
 from isthmus.cli.index import COMMANDS
 from isthmus.index import Index
 
-PAGE = Path(__file__).parents[2] / "docs" / "index.md"
+PAGE = Path(__file__).parents[2] / "docs" / "commands" / "vector-index.md"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -105,7 +105,7 @@ MISTAKES = [
     ("index add a named.parquet", "vectors of 3 numbers"),
     ("index remove a 1 1", "1 is given twice"),
     ("index remove a 999", "999 is not in the index"),
-    ("index info nothing", "'nothing' is no directory"),
+    ("index info nothing", "'nothing' is not a directory"),
     ("index benchmark a --k 0", "k is 0"),
     ("index benchmark e", "an empty index"),
 ]

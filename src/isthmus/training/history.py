@@ -23,7 +23,7 @@ class History:
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C ended it.
         stopped_early: whether patience ended it.
-        out_of_time: whether ``Run.seconds`` ended it.
+        out_of_time: whether ``Run.time_limit`` ended it.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -55,7 +55,7 @@ class History:
         return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON document."""
+        """The history as a JSON document, as bundles keep it."""
         return asdict(self)
 
     @classmethod

@@ -110,7 +110,7 @@ class Entries:
 
     @classmethod
     def of(cls, lists: RowLists, ids: Int64[Tensor, " candidates"] | None) -> Entries:
-        """The entries of some lists; columns that are no candidates are dropped."""
+        """The entries of some lists; columns that are not candidates are dropped."""
         queries, positions = owners(lists), lists.rows
         if ids is not None:
             positions = torch.searchsorted(ids, lists.rows)
@@ -132,7 +132,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Mask:
-    """Filters over positions."""
+    """Which positions of an index each query may return."""
 
     positions: int
     ids: Int64[Tensor, " candidates"] | None
