@@ -10,11 +10,8 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-<<<<<<< HEAD
-from isthmus.plots import Missing, Panel
-=======
 from isthmus.answers import Answers
->>>>>>> main
+from isthmus.plots import Missing, Panel
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.progress import Progress

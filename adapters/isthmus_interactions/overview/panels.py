@@ -14,6 +14,7 @@ from isthmus.plots import Missing, Panel, training_panels
 from isthmus.plots.drawing import BLUE, GREY, VERMILION, Axes, bars, finish
 from isthmus.plugins import command_name
 from isthmus.sources import even_rows
+from isthmus.training.history import ERROR
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.overview.held_out import FACT
 from isthmus_interactions.recommend.engine import RecommendationEngine
@@ -28,6 +29,9 @@ CANDIDATES = 12
 """Of what was tried, so many are drawn, the best ones."""
 
 SHARE = "share of "
+Scored = tuple[str, float, float | None]
+"""A name, its mean score, and the standard error where it is known."""
+
 ABOVE: Mapping[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
 """Where the number of a point or bar stands."""
 
@@ -53,23 +57,22 @@ def panels(fitted: FittedRecommender, engine: RecommendationEngine) -> list[Pane
 
 def _scores(fitted: FittedRecommender) -> Panel | Missing:
     """What was tried, or the model alone, with popularity."""
-    facts, metric = fitted.facts, fitted.history.metric
+    facts, metric, kept = fitted.facts, fitted.history.metric, fitted.facts.get(FACT)
     if metric is None or not facts.get("validation_users"):
         return Missing("scores", "no users were held out to score the model by")
     lines = [
-        (_named(line), float(line[metric]), line.get("standard_error"), "")
+        (_named(line), float(line[metric]), line.get("standard_error"))
         for line in facts.get("tried", ())
         if line[metric] is not None
     ]
     if not lines:
         lines = _parts(fitted.history.records, metric)
-    kept = facts.get(FACT)
     own = (kept["model"]["mean"], kept["model"]["standard_error"]) if kept else (fitted.history.best_score, None)
     if not lines and own[0] is not None:
-        lines = [(command_name(fitted.builder), own[0], own[1], "")]
+        lines = [(command_name(fitted.builder), own[0], own[1])]
     lines = sorted(lines, key=lambda line: -line[1])[:CANDIDATES]
     if kept and fitted.builder != "popularity":
-        lines.append(("popularity", kept["popularity"]["mean"], kept["popularity"]["standard_error"], ""))
+        lines.append(("popularity", kept["popularity"]["mean"], kept["popularity"]["standard_error"]))
     return Panel("scores", partial(_draw_scores, lines, metric, facts["validation_users"]))
 
 
@@ -81,18 +84,19 @@ def _named(line: Mapping[str, Any]) -> str:
     return f"{command_name(line['model'])} ({', '.join(settings)})" if linear else command_name(line["model"])
 
 
-def _parts(records: Sequence[Mapping[str, Any]], metric: str) -> list[tuple[str, float, float | None, str]]:
+def _parts(records: Sequence[Mapping[str, Any]], metric: str) -> list[Scored]:
     """A blend that was asked for by name, and each of its parts alone."""
     last = records[-1] if records else {}
     alone = {key.removesuffix(" alone"): value for key, value in last.items() if key.endswith(" alone")}
     if not alone:
         return []
-    return [(command_name(name), float(value), None, "") for name, value in [*alone.items(), ("blend", last[metric])]]
+    whole = ("blend", float(last[metric]), last.get(f"{metric}{ERROR}"))
+    return [whole, *((command_name(name), float(value), None) for name, value in alone.items())]
 
 
-def _draw_scores(lines: Sequence[tuple[str, float, float | None, str]], metric: str, users: int, axes: Axes) -> None:
-    places, known = range(len(lines)), any(error for _, _, error, _ in lines)
-    for place, (name, mean, error, _) in zip(places, lines, strict=True):
+def _draw_scores(lines: Sequence[Scored], metric: str, users: int, axes: Axes) -> None:
+    places, known = range(len(lines)), any(error for _, _, error in lines)
+    for place, (name, mean, error) in zip(places, lines, strict=True):
         colour = GREY if name == "popularity" else VERMILION if place == 0 else BLUE
         axes.errorbar(mean, place, xerr=ERRORS * (error or 0.0) or None, fmt="o", color=colour, capsize=3, markersize=5)
         axes.annotate(f"{mean:.3f}", (mean, place), **ABOVE)
