@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Directory
+from isthmus.cli.options import Directory, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.errors import InputError
 from isthmus_interactions.cli import documents
@@ -18,7 +18,6 @@ from isthmus_interactions.cli.options import (
     HistoryText,
     ItemColumn,
     Keep,
-    Many,
     Metrics,
     UserColumn,
     ValueColumn,
@@ -37,7 +36,7 @@ def recommend(
         str | None, typer.Option(help='Users of the training data: a file, ids with commas, or "all".')
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
-    k: Many = 10,
+    k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
     allow: Annotated[str | None, typer.Option(help="Only these: ids with commas between, or a file.")] = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
@@ -66,7 +65,7 @@ def recommend(
 def similar(
     directory: Directory,
     item: Annotated[str, typer.Option(help="An id of the catalogue.")],
-    k: Many = 10,
+    k: ResultCount = 10,
     as_json: Json = False,
 ) -> None:
     """Show the items nearest to an item."""
@@ -79,7 +78,7 @@ def explain(
     directory: Directory,
     item: Annotated[str, typer.Option(help="The item to explain.")],
     history: HistoryText = None,
-    k: Many = 10,
+    k: ResultCountOrAll = None,
     as_json: Json = False,
 ) -> None:
     """Show how much each item of a history contributes to an item."""
@@ -102,7 +101,7 @@ def evaluate(
         bool, typer.Option("--known", help="FILE holds later interactions of users of the training data.")
     ] = False,
     hide: Annotated[float, typer.Option(help="The share of each new user's items to hide and ask for.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the hidden items.")] = 0,
+    seed: Seed = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:

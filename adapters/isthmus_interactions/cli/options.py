@@ -18,7 +18,6 @@ TimeColumn = Annotated[str | None, typer.Option("--time", help="Column of times 
 Ordered = Annotated[bool, typer.Option("--ordered", help="Rows are in order; only without a column of times.")]
 Keep = Annotated[str | None, typer.Option(help='Which values count: all, ">=4", ">3.5" [top two fifths of a scale].')]
 Weights = Annotated[str, typer.Option(help="What a cell holds: binary, value or log.")]
-Many = Annotated[int, typer.Option("-k", min=1, help="How many answers.")]
 HistoryText = Annotated[str | None, typer.Option("--history", help="Ids with commas between, or a file, an id a line.")]
 FeatureFile = Annotated[
     Path | None, typer.Option("--features", help="A table of items, also of ones without interactions.")

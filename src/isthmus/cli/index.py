@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.dispatch import Function
+from isthmus.cli.options import ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError, SettingError
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
+MeasuringQueries = Annotated[
+    Path | None,
+    typer.Option("--queries", help="Such as will be asked, to measure with [vectors with noise]."),
+]
 Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segment of everything afterwards.")]
-NeighbourCount = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
 
 
 def build(
@@ -30,13 +34,13 @@ def build(
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
     target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
-    k: NeighbourCount = 10,
-    queries: Annotated[Path | None, typer.Option(help="Such as will be asked, to measure recall with.")] = None,
+    k: ResultCount = 10,
+    queries: MeasuringQueries = None,
     kind: Annotated[str, typer.Option(help="auto, fastest, exact, or one kind to build.")] = "auto",
     seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
     memory: Annotated[int | None, typer.Option(help="Bytes that vectors and index may take.")] = None,
     build_seconds: Annotated[float | None, typer.Option(help="After which no further kind is tried.")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling and k-means.")] = 0,
+    seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -69,7 +73,7 @@ def search(
     directory: Directory,
     queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy or Parquet.")] = None,
     like: Annotated[list[str] | None, typer.Option(help="The vector of this id as a query; may be repeated.")] = None,
-    k: NeighbourCount = 10,
+    k: ResultCount = 10,
     within: Annotated[
         float | None, typer.Option(help="All with at least this score, instead of the k nearest.")
     ] = None,
@@ -141,9 +145,9 @@ def info(directory: Directory, as_json: Json = False) -> None:
 
 def benchmark(
     directory: Directory,
-    queries: Annotated[Path | None, typer.Option(help="To ask; vectors with noise, if not given.")] = None,
-    k: NeighbourCount = 10,
-    seed: Annotated[int, typer.Option(help="Of the queries that are made.")] = 1,
+    queries: MeasuringQueries = None,
+    k: ResultCount = 10,
+    seed: Seed = 1,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
