@@ -28,7 +28,7 @@ def test_the_two_commands_are_one_line_each():
 
 
 def test_links_lead_somewhere():
-    pages = [ROOT / "README.md", ROOT / "adapters" / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", ROOT / "adapters" / "README.md", *(ROOT / "docs").rglob("*.md")]
     missing = [
         f"{page.name}: {link}"
         for page in pages

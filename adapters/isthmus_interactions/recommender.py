@@ -170,11 +170,10 @@ class Recommender(FittedView):
         """A recommender that also knows new interactions, users and items. This one does not change.
 
         Old ids keep their rows, new ones follow. The interactions are the union of old and new: a pair that both have
-            counts
-        once where weights are binary, and amounts are summed, as one reading of all rows would have done. A model in
-        closed form is solved again for all users. A trained one continues from its weights on all users, with fresh
-        rows for new items; where that is impossible, it is fitted anew with its settings. So is each part of a blend,
-        whose weights stay; parts of weight 0 are only widened. ``facts["updates"]`` describes each update, and
+        counts once where weights are binary, and amounts are summed, as one reading of all rows would have done. A
+        model in closed form is solved again for all users. A trained one continues from its weights on all users, with
+        fresh rows for new items; where that is impossible, it is fitted anew with its settings. So is each part of a
+        blend, whose weights stay; parts of weight 0 are only widened. ``facts["updates"]`` describes each update, and
         ``history`` is that of the last.
 
         Args:
@@ -212,9 +211,8 @@ class Recommender(FittedView):
     ) -> list[Answer]:
         """The best items for users who need not be in the training data.
 
-        All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms: it
-            may
-        answer through an approximate index that was measured to find 95 % of the best items.
+        All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms:
+        it may answer through an approximate index that was measured to find 95 % of the best items.
 
         Args:
             histories: for each user the ids of their items, oldest first (only models of sequences read the order), or

@@ -1,7 +1,7 @@
 """What a part may offer beyond its protocol, and how it is asked for.
 
 None of these methods has to be there: a part without one works in every model that does not need it, and where it is
-needed the error names the method to add. They take the place of knowing the parts of the library by their types.
+needed the error names the method to add. They take the place of knowing the parts of the library by their types::
 
     part        method                          asked for by
     Encoder     affine_layers, input_weights,   the contractive penalty (exact derivatives of plain layers)

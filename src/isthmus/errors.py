@@ -1,4 +1,4 @@
-"""Every error that isthmus raises on purpose.
+"""Every error that isthmus raises on purpose::
 
     IsthmusError
     ├── InputError            what was given cannot be used (also a ValueError)
@@ -73,19 +73,19 @@ class BundleError(IsthmusError):
 
 
 class PluginError(IsthmusError):
-    """Plugins as installed."""
+    """An installed plugin cannot be loaded, or two of them claim the same name."""
 
 
 class MissingPluginError(PluginError):
-    """Nobody announces that name."""
+    """No installed plugin has that name."""
 
 
 class MissingLibraryError(PluginError):
-    """The plugin is announced, but a library that it needs is not installed."""
+    """The plugin is installed, but a library that it needs is not."""
 
 
 class NameClashError(PluginError):
-    """Two distributions announce one name."""
+    """Two installed distributions register the same name."""
 
 
 class TrainingError(IsthmusError):

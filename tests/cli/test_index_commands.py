@@ -1,4 +1,4 @@
-"""``isthmus index``: docs/index.md tells the truth, and every mistake is one line."""
+"""``isthmus index``: docs/commands/vector-index.md tells the truth, and every mistake is one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.cli import main
 from isthmus.cli.index import COMMANDS
 from isthmus.index import Index
 
-PAGE = Path(__file__).parents[2] / "docs" / "index.md"
+PAGE = Path(__file__).parents[2] / "docs" / "commands" / "vector-index.md"
 Run = Callable[..., tuple[int, str, str]]
 
 

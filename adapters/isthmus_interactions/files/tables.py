@@ -64,7 +64,7 @@ class TextTable:
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """A Parquet file."""
+    """A Parquet file of interactions, read in batches of rows."""
 
     path: Path
     header: list[str]

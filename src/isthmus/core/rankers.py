@@ -44,7 +44,7 @@ class AutoencoderRanker:
             return decoded
 
     def scores(self, state: Float[Tensor, "batch hidden"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
-        """Logits."""
+        """The logits of all items; higher ranks earlier."""
         with torch.no_grad():
             return self.readout.logits(state, columns)
 

@@ -39,7 +39,7 @@ class LinearReadout(nn.Module):
         return torch.cat([self.weight, self.bias[:, None]], 1).detach()
 
     def queries(self, decoded: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden_plus_one"]:
-        """[d, 1]."""
+        """The decoded vector with a one appended for the bias: [d, 1]."""
         return torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
 
 

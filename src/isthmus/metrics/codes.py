@@ -55,7 +55,7 @@ class MutualInformation:
 
     @property
     def most(self) -> float:
-        """ln N."""
+        """The largest value that N records can show: ln N nats."""
         return math.log(self.records)
 
 

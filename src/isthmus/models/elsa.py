@@ -93,12 +93,12 @@ class UnitNormReadout(nn.Module):
 
     @property
     def weight(self) -> Float[Tensor, "width code"]:
-        """A."""
+        """The item vectors A, each of length one, shape [items, d]."""
         return self._unit(self.table)
 
     @property
     def bias(self) -> Float[Tensor, " width"]:
-        """Zeros."""
+        """Zeros: ELSA has no bias."""
         return self.table.new_zeros(len(self.table))
 
     def logits(self, decoded: Float[Tensor, "batch code"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
@@ -110,7 +110,7 @@ class UnitNormReadout(nn.Module):
         return F.pad(self.table.detach(), (0, 1))
 
     def queries(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, "batch code_plus_one"]:
-        """[d, 1]."""
+        """The decoded vector with a one appended for the bias: [d, 1]."""
         return F.pad(decoded, (0, 1), value=1.0)
 
     def sums(self, bags: Bags) -> Float[Tensor, "batch code"]:
@@ -146,24 +146,24 @@ class TiedEncoder(nn.Module):
         self.readout = readout
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
-        """x A."""
+        """Sum the vectors of a user's items: x A."""
         return self.readout.sums(require_bags(inputs, "a tied encoder"))
 
     def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
-        """The same."""
+        """Return the input unchanged; ELSA has no further layers."""
         return entered
 
     @property
     def entered_shape(self) -> tuple[int, ...]:
-        """(code,)."""
+        """The shape of one entered record: ``(code,)``."""
         return (self.readout.table.shape[1],)
 
     def input_weights(self) -> Float[Tensor, "width code"]:
-        """A."""
+        """The item vectors A, shape [items, code]."""
         return self.readout.weight
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
-        """x A alone."""
+        """The one layer, x A, without a bias."""
         weight = self.readout.weight
         return (AffineLayer(weight.T, weight.new_zeros(weight.shape[1]), ACTIVATIONS["identity"]),)
 

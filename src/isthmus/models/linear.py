@@ -44,7 +44,7 @@ class ClosedFormRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """There is none."""
+        """False: a closed form has no epochs."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:

@@ -75,11 +75,11 @@ class DenselyConnectedEncoder(nn.Module):
 
     @property
     def entered_shape(self) -> tuple[int, ...]:
-        """(hidden,)."""
+        """The shape of one entered record: ``(hidden,)``."""
         return (self.table.shape[1],)
 
     def input_weights(self) -> Float[Tensor, "width hidden"]:
-        """The item vectors."""
+        """The table of item vectors, shape [items, hidden]."""
         return self.table
 
 

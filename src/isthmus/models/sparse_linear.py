@@ -35,7 +35,7 @@ class ColumnwiseRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """There is none."""
+        """False: each column is solved to convergence."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:

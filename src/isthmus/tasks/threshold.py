@@ -62,7 +62,7 @@ class Threshold:
         return cls(find(exact, contamination), method, float(contamination))
 
     def flags(self, scores: Float[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
-        """True for anomalies."""
+        """Whether each score lies above the threshold."""
         return scores.double() > self.value
 
     def to_json(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class History:
         return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON document."""
+        """The history as a JSON document, as bundles keep it."""
         return asdict(self)
 
     @classmethod

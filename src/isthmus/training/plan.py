@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """All phases together."""
+        """The number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
     def described(self) -> str:

@@ -1,4 +1,4 @@
-"""docs/images.md tells the truth: its commands run, print documents of the form shown, and no option is missing."""
+"""docs/commands/images.md: its commands run, print documents of the form shown, and no option is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from isthmus import plugins
 from isthmus.cli import main
 from isthmus_images.plugin import plugin
 
-PAGE = Path(__file__).parents[3] / "docs" / "images.md"
+PAGE = Path(__file__).parents[3] / "docs" / "commands" / "images.md"
+GUIDE = PAGE.parents[1] / "guides" / "images.md"
 HEADINGS = {"fit": "fit images", "demo": "demo images"}
 
 
@@ -42,8 +43,8 @@ def test_examples_run_and_print_what_the_page_shows(
 
 
 def test_every_option_and_model_is_described() -> None:
-    page = PAGE.read_text(encoding="utf-8")
+    page, guide = PAGE.read_text(encoding="utf-8"), GUIDE.read_text(encoding="utf-8")
     options = {verb: undescribed(page, HEADINGS.get(verb, verb), command) for verb, command in plugin.commands.items()}
     assert {verb: missing for verb, missing in options.items() if missing} == {}
     assert [verb for verb, command in plugin.commands.items() if not inspect.getdoc(command)] == []
-    assert [name for name in plugin.builders if f"| `{plugins.command_name(name)}` |" not in page] == []
+    assert [name for name in plugin.builders if f"| `{plugins.command_name(name)}` |" not in guide] == []

@@ -1,4 +1,4 @@
-"""docs/commands.md tells the truth: its commands run, print documents of the form shown, and no option is missing."""
+"""docs/commands/recommend.md, general.md: the commands run, print what is shown, and no option is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from isthmus.cli import main
 from isthmus_interactions import Interactions
 from isthmus_interactions.plugin import plugin
 
-PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
+PAGES = Path(__file__).parents[3] / "docs" / "commands"
+TEXT = "".join((PAGES / name).read_text(encoding="utf-8") for name in ("recommend.md", "general.md"))
 
 
 def written(data: Interactions, path: Path, first_user: int) -> None:
@@ -32,7 +33,7 @@ def test_examples_run_and_print_what_the_page_shows(
     written(planted(), tmp_path / "ratings.csv", 1000)
     written(planted(20, seed=8), tmp_path / "strangers.csv", 5000)
     printed, checked = "", 0
-    for kind, text in examples(PAGE.read_text(encoding="utf-8")):
+    for kind, text in examples(TEXT):
         if kind == "json":
             given, told = json.loads(printed), json.loads(text)
             given = {key: value[:1] if isinstance(value, list) else value for key, value in given.items()}
@@ -51,5 +52,5 @@ def test_examples_run_and_print_what_the_page_shows(
 def test_every_option_is_described(subtests: pytest.Subtests) -> None:
     for verb in sorted(plugin.commands):
         with subtests.test(verb=verb):
-            assert not undescribed(PAGE.read_text(encoding="utf-8"), verb, plugin.commands[verb])
+            assert not undescribed(TEXT, verb, plugin.commands[verb])
             assert inspect.getdoc(plugin.commands[verb])

@@ -1,4 +1,4 @@
-"""docs/text.md tells the truth: its commands run, print documents of the form shown, and no option is missing."""
+"""docs/commands/text.md: its commands run, print documents of the form shown, and no option is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pages import examples, shape, undescribed
 from isthmus.cli import main
 from isthmus_text.plugin import plugin
 
-PAGE = Path(__file__).parents[3] / "docs" / "text.md"
+PAGE = Path(__file__).parents[3] / "docs" / "commands" / "text.md"
 HEADINGS = {"fit": "fit text", "demo": "demo text"}
 
 

@@ -1,4 +1,4 @@
-"""docs/vectors.md tells the truth: its commands run, print documents of the form shown, and no option is missing."""
+"""docs/commands/vectors.md: its commands run, print documents of the form shown, and no option is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pages import examples, shape, undescribed
 from isthmus.cli import main
 from isthmus_vectors.plugin import plugin
 
-PAGE = Path(__file__).parents[3] / "docs" / "vectors.md"
+PAGE = Path(__file__).parents[3] / "docs" / "commands" / "vectors.md"
 HEADINGS = {"fit": "fit vectors", "demo": "demo vectors"}
 
 

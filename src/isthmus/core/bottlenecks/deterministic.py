@@ -18,7 +18,7 @@ class Deterministic(nn.Module):
         return Code(hidden, hidden.repeat_interleave(samples, 0) if samples > 1 else hidden)
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
-        """None at all."""
+        """No layers: the encoder's output is the code."""
         return ()
 
 
@@ -41,5 +41,5 @@ class Projected(nn.Module):
         return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point)
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
-        """The one layer."""
+        """The linear layer from the hidden vector to the code."""
         return (affine(self.point),)

@@ -222,7 +222,7 @@ class SparseUnits(nn.Module):
         return _layers_of(self.units, self.activate)
 
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
-        """The activation alone."""
+        """Apply the sparsifying activation, without the linear layer before it."""
         return pre.sigmoid() if self.activation == "sigmoid" else pre.relu()
 
 

@@ -21,8 +21,8 @@ class VectorQuantised(nn.Module):
 
     The gradient passes from the codeword to the vector as if they were one (straight through). Codewords have no
     gradient: each follows the mean of the vectors that chose it, over an exponential window (appendix A.1). A codeword
-        that hardly any
-    vector chooses is drawn anew from the vectors of the batch. Training needs ``Commitment`` among the penalties.
+    that hardly any vector chooses is drawn anew from the vectors of the batch. Training needs
+    ``Commitment`` among the penalties.
 
     Notes: ``codewords``, the row of the table for each part [batch, parts], and ``distance``, the squared distance of a
     record's vectors from their codewords [batch], with a gradient for the vectors.

@@ -88,7 +88,7 @@ class WordDropout(nn.Module):
 
     @property
     def hook(self) -> Hook:
-        """Counts an epoch."""
+        """A training hook that tells the corruption which epoch it is."""
         return Hook("epoch", self._counted)
 
     def forward(self, inputs: Tensors, generator: Generator) -> Tensors:

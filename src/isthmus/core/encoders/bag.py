@@ -51,11 +51,11 @@ class BagEncoder(nn.Module):
 
     @property
     def entered_shape(self) -> tuple[int, ...]:
-        """(entered,)."""
+        """The shape of one entered record: ``(entered,)``."""
         return (self.table.shape[1],)
 
     def input_weights(self) -> Float[Tensor, "width entered"]:
-        """The item vectors."""
+        """The table of item vectors, shape [items, entered]."""
         return self.table
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:

@@ -57,7 +57,7 @@ class ConvEncoder(nn.Module):
     def trunk(
         self, entered: Float[Tensor, "batch channels height width"], inputs: Tensors | None
     ) -> Float[Tensor, "batch hidden"]:
-        """All layers."""
+        """Apply all layers; nothing is done at entry."""
         x = entered
         for layer in self.layers:
             x = nn.functional.silu(layer(x))

@@ -38,7 +38,7 @@ class DenseEncoder(nn.Module):
         return require_values(inputs, "a dense encoder").values
 
     def trunk(self, entered: Float[Tensor, "batch width"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
-        """The MLP."""
+        """Apply the multilayer perceptron."""
         hidden: Tensor = self.mlp(entered)
         return hidden
 

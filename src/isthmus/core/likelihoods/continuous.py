@@ -63,7 +63,7 @@ class LearnedGaussian(nn.Module):
         return _normal(_residuals(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
+        """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))
 
     @torch.no_grad()
@@ -103,7 +103,7 @@ class OptimalGaussian(nn.Module):
         return _normal(residuals, 0.5 * variance.log())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
+        """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))
 
     @torch.no_grad()
@@ -146,7 +146,7 @@ class Laplace(nn.Module):
         return _laplace(residuals, residuals.new_tensor(self.log_scale))
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
+        """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))
 
     @torch.no_grad()
@@ -170,7 +170,7 @@ class LearnedLaplace(nn.Module):
         return _laplace(_residuals(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
+        """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))
 
     @torch.no_grad()
@@ -245,7 +245,7 @@ class Gaussian:
         return log_likelihood
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """The logits themselves."""
+        """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))
 
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:

@@ -37,7 +37,7 @@ class Multinomial:
         )
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """Probabilities."""
+        """Probabilities of the items, which sum to one."""
         return readout.logits(decoded).float().softmax(1)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
@@ -123,11 +123,11 @@ class Bernoulli:
         return -F.binary_cross_entropy_with_logits(logits, values_of(targets), reduction="none").flatten(1).sum(1)
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """Probabilities."""
+        """The probability that each number is one."""
         return wide(readout.logits(decoded)).sigmoid()
 
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """Zeros and ones."""
+        """Draw zeros and ones with the probabilities ``mean(logits)``."""
         return torch.bernoulli(self.mean(readout, decoded), generator=generator)
 
 

@@ -116,7 +116,7 @@ class SampledMultinomial(nn.Module):
         return sampled_log_prob(decoded, weight, bias, own, torch.searchsorted(touched, columns), log_chance)
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """Probabilities, exact."""
+        """Probabilities over all items, computed without sampling."""
         return self.exact.mean(readout, decoded)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:

@@ -92,7 +92,7 @@ class BatchNormLinear(nn.Module):
         self.moments = BatchStatistics(code)
 
     def forward(self, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows code"]:
-        """fp32 at least."""
+        """Apply the layer in float32, or in float64 where the input is."""
         raw = nn.functional.linear(hidden, self.weight)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
         average, variance = self.moments(raw)

@@ -18,7 +18,7 @@ class NoPrior:
     """A code that costs nothing and cannot be sampled: deterministic autoencoders."""
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Zero."""
+        """Zero nats for every record."""
         return step.log_likelihood.new_zeros(len(step.log_likelihood))
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:

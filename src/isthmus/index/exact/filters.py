@@ -132,7 +132,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Mask:
-    """Filters over positions."""
+    """Which positions of an index each query may return."""
 
     positions: int
     ids: Int64[Tensor, " candidates"] | None

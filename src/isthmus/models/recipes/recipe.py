@@ -33,7 +33,7 @@ class GradientRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """It does."""
+        """True: the epoch with the best validation score is kept."""
         return True
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
