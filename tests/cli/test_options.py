@@ -23,6 +23,7 @@ from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.tuning.tune import tune
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_vectors.autoencoder import VectorAutoencoder
+from isthmus_vectors.storage import LAYOUT
 
 FACES: dict[str, Any] = {
     "images": ImageAutoencoder,
@@ -47,7 +48,7 @@ OWN_MEANING = {
 }
 """What these name differs from verb to verb, and so does the sentence."""
 
-LEFT_TO_PYTHON = {("fit", "budget"), ("sample", "strategy")}
+LEFT_TO_PYTHON = {("fit", "budget"), ("sample", "strategy"), ("search", "metric")}
 """Where the command line has None, or where Python says it elsewhere; tested below."""
 
 
@@ -95,6 +96,7 @@ def test_defaults_that_python_has_elsewhere() -> None:
     sample = found["text", "sample"]
     assert sample["strategy"].default == TextAutoencoder.sample_options["strategy"]
     assert sample["temperature"].default == inspect.signature(generate).parameters["temperature"].default
+    assert found["vectors", "search"]["metric"].default == LAYOUT.gallery.metric
     assert found["interactions", "fit"]["budget"].help.endswith("[10m].")
     assert parsed_duration("10m") == auto.BUDGET
 

@@ -14,6 +14,14 @@ from isthmus.errors import SettingError
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
 ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
 ResultCountOrAll = Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many results [all].")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", help="Only these ids may answer; or a JSON array, or @FILE; may be repeated."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", help="These ids may not answer; or a JSON array, or @FILE; may be repeated."),
+]
 SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to generate.")]
 StepCount = Annotated[int, typer.Option(min=2, help="How many in all, both ends included.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
