@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from jaxtyping import Float32
@@ -12,6 +13,7 @@ from torch import Tensor
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.fitted.anomaly import CONTAMINATION
 from isthmus.tasks.coding import codes_of, decoded
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
@@ -25,7 +27,7 @@ from isthmus_images.images import Images
 class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     """A trained model. Made by ``fit`` or ``load``; nothing in it changes.
 
-    Wherever images are taken, so is whatever ``Images.read`` takes; files are read in the size and colour of the model.
+    Wherever images are taken, so is anything that ``Images.read`` takes; files are read in the model's size and colour.
     Images are given as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
     """
 
@@ -42,22 +44,31 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         validation: float = 0.1,
         contamination: float = CONTAMINATION,
         gallery: bool = True,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
         """Train a model. Ctrl-C ends the training and keeps the best model so far; ``history.interrupted`` tells.
 
         Args:
-            images: ``Images``, or whatever ``Images.read`` takes.
+            images: ``Images``, or anything that ``Images.read`` takes.
             model: a builder's name; ``isthmus models`` lists them.
             size, colour, on_error: how files are read; see ``Images.read``.
-            crops: cut so many squares of ``size`` from each picture as it is, turned and mirrored at random, instead of
-                scaling it: what denoisers of photographs learn from; see ``Images.crops``.
+            crops: cut this many squares of ``size`` from each picture at full size, rotated and mirrored at random,
+                instead of scaling it: what denoisers of photographs learn from; see ``Images.crops``.
             validation: the share of the images that is held out to choose the best epoch and to calibrate
                 ``anomaly_scores``; 0, and fewer than 50 images, train to the last one.
             contamination: the share of normal images that ``is_anomaly`` is expected to flag.
             gallery: whether ``search`` can find the images afterwards; the bundle then keeps their names and codes.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
         Raises:
@@ -65,7 +76,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             InputError: images that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        run = run or Run()
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = fit.training_images(images, size, colour, on_error, crops, run.seed)
         return cls(fit.fit(data, request, run))
@@ -74,7 +85,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         """One code for each image, float32, in their order: the best single guess, the same at every call.
 
         Args:
-            images: whatever ``Images.read`` takes.
+            images: anything that ``Images.read`` takes.
             on_error: "raise" for a file that cannot be read, or "skip" it.
 
         Raises:
@@ -102,7 +113,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
                 and take images of any size.
 
         Raises:
-            SettingError: samples below 0, a noise that is none, or a denoiser without noise.
+            SettingError: samples below 0, a noise level below 0, or a denoiser without noise.
         """
         return evaluate(self.fitted, images, samples=samples, seed=seed, noise=noise)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors import fit
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.columns import Columns
 from isthmus_vectors.evaluate import VectorEvaluation, evaluate
 from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.storage import LAYOUT
@@ -31,7 +33,8 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """A trained model with the scales of its columns. Made by ``fit`` or ``load``; immutable.
 
     Results are computed in fp64, so that a row's do not depend on the other rows of a call, and returned in fp32. Rows
-    are ``Vectors`` or whatever ``Vectors.read`` takes; columns are found by name where both sides have names.
+    are ``Vectors`` or whatever ``Vectors.read`` takes. Columns are found by name, in any order, and those that were not
+    trained on are ignored, whatever they hold; rows without names have their columns in the order of the training.
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64
@@ -42,20 +45,31 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         vectors: Any,
         model: str = "vanilla",
         *,
-        columns: Sequence[str] | None = None,
-        drop: Sequence[str] = (),
+        columns: Columns | None = None,
+        drop: Columns = (),
         scaling: str = "robust",
         validation: float = 0.1,
         contamination: float = 0.05,
         gallery: bool = True,
         latent_prior: bool = True,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> VectorAutoencoder:
         """Train a model. Ctrl-C ends the training and keeps the best model so far (``history.interrupted``).
 
         Args:
-            vectors, columns, drop: rows of numbers, as ``Vectors.read`` takes them. Sparse rows stay sparse.
+            vectors: rows of numbers: a file, a table, an array or whatever else ``Vectors.read`` takes. Sparse rows
+                stay sparse.
+            columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
+                The model remembers them.
+            drop: names or positions of columns to leave out, such as ids and labels.
             model: a builder's name; ``isthmus models`` lists them.
             scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers as they are, as for
                 ready-made embeddings.
@@ -65,7 +79,9 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             contamination: the share of normal rows that may be flagged as anomalies.
             gallery: whether the training rows can be searched afterwards; the bundle then keeps their codes.
             latent_prior: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``. The default ``code`` is at most half of
                 the width of the rows, for models whose code is not sparse.
 
@@ -78,8 +94,9 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
-        data = Vectors.read(vectors, columns=columns, drop=drop)
-        return cls(fit.fit(data, request, run or Run(), scaling=scaling, latent_prior=latent_prior))
+        data = Vectors.for_training(vectors, columns, drop)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
 
     def encode(self, vectors: Any) -> Float32[np.ndarray, "rows code"]:
         """One code for each row, in their order: the best single guess, the same at every call.
@@ -125,6 +142,11 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return self.anomaly_scorer.threshold
 
     @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns that were trained on; None where they had none."""
+        return self.adapter.columns
+
+    @property
     def width(self) -> int:
         """Numbers of a row."""
         return self.adapter.scaling.width
@@ -134,7 +156,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return LAYOUT
 
     def _read(self, source: Any) -> Vectors:
-        return Vectors.read(source)
+        return self.adapter.rows(source)
 
     def _codes(self, records: Vectors) -> Tensor:
         return torch.from_numpy(self.float64_model.codes(records))

@@ -46,7 +46,7 @@ class IdReader:
     Attributes:
         known: the ids that there are. Unknown ones are read, too; what becomes of them is the caller's business.
         option: as it is typed, such as ``--history``; for messages.
-        suggest: what may have been meant by a text that is no id, as a sentence.
+        suggest: what may have been meant by a text that is not an id, as a sentence.
     """
 
     known: Known
@@ -89,7 +89,7 @@ class IdReader:
                 if ids and all(id_ in self.known for id_ in ids):
                     return ids
                 raise InputError(
-                    f"{self.option} {text!r} is no JSON array ({error.msg} at column {error.colno})",
+                    f"{self.option} {text!r} is not a JSON array ({error.msg} at column {error.colno})",
                     expected='such as [1, 2] or ["one", "two"]',
                 ) from None
         return self._separated(text)
@@ -176,7 +176,7 @@ def _lines(name: str, option: str) -> list[str]:
     try:
         return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")).splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{option} @{name} is no text", expected="UTF-8, a line for each list of ids") from None
+        raise InputError(f"{option} @{name} is not text", expected="UTF-8, a line for each list of ids") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{option} @{name} cannot be read ({reason})", expected="a file of ids") from None

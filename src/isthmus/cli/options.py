@@ -42,6 +42,8 @@ ImportanceSamples = Annotated[
 CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
 AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
 
+TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
+
 
 def parsed_duration(text: str) -> float:
     """Seconds of ``90s``, ``10m``, ``1.5h``, or of a bare number.

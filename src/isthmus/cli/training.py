@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -24,9 +24,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.options import DeviceName, PrecisionName, Seed, parsed_settings
+from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.training.history import History
 from isthmus.training.run import Run
 
@@ -128,16 +127,18 @@ def training_options(
     checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    time_limit: TimeLimit = None,
     as_json: Json = False,
 ) -> Training:
     """The shared options as one object.
 
     Raises:
-        InputError: something that is no bundle stands at ``out``.
+        InputError: something that is not a bundle stands at ``out``.
         SettingError: a value outside its range.
     """
     bundle.check_target(out)
-    run = Run(device, seed, precision, RichProgress(), checkpoints, every, resume)
+    limit = None if time_limit is None else parsed_duration(time_limit)
+    run = replace(Run.gather(None, seed, device, precision, True, checkpoints, resume, limit), every=every)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     return Training(out, run, validation, settings, as_json)
 

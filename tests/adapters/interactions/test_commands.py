@@ -161,8 +161,8 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=1000000000000000"], "cannot be built"),
         (["FILE", "--out", "o", "--metric", "ndgc@100"], "metric 'ndgc@100'"),
         (["FILE", "--out", "o", "--setting", "code=3"], "without a model"),
-        (["FILE", "--out", "o", "--budget", "soon"], "a time of 'soon'"),
-        (["FILE", "--out", "o", "--budget", "-3m"], "a time of '-3m'"),
+        (["FILE", "--out", "o", "--time-limit", "soon"], "a time of 'soon'"),
+        (["FILE", "--out", "o", "--time-limit", "-3m"], "a time of '-3m'"),
         (["FILE", "--out", "o", "--seed", "-1"], "--seed"),
         (["FILE", "--out", "o", "--epochs", "0"], "--epochs"),
         (["FILE", "--out", "o", "--validation", "0.9"], "validation=0.9"),
@@ -171,8 +171,8 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--resume"], "resume without"),
         (["FILE", "--out", "o", "--titles", "no.csv"], "no file no.csv"),
         (["FILE", "--out", "o", "--titles", "FILE"], "one of title, name"),
-        (["FILE", "--out", "taken"], "is no isthmus bundle"),
-        (["FILE", "--out", "taken/file"], "is no isthmus bundle"),
+        (["FILE", "--out", "taken"], "is not an isthmus bundle"),
+        (["FILE", "--out", "taken/file"], "is not an isthmus bundle"),
         (["FILE"], "--out"),
         (["FILE", "--out", "o", "--fast"], "--fast"),
     ]:
@@ -216,7 +216,7 @@ def test_recommend_reads_files_of_ids(run: Run, folder: Path, tmp_path: Path) ->
     assert one["answers"][0] == other
     assert {entry["id"] for entry in other["items"]} == {30, 40, 50}
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
-    mistake(run("recommend", folder / "b", "--history", "@ids.txt"), "is no text")
+    mistake(run("recommend", folder / "b", "--history", "@ids.txt"), "is not text")
 
 
 def test_each_history_has_its_answer(run: Run, folder: Path) -> None:
