@@ -13,12 +13,10 @@ import typer
 
 from isthmus import plugins
 from isthmus.cli import app, index
-from isthmus.cli.options import parsed_duration
 from isthmus.index import Index
 from isthmus.protocols import Plugin
 from isthmus.tasks.generate import generate
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_interactions.auto import auto
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.tuning.tune import tune
 from isthmus_text.autoencoder import TextAutoencoder
@@ -48,7 +46,7 @@ OWN_MEANING = {
 }
 """What these name differs from verb to verb, and so does the sentence."""
 
-LEFT_TO_PYTHON = {("fit", "budget"), ("sample", "strategy"), ("search", "metric")}
+LEFT_TO_PYTHON = {("sample", "strategy"), ("search", "metric")}
 """Where the command line has None, or where Python says it elsewhere; tested below."""
 
 
@@ -97,8 +95,6 @@ def test_defaults_that_python_has_elsewhere() -> None:
     assert sample["strategy"].default == TextAutoencoder.sample_options["strategy"]
     assert sample["temperature"].default == inspect.signature(generate).parameters["temperature"].default
     assert found["vectors", "search"]["metric"].default == LAYOUT.gallery.metric
-    assert found["interactions", "fit"]["budget"].help.endswith("[10m].")
-    assert parsed_duration("10m") == auto.BUDGET
 
 
 def test_an_option_is_spelt_and_explained_alike_everywhere() -> None:

@@ -60,7 +60,7 @@ def recommend(
         _recommend_users(recommender, users, out, k, filters, as_json)
         return
     texts = history or []
-    answers = recommender.recommend(asked.histories(recommender, texts), k, **filters)
+    answers = list(recommender.recommend(asked.histories(recommender, texts), k, **filters))
     _answer(recommender, "history", _numbers(texts, answers), answers, as_json)
 
 
@@ -72,7 +72,8 @@ def similar(
 ) -> None:
     """Show the items nearest to an item."""
     recommender = Recommender.load(directory)
-    _answer(recommender, "item", None, recommender.similar_items([asked.item(recommender, item)], k), as_json)
+    near = recommender.similar_items([asked.item(recommender, item)], k)
+    _answer(recommender, "item", None, list(near), as_json)
 
 
 def explain(
@@ -148,7 +149,7 @@ def _recommend_users(
 ) -> None:
     ids = asked.users(recommender, users)
     if out is None:
-        answers = recommender.recommend_users(ids, k, **filters)
+        answers = list(recommender.recommend_users(ids, k, **filters))
         _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
