@@ -105,6 +105,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
         "keep": data.report.keep,
         "kept": data.report.why,
         "weights": data.report.weights,
+        **({"columns": dict(data.report.columns)} if data.report.columns else {}),
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),

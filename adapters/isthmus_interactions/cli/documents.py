@@ -12,8 +12,8 @@ from isthmus.errors import InputError, SettingError
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.files.assemble import Weights
 from isthmus_interactions.files.columns import find_columns
+from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.files.tables import open_table
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.answers import Answer
