@@ -34,7 +34,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
         InputError: another ending.
     """
     path = Path(path)
-    if path.suffix not in (".png", ".svg", ".pdf"):
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"a picture named {path.name!r}", expected="a name that ends in .png, .svg or .pdf")
     figure.savefig(path, dpi=dpi)
     return path
