@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -45,24 +44,6 @@ def answer_document(recommender: Recommender, answer: Answer) -> dict[str, Any]:
         if entry["id"] in recommender.titles:
             entry["title"] = recommender.titles[entry["id"]]
     return document
-
-
-def unknown_ids(unknown: Sequence[Id], where: str = "") -> str:
-    """The remark on unknown ids."""
-    shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
-    return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
-
-
-def remarks(answer: Answer) -> list[str]:
-    """What a user should know beside the answer."""
-    said = []
-    if answer.unknown:
-        said.append(unknown_ids(answer.unknown))
-    if not answer.ids:
-        said.append("nothing is left that may be answered")
-    elif answer.popular:
-        said.append("nothing of the history is known: these are the most popular items")
-    return said
 
 
 _FACTS = ("users", "items", "interactions", "keep", "kept", "validation_users")
@@ -130,7 +111,7 @@ def example(recommender: Recommender, out: Path) -> str:
         texts = [str(id_) for id_ in ids]
         if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
             return f'isthmus recommend {out} {option} "{",".join(texts)}"'
-    return f"isthmus recommend {out} --history FILE, with an id a line"
+    return f"isthmus recommend {out} --history @FILE, with a history a line"
 
 
 def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
