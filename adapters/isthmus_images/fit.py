@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from isthmus.fitted import FitRequest, FittedAutoencoder, Gallery, complete, training_facts, validation_on
+from isthmus.fitted import FitRequest, FittedAutoencoder, Gallery, complete, quality, training_facts, validation_on
 from isthmus.tasks.coding import codes_of
 from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_images.adapter import ImageAdapter, ImageSource
 from isthmus_images.denoising import takes_any_size
 from isthmus_images.images import Images
+from isthmus_images.quality import findings
 
 PLUGIN = "images"
 MOST_HELD_OUT = 2_000
@@ -44,7 +46,9 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
     if only_denoises:
         return fitted
     gallery = Gallery(codes_of(model, source), images.names, images.labels)
-    return complete(fitted, gallery, rows, train, held_out, request=request, run=run)
+    whole = complete(fitted, gallery, rows, train, held_out, request=request, run=run)
+    found = quality.warn([] if held_out is None or history.interrupted else findings(whole, held_out))
+    return replace(whole, facts={**whole.facts, "warnings": found})
 
 
 def training_images(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
+from isthmus.fitted import quality
 from isthmus.models.recipes.settings import built, checked
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import ERROR, History
@@ -65,8 +66,9 @@ def fit(
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
         again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
         history.interrupted = again.interrupted
+    found = quality.warn(held_out.findings(scores, plugins.python_name(name)))
     return FittedRecommender.of(
-        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history, scores)
+        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history, scores, found)
     )
 
 
@@ -94,7 +96,12 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
 
 
 def facts_of(
-    data: Interactions, fold: FoldIn | None, run: Run, history: History, scores: Mapping[str, Any] | None = None
+    data: Interactions,
+    fold: FoldIn | None,
+    run: Run,
+    history: History,
+    scores: Mapping[str, Any] | None = None,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a bundle says about the data and the training.
 
@@ -104,6 +111,7 @@ def facts_of(
         run: for its seed.
         history: the course of the training.
         scores: of the users of the fold, as ``overview.held_out`` measures them.
+        warnings: what was found wrong with the model.
 
     Returns:
         A JSON document.
@@ -119,6 +127,7 @@ def facts_of(
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),
+        "warnings": list(warnings),
         **({} if scores is None else {held_out.FACT: dict(scores)}),
     }
 

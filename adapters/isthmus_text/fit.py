@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from isthmus.fitted import (
     Gallery,
     LikelihoodScorer,
     fit_latent_prior,
+    quality,
     training_facts,
 )
 from isthmus.protocols import Source
@@ -25,6 +25,7 @@ from isthmus.training.run import Run
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
+from isthmus_text.quality import findings
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
@@ -36,8 +37,6 @@ MOST_FITTED = 50_000
 
 MOST_SCORED = 2_000
 """Training texts that the anomaly threshold is calibrated on, at most, where none are held out."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,16 @@ def fit(
     held_out = source(held) if len(held) else None
     monitor = None if held_out is None else HeldOutMonitor(held_out.to(run.torch_device()), run)
     history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
-    more = {"empty_texts": data.empty, "warning": _warning(monitor, model)}
-    facts = training_facts("texts", len(data), len(held), run, history, **more)
+    facts = training_facts("texts", len(data), len(held), run, history, empty_texts=data.empty)
     fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
     normal = source(train[even_rows(len(train), MOST_SCORED).numpy()]) if held_out is None else held_out
-    scorer = LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
+    scores = nats_per_token(model, normal)
+    scorer = LikelihoodScorer.fit(scores, contamination=request.contamination)
+    found = quality.warn([_collapse(monitor, model)])
+    if len(held) and not history.interrupted:
+        known = None if vectors is None else vectors[held]
+        found += quality.warn(findings(model, adapter, data.select(held), known))
+    fitted = replace(fitted, facts={**facts, "normal_scores": quality.score_quantiles(scores), "warnings": found})
     return _with_codes(replace(fitted, anomaly_scorer=scorer), data, vectors, request, run)
 
 
@@ -94,12 +98,9 @@ def _with_codes(
     return replace(fitted, gallery=gallery, latent_prior=fit_latent_prior(codes[rows], run, most=MOST_FITTED))
 
 
-def _warning(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:
+def _collapse(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:
     if monitor is None:
         return None
     # The weights are those of the best epoch by now.
     monitor.score(model)
-    warning = monitor.diagnosis.warning(REMEDIES) if monitor.diagnosis else None
-    if warning:
-        logger.warning("%s", warning)
-    return warning
+    return monitor.diagnosis.warning(REMEDIES) if monitor.diagnosis else None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
-from isthmus.fitted import Evaluation, FittedAutoencoder
+from isthmus.fitted import Evaluation, FittedAutoencoder, quality
 from isthmus.fitted.evaluate import check_samples, standard_errors
 from isthmus.metrics.codes import active_units
 from isthmus.tasks.coding import weighted_log_likelihoods
@@ -19,6 +19,9 @@ from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.vectors import Dense, Vectors
 
 Nats: TypeAlias = npt.NDArray[np.float64]
+
+JUDGED, FEWEST = 1_000, 8
+"""Held-out rows by which a model is judged at the end of ``fit``; with fewer nothing is said."""
 
 NONZERO = 1e-6
 """A number of a code counts as 0 if its size is at most this."""
@@ -114,6 +117,29 @@ def evaluate(
             weighted_nll=weighted,
         ),
     )
+
+
+@torch.no_grad()
+def findings(exact: Float64Model, held_out: Vectors) -> list[str | None]:
+    """What is wrong with codes and reconstructions, if anything; measured on at most ``JUDGED`` rows.
+
+    Args:
+        exact: the trained model in fp64.
+        held_out: rows that it was not trained on.
+
+    Returns:
+        Sentences; None for what was not found.
+    """
+    some = held_out.subsample(JUDGED)
+    if len(some) < FEWEST:
+        return []
+    each, codes = _each(exact, some), torch.from_numpy(exact.codes(some))
+    same = quality.same_codes(codes)
+    return [
+        same,
+        None if same or each.rate is None else quality.collapsed(codes),
+        quality.unexplained(float(each.error.sum()), float(each.variance.sum()), "rows"),
+    ]
 
 
 class _Each(NamedTuple):

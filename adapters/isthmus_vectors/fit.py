@@ -13,6 +13,7 @@ from isthmus.fitted import (
     Gallery,
     LikelihoodScorer,
     fit_latent_prior,
+    quality,
     training_facts,
     validation_on,
 )
@@ -21,6 +22,7 @@ from isthmus.protocols import Builder
 from isthmus.training.holdout import hold_out
 from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.evaluate import findings
 from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.vectors import Vectors
 
@@ -57,7 +59,10 @@ def fit(
     history = recipe.fit(adapter.prepare(trained_on), run, validation)
     facts = training_facts("rows", len(data), len(held), run, history, width=data.width)
     fitted = FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts)
-    return _complete(fitted, data, data if held_out is None else held_out, request, run, latent_prior)
+    whole = _complete(fitted, data, data if held_out is None else held_out, request, run, latent_prior)
+    judged = None if held_out is None or history.interrupted else Float64Model.of(whole.model, adapter)
+    found = quality.warn([] if judged is None or held_out is None else findings(judged, held_out))
+    return replace(whole, facts={**whole.facts, "warnings": found})
 
 
 def _complete(
@@ -81,6 +86,7 @@ def _complete(
         latent_prior=prior,
         gallery=Gallery(torch.from_numpy(exact.codes(data)).float()) if request.gallery else None,
         anomaly_scorer=LikelihoodScorer.fit(scores, contamination=request.contamination),
+        facts={**fitted.facts, "normal_scores": quality.score_quantiles(scores)},
     )
 
 

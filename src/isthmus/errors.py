@@ -18,6 +18,7 @@
         └── NonFiniteLossError    the loss became NaN or infinite
 
     UserWarning
+    ├── ModelQualityWarning       a fitted model does no better than no model
     └── UnknownIdWarning          ids that the vocabulary does not hold, where the rest could be answered
         └── UnknownHistoryWarning     nothing of a history is known, so that something else was answered
 
@@ -106,6 +107,11 @@ class TrainingError(IsthmusError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class ModelQualityWarning(UserWarning):
+    """A fitted model does no better than no model: the message says what was measured, against what, and what to
+    change."""
 
 
 class UnknownIdWarning(UserWarning):

@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.errors import SettingError
+from isthmus.fitted import quality
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
@@ -73,7 +74,8 @@ def fit(
     if train is not data and not interrupted:
         kept, again, interrupted = refit(best, search.tried, data, run, end)
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted), scores)
+    found = quality.warn(held_out.findings(scores, best.name))
+    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted), scores, found)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,

@@ -66,6 +66,7 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         "seconds": round(recommender.facts.get("seconds_in_all", history.seconds), 2),
         "interrupted": history.interrupted,
         "stopped_early": history.stopped_early,
+        "warnings": list(recommender.facts.get("warnings", ())),
         # What auto tells beside that, and with_features.
         **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ BINS = 6
 FEWEST = 10
 """Users of a group, at least."""
 
+ERRORS = 1.96
+"""Standard errors on either side of a mean that make an interval of 95 %."""
+
 FACT = "held_out"
 """The name in the facts of a bundle."""
 
@@ -39,14 +43,15 @@ def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: to
     Returns:
         A JSON document: ``metric``, ``users``; ``model``, ``popularity`` and ``difference`` with ``mean`` and
         ``standard_error`` each, the difference of each user being taken first; ``answered``, the number of different
-        items among the ten best of all users; ``by_history``, for each group ``least`` and ``most`` items of a history,
-        ``users``, and both scores. None for a metric without a value for each user.
+        items among the ten best of all users, and ``answered_by_popularity``, the same of popularity; ``by_history``,
+        for each group ``least`` and ``most`` items of a history, ``users``, and both scores. None for a metric without
+        a value for each user.
     """
     own = evaluate_fold(ranker_of(model), length_read(model), fold, (metric, "coverage@10"), device)
     if metric not in own.values:
         return None
     popular: Ranker = Popularity.of(train, device)
-    other = evaluate_fold(popular, None, fold, (metric,), device)
+    other = evaluate_fold(popular, None, fold, (metric, "coverage@10"), device)
     mine, theirs = own.values[metric].cpu().numpy(), other.values[metric].cpu().numpy()
     lengths = np.diff(fold.history.indptr)[own.rows.cpu().numpy()]
     return {
@@ -56,6 +61,7 @@ def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: to
         "popularity": _summary(theirs),
         "difference": _summary(mine - theirs),
         "answered": _answered(own, fold.history.shape[1]),
+        "answered_by_popularity": _answered(other, fold.history.shape[1]),
         "by_history": [
             {
                 "least": int(lengths[rows].min()),
@@ -67,6 +73,42 @@ def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: to
             for rows in _groups(lengths)
         ],
     }
+
+
+def findings(kept: Mapping[str, Any] | None, builder: str) -> list[str | None]:
+    """Whether a model is worth more than popularity.
+
+    Args:
+        kept: what ``measured`` found; None where nothing was measured.
+        builder: the name of the model; popularity itself is not compared with itself.
+
+    Returns:
+        Sentences; None for what was not found.
+    """
+    if kept is None or builder == "popularity" or kept["users"] < FEWEST:
+        return []
+    return [_no_better(kept), _the_same(kept)]
+
+
+def _no_better(kept: Mapping[str, Any]) -> str | None:
+    ahead = kept["difference"]
+    if ahead["mean"] > ERRORS * ahead["standard_error"]:
+        return None
+    return (
+        f"the model is no better than recommending what is popular: {kept['metric']} {kept['model']['mean']:.4f} "
+        f"against {kept['popularity']['mean']:.4f} on {kept['users']:,} held-out users (difference {ahead['mean']:+.4f} "
+        f"± {ERRORS * ahead['standard_error']:.4f}, 95 % interval); try model='auto', more epochs, or more interactions"
+    )
+
+
+def _the_same(kept: Mapping[str, Any]) -> str | None:
+    if kept["answered"] > kept["answered_by_popularity"]:
+        return None
+    return (
+        f"the model recommends the same items to everybody: the ten best of {kept['users']:,} held-out users are "
+        f"{kept['answered']:,} different items (by popularity alone: {kept['answered_by_popularity']:,}); try "
+        "model='auto', less regularisation, or more epochs"
+    )
 
 
 def _answered(own: Evaluation, items: int) -> int:

@@ -16,7 +16,7 @@ from isthmus.plugins import command_name
 from isthmus.sources import even_rows
 from isthmus.training.history import ERROR
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.overview.held_out import FACT
+from isthmus_interactions.overview.held_out import ERRORS, FACT
 from isthmus_interactions.recommend.engine import RecommendationEngine
 
 USERS, ANSWERS = 500, 10
@@ -36,9 +36,6 @@ ABOVE: Mapping[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha
 """Where the number of a point or bar stands."""
 
 NOT_KEPT = "the bundle does not keep them: it was updated, or saved by an earlier version"
-
-ERRORS = 1.96
-"""Standard errors on either side of a mean that make an interval of 95 %."""
 
 
 def panels(fitted: FittedRecommender, engine: RecommendationEngine) -> list[Panel | Missing]:

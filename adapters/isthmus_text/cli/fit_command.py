@@ -52,6 +52,5 @@ def fit(
             "max_length": written.max_length,
         },
         metrics=METRICS,
-        remarks={"warning": fitted.facts.get("warning")},
         examples=(f'isthmus search {out} "some words"', f"isthmus sample {out}"),
     )

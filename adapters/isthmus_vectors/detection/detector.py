@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
+from isthmus.plots import Missing, Panel, training_panels
+from isthmus.plots.scores import draw_scores
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus.training.progress import Progress
@@ -93,6 +95,25 @@ class Detector:
     def columns(self) -> tuple[str, ...] | None:
         """Names of the columns that were learned from; None where they had none."""
         return self.fitted.adapter.columns
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The history of the training, quantiles of the scores of the training rows, and warnings."""
+        return self.fitted.facts
+
+    def panels(self) -> list[Panel | Missing]:
+        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+
+        Returns:
+            The course of the training, and the scores of the training rows with the threshold; or, in place of one of
+            them, why it is missing.
+        """
+        scores = self.facts.get("normal_scores")
+        if not scores:
+            return [*training_panels(self.history), Missing("anomaly scores", "saved by an earlier version")]
+        value, share = self.threshold.value, self.threshold.contamination
+        panel = Panel("anomaly scores", lambda axes: draw_scores(axes, scores, value, share, "the training rows"))
+        return [*training_panels(self.history), panel]
 
     @property
     def history(self) -> History:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus.batch import Vector
 from isthmus.errors import InputError, SettingError
+from isthmus.fitted import quality
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
@@ -107,8 +108,23 @@ def fit(
     scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
     own = scorers.known_scores(kept)
     ranks = Ranks.fit(own)
-    threshold = Threshold.fit(ranks.average(own), method, contamination)
-    return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, {"training": history.to_json()})
+    scores = ranks.average(own)
+    threshold = Threshold.fit(scores, method, contamination)
+    facts = {
+        "training": history.to_json(),
+        "normal_scores": quality.score_quantiles(scores),
+        "warnings": quality.warn([_constant(scores)]),
+    }
+    return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, facts)
+
+
+def _constant(scores: Float64[Tensor, " rows"]) -> str | None:
+    if float(scores.max() - scores.min()) > LEAST:
+        return None
+    return (
+        f"all {len(scores):,} rows have the same anomaly score: nothing in the columns tells one row from another; "
+        "give columns that vary"
+    )
 
 
 def check_dense(records: Vectors) -> None:

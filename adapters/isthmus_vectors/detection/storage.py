@@ -70,5 +70,5 @@ def read(path: str | Path) -> FittedDetector:
             ranks=Ranks.from_tensors(part_of(saved.tensors, RANKS)),
             threshold=Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
             settings=manifest.settings,
-            facts={"training": manifest.facts["training"]},
+            facts={name: fact for name, fact in manifest.facts.items() if name != "neighbours"},
         )

@@ -21,7 +21,7 @@ from rich.text import Text
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
-from isthmus.errors import InputError, IsthmusError, UnknownIdWarning
+from isthmus.errors import InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
 
 OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
@@ -72,8 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         with log_on_stderr(), warnings.catch_warnings():
-            # Commands say in a line of their own what they could not find.
+            # Commands say in a line of their own what they could not find, and what is wrong with a model.
             warnings.simplefilter("ignore", UnknownIdWarning)
+            warnings.simplefilter("ignore", ModelQualityWarning)
             code = _route(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BaseException as error:

@@ -39,6 +39,11 @@ class Trained(Protocol):
         """The course of the training."""
         ...
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the bundle tells of itself; ``warnings`` among it, if any."""
+        ...
+
     def save(self, path: str | Path) -> None:
         """Save as a bundle."""
         ...
@@ -63,7 +68,8 @@ class Training:
     as_json: bool
 
     def save(self, fitted: Trained, *, by_epoch: bool = True) -> None:
-        """Save what was fitted. After Ctrl-C, the best model so far is saved, with a remark on standard error.
+        """Save what was fitted, and say on standard error what is wrong with it. After Ctrl-C, the best model so far is
+        saved, with a remark.
 
         Args:
             fitted: what was fitted.
@@ -76,6 +82,8 @@ class Training:
         if history.interrupted and not history.records:
             raise KeyboardInterrupt
         fitted.save(self.out)
+        for warning in fitted.facts.get("warnings", ()):
+            status(f"warning: {warning}")
         if history.interrupted:
             after = f" after epoch {len(history.records)}" if by_epoch else ""
             status(f"interrupted{after}: the best model so far is saved")
@@ -111,6 +119,7 @@ class Training:
             "seconds": round(history.seconds, 1),
             **{name: best[name] for name in metrics if name in best},
             "interrupted": history.interrupted,
+            "warnings": list(fitted.facts.get("warnings", ())),
             **(remarks or {}),
         }
         emit(document, self.as_json, lambda: _shown(document, examples))
@@ -162,5 +171,9 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _shown(document: Mapping[str, Any], examples: Sequence[str]) -> RenderableType:
-    rows = [(name.replace("_", " "), value) for name, value in document.items() if value not in (None, [])]
+    rows = [
+        (name.replace("_", " "), value)
+        for name, value in document.items()
+        if name != "warnings" and value not in (None, [])
+    ]
     return Group(table(("", ""), rows), Text("\ntry: " + "\n     ".join(examples)))

@@ -18,6 +18,7 @@ from isthmus.fitted.anomaly import CONTAMINATION, CalibratedScorer
 from isthmus.fitted.gallery import Gallery
 from isthmus.fitted.latent_prior import fit_latent_prior
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
+from isthmus.fitted.quality import score_quantiles
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.tasks.coding import held_out as score_held_out
@@ -162,11 +163,14 @@ def complete(
         run: its seed.
     """
     codes: Float[Tensor, "train code"] = gallery.codes[rows]
-    scorer = None
+    scorer, facts = None, dict(fitted.facts)
     if len(codes) > 1:
         scorer = CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=request.contamination)
+    if scorer is not None and held_out is not None:
+        facts["normal_scores"] = score_quantiles(scorer.scores(fitted.model, held_out))
     return replace(
         fitted,
+        facts=facts,
         latent_prior=fit_latent_prior(codes, run),
         gallery=gallery if request.gallery else None,
         anomaly_scorer=scorer,

@@ -27,9 +27,9 @@ def index_panels(index: Index) -> list[Panel | Missing]:
     """
     info, ids = index.info(), index.ids
     measured = [trial for trial in info["trials"] if trial["recall"] and trial["queries_per_second"]]
-    panels: list[Panel | Missing] = [Missing("what was tried", f"nothing but {info['kind']} search: {info['reason']}")]
-    if len(measured) > 1:
-        panels = [Panel("what was tried", lambda axes: _draw_trials(axes, info, measured))]
+    panels: list[Panel | Missing] = [Panel("what was tried", lambda axes: _draw_trials(axes, info, measured))]
+    if len(measured) < 2:
+        panels = [Missing("what was tried", f"nothing but {info['kind']} search: {info['reason']}")]
     if len(ids) < 2:
         return [*panels, Missing("vectors", "fewer than two")]
     vectors = index.vectors(np.array([ids[row] for row in even_rows(len(ids), MOST).tolist()]))

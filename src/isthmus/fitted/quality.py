@@ -1,0 +1,106 @@
+"""Whether a model is worth anything: measured once, at the end of ``fit``, on a bounded sample of held-out records.
+
+Each domain collects its findings, sentences that say what was measured, against what, and what to change; ``warn``
+passes them on. The limits are low: a model is warned about where it does no better than no model at all.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from isthmus.errors import ModelQualityWarning
+from isthmus.metrics.codes import active_units
+
+SAME = 1e-4
+"""Codes are the same where none of their numbers varies by more than this share of their size."""
+
+QUANTILES = 512
+"""Of anomaly scores, kept for pictures."""
+
+MORE = "train longer (epochs=), with a larger learning_rate, or on more records"
+
+
+def warn(findings: Sequence[str | None], *, stacklevel: int = 3) -> list[str]:
+    """Pass on what was found, a warning each.
+
+    Args:
+        findings: sentences; None where nothing was found.
+        stacklevel: frames up to the user's call; by default the caller's caller's caller.
+
+    Returns:
+        The sentences, for the facts of a bundle.
+    """
+    found = [finding for finding in findings if finding is not None]
+    for finding in found:
+        warnings.warn(finding, ModelQualityWarning, stacklevel=stacklevel + 1)
+    return found
+
+
+def same_codes(codes: Float[Tensor, "rows code"]) -> str | None:
+    """A finding where all records have the same code, within rounding.
+
+    Args:
+        codes: of at least two records; fewer are not judged.
+    """
+    if len(codes) < 2 or not codes.shape[1]:
+        return None
+    size = float(codes.double().square().mean().sqrt())
+    spread = float(codes.double().std(0).max())
+    if spread > SAME * max(size, 1e-12) and size > 0:
+        return None
+    return (
+        f"all of {len(codes):,} records have the same code (no dimension varies by more than {spread:.1g}), so that "
+        f"search and reconstruction tell nothing apart; {MORE}, or, for a variational model, choose a smaller beta"
+    )
+
+
+def collapsed(codes: Float[Tensor, "rows code"]) -> str | None:
+    """A finding where a variational model uses no dimension of its code.
+
+    Args:
+        codes: means of the posterior, of at least two records; fewer are not judged.
+    """
+    if len(codes) < 2 or not codes.shape[1] or active_units(codes):
+        return None
+    return (
+        f"the posterior has collapsed: none of {codes.shape[1]} dimensions of the code varies by 0.01 or more over "
+        f"{len(codes):,} held-out records, so that the decoder does not listen to it; choose a smaller beta, or {MORE}"
+    )
+
+
+def unexplained(error: float, variance: float, of: str, limit: float = 1.0) -> str | None:
+    """A finding where a reconstruction is no better than the mean.
+
+    Args:
+        error: squared error of the reconstruction.
+        variance: squared error of the mean of the records, measured on the same ones.
+        of: what was reconstructed, such as "rows".
+        limit: the share of the variance from which on too much is left.
+    """
+    if not variance > 0 or (error < limit * variance and np.isfinite(error)):
+        return None
+    explained = 1 - error / variance
+    return (
+        f"the reconstruction of held-out {of} is no better than their mean: it explains {explained:.1%} of their "
+        f"variance; {MORE}, or with a larger code"
+    )
+
+
+def score_quantiles(scores: Float[Tensor, " rows"]) -> list[float]:
+    """Evenly spaced quantiles of anomaly scores, ascending: what a bundle keeps for the picture of their distribution.
+
+    Args:
+        scores: of normal records.
+
+    Returns:
+        All scores where there are at most ``QUANTILES``, else so many quantiles; six significant digits.
+    """
+    ordered = scores.detach().cpu().double().sort().values.numpy()
+    if len(ordered) > QUANTILES:
+        ordered = np.quantile(ordered, (np.arange(QUANTILES) + 0.5) / QUANTILES)
+    return [float(f"{score:.6g}") for score in ordered.tolist()]
