@@ -17,6 +17,10 @@
     └── TrainingError         training cannot go on
         └── NonFiniteLossError    the loss became NaN or infinite
 
+    UserWarning
+    └── UnknownIdWarning          ids that the vocabulary does not hold, where the rest could be answered
+        └── UnknownHistoryWarning     nothing of a history is known, so that something else was answered
+
 Each message says what was given, what was expected and what to do about it.
 """
 
@@ -28,12 +32,20 @@ class IsthmusError(Exception):
         given: what was found, with the name of the row, column, file or setting.
         expected: what would have been right.
         remedy: what the reader can do now.
+        option: the remedy in options of the command line, where it is another than in Python.
     """
 
-    def __init__(self, given: str, *, expected: str = "", remedy: str = "") -> None:
-        self.given, self.expected, self.remedy = given, expected, remedy
-        parts = [given, f"expected {expected}" if expected else "", remedy]
-        super().__init__("; ".join(part for part in parts if part))
+    def __init__(self, given: str, *, expected: str = "", remedy: str = "", option: str = "") -> None:
+        self.given, self.expected, self.remedy, self.option = given, expected, remedy, option
+        super().__init__(self._text(remedy))
+
+    def on_command_line(self) -> str:
+        """The message as the command line prints it."""
+        return self._text(self.option) if self.option else str(self)
+
+    def _text(self, remedy: str) -> str:
+        parts = [self.given, f"expected {self.expected}" if self.expected else "", remedy]
+        return "; ".join(part for part in parts if part)
 
 
 class InputError(IsthmusError, ValueError):
@@ -94,3 +106,11 @@ class TrainingError(IsthmusError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class UnknownIdWarning(UserWarning):
+    """Ids that the vocabulary does not hold were left out; the rest was answered."""
+
+
+class UnknownHistoryWarning(UnknownIdWarning):
+    """Nothing of a history is known, so that something else was answered, such as the most popular items."""

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.similar_texts import similar_texts
 
 Kind = Literal["int64", "string"]
 Id = int | str
@@ -72,6 +73,7 @@ class Vocabulary:
             raise UnknownIdError(
                 f"unknown id {unknown[0]!r}" + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""),
                 expected=f"one of {len(self):,} {self.kind} ids such as {self._example()}",
+                remedy=self._meant(unknown[0]),
             )
         return rows
 
@@ -132,6 +134,16 @@ class Vocabulary:
         if vocabulary.kind != kind:
             raise InputError(f"vocabulary says {kind} and holds {vocabulary.kind} ids", expected="one type of id")
         return vocabulary
+
+    def _meant(self, unknown: Id) -> str:
+        """What may have been meant by an unknown id, as a question."""
+        if self.kind == "int64":
+            number = str(unknown)
+            near: list[Id] = [int(number)] if number.isdecimal() and int(number) in self else []
+        else:
+            known = self._ids.tolist()
+            near = [known[row] for row in similar_texts(str(unknown), known, 1)]
+        return f"did you mean {near[0]!r}?" if near else ""
 
     def _example(self) -> str:
         return ", ".join(repr(id_) for id_ in self._ids[:3].tolist())

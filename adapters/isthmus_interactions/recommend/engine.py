@@ -27,6 +27,7 @@ from isthmus_interactions.recommend.answers import Answer, to_answers
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
 from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
+from isthmus_interactions.recommend.suggest import item_rows, warn_of_unknown_histories
 from isthmus_interactions.recommend.top_k import TopItems
 from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, token_rows
 from isthmus_interactions.splits import FoldIn
@@ -72,6 +73,7 @@ class RecommendationEngine:
         """
         check_k(k)
         check_diversity(diversity)
+        self._warn(batch, "the most popular items are answered")
         device, items = self._fitted.device, self._fitted.adapter.items
         bags = bags_to(batch.bags, device)
         seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
@@ -97,6 +99,7 @@ class RecommendationEngine:
     def score(self, batch: HistoryBatch, wanted: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same items for each history, shape (histories, wanted); -inf for unknown items."""
         items, device = self._fitted.adapter.items, self._fitted.device
+        self._warn(batch, "items are scored by their popularity")
         inputs = bags_to(batch.bags, device) if self._length is None else self._tokens(batch)
         ids = id_list(wanted)
         known = [place for place, id_ in enumerate(ids) if id_ in items]
@@ -110,11 +113,12 @@ class RecommendationEngine:
     def similar_items(self, ids: Sequence[GivenId], k: int) -> list[Answer]:
         """The nearest items of each item; see ``Recommender.similar_items``."""
         items = self._fitted.adapter.items
-        rows = torch.from_numpy(items.rows(id_list(ids))).to(self._fitted.device)
+        rows = torch.from_numpy(item_rows(self._fitted, ids)).to(self._fitted.device)
         return to_answers(self._similar.search(rows, min(k, len(items))), items)
 
     def similar_users(self, batch: HistoryBatch, k: int) -> list[Answer]:
         """The nearest users of each history; see ``Recommender.similar_users``."""
+        self._warn(batch, "no user is near")
         bags = extend.readable(self._fitted.model, batch.bags)
         found = self._users.nearest(bags, k, self._fitted.device)
         return to_answers(found, self._fitted.adapter.users, batch.unknown)
@@ -135,7 +139,7 @@ class RecommendationEngine:
         fitted = self._fitted
         if self._length is not None:
             raise SettingError(f"{fitted.builder} cannot explain: it reads items in order", expected="a model of bags")
-        column = int(fitted.adapter.items.rows(id_list([item]))[0])
+        column = int(item_rows(fitted, [item])[0])
         parts = contributions(ranker_of(fitted.model), bags_to(batch.bags, fitted.device), column).cpu()
         order = torch.sort(parts, descending=True, stable=True).indices[:k]
         ids = fitted.adapter.items.take(batch.bags.indices[order].numpy())
@@ -144,6 +148,11 @@ class RecommendationEngine:
     def evaluate(self, fold: FoldIn, metrics: Sequence[str]) -> Evaluation:
         """Ask for what was held out of each user; see ``Recommender.evaluate``."""
         return evaluate_fold(self.ranker, self._length, fold, metrics, self._fitted.device)
+
+    def _warn(self, batch: HistoryBatch, instead: str) -> None:
+        """Tell the caller of the public method that nothing of a history is known."""
+        known = (batch.bags.lengths() > 0).tolist()
+        warn_of_unknown_histories(self._fitted, batch.unknown, known, instead, stacklevel=4)
 
     @property
     def _length(self) -> int | None:

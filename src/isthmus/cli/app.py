@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 
 import typer
@@ -20,7 +21,7 @@ from rich.text import Text
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
-from isthmus.errors import InputError, IsthmusError
+from isthmus.errors import InputError, IsthmusError, UnknownIdWarning
 
 OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
@@ -69,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        with log_on_stderr():
+        with log_on_stderr(), warnings.catch_warnings():
+            # Commands say in a line of their own what they could not find.
+            warnings.simplefilter("ignore", UnknownIdWarning)
             code = _route(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BaseException as error:
@@ -121,7 +124,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted", _INTERRUPTED)
     if isinstance(error, IsthmusError):
-        return _say(str(error), 2)
+        return _say(error.on_command_line(), 2)
     if isinstance(error, BrokenPipeError):
         return _leave_pipe()
     if isinstance(error, OSError):

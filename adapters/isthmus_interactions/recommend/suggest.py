@@ -1,0 +1,103 @@
+"""What somebody may have meant by an id that nobody knows: the nearest known ids and titles."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from isthmus.errors import UnknownHistoryWarning, UnknownIdError
+from isthmus.similar_texts import similar_texts
+from isthmus.vocabulary import Id, Rows
+from isthmus_interactions.fitted import FittedRecommender, FittedView
+from isthmus_interactions.recommend.histories import GivenId, id_list
+from isthmus_interactions.vocabularies import as_kind
+
+SHOWN = 3
+"""Unknown ids and suggestions that a message names at most."""
+
+
+class Suggestion(NamedTuple):
+    """An item that the catalogue holds, and its title; None where it has none."""
+
+    id: Id
+    title: str | None
+
+
+Catalogue = FittedRecommender | FittedView
+"""What is suggested from: a ``Recommender``, or its state."""
+
+
+def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[Suggestion]:
+    """The items whose ids or titles are most like an id that the catalogue does not hold.
+
+    An id in the other type (7 and "7") comes first, then similar ids, if ids are text, then similar titles. One pass
+    over all ids and titles: about a second for a million.
+
+    Args:
+        catalogue: a recommender, or its state.
+        wanted: the id that was given; a part of a title finds the items of such titles.
+        count: how many at most.
+
+    Returns:
+        At most ``count`` items, the nearest first; none where nothing is like it.
+    """
+    items, text = catalogue.adapter.items, str(wanted)
+    other = as_kind(wanted if isinstance(wanted, str) else int(wanted), items)
+    found: list[Id] = [other] if other in items else []
+    if items.kind == "string":
+        ids = items.ids.tolist()
+        found += [ids[place] for place in similar_texts(text, ids, count)]
+    titled = list(catalogue.titles)
+    titles = [catalogue.titles[id_] for id_ in titled]
+    found += [titled[place] for place in similar_texts(text, titles, count)]
+    return [Suggestion(id_, catalogue.titles.get(id_)) for id_ in list(dict.fromkeys(found))[:count]]
+
+
+def did_you_mean(suggestions: Sequence[Suggestion]) -> str:
+    """The suggestions as a question; empty without any."""
+    shown = [repr(one.id) if one.title is None else f"{one.id!r} ({one.title})" for one in suggestions]
+    return f"did you mean {', '.join(shown[:-1])}{' or ' if len(shown) > 1 else ''}{shown[-1]}?" if shown else ""
+
+
+def item_rows(catalogue: Catalogue, ids: Iterable[GivenId]) -> Rows:
+    """Rows of items.
+
+    Raises:
+        UnknownIdError: an id that the catalogue does not hold, with what may have been meant.
+        InputError: a single id instead of several.
+    """
+    items = catalogue.adapter.items
+    rows, unknown = items.split(id_list(ids))
+    if unknown:
+        meant = did_you_mean(suggest(catalogue, unknown[0]))
+        further = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        examples = ", ".join(repr(id_) for id_ in items.take(range(min(SHOWN, len(items)))))
+        raise UnknownIdError(
+            f"unknown item {unknown[0]!r}{further}",
+            expected=f"one of {len(items):,} {items.kind} ids such as {examples}",
+            remedy=meant,
+        )
+    return rows
+
+
+def warn_of_unknown_histories(
+    catalogue: Catalogue, unknown: Sequence[Sequence[Id]], known: Sequence[bool], instead: str, stacklevel: int
+) -> None:
+    """Warn once of histories of which nothing is known; empty histories do not count.
+
+    Args:
+        catalogue: a recommender, or its state.
+        unknown: for each history the ids that the catalogue does not hold.
+        known: for each history whether it holds anything else.
+        instead: what is answered to them.
+        stacklevel: as for ``warnings.warn``, counted from the caller.
+    """
+    missing = [ids for ids, some in zip(unknown, known, strict=True) if ids and not some]
+    if not missing:
+        return
+    ids = ", ".join(repr(id_) for id_ in missing[0][:SHOWN]) + (" ..." if len(missing[0]) > SHOWN else "")
+    which = "the history" if len(unknown) == 1 else f"{len(missing):,} of {len(unknown):,} histories"
+    meant = did_you_mean(suggest(catalogue, missing[0][0]))
+    message = f"no item of {which} is in the catalogue ({ids}): {instead}"
+    warnings.warn(f"{message}; {meant}" if meant else message, UnknownHistoryWarning, stacklevel=stacklevel + 1)

@@ -1,0 +1,85 @@
+"""Texts like a given one, among many: what somebody may have meant by an id or a title that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+import numpy.typing as npt
+
+LIKE = 0.6
+"""The least share of letters in common (``difflib.SequenceMatcher.ratio``) that counts as alike."""
+
+COMPARED = 128
+"""Texts that are compared letter by letter; which ones, their pairs of neighbouring bytes tell."""
+
+SHORTEST = 3
+"""A text of fewer letters is no part of another."""
+
+AT_A_TIME = 1 << 16
+"""Texts that are searched together."""
+
+
+def similar_texts(wanted: str, known: Sequence[str], count: int = 3) -> list[int]:
+    """Places in ``known`` of the texts most like ``wanted``; upper and lower case count as the same.
+
+    Texts that hold all of ``wanted`` come first. One pass over all letters: about a second for a million titles.
+
+    Args:
+        wanted: what was given.
+        known: what there is.
+        count: how many places at most.
+
+    Returns:
+        At most ``count`` places, the most alike first; none where nothing is alike.
+    """
+    asked = _folded(wanted)
+    if not asked:
+        return []
+    scored = []
+    for place in _candidates(asked, known):
+        text = _folded(known[place])
+        whole = len(asked) >= SHORTEST and asked in text
+        ratio = SequenceMatcher(None, asked, text).ratio()
+        if whole or ratio >= LIKE:
+            scored.append((not whole, -ratio, place))
+    return [place for _, _, place in sorted(scored)[:count]]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _candidates(asked: str, known: Sequence[str]) -> list[int]:
+    """The places that share most pairs of bytes with ``asked``, as a share of the length of both."""
+    likeness = [_likeness(asked, known[start : start + AT_A_TIME]) for start in range(0, len(known), AT_A_TIME)]
+    together = np.concatenate([np.empty(0), *likeness])
+    best = np.argsort(-together, kind="stable")[:COMPARED]
+    return [int(place) for place in best if together[place] > 0]
+
+
+def _likeness(asked: str, known: Sequence[str]) -> npt.NDArray[np.float64]:
+    # A line break before and after each text, so that pairs also tell beginnings and ends.
+    joined = _letters("\n" + "\n".join(known) + "\n")
+    ends = np.flatnonzero(joined == ord("\n"))
+    if len(ends) != len(known) + 1:
+        return _likeness(asked, [" ".join(text.splitlines()) for text in known])
+    shared = np.zeros(1 << 16, dtype=bool)
+    own = _pairs(_letters(f"\n{asked}\n"))
+    shared[own] = True
+    hits = np.concatenate([np.zeros(1, np.int64), np.cumsum(shared[_pairs(joined)])])
+    common, lengths = np.diff(hits[ends]), np.diff(ends)
+    # All of ``asked`` inside a much longer text is a match as well.
+    whole = np.minimum(common / len(own), 1.0) * 0.8 if len(asked) >= SHORTEST else 0.0
+    likeness: npt.NDArray[np.float64] = np.maximum(2 * common / (len(own) + lengths), whole)
+    return likeness
+
+
+def _letters(text: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(text.casefold().encode(errors="replace"), np.uint8)
+
+
+def _pairs(letters: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    wide = letters.astype(np.uint16)
+    return wide[:-1] * np.uint16(256) + wide[1:]
