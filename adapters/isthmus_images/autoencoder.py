@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from jaxtyping import Float32
@@ -12,6 +13,7 @@ from torch import Tensor
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.fitted.anomaly import CONTAMINATION
 from isthmus.tasks.coding import codes_of, decoded
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
@@ -42,6 +44,13 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         validation: float = 0.1,
         contamination: float = CONTAMINATION,
         gallery: bool = True,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
@@ -57,7 +66,9 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
                 ``anomaly_scores``; 0, and fewer than 50 images, train to the last one.
             contamination: the share of normal images that ``is_anomaly`` is expected to flag.
             gallery: whether ``search`` can find the images afterwards; the bundle then keeps their names and codes.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
         Raises:
@@ -65,7 +76,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             InputError: images that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        run = run or Run()
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = fit.training_images(images, size, colour, on_error, crops, run.seed)
         return cls(fit.fit(data, request, run))

@@ -12,15 +12,16 @@ import numpy.typing as npt
 
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_interactions import fit, storage
 from isthmus_interactions.auto import auto
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.cold_start import extend
+from isthmus_interactions.cold_start.feature_verbs import FeatureVerbs
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.factorisation import implicit_adopting
-from isthmus_interactions.fitted import FittedView
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
@@ -33,7 +34,7 @@ from isthmus_interactions.update.merge_data import read_like
 
 
 @final
-class Recommender(FittedView):
+class Recommender(FeatureVerbs):
     """A trained model with its vocabularies. Made by ``fit`` or ``load``; nothing in it changes.
 
     Args:
@@ -62,7 +63,13 @@ class Recommender(FittedView):
         *,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
-        budget: float = auto.BUDGET,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         features: ItemFeatures | None = None,
@@ -78,8 +85,11 @@ class Recommender(FittedView):
                 their items is hidden and asked for. With 0, or with fewer than 50 users, all users are trained on, to
                 the last epoch. A model in closed form is measured on the held-out users and then solved for all users.
             metric: what the best epoch is best at, higher is better; see ``isthmus.tasks.evaluation``.
-            budget: seconds that ``auto`` may take, by its best estimate; other models ignore it.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume: how training runs, see ``isthmus.training.run.Run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            time_limit: seconds that training may take. For ``auto`` that is all it does, by its best estimate, and 600
+                where nothing is said.
+            run: all of these as one object.
             titles: texts to show with items, by id.
             features: tags, texts or vectors of items, also of items without interactions; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
@@ -93,45 +103,16 @@ class Recommender(FittedView):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         data = train if isinstance(train, Interactions) else Interactions.read(train)
-        run = run or Run()
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         if features is not None:
             # Before the training, which may be long.
             match_items_to_features(data.items, data.matrix, features)
         if model == "auto":
-            made = auto.fit(data, validation, metric, run, budget, settings)
+            made = auto.fit(data, validation, metric, run, settings)
         else:
             made = fit.fit(data, model, validation, metric, run, settings)
         fitted = cls(made.with_titles(known_titles(titles or {}, data.items)))
         return fitted if features is None else fitted.with_features(features, seed=run.seed)
-
-    def with_features(self, features: ItemFeatures, *, boost: float = 1.0, seed: int = 0) -> Recommender:
-        """A recommender that also ranks items without interactions, by their features. This one does not change.
-
-        The new items follow the old ones, whose rows and scores stay, and take part in every answer. Items of the old
-        catalogue without interactions are ranked by their features, too. The score of such an item combines the scores
-        of the other items and the history, by ridge regression on the features; the weights of both are chosen on known
-        items that are treated as new ones, and reported in ``facts["features"]``. In a history, a new item is replaced
-        by the known items most like it. Features that were given before are replaced.
-
-        Args:
-            features: of items with interactions, to learn from, and of new ones; see ``ItemFeatures``.
-            boost: a factor on the scores of new items. With 1, which ranks all items best, few of them reach the top
-                among many known ones; 2 brings forward those with the best match.
-            seed: of the users and items that the weights are chosen on.
-
-        Returns:
-            The recommender with the larger catalogue.
-
-        Raises:
-            InputError: no item with features is in the training data, or ids of another kind (text and numbers).
-            SettingError: more features and items than can be solved with, ``boost`` not above 0, or a model that reads
-                items in order.
-        """
-        return Recommender(extend.with_features(self.fitted, features, boost, seed))
-
-    def without_features(self) -> Recommender:
-        """The recommender without items that only have features: what ``fit`` returned before ``with_features``."""
-        return Recommender(extend.without_features(self.fitted))
 
     @classmethod
     def from_implicit(cls, model: Any, data: Interactions, titles: Mapping[Any, str] | None = None) -> Recommender:
@@ -164,6 +145,13 @@ class Recommender(FittedView):
         epochs: int | None = None,
         validation: float = 0.1,
         metric: str | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
     ) -> Recommender:
@@ -185,7 +173,9 @@ class Recommender(FittedView):
                 those to choose from. With 0, or with fewer than 50 such users, all users are trained on, to the last
                 epoch. A model that is solved or fitted anew treats ``validation`` as ``fit`` does.
             metric: what the best epoch is best at; by default the one of the last training.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             titles: further texts to show with items, by id.
 
         Returns:
@@ -198,7 +188,8 @@ class Recommender(FittedView):
         """
         extend.check_without_features(self.model)
         data = new if isinstance(new, Interactions) else read_like(self.fitted, new)
-        return Recommender(update.update(self.fitted, data, epochs, validation, metric, run or Run(), titles or {}))
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
 
     def recommend(
         self,

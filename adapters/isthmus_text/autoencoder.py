@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus.errors import SettingError
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_text import fit
 from isthmus_text.decode import decode, decode_nearest
@@ -53,6 +54,13 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         contamination: float = 0.05,
         gallery: bool = True,
         vectors: Codes | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> TextAutoencoder:
@@ -72,7 +80,9 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             contamination: the share of normal texts that may be flagged as anomalies.
             gallery: whether the texts can be searched afterwards; the bundle then keeps them and their codes.
             vectors: embeddings of these texts by the checkpoint, where its encoder is frozen and they are known.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
         Returns:
@@ -85,7 +95,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
-        return cls(fit.fit(Texts.of(texts), request, tokens, vectors, run or Run()))
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        return cls(fit.fit(Texts.of(texts), request, tokens, vectors, how))
 
     def encode(self, texts: Any, *, out: str | Path | None = None) -> Codes:
         """One code for each text, in their order: the best single guess, the same at every call.

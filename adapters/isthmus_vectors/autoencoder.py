@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors import fit
 from isthmus_vectors.adapter import VectorAdapter
@@ -49,6 +51,13 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         contamination: float = 0.05,
         gallery: bool = True,
         latent_prior: bool = True,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> VectorAutoencoder:
@@ -65,7 +74,9 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             contamination: the share of normal rows that may be flagged as anomalies.
             gallery: whether the training rows can be searched afterwards; the bundle then keeps their codes.
             latent_prior: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
-            run: device, seed, precision, progress and checkpoints.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``. The default ``code`` is at most half of
                 the width of the rows, for models whose code is not sparse.
 
@@ -79,7 +90,8 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = Vectors.read(vectors, columns=columns, drop=drop)
-        return cls(fit.fit(data, request, run or Run(), scaling=scaling, latent_prior=latent_prior))
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
 
     def encode(self, vectors: Any) -> Float32[np.ndarray, "rows code"]:
         """One code for each row, in their order: the best single guess, the same at every call.

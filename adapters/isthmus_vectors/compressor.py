@@ -37,6 +37,7 @@ from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Neighbours
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import BLOCK, Codes, nearest
 
@@ -66,13 +67,29 @@ class Compressor:
     history: History
 
     @classmethod
-    def fit(cls, vectors: Array, bytes: int = 24, *, run: Run | None = None, **settings: Any) -> Compressor:
+    def fit(
+        cls,
+        vectors: Array,
+        bytes: int = 24,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
+        run: Run | None = None,
+        **settings: Any,
+    ) -> Compressor:
         """Learn from examples.
 
         Args:
             vectors: shape (rows, width); some ten thousand rows are good, 256 the least.
             bytes: length of a code.
-            run: device, seed and progress of the training.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: further keywords of ``isthmus.models.matryoshka``.
 
         Returns:
@@ -86,7 +103,8 @@ class Compressor:
         examples = _directions(_checked(vectors, None))
         if len(examples) < FEWEST:
             raise InputError(f"{len(examples)} vectors to learn from", expected=f"at least {FEWEST}")
-        run = run or Run(device="cpu")
+        usual = Run(device="cpu")
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
         recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
         history = recipe.fit(VectorSource(examples), run)

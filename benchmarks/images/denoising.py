@@ -93,7 +93,7 @@ def run(
 def _measured(
     results: Results, settings: Mapping[str, Any], crops: int, seed: int, directory: Path, minutes: float
 ) -> list[Line]:
-    run = Run(seed=seed, progress=Said("crops"), checkpoints=directory, every=1, resume=True, seconds=60 * minutes)
+    run = Run(seed=seed, progress=Said("crops"), checkpoints=directory, every=1, resume=True, time_limit=60 * minutes)
     recipe = residual_denoiser(Grid(1, CROP, CROP), generator=run.generator(), **settings)
     history = trained(recipe, crops, run, drawn_images("train", 4, 64).pixels if results.smoke else train400().pixels)
     about = {

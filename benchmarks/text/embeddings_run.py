@@ -44,7 +44,7 @@ def checkpointed_epochs(
     place = directory / "epochs.json"
     if not place.exists():
         speed = _Speed()
-        run = Run(device="cpu", precision="bf16", progress=speed, seconds=MEASURED)
+        run = Run(device="cpu", precision="bf16", progress=speed, time_limit=MEASURED)
         TextAutoencoder.fit(
             texts, "readable-embeddings", validation=0.0, gallery=False, vectors=vectors, run=run, epochs=1, **settings
         )

@@ -75,7 +75,7 @@ def test_out_of_time_it_keeps_the_best_epoch_that_was_done(monkeypatch: pytest.M
         return scores[-1]
 
     trained = recipe(50)
-    history = trained.fit(SOURCE, Run(seconds=25.0), Validation("score", falling))
+    history = trained.fit(SOURCE, Run(time_limit=25.0), Validation("score", falling))
     assert history.out_of_time
     assert not history.interrupted
     assert 2 <= len(history.records) < 50
@@ -85,16 +85,16 @@ def test_out_of_time_it_keeps_the_best_epoch_that_was_done(monkeypatch: pytest.M
 
 def test_without_time_for_an_epoch_the_history_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "time", Clock())
-    history = recipe().fit(SOURCE, Run(seconds=0.5))
+    history = recipe().fit(SOURCE, Run(time_limit=0.5))
     assert (history.records, history.out_of_time) == ([], True)
 
 
 def test_with_enough_time_nothing_is_said() -> None:
-    history = recipe(1).fit(SOURCE, Run(seconds=1e6))
+    history = recipe(1).fit(SOURCE, Run(time_limit=1e6))
     assert (len(history.records), history.out_of_time) == (1, False)
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"seconds": -1.0}, {"until": 0}])
+@pytest.mark.parametrize("wrong", [{"time_limit": 0.0}, {"time_limit": -1.0}, {"until": 0}])
 def test_limits_that_are_none(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingError):
         Run(**wrong)

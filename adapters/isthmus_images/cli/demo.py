@@ -14,7 +14,6 @@ from rich.text import Text
 
 from isthmus import bundle
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError
 from isthmus.training.run import Run
 from isthmus_images import contact_sheet
@@ -73,7 +72,7 @@ def demo(
         raise InputError(f"a sheet {str(picture)!r}", expected="a name that ends in .png")
     train, test = demo_clothes("train"), demo_clothes("test")
     status(f"Fashion-MNIST, a part: {len(train):,} pictures to train on, {len(test):,} held out; takes {EXPECTED}")
-    run = Run(seed=seed, progress=RichProgress(), seconds=MOST_SECONDS)
+    run = Run.gather(seed=seed, time_limit=MOST_SECONDS)
     model = ImageAutoencoder.fit(train, MODEL, run=run, **SETTINGS)
     if model.history.interrupted:
         _kept(model)

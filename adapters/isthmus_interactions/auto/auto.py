@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    data: Interactions, validation: FoldIn | float, metric: str, run: Run, budget: float, settings: Mapping[str, Any]
+    data: Interactions, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
 
@@ -39,25 +39,23 @@ def fit(
         data: interactions of all users.
         validation: users to choose by, or the share of ``data`` to hold out for that.
         metric: what the models are compared by, higher is better.
-        run: device, seed, precision, progress and checkpoints.
-        budget: seconds, by best estimate.
+        run: device, seed, precision, progress and checkpoints; its time limit is for all of it, by best estimate.
         settings: must be empty.
 
     Returns:
         The best model, with the course of the search in ``facts["tried"]``.
 
     Raises:
-        SettingError: settings, which only a named model can have; no such metric; or a budget of no time.
+        SettingError: settings, which only a named model can have; no such metric.
         KeyboardInterrupt: Ctrl-C before anything was tried.
     """
     if settings:
         given = ", ".join(settings)
         raise SettingError(f"{given} without a model", remedy="name the model that is to have it, as in --model edlae")
-    if not budget > 0:
-        raise SettingError(f"a budget of {budget:g} seconds", expected="more than 0")
     MetricAt.parse(metric)
     started = time.perf_counter()
-    end = started + budget
+    budget = BUDGET if run.time_limit is None else run.time_limit
+    end, run = started + budget, replace(run, time_limit=None)
     train, fold = fitting.hold_out_users(data, validation, run.seed)
     if fold is None:
         logger.info("nobody can be held out to choose by: this is EDLAE as it comes")

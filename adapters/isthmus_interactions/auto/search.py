@@ -164,7 +164,7 @@ class ModelSearch:
         shown = ", ".join(f"{key} {value}" for key, value in settings.items())
         logger.info("trying %s: %s", plugins.command_name(name), shown)
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
-        run = replace(self.run, seconds=seconds, checkpoints=checkpoints)
+        run = replace(self.run, time_limit=seconds, checkpoints=checkpoints)
         recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
         if isinstance(recipe, ClosedFormRecipe):
             recipe = replace(recipe, gram=gram)

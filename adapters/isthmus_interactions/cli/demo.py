@@ -13,7 +13,6 @@ from rich.text import Text
 
 from isthmus import bundle, plugins
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run
@@ -61,7 +60,7 @@ def _tried(split: Split, titles: dict[Id, str], seed: int) -> list[tuple[str, Re
     tried: list[tuple[str, Recommender]] = []
     for name, settings in MODELS.items():
         status(f"training {name}")
-        run = Run(seed=seed, progress=RichProgress())
+        run = Run.gather(seed=seed)
         made = Recommender.fit(split.train, name, validation=_fold(split), run=run, titles=titles, **settings)
         if made.history.interrupted:
             raise KeyboardInterrupt

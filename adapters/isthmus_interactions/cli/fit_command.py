@@ -10,11 +10,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
 from isthmus import plugins
-from isthmus.cli.options import parsed_duration
 from isthmus.cli.output import emit, table
 from isthmus.cli.training import Training, fit_command
-from isthmus.errors import InputError
-from isthmus_interactions.auto import auto
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -49,7 +46,6 @@ def fit(
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
-    budget: Annotated[str | None, typer.Option(help="What auto may take, such as 90s, 10m or 2h [10m].")] = None,
     metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     features: FeatureFile = None,
@@ -60,9 +56,6 @@ def fit(
     title: FeatureTitle = None,
 ) -> None:
     """Train a recommender on interactions and save it; without --model, the best of several."""
-    seconds = auto.BUDGET if budget is None else parsed_duration(budget)
-    if budget is not None and model != "auto":
-        raise InputError(f"--budget {budget} with --model {model}", remedy="leave out one of them: auto has a budget")
     about = documents.features(features, feature_id, tags, text, vectors, title)
     columns = {"user": user, "item": item, "value": value, "time": time}
     data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)
@@ -71,7 +64,6 @@ def fit(
         model,
         validation=training.validation,
         metric=metric,
-        budget=seconds,
         run=training.run,
         titles={} if items is None else titles.read(items, data.items),
         features=about,

@@ -16,8 +16,6 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
-from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -41,7 +39,9 @@ def tune(
     file: Data,
     model: Annotated[str, typer.Option(help="A name from isthmus models.")],
     trials: Annotated[int, typer.Option(min=1, help="How many in all, those of an earlier run included.")] = 20,
-    budget: Annotated[str | None, typer.Option(help="Time to search in, such as 90s, 10m or 2h [no limit].")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Time to search in, such as 90s, 10m or 2h [no limit].")
+    ] = None,
     study: Annotated[Path | None, typer.Option(help="A directory that keeps the trials, to go on from later.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to save a bundle fitted with the best settings.")] = None,
     user: UserColumn = None,
@@ -64,10 +64,11 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search the settings of one model on held-out users."""
-    seconds = None if budget is None else parsed_duration(budget)
+    limit = None if time_limit is None else parsed_duration(time_limit)
     if out is not None:
         bundle.check_target(out)
-    run = Run(device, seed, precision, _progress())
+    # Ten lines of epochs for each trial would bury the one that tells its score.
+    run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
     fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     data = Interactions.read(
         file,
@@ -81,8 +82,8 @@ def tune(
     )
     named = {} if items is None else titles.read(items, data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
-    reporter = _TrialReporter(trials, seconds)
-    tuned = search(data, model, trials=trials, seconds=seconds, study=study, on_trial=reporter, **asked, **fixed)
+    reporter = _TrialReporter(trials, limit)
+    tuned = search(data, model, trials=trials, time_limit=limit, study=study, on_trial=reporter, **asked, **fixed)
     if out is not None and not tuned.interrupted:
         status("fitting with the best settings")
         best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
@@ -115,11 +116,6 @@ class _TrialReporter:
             f"trial {last.number}/{self.trials}: {score}{ended} in {_span(last.seconds)}; "
             f"best {best.score:.4f} in trial {best.number}; about {_span(left)} left"
         )
-
-
-def _progress() -> Progress:
-    # Ten lines of epochs for each trial would bury the one that tells its score.
-    return RichProgress() if sys.stderr.isatty() else NoProgress()
 
 
 def _span(seconds: float) -> str:

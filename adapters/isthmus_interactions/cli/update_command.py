@@ -9,9 +9,8 @@ import typer
 from rich.console import RenderableType
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import Directory
+from isthmus.cli.options import Directory, TimeLimit, parsed_duration
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.training.run import Run
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
 from isthmus_interactions.recommend import titles
@@ -33,6 +32,7 @@ def update(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    time_limit: TimeLimit = None,
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -43,7 +43,8 @@ def update(
     new = read_like(old.fitted, file, user=user, item=item, value=value, keep=keep)
     known = old.adapter.items
     named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
-    run = Run(device, seed, precision, RichProgress())
+    limit = None if time_limit is None else parsed_duration(time_limit)
+    run = Run.gather(None, seed, device, precision, time_limit=limit)
     updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
     history = updated.history
     if history.interrupted and not history.records:

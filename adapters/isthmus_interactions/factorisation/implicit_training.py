@@ -63,7 +63,7 @@ class _Watch:
         """``implicit`` calls this after each pass."""
         self.flush()
         self.record = {"epoch": iteration + 1, "phase": "train", "seconds": float(seconds)}
-        late = self.run.seconds is not None and time.perf_counter() - self.started > self.run.seconds
+        late = self.run.time_limit is not None and time.perf_counter() - self.started > self.run.time_limit
         if (self.stop.requested or late) and iteration + 1 < self.last:
             self.history.interrupted, self.history.out_of_time = self.stop.requested, late and not self.stop.requested
             raise _EnoughError
@@ -101,7 +101,7 @@ class ImplicitRecipe:
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Train on the CPU, take the factors over, and put the model on the run's device.
 
-        Ctrl-C and ``run.seconds`` end the training after the pass that is going on.
+        Ctrl-C and ``run.time_limit`` end the training after the pass that is going on.
 
         Args:
             source: bags.

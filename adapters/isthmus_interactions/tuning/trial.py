@@ -95,7 +95,7 @@ class TuningSearch:
         first = {name: self.defaults[name] for name in self.space}
         asked = sampler_module().Suggestion(self.space, first, done, self.run.seed)
         watch = _Watch(self.run.progress, self.metric, asked.should_prune)
-        run = replace(self.run, progress=watch, seconds=seconds)
+        run = replace(self.run, progress=watch, time_limit=seconds)
         number, started = len(done) + 1, time.perf_counter()
         state: State = "complete"
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import SettingError
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
@@ -51,10 +52,14 @@ def tune(
     model: str,
     *,
     trials: int = 20,
-    seconds: int | float | None = None,
     study: str | Path | None = None,
     metric: str = "ndcg@100",
     validation: FoldIn | float = 0.1,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | bool = True,
+    time_limit: float | None = None,
     run: Run | None = None,
     on_trial: Callable[[TuningResult], None] | None = None,
     **fixed: Any,
@@ -70,12 +75,14 @@ def tune(
         data: interactions, or whatever ``Interactions.read`` takes. Give it no test users: all of them are used.
         model: a builder's name; ``isthmus_interactions.tuning.spaces`` says what is searched.
         trials: how many in all, those of an earlier call included.
-        seconds: how long this call may take; a trial under way is ended at its last whole epoch. A model in closed form
-            is not stopped in the middle. None sets no limit.
         study: a directory to keep the trials in; JSON, nothing else.
         metric: what is to be high; see ``isthmus.tasks.evaluation``.
         validation: users to score by, or the share of ``data`` to hold out, as in ``Recommender.fit``.
-        run: device, seed, precision and progress; checkpoints are not written.
+        seed, device, precision: how training runs, see ``isthmus.training.run.Run``.
+        progress: whether it is shown, or a ``Progress`` that is called instead.
+        time_limit: seconds that this call may take; a trial under way is ended at its last whole epoch. A model in
+            closed form is not stopped in the middle. None sets no limit.
+        run: all of these as one object; checkpoints are not written.
         on_trial: called after every trial with the search so far.
         fixed: settings that are given and not searched, such as ``epochs``.
 
@@ -89,17 +96,19 @@ def tune(
         SourceError: ``study`` is something else.
         KeyboardInterrupt: Ctrl-C before the first trial was done.
     """
-    _check(trials, seconds)
+    if trials < 1:
+        raise SettingError(f"trials={trials}", expected="at least 1")
     sampler_module()
-    run = replace(run or Run(), checkpoints=None, resume=False)
-    deadline = math.inf if seconds is None else time.perf_counter() + seconds
+    how = Run.gather(run, seed, device, precision, progress, time_limit=time_limit)
+    limit, how = how.time_limit, replace(how, checkpoints=None, resume=False, time_limit=None)
+    deadline = math.inf if limit is None else time.perf_counter() + limit
     whole = data if isinstance(data, Interactions) else Interactions.read(data)
-    search = TuningSearch.of(whole, model, metric, validation, run, fixed)
+    search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     interrupted = False
     try:
         while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0:
-            trial = search.trial(kept.trials, None if seconds is None else left)
+            trial = search.trial(kept.trials, None if limit is None else left)
             if trial is None:
                 break
             kept.add(trial)
@@ -110,16 +119,9 @@ def tune(
             raise
         interrupted = True
     if not kept.trials:
-        raise SettingError(f"{model} has no epoch after {seconds:g} seconds", expected="time for one epoch at least")
+        raise SettingError(f"{model} has no epoch after {limit:g} seconds", expected="time for one epoch at least")
     return _so_far(search, kept, interrupted)
 
 
 def _so_far(search: TuningSearch, kept: Study, interrupted: bool = False) -> TuningResult:
     return TuningResult(search.name, search.metric, search.fixed, tuple(kept.trials), interrupted)
-
-
-def _check(trials: int, seconds: int | float | None) -> None:
-    if trials < 1:
-        raise SettingError(f"trials={trials}", expected="at least 1")
-    if seconds is not None and not seconds > 0:
-        raise SettingError(f"{seconds:g} seconds to tune in", expected="more than 0, or no limit")

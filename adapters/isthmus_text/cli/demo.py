@@ -13,7 +13,6 @@ from rich.text import Text
 
 from isthmus import bundle
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.metrics.text import corpus_bleu, exact_match
 from isthmus.training.run import Run
 from isthmus_text.autoencoder import TextAutoencoder
@@ -62,7 +61,7 @@ def demo(
         f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words; "
         "takes two to three minutes on two cores"
     )
-    run = Run(seed=seed, progress=RichProgress())
+    run = Run.gather(seed=seed)
     model = TextAutoencoder.fit(train, run=run, **TOKENS, **SETTINGS)
     if model.history.interrupted:
         raise KeyboardInterrupt

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from isthmus import bundle
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.errors import InputError, MissingLibraryError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.plots.drawing import blank, save
@@ -119,7 +118,7 @@ def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
     benign = generator.permutation(np.flatnonzero(~data.malignant))
     unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
-    run = Run(device="cpu", precision="fp32", seed=seed, progress=RichProgress())
+    run = Run.gather(device="cpu", precision="fp32", seed=seed)
     detector = Detector.fit(normal, run=run, **SETTINGS)
     history = detector.history
     if history.interrupted and not history.records:

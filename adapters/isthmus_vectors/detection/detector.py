@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
+from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.detection import fit, storage
 from isthmus_vectors.detection.fit import FittedDetector
@@ -41,6 +42,13 @@ class Detector:
         contamination: float = 0.05,
         method: str = "quantile",
         scaling: str = "standard",
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "fp32",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> Detector:
@@ -52,7 +60,9 @@ class Detector:
             method: of the threshold, see ``Threshold.fit``.
             scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
                 with extreme values compressed, for rows that may contain anomalies.
-            run: device, seed and progress of the training; the CPU in fp32 by default.
+            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            run: all of these as one object.
             settings: keywords of ``masked_ensemble``; ``epochs`` defaults to about 600 steps of training.
 
         Returns:
@@ -63,8 +73,9 @@ class Detector:
             SettingError: a setting unknown or outside its range, or fewer than 2 members.
             ValueRangeError: numbers that are not finite.
         """
-        run = run or Run(device="cpu", precision="fp32")
-        return cls(fit.fit(Vectors.read(vectors), contamination, method, scaling, run, settings))
+        usual = Run(device="cpu", precision="fp32")
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
+        return cls(fit.fit(Vectors.read(vectors), contamination, method, scaling, how, settings))
 
     @property
     def threshold(self) -> Threshold:

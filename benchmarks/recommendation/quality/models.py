@@ -178,7 +178,7 @@ def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:
     def work() -> Line:
         train, fold = final(split)
         started = time.perf_counter()
-        made = auto.fit(train, 0.1, CHOSEN_BY[split], Run(seed=seed), budget, {})
+        made = auto.fit(train, 0.1, CHOSEN_BY[split], Run(seed=seed, time_limit=budget), {})
         spent = time.perf_counter() - started
         names = ("tried", "fitted_on_everybody", "validation_users")
         facts = {"chosen": made.builder, **{name: made.facts[name] for name in names}}

@@ -14,6 +14,8 @@ from isthmus.errors import SettingError
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 
+TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
+
 
 def parsed_duration(text: str) -> float:
     """Seconds of ``90s``, ``10m``, ``1.5h``, or of a bare number.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
@@ -24,9 +24,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.options import parsed_settings
+from isthmus.cli.options import TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.progress import RichProgress
 from isthmus.training.history import History
 from isthmus.training.run import Run
 
@@ -128,6 +127,7 @@ def training_options(
     checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    time_limit: TimeLimit = None,
     as_json: Json = False,
 ) -> Training:
     """The shared options as one object.
@@ -137,7 +137,8 @@ def training_options(
         SettingError: a value outside its range.
     """
     bundle.check_target(out)
-    run = Run(device, seed, precision, RichProgress(), checkpoints, every, resume)
+    limit = None if time_limit is None else parsed_duration(time_limit)
+    run = replace(Run.gather(None, seed, device, precision, True, checkpoints, resume, limit), every=every)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     return Training(out, run, validation, settings, as_json)
 

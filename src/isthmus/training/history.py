@@ -20,7 +20,7 @@ class History:
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C ended it.
         stopped_early: whether patience ended it.
-        out_of_time: whether ``Run.seconds`` ended it.
+        out_of_time: whether ``Run.time_limit`` ended it.
     """
 
     records: list[Record] = field(default_factory=list)

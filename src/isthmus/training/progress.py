@@ -1,8 +1,9 @@
-"""How training reports its progress. The library never prints; the command line passes a progress bar."""
+"""How training reports its progress: what is called, and how to say what else is going on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 Record = Mapping[str, float | int | str]
@@ -29,6 +30,19 @@ class Progress(Protocol):
         ...
 
 
+@runtime_checkable
+class PhaseProgress(Progress, Protocol):
+    """A ``Progress`` that is also told of work that is no training, or that has several trainings in it."""
+
+    def begin(self, what: str, more: str = "") -> None:
+        """Something begins, such as "encoding 12,000 texts"; ``more`` is said where there is room for it."""
+        ...
+
+    def end(self) -> None:
+        """What began last has ended."""
+        ...
+
+
 class NoProgress:
     """Reports nothing."""
 
@@ -43,3 +57,22 @@ class NoProgress:
 
     def stop(self) -> None:
         """Nothing."""
+
+
+@contextmanager
+def doing(progress: Progress, what: str, more: str = "") -> Iterator[None]:
+    """Say what is going on inside, if whoever shows the progress wants to know.
+
+    Args:
+        progress: of a ``Run``.
+        what: a few words, such as "encoding 12,000 texts".
+        more: details, such as settings.
+    """
+    if not isinstance(progress, PhaseProgress):
+        yield
+        return
+    progress.begin(what, more)
+    try:
+        yield
+    finally:
+        progress.end()

@@ -15,6 +15,7 @@ from torch import nn
 from isthmus.errors import SettingError
 from isthmus.hardware import multiplies_bf16
 from isthmus.training.progress import NoProgress, Progress
+from isthmus.training.progress_display import as_progress
 
 LEAST_WORK = 2**24
 """With fewer multiplications a pass takes longer in bf16: measured over networks of 9,000 and 98,000 weights and
@@ -35,8 +36,8 @@ class Run:
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
-        seconds: how long training may take, validation included; afterwards it ends as Ctrl-C would end it, without the
-            epoch that is not done. None sets no limit.
+        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it,
+            without the epoch that is not done. None sets no limit.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
     """
@@ -48,7 +49,7 @@ class Run:
     checkpoints: Path | None = None
     every: int = 10
     resume: bool = False
-    seconds: float | None = None
+    time_limit: float | None = None
     until: int | None = None
 
     def __post_init__(self) -> None:
@@ -58,12 +59,51 @@ class Run:
             raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
         if self.every < 1:
             raise SettingError(f"a checkpoint every {self.every} epochs", expected="at least 1")
-        if self.seconds is not None and not self.seconds > 0:
-            raise SettingError(f"training for {self.seconds} seconds", expected="more than 0, or no limit")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise SettingError(f"time_limit={self.time_limit:g}", expected="more than 0 seconds, or no limit")
         if self.until is not None and self.until < 1:
             raise SettingError(f"training until epoch {self.until}", expected="at least 1, or no limit")
         if self.resume and self.checkpoints is None:
             raise SettingError("resume without a directory of checkpoints", remedy="name the directory to resume from")
+
+    @classmethod
+    def gather(
+        cls,
+        run: Run | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | bool = True,
+        checkpoints: str | Path | None = None,
+        resume: bool = False,
+        time_limit: float | None = None,
+        *,
+        default: Run | None = None,
+    ) -> Run:
+        """What a ``fit`` was given one by one, as one object.
+
+        Args:
+            run: what was given as a whole instead.
+            seed, device, precision, checkpoints, resume, time_limit: as in ``Run``.
+            progress: whether it is shown, or what is called after every step and epoch.
+            default: what the keywords are where the caller says nothing, if that is not ``Run()``.
+
+        Raises:
+            SettingError: ``run`` and one of the keywords, or a value outside its range.
+        """
+        place = None if checkpoints is None else Path(checkpoints)
+        shown = NoProgress() if run is not None else as_progress(progress)
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit)
+        if run is None:
+            return given
+        usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit")
+        twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
+        twice += [] if progress is True else ["progress"]
+        if twice:
+            raise SettingError(
+                f"run= together with {', '.join(twice)}", expected="one of them", remedy="put it into Run(...)"
+            )
+        return run
 
     def generator(self, device: str | torch.device = "cpu", stream: int = 0) -> torch.Generator:
         """A private generator; streams of one seed are independent."""

@@ -78,7 +78,7 @@ class _Training:
         self.history = History()
         self.seen = 0
         self.last = plan.epochs if run.until is None else min(run.until, plan.epochs)
-        self.deadline = math.inf if run.seconds is None else time.perf_counter() + run.seconds
+        self.deadline = math.inf if run.time_limit is None else time.perf_counter() + run.time_limit
 
     def go(self) -> History:
         first = self._resumed()

@@ -42,8 +42,9 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
+    run = replace(RUN, time_limit=options.pop("time_limit", None))
     with one_thread():
-        return Recommender.fit(planted() if data is None else data, **{"run": RUN, "metric": "ndcg@5", **options})
+        return Recommender.fit(planted() if data is None else data, **{"run": run, "metric": "ndcg@5", **options})
 
 
 def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_it_tried(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypat
 
 
 def test_a_budget_that_is_too_small_keeps_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    recommender = fitted(budget=1e-3)
+    recommender = fitted(time_limit=1e-3)
     tried = recommender.facts["tried"]
     assert [line["model"] for line in tried] == ["sparse_linear"]
     assert recommender.builder == "sparse_linear"
@@ -134,8 +135,8 @@ def test_interrupted_it_keeps_the_best_so_far() -> None:
 def test_mistakes(subtests: pytest.Subtests) -> None:
     for options, said in [
         ({"epochs": 3}, "epochs"),
-        ({"budget": 0.0}, "budget"),
-        ({"budget": -1.0}, "budget"),
+        ({"time_limit": 0.0}, "time_limit"),
+        ({"time_limit": -1.0}, "time_limit"),
         ({"metric": "ndcg"}, "metric"),
         ({"validation": 0.7}, "validation"),
     ]:

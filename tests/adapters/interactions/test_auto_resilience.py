@@ -30,8 +30,9 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(**options: Any) -> Recommender:
+    run = replace(RUN, time_limit=options.pop("time_limit", None))
     with one_thread():
-        return Recommender.fit(planted(), **{"run": RUN, "metric": "ndcg@5", **options})
+        return Recommender.fit(planted(), **{"run": run, "metric": "ndcg@5", **options})
 
 
 def weighted(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, float]) -> None:
@@ -125,7 +126,7 @@ def test_ctrl_c_while_the_winner_is_solved_again_keeps_it(monkeypatch: pytest.Mo
 
 
 def test_without_time_nothing_is_solved_again() -> None:
-    assert fitted(budget=1e-3).facts["fitted_on_everybody"] == []
+    assert fitted(time_limit=1e-3).facts["fitted_on_everybody"] == []
 
 
 def test_the_whole_time_is_told() -> None:

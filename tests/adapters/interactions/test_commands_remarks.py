@@ -50,16 +50,9 @@ def test_a_file_with_nothing_new_is_refused(run: Run) -> None:
     assert "nothing in the file is new to the users of the training data" in said
 
 
-def test_a_budget_is_for_auto(run: Run) -> None:
-    code, answer, said = run(*EASE, "--budget", "10s")
-    assert (code, answer) == (2, "")
-    assert "--budget 10s with --model ease" in said
-    assert not Path("b").exists()
-
-
 @pytest.mark.slow
 def test_the_seconds_of_auto_are_those_of_the_whole_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, answer, said = run("fit", "interactions", "events.csv", "--out", "a", "--budget", "4s", "--json")
+    code, answer, said = run("fit", "interactions", "events.csv", "--out", "a", "--time-limit", "4s", "--json")
     assert code == 0, said
     told = json.loads(answer)
     assert told["seconds"] >= sum(line["seconds"] for line in told["tried"]) - 0.1

@@ -237,7 +237,7 @@ def test_after_ctrl_c_it_is_not_trained_again_on_everybody(name: str, monkeypatc
 def test_time_and_epochs_have_limits(subtests: pytest.Subtests) -> None:
     for name in NAMES:
         with subtests.test(name=name):
-            late = trained(name, run=replace(RUN, seconds=1e-9), iterations=50).history
+            late = trained(name, run=replace(RUN, time_limit=1e-9), iterations=50).history
             assert (len(late.records), late.out_of_time, late.interrupted) == (1, True, False)
             until = trained(name, run=replace(RUN, until=4), iterations=50).history
             assert (len(until.records), until.out_of_time) == (4, False)

@@ -216,19 +216,19 @@ def test_equal_scores_go_to_the_first() -> None:
 
 def test_time_that_is_up_cuts_a_trial(script: Callable[..., None]) -> None:
     script(Scripted((0.5,)), Scripted((0.6, 0.7), lambda: History(out_of_time=True)), Scripted((0.1,)))
-    tuned = dae(trials=3, seconds=1000)
+    tuned = dae(trials=3, run=replace(RUN, time_limit=1000.0))
     assert [trial.state for trial in tuned.trials] == ["complete", "cut", "complete"]
     assert tuned.best.score == 0.7
 
 
 def test_time_that_is_up_ends_the_search(script: Callable[..., None]) -> None:
     script(Scripted((0.5,)), Scripted((), lambda: History(out_of_time=True)))
-    assert len(dae(trials=3, seconds=1000).trials) == 1
+    assert len(dae(trials=3, run=replace(RUN, time_limit=1000.0)).trials) == 1
 
 
 def test_no_time_at_all_is_an_error() -> None:
     with pytest.raises(SettingError, match="no epoch after 1e-09 seconds"):
-        dae(seconds=1e-9)
+        dae(run=replace(RUN, time_limit=1e-9))
 
 
 def test_lengths_of_time(subtests: pytest.Subtests) -> None:
@@ -372,7 +372,6 @@ def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
         ({"beta": 3.0}, "no setting 'beta'"),
         ({"metric": "fun"}, "fun"),
         ({"trials": 0}, "trials=0"),
-        ({"seconds": 0.0}, "seconds"),
         ({"validation": 0.0}, "nobody"),
         ({"data": planted(20)}, "20 users"),
     ]:

@@ -63,7 +63,7 @@ def test_the_best_is_saved_and_the_study_goes_on(typed: Typed) -> None:
     code, answer, _ = typed(*EASE, "--trials", "2", "--study", "study", "--json")
     first = json.loads(answer)
     assert (code, first["path"], first["study"]) == (0, None, "study")
-    code, answer, _ = typed(*EASE, "--trials", "4", "--study", "study", "--out", "best", "--budget", "5m", "--json")
+    code, answer, _ = typed(*EASE, "--trials", "4", "--study", "study", "--out", "best", "--time-limit", "5m", "--json")
     document = json.loads(answer)
     assert code == 0
     assert document["trials"][:2] == first["trials"]
@@ -96,7 +96,7 @@ def test_ctrl_c_shows_what_is_done_and_saves_no_bundle(typed: Typed, monkeypatch
 def test_mistakes_are_one_line(subtests: pytest.Subtests, typed: Typed) -> None:
     for args, said in [
         ((), "tune needs the name of an adapter first"),
-        ((*EASE, "--budget", "soon"), "a time of 'soon'"),
+        ((*EASE, "--time-limit", "soon"), "a time of 'soon'"),
         ((*EASE, "--setting", "regularisation=5"), "every setting of ease"),
         (("interactions", "events.csv"), "--model"),
         ((*EASE, "--out", "events.csv"), "events.csv"),

@@ -9,7 +9,6 @@ import typer
 
 from isthmus import bundle
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.progress import RichProgress
 from isthmus.models.kinds import denoising, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus.training.run import Run
@@ -26,7 +25,7 @@ def fit(
 ) -> None:
     """Train on the frames of a recording."""
     bundle.check_target(out)
-    run = Run(device="cpu", progress=RichProgress())
+    run = Run.gather(device="cpu")
     model = FrameAutoencoder.fit(Frames.read(file, length=length), run=run, epochs=epochs, code=4, batch_size=16)
     model.save(out)
     losses = [float(record["loss"]) for record in model.history.records]
