@@ -2,21 +2,25 @@
 
 ``python`` blocks are executed, ``bash`` blocks are commands of isthmus, one a line. A comment before a block says what
 else is done with it: ``<!-- not run: REASON -->``, ``<!-- file: NAME -->`` (the block is the text of that file, which
-later blocks import or read), ``<!-- output varies -->`` (numbers and words depend on the machine). A ``text`` block
+later blocks import or read; a ``pyproject.toml`` is also "installed"), ``<!-- output varies -->`` (numbers and words depend on the machine). A ``text`` block
 right after one that was run shows what it printed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from plugging import write_distribution
 
 from isthmus.cli import main
 
@@ -76,6 +80,8 @@ def run(path: Path) -> int:
             if snippet.file:
                 Path(snippet.file).parent.mkdir(parents=True, exist_ok=True)
                 Path(snippet.file).write_text(snippet.text, encoding="utf-8")
+                if snippet.file == "pyproject.toml":
+                    _install(snippet.text)
             elif snippet.kind == "text" and snippet.follows and not snippet.not_run:
                 _compare(snippet, printed, where)
             elif snippet.kind in ("python", "bash") and not snippet.not_run:
@@ -99,6 +105,15 @@ def _module() -> Iterator[dict[str, object]]:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(here):
                 del sys.modules[name]
         sys.modules.pop("page", None)
+
+
+def _install(project: str) -> None:
+    """What ``pip install -e .`` leaves of a project whose modules lie in the current folder."""
+    document = tomllib.loads(project)["project"]
+    points = document["entry-points"]["isthmus.adapters"].items()
+    lines = "\n".join(f"{name} = {value}" for name, value in points)
+    write_distribution(Path.cwd(), document["name"], lines, version=document["version"])
+    importlib.invalidate_caches()
 
 
 def _printed(snippet: Snippet, where: str, namespace: dict[str, object]) -> str:
