@@ -85,7 +85,7 @@ class ImageAdapter:
         """Images from files or arrays: files are read in the size and colour of this adapter.
 
         Args:
-            source: ``Images``, which stay as they are, or whatever ``Images.read`` takes.
+            source: ``Images``, which stay as they are, or anything that ``Images.read`` takes.
             on_error: "raise" for a file that cannot be read, or "skip" it.
             noisy: floats may lie outside 0 to 1.
 

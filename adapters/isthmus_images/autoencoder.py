@@ -27,7 +27,7 @@ from isthmus_images.images import Images
 class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     """A trained model. Made by ``fit`` or ``load``; nothing in it changes.
 
-    Wherever images are taken, so is whatever ``Images.read`` takes; files are read in the size and colour of the model.
+    Wherever images are taken, so is anything that ``Images.read`` takes; files are read in the model's size and colour.
     Images are given as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
     """
 
@@ -57,11 +57,11 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; ``history.interrupted`` tells.
 
         Args:
-            images: ``Images``, or whatever ``Images.read`` takes.
+            images: ``Images``, or anything that ``Images.read`` takes.
             model: a builder's name; ``isthmus models`` lists them.
             size, colour, on_error: how files are read; see ``Images.read``.
-            crops: cut so many squares of ``size`` from each picture as it is, turned and mirrored at random, instead of
-                scaling it: what denoisers of photographs learn from; see ``Images.crops``.
+            crops: cut this many squares of ``size`` from each picture at full size, rotated and mirrored at random,
+                instead of scaling it: what denoisers of photographs learn from; see ``Images.crops``.
             validation: the share of the images that is held out to choose the best epoch and to calibrate
                 ``anomaly_scores``; 0, and fewer than 50 images, train to the last one.
             contamination: the share of normal images that ``is_anomaly`` is expected to flag.
@@ -85,7 +85,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         """One code for each image, float32, in their order: the best single guess, the same at every call.
 
         Args:
-            images: whatever ``Images.read`` takes.
+            images: anything that ``Images.read`` takes.
             on_error: "raise" for a file that cannot be read, or "skip" it.
 
         Raises:
@@ -113,7 +113,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
                 and take images of any size.
 
         Raises:
-            SettingError: samples below 0, a noise that is none, or a denoiser without noise.
+            SettingError: samples below 0, a noise level below 0, or a denoiser without noise.
         """
         return evaluate(self.fitted, images, samples=samples, seed=seed, noise=noise)
 

@@ -30,7 +30,7 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
 
     Args:
         fitted: the model.
-        images: ``Images``, or whatever ``Images.read`` takes; floats may lie outside 0 to 1.
+        images: ``Images``, or anything that ``Images.read`` takes; floats may lie outside 0 to 1.
         on_error: "raise" for a file that cannot be read, or "skip" it.
     """
     if isinstance(images, Images):

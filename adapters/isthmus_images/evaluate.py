@@ -58,7 +58,7 @@ def evaluate(
 
     Args:
         fitted: the model.
-        images: ``Images``, or whatever ``Images.read`` takes.
+        images: ``Images``, or anything that ``Images.read`` takes.
         samples: importance samples an image; 0 leaves ``weighted_nll`` out.
         seed: of samples and noise.
         noise: the standard deviation of noise that is added and removed again; None leaves that out.

@@ -53,7 +53,7 @@ def training_images(
     """What a model is trained on: the images, or random parts of them.
 
     Args:
-        images: ``Images``, or whatever ``Images.read`` takes.
+        images: ``Images``, or anything that ``Images.read`` takes.
         size: of an image or crop: a side, or height and width.
         colour: ``grey`` or ``colour``.
         on_error: "raise" for a file that cannot be read, or "skip" it.

@@ -57,8 +57,8 @@ class Images:
         Raises:
             SourceError: nothing there or nothing to be read; a broken file, by name.
             InputError: images of different sizes without ``size``, or an array of the wrong shape or type.
-            ValueRangeError: NaN, or numbers that are no pixels.
-            SettingError: a size, colour or choice that is none.
+            ValueRangeError: NaN, or numbers that are not pixels.
+            SettingError: an unknown colour or choice, or a size below 1.
         """
         return cls._of(load(source, How(Form.of(size, colour), on_error, noisy)))
 

@@ -54,7 +54,7 @@ class InteractionsAdapter:
 
         Raises:
             BundleError: a document is missing.
-            InputError: a document is no vocabulary.
+            InputError: a document is not a vocabulary.
         """
         missing = [name for name in ("items.json", "users.json") if name not in state]
         if missing:

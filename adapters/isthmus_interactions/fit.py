@@ -91,7 +91,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
 
     Args:
         data: what was trained on.
-        fold: who chose the epoch, if anybody did.
+        fold: the users who chose the epoch, if any.
         run: for its seed.
         history: the course of the training.
 

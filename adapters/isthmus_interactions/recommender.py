@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.answers import Answers
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.progress import Progress
@@ -78,7 +79,7 @@ class Recommender(FeatureVerbs):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            train: interactions, or whatever ``Interactions.read`` takes.
+            train: interactions, or anything that ``Interactions.read`` takes.
             model: a builder's name; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
                 blend of them, and keeps the best among held-out users; ``facts["tried"]`` lists all of them.
             validation: users to choose the best epoch by, or the share of ``train`` to hold out for that; a fifth of
@@ -165,7 +166,7 @@ class Recommender(FeatureVerbs):
         ``history`` is that of the last.
 
         Args:
-            new: interactions, or whatever ``Interactions.read`` takes; the same values count as in ``fit``.
+            new: interactions, or anything that ``Interactions.read`` takes; the same values count as in ``fit``.
             epochs: passes over old and new data of a model that continues (rounds, for one that is trained in rounds);
                 by default a tenth of those in ``settings``, at least 1. 0 only makes room for what is new.
             validation: the share of the users with something new who choose the best epoch and are not trained on. Only
@@ -199,7 +200,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users who need not be in the training data.
 
         All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms:
@@ -221,7 +222,7 @@ class Recommender(FeatureVerbs):
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
-            InputError: something that is no history, or one without order for a model that reads items in order.
+            InputError: something that is not a history, or one without order for a model that reads items in order.
         """
         batch = history_batch(histories, self.adapter.items)
         return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
@@ -234,7 +235,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users of the training data, by their interactions there.
 
         Args:
@@ -278,7 +279,7 @@ class Recommender(FeatureVerbs):
         """
         allowed = None if allow is None else id_list(allow)
 
-        def ask(ids: Sequence[GivenId]) -> list[Answer]:
+        def ask(ids: Sequence[GivenId]) -> Answers[Answer]:
             return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
 
         return export.write(Path(path), self.adapter.users.ids, self.adapter, ask)
@@ -295,7 +296,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.score(history_batch(histories, self.adapter.items), candidates)
 
-    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> list[Answer]:
+    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> Answers[Answer]:
         """The items nearest to each of the given ones.
 
         Args:
@@ -313,7 +314,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.similar_items(ids, k)
 
-    def similar_users(self, histories: Histories, k: int = 10) -> list[Answer]:
+    def similar_users(self, histories: Histories, k: int = 10) -> Answers[Answer]:
         """The users of the training data nearest to each history.
 
         Args:
@@ -336,14 +337,14 @@ class Recommender(FeatureVerbs):
         Args:
             history: ids, or ids with weights.
             item: whose score is explained.
-            k: at most so many items of the history; all of them, if not given.
+            k: at most this many items of the history; all of them by default.
 
         Returns:
             Items of the history, largest contribution first; a score is by how much that of ``item`` falls without it.
 
         Raises:
             UnknownIdError: the item is not in the catalogue.
-            InputError: a history that is none.
+            InputError: not a history.
             SettingError: ``k`` below 1, or a model that reads items in order.
         """
         return self._engine.explain(history_batch([history], self.adapter.items), item, k)

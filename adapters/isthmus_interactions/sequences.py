@@ -86,7 +86,7 @@ class SequenceSource:
     Attributes:
         offsets: where the items of each user start, and after the last user, where they end.
         items: oldest first.
-        length: so many of the last items of a user are read.
+        length: how many of the last items of a user are read.
     """
 
     offsets: Int64[Tensor, " ends"]

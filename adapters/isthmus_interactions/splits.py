@@ -1,7 +1,7 @@
-"""Training, validation and test: four ways to part interactions, each reproducible by its seed.
+"""Training, validation and test: four ways to split interactions, each reproducible by its seed.
 
-Every split has one face: a model is trained on ``train``, then given the ``history`` of some users and asked for what
-was ``held_out``. History and held-out items are over the items of ``train``.
+Every split has the same form: a model is trained on ``train``, then given the ``history`` of some users and asked for
+what was ``held_out``. History and held-out items are over the items of ``train``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_HELD_OUT = 10_000
 
 @dataclass(frozen=True, eq=False)
 class FoldIn:
-    """Users to be asked about; everyone has at least one held-out item.
+    """Users to evaluate on; each has at least one held-out item.
 
     Attributes:
         history: what a model is given, shape (users, items).
@@ -48,7 +48,7 @@ class FoldIn:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What to train on, what to choose a model by (or None), and what to judge it by."""
+    """What to train on, what to choose a model by (or None), and what to evaluate it on."""
 
     train: Interactions
     validation: FoldIn | None
@@ -85,7 +85,7 @@ def strong(
     if count < 1 or len(users) <= 2 * count:
         raise SettingError(
             f"{count:,} users for validation and for test, of {len(users):,} with {min_items} items or more",
-            expected="at least 1 each, and somebody left to train on",
+            expected="at least 1 each, and users left to train on",
             remedy="hold out fewer users, or lower min_items",
         )
     order = generator.permutation(len(users))

@@ -34,7 +34,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
     - ``strategy``: ``beam`` looks for the most probable text, ``greedy`` takes the most probable token at each step,
       ``nucleus`` samples. The default is ``nucleus`` in ``sample`` and ``beam`` elsewhere.
     - ``beams``, ``length_power``, ``top_p``, ``temperature``: of the strategy, see ``isthmus.tasks.generate``.
-    - ``draws``: so many more texts are sampled for each code, all are encoded again, and the one whose own code is
+    - ``draws``: this many more texts are sampled for each code, all are encoded again, and the one whose own code is
       nearest is returned.
     """
 
@@ -67,7 +67,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """Train a model. Ctrl-C ends the training and keeps the best model so far (``history.interrupted``).
 
         Args:
-            texts: texts, or whatever ``Texts.read`` takes; a string is a path.
+            texts: texts, or anything that ``Texts.read`` takes; a string is a path.
             model: a builder's name; ``isthmus models`` lists them.
             tokenizer: ``bpe`` (byte pairs, loses nothing) or ``word`` (separated by spaces), trained on the texts, or
                 the path of a pretrained one.
@@ -110,7 +110,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             float32, shape (texts, ``code_width``); a read-only memory map of ``out``, where that is given.
 
         Raises:
-            InputError: something that is no text, or ``out`` exists.
+            InputError: something that is not text, or ``out`` exists.
         """
         given = [texts] if isinstance(texts, str) else texts
         return encode(self.model, self.adapter.input, given, None if out is None else Path(out))

@@ -38,7 +38,7 @@ def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: 
             returned as a read-only memory map.
 
     Raises:
-        InputError: something that is no text, or ``out`` exists.
+        InputError: something that is not text, or ``out`` exists.
     """
     if out is None:
         found = list(_encoded_chunks(model, adapter, texts))

@@ -125,7 +125,7 @@ def checkpoint_adapter(checkpoint: str) -> TextAdapter:
     """Texts as rows for a pretrained encoder: with its own tokenizer, and as many tokens as it reads.
 
     Raises:
-        SourceError: a directory that is no checkpoint.
+        SourceError: a directory that is not a checkpoint.
     """
     known = describe(checkpoint)
     return TextAdapter(Tokenizer.pretrained(directory_of(checkpoint)), known.max_length - (known.start is not None))
@@ -143,7 +143,7 @@ def pretrained_vectors(texts: Texts | Iterable[str], checkpoint: str = MINILM, r
         One row a text, in their order, float32.
 
     Raises:
-        SourceError: a directory that is no checkpoint.
+        SourceError: a directory that is not a checkpoint.
     """
     with (run or Run(precision="fp32")).products():
         source = checkpoint_adapter(checkpoint).prepare(texts)

@@ -50,9 +50,9 @@ class Texts(Sequence[str]):
         A text file beyond 64 MiB is mapped where it lies and must not be changed while its texts are used.
 
         Raises:
-            SourceError: no file, an unreadable or empty one, or one that is no text.
+            SourceError: no file, an unreadable or empty one, or one that is not text.
             ColumnError: a column that is missing, that has to be named, or that holds no text.
-            InputError: not valid UTF-8 (line or row are named), or something among the texts that is no str.
+            InputError: not valid UTF-8 (line or row are named), or something among the texts that is not a str.
             SettingError: an unknown unit or encoding, or a column or unit that has no meaning for the source.
         """
         if unit not in ("line", "document"):

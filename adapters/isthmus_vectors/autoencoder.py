@@ -33,7 +33,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """A trained model with the scales of its columns. Made by ``fit`` or ``load``; immutable.
 
     Results are computed in fp64, so that a row's do not depend on the other rows of a call, and returned in fp32. Rows
-    are ``Vectors`` or whatever ``Vectors.read`` takes; columns are found by name where both sides have names.
+    are ``Vectors`` or anything that ``Vectors.read`` takes; columns are found by name where both sides have names.
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64

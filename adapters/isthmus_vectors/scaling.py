@@ -125,7 +125,7 @@ def _of_dense(values: Dense) -> tuple[Numbers, Numbers]:
     lower, centre, upper = np.quantile(exact, (0.25, 0.5, 0.75), axis=0)
     quartiles = (upper - lower) / NORMAL_SPREAD
     deviations = np.sqrt(np.mean((exact - centre) ** 2, axis=0))
-    # A spread of rounding errors is no spread.
+    # A spread of rounding errors is not a spread.
     least = 1e-12 * np.abs(centre)
     scale = np.where(quartiles > least, quartiles, deviations)
     return centre, np.where((scale > least) & (scale > LEAST_SPREAD), scale, 1.0)

@@ -30,7 +30,7 @@ class Vectors:
 
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
-        columns: their names; None where nobody gave any.
+        columns: their names; None where none were given.
     """
 
     values: Dense | csr_array
@@ -90,7 +90,7 @@ class Vectors:
         return replace(self, values=self.values[rows])
 
     def subsample(self, count: int) -> Vectors:
-        """At most so many rows, evenly spaced."""
+        """At most this many rows, evenly spaced."""
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:

@@ -8,7 +8,7 @@
 
 Every arrow is one protocol (``isthmus.protocols``); every protocol is one folder or file. Start with ``Recommender``,
 ``TextAutoencoder``, ``ImageAutoencoder``, ``VectorAutoencoder``, ``Detector``, ``Compressor`` or ``Index``, or with
-``isthmus demo`` on the command line; ``isthmus.load`` opens whatever one of them saved.
+``isthmus demo`` on the command line; ``isthmus.load`` opens what any of them saved.
 
 Importing this package imports nothing heavy and no adapter: these names are looked up among the installed plugins when
 they are asked for. To a type checker all but ``Index`` are therefore ``Any``; the same classes with their types are

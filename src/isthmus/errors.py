@@ -11,7 +11,7 @@
     │   └── SettingError      a setting outside its range, or unknown to the builder
     ├── BundleError           a saved directory that is truncated, altered, foreign or too new
     ├── PluginError           plugins as installed
-    │   ├── MissingPluginError    nobody announces that name
+    │   ├── MissingPluginError    no installed plugin has that name
     │   ├── MissingLibraryError   announced, but a library that it needs is not installed
     │   └── NameClashError        two distributions announce one name
     └── TrainingError         training cannot go on
@@ -85,7 +85,7 @@ class BundleError(IsthmusError):
 
 
 class PluginError(IsthmusError):
-    """An installed plugin cannot be loaded, or two of them claim the same name."""
+    """An installed plugin cannot be loaded, or two of them register the same name."""
 
 
 class MissingPluginError(PluginError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isthmus.protocols import Face
 
 INDEX = "index"
-"""What the manifest of an index names; it is no adapter."""
+"""What the manifest of an index names; it is not an adapter."""
 
 HOMES = {
     "Compressor": "vectors",

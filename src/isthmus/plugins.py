@@ -81,7 +81,7 @@ def load(name: str) -> isthmus.protocols.Plugin:
     """Import one plugin.
 
     Raises:
-        MissingPluginError: nobody announces the name.
+        MissingPluginError: no installed plugin has that name.
         NameClashError: two distributions announce the name.
         MissingLibraryError: a library that the plugin needs is not installed; the message names the remedy.
         PluginError: the plugin cannot be imported for another reason, or is no ``Plugin``.

@@ -97,6 +97,6 @@ class VectorSource:
 
 
 def even_rows(rows: int, most: int) -> Int64[Tensor, " some"]:
-    """At most so many row numbers, evenly spaced from 0 on; always the same ones."""
+    """At most this many row numbers, evenly spaced from 0; always the same ones."""
     count = min(rows, most)
     return torch.arange(count) * rows // max(count, 1)

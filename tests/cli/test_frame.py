@@ -182,9 +182,9 @@ def test_mistakes_in_places(run: Run, announce: Announce, tmp_path: Path) -> Non
     announce("letters")
     mistake(run("letters"), "needs a bundle")
     mistake(run("letters", "--json"), "needs a bundle")
-    mistake(run("letters", tmp_path / "missing"), "is no directory")
+    mistake(run("letters", tmp_path / "missing"), "is not a directory")
     mistake(run("letters", tmp_path), "no manifest.json")
-    mistake(run("info", tmp_path / "missing"), "is no directory")
+    mistake(run("info", tmp_path / "missing"), "is not a directory")
     mistake(run("fit", "letters", tmp_path / "missing", "--out", tmp_path / "a"), "No such file", "missing")
     assert not (tmp_path / "a").exists()
 

@@ -105,7 +105,7 @@ MISTAKES = [
     ("index add a named.parquet", "vectors of 3 numbers"),
     ("index remove a 1 1", "1 is given twice"),
     ("index remove a 999", "999 is not in the index"),
-    ("index info nothing", "'nothing' is no directory"),
+    ("index info nothing", "'nothing' is not a directory"),
     ("index benchmark a --k 0", "k is 0"),
     ("index benchmark e", "an empty index"),
 ]

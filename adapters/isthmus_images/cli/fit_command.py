@@ -24,7 +24,7 @@ def fit(
     size: Annotated[str | None, typer.Option(help="Pixels that pictures are read in, such as 64 or 48x64.")] = None,
     colour: Annotated[str | None, typer.Option(help="grey or colour; left out: grey where all pictures are.")] = None,
     skip_broken: Skip = False,
-    crops: Annotated[int, typer.Option(min=0, help="Cut so many parts of --size from each, instead of scaling.")] = 0,
+    crops: Annotated[int, typer.Option(min=0, help="Cut this many parts of --size from each, instead of scaling.")] = 0,
     contamination: Contamination = 0.05,
 ) -> None:
     """Train on images: codes that can be compared, searched and turned back into images."""

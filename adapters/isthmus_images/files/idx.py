@@ -28,11 +28,11 @@ def read_idx(path: Path, dimensions: int | None = None) -> npt.NDArray[np.uint8]
         dimensions: how many it must have; any, if not given.
 
     Raises:
-        SourceError: it cannot be read, is no IDX file of bytes, or is truncated.
+        SourceError: it cannot be read, is not an IDX file of bytes, or is truncated.
     """
     content = unpacked(path)
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise SourceError(f"{path} is no IDX file", expected="two zero bytes, a type, the number of dimensions")
+        raise SourceError(f"{path} is not an IDX file", expected="two zero bytes, a type, the number of dimensions")
     kind, count = content[2], content[3]
     if kind != BYTES or count < 1 or (dimensions is not None and count != dimensions):
         wanted = "" if dimensions is None else f" in {dimensions} dimensions"

@@ -1,4 +1,4 @@
-"""From whatever a user names to pictures with names: a folder, a file, an array, a list."""
+"""From anything that a user names to pictures with names: a folder, a file, an array, a list."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def load(source: Any, how: How) -> Loaded:
     Raises:
         SourceError: nothing there, nothing to be read, or a broken file where ``how`` raises.
         InputError: something else, or an array of the wrong shape.
-        ValueRangeError: an array of numbers that are no pixels.
+        ValueRangeError: an array of numbers that are not pixels.
     """
     if isinstance(source, str | os.PathLike):
         return _from_path(Path(source), how)

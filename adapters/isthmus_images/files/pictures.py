@@ -24,9 +24,9 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 
 
 def picture_of(path: Path, form: Form) -> Picture:
-    """A file, upright as its camera held it, the first of several frames; transparent parts lie on white.
+    """A file, rotated as its EXIF data say, the first of several frames; transparent parts become white.
 
-    Where a size is asked for, the middle of the picture is scaled to it, and the rest cut off.
+    Where a size is given, the picture is scaled and cropped to it around its centre.
 
     Raises:
         SourceError: no picture, a truncated one, or one so large that it would fill the memory.
@@ -41,14 +41,14 @@ def picture_of(path: Path, form: Form) -> Picture:
         raise SourceError(f"{path} is a folder", expected="a picture") from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise SourceError(f"{path} is no picture that can be read ({reason})", expected="a whole file") from error
+        raise SourceError(f"{path} is not a picture that can be read ({reason})", expected="a whole file") from error
 
 
 def picture_from(image: Any, form: Form) -> Picture:
     """A Pillow image; see ``picture_of``.
 
     Raises:
-        InputError: pixels whose black and white nobody knows (Pillow's mode F).
+        InputError: pixels of an unknown range (Pillow's mode F).
     """
     if image.mode == "F":
         raise InputError("a picture of floats (mode F)", expected="pixels of 8 or 16 bits")

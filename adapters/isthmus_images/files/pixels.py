@@ -46,7 +46,7 @@ class Form:
         """As a user says it: one number for a square.
 
         Raises:
-            SettingError: a size that is none, or another colour.
+            SettingError: a size below 1, or an unknown colour.
         """
         if colour is not None and colour not in CHANNELS:
             raise SettingError(f"colour={colour!r}", expected="'grey' or 'colour', or nothing for what is there")

@@ -58,7 +58,7 @@ def fit(
     end, run = started + budget, replace(run, time_limit=None)
     train, fold = fitting.hold_out_users(data, validation, run.seed)
     if fold is None:
-        logger.info("nobody can be held out to choose by: this is EDLAE as it comes")
+        logger.info("no users can be held out to choose a model by: EDLAE with its default settings is fitted")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
     search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
     search.run_all()

@@ -127,7 +127,7 @@ def _recommend_users(
     ids = known.take(range(len(known))) if users == "all" else [known.parse(word) for word in words(users)]
     known.rows(ids)
     if not ids:
-        raise InputError(f"--users {users!r} names nobody", expected="ids of users of the training data")
+        raise InputError(f"--users {users!r} holds no id", expected="ids of users of the training data")
     if out is None:
         if len(ids) > 1:
             raise InputError(f"{len(ids):,} users without a file for the answers", remedy="add --out recs.parquet")

@@ -36,7 +36,7 @@ def parsed_history(text: str, items: Vocabulary) -> list[Id]:
 
     Raises:
         UnknownIdError: text where the ids are numbers.
-        InputError: a file that is no text.
+        InputError: a file that is not text.
     """
     return [items.parse(word) for word in words(text)]
 
@@ -51,5 +51,5 @@ def words(text: str) -> list[str]:
     try:
         found = path.read_text(encoding="utf-8-sig").splitlines() if is_file else text.split(",")
     except UnicodeDecodeError:
-        raise InputError(f"{text!r} is no text", expected="UTF-8, an id a line") from None
+        raise InputError(f"{text!r} is not text", expected="UTF-8, an id a line") from None
     return [word.strip() for word in found if word.strip()]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TypeVar
 
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.fitted import FittedView
 
+V = TypeVar("V", bound="FeatureVerbs")
+
 
 class FeatureVerbs(FittedView):
     """What a recommender gains by features of its items, and how it is rid of them."""
 
-    def with_features(self, features: ItemFeatures, *, boost: float = 1.0, seed: int = 0) -> Self:
+    def with_features(self: V, features: ItemFeatures, *, boost: float = 1.0, seed: int = 0) -> V:
         """A recommender that also ranks items without interactions, by their features. This one does not change.
 
         The new items follow the old ones, whose rows and scores stay, and take part in every answer. Items of the old
@@ -37,6 +39,6 @@ class FeatureVerbs(FittedView):
         """
         return type(self)(extend.with_features(self.fitted, features, boost, seed))
 
-    def without_features(self) -> Self:
+    def without_features(self: V) -> V:
         """The recommender without items that only have features: what ``fit`` returned before ``with_features``."""
         return type(self)(extend.without_features(self.fitted))

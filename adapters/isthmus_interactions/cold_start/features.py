@@ -132,7 +132,7 @@ def _adopted(matrix: Any) -> Matrix:
             csr_array(given, dtype=np.float32, copy=True) if issparse(matrix) else np.array(given, dtype=np.float32)
         )
     except (TypeError, ValueError) as error:
-        raise ValueRangeError(f"features that are no numbers ({error})", expected="a matrix of numbers") from None
+        raise ValueRangeError(f"features that are not numbers ({error})", expected="a matrix of numbers") from None
     if taken.ndim != 2:
         raise InputError(f"features of {taken.ndim} dimensions", expected="two: items and features")
     if isinstance(taken, csr_array):

@@ -1,6 +1,6 @@
 """Known items that are treated as if they had no interactions, and users who are asked about them.
 
-The items are left out of users's histories, predicted from the others by their features, and compared with what those
+The items are left out of users' histories, predicted from the others by their features, and compared with what those
 users do have interactions with. Nothing is trained again: the model is only not given them.
 """
 

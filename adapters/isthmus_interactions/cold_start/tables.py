@@ -120,7 +120,7 @@ def _whole(table: TextTable | ParquetTable | StreamTable, texts: list[str]) -> p
         if isinstance(table, ParquetTable):
             return pq.read_table(table.path)
         parse = pacsv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True)
-        # Ids and texts stay what they are: "007" is no number, and an empty cell no missing one.
+        # Ids and texts stay what they are: "007" is not a number, and an empty cell no missing one.
         convert = pacsv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()), strings_can_be_null=False)
         return pacsv.read_csv(table.path, parse_options=parse, convert_options=convert)
     except (pa.ArrowException, OSError) as error:
@@ -208,6 +208,6 @@ def _vectors(table: pa.Table, names: list[str]) -> Any:
         return np.array(first.to_pylist(), dtype=np.float32)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise ColumnError(
-            f"the vectors in {', '.join(names)} are no numbers, or not equally long ({error})",
-            expected="lists of as many numbers each, or columns of numbers",
+            f"the vectors in {', '.join(names)} are not numbers, or not equally long ({error})",
+            expected="lists of equal length, or columns of numbers",
         ) from None

@@ -1,5 +1,5 @@
 """Matrix factorisation as an autoencoder: the readout's rows are the factors of the items, and the encoder solves, for
-whoever asks, the problem that training solved for each user, with the items held fixed ("fold-in").
+any user, the problem that training solved for each user, with the items held fixed ("fold-in").
 
     als   weighted least squares       Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
                                        ICDM 2008
@@ -50,7 +50,7 @@ class Block:
 
 
 def blocks(bags: Bags, per_item: int, per_row: int) -> Iterator[Block]:
-    """All bags, long ones first, so many at a time that ``NUMBERS`` numbers hold them.
+    """All bags, long ones first, in blocks that take at most ``NUMBERS`` numbers.
 
     Args:
         per_item: numbers that one place of the rectangle takes.
@@ -91,7 +91,7 @@ class LeastSquares(nn.Module):
         self.readout, self.alpha, self.regularisation = readout, alpha, regularisation
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch code"]:
-        """The right side, YᵀC p."""
+        """The right-hand side, YᵀC p."""
         bags = only_bags(inputs)
         return bag_sum(self.readout.weight, bags.reweighted(self.alpha * bags.weights))
 

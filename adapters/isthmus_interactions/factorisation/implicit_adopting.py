@@ -41,7 +41,7 @@ def from_implicit(model: Any, data: Interactions) -> FittedRecommender:
 
 
 def _read(model: Any) -> tuple[str, Callable[..., ImplicitRecipe], dict[str, Any], int]:
-    """Our builder, its keywords, and how many columns of the factors are no factors."""
+    """Our builder, its keywords, and how many columns of the factors hold something else."""
     known = library()
     if not isinstance(model, (known.als, known.bpr)):
         kind = type(model)

@@ -84,7 +84,7 @@ def bpr(
         regularisation: λ, on the squared length of every factor, at each draw.
         learning_rate: step size of the stochastic gradient descent.
         iterations: passes over the interactions.
-        verify: whether items that the user interacted with are no negatives.
+        verify: whether items that the user interacted with are not negatives.
         negatives: how many draws stand for all items when the factor of a new user is computed.
         prior: how strongly the factor of a new user is drawn to 0; the default was chosen on validation readers of
             goodbooks-10k, over four lengths of training.

@@ -58,7 +58,7 @@ class Opponents(nn.Module):
         """The weight of each opponent for each user of a block: 0 for what is in the history."""
         wide = torch.cat([each, each.new_zeros(1)]).repeat(len(part.rows), 1)
         if self.verify:
-            # Whatever is no opponent, and what fills up the rectangle, points to a last column that is cut off.
+            # Items that are not opponents, and the filling of the rectangle, point to a last column that is cut off.
             place = torch.full((len(self.shares),), len(items), device=items.device)
             place[items] = torch.arange(len(items), device=items.device)
             wide.scatter_(1, place[part.items].masked_fill(~part.there, len(items)), 0.0)

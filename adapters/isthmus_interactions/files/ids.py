@@ -55,7 +55,7 @@ class Coded:
         try:
             vocabulary = Vocabulary(ids.take(order).to_numpy(zero_copy_only=False))
         except pa.ArrowException as error:
-            raise ValueRangeError(f"an id is no UTF-8 text ({error})", expected="integers or UTF-8 text") from None
+            raise ValueRangeError(f"an id is not UTF-8 text ({error})", expected="integers or UTF-8 text") from None
         rank = np.zeros(len(self.ids), dtype=np.int32)
         rank[np.flatnonzero(present)[order.to_numpy()]] = np.arange(len(ids), dtype=np.int32)
         return rank[self.codes], vocabulary
@@ -80,7 +80,7 @@ class IdColumn:
 
         Raises:
             ColumnError: the column's type cannot hold ids.
-            ValueRangeError: a number that is no 64-bit integer.
+            ValueRangeError: a number that is not a 64-bit integer.
         """
         encoded = _as_ids(column, self._name).dictionary_encode()
         if pa.types.is_int64(encoded.type.value_type):

@@ -29,7 +29,7 @@ class TopItems:
 
     The scores of a network are inner products of its decoded state with rows of its readout, so that an index over the
     rows ranks as it does; it is exact unless the catalogue is so large that one question would take more than
-    ``isthmus.index.searchers.EXACT_SECONDS``. Scores of linear models, blends and new items are no inner products with
+    ``isthmus.index.searchers.EXACT_SECONDS``. Scores of linear models, blends and new items are not inner products with
     few numbers: there every item is scored.
 
     Args:

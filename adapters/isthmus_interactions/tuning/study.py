@@ -76,7 +76,7 @@ class Study:
             self.trials = _trials(directory / TRIALS)
             return
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise SourceError(f"{directory} is no study", expected="a new or empty directory, or an earlier study")
+            raise SourceError(f"{directory} is not a study", expected="a new or empty directory, or an earlier study")
         directory.mkdir(parents=True, exist_ok=True)
         _write(directory / HEAD, {"format": FORMAT, **head})
 
@@ -144,7 +144,7 @@ def _trial(line: bytes, place: int, path: Path) -> Trial:
     except (TypeError, KeyError):
         right = False
     if not right:
-        raise SourceError(f"line {place + 1} of {path} is no trial {place + 1}", remedy="begin a new study")
+        raise SourceError(f"line {place + 1} of {path} is not trial {place + 1}", remedy="begin a new study")
     return trial
 
 

@@ -72,7 +72,7 @@ def tune(
     tries what it would have tried without the interruption.
 
     Args:
-        data: interactions, or whatever ``Interactions.read`` takes. Give it no test users: all of them are used.
+        data: interactions, or anything that ``Interactions.read`` takes. Give it no test users: all of them are used.
         model: a builder's name; ``isthmus_interactions.tuning.spaces`` says what is searched.
         trials: how many in all, those of an earlier call included.
         study: a directory to keep the trials in; JSON, nothing else.

@@ -53,7 +53,7 @@ def read_like(
 
     Args:
         old: the recommender that the data are for.
-        source: whatever ``Interactions.read`` takes.
+        source: anything that ``Interactions.read`` takes.
         user, item, value: columns, as there.
         keep: another rule than the remembered one. Without values every row counts, whatever the remembered rule is.
 

@@ -31,7 +31,7 @@ def texts_from(source: str, column: str | None = None, documents: bool = False) 
     try:
         read = sys.stdin.read()
     except UnicodeDecodeError:
-        raise SourceError("standard input is no text", expected="UTF-8") from None
+        raise SourceError("standard input is not text", expected="UTF-8") from None
     lines = [read] if documents else read.splitlines()
     if not lines:
         raise SourceError("standard input is empty", expected="a text a line")

@@ -78,7 +78,7 @@ def as_table(source: object) -> pa.RecordBatchReader | None:
 @contextmanager
 def _csv(path: Path, column: str | None, encoding: str) -> Iterator[Any]:
     """A CSV file as a stream of record batches; with a column, only that one."""
-    # Bytes are taken as they are, so that what is no UTF-8 can be named by its row.
+    # Bytes are taken as they are, so that what is not UTF-8 can be named by its row.
     options = {} if column is None else {"include_columns": [column], "column_types": {column: pa.large_binary()}}
     with opened(path) as file:
         yield pacsv.open_csv(

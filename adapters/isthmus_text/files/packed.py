@@ -82,7 +82,7 @@ class TextPacker:
 
 
 def check_utf8(packed: PackedTexts, name: str, unit: str) -> None:
-    """Refuse bytes that are no UTF-8.
+    """Refuse bytes that are not UTF-8.
 
     Args:
         packed: the texts; every byte between the first start and the last end is looked at.

@@ -110,7 +110,7 @@ class SentenceModel:
 
         Raises:
             SettingError: a keyword that is unknown, or a value that this model cannot follow.
-            ValueRangeError: a text that is no string, or an encoder that fails its contract.
+            ValueRangeError: a text that is not a string, or an encoder that fails its contract.
         """
         _check(batch_size, truncate_dim, others)
         texts = _texts(sentences, prompt or "")

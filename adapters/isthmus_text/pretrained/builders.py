@@ -81,7 +81,7 @@ def denoising_text(
 
     Raises:
         SettingError: a setting outside its range.
-        SourceError: a directory that is no checkpoint.
+        SourceError: a directory that is not a checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """
     check_settings(layers=layers, heads=heads, slots=slots, epochs=epochs)
@@ -167,7 +167,7 @@ def readable_embeddings(
 
     Raises:
         SettingError: a setting outside its range, noise for an encoder that trains, or an anchor for one that does not.
-        SourceError: a directory that is no checkpoint.
+        SourceError: a directory that is not a checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """
     check_settings(hidden=hidden, layers=layers, heads=heads, slots=slots, epochs=epochs)

@@ -86,5 +86,5 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError):
-        raise InputError(f"{path} is no JSON document", expected="what belongs to the tokenizer") from None
+        raise InputError(f"{path} is not a JSON document", expected="what belongs to the tokenizer") from None
     return document if isinstance(document, dict) else {}

@@ -137,7 +137,7 @@ class Tokenizer:
         return [row if len(row) <= max_length else [*row[: max_length - 1], self.end] for row in self.encode(texts)]
 
     def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Texts of ids, each up to its first ``end``. Padding, start and end are no text; words are joined by spaces.
+        """Texts of ids, each up to its first ``end``. Padding, start and end are not text; words are joined by spaces.
 
         Raises:
             InputError: an id outside the vocabulary.
@@ -238,7 +238,7 @@ def _parsed(text: str, name: str) -> Any:
     try:
         inner = tokenizers.Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
-        raise InputError(f"{name} is no tokenizer ({error})", expected="the contents of a tokenizer.json") from None
+        raise InputError(f"{name} is not a tokenizer ({error})", expected="the contents of a tokenizer.json") from None
     inner.no_truncation()
     inner.no_padding()
     # Special tokens are found by their ids only, never in a text.

@@ -35,7 +35,7 @@ STEPS = 600
 BATCH = 128
 
 PASSES = 8
-"""Masks: so many parts of a row are hidden one after the other."""
+"""Masks: the number of parts of a row that are hidden one after the other."""
 
 NEIGHBOURS = 5
 
@@ -132,7 +132,7 @@ def _standardised(
 ) -> tuple[Float64[Tensor, "rows width"], Float64[Tensor, " width"], Float64[Tensor, " width"]]:
     """The rows with columns of mean 0 and deviation 1, and those means and deviations."""
     spread, centre = torch.std_mean(scaled, 0, correction=0)
-    # A spread of rounding errors is no spread.
+    # A spread of rounding errors is not a spread.
     spread = torch.where(spread > LEAST * centre.abs(), spread, 1.0)
     return (scaled - centre) / spread, centre, spread
 

@@ -199,7 +199,7 @@ def _regular_files(directory: Path, folder: Path) -> Iterator[str]:
         elif entry.is_file(follow_symlinks=False):
             yield Path(entry.path).relative_to(directory).as_posix()
         else:
-            raise BundleError(f"{entry.path!r} is no plain file", expected="no links and no deeper folders")
+            raise BundleError(f"{entry.path!r} is not a plain file", expected="no links and no deeper folders")
 
 
 def _contents(directory: Path, manifest: Manifest, folder: str) -> Iterator[tuple[str, bytes]]:

@@ -24,7 +24,7 @@ def check_target(directory: str | Path) -> None:
         return
     if not place.is_dir() or any(place.iterdir()):
         raise InputError(
-            f"{str(place)!r} exists and is no isthmus bundle",
+            f"{str(place)!r} exists and is not an isthmus bundle",
             expected="a new name, an empty directory or an older bundle",
             remedy="choose another place or move it away",
         )

@@ -65,7 +65,7 @@ class Manifest:
         """The text of ``manifest.json``.
 
         Raises:
-            TypeError, ValueError: a setting or a fact that is no JSON value.
+            TypeError, ValueError: a setting or a fact that is not a JSON value.
         """
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -98,7 +98,7 @@ def peek(directory: str | Path) -> Manifest:
     directory = Path(directory)
     path = directory / MANIFEST
     if not path.is_file() or path.is_symlink():
-        what = "has no manifest.json" if directory.is_dir() else "is no directory"
+        what = "has no manifest.json" if directory.is_dir() else "is not a directory"
         raise BundleError(f"{str(directory)!r} {what}", expected="a directory that isthmus saved")
     return _parse(_json(path), path)
 
@@ -114,13 +114,13 @@ def _json(path: Path) -> Any:
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            f"{str(path)!r} is no JSON document ({type(error).__name__})", expected="a manifest"
+            f"{str(path)!r} is not a JSON document ({type(error).__name__})", expected="a manifest"
         ) from None
     return document
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _parse(document: Any, path: Path) -> Manifest:
@@ -142,13 +142,13 @@ def _parse(document: Any, path: Path) -> Manifest:
 def _wrong_fields(document: dict[str, Any]) -> Iterator[str]:
     for name in ("plugin", "builder"):
         if not isinstance(document.get(name), str) or not is_identifier(document[name]):
-            yield f"{name} is no name"
+            yield f"{name} is not a name"
     for name in ("settings", "facts", "versions", "files"):
         if not isinstance(document.get(name), dict):
-            yield f"{name} is no object"
+            yield f"{name} is not an object"
             return
     if not isinstance(document.get("created"), str):
-        yield "created is no text"
+        yield "created is not text"
     if not all(isinstance(version, str) for version in document["versions"].values()):
         yield "versions are not all text"
     for name, entry in document["files"].items():

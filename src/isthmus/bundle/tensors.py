@@ -21,13 +21,13 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
         Tensors by name. They may share memory with the module: copy before the module changes.
 
     Raises:
-        InputError: the module keeps state that is no tensor.
+        InputError: the module keeps state that is not a tensor.
     """
     kept: dict[str, Tensor] = {}
     storages: set[int] = set()
     for name, tensor in _unaliased(module).items():
         storage = tensor.untyped_storage().data_ptr()
-        # Two different views of one storage are no aliases, yet no file format takes them: the second becomes a copy.
+        # Two different views of one storage are not aliases, yet no file format takes them: the second becomes a copy.
         plain = tensor.clone() if storage in storages and tensor.numel() else tensor
         storages.add(storage)
         kept[name] = plain.cpu().contiguous()

@@ -69,7 +69,7 @@ def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> i
     """``isthmus NAME VERB ...``, where the verbs are ours.
 
     Raises:
-        InputError: no verb, or one that is none of them.
+        InputError: no verb, or an unknown one.
     """
     if args and args[0] in commands:
         return run(commands[args[0]], f"isthmus {name} {args[0]}", args[1:])
@@ -93,7 +93,7 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
 
     Raises:
         InputError: no installed plugin, or not the bundle's, knows the verb, or an index or no bundle was given.
-        BundleError: what was given is no bundle.
+        BundleError: what was given is not a bundle.
         PluginError: the bundle's plugin cannot be had.
     """
     directory = next((arg for arg in args if _is_bundle(arg)), None)
@@ -116,7 +116,7 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
 
 
 def unknown(name: str, known: set[str], where: str = "") -> InputError:
-    """The error for a verb that nobody has."""
+    """The error for an unknown verb."""
     remedy = plugins.closest(name, known) or "see isthmus --help"
     return InputError(f"no command {name!r}{where}", remedy=remedy)
 

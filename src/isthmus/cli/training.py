@@ -133,7 +133,7 @@ def training_options(
     """The shared options as one object.
 
     Raises:
-        InputError: something that is no bundle stands at ``out``.
+        InputError: something that is not a bundle stands at ``out``.
         SettingError: a value outside its range.
     """
     bundle.check_target(out)

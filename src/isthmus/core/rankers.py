@@ -110,7 +110,7 @@ class Blend(nn.Module):
         """Of each part that counts: its number, its factor for each row, its own state.
 
         Raises:
-            InputError: inputs that are no bags, whose length the factors need.
+            InputError: inputs that are not bags, whose length the factors need.
         """
         lengths = require_bags(inputs, "a blend").lengths().clamp(min=1).to(self.weights.dtype)
         return [

@@ -51,7 +51,7 @@ class CodeEvaluation(Evaluation):
 
 
 def check_samples(samples: int) -> None:
-    """Refuse a number of importance samples that is none.
+    """Refuse a number of importance samples below 0.
 
     Raises:
         SettingError: below 0.

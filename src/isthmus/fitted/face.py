@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
+from isthmus.answers import Answers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
 from isthmus.fitted.codes import as_codes
 from isthmus.fitted.evaluate import Evaluation
-from isthmus.fitted.gallery import Gallery, SearchHit
+from isthmus.fitted.gallery import FoundRecords, Gallery
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
@@ -37,7 +38,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     ``A`` is the domain's adapter, ``R`` its records, and ``W`` what records are written as. A domain supplies the
     public ``fit``, ``encode`` and ``evaluate`` and the hooks below them, and adds verbs of its own. Wherever records
-    are taken, so is whatever ``_read`` turns into records.
+    are taken, so is anything that ``_read`` turns into records.
 
     Attributes:
         fitted: everything that was learned.
@@ -93,7 +94,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Args:
             records: that the model was not trained on.
             samples: importance samples a record, for a tighter bound of the likelihood; 0 leaves it out.
-            seed: of whatever is drawn.
+            seed: of the random draws.
 
         Raises:
             SettingError: a number of samples below 0, or samples of a model without a posterior.
@@ -106,7 +107,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @abstractmethod
     def _read(self, source: Any) -> R:
-        """Records from whatever users give; records themselves as they are. Raises ``InputError`` for anything else."""
+        """Records from anything that users may give; records are returned as they are. Raises ``InputError``."""
 
     @abstractmethod
     def _codes(self, records: R) -> Tensor:
@@ -194,7 +195,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
         Args:
             codes: shape (n, ``code_width``).
-            seed: of whatever is drawn; most domains draw nothing.
+            seed: of the random draws; most domains draw nothing.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -233,7 +234,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             a: one record.
             b: another.
             steps: how many points, both ends among them.
-            seed: of whatever is drawn.
+            seed: of the random draws.
             options: how this domain writes, if it has a choice.
 
         Raises:
@@ -245,7 +246,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             raise InputError(f"{len(ends[0])} and {len(ends[1])} records", expected="one for each end")
         return self._written(between(ends[0][0], ends[1][0], steps), seed, options)
 
-    def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> list[list[SearchHit]]:
+    def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> Answers[FoundRecords]:
         """The records of the gallery whose codes are nearest.
 
         Args:
@@ -254,7 +255,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             metric: how codes are compared: "l2", "cosine" or "ip"; by default as the domain does.
 
         Returns:
-            One list for each query, also for a single one, nearest first; shorter where the gallery is.
+            The records found for each query, also for a single one, nearest first: a sequence of sequences of
+            ``SearchHit`` (item, row, score, label), and one table. Fewer where the gallery has fewer.
 
         Raises:
             InputError: there is no gallery.
@@ -272,7 +274,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             codes: of these records, where they are known already.
 
         Raises:
-            InputError: as many codes as there are not records. Otherwise what ``encode`` raises.
+            InputError: the numbers of codes and records differ. Otherwise what ``encode`` raises.
         """
         read = self._read(records)
         found = self._codes(read).float() if codes is None else as_codes(codes, self.code_width)

@@ -90,7 +90,7 @@ class ModelSpec:
             run: its seed decides the first weights.
 
         Raises:
-            SettingError: settings that the model cannot have, or a model that is no autoencoder.
+            SettingError: settings that the model cannot have, or a model that is not an autoencoder.
         """
         recipe = built(self.name, self.builder, signal, run, self.settings)
         if not isinstance(recipe.model, Autoencoder):

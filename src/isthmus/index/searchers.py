@@ -1,4 +1,4 @@
-"""Nearest rows, for whoever keeps the ids elsewhere: the searcher that ``Index`` would ask, without its face.
+"""Nearest rows, for code that keeps the ids elsewhere: the searcher that ``Index`` would ask, without its face.
 
 A model that searches its own vectors chooses a searcher at its first search, without a word from the user about
 approximation. So it is slower to leave exact search than ``Index``: other kinds are tried only where one query of exact

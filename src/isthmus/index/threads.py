@@ -21,7 +21,7 @@ _asked: int | None = 1 if sys.platform == "darwin" else None
 
 @contextmanager
 def limit(threads: int) -> Iterator[None]:
-    """At most so many threads for each operation of torch, FAISS and BLAS while the block runs, in the whole process.
+    """At most this many threads for each operation of torch, FAISS and BLAS while the block runs, in the whole process.
 
     Searches that other threads begin meanwhile keep to it, too; enter it from one thread. BLAS is limited where
     ``threadpoolctl`` is installed.
@@ -54,7 +54,7 @@ def limited_to(read: Callable[[], int], write: Callable[[int], None], threads: i
     Args:
         read: tells the library's number.
         write: sets it.
-        threads: at most so many; what ``limit`` said, if not given.
+        threads: at most this many; what ``limit`` said, if not given.
     """
     wanted = _asked if threads is None else threads
     if wanted is None:

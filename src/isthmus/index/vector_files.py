@@ -91,7 +91,7 @@ def _as_tensor(source: Any) -> Float[Tensor, "rows width"]:
     try:
         given = source.detach().cpu() if isinstance(source, Tensor) else torch.from_numpy(_as_array(source))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"vectors that are no numbers ({error})", expected="a matrix of numbers") from None
+        raise InputError(f"vectors that are not numbers ({error})", expected="a matrix of numbers") from None
     if given.ndim != 2 or given.is_complex() or given.dtype == torch.bool or not given.shape[1]:
         raise InputError(f"vectors of shape {tuple(given.shape)} and {given.dtype}", expected="numbers, [rows, width]")
     vectors = given.float().contiguous()
@@ -129,7 +129,7 @@ def _from_parquet(path: Path) -> tuple[Any, list[Id] | None]:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{str(path)!r} is no Parquet file ({' '.join(str(error).split())[:200]})") from None
+        raise SourceError(f"{str(path)!r} is not a Parquet file ({' '.join(str(error).split())[:200]})") from None
     if VECTOR not in table.column_names:
         columns = ", ".join(table.column_names)
         raise ColumnError(f"columns {columns}", expected=f"a column {VECTOR!r} of lists of numbers")

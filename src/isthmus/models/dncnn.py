@@ -44,7 +44,7 @@ def residual_denoiser(
     Advice: to clean photographs, which no narrow code can hold; train it on crops, and clean whole images with it.
 
     The size of the signal is that of the crops; nothing of the network depends on it. One network serves all levels of
-    noise between ``low`` and ``high``, which is no input of it; equal ones make it a network for that level.
+    noise between ``low`` and ``high``, which is not an input of it; equal ones make it a network for that level.
 
     Args:
         low: smallest standard deviation of the noise that it is trained on, for pixels from 0 to 1. Published: 0 for
@@ -256,7 +256,7 @@ class UniformNoiseLevel:
         """Noisy images.
 
         Raises:
-            SettingError: inputs that are no dense values.
+            SettingError: inputs that are not dense values.
         """
         if not isinstance(inputs, Values):
             raise SettingError(f"noise on {type(inputs).__name__}", expected="dense values")

@@ -202,7 +202,7 @@ class MatryoshkaLoss:
     [batch lengths code], see ``ResidualQuantizer``.
 
     Raises:
-        SettingError: no positive temperature, or a negative weight; targets that are no dense values.
+        SettingError: no positive temperature, or a negative weight; targets that are not dense values.
     """
 
     temperature: float = 0.05

@@ -128,7 +128,7 @@ def sequence_vae(
         rest: share of a cycle before the rise, if ``cyclical``.
         pretraining: epochs as a plain autoencoder, after which the decoder is drawn anew (Li et al. 2019); they come
             before ``epochs``. They are neither scored nor corrupted.
-        aggressive: the first so many of ``epochs`` train the encoder ``inner`` steps for each one of the decoder (He et
+        aggressive: this many first ``epochs`` train the encoder ``inner`` steps for each one of the decoder (He et
             al. 2019, with fixed numbers in place of their two tests of when to stop).
         inner: steps of the encoder for each one of the decoder, if ``aggressive``.
         word_dropout: share of the tokens hidden from the decoder in the first epoch (Bowman et al. 2016).

@@ -15,7 +15,7 @@ Figure = Any
 
 
 def blank(width: float, height: float) -> Figure:
-    """An empty figure of so many inches.
+    """An empty figure.
 
     Raises:
         MissingLibraryError: matplotlib is not installed.

@@ -48,7 +48,7 @@ def training_curves(history: History) -> Figure:
 
 
 def _panels(records: Sequence[Record]) -> list[tuple[str, ...]]:
-    """Names in the order in which they first appear; a rate that is 0 throughout is no rate."""
+    """Names in the order in which they first appear; a rate that is 0 throughout is not a rate."""
     names: dict[str, None] = {}
     for record in records:
         names |= {name: None for name, value in record.items() if name not in BESIDE and isinstance(value, int | float)}

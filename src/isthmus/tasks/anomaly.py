@@ -56,7 +56,7 @@ def surprise(
         batch: records at a time.
 
     Raises:
-        SettingError: masks on records that are no dense values, or of another shape.
+        SettingError: masks on records that are not dense values, or of another shape.
     """
     device = next(model.parameters()).device
     source = source.to(device)

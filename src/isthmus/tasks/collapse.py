@@ -85,7 +85,7 @@ def diagnose(
         model: with a diagonal Gaussian posterior; put into ``eval`` meanwhile.
         source: records held out from training, on the model's device.
         generator: where draws come from, on the same device.
-        records: so many, chosen at random; all, if not given. Mutual information takes records² · code steps.
+        records: how many, chosen at random; all by default. Mutual information takes records² · code steps.
         batch_size: records at a time; they go by length, so that little is padded.
 
     Raises:

@@ -52,7 +52,7 @@ class Threshold:
             contamination: the share of normal records that may be flagged, between 0 and 1.
 
         Raises:
-            SettingError: an unknown method or a share that is none; for ``extreme``, a share above a tenth.
+            SettingError: an unknown method or a share outside its range; for ``extreme``, a share above a tenth.
             InputError: too few scores: none, or for ``extreme``, fewer than 10.
             ValueRangeError: a score is NaN or infinite.
         """
@@ -118,7 +118,7 @@ def check_rule(method: str, share: float) -> None:
     """Refuse, before any work is done, a rule that ``Threshold.fit`` would refuse.
 
     Raises:
-        SettingError: an unknown method or a share that is none; for ``extreme``, a share above a tenth.
+        SettingError: an unknown method or a share outside its range; for ``extreme``, a share above a tenth.
     """
     if method not in METHODS:
         raise SettingError(f"threshold method {method!r}", expected=", ".join(METHODS))

@@ -1,10 +1,10 @@
-"""Contract tests shipped with the library: whoever writes a part subclasses one and supplies the part.
+"""Contract tests shipped with the library: to write a part, subclass one and supply the part.
 
     AdapterContract       records to batches, and back from a bundle
     AutoencoderContract   the face of a domain: its verbs, their arguments and results
     PluginContract        what an entry point yields
-    RankerContract        whatever scores items
-    SearcherContract      whatever finds nearest rows
+    RankerContract        anything that scores items
+    SearcherContract      anything that finds nearest rows
 
 Needs pytest, which the library itself does not.
 """

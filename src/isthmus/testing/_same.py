@@ -51,7 +51,7 @@ def _state(value: Any) -> dict[str, Any] | None:
         return {field.name: getattr(value, field.name) for field in fields(kind)}
     if kind.__eq__ is not object.__eq__ or not hasattr(value, "__dict__") or isinstance(value, type):
         return None
-    # Something computed on first use and kept is no change.
+    # Something computed on first use and kept is not a change.
     return {name: kept for name, kept in vars(value).items() if not _is_cache(kind, name)}
 
 

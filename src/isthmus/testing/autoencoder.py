@@ -291,7 +291,7 @@ class AutoencoderContract(ABC):
                 ask()
 
     def test_what_is_no_record_or_code_is_refused(self) -> None:
-        """Anything that is no record or no code raises ``InputError``."""
+        """Anything that is neither a record nor a code raises ``InputError``."""
         model = self.fitted()
         width = model.code_width
         for wrong in (np.zeros((2, width + 1)), np.zeros(width), np.full((1, width), np.nan), [["a"] * width]):

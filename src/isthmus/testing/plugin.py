@@ -41,7 +41,7 @@ class PluginContract(ABC):
         for name, builder in self.plugin.builders.items():
             for setting, keyword in keywords_of(builder).items():
                 assert keyword.default is not inspect.Parameter.empty, f"{name}: {setting} has no default"
-                assert json.loads(json.dumps(keyword.default)) == keyword.default, f"{name}: {setting} is no JSON"
+                assert json.loads(json.dumps(keyword.default)) == keyword.default, f"{name}: {setting} is not JSON"
 
     def test_builders_take_signal_and_generator(self) -> None:
         """A builder is called as ``builder(signal, generator=..., **settings)``."""
@@ -71,7 +71,7 @@ class PluginContract(ABC):
         for name, face in self.plugin.faces.items():
             assert name == face.__name__, f"{name} is a {face.__name__}"
             assert name[0].isupper(), name
-            assert inspect.ismethod(getattr(face, "load", None)), f"{name}: load is no class method"
+            assert inspect.ismethod(getattr(face, "load", None)), f"{name}: load is not a class method"
             assert callable(getattr(face, "save", None)), f"{name} has no save"
 
     def test_every_bundle_has_a_face(self) -> None:

@@ -157,7 +157,7 @@ class SearcherContract(ABC):
         for metric in self.metrics:
             searcher, scores = self.build(vectors, metric), similarity(queries, vectors, metric)
             for k in (1, 2, self.rows // 3):
-                # One neighbour is found or not: that is no measure of recall.
+                # One neighbour is found or not: that is not a measure of recall.
                 self.check_answers(searcher.search(queries, k), scores, k, recall=0.0)
 
     def test_excluded_rows_do_not_answer(self) -> None:

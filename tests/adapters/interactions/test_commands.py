@@ -171,8 +171,8 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--resume"], "resume without"),
         (["FILE", "--out", "o", "--titles", "no.csv"], "no file no.csv"),
         (["FILE", "--out", "o", "--titles", "FILE"], "one of title, name"),
-        (["FILE", "--out", "taken"], "is no isthmus bundle"),
-        (["FILE", "--out", "taken/file"], "is no isthmus bundle"),
+        (["FILE", "--out", "taken"], "is not an isthmus bundle"),
+        (["FILE", "--out", "taken/file"], "is not an isthmus bundle"),
         (["FILE"], "--out"),
         (["FILE", "--out", "o", "--fast"], "--fast"),
     ]:
@@ -215,7 +215,7 @@ def test_recommend_reads_files_of_ids(run: Run, folder: Path, tmp_path: Path) ->
     assert one == other
     assert {entry["id"] for entry in one["items"]} == {30, 40, 50}
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
-    mistake(run("recommend", folder / "b", "--history", "ids.txt"), "is no text")
+    mistake(run("recommend", folder / "b", "--history", "ids.txt"), "is not text")
 
 
 def test_recommend_text_ids(run: Run, folder: Path) -> None:

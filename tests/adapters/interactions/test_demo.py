@@ -49,5 +49,5 @@ def test_its_page_tells_what_to_try_next(short: None, capsys: pytest.CaptureFixt
 def test_what_is_in_its_way_stays(short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "books.bundle").write_text("mine")
     assert main(["demo"]) == 2
-    assert "is no isthmus bundle" in capsys.readouterr().err
+    assert "is not an isthmus bundle" in capsys.readouterr().err
     assert (tmp_path / "books.bundle").read_text() == "mine"

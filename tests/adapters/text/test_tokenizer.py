@@ -255,7 +255,7 @@ def test_no_tokenizer_there(tmp_path):
     with pytest.raises(SourceError, match=r"tokenizer\.json"):
         Tokenizer.pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(InputError, match="is no tokenizer"):
+    with pytest.raises(InputError, match="is not a tokenizer"):
         Tokenizer.pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes(b"\xff")
     with pytest.raises(SourceError, match="cannot be read"):

@@ -91,7 +91,7 @@ def test_columns(asked, refused) -> None:
 
 def test_mistakes_cost_no_training(refused) -> None:
     assert "does not exist" in refused("fit", "vectors", "gone.csv", "--out", "b")
-    assert "exists and is no isthmus bundle" in refused("fit", "vectors", "gone.csv", "--out", "t.csv")
+    assert "exists and is not an isthmus bundle" in refused("fit", "vectors", "gone.csv", "--out", "t.csv")
     assert "no model 'other'" in refused("fit", "vectors", "t.csv", "--out", "b", "--model", "other")
     assert not Path("b").exists()
 

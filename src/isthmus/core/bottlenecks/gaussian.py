@@ -17,7 +17,7 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
-"""exp of anything beyond is no use in fp32; the published settings never come near."""
+"""Beyond this, exp is of no use in fp32; the published settings never come near."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class TokenDeletion:
         """Shorter rows, padded on the right with id 0 to the longest of them.
 
         Raises:
-            SettingError: inputs that are no token rows, or whose decoder is to be shown less: the places are lost.
+            SettingError: inputs that are not token rows, or whose decoder is to be shown less: the places are lost.
         """
         rows = _rows(inputs, "deletion of tokens")
         if rows.unseen is not None:
@@ -95,7 +95,7 @@ class WordDropout(nn.Module):
         """The same rows with ``unseen`` marked.
 
         Raises:
-            SettingError: inputs that are no token rows.
+            SettingError: inputs that are not token rows.
         """
         rows = _rows(inputs, "word dropout")
         uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)

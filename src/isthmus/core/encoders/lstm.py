@@ -52,7 +52,7 @@ class LstmEncoder(nn.Module):
         """The vector of each token.
 
         Raises:
-            SettingError: inputs that are no tokens.
+            SettingError: inputs that are not tokens.
         """
         return nn.functional.embedding(token_rows(inputs).ids, self.table)
 

@@ -52,7 +52,7 @@ class SuperposedEncoder(nn.Module):
         """The vector of each token times its weight, without its position.
 
         Raises:
-            SettingError: inputs that are no tokens.
+            SettingError: inputs that are not tokens.
         """
         ids = token_rows(inputs).ids
         return nn.functional.embedding(ids, self.table) * self.log_weights[ids].exp()[..., None]

@@ -51,7 +51,7 @@ class TransformerEncoder(nn.Module):
         """The vector of each token, without its position.
 
         Raises:
-            SettingError: inputs that are no tokens.
+            SettingError: inputs that are not tokens.
         """
         return nn.functional.embedding(token_rows(inputs).ids, self.table)
 

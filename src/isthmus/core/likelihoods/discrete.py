@@ -58,14 +58,14 @@ class Categorical:
         """log p(targets | decoded) of decoded states [batch, steps, hidden], of which position t predicts token t.
 
         Raises:
-            SettingError: targets that are no tokens, or of another shape than the decoded states.
+            SettingError: targets that are not tokens, or of another shape than the decoded states.
         """
         log_probs = self.token_log_probs(readout, decoded, targets)
         rows = require_tokens(targets, "a categorical likelihood").mask.nonzero()[:, 0]
         return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
 
     def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
-        """Nats of each token that is no padding.
+        """Nats of each token that is not padding.
 
         Args:
             readout: one row for each token of the vocabulary.
@@ -76,7 +76,7 @@ class Categorical:
             [tokens], row after row; higher is more probable.
 
         Raises:
-            SettingError: targets that are no tokens, or of another shape than the decoded states.
+            SettingError: targets that are not tokens, or of another shape than the decoded states.
         """
         rows = require_tokens(targets, "a categorical likelihood")
         if decoded.shape[:-1] != rows.ids.shape:
@@ -109,8 +109,8 @@ class Categorical:
 class Bernoulli:
     """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
 
-    Numbers between 0 and 1 are taken as averages of coins; over those it is no density, so that its nats compare with
-    no other likelihood's. ``ContinuousBernoulli`` is one.
+    Numbers between 0 and 1 are taken as averages of coins; over those it is not a density, so that its nats cannot be
+    compared with those of another likelihood. ``ContinuousBernoulli`` is a density.
     """
 
     def __call__(

@@ -54,7 +54,7 @@ class SparseLinear(nn.Module):
         """The bags themselves: nothing can be computed before the columns are known.
 
         Raises:
-            SettingError: inputs that are no bags.
+            SettingError: inputs that are not bags.
         """
         return require_bags(inputs, "a linear model")
 

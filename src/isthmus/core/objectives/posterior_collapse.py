@@ -44,7 +44,7 @@ class FreeBits:
         """Nats a record, lower is better.
 
         Raises:
-            SettingError: a rate that is no sum over dimensions: a prior without ``dimension_rates``, a
+            SettingError: a rate that is not a sum over dimensions: a prior without ``dimension_rates``, a
                 posterior whose rate has no closed form, or a weight for each row.
         """
         weight = self.rate_weight(step, progress)

@@ -110,7 +110,7 @@ class Entries:
 
     @classmethod
     def of(cls, lists: RowLists, ids: Int64[Tensor, " candidates"] | None) -> Entries:
-        """The entries of some lists; columns that are no candidates are dropped."""
+        """The entries of some lists; columns that are not candidates are dropped."""
         queries, positions = owners(lists), lists.rows
         if ids is not None:
             positions = torch.searchsorted(ids, lists.rows)

@@ -81,7 +81,7 @@ def selecting(
 def nearer(
     exact: ExactSearcher, prepared: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
 ) -> Int64[np.ndarray, "batch kept"]:
-    """The ``most`` best of the candidates of each query, in no order; -1, which is no row, comes after all others.
+    """The ``most`` best of the candidates of each query, in no order; -1, which is not a row, comes after all others.
 
     Args:
         exact: over the vectors, float32 on the CPU.

@@ -35,7 +35,7 @@ class FaissKind:
         tuned: those settings of an index that the grid changes.
         number_bytes: bytes of one number of a stored vector.
         transform: how vectors of a width are stored.
-        defaults: the settings of an index of so many rows, width and seed.
+        defaults: the settings of an index, given its number of rows, width and seed.
         declines: why it cannot pay over some vectors; None where it may.
         row_bytes: beside the numbers, for each vector of a width.
         inverted: whether its structure is centroids, which are finished as vectors are.

@@ -81,7 +81,7 @@ class FaissSettings:
         than the rows can train.
 
         Raises:
-            SettingError: a number outside its range, or a name that is none.
+            SettingError: a number outside its range, or an unknown name.
         """
         unknown = sorted(given.keys() - {field.name for field in fields(cls)})
         if unknown:

@@ -112,7 +112,7 @@ class FaissSearcher:
                 centroids = np.asarray(structure["centroids"], dtype=np.float32)
                 finished = {"centroids": pad_and_rotate(transform, centroids, settings.seed)}
             index = found.make(TransformedVectors(vectors, lifted.by_distance), settings, finished)
-        # From FAISS's number to row; -1, which is no row, finds the last.
+        # From FAISS's number to row; -1, which is not a row, finds the last.
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
         return cls(index, exact, kind, settings, structure, order)
 

@@ -127,16 +127,16 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
 
     Raises:
         BundleError: no such tensors.
-        UnicodeDecodeError: bytes that are no text.
+        UnicodeDecodeError: bytes that are not text.
     """
     ids, ends = tensors[f"{prefix}ids"], tensors.get(f"{prefix}ends")
     if ends is None:
         if ids.dtype != torch.int64 or ids.ndim != 1:
-            raise BundleError("the ids are no whole numbers", remedy="save it again")
+            raise BundleError("the ids are not whole numbers", remedy="save it again")
         plain: list[Id] = ids.tolist()
         return plain
     if ids.dtype != torch.uint8 or ends.dtype != torch.int64 or ids.ndim != 1 or ends.ndim != 1:
-        raise BundleError("the ids are no texts", remedy="save it again")
+        raise BundleError("the ids are not texts", remedy="save it again")
     places = [0, *ends.tolist()]
     if places != sorted(places) or places[-1] != len(ids):
         raise BundleError("the texts of the ids overlap", remedy="save it again")

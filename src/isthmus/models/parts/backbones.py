@@ -43,7 +43,7 @@ class Backbone:
 
     Attributes:
         hidden: width of the state that the encoder hands to the bottleneck.
-        decoder: makes the decoder for a code of so many dimensions.
+        decoder: makes the decoder for a code of a given width.
         readout: makes what reads that decoder.
         scaling: a fixed change of the inputs.
         batching: how an epoch is cut.

@@ -72,7 +72,7 @@ def complete(given: SharedKeywords) -> SharedKeywords:
     """The keywords that were given, and the defaults of the others.
 
     Raises:
-        SettingError: a keyword that is none of them.
+        SettingError: an unknown keyword.
     """
     known = keywords_in(SharedKeywords)
     for name in cast(Mapping[str, Any], given):

@@ -17,7 +17,7 @@ def check_settings(**settings: int | float) -> None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices.
+    """Refuse a value that is not among the choices.
 
     Args:
         name: of the setting.
