@@ -2,8 +2,8 @@
 
 ``python`` blocks are executed, ``bash`` blocks are commands of isthmus, one a line. A comment before a block says what
 else is done with it: ``<!-- not run: REASON -->``, ``<!-- file: NAME -->`` (the block is the text of that file, which
-later blocks import or read; a ``pyproject.toml`` is also "installed"), ``<!-- output varies -->`` (numbers and words depend on the machine). A ``text`` block
-right after one that was run shows what it printed.
+later blocks import or read; a ``pyproject.toml`` is also "installed"), ``<!-- output varies -->`` (numbers and words
+depend on the machine). A ``text`` block right after one that was run shows what it printed.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import numpy as np
 from pictured import bars
 from PIL import Image
 
-from isthmus_interactions.datasets import demo_goodbooks
 from isthmus_text.datasets import demo_sentences
 
 ITEMS, PEOPLE = 60, 240
@@ -114,17 +113,6 @@ def _vectors(rows: int, seed: int) -> Callable[[Path], None]:
         )
 
     return write
-
-
-def _books(path: Path) -> None:
-    """The bundled books as somebody else's table, with columns of other names."""
-    ratings, titles = demo_goodbooks()
-    entries = ratings.matrix.tocoo()
-    users, items = ratings.users.ids, ratings.items.ids
-    rows = (
-        (users[u], items[i], int(v)) for u, i, v in zip(entries.coords[0], entries.coords[1], entries.data, strict=True)
-    )
-    table(path, ("reader", "book", "liked"), rows)
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
