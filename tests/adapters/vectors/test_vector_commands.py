@@ -89,7 +89,7 @@ def test_columns(asked, refused) -> None:
     assert asked("encode", "b", "other.csv") == asked("encode", "b", "t.csv")
     np.save("wide.npy", np.ones((40, 4)))
     assert asked("fit", "vectors", "wide.npy", "--drop", "0", "--out", "b", *FAST)["width"] == 3
-    assert "without names of columns" in refused("encode", "b", "city.csv")
+    assert "without names of columns" in refused("encode", "b", "city.csv", "--json")
     assert len(asked("encode", "b", "city.csv", "--drop", "city")["codes"]) == 80
     assert asked("fit", "vectors", "t.csv", "--columns", "c", "--columns", "a", "--out", "b", *FAST)["width"] == 2
     assert "no column 'z'" in refused("fit", "vectors", "t.csv", "--columns", "z", "--out", "b")
