@@ -22,12 +22,18 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.tasks.coding import held_out as score_held_out
 from isthmus.training.history import History
+from isthmus.training.interrupts import StopRequest, warn_of_interruption
+from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"
 """The model's own loss on held-out records, negated: nats a record, higher is better."""
 
+CODES, THRESHOLD, PRIOR = "codes to search among", "anomaly threshold", "mixture to sample from"
+"""What comes after training, as it is said."""
+
 A = TypeVar("A", bound=AdapterState)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -140,34 +146,85 @@ def training_facts(
     }
 
 
+class AfterTraining:
+    """What is learned once the network is trained: a thing at a time, and each only as long as nobody asks for an end.
+
+    Args:
+        stop: of the whole ``fit``.
+        progress: is told of each.
+        history: of the training, for the answer to a signal.
+    """
+
+    def __init__(self, stop: StopRequest, progress: Progress, history: History) -> None:
+        self._stop, self._progress, self._history = stop, progress, history
+        self.left_out: list[str] = []
+
+    def made(self, name: str, work: Callable[[], T]) -> T | None:
+        """What ``work`` returns; None where it is left out.
+
+        Args:
+            name: what it is, such as "codes to search among".
+            work: makes it.
+        """
+        found: list[T] = []
+        epoch = self._history.best_epoch
+        kept = "keeping the trained model" + ("" if epoch is None else f" (epoch {epoch})")
+        with self._stop.telling(lambda: f"{kept}, without {name}"), doing(self._progress, f"computing {name}"):
+            self._stop.optional(lambda: found.append(work()))
+        if not found:
+            self.left_out.append(name)
+        return found[0] if found else None
+
+    def closed(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of a bundle, with what was left out; a warning tells of it, too."""
+        if not self._stop.requested:
+            return dict(facts)
+        self._history.interrupted = True
+        warn_of_interruption(self._history, self.left_out)
+        told = {"left_out": self.left_out} if self.left_out else {}
+        return {**facts, "training": self._history.to_json(), **told}
+
+
 def complete(
     fitted: FittedAutoencoder[A],
-    gallery: Gallery,
+    gallery: Callable[[], Gallery],
     rows: Tensor,
     train: Source,
     held_out: Source | None,
     *,
     request: FitRequest,
     run: Run,
+    stop: StopRequest | None = None,
 ) -> FittedAutoencoder[A]:
     """The same state with everything that is learned from codes: the latent prior, the anomaly scorer, the gallery.
 
     Args:
         fitted: a trained model.
-        gallery: of all records of ``fit``.
+        gallery: makes that of all records of ``fit``.
         rows: which of them were trained on.
         train: those records.
         held_out: the others; None where there are none.
         request: the contamination, and whether the gallery is kept.
-        run: its seed.
+        run: its seed, and its progress.
+        stop: of the whole ``fit``, after which the rest is left out.
     """
-    codes: Float[Tensor, "train code"] = gallery.codes[rows]
+    after = AfterTraining(stop or StopRequest(), run.progress, fitted.history)
+    found = after.made(CODES, gallery)
+    if found is None:
+        after.left_out += [THRESHOLD, PRIOR]
+        return replace(fitted, facts=after.closed(fitted.facts))
+    codes: Float[Tensor, "train code"] = found.codes[rows]
     scorer = None
     if len(codes) > 1:
-        scorer = CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=request.contamination)
+        share = request.contamination
+        scorer = after.made(
+            THRESHOLD, lambda: CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=share)
+        )
+    prior = after.made(PRIOR, lambda: fit_latent_prior(codes, run))
     return replace(
         fitted,
-        latent_prior=fit_latent_prior(codes, run),
-        gallery=gallery if request.gallery else None,
+        facts=after.closed(fitted.facts),
+        latent_prior=prior,
+        gallery=found if request.gallery else None,
         anomaly_scorer=scorer,
     )
