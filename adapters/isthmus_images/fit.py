@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from isthmus.fitted import AfterTraining, FitRequest, FittedAutoencoder, Gallery, complete, training_facts, validation_on
+from isthmus.fitted import (
+    AfterTraining,
+    FitRequest,
+    FittedAutoencoder,
+    Gallery,
+    complete,
+    training_facts,
+    validation_on,
+)
 from isthmus.tasks.coding import codes_of
 from isthmus.training.holdout import hold_out
 from isthmus.training.interrupts import interruptible

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from isthmus_interactions.fitted import FittedRecommender
     from isthmus_interactions.interactions import Interactions
     from isthmus_interactions.ordered_histories import OrderedHistories
-    from isthmus_interactions.recommend.answers import Answer
+    from isthmus_interactions.recommend.answers import Answer, Result
     from isthmus_interactions.recommender import Recommender
     from isthmus_interactions.splits import FoldIn, Split, from_files, leave_last_out, strong, weak
     from isthmus_interactions.tuning.tune import TuningResult, tune
@@ -30,6 +30,7 @@ __all__ = [
     "ItemFeatures",
     "OrderedHistories",
     "Recommender",
+    "Result",
     "Split",
     "TuningResult",
     "from_files",
@@ -48,6 +49,7 @@ _HOMES = {
     "ItemFeatures": "cold_start.features",
     "OrderedHistories": "ordered_histories",
     "Recommender": "recommender",
+    "Result": "recommend.answers",
     "Split": "splits",
     "TuningResult": "tuning.tune",
     "from_files": "splits",

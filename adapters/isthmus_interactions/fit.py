@@ -16,9 +16,11 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
+from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
-from isthmus.training.progress import NoProgress
+from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
+from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
@@ -58,13 +60,26 @@ def fit(
     train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     score = None if fold is None else validation_score(fold, metric, run)
-    history = recipe.fit(training_source(train, recipe.model), run, score)
-    if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
-        history.interrupted = again.interrupted
+    with interruptible() as stop:
+        history = recipe.fit(training_source(train, recipe.model), run, score)
+        if train is not data and not recipe.chooses_epoch:
+            _fit_again(recipe, data, run, stop)
+        history.interrupted = stop.requested
+        if stop.requested:
+            warn_of_interruption(history, [])
     return FittedRecommender.of(
         data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
     )
+
+
+def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
+    """On all users; its model is whole at any moment, of those who trained or of everybody."""
+    silent = replace(run, progress=NoProgress())
+    with (
+        stop.telling(lambda: "keeping the model of the users who were not held out"),
+        doing(run.progress, f"fitting on all {len(data):,} users"),
+    ):
+        stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.answers import Answers
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
-from isthmus.training.progress import Progress
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit, storage
 from isthmus_interactions.auto import auto
@@ -31,6 +34,8 @@ from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
 from isthmus_interactions.update.merge_data import read_like
+
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -107,12 +112,17 @@ class Recommender(FeatureVerbs):
         if features is not None:
             # Before the training, which may be long.
             match_items_to_features(data.items, data.matrix, features)
-        if model == "auto":
-            made = auto.fit(data, validation, metric, run, settings)
-        else:
-            made = fit.fit(data, model, validation, metric, run, settings)
-        fitted = cls(made.with_titles(known_titles(titles or {}, data.items)))
-        return fitted if features is None else fitted.with_features(features, seed=run.seed)
+        with interruptible() as stop:
+            if model == "auto":
+                made = auto.fit(data, validation, metric, run, settings)
+            else:
+                made = fit.fit(data, model, validation, metric, run, settings)
+            found = [cls(made.with_titles(known_titles(titles or {}, data.items)))]
+            if features is not None:
+                with doing(run.progress, "learning from the features of items"):
+                    if not stop.optional(lambda: found.append(found[0].with_features(features, seed=run.seed))):
+                        logger.warning("interrupted: the features of items are left out")
+        return found[-1]
 
     @classmethod
     def from_implicit(cls, model: Any, data: Interactions, titles: Mapping[Any, str] | None = None) -> Recommender:
@@ -199,7 +209,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users who need not be in the training data.
 
         All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms:
@@ -234,7 +244,7 @@ class Recommender(FeatureVerbs):
         exclude_seen: bool = True,
         allow: Iterable[GivenId] | None = None,
         diversity: float = 0.0,
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for users of the training data, by their interactions there.
 
         Args:
@@ -278,7 +288,7 @@ class Recommender(FeatureVerbs):
         """
         allowed = None if allow is None else id_list(allow)
 
-        def ask(ids: Sequence[GivenId]) -> list[Answer]:
+        def ask(ids: Sequence[GivenId]) -> Answers[Answer]:
             return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
 
         return export.write(Path(path), self.adapter.users.ids, self.adapter, ask)
@@ -295,7 +305,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.score(history_batch(histories, self.adapter.items), candidates)
 
-    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> list[Answer]:
+    def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> Answers[Answer]:
         """The items nearest to each of the given ones.
 
         Args:
@@ -313,7 +323,7 @@ class Recommender(FeatureVerbs):
         """
         return self._engine.similar_items(ids, k)
 
-    def similar_users(self, histories: Histories, k: int = 10) -> list[Answer]:
+    def similar_users(self, histories: Histories, k: int = 10) -> Answers[Answer]:
         """The users of the training data nearest to each history.
 
         Args:

@@ -20,7 +20,7 @@ from isthmus.fitted import (
     fit_latent_prior,
     training_facts,
 )
-from isthmus.fitted.fit import CODES, PRIOR, THRESHOLD
+from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
@@ -77,17 +77,18 @@ def fit(
     held_out = source(held) if len(held) else None
     monitor = None if held_out is None else HeldOutMonitor(held_out.to(run.torch_device()), run)
 
-    def scorer() -> LikelihoodScorer:
-        normal = source(train[even_rows(len(train), MOST_SCORED).numpy()]) if held_out is None else held_out
+    def scorer(most: int) -> LikelihoodScorer:
+        rows = train if held_out is None else held
+        normal = source(rows[even_rows(len(rows), most).numpy()])
         return LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
 
     with interruptible() as stop:
         history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
         after = AfterTraining(stop, run.progress, history)
-        warning = after.made("judgement of its codes", lambda: _warning(monitor, model))
+        warning = after.made("diagnosis of its codes", lambda: _warning(monitor, model))
         facts = training_facts("texts", len(data), len(held), run, history, empty_texts=data.empty, warning=warning)
         fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
-        fitted = replace(fitted, anomaly_scorer=after.made(THRESHOLD, scorer))
+        fitted = replace(fitted, anomaly_scorer=after.made(THRESHOLD, lambda: scorer(MOST_SCORED), lambda: scorer(FEW)))
         return _with_codes(fitted, data, vectors, request, run, after)
 
 
@@ -109,13 +110,20 @@ def _with_codes(
             np.array(encode(fitted.model, fitted.adapter.input, wanted) if vectors is None else vectors)
         )
 
+    def few() -> Tensor:
+        return torch.from_numpy(
+            encode(fitted.model, fitted.adapter.input, data.select(even_rows(len(data), FEW).numpy()))
+        )
+
     codes = after.made(CODES, encoded)
-    if codes is None:
+    some = after.quick(few) if codes is None else codes[rows] if whole else codes
+    if some is None:
         after.left_out.append(PRIOR)
         return replace(fitted, facts=after.closed(fitted.facts))
-    some = codes[rows] if whole else codes
-    prior = after.made(PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED))
-    gallery = Gallery(codes, data, metric="cosine") if request.gallery else None
+    prior = after.made(
+        PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED), lambda: fit_latent_prior(some, run, most=FEW)
+    )
+    gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
     return replace(fitted, facts=after.closed(fitted.facts), gallery=gallery, latent_prior=prior)
 
 

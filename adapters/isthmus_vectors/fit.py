@@ -18,7 +18,7 @@ from isthmus.fitted import (
     training_facts,
     validation_on,
 )
-from isthmus.fitted.fit import CODES, PRIOR, THRESHOLD
+from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
 from isthmus.training.holdout import hold_out
@@ -78,24 +78,22 @@ def _complete(
     """With the anomaly scorer calibrated on ``normal``, and the gallery and the latent prior of all rows."""
     exact = Float64Model.of(fitted.model, fitted.adapter)
 
-    def scorer() -> LikelihoodScorer:
+    def scorer(normal: Vectors) -> LikelihoodScorer:
         scores = -torch.from_numpy(exact.log_likelihoods(normal))
         return LikelihoodScorer.fit(scores, contamination=request.contamination)
 
-    def mixture() -> FittedMixture | None:
-        codes = torch.from_numpy(exact.codes(data.subsample(MOST_FITTED)))
+    def mixture(most: int) -> FittedMixture | None:
+        codes = torch.from_numpy(exact.codes(data.subsample(most)))
         components = max(1, min(COMPONENTS, len(codes) // COMPONENTS))
         return fit_latent_prior(codes, run, fewest=2, most=MOST_FITTED, components=components)
 
     def gallery() -> Gallery:
         return Gallery(torch.from_numpy(exact.codes(data)).float())
 
-    scored = after.made(THRESHOLD, scorer)
-    prior = after.made(PRIOR, mixture) if latent_prior else None
+    scored = after.made(THRESHOLD, lambda: scorer(normal), lambda: scorer(normal.subsample(FEW)))
+    prior = after.made(PRIOR, lambda: mixture(MOST_FITTED), lambda: mixture(FEW)) if latent_prior else None
     found = after.made(CODES, gallery) if request.gallery else None
-    return replace(
-        fitted, facts=after.closed(fitted.facts), latent_prior=prior, gallery=found, anomaly_scorer=scored
-    )
+    return replace(fitted, facts=after.closed(fitted.facts), latent_prior=prior, gallery=found, anomaly_scorer=scored)
 
 
 def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:

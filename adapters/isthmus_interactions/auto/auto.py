@@ -11,6 +11,7 @@ from typing import Any
 from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
@@ -61,16 +62,20 @@ def fit(
         logger.info("no users can be held out to choose a model by: EDLAE with its default settings is fitted")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
     search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
-    search.run_all()
-    best = search.ranked[0]
-    logger.info(
-        "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
-    )
-    kept, again, interrupted = best, list[str](), search.interrupted
-    if train is not data and not interrupted:
-        kept, again, interrupted = refit(best, search.tried, data, run, end)
+    with interruptible() as stop, stop.telling(search.kept):
+        search.run_all()
+        best = search.ranked[0]
+        logger.info(
+            "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
+        )
+        kept, again = best, list[str]()
+        if train is not data and not stop.requested:
+            kept, again = refit(best, search.tried, data, run, end)
+        history = replace(best.history, interrupted=stop.requested)
+        if stop.requested:
+            warn_of_interruption(history, [])
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
+    facts = fitting.facts_of(data, fold, run, history)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import csr_matrix
+from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import LinearReadout

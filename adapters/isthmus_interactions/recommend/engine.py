@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from isthmus.answers import Answers
 from isthmus.batch import TokenRows
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
@@ -23,7 +24,7 @@ from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
 from isthmus_interactions.cold_start.similar import ColdStartSimilarity
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.recommend.answers import Answer, to_answers
+from isthmus_interactions.recommend.answers import Answer, Questions, to_answers
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
 from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
@@ -55,7 +56,7 @@ class RecommendationEngine:
 
     def recommend(
         self, batch: HistoryBatch, k: int, *, exclude_seen: bool, allow: Iterable[GivenId] | None, diversity: float
-    ) -> list[Answer]:
+    ) -> Answers[Answer]:
         """The best items for each history; see ``Recommender.recommend``.
 
         Args:
@@ -82,7 +83,8 @@ class RecommendationEngine:
         inputs = bags if self._length is None else self._tokens(batch)
         found = self._ranking.best(inputs, min(many, len(items)), exclude=seen, allow=allowed)
         found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
-        return to_answers(found, items, batch.unknown, (batch.bags.lengths() == 0).tolist())
+        asked = Questions(batch.unknown, (batch.bags.lengths() == 0).tolist(), batch.users, batch.kind)
+        return to_answers(found, items, asked, self._fitted.titles)
 
     def users(self, ids: Sequence[GivenId]) -> HistoryBatch:
         """The histories of users of the training data.
@@ -91,10 +93,11 @@ class RecommendationEngine:
             UnknownIdError: a user who is not among them.
             InputError: a single id instead of several.
         """
-        rows = torch.from_numpy(self._fitted.adapter.users.rows(id_list(ids)))
+        users, asked = self._fitted.adapter.users, id_list(ids)
+        rows = torch.from_numpy(users.rows(asked))
         events = self._fitted.histories
         ordered = None if events is None else events.take(rows.numpy())
-        return HistoryBatch(self._users.bags(rows), [[] for _ in rows], ordered)
+        return HistoryBatch(self._users.bags(rows), [[] for _ in rows], ordered, asked, users.kind)
 
     def score(self, batch: HistoryBatch, wanted: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same items for each history, shape (histories, wanted); -inf for unknown items."""
@@ -110,18 +113,19 @@ class RecommendationEngine:
                 out[:, known] = self.ranker.scores(self.ranker.prepare(inputs), rows).cpu().numpy()
         return out
 
-    def similar_items(self, ids: Sequence[GivenId], k: int) -> list[Answer]:
+    def similar_items(self, ids: Sequence[GivenId], k: int) -> Answers[Answer]:
         """The nearest items of each item; see ``Recommender.similar_items``."""
         items = self._fitted.adapter.items
-        rows = torch.from_numpy(item_rows(self._fitted, ids)).to(self._fitted.device)
-        return to_answers(self._similar.search(rows, min(k, len(items))), items)
+        asked = Questions(ids=id_list(ids), kind=items.kind)
+        rows = torch.from_numpy(item_rows(self._fitted, asked.ids or ())).to(self._fitted.device)
+        return to_answers(self._similar.search(rows, min(k, len(items))), items, asked, self._fitted.titles)
 
-    def similar_users(self, batch: HistoryBatch, k: int) -> list[Answer]:
+    def similar_users(self, batch: HistoryBatch, k: int) -> Answers[Answer]:
         """The nearest users of each history; see ``Recommender.similar_users``."""
         self._warn(batch, "no user is near")
         bags = extend.readable(self._fitted.model, batch.bags)
         found = self._users.nearest(bags, k, self._fitted.device)
-        return to_answers(found, self._fitted.adapter.users, batch.unknown)
+        return to_answers(found, self._fitted.adapter.users, Questions(batch.unknown, None, batch.users, batch.kind))
 
     def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
         """What each item of a single history contributes to the score of an item; see ``Recommender.explain``.
@@ -143,7 +147,9 @@ class RecommendationEngine:
         parts = contributions(ranker_of(fitted.model), bags_to(batch.bags, fitted.device), column).cpu()
         order = torch.sort(parts, descending=True, stable=True).indices[:k]
         ids = fitted.adapter.items.take(batch.bags.indices[order].numpy())
-        return Answer(ids, [float(part) for part in parts[order]], batch.unknown[0])
+        titles = [fitted.titles.get(id_) for id_ in ids]
+        scores = [float(part) for part in parts[order]]
+        return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)
 
     def evaluate(self, fold: FoldIn, metrics: Sequence[str]) -> Evaluation:
         """Ask for what was held out of each user; see ``Recommender.evaluate``."""

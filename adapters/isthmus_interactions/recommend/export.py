@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from isthmus.answers import Answers
 from isthmus.errors import InputError
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -33,7 +34,10 @@ def check_place(path: Path) -> None:
 
 
 def write(
-    path: Path, users: Iterable[GivenId], adapter: InteractionsAdapter, ask: Callable[[Sequence[GivenId]], list[Answer]]
+    path: Path,
+    users: Iterable[GivenId],
+    adapter: InteractionsAdapter,
+    ask: Callable[[Sequence[GivenId]], Answers[Answer]],
 ) -> int:
     """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
 
@@ -67,7 +71,7 @@ def write(
     return rows
 
 
-def _table(users: Sequence[GivenId], answers: Sequence[Answer], schema: pa.Schema) -> pa.Table:
+def _table(users: Sequence[GivenId], answers: Iterable[Answer], schema: pa.Schema) -> pa.Table:
     columns = {
         "user": [user for user, answer in zip(users, answers, strict=True) for _ in answer.ids],
         "rank": [rank for answer in answers for rank in range(1, len(answer) + 1)],

@@ -12,7 +12,7 @@ import torch
 from isthmus.batch import Bags
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.sources import BagSource
-from isthmus.vocabulary import Id, Rows, Vocabulary
+from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
@@ -40,11 +40,15 @@ class HistoryBatch:
         unknown: for each history the ids that the catalogue does not hold, in the order given.
         ordered: the items of each history in the order given, an id as often as it is given; None where the order is
             not known.
+        users: whose histories they are; None where nobody said.
+        kind: of the ids of users.
     """
 
     bags: Bags
     unknown: list[list[Id]]
     ordered: OrderedHistories | None = None
+    users: list[Id] | None = None
+    kind: Kind = "int64"
 
 
 def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
@@ -142,8 +146,9 @@ def _batch_of(histories: Interactions, items: Vocabulary) -> HistoryBatch:
     known = histories.with_items(items)
     bags = BagSource.from_csr(known.matrix).batch(torch.arange(len(known))).inputs
     assert isinstance(bags, Bags)
+    users, kind = histories.users.ids.tolist(), histories.users.kind
     if not foreign.any():
-        return HistoryBatch(bags, [[] for _ in range(len(histories))], known.histories)
+        return HistoryBatch(bags, [[] for _ in users], known.histories, users, kind)
     rows = np.split(histories.matrix.indices.astype(np.int64), histories.matrix.indptr[1:-1])
     unknown = [histories.items.take(row[foreign[row]]) for row in rows[: len(histories)]]
-    return HistoryBatch(bags, unknown, known.histories)
+    return HistoryBatch(bags, unknown, known.histories, users, kind)

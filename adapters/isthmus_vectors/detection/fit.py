@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from isthmus.batch import Vector
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -125,7 +126,7 @@ def fit(
 class _Known:
     """The trained ensemble and the rows that new ones are compared with."""
 
-    model: MaskedEnsemble
+    model: Autoencoder
     values: Float64[Tensor, "rows width"]
     kept: Tensor
     run: Run

@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
+from isthmus.answers import Answers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
 from isthmus.fitted.codes import as_codes
 from isthmus.fitted.evaluate import Evaluation
-from isthmus.fitted.gallery import Gallery, SearchHit
+from isthmus.fitted.gallery import FoundRecords, Gallery
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
@@ -252,7 +253,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             raise InputError(f"{len(ends[0])} and {len(ends[1])} records", expected="one for each end")
         return self._written(between(ends[0][0], ends[1][0], steps), seed, options)
 
-    def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> list[list[SearchHit]]:
+    def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> Answers[FoundRecords]:
         """The records of the gallery whose codes are nearest.
 
         Args:
@@ -261,7 +262,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             metric: how codes are compared: "l2", "cosine" or "ip"; by default as the domain does.
 
         Returns:
-            One list for each query, also for a single one, nearest first; shorter where the gallery is.
+            The records found for each query, also for a single one, nearest first: a sequence of sequences of
+            ``SearchHit`` (item, row, score, label), and one table. Fewer where the gallery has fewer.
 
         Raises:
             InputError: there is no gallery.

@@ -20,6 +20,8 @@ from isthmus.fitted.latent_prior import fit_latent_prior
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
+from isthmus.sources import SomeRows
+from isthmus.tasks.coding import codes_of
 from isthmus.tasks.coding import held_out as score_held_out
 from isthmus.training.history import History
 from isthmus.training.interrupts import StopRequest, warn_of_interruption
@@ -31,6 +33,9 @@ METRIC = "objective"
 
 CODES, THRESHOLD, PRIOR = "codes to search among", "anomaly threshold", "mixture to sample from"
 """What comes after training, as it is said."""
+
+FEW = 500
+"""Records that stand for all of them where somebody waits for the end."""
 
 A = TypeVar("A", bound=AdapterState)
 T = TypeVar("T")
@@ -159,21 +164,30 @@ class AfterTraining:
         self._stop, self._progress, self._history = stop, progress, history
         self.left_out: list[str] = []
 
-    def made(self, name: str, work: Callable[[], T]) -> T | None:
+    def made(self, name: str, work: Callable[[], T], short: Callable[[], T] | None = None) -> T | None:
         """What ``work`` returns; None where it is left out.
 
         Args:
             name: what it is, such as "codes to search among".
             work: makes it.
+            short: makes a rougher one in a moment, which is better than none.
         """
         found: list[T] = []
         epoch = self._history.best_epoch
         kept = "keeping the trained model" + ("" if epoch is None else f" (epoch {epoch})")
         with self._stop.telling(lambda: f"{kept}, without {name}"), doing(self._progress, f"computing {name}"):
             self._stop.optional(lambda: found.append(work()))
-        if not found:
-            self.left_out.append(name)
-        return found[0] if found else None
+        if found:
+            return found[0]
+        if short is not None and self._stop.attempt(lambda: found.append(short())):
+            return found[0]
+        self.left_out.append(name)
+        return None
+
+    def quick(self, work: Callable[[], T]) -> T | None:
+        """What ``work`` returns in a moment, also after a signal; None after a second one."""
+        found: list[T] = []
+        return found[0] if self._stop.attempt(lambda: found.append(work())) else None
 
     def closed(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The facts of a bundle, with what was left out; a warning tells of it, too."""
@@ -209,18 +223,22 @@ def complete(
         stop: of the whole ``fit``, after which the rest is left out.
     """
     after = AfterTraining(stop or StopRequest(), run.progress, fitted.history)
+    some, some_held = SomeRows.of(train, FEW), None if held_out is None else SomeRows.of(held_out, FEW)
     found = after.made(CODES, gallery)
-    if found is None:
+    few = found.codes[rows][some.rows] if found else after.quick(lambda: codes_of(fitted.model, some))
+    if few is None:
         after.left_out += [THRESHOLD, PRIOR]
         return replace(fitted, facts=after.closed(fitted.facts))
-    codes: Float[Tensor, "train code"] = found.codes[rows]
-    scorer = None
-    if len(codes) > 1:
+    codes: Float[Tensor, "train code"] = found.codes[rows] if found else few
+
+    def scored(codes: Tensor, train: Source, held_out: Source | None) -> CalibratedScorer | None:
         share = request.contamination
-        scorer = after.made(
-            THRESHOLD, lambda: CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=share)
+        return (
+            CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=share) if len(codes) > 1 else None
         )
-    prior = after.made(PRIOR, lambda: fit_latent_prior(codes, run))
+
+    scorer = after.made(THRESHOLD, lambda: scored(codes, train, held_out), lambda: scored(few, some, some_held))
+    prior = after.made(PRIOR, lambda: fit_latent_prior(codes, run), lambda: fit_latent_prior(few, run))
     return replace(
         fitted,
         facts=after.closed(fitted.facts),

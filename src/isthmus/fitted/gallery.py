@@ -6,20 +6,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, ClassVar, NamedTuple, cast, final
 
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.answers import Answers, RankedList
 from isthmus.errors import BundleError, InputError
 from isthmus.index import Index
 from isthmus.index.searchers import kind_for
 from isthmus.index.vectors import Metric, check_metric
 
 
-@dataclass(frozen=True)
-class SearchHit:
+class SearchHit(NamedTuple):
     """One record that was found.
 
     Attributes:
@@ -33,6 +34,47 @@ class SearchHit:
     row: int
     score: float
     label: str | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class FoundRecords(RankedList[SearchHit]):
+    """The records nearest to one query: a sequence of ``SearchHit`` (item, row, score, label), and a table of them.
+
+    Attributes:
+        items: names of the records; for texts, the texts.
+        rows: their places in the gallery, from 0.
+        scores: negative squared distances, cosines or inner products of codes; higher is nearer.
+        labels: of the records, None for each that has none.
+    """
+
+    items: list[str]
+    rows: list[int]
+    scores: list[float]
+    labels: list[str | None]
+
+    row_type: ClassVar[Any] = SearchHit
+
+    def columns(self) -> tuple[Sequence[Any], ...]:
+        """Items, rows, scores and labels."""
+        return self.items, self.rows, self.scores, self.labels
+
+    def column_types(self) -> Mapping[str, pa.DataType]:
+        """The Arrow types of item, row, score and label."""
+        return FOUND_TYPES
+
+    def remarks(self) -> list[str]:
+        """None: the columns say all."""
+        return []
+
+    def _cut(self, places: slice) -> FoundRecords:
+        return FoundRecords(self.items[places], self.rows[places], self.scores[places], self.labels[places])
+
+    def _labels(self) -> Sequence[Any]:
+        return self.items
+
+
+FOUND_TYPES = {"item": pa.large_string(), "row": pa.int64(), "score": pa.float64(), "label": pa.large_string()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +102,7 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def search(self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None) -> list[list[SearchHit]]:
+    def search(self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None) -> Answers[FoundRecords]:
         """The nearest records of each query.
 
         Args:
@@ -69,7 +111,7 @@ class Gallery:
             metric: another than the gallery's own.
 
         Returns:
-            One list a query, nearest first; shorter where the gallery is.
+            The records found for each query, nearest first; fewer where the gallery has fewer.
 
         Raises:
             SettingError: ``k`` below 1, or an unknown metric.
@@ -81,13 +123,14 @@ class Gallery:
             self._indexes[chosen] = Index.build(
                 self.codes, metric=cast(Metric, chosen), kind=kind_for(*self.codes.shape)
             )
-        return [
-            [self._hit(int(row), score) for row, score in near] for near in self._indexes[chosen].search(queries, k)
-        ]
+        found = self._indexes[chosen].search(queries, k)
+        return Answers([self._found(near.ids, near.scores.tolist()) for near in found], FOUND_TYPES)
 
-    def _hit(self, row: int, score: float) -> SearchHit:
-        item = str(row) if self.items is None else self.items[row]
-        return SearchHit(item, row, score, None if self.labels is None else self.labels[row])
+    def _found(self, ids: Sequence[Any], scores: list[float]) -> FoundRecords:
+        rows = [int(row) for row in ids]
+        items = [str(row) if self.items is None else self.items[row] for row in rows]
+        labels = [None if self.labels is None else self.labels[row] for row in rows]
+        return FoundRecords(items, rows, scores, labels)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from isthmus.index.kinds import ApproximateSearcher as ApproximateSearcher
     from isthmus.index.kinds import IndexKind as IndexKind
     from isthmus.index.registry import register as register
+    from isthmus.index.search import Hit as Hit
+    from isthmus.index.search import Hits as Hits
     from isthmus.index.search import SearchHits as SearchHits
     from isthmus.index.searchers import kind_for as kind_for
     from isthmus.index.searchers import searcher_over as searcher_over
@@ -33,6 +35,8 @@ _HOMES = {
     "Budget": "tuning.budget",
     "ExactSearcher": "exact.searcher",
     "Filters": "exact.filters",
+    "Hit": "search",
+    "Hits": "search",
     "Index": "index",
     "IndexKind": "kinds",
     "Metric": "vectors",
@@ -51,6 +55,8 @@ __all__ = [
     "Budget",
     "ExactSearcher",
     "Filters",
+    "Hit",
+    "Hits",
     "Index",
     "IndexKind",
     "Metric",

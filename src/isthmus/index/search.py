@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from isthmus.answers import RankedList, RankedLists, id_type
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_k, check_queries
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, take
-from isthmus.vocabulary import Id
+from isthmus.vocabulary import Id, Kind
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
 """Ids, one for each of something."""
@@ -28,27 +30,88 @@ Ids = IdArray | Sequence[IdArray]
 """Ids for all queries, or one list of ids for each query."""
 
 
-@dataclass(frozen=True)
-class SearchHits:
-    """Answers, one list for each query, best first; equal scores in the order in which the ids came into the index.
+class Hit(NamedTuple):
+    """One vector that was found.
 
     Attributes:
-        ids: of the answers.
+        id: of the vector.
+        score: an inner product, a cosine or a negative squared distance; higher is nearer.
+    """
+
+    id: Id
+    score: float
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Hits(RankedList[Hit]):
+    """What is nearest to one query, best first: a sequence of ``Hit`` (id, score), and a table of them.
+
+    Attributes:
+        ids: of the vectors.
         scores: inner products, cosines or negative squared distances; higher is nearer.
+        kind: whether ids are numbers or text.
+    """
+
+    ids: list[Id]
+    scores: npt.NDArray[np.float32]
+    kind: Kind | None = None
+
+    row_type: ClassVar[Any] = Hit
+
+    def columns(self) -> tuple[Sequence[Any], ...]:
+        """Ids and scores."""
+        return self.ids, self.scores.tolist()
+
+    def column_types(self) -> Mapping[str, pa.DataType]:
+        """The Arrow types of id and score."""
+        return {"id": id_type(self.kind, self.ids), "score": pa.float64()}
+
+    def remarks(self) -> list[str]:
+        """None: the columns say all."""
+        return []
+
+    def _cut(self, places: slice) -> Hits:
+        return Hits(self.ids[places], self.scores[places], self.kind)
+
+    def _labels(self) -> Sequence[Any]:
+        return self.ids
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchHits(RankedLists[Hits]):
+    """Answers to several queries, best first; equal scores in the order in which the ids came into the index.
+
+    A sequence with the ``Hits`` of each query, and one table of them all.
+
+    Attributes:
+        ids: of the answers, a list for each query.
+        scores: inner products, cosines or negative squared distances, an array for each query; higher is nearer.
+        kind: whether ids are numbers or text.
+        numbers: of the queries, where these answers are a slice of more; else they count from 0.
     """
 
     ids: list[list[Id]]
     scores: list[npt.NDArray[np.float32]]
+    kind: Kind | None = None
+    numbers: range | None = None
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    @property
+    def queries(self) -> range:
+        """The numbers of the queries, from 0."""
+        return range(len(self.ids)) if self.numbers is None else self.numbers
 
-    def __getitem__(self, query: int) -> list[tuple[Id, float]]:
-        """Pairs of id and score of one query."""
-        return list(zip(self.ids[query], self.scores[query].tolist(), strict=True))
+    def column_types(self) -> Mapping[str, pa.DataType]:
+        """The Arrow types of query, id and score."""
+        some = next((ids for ids in self.ids if ids), [])
+        return {"query": pa.int64(), "id": id_type(self.kind, some), "score": pa.float64()}
 
-    def __iter__(self) -> Iterator[list[tuple[Id, float]]]:
-        return (self[query] for query in range(len(self)))
+    def _answer(self, place: int) -> Hits:
+        return Hits(self.ids[place], self.scores[place], self.kind)
+
+    def _cut(self, places: slice) -> SearchHits:
+        return SearchHits(self.ids[places], self.scores[places], self.kind, self.queries[places])
 
 
 def search(
@@ -82,7 +145,7 @@ def search(
         near = snapshot.nearest(own[0], most, own[1], own[2])
         found = hits_of(snapshot, near)
         parts.append((some, found if min(wanted, default=most) >= most else cut(found, wanted)))
-    return parts[0][1] if len(parts) == 1 else joined(parts, len(asked))
+    return parts[0][1] if len(parts) == 1 else joined(parts, len(asked), snapshot.kind)
 
 
 def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHits:
@@ -112,7 +175,7 @@ def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:
         whole: list[list[Id]] = snapshot.ids_of(rows)
-        return SearchHits(whole, list(near.scores.numpy()))
+        return SearchHits(whole, list(near.scores.numpy()), snapshot.kind)
     there = near.rows >= 0
     counts = there.sum(1).tolist()
     ids = snapshot.ids_of(near.rows[there].numpy())
@@ -122,17 +185,17 @@ def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
         lists.append(ids[start : start + count])
         scores.append(values[start : start + count])
         start += count
-    return SearchHits(lists, scores)
+    return SearchHits(lists, scores, snapshot.kind)
 
 
-def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int) -> SearchHits:
+def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind) -> SearchHits:
     """Answers to some of the queries each, in the order of the queries."""
     ids: list[list[Id]] = [[] for _ in range(queries)]
     scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
     for some, found in parts:
         for query, own, values in zip(some.tolist(), found.ids, found.scores, strict=True):
             ids[query], scores[query] = own, values
-    return SearchHits(ids, scores)
+    return SearchHits(ids, scores, kind)
 
 
 def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
@@ -154,7 +217,7 @@ def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
 def cut(found: SearchHits, wanted: Sequence[int]) -> SearchHits:
     """So many answers of each query."""
     ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
-    return SearchHits(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)])
+    return SearchHits(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)], found.kind)
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:

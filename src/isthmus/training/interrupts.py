@@ -64,11 +64,11 @@ class StopRequest:
         finally:
             self._told.pop()
 
-    def attempt(self, work: Callable[[], None]) -> bool:
+    def attempt(self, work: Callable[[], object]) -> bool:
         """Do what ends by itself after the first signal and is given up at the second one; false where it was."""
         return self._limited(work, SECOND)
 
-    def optional(self, work: Callable[[], None]) -> bool:
+    def optional(self, work: Callable[[], object]) -> bool:
         """Do what is left out after a signal, and given up when one comes; false where it was not done."""
         return self._limited(work, FIRST)
 
@@ -106,7 +106,7 @@ class StopRequest:
         if self.signals >= self._limit:
             raise StoppedError(self.number)
 
-    def _limited(self, work: Callable[[], None], limit: int) -> bool:
+    def _limited(self, work: Callable[[], object], limit: int) -> bool:
         # Nothing of this stands in a finally clause: a signal would then get out of it.
         before = self._limit
         try:

@@ -18,8 +18,8 @@ from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
 from isthmus.training.history import History
-from isthmus.training.plan import Plan
 from isthmus.training.interrupts import StopRequest, interruptible
+from isthmus.training.plan import Plan
 from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import TypeCheckError
 from planted import GROUPS, ITEMS, default, planted, trained
 
+from isthmus.answers import Answers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import InputError, SettingError, UnknownIdError, ValueRangeError
@@ -19,6 +20,7 @@ from isthmus.index.faiss import FaissSearcher
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import evaluate
 from isthmus_interactions import Answer, Interactions, Recommender
+from isthmus_interactions.recommend.answers import result_types
 from isthmus_interactions.splits import hide
 
 BUILDERS = ("mult_vae", "mult_dae", "ease")
@@ -179,7 +181,7 @@ def test_no_question_no_answer(recommender: Recommender) -> None:
 # --- people of the training data -------------------------------------------------------------------------------------
 
 
-def same(given: list[Answer], expected: list[Answer]) -> None:
+def same(given: Answers[Answer], expected: Answers[Answer]) -> None:
     assert [answer.ids for answer in given] == [answer.ids for answer in expected]
     assert [answer.unknown for answer in given] == [answer.unknown for answer in expected]
     assert [answer.popular for answer in given] == [answer.popular for answer in expected]
@@ -219,11 +221,11 @@ def test_the_file_appears_whole_or_not_at_all(
 ) -> None:
     asked = []
 
-    def fails_later(self: Recommender, ids: list[int], k: int, **options: object) -> list[Answer]:
+    def fails_later(self: Recommender, ids: list[int], k: int, **options: object) -> Answers[Answer]:
         asked.append(len(ids))
         if len(asked) == 2:
             raise MemoryError
-        return [Answer([0], [1.0]) for _ in ids]
+        return Answers([Answer([0], [1.0]) for _ in ids], result_types("int64"))
 
     monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
     monkeypatch.setattr(Recommender, "recommend_users", fails_later)
