@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags, Batch, Values, gather_ranges
 from isthmus.errors import InputError
+from isthmus.protocols import Source
 
 
 @dataclass(frozen=True, eq=False)
