@@ -18,13 +18,14 @@ from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
-from isthmus.training.history import History
+from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.overview import held_out
 from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
 from isthmus_interactions.splits import FoldIn, strong
 
@@ -62,13 +63,15 @@ def fit(
     score = None if fold is None else validation_score(fold, metric, run)
     with interruptible() as stop:
         history = recipe.fit(training_source(train, recipe.model), run, score)
+        # Before the users of the fold are trained on, too.
+        scores = scores_of(recipe.model, fold, train, metric, run, stop)
         if train is not data and not recipe.chooses_epoch:
             _fit_again(recipe, data, run, stop)
         history.interrupted = stop.requested
         if stop.requested:
             warn_of_interruption(history, [])
     return FittedRecommender.of(
-        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
+        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history, scores)
     )
 
 
@@ -80,6 +83,27 @@ def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) 
         doing(run.progress, f"fitting on all {len(data):,} users"),
     ):
         stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
+
+
+def scores_of(
+    model: nn.Module, fold: FoldIn | None, train: Interactions, metric: str, run: Run, stop: StopRequest
+) -> dict[str, Any] | None:
+    """How the users of a fold were served, for the bundle; None without a fold, and after a signal.
+
+    Args:
+        model: that was not trained on the users of the fold.
+        fold: who is asked, and for what.
+        train: who trained.
+        metric: such as "ndcg@100".
+        run: its device, and its progress.
+        stop: of the whole ``fit``.
+    """
+    if fold is None:
+        return None
+    found: list[dict[str, Any] | None] = []
+    with doing(run.progress, f"measuring on {len(fold):,} users"):
+        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, run.torch_device())))
+    return found[0] if found else None
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
@@ -94,14 +118,20 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
         The metric and the function that takes it; higher is better.
     """
 
+    latest: dict[str, float] = {}
+
     def score(model: nn.Module) -> float:
         device = run.torch_device()
-        return evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device).means[metric]
+        found = evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device)
+        latest.update({f"{metric}{ERROR}": error for error in found.standard_errors.values()})
+        return found.means[metric]
 
-    return Validation(metric, score)
+    return Validation(metric, score, watch=lambda model: dict(latest))
 
 
-def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+def facts_of(
+    data: Interactions, fold: FoldIn | None, run: Run, history: History, scores: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a bundle says about the data and the training.
 
     Args:
@@ -109,6 +139,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
         fold: the users who chose the epoch, if any.
         run: for its seed.
         history: the course of the training.
+        scores: of the users of the fold, as ``overview.held_out`` measures them.
 
     Returns:
         A JSON document.
@@ -120,9 +151,11 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
         "keep": data.report.keep,
         "kept": data.report.why,
         "weights": data.report.weights,
+        **({"columns": dict(data.report.columns)} if data.report.columns else {}),
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),
+        **({} if scores is None else {held_out.FACT: dict(scores)}),
     }
 
 

@@ -68,6 +68,8 @@ def fit(
         logger.info(
             "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
         )
+        assert best.recipe is not None
+        scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
         kept, again = best, list[str]()
         if train is not data and not stop.requested:
             kept, again = refit(best, search.tried, data, run, end)
@@ -75,7 +77,7 @@ def fit(
         if stop.requested:
             warn_of_interruption(history, [])
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, history)
+    facts = fitting.facts_of(data, fold, run, history, scores)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,
