@@ -19,7 +19,7 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import ERROR, History
-from isthmus.training.interrupts import StopRequest, interruptible
+from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto.candidates import (
@@ -110,7 +110,7 @@ class ModelSearch:
         """
         with interruptible() as stop:
             try:
-                self._linear(stop)
+                self._linear()
                 todo = networks(self.train)
                 for place, (name, settings) in enumerate(todo):
                     left = self.end - time.perf_counter()
@@ -126,12 +126,13 @@ class ModelSearch:
         ranked = self.ranked
         return f"keeping {plugins.command_name(ranked[0].name)}, the best of {len(ranked)} models" if ranked else ""
 
-    def _linear(self, stop: StopRequest) -> None:
+    def _linear(self) -> None:
         """From one point to its better neighbours, until none is better or the time is up."""
         started, width = time.perf_counter(), len(self.train.items)
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
-        with stop.at_once(), doing(self.run.progress, "counting which items occur together"):
+        counting = doing(self.run.progress, "counting which items occur together")
+        with interruptible() as stop, stop.at_once(), counting:
             gram = gram_of(self.source, width) if dense else None
         seen: list[LinearSettings] = []
         point: LinearSettings | None = initial_settings(self.train)
