@@ -43,9 +43,6 @@ WORTH = 25.0
 """A BLEU below this is not what these sentences give, and the page says so."""
 
 COMMAND, EXPECTED = "isthmus demo text", "two to three minutes on two cores"
-MOST_SECONDS = 150.0
-"""Training ends there, wherever it is."""
-
 SHOWN = 8
 POINTS = 101
 """Of the line between two sentences."""
@@ -67,8 +64,7 @@ def demo(
     with demonstration(COMMAND, out) as run:
         train = sentences()
         run.announce(f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words", EXPECTED)
-        model = TextAutoencoder.fit(train, seed=seed, time_limit=MOST_SECONDS, **TOKENS, **SETTINGS)
-        run.keep(model, SETTINGS["epochs"])
+        model = run.train(lambda: TextAutoencoder.fit(train, seed=seed, **TOKENS, **SETTINGS), SETTINGS["epochs"])
         document = _document(model, held_out("test", set(train)), run)
         emit(document, as_json, lambda: _page(document))
 
