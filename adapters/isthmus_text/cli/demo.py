@@ -134,11 +134,11 @@ def _page(document: dict[str, Any]) -> RenderableType:
             f"\n{document['held_out']:,} held-out sentences: BLEU {document['bleu']:.1f}, {document['exact']:.0%} exact"
         ),
         *(
-            Text("\nfrom one sentence to another\n" + "\n".join(f"  {text}" for text in line["texts"]))
+            Text("\n".join(["\nfrom one sentence to another", *_indented(line["texts"])]))
             for line in document["interpolated"]
         ),
         *(
-            Text(f"\nnearest to {found['query']!r}, by words and their places\n" + "\n".join(f"  {text}" for text in found["texts"]))
+            Text("\n".join([f"\nnearest to {found['query']!r}, by words and their places", *_indented(found["texts"])]))
             for found in document["found"]
         ),
         *(Text(f"\nwarning: {warning}") for warning in document["warnings"]),
@@ -147,3 +147,7 @@ def _page(document: dict[str, Any]) -> RenderableType:
         Text(f'  isthmus interpolate {out} "The food was great." "See you tomorrow!"'),
         Text("  isthmus fit text YOUR_FILE.txt --out my.bundle"),
     )
+
+
+def _indented(texts: list[str]) -> list[str]:
+    return [f"  {text}" for text in texts]
