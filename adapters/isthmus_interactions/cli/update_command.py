@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import Directory, TimeLimit, parsed_duration
+from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.training.run import Run
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
@@ -31,9 +31,9 @@ def update(
     epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
     validation: Annotated[float, typer.Option(help="Share of users with something new who choose the epoch.")] = 0.1,
     metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
     time_limit: TimeLimit = None,
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,

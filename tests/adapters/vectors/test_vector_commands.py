@@ -55,7 +55,7 @@ def test_the_whole_way(asked) -> None:
     found = asked("search", "b", "t.csv", "-k", "2")["found"]
     assert [some[0]["row"] for some in found] == list(range(80))
     assert len(asked("search", "b", "t.csv", "-k", "9", "--in", "back.csv", "--metric", "cosine")["found"][0]) == 9
-    told = asked("anomalies", "b", "t.csv", "-n", "3")
+    told = asked("anomalies", "b", "t.csv", "-k", "3")
     assert len(told["most_anomalous"]) == 3
     assert sum(one["anomaly"] for one in asked("anomalies", "b", "t.csv", "--all")["all"]) == told["anomalies"]
     assert asked("evaluate", "b", "t.csv")["rows"] == 80
