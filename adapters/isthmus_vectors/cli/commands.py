@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import bundle
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     AllFlagged,
     Directory,
@@ -137,9 +138,7 @@ def evaluate(
     """Measure how well held-out rows are reconstructed."""
     model = VectorAutoencoder.load(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
-    document = model.evaluate(rows, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(model.evaluate(rows, samples=samples, seed=seed), as_json)
 
 
 def _emit_numbers(
