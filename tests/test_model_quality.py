@@ -113,9 +113,9 @@ def test_repetition_is_found_by_the_share_of_distinct_words():
     assert _repetitive(["a", "a"], meant) is None
 
 
-def test_a_detector_that_scores_all_rows_alike_is_reported(rows):
+def test_a_detector_of_rows_that_are_all_the_same_is_reported(rows):
     _, said = fit(Detector, np.ones((32, 3), dtype=np.float32), epochs=1)
-    assert any("same anomaly score" in text for text in said)
+    assert any("rows are the same" in text for text in said)
     assert fit(Detector, rows, epochs=2)[1] == []
 
 

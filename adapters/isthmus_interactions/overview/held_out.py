@@ -97,8 +97,8 @@ def _no_better(kept: Mapping[str, Any]) -> str | None:
     return (
         f"the model is no better than recommending what is popular: {kept['metric']} {kept['model']['mean']:.4f} "
         f"against {kept['popularity']['mean']:.4f} on {kept['users']:,} held-out users, a difference of "
-        f"{ahead['mean']:+.4f} ± {ERRORS * ahead['standard_error']:.4f} (95 % interval); try model='auto', more epochs, "
-        "or more interactions"
+        f"{ahead['mean']:+.4f} ± {ERRORS * ahead['standard_error']:.4f} (95 % interval); try model='auto', more "
+        "epochs, or more interactions"
     )
 
 

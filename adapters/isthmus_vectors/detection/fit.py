@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from isthmus.batch import Vector
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted import quality
 from isthmus.models.recipes.checks import check_choice, check_settings
@@ -20,6 +21,8 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule
+from isthmus.training.interrupts import interruptible, warn_of_interruption
+from isthmus.training.progress import doing
 from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.detection.ensemble import masked_ensemble
@@ -46,6 +49,9 @@ LEAST = 1e-12
 
 KNOWN = 50_000
 """Rows that distances are taken to, at most; evenly spaced ones."""
+
+KNOWN_IN_A_HURRY = 2_000
+"""The same, after Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,30 +107,64 @@ def fit(
     assert isinstance(recipe, GradientRecipe)
     members = keywords["members"]
     kept = assign_folds(len(values), members, max(1, members // 4), generator=run.generator(stream=3))
-    history = recipe.fit(LeaveMembersOutSource(values.float(), kept), run)
-    model = recipe.model.cpu().double().eval()
-    rows = even_rows(len(values), KNOWN)
-    known, kept = values[rows], kept[rows]
-    scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
-    own = scorers.known_scores(kept)
-    ranks = Ranks.fit(own)
-    scores = ranks.average(own)
-    threshold = Threshold.fit(scores, method, contamination)
+    with interruptible() as stop:
+        history = recipe.fit(LeaveMembersOutSource(values.float(), kept), run)
+        model = recipe.model.cpu().double().eval()
+        known = _Known(model, values, kept, run)
+        found: list[_Scored] = []
+        with stop.telling(lambda: "keeping the trained ensemble, with fewer known rows"):
+            stop.optional(lambda: found.append(known.scored(KNOWN)))
+        # Without any known row there is no detector.
+        scored = found[0] if found else known.scored(KNOWN_IN_A_HURRY)
+        threshold = Threshold.fit(scored.averages, method, contamination)
+        if stop.requested:
+            history.interrupted = True
+            warn_of_interruption(history, [])
     facts = {
         "training": history.to_json(),
-        "normal_scores": quality.score_quantiles(scores),
-        "warnings": quality.warn([_constant(scores)]),
+        "normal_scores": quality.score_quantiles(scored.averages),
+        "warnings": quality.warn([_alike(scored.distances)]),
     }
-    return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, facts)
+    return FittedDetector(adapter, centre, spread, scored.scorers, scored.ranks, threshold, keywords, facts)
 
 
-def _constant(scores: Float64[Tensor, " rows"]) -> str | None:
-    if float(scores.max() - scores.min()) > LEAST:
+def _alike(distances: Float64[Tensor, " rows"]) -> str | None:
+    if float(distances.max()) > LEAST:
         return None
     return (
-        f"all {len(scores):,} rows have the same anomaly score: nothing in the columns tells one row from another; "
-        "give columns that vary"
+        f"all {len(distances):,} rows are the same, so that their anomaly scores tell nothing apart; give columns that "
+        "vary, and rows that differ"
     )
+
+
+class _Scored(NamedTuple):
+    """The scorers over the known rows, the ranks of these rows, their averages, and their distances from each other."""
+
+    scorers: Scorers
+    ranks: Ranks
+    averages: Float64[Tensor, " rows"]
+    distances: Float64[Tensor, " rows"]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The trained ensemble and the rows that new ones are compared with."""
+
+    model: Autoencoder
+    values: Float64[Tensor, "rows width"]
+    kept: Tensor
+    run: Run
+
+    def scored(self, most: int) -> _Scored:
+        """All of it over so many rows at most."""
+        rows = even_rows(len(self.values), most)
+        with doing(self.run.progress, f"comparing {len(rows):,} rows"):
+            scorers = Scorers.fit(
+                self.model, self.values[rows], PASSES, NEIGHBOURS, generator=self.run.generator(stream=4)
+            )
+            own = scorers.known_scores(self.kept[rows])
+            ranks = Ranks.fit(own)
+            return _Scored(scorers, ranks, ranks.average(own), own[1])
 
 
 def check_dense(records: Vectors) -> None:

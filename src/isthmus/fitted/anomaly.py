@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
+from isthmus.fitted.quality import score_quantiles
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Nearest, Ranks, surprise
@@ -23,6 +24,7 @@ from isthmus.tasks.threshold import Threshold
 PREFIX = "strangeness."
 DOCUMENT = "strangeness.json"
 THRESHOLD = "threshold.json"
+NORMAL = "normal-scores.json"
 """Names in bundles, as version 0.1 wrote them."""
 
 NEIGHBOURS = 5
@@ -64,11 +66,13 @@ class CalibratedScorer:
         codes: of training records.
         ranks: both scores of records that are taken as normal.
         threshold: scores above it are anomalies.
+        normal: quantiles of the scores of those records, ascending; empty in bundles of version 0.1.
     """
 
     codes: Float[Tensor, "known code"]
     ranks: Ranks
     threshold: Threshold
+    normal: tuple[float, ...] = ()
 
     @classmethod
     def fit(
@@ -101,7 +105,8 @@ class CalibratedScorer:
         else:
             own = torch.stack([surprise(model, train, batch=BATCH)[rows], nearest.own()])
         ranks = Ranks.fit(own)
-        return cls(codes, ranks, Threshold.fit(ranks.average(own), contamination=contamination))
+        scores = ranks.average(own)
+        return cls(codes, ranks, Threshold.fit(scores, contamination=contamination), tuple(score_quantiles(scores)))
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -115,7 +120,7 @@ class CalibratedScorer:
 
     def documents(self) -> dict[str, str]:
         """What a bundle keeps as text."""
-        return {DOCUMENT: json.dumps(self.threshold.to_json())}
+        return {DOCUMENT: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
         """What a bundle keeps as tensors."""
@@ -133,7 +138,12 @@ class CalibratedScorer:
         codes, known = tensors.get(f"{PREFIX}codes"), tensors.get(f"{PREFIX}known")
         if codes is None or known is None or codes.ndim != 2 or codes.dtype != torch.float32:
             raise BundleError("a threshold without the codes it belongs to", expected="both, as saved")
-        return cls(codes, Ranks.from_tensors({"known": known}), Threshold.from_json(json.loads(documents[DOCUMENT])))
+        return cls(
+            codes,
+            Ranks.from_tensors({"known": known}),
+            Threshold.from_json(json.loads(documents[DOCUMENT])),
+            _normal(documents),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +152,17 @@ class LikelihoodScorer:
 
     Attributes:
         threshold: scores above it are anomalies.
+        normal: quantiles of the scores of normal records, ascending; empty in bundles of version 0.1.
     """
 
     threshold: Threshold
+    normal: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, scores: Float[Tensor, " rows"], *, contamination: float = CONTAMINATION) -> LikelihoodScorer:
         """Calibrate on scores of normal records: the threshold is their quantile of 1 − ``contamination``. Raises what
         ``Threshold.fit`` raises."""
-        return cls(Threshold.fit(scores, "quantile", contamination))
+        return cls(Threshold.fit(scores, "quantile", contamination), tuple(score_quantiles(scores)))
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
         """Nats; higher is more anomalous."""
@@ -158,7 +170,7 @@ class LikelihoodScorer:
 
     def documents(self) -> dict[str, str]:
         """What a bundle keeps as text."""
-        return {THRESHOLD: json.dumps(self.threshold.to_json())}
+        return {THRESHOLD: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
         """No tensors: the threshold is all that there is."""
@@ -173,7 +185,11 @@ class LikelihoodScorer:
         """
         if THRESHOLD not in documents:
             raise BundleError(f"a bundle without {THRESHOLD}", expected="the threshold of the anomaly scores")
-        return cls(Threshold.from_json(json.loads(documents[THRESHOLD])))
+        return cls(Threshold.from_json(json.loads(documents[THRESHOLD])), _normal(documents))
+
+
+def _normal(documents: Mapping[str, str]) -> tuple[float, ...]:
+    return tuple(map(float, json.loads(documents.get(NORMAL, "[]"))))
 
 
 def _both(model: Autoencoder, nearest: Nearest, source: Source) -> Float64[Tensor, "scorers rows"]:

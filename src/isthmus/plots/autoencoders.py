@@ -68,9 +68,10 @@ def _code_panels(gallery: Gallery | None) -> list[Panel | Missing]:
 
 
 def _score_panel(face: AutoencoderFace[Any, Any, Any]) -> Panel | Missing:
-    scores, scorer = face.facts.get("normal_scores"), face.fitted.anomaly_scorer
+    scorer = face.fitted.anomaly_scorer
     if scorer is None:
         return Missing("anomaly scores", "the model has no anomaly scorer")
+    scores = getattr(scorer, "normal", ())
     if not scores:
         return Missing("anomaly scores", "the bundle was saved by a version that did not keep them: fit it again")
     threshold = scorer.threshold
