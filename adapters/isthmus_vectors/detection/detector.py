@@ -7,6 +7,7 @@ detector.save("detector.bundle")
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
