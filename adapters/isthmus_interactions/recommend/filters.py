@@ -100,7 +100,11 @@ def item_filters(
 def _rows(items: Vocabulary, histories: int, given: Any, name: str) -> tuple[int, list[Any], ItemRows]:
     """How many ids are known, the unknown ones, and the rows of the known ones."""
     if isinstance(given, str | int | np.integer) or not isinstance(given, Iterable):
-        raise InputError(f"{name}={given!r}", expected="a list of ids, or a list of ids for each history")
+        raise InputError(
+            f"{name}= is {given!r} instead of several ids",
+            expected="a list of ids, or a list of ids for each history",
+            remedy=f"write {name}=[{given!r}]",
+        )
     listed = given.tolist() if isinstance(given, np.ndarray | Tensor) else list(given)
     if not listed or isinstance(listed[0], str | int | np.integer):
         rows, unknown = items.split(id_list(listed))
