@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     CodesFile,
     Directory,
@@ -156,9 +157,7 @@ def evaluate(
     given: Any = images
     if not denoising.takes_any_size(model.builder):
         given = model.adapter.records(images, on_error=on_error(skip_broken))
-    document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(model.evaluate(given, samples=samples, noise=noise, seed=seed), as_json)
 
 
 def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     CodesFile,
     Directory,
@@ -152,9 +153,7 @@ def evaluate(
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
-    document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed), as_json)
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:

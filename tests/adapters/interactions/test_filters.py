@@ -68,9 +68,7 @@ def test_an_approximate_index_answers_all_that_may_be_answered(
     data: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recommender = Recommender.fit(data, "mult_vae", validation=0, progress=False, epochs=1, hidden=8, code=4)
-    monkeypatch.setattr(
-        top_k, "searcher_over", lambda vectors, metric, queries: FaissSearcher.build(vectors, "hnsw", metric)
-    )
+    monkeypatch.setattr(top_k, "searcher_over", lambda rows, metric, _: FaissSearcher.build(rows, "hnsw", metric))
     out, only = [ITEMS[1:9], ITEMS[:2]], [ITEMS, ["i4", "i1"]]
     answers = recommender.recommend([["i0"], ["i3"]], 3, exclude=out, allow=only)
     assert [sorted(answer.ids) for answer in answers] == [["i10", "i11", "i9"], ["i4"]]
@@ -80,7 +78,7 @@ def test_what_does_not_fit_is_said() -> None:
     items = Vocabulary([1, 2, 3])
     with pytest.raises(InputError, match="exclude holds 1 lists; expected one for each of 2 histories"):
         item_filters(items, 2, [[1]], None)
-    with pytest.raises(InputError, match="allow='x'; expected a list of ids"):
+    with pytest.raises(InputError, match=r"allow= is .x. instead of several ids"):
         item_filters(items, 1, None, "x")
     with pytest.warns(UnknownIdWarning, match="none of the ids of allow= is in the catalogue, such as '1'"):
         made = item_filters(items, 1, None, ["1"])
