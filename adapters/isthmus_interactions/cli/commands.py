@@ -147,9 +147,9 @@ def evaluate(
     measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
     document = documents.evaluation_report(measured)
     rows = [(name, measured.shown(name)) for name in measured.means]
-    for remark in measured.remarks:
+    for remark in (measured.protocol, *measured.remarks):
         status(remark)
-    title = f"{len(measured.rows):,} users; {measured.protocol}"
+    title = f"{len(measured.rows):,} users"
     emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
 
 

@@ -353,7 +353,7 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
     mistake(run("evaluate", folder / "b", "other.csv"), "none of the 2 items of the test data")
     for args, said in (
         (("--hide", "1"), "--hide"),
-        (("--split", "strong"), "--split users (strong generalisation)"),
+        (("--split", "strong"), "'users' (strong generalisation)"),
         (("--split", "last"), "without times"),
         (("--metric", "recall"), "metric 'recall'"),
         (("--seed", "-1"), "--seed"),
