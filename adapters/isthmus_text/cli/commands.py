@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.options import (
@@ -21,6 +21,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, figures
 from isthmus.errors import InputError
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
@@ -53,7 +54,7 @@ def encode(
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
     document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
-    emit(document, as_json, lambda: Text(f"{len(codes):,} codes of {codes.shape[1]} numbers in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 
 
 def decode(
@@ -153,14 +154,15 @@ def evaluate(
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
     document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    said = Text(f"{count(document['texts'], 'text')}, {count(document['tokens'], 'token')}")
+    rows = figures(document, ("texts", "tokens", "samples", "compared"))
+    emit(document, as_json, lambda: Group(said, table(("", ""), rows)))
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_lines(out, texts)
-        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{len(texts):,} texts in {out}"))
+        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{count(len(texts), 'text')} in {out}"))
         return
     emit({"texts": texts}, as_json, lambda: _table(texts))
 

@@ -23,10 +23,14 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, figures, flagged
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
 from isthmus_vectors.detection.storage import BUILDER
+
+METRICS = {"l2": "−distance²", "ip": "inner product"}
+"""What a score is called by the metric; cosine is called that."""
 
 
 def encode(
@@ -96,7 +100,7 @@ def search(
     near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
-    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", metric), lines))
+    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", METRICS.get(metric, metric)), lines))
 
 
 def anomalies(
@@ -111,18 +115,19 @@ def anomalies(
     """Score how anomalous rows are, the most anomalous first."""
     model = _scorer(directory)
     scores = model.anomaly_scores(model.fitted.adapter.rows(file, columns=columns, drop=drop or ()))
-    flagged = scores > model.threshold.value
+    above = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
-    found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
+    found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order]
     document = {
         "rows": len(scores),
-        "anomalies": int(flagged.sum()),
+        "anomalies": int(above.sum()),
         "threshold": model.threshold.value,
         "most_anomalous" if not all_rows else "all": found,
     }
-    title = f"{document['anomalies']:,} of {len(scores):,} rows score above {model.threshold.value:.4g} nats"
+    limit = model.threshold
+    title = flagged(int(above.sum()), len(scores), "rows", limit.value, limit.contamination)
     shown = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
-    emit(document, as_json, lambda: Group(Text(title), table(("row", "score", ""), shown)))
+    emit(document, as_json, lambda: Group(Text(f"{title}\n"), table(("row", "score, nats", ""), shown)))
 
 
 def evaluate(
@@ -138,8 +143,10 @@ def evaluate(
     model = VectorAutoencoder.load(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     document = model.evaluate(rows, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    sizes = f"{count(document['rows'], 'row')} of {count(document['width'], 'number')}"
+    said = Text(f"{sizes}, codes of {document['code']:,}")
+    shown = figures(document, ("rows", "width", "code", "samples"))
+    emit(document, as_json, lambda: Group(said, table(("", ""), shown)))
 
 
 def _emit_numbers(
