@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.options import (
+    AllFlagged,
     CodesFile,
     Directory,
     ImportanceSamples,
@@ -21,7 +23,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, figures
+from isthmus.cli.wording import count, figures, flagged
 from isthmus.errors import InputError
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
@@ -140,6 +142,31 @@ def search(
     found = [{"text": hit.item, "row": hit.row, "score": hit.score} for hit in model.search(query, k)[0]]
     rows = [(one["score"], one["text"]) for one in found]
     emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
+
+
+def anomalies(
+    directory: Directory,
+    file: Source,
+    k: ResultCount = 10,
+    all_texts: AllFlagged = False,
+    column: Column = None,
+    documents: Documents = False,
+    as_json: Json = False,
+) -> None:
+    """Score how anomalous texts are, the most anomalous first."""
+    texts = list(texts_from(file, column, documents))
+    model = TextAutoencoder.load(directory)
+    scores = model.anomaly_scores(texts)
+    limit = model.anomaly_scorer.threshold
+    above = scores > limit.value
+    order = np.arange(len(scores)) if all_texts else np.argsort(-scores, kind="stable")[:k]
+    found = [
+        {"text": texts[row], "row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
+    ]
+    document = {"texts": len(scores), "anomalies": int(above.sum()), "threshold": limit.value, "found": found}
+    told = flagged(int(above.sum()), len(scores), "texts", limit.value, limit.contamination)
+    rows = [(one["score"], one["text"], "anomaly" if one["anomaly"] else "") for one in found]
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats a token", "text", ""), rows)))
 
 
 def evaluate(
