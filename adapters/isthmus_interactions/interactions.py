@@ -194,14 +194,14 @@ class Interactions:
         """The given items, in the given order; all users stay, also those that have nothing left."""
         return self._over(Vocabulary(self.items.ids[np.asarray(rows, dtype=np.int64)]))
 
-    def with_items(self, items: Vocabulary) -> Interactions:
+    def with_items(self, items: Vocabulary, *, log: bool = True) -> Interactions:
         """The same users over another vocabulary of items; interactions with items unknown to it are dropped, counted
-        in ``report.unknown_items`` and logged. Integers are found in a vocabulary of text, and the reverse.
+        in ``report.unknown_items`` and, with ``log``, logged. Integers are found among texts, and conversely.
         """
         if items == self.items:
             return self
         over = self._over(items)
-        if over.nnz < self.nnz:
+        if log and over.nnz < self.nnz:
             logger.warning("%s of %s interactions are with unknown items: dropped", self.nnz - over.nnz, self.nnz)
         return over
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
+from isthmus.plots import Missing, Panel
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_interactions import fit, storage
@@ -17,6 +18,7 @@ from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.overview.panels import panels
 from isthmus_interactions.recommend.answer_verbs import AnswerVerbs
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
@@ -188,6 +190,15 @@ class Recommender(AnswerVerbs):
         data = read_like(self.fitted, new, **reading)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
+
+    def panels(self) -> list[Panel | Missing]:
+        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+
+        Returns:
+            What was tried on held-out users, the parts of a blend, the course of the training, scores by length of the
+            history, the popularity of what is recommended; or, in place of one of them, why it is missing.
+        """
+        return panels(self.fitted, self._engine)
 
     def save(self, path: str | Path) -> None:
         """Save to a directory, whole or not at all; an older bundle at that place is replaced.

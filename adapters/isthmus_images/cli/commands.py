@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     CodesFile,
     Directory,
@@ -22,7 +23,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, figures, flagged
+from isthmus.cli.wording import count, flagged
 from isthmus.errors import InputError
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
@@ -155,10 +156,8 @@ def evaluate(
     given: Any = images
     if not denoising.takes_any_size(model.builder):
         given = model.adapter.records(images, on_error=on_error(skip_broken))
-    document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
-    said = Text(count(document["images"], "image"))
-    rows = figures(document, ("images", "samples"))
-    emit(document, as_json, lambda: Group(said, table(("", ""), rows)))
+    found = model.evaluate(given, samples=samples, noise=noise, seed=seed)
+    emit_evaluation(found, as_json, count(found.images, "image"), ("images", "samples"))
 
 
 def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:

@@ -22,9 +22,12 @@ from isthmus_interactions.cli.options import (
     ItemColumn,
     Keep,
     Metrics,
+    Ordered,
+    TimeColumn,
     UserColumn,
     ValueColumn,
 )
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
@@ -117,27 +120,31 @@ def evaluate(
     user: UserColumn = None,
     item: ItemColumn = None,
     value: ValueColumn = None,
+    time: TimeColumn = None,
     keep: Keep = None,
-    known: Annotated[
-        bool, typer.Option("--known", help="FILE holds later interactions of users of the training data.")
-    ] = False,
-    hide: Annotated[float, typer.Option(help="The share of each new user's items to hide and ask for.")] = 0.2,
+    ordered: Ordered = False,
+    split: Annotated[
+        str | None,
+        typer.Option(help="users (new ones), known (later interactions) or last (the latest item) [by the data]."),
+    ] = None,
+    hide: Annotated[float, typer.Option(help="The share of each user's items that --split users hides.")] = 0.2,
     seed: Seed = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Ask a bundle for items that were held out."""
     recommender = Recommender.load(directory)
-    data = documents.read_test_data(recommender, file, keep, user, item, value)
-    fold = (
-        documents.known_users_fold(recommender, data)
-        if known
-        else documents.new_users_fold(recommender, data, hide, seed)
-    )
-    measured = recommender.evaluate(fold, metric or ["recall@20", "recall_capped@20", "ndcg@100"])
-    document = documents.evaluation_report(measured, len(fold))
-    rows = [(name, m["mean"], m.get("standard_error", "")) for name, m in document["metrics"].items()]
-    emit(document, as_json, lambda: table(("metric", "mean", "standard error"), rows, f"{len(fold):,} users"))
+    metrics = metric or ["recall@20", "recall_capped@20", "ndcg@100"]
+    reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    if ordered:
+        reading["ordered"] = True
+    measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
+    document = documents.evaluation_report(measured)
+    rows = [(name, measured.shown(name)) for name in measured.means]
+    for remark in measured.remarks:
+        status(remark)
+    title = f"{len(measured.rows):,} users; {measured.protocol}"
+    emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
 
 
 def _recommend_users(

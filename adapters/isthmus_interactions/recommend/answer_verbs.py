@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,12 @@ from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.cold_start.feature_verbs import FeatureVerbs
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.engine import RecommendationEngine
 from isthmus_interactions.recommend.histories import GivenId, Histories, History, history_batch, id_list
-from isthmus_interactions.splits import FoldIn
+from isthmus_interactions.recommend.protocols import asked_fold
 
 
 class AnswerVerbs(FeatureVerbs):
@@ -195,18 +198,41 @@ class AnswerVerbs(FeatureVerbs):
         """
         return self._engine.explain(history_batch([history], self.adapter.items), item, k)
 
-    def evaluate(self, test: FoldIn, metrics: Sequence[str] = ("recall@20", "ndcg@100")) -> Evaluation:
-        """Rank the items of each user of a fold and compare with what was held out.
+    def evaluate(
+        self,
+        test: Any,
+        metrics: Sequence[str] = ("recall@20", "ndcg@100"),
+        *,
+        split: str | None = None,
+        hide: float = 0.2,
+        seed: int = 0,
+        **reading: Unpack[Reading],
+    ) -> Evaluation:
+        """Rank the items of each user by a history, and compare with what was held out.
 
         Args:
-            test: histories and held-out items over this catalogue; see ``isthmus_interactions.splits``.
+            test: a file, a data frame, a matrix or arrays, as ``Interactions.read`` takes them, interactions, or a fold
+                of ``isthmus_interactions.splits`` over this catalogue. Columns, values that count and weights are those
+                of the training data; a column that these lacks is looked for under the usual names.
             metrics: names such as "recall@20"; see ``isthmus.tasks.evaluation.evaluate``.
+            split: the protocol. "users", strong generalisation, for users who were not trained on: a share of each
+                one's items is hidden, the others are the history. "known", weak generalisation: the history is what was
+                trained on, and what the test data add to it is to be found. "last", leave-last-out: the latest item of
+                each user is to be found. By default "known" where at least half of the users are in the training data
+                and have something new, else "users"; ``remarks`` tells which. A fold has no split.
+            hide: the share that "users" hides.
+            seed: of the hidden items.
+            reading: columns and other keywords of ``Interactions.read``, where they are others than in ``fit``.
 
         Returns:
-            Means, standard errors and values of each metric; higher is better.
+            Means, standard errors and values of each metric; higher is better. ``protocol`` says what was done, and
+            ``remarks`` which users and interactions were left out.
 
         Raises:
-            SettingError: an unknown metric.
-            InputError: a fold over another catalogue.
+            SettingError: an unknown metric or split.
+            InputError: data that cannot be read, of which no item or, for "known", no user is known, that hold nothing
+                to be found, or a fold over another catalogue.
         """
-        return self._engine.evaluate(test, metrics)
+        asked = asked_fold(self.fitted, test, split, hide, seed, **reading)
+        measured = self._engine.evaluate(asked.fold, metrics)
+        return replace(measured, protocol=asked.protocol, remarks=asked.remarks)

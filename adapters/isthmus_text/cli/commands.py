@@ -10,6 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     AllFlagged,
     CodesFile,
@@ -23,7 +24,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, figures, flagged
+from isthmus.cli.wording import count, flagged
 from isthmus.errors import InputError
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
@@ -180,10 +181,9 @@ def evaluate(
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
-    document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
-    said = Text(f"{count(document['texts'], 'text')}, {count(document['tokens'], 'token')}")
-    rows = figures(document, ("texts", "tokens", "samples", "compared"))
-    emit(document, as_json, lambda: Group(said, table(("", ""), rows)))
+    found = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed)
+    said = f"{count(found.texts, 'text')}, {count(found.tokens, 'token')}"
+    emit_evaluation(found, as_json, said, ("texts", "tokens", "samples", "compared"))
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import bundle
+from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     AllFlagged,
     Directory,
@@ -23,7 +24,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, figures, flagged
+from isthmus.cli.wording import count, flagged
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
@@ -142,11 +143,9 @@ def evaluate(
     """Measure how well held-out rows are reconstructed."""
     model = VectorAutoencoder.load(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
-    document = model.evaluate(rows, samples=samples, seed=seed).to_json()
-    sizes = f"{count(document['rows'], 'row')} of {count(document['width'], 'number')}"
-    said = Text(f"{sizes}, codes of {document['code']:,}")
-    shown = figures(document, ("rows", "width", "code", "samples"))
-    emit(document, as_json, lambda: Group(said, table(("", ""), shown)))
+    found = model.evaluate(rows, samples=samples, seed=seed)
+    said = f"{count(found.rows, 'row')} of {count(found.width, 'number')}, codes of {found.code:,}"
+    emit_evaluation(found, as_json, said, ("rows", "width", "code", "samples"))
 
 
 def _emit_numbers(

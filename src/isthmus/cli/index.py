@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from isthmus.index import Index, SearchHits
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
-Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
+Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet or CSV table with ids.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
 MeasuringQueries = Annotated[
     Path | None,
@@ -35,6 +35,7 @@ Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segmen
 def build(
     vectors: Vectors,
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
+    ids: Annotated[str | None, typer.Option(help="The column of VECTORS that holds the ids [id].")] = None,
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
     target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
     k: ResultCount = 10,
@@ -60,6 +61,7 @@ def build(
     with _limit_threads(threads):
         index = Index.build(
             vectors,
+            ids,
             metric=metric,  # type: ignore[arg-type]
             target_recall=target_recall,
             k=k,
@@ -74,7 +76,7 @@ def build(
 
 def search(
     directory: Directory,
-    queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy or Parquet.")] = None,
+    queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy, Parquet or CSV.")] = None,
     like: Annotated[list[str] | None, typer.Option(help="Ids whose vectors are the queries; may be repeated.")] = None,
     k: ResultCount = 10,
     within: Annotated[
@@ -98,7 +100,7 @@ def search(
             names: list[Any] = _parse_ids(index, "--like", like) or []
             asked: Any = index.vectors(names)
         else:
-            asked, own = vector_files.read(queries)
+            asked, own = vector_files.read(queries, remembered=index.id_column)
             names = list(range(len(asked))) if own is None else own
         if within is None:
             found = index.search(asked, k, exclude=excluded, allow=allowed)

@@ -96,21 +96,34 @@ def flagged(number_above: int, of: int, noun: str, threshold: float, contaminati
     return f"{number_above:,} of {of:,} {noun} score above {number(threshold)}, as {expected} normal ones would"
 
 
-def figures(document: Mapping[str, Any], leave_out: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Figures by name as rows of a table: what each is called, and its value with the unit. Those that are None are
-    left out, and so are those named in ``leave_out``."""
+def figures(
+    document: Mapping[str, Any], leave_out: Iterable[str] = (), errors: Mapping[str, float] | None = None
+) -> list[tuple[str, str]]:
+    """Figures by name as rows of a table.
+
+    Args:
+        document: by name; those that are None are left out.
+        leave_out: names of others that are left out.
+        errors: standard errors of some of them.
+
+    Returns:
+        What each figure is called, and its value with the unit.
+    """
     hidden = set(leave_out)
     return [
-        (FIGURES.get(name, (name.replace("_", " "), ""))[0], _with_unit(name, value))
+        (FIGURES.get(name, (name.replace("_", " "), ""))[0], _with_unit(name, value, (errors or {}).get(name)))
         for name, value in document.items()
         if value is not None and name not in hidden
     ]
 
 
-def _with_unit(name: str, value: Any) -> str:
+def _with_unit(name: str, value: Any, error: float | None) -> str:
     unit = FIGURES.get(name, ("", ""))[1]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
     if unit == "%":
-        return f"{value:.1%}"
-    return f"{number(value)} {unit}".rstrip()
+        return f"{value:.1%} ± {error:.1%}" if error else f"{value:.1%}"
+    around = f" ± {error:.2g}" if error else ""
+    return f"{number(value)}{around} {unit}".rstrip()

@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.int64]
 NAMES = (*METRICS, "novelty", "coverage")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What was measured, by names such as "ndcg@100".
 
@@ -40,6 +40,8 @@ class Evaluation:
         values: one for each row that counts, for a bootstrap or a paired test; coverage has none.
         rows: which rows of the matrices count: those with something held out.
         skipped: how many rows had nothing held out.
+        protocol: how histories and what was held out came about, where the caller said.
+        remarks: what was left out, and what a reader should know beside.
     """
 
     means: Mapping[str, float]
@@ -47,6 +49,21 @@ class Evaluation:
     values: Mapping[str, Float64[Tensor, " rows"]]
     rows: Int64[Tensor, " rows"]
     skipped: int
+    protocol: str = ""
+    remarks: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{name:<18} {self.shown(name)}" for name in self.means]
+        asked = f"{len(self.rows):,} asked" + (f"; {self.protocol}" if self.protocol else "")
+        return "\n".join([*lines, asked, *self.remarks])
+
+    def __repr__(self) -> str:
+        return f"Evaluation({', '.join(f'{name} {self.shown(name)}' for name in self.means)}; {len(self.rows):,} asked)"
+
+    def shown(self, name: str) -> str:
+        """One metric as text: the mean, and after ± its standard error."""
+        error = self.standard_errors.get(name)
+        return f"{self.means[name]:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
 
 
 @dataclass(frozen=True, order=True)

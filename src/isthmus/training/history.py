@@ -7,6 +7,9 @@ from typing import Any
 
 from isthmus.training.progress import Record
 
+ERROR = " standard error"
+"""After the name of a score, in a record: its standard error."""
+
 
 @dataclass
 class History:

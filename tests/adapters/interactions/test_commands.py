@@ -327,7 +327,8 @@ def test_explain(run: Run, folder: Path) -> None:
 
 def test_evaluate_new_people_by_the_rule_of_the_training(run: Run, folder: Path) -> None:
     told = document(run("evaluate", folder / "b", folder / "ratings.csv", "--metric", "recall@5", "--json"))
-    assert set(told) == {"users", "metrics"}
+    assert set(told) == {"users", "protocol", "remarks", "metrics"}
+    assert "were trained on: the scores of such users are too high" in " ".join(told["remarks"])
     assert set(told["metrics"]) == {"recall@5"}
     assert told["metrics"]["recall@5"]["mean"] > 0.5
     high = pacsv.read_csv(folder / "ratings.csv").filter(pa.compute.field("rating") >= 4)
@@ -344,15 +345,17 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
     (tmp_path / "later.csv").write_text(
         "user,item\n1000,0\n1000,10\n1000,20\n1000,30\n1000,40\n1000,50\n1000,60\n1000,70\n7,0\n"
     )
-    told = document(run("evaluate", folder / "b", "later.csv", "--known", "--json", "--metric", "recall@8"))
+    told = document(run("evaluate", folder / "b", "later.csv", "--split", "known", "--json", "--metric", "recall@8"))
     assert told["users"] == 1
     assert told["metrics"]["recall@8"]["mean"] == 1
     (tmp_path / "strangers.csv").write_text("user,item\n7,0\n")
-    mistake(run("evaluate", folder / "b", "strangers.csv", "--known"), "nobody in the file")
+    mistake(run("evaluate", folder / "b", "strangers.csv", "--split", "known"), "nobody in the test data")
     (tmp_path / "other.csv").write_text("user,item\n7,1\n7,2\n")
     mistake(run("evaluate", folder / "b", "other.csv"), "nothing is held out")
     for args, said in (
         (("--hide", "1"), "--hide"),
+        (("--split", "strong"), "--split users (strong generalisation)"),
+        (("--split", "last"), "without times"),
         (("--metric", "recall"), "metric 'recall'"),
         (("--seed", "-1"), "--seed"),
     ):

@@ -85,7 +85,13 @@ def test_columns(asked, refused) -> None:
     pd.read_csv("t.csv").assign(city="x").to_csv("city.csv", index=False)
     assert "'city'" in refused("fit", "vectors", "city.csv", "--out", "b", *FAST)
     assert asked("fit", "vectors", "city.csv", "--drop", "city", "--out", "b", *FAST)["width"] == 3
-    assert asked("fit", "vectors", "t.csv", "--column", "c", "--column", "a", "--out", "b", *FAST)["width"] == 2
+    pd.read_csv("city.csv")[["c", "city", "a", "b"]].to_csv("other.csv", index=False)
+    assert asked("encode", "b", "other.csv") == asked("encode", "b", "t.csv")
+    np.save("wide.npy", np.ones((40, 4)))
+    assert asked("fit", "vectors", "wide.npy", "--drop", "0", "--out", "b", *FAST)["width"] == 3
+    assert "without names of columns" in refused("encode", "b", "city.csv")
+    assert len(asked("encode", "b", "city.csv", "--drop", "city")["codes"]) == 80
+    assert asked("fit", "vectors", "t.csv", "--columns", "c", "--column", "a", "--out", "b", *FAST)["width"] == 2
     assert "no column 'z'" in refused("fit", "vectors", "t.csv", "--column", "z", "--out", "b")
 
 
