@@ -15,6 +15,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "held_out_rate": ("rate of the code, held out", "nats"),
     "weighted_nll": ("−log-likelihood by importance sampling", "nats"),
     "mutual_information": ("mutual information of records and codes", "nats"),
+    "of_texts": ("measured on held-out", "texts"),
     "active_units": ("numbers of the code that vary", ""),
     "weighted_perplexity": ("perplexity by importance sampling", ""),
     "bleu": ("BLEU of reconstructions", "of 100"),
