@@ -56,7 +56,8 @@ def fit(
             "width": fitted.width,
             "code": fitted.code_width,
             "sparse": fitted.adapter.is_sparse,
-            "threshold": fitted.threshold.value,
+            # Without one where Ctrl-C came before it.
+            "threshold": None if fitted.fitted.anomaly_scorer is None else fitted.threshold.value,
         },
         sizes=f"{count(fitted.facts['rows'], 'row')} of {count(fitted.width, 'number')}, "
         f"codes of {fitted.code_width:,}",

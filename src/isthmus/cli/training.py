@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -28,6 +30,7 @@ from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, pars
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import count, duration, figures
 from isthmus.training.history import History
+from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
 
 
@@ -116,9 +119,29 @@ class Training:
             "interrupted": history.interrupted,
             **(remarks or {}),
         }
+        tries = () if history.interrupted else examples
         said = [f"{model} on {sizes or _listed(about)}", _course(history), f"saved to {self.out}"]
         warned = [f"{name.replace('_', ' ')}: {line}" for name, line in _lines(remarks or {})]
-        emit(document, self.as_json, lambda: _shown(said, figures(measured), warned, examples))
+        emit(document, self.as_json, lambda: _shown(said, figures(measured), warned, tries))
+
+
+@contextmanager
+def saved_at_signals() -> Iterator[None]:
+    """Around a command that fits and saves: a signal during the ``fit`` ends neither it nor the ``save``.
+
+    Raises:
+        SystemExit: SIGTERM came, and all is saved; whoever sent it is told that this is not the whole training.
+        KeyboardInterrupt: there was nothing to save.
+    """
+    with saving() as stop:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if stop.requested:
+                raise StoppedError(stop.number) from None
+            raise
+    if stop.requested and stop.number == signal.SIGTERM:
+        raise SystemExit(128 + stop.number)
 
 
 def training_options(
@@ -157,7 +180,8 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**given: Any) -> None:
         training = training_options(**{name: given.pop(name) for name in shared if name in given})
-        function(training=training, **given)
+        with saved_at_signals():
+            function(training=training, **given)
 
     # Only as keywords may parameters with and without defaults stand in any order.
     merged = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
