@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from isthmus.reprs import brief
 
+
+@brief
 @dataclass(frozen=True)
 class Report:
     """Counts of rows, from what was read to what is stored.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from isthmus.answers.text import one_line
+from isthmus.reprs import number, one_line
 
 CELL = 120
 """The most characters of a cell."""
@@ -27,11 +27,6 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def number(value: float) -> str:
-    """A number to read: four digits that count, whole numbers with separators."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _cell(value: Any) -> str:

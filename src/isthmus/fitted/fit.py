@@ -20,6 +20,7 @@ from isthmus.fitted.latent_prior import fit_latent_prior
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
+from isthmus.reprs import brief
 from isthmus.tasks.coding import held_out as score_held_out
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
@@ -30,6 +31,7 @@ METRIC = "objective"
 A = TypeVar("A", bound=AdapterState)
 
 
+@brief
 @dataclass(frozen=True)
 class FitRequest:
     """What a user asks ``fit`` for, in every domain.
@@ -68,6 +70,7 @@ class FitRequest:
         return ModelSpec(plugins.python_name(self.model), builder, checked(self.model, builder, given))
 
 
+@brief
 @dataclass(frozen=True)
 class ModelSpec:
     """A builder with all its keywords.
