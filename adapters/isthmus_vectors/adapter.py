@@ -15,6 +15,7 @@ from isthmus.batch import Bag, Vector
 from isthmus.errors import BundleError, ValueRangeError
 from isthmus.reprs import brief
 from isthmus.sources import BagSource, VectorSource
+from isthmus_vectors.columns import Columns, Known, Places
 from isthmus_vectors.scaling import Scaling
 from isthmus_vectors.vectors import Vectors
 
@@ -30,11 +31,13 @@ class VectorAdapter:
         scaling: learned from the rows that are trained on.
         columns: their names, if they have any.
         is_sparse: whether rows become bags, of which only what is not zero is stored.
+        places: where the columns stand in rows without names, if some of them were left out.
     """
 
     scaling: Scaling
     columns: tuple[str, ...] | None
     is_sparse: bool
+    places: Places | None = None
 
     @property
     def signal(self) -> Vector | Bag:
@@ -49,7 +52,16 @@ class VectorAdapter:
     @classmethod
     def fit(cls, records: Vectors, scaling: str = "robust") -> VectorAdapter:
         """Learn the scale of each column. Raises what ``Scaling.fit`` raises."""
-        return cls(Scaling.fit(records, scaling), records.columns, records.is_sparse)
+        return cls(Scaling.fit(records, scaling), records.columns, records.is_sparse, records.places)
+
+    @property
+    def known(self) -> Known:
+        """The columns that were trained on."""
+        return Known(self.columns, self.scaling.width, self.places)
+
+    def rows(self, source: Any, *, columns: Columns | None = None, drop: Columns = ()) -> Vectors:
+        """Rows with the columns that were trained on; others are ignored. Raises what ``Vectors.read`` raises."""
+        return Vectors.read(source, columns=columns, drop=drop, known=self.known)
 
     def prepare(self, records: Vectors) -> VectorSource | BagSource:
         """All rows scaled, fp32. Columns are found by name where both sides have names.
@@ -84,7 +96,9 @@ class VectorAdapter:
 
     def state(self) -> Mapping[str, str]:
         """The documents that ``restore`` reads."""
-        table = {"columns": self.columns, "is_sparse": self.is_sparse}
+        table: dict[str, Any] = {"columns": self.columns, "is_sparse": self.is_sparse}
+        if self.places is not None:
+            table |= {"places": self.places.chosen, "places_of": self.places.width}
         return {SCALING: self.scaling.to_json(), TABLE: json.dumps(table, ensure_ascii=False)}
 
     @classmethod
@@ -100,12 +114,17 @@ class VectorAdapter:
         try:
             table = json.loads(state[TABLE])
             columns, is_sparse = table["columns"], table["is_sparse"]
+            places = Places(tuple(map(int, table["places"])), int(table["places_of"])) if "places" in table else None
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError("not a table document", expected="columns and is_sparse") from None
         named = columns is None or (isinstance(columns, list) and all(isinstance(name, str) for name in columns))
         if not named or not isinstance(is_sparse, bool) or (columns is not None and len(columns) != scaling.width):
             raise BundleError("an invalid table document", expected="a name for each column, and is_sparse")
-        return cls(scaling, None if columns is None else tuple(columns), is_sparse)
+        if places is not None and not (
+            len(places.chosen) == scaling.width and all(0 <= place < places.width for place in places.chosen)
+        ):
+            raise BundleError("an invalid table document", expected="a place for each column")
+        return cls(scaling, None if columns is None else tuple(columns), is_sparse, places)
 
 
 def _check_finite(values: torch.Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors import fit
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.columns import Columns
 from isthmus_vectors.evaluate import VectorEvaluation, evaluate
 from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.storage import LAYOUT
@@ -33,7 +33,8 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """A trained model with the scales of its columns. Made by ``fit`` or ``load``; immutable.
 
     Results are computed in fp64, so that a row's do not depend on the other rows of a call, and returned in fp32. Rows
-    are ``Vectors`` or anything that ``Vectors.read`` takes; columns are found by name where both sides have names.
+    are ``Vectors`` or whatever ``Vectors.read`` takes. Columns are found by name, in any order, and those that were not
+    trained on are ignored, whatever they hold; rows without names have their columns in the order of the training.
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64
@@ -44,8 +45,8 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         vectors: Any,
         model: str = "vanilla",
         *,
-        columns: Sequence[str] | None = None,
-        drop: Sequence[str] = (),
+        columns: Columns | None = None,
+        drop: Columns = (),
         scaling: str = "robust",
         validation: float = 0.1,
         contamination: float = 0.05,
@@ -64,7 +65,11 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         """Train a model. Ctrl-C ends the training and keeps the best model so far (``history.interrupted``).
 
         Args:
-            vectors, columns, drop: rows of numbers, as ``Vectors.read`` takes them. Sparse rows stay sparse.
+            vectors: rows of numbers: a file, a table, an array or whatever else ``Vectors.read`` takes. Sparse rows
+                stay sparse.
+            columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
+                The model remembers them.
+            drop: names or positions of columns to leave out, such as ids and labels.
             model: a builder's name; ``isthmus models`` lists them.
             scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers as they are, as for
                 ready-made embeddings.
@@ -89,7 +94,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
-        data = Vectors.read(vectors, columns=columns, drop=drop)
+        data = Vectors.for_training(vectors, columns, drop)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
 
@@ -137,6 +142,11 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return self.anomaly_scorer.threshold
 
     @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns that were trained on; None where they had none."""
+        return self.adapter.columns
+
+    @property
     def width(self) -> int:
         """Numbers of a row."""
         return self.adapter.scaling.width
@@ -146,7 +156,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return LAYOUT
 
     def _read(self, source: Any) -> Vectors:
-        return Vectors.read(source)
+        return self.adapter.rows(source)
 
     def _codes(self, records: Vectors) -> Tensor:
         return torch.from_numpy(self.float64_model.codes(records))

@@ -1,9 +1,11 @@
-"""Numbers from Arrow tables: which columns, in which order, and what happens to those that hold none."""
+"""Which columns of a table are taken, by name and in which order, and the numbers in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +17,123 @@ from isthmus.plugins import closest
 
 Numbers = tuple[npt.NDArray[np.floating[Any]], tuple[str, ...]]
 
+Columns: TypeAlias = Sequence[str | int] | str
+"""Names, or positions where there are no names; a single name is one."""
+
+LISTED = 20
+"""Names that a message spells out, at most."""
+
+LOOKED_AT = 10_000
+"""Rows in which a cell that is no number is looked for."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Columns that were taken by position.
+
+    Attributes:
+        chosen: where they stood.
+        width: of the rows that they were taken from.
+    """
+
+    chosen: tuple[int, ...]
+    width: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """The columns that a model was trained on.
+
+    Attributes:
+        names: of the columns; None where they had none.
+        width: how many there are.
+        places: where they stand in rows without names, if some were left out.
+    """
+
+    names: tuple[str, ...] | None
+    width: int
+    places: Places | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to take from a table.
+
+    Attributes:
+        columns: names to take, in this order; None takes all.
+        drop: names to leave out.
+        known: of the model that the rows are for. Where it has names, these columns are taken, and all others ignored.
+    """
+
+    columns: tuple[str, ...] | None
+    drop: tuple[str, ...]
+    known: Known | None = None
+
+    @classmethod
+    def of(cls, columns: Columns | None, drop: Columns, known: Known | None = None) -> Choice:
+        """From what users give."""
+        return cls(None if columns is None else _as_names(columns), _as_names(drop), known)
+
+    @property
+    def sought(self) -> tuple[str, ...] | None:
+        """The names that a model knows, if it knows any."""
+        return None if self.known is None else self.known.names
+
+    @property
+    def taken_by_name(self) -> set[str]:
+        """All names that somebody asked for."""
+        return {*(self.columns or ()), *(self.sought or ())}
+
+    def among(self, present: Sequence[str], where: str) -> list[str]:
+        """The columns of a table to read, in their order.
+
+        Args:
+            present: the names that there are.
+            where: of the table, for messages.
+
+        Raises:
+            ColumnError: a name that is not there, or twice.
+        """
+        left = choose_columns(present, where, self.columns, self.drop)
+        if self.sought is None:
+            return left
+        holders = {name: _holder(name, left) for name in self.sought}
+        missing = [name for name, holder in holders.items() if holder is None]
+        if missing:
+            raise lacking(missing, left, where, self.sought)
+        wanted = list(dict.fromkeys(name for name in holders.values() if name is not None))
+        for name in wanted:
+            if left.count(name) != 1:
+                raise ColumnError(f"{left.count(name)} columns {name!r} in {where}", expected="one")
+        return wanted
+
+    def ordered(self, values: npt.NDArray[np.floating[Any]], names: tuple[str, ...], where: str) -> Numbers:
+        """Numbers in the order in which the model knows them.
+
+        Raises:
+            ColumnError: a list of another length than those that the model was trained on.
+        """
+        if self.sought is None or names == self.sought:
+            return values, names
+        if set(names) != set(self.sought):
+            strange = next(name for name in (*names, *self.sought) if (name in names) != (name in self.sought))
+            stem = strange.rpartition(".")[0]
+            counts = [sum(name.startswith(f"{stem}.") for name in some) for some in (names, self.sought)]
+            raise ColumnError(
+                f"column {stem!r} of {where} with {counts[0] or 'no'} numbers a row",
+                expected=f"{counts[1]}, as in the rows that were trained on",
+            )
+        places = {name: place for place, name in enumerate(names)}
+        return values[:, [places[name] for name in self.sought]], self.sought
+
 
 def as_table(source: object) -> pa.Table | None:
     """The source as an Arrow table if it is one; None for a single column and for everything else.
 
     Whatever has the Arrow PyCapsule interface can be one: pyarrow, pandas, polars, DuckDB.
+
+    Raises:
+        ColumnError: a table of pandas with two columns of one name.
     """
     if not hasattr(source, "__arrow_c_stream__"):
         return None
@@ -27,33 +141,40 @@ def as_table(source: object) -> pa.Table | None:
         return pa.RecordBatchReader.from_stream(source).read_all()
     except (pa.ArrowException, TypeError):
         return None
+    except ValueError as error:
+        # What pandas says of two columns of one name.
+        raise ColumnError(f"a table that Arrow cannot hold ({error})", expected="columns of different names") from None
 
 
-def numbers(table: pa.Table, where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> Numbers:
+def numbers(table: pa.Table, where: str, choice: Choice) -> Numbers:
     """The chosen columns side by side, and their names; a missing value is NaN.
 
     Args:
         table: the source.
         where: its name, for messages.
-        columns: names to take, in this order; None takes all.
-        drop: names to leave out.
+        choice: of columns.
 
     Raises:
         ColumnError: a column that is missing or holds no numbers.
         InputError: a column of lists of different lengths.
     """
     index = _index_of(table.schema)
-    present = [name for name in table.column_names if name not in index or name in (columns or ())]
-    names = choose_columns(present, where, columns, drop)
-    _check_numbers(table.schema, names, where)
+    present = [name for name in table.column_names if name not in index or name in choice.taken_by_name]
+    names = choice.among(present, where)
+    _check_numbers(table, names, where, choice)
     parts = [_part(table.column(name), name, where) for name in names]
     whole = all(part.dtype == np.float32 for part, _ in parts)
     kind = np.float32 if whole and parts else np.float64
-    values = np.concatenate([part for part, _ in parts], 1).astype(kind) if parts else np.empty((len(table), 0))
-    return np.ascontiguousarray(values), tuple(name for _, own in parts for name in own)
+    given = [part for part, _ in parts] or [np.empty((len(table), 0))]
+    values: npt.NDArray[np.floating[Any]] = np.concatenate(given, 1).astype(kind)
+    found = tuple(name for _, own in parts for name in own)
+    chosen, found = choice.ordered(values, found, where) if len(table) else (values, found)
+    return np.ascontiguousarray(chosen), found
 
 
-def choose_columns(present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str]) -> list[str]:
+def choose_columns(
+    present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str] = ()
+) -> list[str]:
     """The names to take, in their order.
 
     Args:
@@ -69,10 +190,84 @@ def choose_columns(present: Sequence[str], where: str, columns: Sequence[str] | 
         if present.count(name) != 1:
             raise ColumnError(
                 f"{'no column' if name not in present else 'several columns'} {name!r} in {where}",
-                expected=f"one of {_listed(present)}",
+                expected=f"one of {listed(present)}",
                 remedy=closest(name, set(present)),
             )
     return [name for name in (present if columns is None else columns) if name not in drop]
+
+
+def choose_places(width: int, columns: Columns | None, drop: Columns) -> Places:
+    """Columns by position, for rows without names.
+
+    Args:
+        width: of the rows.
+        columns: positions to take, in this order, from 0; None takes all.
+        drop: positions to leave out.
+
+    Raises:
+        ColumnError: a name, or a position that is not there.
+    """
+    chosen, left_out = (_positions(some, width) for some in (range(width) if columns is None else columns, drop))
+    return Places(tuple(place for place in chosen if place not in left_out), width)
+
+
+def lacking(missing: Sequence[str], present: Sequence[str], where: str, known: Sequence[str]) -> ColumnError:
+    """What to say of columns that a model was trained on and that a table lacks.
+
+    Args:
+        missing: their names.
+        present: the names that there are.
+        where: of the table.
+        known: the columns that the model was trained on.
+    """
+    one = len(missing) == 1
+    left = set(present) - set(known)
+    near = [f"{name!r}: {closest(name, left)}" for name in missing[:LISTED] if closest(name, left)]
+    advice = "" if not near else (near[0].partition(": ")[2] if one else "; ".join(near)) + "; "
+    return ColumnError(
+        f"no column{'' if one else 's'} {listed(missing)} in {where}, which has {listed(present, 8)}",
+        expected=f"all {len(known)} columns that the model was trained on, in any order",
+        remedy=f"{advice}rename or add {'it' if one else 'them'}, or fit a model without {'it' if one else 'them'} "
+        f"({left_out(missing)})",
+    )
+
+
+def left_out(names: Sequence[str]) -> str:
+    """How columns are left out, in Python and on the command line."""
+    options = " ".join(f"--drop {shlex.quote(name)}" for name in names[:LISTED])
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"drop={list(names[:LISTED])}{more} in Python, {options}{more} on the command line"
+
+
+def listed(names: Sequence[str], most: int = LISTED) -> str:
+    """Names in quotes, some of them where there are many."""
+    shown = ", ".join(map(repr, names[:most]))
+    return (shown + (f" and {len(names) - most} more" if len(names) > most else "")) or "none"
+
+
+def _as_names(given: Columns | Iterable[str | int]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
+def _positions(given: Columns | Iterable[str | int], width: int) -> tuple[int, ...]:
+    found = []
+    for name in _as_names(given):
+        place = int(name) if name.removeprefix("-").isdecimal() else None
+        if place is None or not -width <= place < width:
+            raise ColumnError(
+                f"column {name!r} of rows whose columns have no names",
+                expected=f"positions from 0 to {width - 1}, or a table with names",
+            )
+        found.append(place % width)
+    return tuple(found)
+
+
+def _holder(name: str, present: Sequence[str]) -> str | None:
+    """The column that holds what a model calls ``name``: of that name, or of lists of which it is a part."""
+    if name in present:
+        return name
+    stem, _, place = name.rpartition(".")
+    return stem if place.isdecimal() and stem in present else None
 
 
 def _index_of(schema: pa.Schema) -> set[str]:
@@ -81,17 +276,58 @@ def _index_of(schema: pa.Schema) -> set[str]:
     return {name for name in held["index_columns"] if isinstance(name, str)} if held else set()
 
 
-def _check_numbers(schema: pa.Schema, names: Sequence[str], where: str) -> None:
+def _check_numbers(table: pa.Table, names: Sequence[str], where: str, choice: Choice) -> None:
+    schema = table.schema
     strange = [name for name in names if not _is_number(_inner(schema.field(name).type))]
-    if strange:
-        kinds = ", ".join(sorted({str(schema.field(name).type) for name in strange}))
-        raise ColumnError(
-            f"{'column' if len(strange) == 1 else 'columns'} {_listed(strange)} of {where} with {kinds}",
-            expected="numbers",
-            remedy=f"leave {'it' if len(strange) == 1 else 'them'} out with drop={strange[:5]} "
-            f"({' '.join(f'--drop {name}' for name in strange[:5])}), or turn {'it' if len(strange) == 1 else 'them'} "
-            "into numbers",
+    if not strange:
+        return
+    one = len(strange) == 1
+    them = "it" if one else "them"
+    kinds = ", ".join(dict.fromkeys(_kind(schema.field(name).type) for name in strange))
+    cell = next((found for name in strange if (found := _odd_cell(table.column(name), name))), "")
+    if choice.sought is not None:
+        remedy = f"turn {them} into numbers, as in the rows that were trained on"
+    elif choice.known is not None:
+        remedy = (
+            f"the model was trained on rows without names of columns: choose {choice.known.width} columns with "
+            f"isthmus_vectors.Vectors.read(source, drop={strange[:LISTED]}) in Python, --drop on the command line"
         )
+    else:
+        remedy = f"leave {them} out ({left_out(strange)}), or turn {them} into numbers"
+    raise ColumnError(
+        f"{'column' if one else 'columns'} {listed(strange)} of {where} with {kinds}{cell}",
+        expected="numbers",
+        remedy=remedy,
+    )
+
+
+def _odd_cell(column: pa.ChunkedArray, name: str) -> str:
+    """The first cell that is no number, of a column of text that mostly reads like numbers."""
+    if not _is_text(column.type):
+        return ""
+    cells = column.slice(0, LOOKED_AT).to_pylist()
+    odd = [row for row, cell in enumerate(cells) if cell is not None and not _reads_like_number(cell)]
+    return f" ({cells[odd[0]]!r} in row {odd[0]} of {name!r})" if 0 < len(odd) < len(cells) / 2 else ""
+
+
+def _reads_like_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _kind(kind: pa.DataType) -> str:
+    if _is_text(kind):
+        return "text"
+    if pa.types.is_dictionary(kind):
+        return "categories"
+    return "dates or times" if pa.types.is_temporal(kind) else str(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _part(column: pa.ChunkedArray, name: str, where: str) -> tuple[npt.NDArray[np.floating[Any]], list[str]]:
@@ -130,10 +366,6 @@ def _is_list(kind: pa.DataType) -> bool:
 def _is_number(kind: pa.DataType) -> bool:
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return any(test(kind) for test in tests)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _count(length: float) -> str:

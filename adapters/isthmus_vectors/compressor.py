@@ -29,7 +29,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.index.vectors import check_k, check_queries, check_vectors, normalised
+from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
@@ -40,6 +40,8 @@ from isthmus.training.history import History
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import BLOCK, Codes, nearest
+from isthmus_vectors.columns import Columns, Known, Places
+from isthmus_vectors.vectors import Vectors
 
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
@@ -60,18 +62,24 @@ class Compressor:
         model: the autoencoder, of vectors whose numbers have a mean square of 1.
         settings: the builder's keywords, see ``isthmus.models.matryoshka``.
         history: of the training.
+        columns: names of the columns that were trained on; None where they had none.
+        places: where the columns stand in rows without names, if some of them were left out.
     """
 
     model: Autoencoder
     settings: Mapping[str, Any]
     history: History
+    columns: tuple[str, ...] | None = None
+    places: Places | None = None
 
     @classmethod
     def fit(
         cls,
-        vectors: Array,
+        vectors: Any,
         bytes: int = 24,
         *,
+        columns: Columns | None = None,
+        drop: Columns = (),
         seed: int = 0,
         device: str = "cpu",
         precision: str = "auto",
@@ -85,8 +93,12 @@ class Compressor:
         """Learn from examples.
 
         Args:
-            vectors: shape (rows, width); some ten thousand rows are good, 256 the least.
+            vectors: an array of shape (rows, width), a table, a file or whatever else ``Vectors.read`` takes; some ten
+                thousand rows are good, 256 the least.
             bytes: length of a code.
+            columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
+                names. None for all. The compressor remembers them.
+            drop: names or positions of columns to leave out, such as ids.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
@@ -96,11 +108,13 @@ class Compressor:
             The fitted compressor.
 
         Raises:
-            InputError: no matrix of numbers, or fewer than 256 rows.
+            InputError: no rows of numbers, sparse ones, or fewer than 256.
+            ColumnError: a column that is missing or holds no numbers.
             ValueRangeError: NaN or infinity, or a vector of zeros.
             SettingError: a setting that the builder does not know, or out of its range.
         """
-        examples = _directions(_checked(vectors, None))
+        rows = Vectors.for_training(vectors, columns, drop)
+        examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
             raise InputError(f"{len(examples)} vectors to learn from", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
@@ -108,7 +122,7 @@ class Compressor:
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
         recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
         history = recipe.fit(VectorSource(examples), run)
-        return cls(recipe.model.cpu().eval(), keywords, history)
+        return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
 
     @property
     def width(self) -> int:
@@ -121,11 +135,11 @@ class Compressor:
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
-    def encode(self, vectors: Array, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
+    def encode(self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
         """Codes of vectors.
 
         Args:
-            vectors: shape (rows, width).
+            vectors: shape (rows, width), or a table or file; columns are found by name, as everywhere in this adapter.
             bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
                 codes.
             beams: width of the beam search for codewords; more are better and slower.
@@ -142,7 +156,7 @@ class Compressor:
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
-        given = _directions(_checked(vectors, self.width))
+        given = _directions(self._read(vectors))
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
         parts = [
@@ -169,11 +183,11 @@ class Compressor:
         return decoded
 
     @torch.no_grad()
-    def search(self, queries: Array, codes: Array, k: int = 10) -> Neighbours:
+    def search(self, queries: Any, codes: Array, k: int = 10) -> Neighbours:
         """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
         Args:
-            queries: vectors, shape (queries, width).
+            queries: vectors, as ``encode`` takes them.
             codes: what ``encode`` returned.
             k: how many rows a query.
 
@@ -187,7 +201,7 @@ class Compressor:
             ValueRangeError: NaN or infinity in the queries.
         """
         check_k(k)
-        return nearest(_checked(queries, self.width), self._checked_codes(codes), self._decoded, k)
+        return nearest(self._read(queries), self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.
@@ -202,7 +216,7 @@ class Compressor:
             settings=self.settings,
             tensors=state_of(self.model),
             documents={},
-            facts={"width": self.width, "training": self.history.to_json()},
+            facts={"width": self.width, "training": self.history.to_json(), **self._facts()},
         )
 
     @classmethod
@@ -219,7 +233,25 @@ class Compressor:
         with bundle.as_damage(path):
             model = rebuild(matryoshka, Vector(int(manifest.facts["width"])), manifest.settings, saved.tensors)
             assert isinstance(model, Autoencoder)
-            return cls(model, manifest.settings, History.from_json(dict(manifest.facts["training"])))
+            columns, places = manifest.facts.get("columns"), manifest.facts.get("places")
+            return cls(
+                model,
+                manifest.settings,
+                History.from_json(dict(manifest.facts["training"])),
+                None if columns is None else tuple(columns),
+                None if places is None else Places(tuple(places), int(manifest.facts["places_of"])),
+            )
+
+    def _facts(self) -> dict[str, Any]:
+        """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
+        named = {} if self.columns is None else {"columns": list(self.columns)}
+        placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
+        return named | placed
+
+    def _read(self, vectors: Any) -> Float[Tensor, "rows width"]:
+        if getattr(vectors, "shape", None) == (0, self.width):
+            return torch.empty(0, self.width)  # an empty batch, where an empty file would be a mistake
+        return _tensor(Vectors.read(vectors, known=Known(self.columns, self.width, self.places)))
 
     def _checked_codes(self, codes: Array) -> Codes:
         given = np.asarray(codes)
@@ -249,13 +281,9 @@ def _directions(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows wid
     return normalised(vectors) * math.sqrt(vectors.shape[1])
 
 
-def _checked(vectors: Array, width: int | None) -> Float[Tensor, "rows width"]:
-    given = np.asarray(vectors)
-    if given.ndim != 2 or given.dtype.kind not in "fiu":
-        raise InputError(f"vectors of type {given.dtype} and shape {given.shape}", expected="numbers, (rows, width)")
-    tensor = torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
-    if width is None:
-        check_vectors(tensor)
-    else:
-        check_queries(tensor, width, tensor.device)
+def _tensor(rows: Vectors) -> Float[Tensor, "rows width"]:
+    if rows.is_sparse:
+        raise InputError("sparse rows", expected="dense ones")
+    tensor = torch.from_numpy(np.ascontiguousarray(rows.values, dtype=np.float32))
+    check_vectors(tensor)
     return tensor

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import load_npz
 
 from isthmus.errors import InputError, SourceError
-from isthmus_vectors.columns import Numbers, numbers
+from isthmus_vectors.columns import Choice, Numbers, numbers
 
 logger = logging.getLogger(__name__)
 
@@ -23,13 +23,12 @@ FORMATS = ".csv, .tsv, .parquet, .npy or .npz"
 PACKED = (".gz", ".bz2", ".zst", ".lz4")
 
 
-def read_file(path: Path, columns: Sequence[str] | None, drop: Sequence[str]) -> tuple[Any, Numbers | None]:
+def read_file(path: Path, choice: Choice) -> tuple[Any, Numbers | None]:
     """The contents of a file: an array or a sparse matrix, or else the chosen columns of a table.
 
     Args:
         path: its ending tells the format.
-        columns: names of columns to take from a table; None takes all.
-        drop: names of columns to leave out.
+        choice: of columns of a table.
 
     Raises:
         SourceError: no such file, another format, or a damaged one.
@@ -46,9 +45,9 @@ def read_file(path: Path, columns: Sequence[str] | None, drop: Sequence[str]) ->
             case ".npz":
                 return load_npz(path), None
             case ".csv" | ".tsv":
-                return None, numbers(_csv(path, "\t" if kind == ".tsv" else ","), str(path), columns, drop)
+                return None, numbers(_csv(path, "\t" if kind == ".tsv" else ","), str(path), choice)
             case ".parquet":
-                return None, numbers(pq.read_table(path), str(path), columns, drop)
+                return None, numbers(pq.read_table(path), str(path), choice)
     except (pa.ArrowException, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise SourceError(f"{str(path)!r} cannot be read ({error})", expected=f"a whole file: {FORMATS}") from error
     except InputError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +14,30 @@ import numpy.typing as npt
 import torch
 from scipy.sparse import csr_array, issparse
 
-from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.errors import InputError, SourceError, ValueRangeError
 from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
 from isthmus_vectors import files
+from isthmus_vectors.columns import Choice, Columns, Known, Places
 
 Dense: TypeAlias = npt.NDArray[np.floating[Any]]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
+logger = logging.getLogger(__name__)
+
 BLOCK = 4096
 """Rows that are processed together, where all of them would take too much memory."""
+
+FEWEST_NUMBERED = 16
+"""Rows from which on a column can be seen to number them."""
+
+ID_NAMES = re.compile(r"(?i:(^|[\W_])(id|idx|index|row|rownum|row_?number)$|^unnamed: ?\d+$)|[a-z]I[Dd]$")
+"""What columns of ids and row numbers are called."""
+
+TOO_WIDE = (
+    "take the columns that were trained on, with isthmus_vectors.Vectors.read(source, columns=[...]) in Python or "
+    "--columns on the command line"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +47,17 @@ class Vectors:
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
         columns: their names; None where none were given.
+        places: where the columns stood, if some were taken by position.
     """
 
     values: Dense | csr_array
     columns: tuple[str, ...] | None = None
+    places: Places | None = None
 
     @classmethod
-    def read(cls, source: Any, *, columns: Sequence[str] | None = None, drop: Sequence[str] = ()) -> Vectors:
+    def read(
+        cls, source: Any, *, columns: Columns | None = None, drop: Columns = (), known: Known | None = None
+    ) -> Vectors:
         """Rows of a file or of an object.
 
         Args:
@@ -45,32 +65,52 @@ class Vectors:
                 ``scipy.sparse.save_npz`` writes it); a NumPy array, a torch tensor, a sparse matrix of SciPy, nested
                 lists, or a table of pandas, polars, pyarrow, DuckDB. A column of equally long lists counts as so many
                 columns: that is how tables hold embeddings.
-            columns: the names of the columns to take, in this order; all if not given.
-            drop: names of columns to leave out.
+            columns: the names of the columns to take, in this order; all if not given. Of arrays, which have no names,
+                the positions, counted from 0.
+            drop: names or positions of columns to leave out.
+            known: of the model that the rows are for: its columns are found by name, in any order, and others are
+                ignored, whatever they hold. Rows without names are taken as they are.
 
         Raises:
             SourceError: a file that cannot be read, or no rows.
             ColumnError: a column that is missing or holds no numbers, or names for what has none.
-            InputError: something else than rows of numbers.
+            InputError: something else than rows of numbers, or rows of another width than the model knows.
             ValueRangeError: NaN, infinity or a missing value; row and column are named.
         """
+        choice = Choice.of(columns, drop, known)
         if isinstance(source, Vectors):
-            return source._with_columns(columns, drop)
-        table = None
+            return source._with_columns(choice)._for(known, "the rows")
+        where, table = "the table", None
         if isinstance(source, str | Path):
-            found, table = files.read_file(Path(source), columns, drop)
             where = str(source)
+            found, table = files.read_file(Path(source), choice)
         else:
-            found, where = source, "the table"
             stream = arrow.as_table(source)
-            table = None if stream is None else arrow.numbers(stream, where, columns, drop)
-        if table is not None:
-            return cls(*table)._checked(where)
-        return (
-            cls(_matrix(found))._with_columns(columns, drop)._checked("the source" if where == "the table" else where)
-        )
+            found, table = source, None if stream is None else arrow.numbers(stream, where, choice)
+        if table is None:
+            where = "the source" if where == "the table" else where
+            return cls(_matrix(found))._with_columns(choice)._for(known, where)._checked(where, known)
+        return cls(*table)._for(known, where)._checked(where, known)
 
     of = read
+
+    @classmethod
+    def for_training(cls, source: Any, columns: Columns | None, drop: Columns) -> Vectors:
+        """``read``, with a line in the log that says what will be trained on, and a warning of columns that look like
+        row numbers or ids. Raises what ``read`` raises."""
+        rows = cls.read(source, columns=columns, drop=drop)
+        names = rows.columns or tuple(map(str, range(rows.width)))
+        called = "" if rows.columns is None else f": {arrow.listed(names)}"
+        logger.info("trains on %s rows of %s columns%s", f"{len(rows):,}", f"{rows.width:,}", called)
+        strange = [name for place, name in enumerate(names) if rows._numbers_rows(place, name)]
+        if strange:
+            logger.warning(
+                "columns that look like row numbers or ids are trained on: %s; if they are no measurements, leave "
+                "them out (%s)",
+                arrow.listed(strange),
+                arrow.left_out(strange),
+            )
+        return rows
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -110,20 +150,55 @@ class Vectors:
         """
         if columns is None or self.columns is None or columns == self.columns:
             return self
-        return self._with_columns(columns, ())
+        return self._for(Known(columns, len(columns)), "the rows")
 
-    def _with_columns(self, columns: Sequence[str] | None, drop: Sequence[str]) -> Vectors:
-        if columns is None and not drop:
+    def _with_columns(self, choice: Choice) -> Vectors:
+        if choice.columns is None and not choice.drop:
             return self
         if self.columns is None:
-            raise ColumnError(
-                "names of columns for numbers that have none", expected="a table", remedy="choose columns by slicing"
-            )
-        chosen = arrow.choose_columns(self.columns, "the table", columns, drop)
-        places = [self.columns.index(name) for name in chosen]
-        return Vectors(self.values[:, places], tuple(chosen))
+            places = arrow.choose_places(self.width, choice.columns, choice.drop)
+            return Vectors(self.values[:, list(places.chosen)], places=places)
+        return self._named(arrow.choose_columns(self.columns, "the table", choice.columns, choice.drop))
 
-    def _checked(self, where: str) -> Vectors:
+    def _for(self, known: Known | None, where: str) -> Vectors:
+        """The columns that a model knows: by name where both sides have names, else by position."""
+        if known is None:
+            return self
+        if known.names is not None and self.columns is not None:
+            missing = [name for name in known.names if name not in self.columns]
+            if missing:
+                raise arrow.lacking(missing, self.columns, where, known.names)
+            return self if known.names == self.columns else self._named(known.names)
+        places = known.places
+        if self.columns is None and self.places is None and places is not None and self.width == places.width:
+            return Vectors(self.values[:, list(places.chosen)], places=places)
+        if self.width != known.width:
+            raise InputError(
+                f"rows of {self.width} numbers in {where}",
+                expected=f"{known.width}, as in the rows that were trained on"
+                + ("" if self.columns is None else ", which had no names of columns"),
+                remedy="" if self.width < known.width else TOO_WIDE,
+            )
+        return self
+
+    def _named(self, names: Sequence[str]) -> Vectors:
+        assert self.columns is not None
+        return Vectors(self.values[:, [self.columns.index(name) for name in names]], tuple(names))
+
+    def _numbers_rows(self, place: int, name: str) -> bool:
+        """Whether a column looks like a number of the row or an id: named like one and never twice the same whole
+        number, or rising by 1 from row to row."""
+        if not isinstance(self.values, np.ndarray) or len(self) < FEWEST_NUMBERED:
+            return False
+        values = self.values[:, place]
+        # The first rows tell most columns of measurements, so that wide tables are not gone through twice.
+        if not all(np.array_equal(some, np.floor(some)) for some in (values[:FEWEST_NUMBERED], values)):
+            return False
+        return bool((np.diff(values) == 1).all()) or (
+            ID_NAMES.search(name) is not None and len(np.unique(values)) == len(values)
+        )
+
+    def _checked(self, where: str, known: Known | None = None) -> Vectors:
         if not len(self):
             raise SourceError(f"{where} has no rows", expected="at least one")
         if not self.width:
@@ -134,11 +209,18 @@ class Vectors:
                 row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(block.dense())))
                 name = f"column {column}" if self.columns is None else f"column {self.columns[column]!r}"
                 raise ValueRangeError(
-                    f"row {start + row} of {where} has {block.dense()[row, column]} in {name}",
+                    f"row {start + row} of {where} has {block.dense()[row, column]} in {name}{self._holes()}",
                     expected="finite numbers",
-                    remedy="fill in or leave out what is missing",
+                    remedy="fill in what is missing, or leave these rows out" + ("" if known else " or the column"),
                 )
         return self
+
+    def _holes(self) -> str:
+        """How many rows have a cell that is no finite number, if more than one."""
+        if self.is_sparse:
+            return ""
+        rows = sum(int((~np.isfinite(block.dense())).any(1).sum()) for block in self.blocks())
+        return f" (so do {rows - 1:,} of the {len(self) - 1:,} other rows, here or elsewhere)" if rows > 1 else ""
 
 
 def _matrix(source: Any) -> Dense | csr_array:

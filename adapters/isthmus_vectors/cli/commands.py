@@ -18,35 +18,35 @@ from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Seed, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
 from isthmus_vectors.detection.storage import BUILDER
-from isthmus_vectors.vectors import Vectors
 
 
 def encode(
     directory: Directory,
     file: Source,
     out: OutFile = None,
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """Turn rows of numbers into codes."""
     check_out(out, as_json)
-    rows = Vectors.read(file, columns=column, drop=drop or ())
-    _emit_numbers("codes", VectorAutoencoder.load(directory).encode(rows), out, as_json)
+    model = VectorAutoencoder.load(directory)
+    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    _emit_numbers("codes", model.encode(rows), out, as_json)
 
 
 def reconstruct(
     directory: Directory,
     file: Source,
     out: OutFile = None,
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """Reconstruct rows from their codes, in their own units."""
     check_out(out, as_json)
-    rows = Vectors.read(file, columns=column, drop=drop or ())
     model = VectorAutoencoder.load(directory)
+    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     _emit_numbers("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
 
 
@@ -78,15 +78,15 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours of each row.")] = 10,
     within: Annotated[Path | None, typer.Option("--in", help="Search this file instead of the training rows.")] = None,
     metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """Find the rows whose codes are nearest to those of the rows of a file."""
     model = VectorAutoencoder.load(directory)
     if within is not None:
-        model = model.with_gallery(Vectors.read(within, columns=column, drop=drop or ()))
-    near = model.search(Vectors.read(file, columns=column, drop=drop or ()), k, metric=metric)
+        model = model.with_gallery(model.adapter.rows(within, columns=columns, drop=drop or ()))
+    near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
     emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", metric), lines))
@@ -97,13 +97,13 @@ def anomalies(
     file: Source,
     most: Annotated[int, typer.Option("-n", min=1, help="How many of the most anomalous rows to show.")] = 10,
     all_rows: Annotated[bool, typer.Option("--all", help="All rows in their order, flagged or not.")] = False,
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous rows are, the most anomalous first."""
     model = _scorer(directory)
-    scores = model.anomaly_scores(Vectors.read(file, columns=column, drop=drop or ()))
+    scores = model.anomaly_scores(model.fitted.adapter.rows(file, columns=columns, drop=drop or ()))
     flagged = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:most]
     found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
@@ -124,14 +124,15 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(min=0, help="Importance samples for the likelihood; 500 is usual, 0 for none.")
     ] = 0,
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out rows are reconstructed."""
-    rows = Vectors.read(file, columns=column, drop=drop or ())
-    document = VectorAutoencoder.load(directory).evaluate(rows, samples=samples, seed=seed).to_json()
+    model = VectorAutoencoder.load(directory)
+    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    document = model.evaluate(rows, samples=samples, seed=seed).to_json()
     shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
     emit(document, as_json, lambda: table(("", ""), shown))
 

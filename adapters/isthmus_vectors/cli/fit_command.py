@@ -24,7 +24,7 @@ def fit(
     model: Annotated[
         str, typer.Option(help="A name from isthmus models, or auto: an anomaly detector without settings.")
     ] = "vanilla",
-    column: Columns = None,
+    columns: Columns = None,
     drop: Drop = None,
     scaling: Annotated[str, typer.Option(help="robust: medians and quartiles of columns; none.")] = "robust",
     code: Annotated[int | None, typer.Option(min=1, help="Numbers of a code.")] = None,
@@ -33,7 +33,7 @@ def fit(
 ) -> None:
     """Train on rows of numbers: codes to search, to sample from, and to detect anomalies with."""
     settings = dict(training.settings) | ({} if code is None else {"code": code})
-    rows = Vectors.read(file, columns=column, drop=drop or ())
+    rows = Vectors.read(file, columns=columns, drop=drop or ())
     if model == AUTO:
         return _fit_detector(rows, training, contamination, settings)
     fitted = VectorAutoencoder.fit(

@@ -13,11 +13,13 @@ from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
 
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
+from isthmus_vectors.columns import Columns
 from isthmus_vectors.detection import fit, storage
 from isthmus_vectors.detection.fit import FittedDetector
 from isthmus_vectors.vectors import Vectors
@@ -39,6 +41,8 @@ class Detector:
         cls,
         vectors: Any,
         *,
+        columns: Columns | None = None,
+        drop: Columns = (),
         contamination: float = 0.05,
         method: str = "quantile",
         scaling: str = "standard",
@@ -55,7 +59,10 @@ class Detector:
         """Learn what is normal; all rows are taken as normal.
 
         Args:
-            vectors: dense rows of whatever ``Vectors.read`` takes.
+            vectors: dense rows of whatever ``Vectors.read`` takes: a file, a table, an array.
+            columns: names of the columns to learn from; positions, for rows without names. None for all. The detector
+                remembers them: afterwards they are found by name, and other columns are ignored.
+            drop: names or positions of columns to leave out, such as ids and labels.
             contamination: share of normal rows that may be flagged as anomalies.
             method: of the threshold, see ``Threshold.fit``.
             scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
@@ -75,12 +82,17 @@ class Detector:
         """
         usual = Run(device="cpu", precision="fp32")
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
-        return cls(fit.fit(Vectors.read(vectors), contamination, method, scaling, how, settings))
+        return cls(fit.fit(Vectors.for_training(vectors, columns, drop), contamination, method, scaling, how, settings))
 
     @property
     def threshold(self) -> Threshold:
         """The score above which a row is flagged."""
         return self.fitted.threshold
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns that were learned from; None where they had none."""
+        return self.fitted.adapter.columns
 
     @property
     def history(self) -> History:
@@ -99,7 +111,7 @@ class Detector:
             ColumnError: a column that the rows lack.
             ValueRangeError: numbers that are not finite.
         """
-        each = self.fitted.scorers.scores(self.fitted.values(Vectors.read(vectors)))
+        each = self.fitted.scorers.scores(self._values(vectors))
         scores: Float64[np.ndarray, " rows"] = self.fitted.ranks.average(each).numpy()
         return scores
 
@@ -118,9 +130,7 @@ class Detector:
     def explain(self, vectors: Any) -> Float64[np.ndarray, "rows width"]:
         """−log p of each number given the rest of its row, nats, averaged over members: high in the columns that make a
         row anomalous. Raises what ``anomaly_scores`` raises."""
-        nats: Float64[np.ndarray, "rows width"] = self.fitted.scorers.columns(
-            self.fitted.values(Vectors.read(vectors))
-        ).numpy()
+        nats: Float64[np.ndarray, "rows width"] = self.fitted.scorers.columns(self._values(vectors)).numpy()
         return nats
 
     def save(self, path: str | Path) -> None:
@@ -135,3 +145,6 @@ class Detector:
             BundleError: a directory that is truncated, altered, foreign or too new.
         """
         return cls(storage.read(path))
+
+    def _values(self, vectors: Any) -> Float64[Tensor, "rows width"]:
+        return self.fitted.values(self.fitted.adapter.rows(vectors))
