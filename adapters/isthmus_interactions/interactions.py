@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
 from isthmus_interactions.files.assemble import Weights, assemble
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Interactions of users with items. Nothing in it changes; selections are new objects.
 
@@ -125,6 +126,10 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        known = [counted(len(self.users), "user"), counted(len(self.items), "item"), counted(self.nnz, "interaction")]
+        return described(self, joined([*known, "" if self.histories is None else "in order"]))
 
     @property
     def nnz(self) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isthmus.reprs import brief
 from isthmus.errors import ColumnError, InputError
 from isthmus.plugins import closest
 
@@ -27,6 +28,7 @@ LOOKED_AT = 10_000
 """Rows in which a cell that is no number is looked for."""
 
 
+@brief
 @dataclass(frozen=True)
 class Places:
     """Columns that were taken by position.

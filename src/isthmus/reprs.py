@@ -3,7 +3,7 @@ values, and nothing is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ FEW = 3
 
 
 def brief(kind: T) -> T:
-    """A decorator for dataclasses whose fields may be large: arrays show their shapes, containers how much they hold."""
+    """A decorator for dataclasses with large fields: arrays show their shapes, containers how much they hold."""
     type.__setattr__(kind, "__repr__", _of_fields)
     return kind
 
@@ -52,9 +52,14 @@ def plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """A number to read: whole ones with separators, others with four digits that count."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Those of several words that are not empty, with commas."""
+    return ", ".join(part for part in parts if part)
 
 
 def shown(value: object) -> str:

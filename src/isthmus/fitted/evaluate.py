@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
+from isthmus.answers import html
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.metrics.codes import active_units
 from isthmus.protocols import Source
+from isthmus.reprs import described, number
 from isthmus.tasks.coding import codes_of, held_out, weighted_log_likelihoods
 from isthmus.training.run import Run
 
 EXACT = Run(device="cpu", precision="fp32")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Figures of one model on held-out records. Each domain adds its own; what was not asked for, or a model lacks, is
     None."""
@@ -26,8 +28,15 @@ class Evaluation:
         """The figures by name, as plain values for JSON."""
         return asdict(self)
 
+    def __repr__(self) -> str:
+        known = [(name, value) for name, value in self.to_json().items() if value is not None]
+        return described(self, ", ".join(f"{name} {number(value)}" for name, value in known))
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        return html.facts(self.to_json())
+
+
+@dataclass(frozen=True, repr=False)
 class CodeEvaluation(Evaluation):
     """Nats are sums over a record and means over the records.
 
