@@ -132,8 +132,14 @@ def roots() -> tuple[object, ...]:
     measured = Evaluation({f"m@{k}": 0.5 for k in range(99)}, {"m@0": 0.1}, {}, torch.arange(9), 1)
     search = Index.build(rows, [f"{row}" * 99 for row in range(300)]).search(rows[:9], 9)
     return (
-        *(data, CodeEvaluation(1, 0.1, 0.2, 0.3, None, None, 0), fitted.Evaluation()),
-        *(recommender, recommender.recommend([[]], 9), recommender.recommend([[]], 9)[0], measured, TuningResult("ease", "ndcg@100", {}, ())),
+        *(data, CodeEvaluation(1, 0.1, 0.2, 0.3, None, None, 0, standard_errors={"nll": 0.1}), fitted.Evaluation()),
+        *(
+            recommender,
+            recommender.recommend([[]], 9),
+            recommender.recommend([[]], 9)[0],
+            measured,
+            TuningResult("ease", "ndcg@100", {}, ()),
+        ),
         *(FoldIn(matrix, matrix, list(range(60)), ordered), Texts.read(["a\n" * 999] * 9), Vectors.read(rows)),
         *(Images.read(np.zeros((3, 8, 8), np.uint8)), Gallery(torch.zeros(9, 2), ["a\n" * 999] * 9), Vocabulary([1])),
         *(table, table.evaluate(rows), table.search(rows[:2], 2)[0], search, search[0]),
@@ -201,7 +207,6 @@ def test_what_is_shown_is_what_matters() -> None:
     assert texts["Recommender"] == "<Recommender ease: 60 users, 30 items, trained on 60 interactions>"
     assert texts["VectorAutoencoder"].startswith("<VectorAutoencoder vanilla: codes of 2 numbers, trained on 300 rows")
     assert texts["Index"] == "<Index: 300 vectors of 8 numbers, exact, ip>"
-    assert texts["Evaluation"].startswith("<Evaluation: m@0 0.5000 ± 0.1000, m@1 0.5000")
     assert texts["History"] == "<History: 999 epochs, best ndcg@100 0.5 in epoch 7, stopped early>"
     assert texts["Vectors"] == "<Vectors: 300 rows of 8 numbers>"
     assert texts["Images"] == "<Images: 3 images of 8×8 grey>"
@@ -227,6 +232,8 @@ def test_figures_of_an_evaluation_are_a_table() -> None:
     ]
     assert pa.table(measured).to_pylist() == rows
     assert measured.to_pandas().shape == (2, 4)
+    many = Evaluation({f"m@{k}": 0.5 for k in range(99)}, {}, {}, torch.arange(9), 1)
+    assert repr(many).endswith("m@3 0.5000, 95 more, over 9 users>")
     assert repr(measured) == "<Evaluation: recall@5 0.5000 ± 0.1000, coverage@5 0.2500, over 9 users>"
     assert "1 had nothing held out" in measured._repr_html_()
 

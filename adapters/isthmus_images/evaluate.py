@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isthmus.errors import SettingError
 from isthmus.fitted import Evaluation, FittedAutoencoder, evaluate_codes
-from isthmus.fitted.evaluate import check_samples
+from isthmus.fitted.evaluate import check_samples, standard_errors
 from isthmus.metrics.images import mse, psnr
 from isthmus.tasks.coding import reconstructions
 from isthmus_images import denoising
@@ -76,7 +77,9 @@ def evaluate(
     loaded = denoising.noisy_from(fitted, images)
     found = {} if any_size else _coded(fitted, Images(loaded.stacked(), loaded.names), samples, seed)
     if noise is not None:
-        found |= _cleaned(fitted, loaded, noise, seed)
+        cleaned = _cleaned(fitted, loaded, noise, seed)
+        errors = {**found.get("standard_errors", {}), **cleaned["standard_errors"]}
+        found |= {**cleaned, "standard_errors": errors}
     return ImageEvaluation(images=len(loaded.names), **found)
 
 
@@ -85,16 +88,20 @@ def _coded(fitted: FittedAutoencoder[ImageAdapter], images: Images, samples: int
     meant, back = images.array(), as_shown(reconstructions(fitted.model, source))
     found = evaluate_codes(fitted.model, source, samples=samples, seed=seed).to_json()
     del found["records"]
-    return {"mse": float(mse(back, meant).mean()), "psnr": float(psnr(back, meant).mean()), **found}
+    errors, decibels = mse(back, meant), psnr(back, meant)
+    found["standard_errors"] = standard_errors(mse=errors, psnr=decibels) | found["standard_errors"]
+    return {"mse": float(errors.mean()), "psnr": float(decibels.mean()), **found}
 
 
 def _cleaned(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded, noise: float, seed: int) -> dict[str, Any]:
     noisy, clean = denoising.with_noise(loaded, noise, seed)
     before = [shown(picture[None])[0] for picture in noisy.pictures]
     after = denoising.denoised(fitted, noisy)
-    return {"noise": noise, "noisy_psnr": _mean_db(before, clean), "denoised_psnr": _mean_db(after, clean)}
+    each = {"noisy_psnr": _decibels(before, clean), "denoised_psnr": _decibels(after, clean)}
+    means = {name: float(values.mean()) for name, values in each.items()}
+    return {"noise": noise, **means, "standard_errors": standard_errors(**each)}
 
 
-def _mean_db(given: Any, meant: Any) -> float:
-    """The mean over images, which may be of several sizes."""
-    return float(np.mean([psnr(one[None], other[None])[0] for one, other in zip(given, meant, strict=True)]))
+def _decibels(given: Any, meant: Any) -> npt.NDArray[np.float64]:
+    """Of each image; they may be of several sizes."""
+    return np.array([psnr(one[None], other[None])[0] for one, other in zip(given, meant, strict=True)])

@@ -17,12 +17,13 @@ from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
 from isthmus.tasks.evaluation import MetricAt
-from isthmus.training.history import History
+from isthmus.training.history import ERROR, History
 from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.overview import held_out
 from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
 from isthmus_interactions.splits import FoldIn, strong
 
@@ -59,11 +60,13 @@ def fit(
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     score = None if fold is None else validation_score(fold, metric, run)
     history = recipe.fit(training_source(train, recipe.model), run, score)
+    # Before the users of the fold are trained on, too.
+    scores = None if fold is None else held_out.measured(recipe.model, fold, train.matrix, metric, run.torch_device())
     if train is not data and not recipe.chooses_epoch and not history.interrupted:
         again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
         history.interrupted = again.interrupted
     return FittedRecommender.of(
-        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history)
+        data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history, scores)
     )
 
 
@@ -79,14 +82,20 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
         The metric and the function that takes it; higher is better.
     """
 
+    latest: dict[str, float] = {}
+
     def score(model: nn.Module) -> float:
         device = run.torch_device()
-        return evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device).means[metric]
+        found = evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device)
+        latest.update({f"{metric}{ERROR}": error for error in found.standard_errors.values()})
+        return found.means[metric]
 
-    return Validation(metric, score)
+    return Validation(metric, score, watch=lambda model: dict(latest))
 
 
-def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History) -> dict[str, Any]:
+def facts_of(
+    data: Interactions, fold: FoldIn | None, run: Run, history: History, scores: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a bundle says about the data and the training.
 
     Args:
@@ -94,6 +103,7 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
         fold: the users who chose the epoch, if any.
         run: for its seed.
         history: the course of the training.
+        scores: of the users of the fold, as ``overview.held_out`` measures them.
 
     Returns:
         A JSON document.
@@ -105,9 +115,11 @@ def facts_of(data: Interactions, fold: FoldIn | None, run: Run, history: History
         "keep": data.report.keep,
         "kept": data.report.why,
         "weights": data.report.weights,
+        **({"columns": dict(data.report.columns)} if data.report.columns else {}),
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),
+        **({} if scores is None else {held_out.FACT: dict(scores)}),
     }
 
 

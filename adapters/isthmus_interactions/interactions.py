@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import sparray, spmatrix
+from scipy.sparse import issparse, sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
 from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
-from isthmus_interactions.files.assemble import Weights, assemble
+from isthmus_interactions.files.assemble import assemble
 from isthmus_interactions.files.read import read_events
+from isthmus_interactions.files.reading import Weights, columns_told
 from isthmus_interactions.files.report import Report
-from isthmus_interactions.files.threshold import parse_keep
+from isthmus_interactions.files.threshold import Keep, parse_keep
 from isthmus_interactions.ordered_histories import OrderedHistories, Times
-from isthmus_interactions.vocabularies import translate
+from isthmus_interactions.vocabularies import Ids, translate
 
 logger = logging.getLogger(__name__)
-
-Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,30 +55,36 @@ class Interactions:
         value: str | None = None,
         time: str | None = None,
         keep: str | float | int | None = None,
-        weights: Weights = "binary",
-        ordered: bool = False,
+        weights: Weights | None = None,
+        ordered: bool | None = False,
+        users: Ids | None = None,
+        items: Ids | None = None,
     ) -> Interactions:
-        """Read one event a row. The order of the rows has no influence on anything but ``histories``.
+        """Read one event a row, or a matrix. The order of the rows has no influence on anything but ``histories``.
+
+        Rows without a user or an item are dropped and counted. Users and items with no row left have no place in the
+        result, but in a matrix, which is taken as it is: see ``from_csr``.
 
         Args:
-            source: a path to CSV, TSV (also .gz) or Parquet, an Arrow table or record batch, or anything with the Arrow
-                PyCapsule interface (pandas, polars, DuckDB, ...).
+            source: a path to CSV, TSV (also .gz) or Parquet, an Arrow table or record batch, anything with the Arrow
+                PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users, items), (users, items,
+                values) or (users, items, values, times), or a SciPy sparse matrix, shape (users, items). Interactions
+                are returned as they are.
             user: the column of users; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
-            item: the column of items; by default ``item``, ``item_id``, ``itemId`` or ``movieId``.
+            item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
             time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. With times
                 ``histories`` are kept, sorted by them.
             keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default every
-                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which.
-            weights: what a cell holds: 1 (``"binary"``), the sum of its rows' values (``"value"``) or log(1 + that sum)
-                (``"log"``). Without a value column each row counts 1; under the latter two, rows of value 0 go.
-
+                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which. Of a
+                matrix, by default, every entry.
+            weights: what a cell holds: 1 (``"binary"``, the default), the sum of its rows' values (``"value"``, the
+                default of a matrix) or log(1 + that sum) (``"log"``). Without a value column each row counts 1; under
+                the latter two, rows of value 0 go.
             ordered: the rows are in the order in which things happened, at least those of each user: keep it in
                 ``histories`` also where there is no column of times. Only the caller can know, and nothing is kept for
                 those who do not ask.
-
-        Rows without a user or an item are dropped and counted. Users and items with no row left have no place in the
-        result.
+            users, items: ids for the rows and columns of a matrix; their numbers from 0, if not given.
 
         Returns:
             The interactions, with what was read, dropped and merged in ``report``.
@@ -87,30 +93,46 @@ class Interactions:
             SourceError: no file, an unreadable or empty one, or no row left.
             ColumnError: a column that is missing or ambiguous, or of a type that has no meaning there.
             ValueRangeError: a value that is negative, missing or not finite; row and column are named.
-            SettingError: ``keep`` or ``weights`` of an unknown form.
+            SettingError: ``keep`` or ``weights`` of an unknown form, or what only a table, or only a matrix, can have.
         """
-        if weights not in ("binary", "value", "log"):
+        if weights not in (None, "binary", "value", "log"):
             raise SettingError(f"weights={weights!r}", expected="'binary', 'value' or 'log'")
+        columns = {"user": user, "item": item, "value": value, "time": time}
+        if isinstance(source, Interactions):
+            told = {**columns, "keep": keep, "weights": weights, "ordered": ordered or None}
+            _refuse({**told, "users": users, "items": items}, "interactions that are read already", "none of them")
+            return source
+        if issparse(source):
+            _refuse(columns, "a matrix", "ids of its rows and columns with users= and items=")
+            return cls.from_csr(cast(sparray, source), users=users, items=items, keep=keep, weights=weights or "value")
+        _refuse({"users": users, "items": items}, "a table", "the columns of users and items with user= and item=")
         asked = parse_keep(keep)
         # The events are handed on and not kept, so that their memory can be given back on the way.
-        columns = {"user": user, "item": item, "value": value, "time": time}
-        built = cls(*assemble(read_events(source, **columns), asked, weights, ordered=ordered))
+        parts = assemble(read_events(source, **columns), asked, weights or "binary", ordered=bool(ordered))
+        built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns)))
         built.report.log(logger)
         return built
 
     @classmethod
     def from_csr(
-        cls, matrix: sparray | spmatrix, *, users: Ids | None = None, items: Ids | None = None
+        cls,
+        matrix: sparray | spmatrix,
+        *,
+        users: Ids | None = None,
+        items: Ids | None = None,
+        keep: str | float | int | None = None,
+        weights: Weights = "value",
     ) -> Interactions:
         """Take over a SciPy matrix, shape (users, items); ids default to row and column numbers.
 
-        Values stay as they are and duplicates are summed. Users and items without entries keep their place. The given
-        matrix is not changed.
+        Duplicates are summed. Users and items without entries keep their place. The given matrix is not changed.
 
         Args:
             matrix: any SciPy sparse matrix, shape (users, items).
             users: an id for each row; numbers from 0, if not given.
             items: an id for each column; numbers from 0, if not given.
+            keep: which entries count, as for ``read``; every one above 0, if not given.
+            weights: whether values stay as they are, or become 1 (``"binary"``) or log(1 + value) (``"log"``).
 
         Returns:
             Interactions without times and order.
@@ -118,10 +140,17 @@ class Interactions:
         Raises:
             ValueRangeError: a value that is negative or not finite.
             InputError: ids that are not as many as rows or columns.
+            SettingError: ``keep`` of an unknown form.
         """
         clean, stored = as_csr(matrix)
         user_ids, item_ids = _named(users, clean.shape[0], "users"), _named(items, clean.shape[1], "items")
-        report = Report(rows_read=stored, zeros=stored - clean.nnz, why="every entry of the matrix", weights="value")
+        zeros, rule = stored - clean.nnz, parse_keep(keep) or Keep(None, False, "every entry of the matrix")
+        kept = rule.mask(clean.data)
+        filtered = 0 if kept is None else int((~kept).sum())
+        clean = clean if kept is None else stored_where(clean, kept)
+        if weights != "value":
+            clean.data = np.ones_like(clean.data) if weights == "binary" else np.log1p(clean.data)
+        report = Report(stored, filtered=filtered, zeros=zeros, keep=rule.rule, why=rule.why, weights=weights)
         return cls(user_ids, item_ids, clean, None, report)
 
     def __len__(self) -> int:
@@ -170,14 +199,14 @@ class Interactions:
         """The given items, in the given order; all users stay, also those that have nothing left."""
         return self._over(Vocabulary(self.items.ids[np.asarray(rows, dtype=np.int64)]))
 
-    def with_items(self, items: Vocabulary) -> Interactions:
+    def with_items(self, items: Vocabulary, *, log: bool = True) -> Interactions:
         """The same users over another vocabulary of items; interactions with items unknown to it are dropped, counted
-        in ``report.unknown_items`` and logged. Integers are found in a vocabulary of text, and the reverse.
+        in ``report.unknown_items`` and, with ``log``, logged. Integers are found among texts, and conversely.
         """
         if items == self.items:
             return self
         over = self._over(items)
-        if over.nnz < self.nnz:
+        if log and over.nnz < self.nnz:
             logger.warning("%s of %s interactions are with unknown items: dropped", self.nnz - over.nnz, self.nnz)
         return over
 
@@ -194,7 +223,15 @@ class Interactions:
         return Interactions(self.users, items, matrix, histories, replace(self.report, unknown_items=unknown))
 
     def _part(self, rows: int) -> Report:
-        return Report(rows_read=rows, keep=self.report.keep, why=self.report.why, weights=self.report.weights)
+        told = self.report
+        return Report(rows, keep=told.keep, why=told.why, weights=told.weights, columns=told.columns)
+
+
+def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:
+    """Refuse what has no meaning for the source. Raises SettingError."""
+    odd = [name for name, value in given.items() if value is not None]
+    if odd:
+        raise SettingError(f"{' and '.join(f'{name}=' for name in odd)} for {source}", expected=instead)
 
 
 def _named(ids: Ids | None, count: int, what: str) -> Vocabulary:

@@ -43,6 +43,7 @@ plugin = Plugin(
         "recommend": commands.recommend,
         "similar": commands.similar,
         "explain": commands.explain,
+        "items": commands.items,
         "evaluate": commands.evaluate,
     },
     faces={"Recommender": Recommender},

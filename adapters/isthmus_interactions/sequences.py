@@ -56,8 +56,8 @@ def known_order(histories: OrderedHistories | None) -> OrderedHistories:
         raise InputError(
             "interactions whose order is not known, for a model that reads items in order",
             expected="times, or rows in order",
-            remedy="name the column of times with time=NAME (--time NAME), or say ordered=True (--ordered) of rows "
-            "that are in order",
+            remedy="name the column of times with time=NAME, or say ordered=True of rows that are in order",
+            option="name the column of times with --time NAME, or say --ordered of rows that are in order",
         )
     return histories
 

@@ -148,8 +148,8 @@ def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Sp
         raise ColumnError(
             "the interactions have no times",
             expected="a column that says when",
-            remedy="name it with time=NAME (--time NAME), read rows that are in order with ordered=True (--ordered), "
-            "or use weak() for a random split",
+            remedy="name it with time=NAME, read rows that are in order with ordered=True, or split by weak()",
+            option="name it with --time NAME, or say --ordered of rows that are in order",
         )
     matrix, times = interactions.matrix, interactions.times
     latest = interactions.histories.last_places(matrix) if times is None else times

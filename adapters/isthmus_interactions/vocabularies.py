@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.vocabulary import Id, Vocabulary
+
+Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
+"""Ids, one for each of something."""
 
 
 def translate(old: Vocabulary, new: Vocabulary) -> npt.NDArray[np.int64]:

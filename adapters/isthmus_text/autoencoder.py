@@ -119,7 +119,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """How well held-out texts are encoded and decoded.
 
         Args:
-            texts: texts that were not trained on.
+            texts: texts that were not trained on, or anything that ``fit`` takes; a string is a path.
             samples: importance samples a text for ``weighted_nll``; 0 leaves it out, 500 is usual.
             seed: of those samples.
 
@@ -129,7 +129,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         Raises:
             SettingError: samples below 0, or samples of a model without a posterior.
         """
-        return evaluate(self.model, self.adapter, self._read(texts), samples=samples, seed=seed)
+        return evaluate(self.model, self.adapter, Texts.of(texts), samples=samples, seed=seed)
 
     @classmethod
     def _layout(cls) -> BundleLayout[InputOutput]:

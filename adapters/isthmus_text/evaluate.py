@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
 from isthmus.fitted import Evaluation
-from isthmus.fitted.evaluate import check_samples
+from isthmus.fitted.evaluate import check_samples, standard_errors
 from isthmus.metrics.codes import importance_weighted
 from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
@@ -96,7 +96,8 @@ def evaluate(
     objective = monitor.score(model)
     numbers, tokens = monitor.metrics(), int(source.lengths.sum())
     bound = numbers["held_out_nll"] + numbers.get("held_out_rate", 0.0)
-    weighted = weighted_nll(model, source, samples, seed) if samples else None
+    weighted = weighted_nlls(model, source, samples, seed) if samples else None
+    total = None if weighted is None else float(weighted.sum())
     some = list(texts.subsample(RECONSTRUCTED))
     back = decode(model, adapter, torch.from_numpy(encode(model, adapter.input, some)), "beam", 0)
     found = monitor.diagnosis
@@ -107,14 +108,19 @@ def evaluate(
         nll=numbers["held_out_nll"],
         rate=numbers.get("held_out_rate", 0.0),
         perplexity=perplexity(bound * len(texts), tokens),
-        weighted_nll=weighted,
-        weighted_perplexity=None if weighted is None else perplexity(weighted * len(texts), tokens),
+        weighted_nll=None if total is None else total / len(texts),
+        weighted_perplexity=None if total is None else perplexity(total, tokens),
         samples=samples,
         active_units=found.active if found else None,
         mutual_information=found.information.nats if found else None,
         bleu=corpus_bleu(back, some),
         exact=exact_match(back, some),
         compared=len(some),
+        standard_errors=standard_errors(
+            **monitor.each,
+            weighted_nll=weighted,
+            exact=[float(one == other) for one, other in zip(back, some, strict=True)],
+        ),
     )
 
 
@@ -141,7 +147,15 @@ def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " text
 
 @torch.no_grad()
 def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
-    """Mean −log p(text) by importance sampling (Burda et al. 2016), nats a text; lower is better.
+    """The mean of ``weighted_nlls``, which has the same arguments."""
+    return float(weighted_nlls(model, source, samples, seed, run).mean())
+
+
+@torch.no_grad()
+def weighted_nlls(
+    model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT
+) -> Float64[Tensor, " texts"]:
+    """−log p of each text by importance sampling (Burda et al. 2016), nats; lower is better.
 
     Args:
         model: with a posterior, in evaluation mode.
@@ -149,15 +163,18 @@ def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, ru
         samples: draws a text.
         seed: of the draws.
         run: device (where the model is), precision and progress.
+
+    Returns:
+        Of each text, in the order of the batches.
     """
-    device, total = run.torch_device(), 0.0
+    device, parts = run.torch_device(), []
     noise = torch.Generator(device).manual_seed(seed)
     run.progress.start(1, len(source), None)
     for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
         with run.products():
             batch = source.batch(rows.to(device))
             found = importance_weighted(model, batch, samples=samples, chunk=CHUNK, generator=noise)
-        total -= float(found.sum())
+        parts.append(-found.double().cpu())
         run.progress.step(len(rows), -float(found.mean()))
     run.progress.stop()
-    return total / len(source)
+    return torch.cat(parts)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.metrics.codes import active_units, mutual_information
 from isthmus.protocols import Source
+from isthmus.tasks.coding import nats_of
 from isthmus.tasks.collapse import Diagnosis
 from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run, Validation
@@ -42,11 +44,13 @@ class HeldOutMonitor:
         source: the held-out texts.
         run: device and precision.
         diagnosis: of the latest pass; None for deterministic models.
+        each: ``nll`` and ``rate`` of each text in the latest pass, in no particular order.
     """
 
     source: Source
     run: Run
     diagnosis: Diagnosis | None = None
+    each: Mapping[str, Tensor] = field(default_factory=dict)
     _nll: float | None = None
 
     def validation(self) -> Validation:
@@ -61,15 +65,18 @@ class HeldOutMonitor:
         noise = torch.Generator(device).manual_seed(SEED)
         sums = torch.zeros(3, dtype=torch.float64)
         posteriors: list[DiagonalGaussian] = []
+        parts = []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
                 step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupt=False)
                 loss = model.loss(step)
+                parts.append(nats_of(step))
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
             if isinstance(step.code.posterior, DiagonalGaussian):
                 posteriors.append(step.code.posterior)
         total, nll, rate = (sums / len(self.source)).tolist()
         self._nll = nll
+        self.each = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         self.diagnosis = _diagnosis(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
         return -float(total)
 

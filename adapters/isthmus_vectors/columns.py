@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.reprs import brief
 from isthmus.errors import ColumnError, InputError
 from isthmus.plugins import closest
+from isthmus.reprs import brief
 
 Numbers = tuple[npt.NDArray[np.floating[Any]], tuple[str, ...]]
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.fitted import Evaluation, FittedAutoencoder
-from isthmus.fitted.evaluate import check_samples
+from isthmus.fitted.evaluate import check_samples, standard_errors
 from isthmus.metrics.codes import active_units
 from isthmus.tasks.coding import weighted_log_likelihoods
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.vectors import Dense, Vectors
+
+Nats: TypeAlias = npt.NDArray[np.float64]
 
 NONZERO = 1e-6
 """A number of a code counts as 0 if its size is at most this."""
@@ -81,50 +84,70 @@ def evaluate(
     check_samples(samples)
     assert fitted.anomaly_scorer is not None
     codes, nats = exact.codes(vectors), -exact.log_likelihoods(vectors)
-    sums = _sums(exact, vectors)
+    each = _each(exact, vectors)
+    error, variance = float(each.error.sum()), float(each.variance.sum())
+    weighted = _weighted_nll(fitted, vectors, samples, seed) if samples else None
+    flagged = nats > fitted.anomaly_scorer.threshold.value
     used = np.abs(codes) > NONZERO
     return VectorEvaluation(
         rows=len(vectors),
-        width=vectors.width,
+        width=exact.adapter.scaling.width,
         code=codes.shape[1],
-        squared_error=sums.error / (len(vectors) * vectors.width),
-        unexplained_variance=sums.error / sums.variance if sums.variance else None,
-        pca_unexplained_variance=_pca(exact, vectors, codes.shape[1], sums.variance),
+        squared_error=error / (len(vectors) * exact.adapter.scaling.width),
+        unexplained_variance=error / variance if variance else None,
+        pca_unexplained_variance=_pca(exact, vectors, codes.shape[1], variance),
         nll=float(nats.mean()),
-        rate=None if sums.rate is None else sums.rate / len(vectors),
+        rate=None if each.rate is None else float(each.rate.mean()),
         active_units=active_units(torch.from_numpy(codes)) if len(codes) > 1 else None,
         mean_nonzero=float(used.sum(1).mean()),
         unused=float((~used.any(0)).mean()),
-        flagged=float((nats > fitted.anomaly_scorer.threshold.value).mean()),
-        weighted_nll=_weighted_nll(fitted, vectors, samples, seed) if samples else None,
+        flagged=float(flagged.mean()),
+        weighted_nll=None if weighted is None else float(weighted.mean()),
         samples=samples,
+        standard_errors=standard_errors(
+            squared_error=each.error / exact.adapter.scaling.width,
+            unexplained_variance=_linearised(each.error, each.variance),
+            nll=nats,
+            rate=each.rate,
+            mean_nonzero=used.sum(1),
+            flagged=flagged,
+            weighted_nll=weighted,
+        ),
     )
 
 
-class _Sums(NamedTuple):
-    """Sums over rows: squared errors, squared distances from the centre, and rates."""
+class _Each(NamedTuple):
+    """Of each row: its squared error, its squared distance from the centre, and its rate."""
 
-    error: float
-    variance: float
-    rate: float | None
+    error: Nats
+    variance: Nats
+    rate: Nats | None
 
 
-def _sums(exact: Float64Model, vectors: Vectors) -> _Sums:
-    error, variance, rate = 0.0, 0.0, 0.0
-    centre, known = _centre(exact, vectors), False
+def _each(exact: Float64Model, vectors: Vectors) -> _Each:
+    errors, variances, rates = [], [], []
+    centre = _centre(exact, vectors)
     for block in vectors.blocks():
         source, given = exact.adapter.prepare_float64(block), _scaled(exact, block)
-        error += float(np.square(given - exact.reconstructions(block)).sum())
-        variance += float(np.square(given - centre).sum())
+        errors.append(np.square(given - exact.reconstructions(block)).sum(1))
+        variances.append(np.square(given - centre).sum(1))
         posterior = exact.model.encode(source.batch(torch.arange(len(source))).inputs).posterior
         if isinstance(posterior, DiagonalGaussian):
-            known, rate = True, rate + float(posterior.standard_normal_rates().sum())
-    return _Sums(error, variance, rate if known else None)
+            rates.append(posterior.standard_normal_rates().double().numpy())
+    return _Each(np.concatenate(errors), np.concatenate(variances), np.concatenate(rates) if rates else None)
 
 
-def _weighted_nll(fitted: FittedAutoencoder[VectorAdapter], vectors: Vectors, samples: int, seed: int) -> float:
+def _linearised(error: Nats, variance: Nats) -> Nats | None:
+    """Numbers of the rows whose mean varies as the ratio of the two sums does, to first order."""
+    if not variance.any():
+        return None
+    spread: Nats = (error - error.sum() / variance.sum() * variance) / variance.mean()
+    return spread
+
+
+def _weighted_nll(fitted: FittedAutoencoder[VectorAdapter], vectors: Vectors, samples: int, seed: int) -> torch.Tensor:
     source, noise = fitted.adapter.prepare(vectors), torch.Generator().manual_seed(seed)
-    return -float(weighted_log_likelihoods(fitted.model, source, samples=samples, generator=noise).mean())
+    return -weighted_log_likelihoods(fitted.model, source, samples=samples, generator=noise)
 
 
 def _scaled(exact: Float64Model, block: Vectors) -> Dense:

@@ -89,9 +89,10 @@ def _of_fields(self: Any) -> str:
 
 
 def _of_own(value: object) -> str:
-    """Objects of the library show themselves in a line, and networks, which do not, by name."""
-    is_network = callable(getattr(value, "named_modules", None))
-    return type(value).__name__ if is_network else one_line(repr(value), 80)
+    """Objects of the library show themselves in a line; networks and those that do not are shown by name."""
+    kind = type(value)
+    silent = kind.__repr__ is object.__repr__ or callable(getattr(value, "named_modules", None))
+    return kind.__name__ if silent else one_line(repr(value), 80)
 
 
 def _of_container(value: Any) -> str:

@@ -98,15 +98,15 @@ MISTAKES = [
     ("index search a", "no queries"),
     ("index search a vectors.npy --like 3", "queries and --like"),
     ("index search a named.parquet", "queries of shape"),
-    ("index search a --like x", "id 'x' is not a number"),
+    ("index search a --like x", "--like 'x' is not a number"),
     ("index search a --like 301", "301 is not in the index"),
-    ("index search a --like 1 --k 0", "k is 0"),
+    ("index search a --like 1 --k 0", "Invalid value for '-k'"),
     ("index search full --like 1", "no manifest.json"),
     ("index add a named.parquet", "vectors of 3 numbers"),
     ("index remove a 1 1", "1 is given twice"),
     ("index remove a 999", "999 is not in the index"),
     ("index info nothing", "'nothing' is not a directory"),
-    ("index benchmark a --k 0", "k is 0"),
+    ("index benchmark a --k 0", "Invalid value for '-k'"),
     ("index benchmark e", "an empty index"),
 ]
 

@@ -211,9 +211,37 @@ def test_lists_of_any_kind_in_parquet(tmp_path: Path):
         assert index.vectors(["y"]).tolist() == [[3, 4]]
 
 
+def test_tables_whose_columns_have_other_names(tmp_path: Path):
+    rows = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+    names = [f"m{row}" for row in range(6)]
+    pq.write_table(
+        pa.table({"film": names, "embedding": rows.tolist(), "year": list(range(6))}), tmp_path / "v.parquet"
+    )
+    lines = [f"{a},{name},{b}\n" for name, (a, b) in zip(names, rows.tolist(), strict=True)]
+    (tmp_path / "v.csv").write_text("x,film,y\n" + "".join(lines))
+    for name in ("v.parquet", "v.csv"):
+        index = Index.build(tmp_path / name, ids="film", metric="l2")
+        assert index.ids == names
+        index.save(tmp_path / "i")
+        again = Index.load(tmp_path / "i")
+        assert again.id_column == "film"
+        np.testing.assert_allclose(again.vectors(["m3"]), rows[3:4], rtol=1e-6)
+        again.remove(names)
+        again.add(tmp_path / name)
+        assert again.ids == names
+    table = pa.table({"film": names, "embedding": rows.tolist()})
+    assert Index.build(table, ids="film").ids == names
+    with pytest.raises(ColumnError, match=r"no columns 'flm' in the table; .*did you mean 'film'"):
+        Index.build(table, ids="flm")
+    with pytest.raises(ColumnError, match=r"columns 'film' in .*ids='film' in Python, --ids"):
+        Index.build(tmp_path / "v.csv")
+    with pytest.raises(ColumnError, match="ids='film' for an array"):
+        Index.build(rows, ids="film")
+
+
 def test_a_parquet_file_that_cannot_be_used_is_refused(tmp_path: Path):
     for columns, error, said in (
-        ({"v": [[1.0]]}, ColumnError, "columns v"),
+        ({"v": [[1.0]], "w": [[1.0]]}, ColumnError, "columns of lists 'v', 'w'"),
         ({"vector": [1.0]}, ColumnError, "double"),
         ({"vector": [["a"]]}, ColumnError, "list"),
         ({"vector": [[1.0], None]}, ColumnError, "missing"),

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from isthmus.errors import InputError, MissingLibraryError
-from isthmus.plots import latent_map, save, sheet, training_curves
+from isthmus.index import Index
+from isthmus.plots import Missing, drawn, latent_map, overview, panels_of, save, sheet, training_curves, training_panels
+from isthmus.plots.indexes import index_panels
 from isthmus.plots.maps import plane
 from isthmus.training.history import History
 
@@ -33,32 +35,85 @@ def history(epochs=4, **more):
 
 
 def titles(figure):
-    return [axes.get_title() for axes in figure.axes]
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
 
 
-def test_curves_are_the_numbers_of_the_history():
+def lines(axes):
+    return {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+
+
+def test_curves_are_the_numbers_of_the_history_and_a_score_has_an_axis_on_the_right():
     figure = training_curves(history())
-    assert titles(figure) == ["nats a record", "validation score"]
-    loss, nll, best = figure.axes[0].lines
-    assert (loss.get_label(), nll.get_label()) == ("loss", "nll")
-    assert nll.get_xydata().tolist() == [[epoch, 9.0 / epoch] for epoch in range(1, 5)]
-    assert list(best.get_xdata()) == [3, 3]
+    loss, score = figure.axes
+    assert titles(figure) == ["Training"]
+    assert lines(loss)["training"] == [[epoch, 10.0 / epoch] for epoch in range(1, 5)]
+    assert lines(loss)["training, reconstruction alone"] == [[epoch, 9.0 / epoch] for epoch in range(1, 5)]
+    assert lines(score)["held-out score"] == [[epoch, -abs(epoch - 3)] for epoch in range(1, 5)]
+    assert list(loss.lines[-1].get_xdata()) == [3, 3]
+    assert loss.get_ylabel() == "loss, nats a record; lower is better"
+    assert score.get_ylabel() == "held-out score; higher is better"
 
 
-def test_every_further_number_has_a_panel_and_a_rate_of_nothing_has_none():
-    assert titles(training_curves(history(rate=2.0, anchor=0.5))) == [
-        "nats a record",
-        "rate",
-        "validation score",
-        "anchor",
+def varied(**more):
+    """A history of four epochs whose further numbers grow by one each epoch."""
+    made = history()
+    for record in made.records:
+        record |= {name: first + record["epoch"] for name, first in more.items()}
+    return made
+
+
+def test_further_numbers_have_a_panel_each_and_what_never_changes_has_none():
+    assert titles(training_curves(varied(rate=2.0, anchor=0.5))) == [
+        "Training",
+        "Rate (what the code carries)",
+        "Anchor",
     ]
+    made = history(rate=2.0, of_texts=150)
+    assert titles(training_curves(made)) == ["Training"]
+
+
+def test_training_and_held_out_figures_share_a_panel():
+    made = varied(rate=1.0, held_out_rate=2.0, objective=-9.0, held_out_nll=3.0)
+    made.metric = "objective"
+    for record in made.records:
+        del record["score"]
+    loss, rate = training_curves(made).axes
+    assert lines(loss)["held-out"] == [[epoch, 9.0 - epoch] for epoch in range(1, 5)]
+    assert lines(loss)["held-out, reconstruction alone"] == [[epoch, 3.0 + epoch] for epoch in range(1, 5)]
+    assert (lines(rate)["training"][0], lines(rate)["held-out"][0]) == ([1, 2.0], [1, 3.0])
+
+
+def test_nothing_is_drawn_twice():
+    made = history()
+    for record in made.records:
+        record["nll"] = record["loss"]
+        record |= {"objective": -2 * record["loss"], "held_out_nll": 2 * record["loss"]}
+    made.metric = "objective"
+    labels = [line.get_label() for line in training_curves(made).axes[0].lines]
+    assert labels == ["training", "held-out", "kept: epoch 3"]
+
+
+def test_phases_that_take_turns_have_a_line_each():
+    made = history(epochs=6)
+    for record in made.records:
+        record["phase"] = "encoder" if record["epoch"] % 2 else "decoder"
+    found = lines(training_curves(made).axes[0])
+    assert [x for x, _ in found["training (encoder)"]] == [1, 3, 5]
+    assert [x for x, _ in found["training (decoder)"]] == [2, 4, 6]
 
 
 def test_numbers_that_are_not_of_every_epoch_stand_at_theirs():
     made = history()
     del made.records[0]["score"], made.records[2]["score"]
-    curve = training_curves(made).axes[1].lines[0]
-    assert list(curve.get_xdata()) == [2, 4]
+    made.records[3]["score"] = -2.0
+    assert [x for x, _ in lines(training_curves(made).axes[1])["held-out score"]] == [2, 4]
+
+
+def test_a_model_in_closed_form_has_no_course_and_that_is_said():
+    (panel,) = training_panels(history(epochs=1))
+    assert isinstance(panel, Missing)
+    with pytest.raises(InputError, match="in one step"):
+        drawn([panel])
 
 
 def test_a_history_without_epochs_is_refused():
@@ -74,7 +129,7 @@ def test_a_plane_of_codes_is_found_whatever_it_is_turned_to():
     centred = flat - flat.mean(0)
     np.testing.assert_allclose(points @ points.T, centred @ centred.T, atol=1e-3)
     share = centred[:, 0].var() / centred.var(0).sum()
-    assert names == (f"component 1 ({share:.0%} of the variance)", f"component 2 ({1 - share:.0%})")
+    assert names == (f"principal component 1 ({share:.0%} of the variance)", f"principal component 2 ({1 - share:.0%})")
 
 
 def test_two_dimensions_are_drawn_as_they_are_and_one_beside_nothing():
@@ -166,3 +221,27 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingLibraryError, match="isthmus\\[plot\\]"):
         training_curves(history())
+
+
+def test_an_index_shows_what_was_tried_and_its_vectors(monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    index = Index.build(vectors, kind="exact")
+    tried, mapped = panels_of(index)
+    assert (tried.name, type(tried)) == ("what was tried", Missing)
+    assert mapped.name == "vectors"
+
+    speeds = {"exact": (1.0, 100.0), "ivf": (0.97, 900.0), "ivf-pq": (0.968, 850.0), "hnsw": (0.99, 2000.0)}
+    named = [{"kind": kind, "recall": found, "queries_per_second": speed} for kind, (found, speed) in speeds.items()]
+    named.append({"kind": "slow", "recall": None, "queries_per_second": None})
+    info = {"kind": "hnsw", "recall": 0.99, "target_recall": 0.95, "k": 10, "trials": named}
+    monkeypatch.setattr(Index, "info", lambda index: info)
+    figure = drawn(index_panels(index), "the index")
+    assert len(figure.axes) == 2
+    assert "recall@10" in figure.axes[0].get_xlabel()
+    assert {text.get_text() for text in figure.axes[0].texts} == {"exact", "ivf", "ivf-pq", "hnsw (chosen)"}
+    assert figure.get_suptitle() == "the index"
+
+
+def test_only_fitted_models_have_an_overview():
+    with pytest.raises(InputError, match="a dict"):
+        overview({})

@@ -124,7 +124,9 @@ def test_codes_are_drawn_from_the_mixture_or_from_the_prior(model: Autoencoder) 
 
 def test_held_out_loss_is_the_objective_and_the_same_each_time(model: Autoencoder) -> None:
     values = rows(9)
-    found = coding.held_out(model, VectorSource(values), RUN, batch=4)
+    found = coding.held_out(model, VectorSource(values), RUN, each=True, batch=4)
+    assert float(found.each["nll"].mean()) == pytest.approx(found.nll, rel=1e-5)
+    assert len(found.each["rate"]) == len(values)
     assert found.loss == pytest.approx(found.nll)
     assert found.nll == pytest.approx(-float(coding.log_likelihoods(model, VectorSource(values)).mean()), rel=1e-5)
     assert found.rate == 0

@@ -10,18 +10,29 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from isthmus.cli.options import Directory
+from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.options import (
+    CodesFile,
+    Directory,
+    ImportanceSamples,
+    PriorName,
+    ResultCount,
+    SampleCount,
+    Seed,
+    StepCount,
+    Within,
+)
 from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Out, Picture, Seed, Skip, Source, on_error
+from isthmus_images.cli.options import Out, Picture, Skip, Source, on_error
 
 
 def encode(
     directory: Directory,
     images: Source,
-    out: Annotated[Path | None, typer.Option(help="A new .npy file for the codes, float32.")] = None,
+    out: CodesFile = None,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
@@ -62,8 +73,8 @@ def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = 
 def sample(
     directory: Directory,
     out: Out,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
-    prior: Annotated[str, typer.Option(help="fitted: like the training images; standard: the model's own.")] = "fitted",
+    n: SampleCount = 64,
+    prior: PriorName = "fitted",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +88,7 @@ def interpolate(
     a: Picture,
     b: Picture,
     out: Out,
-    steps: Annotated[int, typer.Option(min=2, help="Images, both ends among them.")] = 7,
+    steps: StepCount = 7,
     as_json: Json = False,
 ) -> None:
     """Interpolate between two images."""
@@ -88,8 +99,8 @@ def interpolate(
 def search(
     directory: Directory,
     image: Picture,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many answers.")] = 10,
-    within: Annotated[str | None, typer.Option("--in", help="Search these images instead of those of fit.")] = None,
+    k: ResultCount = 10,
+    within: Within = None,
     as_json: Json = False,
 ) -> None:
     """Find the images whose codes are nearest to that of an image."""
@@ -109,7 +120,7 @@ def search(
 def anomalies(
     directory: Directory,
     images: Source,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many to show.")] = 20,
+    k: ResultCount = 10,
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
@@ -124,7 +135,7 @@ def anomalies(
         {"name": records.names[row], "score": float(scores[row]), "anomaly": bool(scores[row] > limit)} for row in order
     ]
     document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
-    rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:n]]
+    rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:k]]
     share = model.anomaly_scorer.threshold.contamination
     told = (
         f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, which {share:.3g} of normal images are expected to"
@@ -135,7 +146,7 @@ def anomalies(
 def evaluate(
     directory: Directory,
     images: Source,
-    samples: Annotated[int, typer.Option(min=0, help="Of importance sampling, 500 is usual; 0 leaves it out.")] = 0,
+    samples: ImportanceSamples = 0,
     noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
@@ -146,9 +157,7 @@ def evaluate(
     given: Any = images
     if not denoising.takes_any_size(model.builder):
         given = model.adapter.records(images, on_error=on_error(skip_broken))
-    document = model.evaluate(given, samples=samples, noise=noise, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(model.evaluate(given, samples=samples, noise=noise, seed=seed), as_json)
 
 
 def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,8 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle
+from isthmus.cli.demos import Demonstration, demonstration
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.errors import InputError
-from isthmus.training.run import Run
 from isthmus_images import contact_sheet
 from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.datasets import demo_clothes
@@ -40,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 Bernoulli likelihood leaves a squared error of 0.0137, a Gaussian one 0.0171. Wider codes write more back, narrower ones
 give cleaner samples. Of 24 epochs the twelfth was best; 14, whose learning rate ends earlier, do better."""
 
-EXPECTED = "about a minute on two cores, three at most"
+COMMAND, EXPECTED = "isthmus demo images", "about a minute on two cores, three at most"
 MOST_SECONDS = 120.0
 """Training ends there, wherever it is."""
 
@@ -66,40 +63,30 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Train on pictures of clothes, clean noisy ones, sample, interpolate, search, and draw a sheet of it all."""
-    started = time.perf_counter()
-    bundle.check_target(out)
-    if picture.is_dir() or picture.suffix.lower() != ".png":
-        raise InputError(f"a sheet {str(picture)!r}", expected="a name that ends in .png")
-    train, test = demo_clothes("train"), demo_clothes("test")
-    status(f"Fashion-MNIST, a part: {len(train):,} pictures to train on, {len(test):,} held out; takes {EXPECTED}")
-    run = Run.gather(seed=seed, time_limit=MOST_SECONDS)
-    model = ImageAutoencoder.fit(train, MODEL, run=run, **SETTINGS)
-    if model.history.interrupted:
-        _kept(model)
-    model.save(out)
-    samples = model.sample(SAMPLES, seed=seed)
-    contact_sheet.sheet(rows_of(model, train, test, samples, seed)).save(picture)
-    document = {
+    with demonstration(COMMAND, out, picture) as run:
+        train, test = demo_clothes("train"), demo_clothes("test")
+        run.announce(f"Fashion-MNIST, a part: {len(train):,} pictures to train on, {len(test):,} held out", EXPECTED)
+        model = ImageAutoencoder.fit(train, MODEL, seed=seed, time_limit=MOST_SECONDS, **SETTINGS)
+        run.keep(model, SETTINGS["epochs"])
+        samples = model.sample(SAMPLES, seed=seed)
+        contact_sheet.sheet(rows_of(model, train, test, samples, seed)).save(picture)
+        document = _document(model, figures(model, train, test, samples, seed), picture, run)
+        for fault in faults(document):
+            status(f"warning: {fault}")
+        emit(document, as_json, lambda: _page(document))
+
+
+def _document(model: ImageAutoencoder, measured: dict[str, float], picture: Path, run: Demonstration) -> dict[str, Any]:
+    return {
         "data": "Fashion-MNIST",
-        "trained_on": len(train),
-        "held_out": len(test),
+        "trained_on": len(demo_clothes("train")),
+        "held_out": len(demo_clothes("test")),
         "epochs": len(model.history.records),
-        **figures(model, train, test, samples, seed),
+        **measured,
         "picture": str(picture),
-        "path": str(out),
-        "seconds": round(time.perf_counter() - started, 1),
+        "path": str(run.out),
+        "seconds": run.seconds,
     }
-    for fault in faults(document):
-        status(f"warning: {fault}")
-    emit(document, as_json, lambda: _page(document))
-
-
-def _kept(model: ImageAutoencoder) -> None:
-    """Training ended early: go on with the best model, if there is one."""
-    if not model.history.records:
-        raise KeyboardInterrupt
-    done, planned = len(model.history.records), SETTINGS["epochs"]
-    status(f"training ended after epoch {done} of {planned}; what follows shows the best model so far")
 
 
 def rows_of(

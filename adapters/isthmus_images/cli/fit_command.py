@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from isthmus import plugins
-from isthmus.cli.options import Contamination
+from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
 from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli.options import Skip, Source, on_error, parsed_size
@@ -26,6 +26,7 @@ def fit(
     skip_broken: Skip = False,
     crops: Annotated[int, typer.Option(min=0, help="Cut this many parts of --size from each, instead of scaling.")] = 0,
     contamination: Contamination = 0.05,
+    no_index: NoIndex = False,
 ) -> None:
     """Train on images: codes that can be compared, searched and turned back into images."""
     fitted = ImageAutoencoder.fit(
@@ -37,6 +38,7 @@ def fit(
         crops=crops,
         validation=training.validation,
         contamination=contamination,
+        gallery=not no_index,
         run=training.run,
         **training.settings,
     )

@@ -13,7 +13,6 @@ Source = Annotated[
     str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of random numbers.")]
 Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
 Out = Annotated[
     Path, typer.Option(help="A new place: NAME.png for one sheet, NAME.npy for an array, else a folder of pictures.")

@@ -17,6 +17,7 @@ from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.overview import held_out
 from isthmus_interactions.splits import FoldIn
 
 BUDGET = 600.0
@@ -66,11 +67,13 @@ def fit(
     logger.info(
         "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
     )
+    assert best.recipe is not None
+    scores = held_out.measured(best.recipe.model, fold, train.matrix, metric, run.torch_device())
     kept, again, interrupted = best, list[str](), search.interrupted
     if train is not data and not interrupted:
         kept, again, interrupted = refit(best, search.tried, data, run, end)
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted))
+    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted), scores)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,

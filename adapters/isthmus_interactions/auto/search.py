@@ -18,7 +18,7 @@ from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
-from isthmus.training.history import History
+from isthmus.training.history import ERROR, History
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto.candidates import (
     LinearSettings,
@@ -65,11 +65,13 @@ class Candidate:
         """Its line in ``facts["tried"]``."""
         ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
         last = self.history.records[-1] if self.history.records else {}
+        best = next((one for one in self.history.records if one["epoch"] == self.history.best_epoch), last)
         extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
         return {
             "model": self.name,
             "settings": dict(self.settings),
             metric: self.score,
+            "standard_error": best.get(f"{metric}{ERROR}"),
             "seconds": round(self.seconds, 2),
             "epochs": len(self.history.records),
             "note": self.why or ended,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,86 +10,107 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Directory
+from isthmus.cli.options import Allow, Directory, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.errors import InputError
-from isthmus_interactions.cli import documents
+from isthmus.vocabulary import Id
+from isthmus_interactions.cli import asked, documents
 from isthmus_interactions.cli.options import (
     Data,
-    HistoryText,
+    Histories,
     ItemColumn,
     Keep,
-    Many,
     Metrics,
+    Ordered,
+    TimeColumn,
     UserColumn,
     ValueColumn,
-    parsed_history,
-    words,
 )
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
+from isthmus_interactions.recommend.find_items import find_items
 from isthmus_interactions.recommender import Recommender
 
 
 def recommend(
     directory: Directory,
-    history: HistoryText = None,
+    history: Histories = None,
     users: Annotated[
-        str | None, typer.Option(help='Users of the training data: a file, ids with commas, or "all".')
+        list[str] | None,
+        typer.Option(help='Users of the training data: ids, a JSON array, @FILE, or "all"; may be repeated.'),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
-    k: Many = 10,
+    k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
-    allow: Annotated[str | None, typer.Option(help="Only these: ids with commas between, or a file.")] = None,
+    allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Recommend for a history, or for users of the training data."""
+    """Recommend for histories, or for users of the training data."""
     if (history is None) == (users is None):
         raise InputError("recommend needs --history or --users, and not both", remedy='try --history "id,id"')
     if out is not None and users is None:
-        raise InputError("--out without --users", remedy="one history is answered on standard output")
+        raise InputError("--out without --users", remedy="histories are answered on standard output")
     if out is not None:
         export.check_place(out)
     recommender = Recommender.load(directory)
-    known = recommender.adapter.items
-    allowed = None if allow is None else parsed_history(allow, known)
-    if unknown := [id_ for id_ in allowed or [] if id_ not in known]:
-        status(documents.unknown_ids(unknown, " of --allow"))
+    allowed = asked.items(recommender, "--allow", allow)
+    if unknown := [id_ for id_ in allowed or [] if id_ not in recommender.adapter.items]:
+        status(asked.unknown_items(recommender, unknown, " of --allow"))
     filters: documents.Filters = {"exclude_seen": not include_seen, "allow": allowed, "diversity": diversity}
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
         return
-    (answer,) = recommender.recommend([parsed_history(history or "", known)], k, **filters)
-    _answer(recommender, answer, as_json)
+    texts = history or []
+    answers = list(recommender.recommend(asked.histories(recommender, texts), k, **filters))
+    _answer(recommender, "history", _numbers(texts, answers), answers, as_json)
 
 
 def similar(
     directory: Directory,
     item: Annotated[str, typer.Option(help="An id of the catalogue.")],
-    k: Many = 10,
+    k: ResultCount = 10,
     as_json: Json = False,
 ) -> None:
     """Show the items nearest to an item."""
     recommender = Recommender.load(directory)
-    (answer,) = recommender.similar_items([recommender.adapter.items.parse(item)], k)
-    _answer(recommender, answer, as_json)
+    near = recommender.similar_items([asked.item(recommender, item)], k)
+    _answer(recommender, "item", None, list(near), as_json)
 
 
 def explain(
     directory: Directory,
     item: Annotated[str, typer.Option(help="The item to explain.")],
-    history: HistoryText = None,
-    k: Many = 10,
+    history: Histories = None,
+    k: ResultCountOrAll = None,
     as_json: Json = False,
 ) -> None:
     """Show how much each item of a history contributes to an item."""
     if history is None:
         raise InputError("explain needs --history", remedy='try --history "id,id"')
     recommender = Recommender.load(directory)
-    known = recommender.adapter.items
-    answer = recommender.explain(parsed_history(history, known), known.parse(item), k)
-    _answer(recommender, answer, as_json)
+    found = asked.histories(recommender, history)
+    answers = [recommender.explain(one, asked.item(recommender, item), k) for one in found]
+    _answer(recommender, "history", _numbers(history, answers), answers, as_json)
+
+
+def items(
+    directory: Directory,
+    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="Of a title, or an id [the most popular items].")] = "",
+    k: ResultCount = 10,
+    as_json: Json = False,
+) -> None:
+    """Find items by their titles or ids, best matches first."""
+    recommender = Recommender.load(directory)
+    found = find_items(recommender, text, k)
+    document = {"query": text, "items": [one._asdict() for one in found]}
+    if not found:
+        status(f"no item is like {text!r}")
+    titled = any(one.title is not None for one in found)
+    columns = ("id", "title", "users") if titled else ("id", "users")
+    rows = [(one.id, one.title or "", one.users) if titled else (one.id, one.users) for one in found]
+    emit(document, as_json, lambda: table(columns, rows))
 
 
 def evaluate(
@@ -97,57 +119,87 @@ def evaluate(
     user: UserColumn = None,
     item: ItemColumn = None,
     value: ValueColumn = None,
+    time: TimeColumn = None,
     keep: Keep = None,
-    known: Annotated[
-        bool, typer.Option("--known", help="FILE holds later interactions of users of the training data.")
-    ] = False,
-    hide: Annotated[float, typer.Option(help="The share of each new user's items to hide and ask for.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the hidden items.")] = 0,
+    ordered: Ordered = False,
+    split: Annotated[
+        str | None,
+        typer.Option(help="users (new ones), known (later interactions) or last (the latest item) [by the data]."),
+    ] = None,
+    hide: Annotated[float, typer.Option(help="The share of each user's items that --split users hides.")] = 0.2,
+    seed: Seed = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Ask a bundle for items that were held out."""
     recommender = Recommender.load(directory)
-    data = documents.read_test_data(recommender, file, keep, user, item, value)
-    fold = (
-        documents.known_users_fold(recommender, data)
-        if known
-        else documents.new_users_fold(recommender, data, hide, seed)
-    )
-    measured = recommender.evaluate(fold, metric or ["recall@20", "recall_capped@20", "ndcg@100"])
-    document = documents.evaluation_report(measured, len(fold))
-    rows = [(name, m["mean"], m.get("standard_error", "")) for name, m in document["metrics"].items()]
-    emit(document, as_json, lambda: table(("metric", "mean", "standard error"), rows, f"{len(fold):,} users"))
+    metrics = metric or ["recall@20", "recall_capped@20", "ndcg@100"]
+    reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    if ordered:
+        reading["ordered"] = True
+    measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
+    document = documents.evaluation_report(measured)
+    rows = [(name, measured.shown(name)) for name in measured.means]
+    for remark in measured.remarks:
+        status(remark)
+    title = f"{len(measured.rows):,} users; {measured.protocol}"
+    emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
 
 
 def _recommend_users(
-    recommender: Recommender, users: str, out: Path | None, k: int, filters: documents.Filters, as_json: bool
+    recommender: Recommender,
+    users: list[str],
+    out: Path | None,
+    k: int,
+    filters: documents.Filters,
+    as_json: bool,
 ) -> None:
-    known = recommender.adapter.users
-    ids = known.take(range(len(known))) if users == "all" else [known.parse(word) for word in words(users)]
-    known.rows(ids)
-    if not ids:
-        raise InputError(f"--users {users!r} holds no id", expected="ids of users of the training data")
+    ids = asked.users(recommender, users)
     if out is None:
-        if len(ids) > 1:
-            raise InputError(f"{len(ids):,} users without a file for the answers", remedy="add --out recs.parquet")
-        (answer,) = recommender.recommend_users(ids, k, **filters)
-        _answer(recommender, answer, as_json)
+        answers = list(recommender.recommend_users(ids, k, **filters))
+        _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "users": len(ids), "rows": rows}
     emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} users in {out}"))
 
 
-def _answer(recommender: Recommender, answer: Answer, as_json: bool) -> None:
-    document = documents.answer_document(recommender, answer)
-    for remark in documents.remarks(answer):
-        status(remark)
-    emit(document, as_json, lambda: _items(document))
+def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
+    """A number for each history; none where one was typed, whose answer then stands alone."""
+    alone = len(texts) == 1 and not texts[0].startswith("@")
+    return None if alone else list(range(1, len(answers) + 1))
 
 
-def _items(document: dict[str, Any]) -> RenderableType:
-    titled = any("title" in entry for entry in document["items"])
+def _answer(
+    recommender: Recommender, what: str, names: Sequence[Id] | None, answers: Sequence[Answer], as_json: bool
+) -> None:
+    """Print one answer, or one for each name.
+
+    Args:
+        recommender: that answered.
+        what: was asked for: a history, say.
+        names: of what was asked for; None for a single one.
+        answers: as many as names.
+        as_json: whether the caller is a program.
+    """
+    entries = [documents.answer_document(recommender, answer) for answer in answers]
+    for name, answer in zip(names or [""], answers, strict=True):
+        for remark in asked.remarks(recommender, answer, "" if names is None else f"{what} {name}"):
+            status(remark)
+    if names is None:
+        emit(entries[0], as_json, lambda: _items(None, [("", entries[0])]))
+        return
+    named = list(zip(names, entries, strict=True))
+    document = {"answers": [{what: name, **entry} for name, entry in named]}
+    emit(document, as_json, lambda: _items(what, named))
+
+
+def _items(what: str | None, named: Sequence[tuple[Id, dict[str, Any]]]) -> RenderableType:
+    titled = any("title" in one for _, entry in named for one in entry["items"])
     columns = ("id", "title", "score") if titled else ("id", "score")
-    rows = [[entry.get(column, "") for column in columns] for entry in document["items"]]
-    return table(columns, rows)
+    rows = [
+        [*([] if what is None else [name]), *(one.get(column, "") for column in columns)]
+        for name, entry in named
+        for one in entry["items"]
+    ]
+    return table(columns if what is None else (what, *columns), rows)

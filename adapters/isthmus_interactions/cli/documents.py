@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -13,15 +12,9 @@ from isthmus.errors import InputError, SettingError
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.files.assemble import Weights
-from isthmus_interactions.files.columns import find_columns
-from isthmus_interactions.files.tables import open_table
-from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.sequences import reads_order
-from isthmus_interactions.splits import FoldIn, aligned, hide
-from isthmus_interactions.vocabularies import translate
 
 
 class Filters(TypedDict):
@@ -51,24 +44,6 @@ def answer_document(recommender: Recommender, answer: Answer) -> dict[str, Any]:
         if entry["id"] in recommender.titles:
             entry["title"] = recommender.titles[entry["id"]]
     return document
-
-
-def unknown_ids(unknown: Sequence[Id], where: str = "") -> str:
-    """The remark on unknown ids."""
-    shown, plural = ", ".join(map(str, unknown[:5])), "s" if len(unknown) > 1 else ""
-    return f"{len(unknown)} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > 5 else ''}"
-
-
-def remarks(answer: Answer) -> list[str]:
-    """What a user should know beside the answer."""
-    said = []
-    if answer.unknown:
-        said.append(unknown_ids(answer.unknown))
-    if not answer.ids:
-        said.append("nothing is left that may be answered")
-    elif answer.popular:
-        said.append("nothing of the history is known: these are the most popular items")
-    return said
 
 
 _FACTS = ("users", "items", "interactions", "keep", "kept", "validation_users")
@@ -127,38 +102,6 @@ def features(
     return None
 
 
-def read_test_data(
-    recommender: Recommender, file: Path, keep: str | None, user: str | None, item: str | None, value: str | None
-) -> Interactions:
-    """Interactions to evaluate with: kept by the rule that is asked for, or else by the one of the training data, and
-    weighted as those were.
-
-    Args:
-        recommender: whose rule and weights are used.
-        file: a path.
-        keep: another rule.
-        user: the column of users.
-        item: the column of items.
-        value: the column of values.
-
-    Returns:
-        Interactions over the vocabularies of the file.
-
-    Raises:
-        InputError: what ``Interactions.read`` raises.
-    """
-    if keep is None:
-        # Without values every row counts, whatever the rule for the ratings of the training data was.
-        valued = find_columns(open_table(file).header, user=user, item=item, value=value, time="").value is not None
-        keep = str(recommender.facts.get("keep", "all")) if valued else "all"
-    weights = weighting(str(recommender.facts.get("weights", "binary")))
-    ordered = reads_order(recommender.model)
-    time = None if ordered else ""
-    return Interactions.read(
-        file, user=user, item=item, value=value, time=time, keep=keep, weights=weights, ordered=ordered
-    )
-
-
 def example(recommender: Recommender, out: Path) -> str:
     """What to type next: two well-known items, or one user where ids of items cannot stand in a list."""
     shares = recommender.popularity.shares.cpu().numpy()
@@ -168,52 +111,13 @@ def example(recommender: Recommender, out: Path) -> str:
         texts = [str(id_) for id_ in ids]
         if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
             return f'isthmus recommend {out} {option} "{",".join(texts)}"'
-    return f"isthmus recommend {out} --history FILE, with an id a line"
+    return f"isthmus recommend {out} --history @FILE, with a history a line"
 
 
-def new_users_fold(recommender: Recommender, data: Interactions, share: float, seed: int) -> FoldIn:
-    """New users: a share of each one's items is hidden.
-
-    Args:
-        recommender: whose catalogue is asked for.
-        data: interactions of users whom it does not know.
-        share: of the items of each user that is hidden.
-        seed: of the choice of hidden items.
-
-    Returns:
-        Histories and hidden items.
-    """
-    if not 0 < share < 1:
-        raise SettingError(f"--hide {share}", expected="a share between 0 and 1")
-    return hide(data.with_items(recommender.adapter.items), share, np.random.default_rng(seed))
-
-
-def known_users_fold(recommender: Recommender, data: Interactions) -> FoldIn:
-    """Users of the training data: their training rows are the history, what is new in ``data`` is asked for.
-
-    Raises:
-        InputError: none of them is in the training data, or nothing is new.
-    """
-    rows = translate(data.users, recommender.adapter.users)
-    known = np.flatnonzero(rows >= 0)
-    if not len(known):
-        raise InputError("nobody in the file is in the training data", remedy="leave out --known for new users")
-    part = data.select_users(known).with_items(recommender.adapter.items)
-    history = recommender.interactions[rows[known]]
-    new = part.matrix - part.matrix.multiply(history.astype(bool))
-    new.eliminate_zeros()
-    if not new.nnz:
-        raise InputError(
-            "nothing in the file is new to the users of the training data",
-            expected="later interactions with items in the training data",
-        )
-    events = recommender.ordered_histories
-    return aligned(history, new.tocsr(), part.users, None if events is None else events.take(rows[known]))
-
-
-def evaluation_report(evaluation: Evaluation, users: int) -> dict[str, Any]:
-    """Means and standard errors by metric."""
+def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
+    """Means and standard errors by metric, and how they came about."""
     metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
     for name, error in evaluation.standard_errors.items():
         metrics[name]["standard_error"] = error
-    return {"users": users, "metrics": metrics}
+    about = {"protocol": evaluation.protocol, "remarks": list(evaluation.remarks)}
+    return {"users": len(evaluation.rows), **about, "metrics": metrics}

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import parsed_duration, parsed_settings
+from isthmus.cli.options import DeviceName, PrecisionName, Seed, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
@@ -57,9 +57,9 @@ def tune(
     ] = None,
     validation: Annotated[float, typer.Option(help="Share of the users who are asked and do not train.")] = 0.1,
     metric: Annotated[str, typer.Option(help="What is to be high.")] = "ndcg@100",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same settings.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,13 +9,14 @@ import typer
 from rich.console import RenderableType
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import Directory, TimeLimit, parsed_duration
+from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.training.run import Run
-from isthmus_interactions.cli.options import Data, ItemColumn, Keep, UserColumn, ValueColumn
+from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
+from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.update.merge_data import ids_like, read_like
+from isthmus_interactions.update.merge_data import ids_like
 
 
 def update(
@@ -25,13 +26,14 @@ def update(
     user: UserColumn = None,
     item: ItemColumn = None,
     value: ValueColumn = None,
+    time: TimeColumn = None,
     keep: Keep = None,
     epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
     validation: Annotated[float, typer.Option(help="Share of users with something new who choose the epoch.")] = 0.1,
     metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
     time_limit: TimeLimit = None,
     items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
     as_json: Json = False,
@@ -40,7 +42,7 @@ def update(
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)
-    new = read_like(old.fitted, file, user=user, item=item, value=value, keep=keep)
+    new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep)
     known = old.adapter.items
     named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
     limit = None if time_limit is None else parsed_duration(time_limit)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from isthmus.errors import SettingError, SourceError
@@ -11,11 +9,10 @@ from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.files.cells import Cells
 from isthmus_interactions.files.read import Events
+from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.files.threshold import Keep, default_keep
 from isthmus_interactions.ordered_histories import OrderedHistories
-
-Weights = Literal["binary", "value", "log"]
 
 Assembled = tuple[Vocabulary, Vocabulary, Csr, OrderedHistories | None, Report]
 
@@ -48,7 +45,8 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
             f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {filtered:,}"
             + (f", and {zeros:,} have the value 0" if zeros else ""),
             expected="at least one interaction",
-            remedy="choose another rule, such as keep='all' (--keep all)",
+            remedy="choose another rule, such as keep='all'",
+            option="choose another rule, such as --keep all",
         )
     (rows, users), (columns, items) = events.users.numbered(), events.items.numbered()
     left, histories = len(events), None
@@ -72,7 +70,8 @@ def _rule(events: Events, asked: Keep | None) -> Keep:
         raise SettingError(
             f"keep={asked.rule!r} for {events.name}, which has no value column",
             expected="a column of values to compare",
-            remedy="say which column it is with value=NAME (--value NAME), or leave keep away",
+            remedy="say which column it is with value=NAME, or leave keep away",
+            option="say which column it is with --value NAME, or leave --keep away",
         )
     return asked
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isthmus.errors import ColumnError
@@ -16,7 +18,9 @@ DEFAULTS = {
 }
 """Names that are recognised by themselves, after case, underscores and a type suffix are taken away."""
 
+_SPELLED = {"user": "user, user_id or userId", "item": "item, item_id, itemId, movieId or book_id"}
 _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")
+_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -63,33 +67,59 @@ def find_columns(
         ColumnError: users or items have no column, a name that was given is not in the header, two columns could be
             meant, or one column would play two parts.
     """
-    users, items = _required(header, "user", user), _required(header, "item", item)
-    columns = Columns(users, items, _optional(header, "value", value), _optional(header, "time", time))
+    asked = {"user": user, "item": item, "value": value, "time": time}
+    for role, name in asked.items():
+        if name is not None and (name or role in ("user", "item")) and not is_column(header, role, name):
+            raise _no_such_column(header, role, name)
+    missing = [role for role in ("user", "item") if not _matches(header, role, asked[role])]
+    if missing:
+        raise _not_found(header, missing, asked)
+    found = {role: None if name == "" else _only(header, role, name) for role, name in asked.items()}
+    columns = Columns(str(found["user"]), str(found["item"]), found["value"], found["time"])
     if len(set(columns.names)) < len(columns.names):
         raise ColumnError(f"one column for two things: {', '.join(columns.names)}", expected="a column for each")
     return columns
 
 
-def _required(header: Sequence[str], role: str, asked: str | None) -> str:
-    found = _matches(header, role, asked)
-    if found:
-        return _only(found, role)
-    raise ColumnError(
-        f"no column for the {role} (header: {_listed(header)})"
-        if asked is None
-        else f"no column {asked!r} (header: {_listed(header)})",
-        expected=f"a column named {', '.join(DEFAULTS[role])} or the like" if asked is None else "a name in the header",
-        remedy=f"say which column it is with {role}=NAME (--{role} NAME)",
+def is_column(header: Sequence[str], role: str, name: str | None) -> bool:
+    """Whether a header holds a column of that name, or without a name, one with a default name of the role."""
+    return bool(_matches(header, role, name))
+
+
+def said(columns: Mapping[str, str]) -> dict[str, str]:
+    """How columns are named in Python and on the command line, as the ``remedy`` and ``option`` of an error."""
+    return {
+        "remedy": ", ".join(f"{role}={name!r}" for role, name in columns.items()),
+        "option": " ".join(f"--{role} {shlex.quote(name)}" for role, name in columns.items()),
+    }
+
+
+def _no_such_column(header: Sequence[str], role: str, asked: str) -> ColumnError:
+    lower = {_bare(name).lower(): _bare(name) for name in header}
+    near = difflib.get_close_matches(asked.lower(), lower, n=1)
+    hints = said({role: lower[near[0]]}) if near else {}
+    return ColumnError(
+        f"no column {asked!r} among {_listed(header)}",
+        expected=f"the name of the column of {role}s",
+        **{kind: f"did you mean {hint}?" for kind, hint in hints.items()},
     )
 
 
-def _optional(header: Sequence[str], role: str, asked: str | None) -> str | None:
-    if asked == "":
-        return None
-    if asked is not None:
-        return _required(header, role, asked)
-    found = _matches(header, role, None)
-    return _only(found, role) if found else None
+def _not_found(header: Sequence[str], missing: Sequence[str], asked: Mapping[str, str | None]) -> ColumnError:
+    """Neither named nor known by themselves: which columns there are, and how one says what they are."""
+    unknown = " or ".join(f"{role}s" for role in missing)
+    given = f"no column is known to hold the {unknown}, among {_listed(header)}"
+    expected = " and ".join(f"a column named {_SPELLED[role]}" for role in missing)
+    if header and all(_NUMBER.fullmatch(name) for name in header):
+        remedy = "the first line seems to hold data: begin the file with a line of names, such as user,item,rating,time"
+        return ColumnError(given, expected=expected, remedy=remedy)
+    taken = {name for role in DEFAULTS for name in _matches(header, role, asked[role])}
+    free = [name for name in header if name not in taken] or list(header)
+    example = {role: _bare(name) for role, name in zip(missing, free, strict=False)}
+    if len(example) < len(missing):
+        return ColumnError(given, expected=expected)
+    hints = {kind: f"say which columns they are, such as {hint}" for kind, hint in said(example).items()}
+    return ColumnError(given, expected=expected, **hints)
 
 
 def _matches(header: Sequence[str], role: str, asked: str | None) -> list[str]:
@@ -99,13 +129,16 @@ def _matches(header: Sequence[str], role: str, asked: str | None) -> list[str]:
     return exact or [name for name in header if _bare(name) == asked]
 
 
-def _only(found: list[str], role: str) -> str:
-    if len(found) == 1:
-        return found[0]
+def _only(header: Sequence[str], role: str, asked: str | None) -> str | None:
+    found = _matches(header, role, asked)
+    if len(found) < 2:
+        return found[0] if found else None
+    hints = said({role: found[0]})
+    again = "" if len(set(found)) == len(found) else ", and give every column a name of its own"
     raise ColumnError(
-        f"{len(found)} columns could hold the {role}: {_listed(found)}",
+        f"{len(found)} columns could hold the {role}: {', '.join(map(repr, found))}",
         expected="exactly one",
-        remedy=f"say which column it is with {role}=NAME (--{role} NAME), and give every column its own name",
+        **{kind: f"say which column it is, such as {hint}{again}" for kind, hint in hints.items()},
     )
 
 
@@ -119,4 +152,4 @@ def _canonical(name: str) -> str:
 
 def _listed(header: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in header[:30])
-    return shown + (f" and {len(header) - 30} more" if len(header) > 30 else "")
+    return "the columns " + shown + (f" and {len(header) - 30} more" if len(header) > 30 else "")

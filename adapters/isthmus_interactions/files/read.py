@@ -85,7 +85,11 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
         ColumnError: a column is missing, ambiguous or of a type that has no meaning there.
         ValueRangeError: a value or time that is missing, not finite, or (a value) negative; row and column are named.
     """
-    table = open_table(source)
+    return read_events_of(open_table(source), user=user, item=item, value=value, time=time)
+
+
+def read_events_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
+    """``read_events`` of a table that is open."""
     columns = find_columns(table.header, user=user, item=item, value=value, time=time)
     reader = _EventReader(table, columns)
     for batch in table.batches(columns):
@@ -146,7 +150,10 @@ def _values(column: pa.Array, name: str, before: int) -> Values:
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise ColumnError(
-            f"column {name!r} of type {kind}", expected="numbers", remedy="value='' (--value '') ignores the column"
+            f"column {name!r} of type {kind}",
+            expected="numbers",
+            remedy="value='' ignores the column",
+            option="--value '' ignores the column",
         )
     values: Values = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
     bad = ~((values >= 0) & (values < np.inf))
@@ -156,7 +163,8 @@ def _values(column: pa.Array, name: str, before: int) -> Values:
         raise ValueRangeError(
             f"row {before + row + 1:,}, column {name!r} holds {'nothing' if found is None else found}",
             expected="a value of 0 or more in every row, none missing",
-            remedy="correct or remove such rows, or ignore the column with value='' (--value '')",
+            remedy="correct or remove such rows, or ignore the column with value=''",
+            option="correct or remove such rows, or ignore the column with --value ''",
         )
     return values
 
@@ -173,14 +181,16 @@ def _times(column: pa.Array, name: str, before: int) -> Times:
         raise ColumnError(
             f"column {name!r} of type {kind}",
             expected="numbers, or dates as 2024-01-31 12:00:00",
-            remedy="time='' (--time '') ignores the column",
+            remedy="time='' ignores the column",
+            option="--time '' ignores the column",
         )
     missing = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
     if missing.any():
         raise ValueRangeError(
             f"row {before + int(np.argmax(missing)) + 1:,}, column {name!r} holds no time",
             expected="a time in every row",
-            remedy="correct or remove such rows, or ignore the column with time='' (--time '')",
+            remedy="correct or remove such rows, or ignore the column with time=''",
+            option="correct or remove such rows, or ignore the column with --time ''",
         )
     wide = pa.float64() if pa.types.is_floating(column.type) else pa.int64()
     times: Times = column.cast(wide, safe=False).to_numpy(zero_copy_only=False)

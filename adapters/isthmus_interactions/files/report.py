@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from isthmus.reprs import brief
 
@@ -23,6 +24,7 @@ class Report:
         keep: the rule that was applied, as ``Interactions.read(keep=)`` takes it.
         why: the rule in words, and where it comes from.
         weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
+        columns: the columns that were named, by role: user, item, value, time.
     """
 
     rows_read: int
@@ -34,6 +36,7 @@ class Report:
     keep: str = "all"
     why: str = "every row"
     weights: str = "binary"
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows_kept(self) -> int:

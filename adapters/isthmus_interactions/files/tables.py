@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import SourceError, ValueRangeError
+from isthmus_interactions.files.arrays import table_of_arrays
 from isthmus_interactions.files.columns import Columns
 
 BATCH_ROWS = 1 << 20
@@ -118,13 +119,16 @@ def open_table(source: object) -> Table:
     """What is behind a path or an object.
 
     Args:
-        source: a path to a CSV, TSV or Parquet file, or an object with the Arrow PyCapsule interface.
+        source: a path to a CSV, TSV or Parquet file, an object with the Arrow PyCapsule interface, or a tuple of
+            columns; see ``arrays.table_of_arrays``.
 
     Raises:
         SourceError: no such file, an empty one, or nothing that can be read as a table.
     """
     if isinstance(source, str | os.PathLike):
         return _open_file(Path(source))
+    if isinstance(source, tuple):
+        return StreamTable(table_of_arrays(source).to_reader(), "a tuple of arrays")
     name = f"{type(source).__module__.split('.')[0]} {type(source).__name__}"
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
@@ -133,8 +137,9 @@ def open_table(source: object) -> Table:
             return StreamTable(pa.RecordBatchReader.from_stream(source), name)
     raise SourceError(
         f"an object of type {name}",
-        expected="a path, or a table with the Arrow PyCapsule interface (pyarrow, pandas 2.2 or newer, polars, ...)",
-        remedy="for a SciPy matrix there is Interactions.from_csr; columns in a dictionary become a pyarrow.table(...)",
+        expected="a path, a table with the Arrow PyCapsule interface (pyarrow, pandas 2.2 or newer, polars, ...), a "
+        "SciPy matrix of users and items, or a tuple of arrays (users, items, values)",
+        remedy="columns in a dictionary become a pyarrow.table(...), a dense matrix a scipy.sparse.csr_array(...)",
     )
 
 
@@ -150,7 +155,12 @@ def _open_file(path: Path) -> Table:
         line = _first_line(path)
     delimiter = max(_DELIMITERS, key=line.count)
     if "::" in line:
-        raise SourceError(f"{path} is delimited by '::'", expected="a delimiter of one character: , tab ; or |")
+        raise SourceError(
+            f"{path} is delimited by '::'",
+            expected="a delimiter of one character: , tab ; or |",
+            remedy="read it with pandas.read_csv(path, sep='::', names=[...], engine='python') and give the frame",
+            option="replace the delimiter, and begin the file with a line of names",
+        )
     return TextTable(path, next(csv.reader([line], delimiter=delimiter)), delimiter)
 
 

@@ -14,10 +14,7 @@ from isthmus.errors import InputError, ValueRangeError
 from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
-from isthmus_interactions.files.assemble import Weights, assemble
-from isthmus_interactions.files.read import read_events
 from isthmus_interactions.files.report import Report
-from isthmus_interactions.files.threshold import parse_keep
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
@@ -38,43 +35,6 @@ class MergedData:
 
     data: Interactions
     fresh: npt.NDArray[np.bool_]
-
-
-def read_like(
-    old: FittedRecommender,
-    source: object,
-    *,
-    user: str | None = None,
-    item: str | None = None,
-    value: str | None = None,
-    keep: str | None = None,
-) -> Interactions:
-    """Read one event a row, by the rule and with the weights of the data that a recommender was trained on.
-
-    Times are read where its own are known; where only the order of its events is, the rows are taken to be in order.
-
-    Args:
-        old: the recommender that the data are for.
-        source: anything that ``Interactions.read`` takes.
-        user, item, value: columns, as there.
-        keep: another rule than the remembered one. Without values every row counts, whatever the remembered rule is.
-
-    Returns:
-        The new interactions, over vocabularies of their own.
-
-    Raises:
-        InputError: what ``Interactions.read`` raises.
-    """
-    ordered = old.histories is not None
-    timed = old.histories is not None and old.histories.times is not None
-    events = read_events(source, user=user, item=item, value=value, time=None if timed else "")
-    facts = old.facts
-    remembered = str(facts.get("keep", "all")) if events.values is not None else "all"
-    weights: Weights = facts.get("weights", "binary")
-    rule = parse_keep(remembered if keep is None else keep)
-    read = Interactions(*assemble(events, rule, weights, ordered=ordered))
-    read.report.log(logger)
-    return read
 
 
 def merge(old: FittedRecommender, new: Interactions) -> MergedData:
@@ -110,7 +70,8 @@ def merge(old: FittedRecommender, new: Interactions) -> MergedData:
     marks = both(np.ones(known.nnz, np.int8), np.full(new.nnz, 2, np.int8))
     cells = both(_amounts(known, rule), _amounts(new.matrix, new.report.weights))
     matrix = csr_of(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
-    report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), why=str(facts.get("kept", "")), weights=rule)
+    remembered: dict[str, Any] = {"why": str(facts.get("kept", "")), "columns": facts.get("columns", {})}
+    report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), weights=rule, **remembered)
     histories = _histories(old, new, users.rows(new_users), items.rows(new_items), len(users))
     return MergedData(Interactions(users, items, matrix, histories, report), marks.data == 2)
 

@@ -9,7 +9,18 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Directory
+from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.options import (
+    CodesFile,
+    Directory,
+    ImportanceSamples,
+    PriorName,
+    ResultCount,
+    SampleCount,
+    Seed,
+    StepCount,
+    Within,
+)
 from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError
 from isthmus_text.autoencoder import TextAutoencoder
@@ -17,7 +28,6 @@ from isthmus_text.cli.options import (
     Column,
     Documents,
     OutFile,
-    Seed,
     Source,
     Strategy,
     codes_from,
@@ -30,7 +40,7 @@ from isthmus_text.texts import Texts
 def encode(
     directory: Directory,
     file: Source,
-    out: Annotated[Path | None, typer.Option(help="A new .npy file for the codes, float32.")] = None,
+    out: CodesFile = None,
     column: Column = None,
     documents: Documents = False,
     as_json: Json = False,
@@ -66,12 +76,13 @@ def reconstruct(
     strategy: Strategy = "beam",
     column: Column = None,
     documents: Documents = False,
+    seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Write texts back from their codes."""
     texts = texts_from(file, column, documents)
-    back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy)
+    back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy, seed=seed)
     if out is not None:
         _emit_texts(back, out, as_json)
         return
@@ -81,10 +92,8 @@ def reconstruct(
 
 def sample(
     directory: Directory,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
-    prior: Annotated[
-        str, typer.Option(help="fitted: codes like those of the training texts; standard: the model's own prior.")
-    ] = "fitted",
+    n: SampleCount = 10,
+    prior: PriorName = "fitted",
     strategy: Strategy = "nucleus",
     temperature: Annotated[
         float, typer.Option(help="Of nucleus sampling; below 1 keeps closer to the most probable tokens.")
@@ -102,19 +111,22 @@ def interpolate(
     directory: Directory,
     a: Annotated[str, typer.Argument(metavar="TEXT", help="The first text.")],
     b: Annotated[str, typer.Argument(metavar="TEXT", help="The last text.")],
-    steps: Annotated[int, typer.Option(min=2, help="How many texts, both ends included.")] = 7,
+    steps: StepCount = 7,
     strategy: Strategy = "beam",
+    seed: Seed = 0,
+    out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Write texts between two texts."""
-    _emit_texts(TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy), None, as_json)
+    between = TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy, seed=seed)
+    _emit_texts(between, out, as_json)
 
 
 def search(
     directory: Directory,
     query: Annotated[str, typer.Argument(metavar="TEXT", help="A text to compare with.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many texts to find.")] = 10,
-    within: Annotated[str | None, typer.Option("--in", help="Search this file instead of what fit indexed.")] = None,
+    k: ResultCount = 10,
+    within: Within = None,
     column: Column = None,
     documents: Documents = False,
     as_json: Json = False,
@@ -133,10 +145,7 @@ def search(
 def evaluate(
     directory: Directory,
     file: Source,
-    samples: Annotated[
-        int,
-        typer.Option(min=0, help="Importance samples for a tighter bound of the likelihood; 500 is usual, 0 for none."),
-    ] = 0,
+    samples: ImportanceSamples = 0,
     column: Column = None,
     documents: Documents = False,
     seed: Seed = 0,
@@ -144,9 +153,7 @@ def evaluate(
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
-    document = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed), as_json)
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:

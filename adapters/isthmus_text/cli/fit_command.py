@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from isthmus import plugins
-from isthmus.cli.options import Contamination
+from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
@@ -26,7 +26,7 @@ def fit(
     vocabulary: Annotated[int, typer.Option(min=5, help="The most tokens to learn.")] = 8000,
     max_length: Annotated[int | None, typer.Option(min=2, help="Tokens of a text; longer ones are cut.")] = None,
     contamination: Contamination = 0.05,
-    no_index: Annotated[bool, typer.Option("--no-index", help="Do not keep the texts for search.")] = False,
+    no_index: NoIndex = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
     fitted = TextAutoencoder.fit(

@@ -16,7 +16,6 @@ Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CS
 Column = Annotated[str | None, typer.Option(help="The column of a table that holds the texts [text].")]
 Documents = Annotated[bool, typer.Option("--documents", help="A file is one text; FILE may be a folder of them.")]
 Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")]
 OutFile = Annotated[Path | None, typer.Option(help="A file for the answers, a text a line; else standard output.")]
 
 

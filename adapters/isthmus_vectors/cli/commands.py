@@ -12,10 +12,20 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.options import Directory
+from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.options import (
+    AllFlagged,
+    Directory,
+    ImportanceSamples,
+    PriorName,
+    ResultCount,
+    SampleCount,
+    Seed,
+    Within,
+)
 from isthmus.cli.output import Json, emit, table
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.cli.options import Columns, Drop, OutFile, Seed, Source, check_out, write_numbers
+from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
 from isthmus_vectors.detection.storage import BUILDER
 
@@ -52,10 +62,8 @@ def reconstruct(
 
 def sample(
     directory: Directory,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
-    prior: Annotated[
-        str, typer.Option(help="fitted: codes like those of the training rows; standard: the model's own prior.")
-    ] = "fitted",
+    n: SampleCount = 10,
+    prior: PriorName = "fitted",
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
@@ -75,8 +83,8 @@ def sample(
 def search(
     directory: Directory,
     file: Source,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours of each row.")] = 10,
-    within: Annotated[Path | None, typer.Option("--in", help="Search this file instead of the training rows.")] = None,
+    k: ResultCount = 10,
+    within: Within = None,
     metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
     columns: Columns = None,
     drop: Drop = None,
@@ -95,8 +103,8 @@ def search(
 def anomalies(
     directory: Directory,
     file: Source,
-    most: Annotated[int, typer.Option("-n", min=1, help="How many of the most anomalous rows to show.")] = 10,
-    all_rows: Annotated[bool, typer.Option("--all", help="All rows in their order, flagged or not.")] = False,
+    k: ResultCount = 10,
+    all_rows: AllFlagged = False,
     columns: Columns = None,
     drop: Drop = None,
     as_json: Json = False,
@@ -105,7 +113,7 @@ def anomalies(
     model = _scorer(directory)
     scores = model.anomaly_scores(model.fitted.adapter.rows(file, columns=columns, drop=drop or ()))
     flagged = scores > model.threshold.value
-    order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:most]
+    order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
     found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
     document = {
         "rows": len(scores),
@@ -121,9 +129,7 @@ def anomalies(
 def evaluate(
     directory: Directory,
     file: Source,
-    samples: Annotated[
-        int, typer.Option(min=0, help="Importance samples for the likelihood; 500 is usual, 0 for none.")
-    ] = 0,
+    samples: ImportanceSamples = 0,
     columns: Columns = None,
     drop: Drop = None,
     seed: Seed = 0,
@@ -132,9 +138,7 @@ def evaluate(
     """Measure how well held-out rows are reconstructed."""
     model = VectorAutoencoder.load(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
-    document = model.evaluate(rows, samples=samples, seed=seed).to_json()
-    shown = [(name.replace("_", " "), value) for name, value in document.items() if value is not None]
-    emit(document, as_json, lambda: table(("", ""), shown))
+    emit_evaluation(model.evaluate(rows, samples=samples, seed=seed), as_json)
 
 
 def _emit_numbers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +15,17 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle
+from isthmus.cli.demos import Demonstration, demonstration
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.errors import InputError, MissingLibraryError
+from isthmus.errors import MissingLibraryError
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.plots.drawing import blank, save
-from isthmus.training.run import Run
 from isthmus_vectors.cli import demo_picture
 from isthmus_vectors.compressor import Compressor
 from isthmus_vectors.datasets import Tumours, Words, demo_words, tumours
 from isthmus_vectors.detection import Detector
 
-EXPECTED = "about a minute on two cores"
+COMMAND, EXPECTED = "isthmus demo vectors", "about a minute on two cores"
 
 SETTINGS: dict[str, Any] = {}
 """Of the detector: its own defaults, chosen on no label."""
@@ -90,43 +88,32 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Find malignant tumours as anomalies, and keep word vectors in a few bytes each; draw a picture of both."""
-    started = time.perf_counter()
-    bundle.check_target(out)
-    if picture.is_dir() or picture.suffix.lower() != ".png":
-        raise InputError(f"a picture {str(picture)!r}", expected="a name that ends in .png")
-    table_of = tumours()
-    status(f"Wisconsin breast cancer: {len(table_of.malignant)} tumours, 30 measurements each; takes {EXPECTED}")
-    detector, judged, interrupted = _judged(table_of, seed)
-    detector.save(out)
-    compressed = None if interrupted else compression(demo_words(), seed)
-    drawn = None if compressed is None else _drawn(judged, compressed, picture)
-    document = {
-        "tumours": judged.document,
-        "words": None if compressed is None else compressed.document,
-        "picture": drawn,
-        "path": str(out),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    for fault in faults(document):
-        status(f"warning: {fault}")
-    emit(document, as_json, lambda: _page(document))
+    with demonstration(COMMAND, out, picture) as run:
+        data = tumours()
+        run.announce(f"Wisconsin breast cancer: {len(data.malignant)} tumours, 30 measurements each", EXPECTED)
+        judged = _judged(data, seed, run)
+        compressed = None if run.cut_short else compression(demo_words(), seed)
+        document = {
+            "tumours": judged.document,
+            "words": None if compressed is None else compressed.document,
+            "picture": None if compressed is None else _drawn(judged, compressed, picture),
+            "path": str(out),
+            "seconds": run.seconds,
+        }
+        for fault in faults(document):
+            status(f"warning: {fault}")
+        emit(document, as_json, lambda: _page(document))
 
 
-def _judged(data: Tumours, seed: int) -> tuple[Detector, Anomalies, bool]:
-    """A detector, what it says, and whether Ctrl-C ended its training: its best epoch counts then."""
+def _judged(data: Tumours, seed: int, run: Demonstration) -> Anomalies:
+    """Train a detector, save it, and score what it did not see."""
     generator = np.random.default_rng(seed)
     benign = generator.permutation(np.flatnonzero(~data.malignant))
     unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
-    run = Run.gather(device="cpu", precision="fp32", seed=seed)
-    detector = Detector.fit(normal, run=run, **SETTINGS)
-    history = detector.history
-    if history.interrupted and not history.records:
-        raise KeyboardInterrupt
-    if history.interrupted:
-        status(f"training ended after epoch {len(history.records)}; the word vectors are left out")
-    rows = data.rows.take(unseen_rows)
-    return detector, anomalies(detector, normal, rows, data.malignant[unseen_rows], seed), history.interrupted
+    detector = Detector.fit(normal, device="cpu", precision="fp32", seed=seed, **SETTINGS)
+    run.keep(detector)
+    return anomalies(detector, normal, data.rows.take(unseen_rows), data.malignant[unseen_rows], seed)
 
 
 def anomalies(
@@ -175,7 +162,7 @@ def compression(data: Words, seed: int) -> Compression:
     status(f"GloVe: {len(data.words):,} words, vectors of 100 numbers, {WHOLE} bytes; the codebooks take a while")
     order = np.random.default_rng(seed).permutation(len(data.words))
     queries, kept = data.vectors[np.sort(order[:QUERIES])], data.vectors[np.sort(order[QUERIES:])]
-    compressor = Compressor.fit(kept, bytes=SIZES[-1], run=Run(device="cpu", seed=seed))
+    compressor = Compressor.fit(kept, bytes=SIZES[-1], device="cpu", seed=seed)
     best = nearest(queries, kept, K)
     recalls = []
     for size in SIZES:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus import plugins
-from isthmus.cli.options import Contamination
+from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, Source
@@ -29,7 +29,7 @@ def fit(
     scaling: Annotated[str, typer.Option(help="robust: medians and quartiles of columns; none.")] = "robust",
     code: Annotated[int | None, typer.Option(min=1, help="Numbers of a code.")] = None,
     contamination: Contamination = 0.05,
-    no_index: Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search.")] = False,
+    no_index: NoIndex = False,
 ) -> None:
     """Train on rows of numbers: codes to search, to sample from, and to detect anomalies with."""
     settings = dict(training.settings) | ({} if code is None else {"code": code})

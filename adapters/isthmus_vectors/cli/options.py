@@ -19,7 +19,6 @@ Columns = Annotated[
     list[str] | None, typer.Option("--columns", "--column", help="A column to take; may be repeated [all].")
 ]
 Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")]
 OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
 
 ENDINGS = (".npy", ".csv", ".parquet")

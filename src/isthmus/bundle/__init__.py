@@ -5,9 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from isthmus.bundle.bundle import Bundle, Manifest, as_damage, check_target, load_state, peek, read, state_of, write
+    from isthmus.bundle.bundle import (
+        Bundle,
+        Manifest,
+        as_damage,
+        check_target,
+        check_writable,
+        load_state,
+        peek,
+        read,
+        state_of,
+        write,
+    )
 
-__all__ = ["Bundle", "Manifest", "as_damage", "check_target", "load_state", "peek", "read", "state_of", "write"]
+__all__ = [
+    "Bundle",
+    "Manifest",
+    "as_damage",
+    "check_target",
+    "check_writable",
+    "load_state",
+    "peek",
+    "read",
+    "state_of",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

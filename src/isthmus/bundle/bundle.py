@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from isthmus.bundle.directory import check_target, swapped_in, sync_file
+from isthmus.bundle.directory import check_target, check_writable, swapped_in, sync_file
 from isthmus.bundle.manifest import (
     CACHE,
     DOCUMENTS,
@@ -44,7 +44,18 @@ from isthmus.bundle.tensors import load_state, state_of
 from isthmus.errors import BundleError, InputError, IsthmusError, ValueRangeError
 from isthmus.reprs import counted, described
 
-__all__ = ["Bundle", "Manifest", "as_damage", "check_target", "load_state", "peek", "read", "state_of", "write"]
+__all__ = [
+    "Bundle",
+    "Manifest",
+    "as_damage",
+    "check_target",
+    "check_writable",
+    "load_state",
+    "peek",
+    "read",
+    "state_of",
+    "write",
+]
 
 _VERSIONED = ("isthmus", "torch", "numpy", "safetensors")
 _DTYPES = (

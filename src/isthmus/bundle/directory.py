@@ -17,9 +17,11 @@ def check_target(directory: str | Path) -> None:
     """Ask before long work whether a bundle could be written there.
 
     Raises:
-        InputError: something that is neither a bundle nor an empty directory stands at that place.
+        InputError: something that is neither a bundle nor an empty directory stands at that place, or nothing may be
+            written there.
     """
     place = Path(directory)
+    check_writable(place)
     if not os.path.lexists(place) or looks_like_bundle(place):
         return
     if not place.is_dir() or any(place.iterdir()):
@@ -28,6 +30,21 @@ def check_target(directory: str | Path) -> None:
             expected="a new name, an empty directory or an older bundle",
             remedy="choose another place or move it away",
         )
+
+
+def check_writable(path: str | Path) -> None:
+    """Ask whether a file or directory could be made at a place, with the directories above it that are missing.
+
+    Raises:
+        InputError: no directory, or one in which nothing may be written.
+    """
+    above = Path(path).resolve().parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(f"{str(above)!r} is no directory", remedy="choose another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"nothing may be written in {str(above)!r}", remedy="choose another place")
 
 
 @contextmanager

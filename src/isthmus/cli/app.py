@@ -38,6 +38,7 @@ PAGE = (
     ("isthmus recommend DIR", "the best items for a user's history"),
     ("isthmus similar DIR", "items similar to an item"),
     ("isthmus explain DIR", "which items of a history contribute to a recommendation"),
+    ("isthmus items DIR [TEXT]", "find items by title or id"),
     ("isthmus evaluate DIR FILE", "how well a bundle predicts held-out data"),
     ("isthmus encode DIR FILE", "turn records into codes"),
     ("isthmus decode DIR CODES", "turn codes into texts"),

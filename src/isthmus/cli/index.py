@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -12,6 +13,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.dispatch import Function
+from isthmus.cli.ids import IdReader
+from isthmus.cli.options import Allow, Exclude, ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
 from isthmus.errors import InputError, SettingError
 
@@ -19,24 +22,28 @@ if TYPE_CHECKING:
     from isthmus.index import Index, SearchHits
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
-Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or Parquet with columns vector and id.")]
+Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet or CSV table with ids.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
+MeasuringQueries = Annotated[
+    Path | None,
+    typer.Option("--queries", help="Such as will be asked, to measure with [vectors with noise]."),
+]
 Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segment of everything afterwards.")]
-NeighbourCount = Annotated[int, typer.Option("--k", help="Neighbours a query.")]
 
 
 def build(
     vectors: Vectors,
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
+    ids: Annotated[str | None, typer.Option(help="The column of VECTORS that holds the ids [id].")] = None,
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
     target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
-    k: NeighbourCount = 10,
-    queries: Annotated[Path | None, typer.Option(help="Such as will be asked, to measure recall with.")] = None,
+    k: ResultCount = 10,
+    queries: MeasuringQueries = None,
     kind: Annotated[str, typer.Option(help="auto, fastest, exact, or one kind to build.")] = "auto",
     seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
     memory: Annotated[int | None, typer.Option(help="Bytes that vectors and index may take.")] = None,
     build_seconds: Annotated[float | None, typer.Option(help="After which no further kind is tried.")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling and k-means.")] = 0,
+    seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +60,7 @@ def build(
     with _limit_threads(threads):
         index = Index.build(
             vectors,
+            ids,
             metric=metric,  # type: ignore[arg-type]
             target_recall=target_recall,
             k=k,
@@ -67,14 +75,14 @@ def build(
 
 def search(
     directory: Directory,
-    queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy or Parquet.")] = None,
-    like: Annotated[list[str] | None, typer.Option(help="The vector of this id as a query; may be repeated.")] = None,
-    k: NeighbourCount = 10,
+    queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy, Parquet or CSV.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="Ids whose vectors are the queries; may be repeated.")] = None,
+    k: ResultCount = 10,
     within: Annotated[
         float | None, typer.Option(help="All with at least this score, instead of the k nearest.")
     ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="An id that must not answer; may be repeated.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(help="The only ids that may answer; may be repeated.")] = None,
+    exclude: Exclude = None,
+    allow: Allow = None,
     mmap: Annotated[bool, typer.Option("--mmap", help="Leave the vectors on the disk; check the header only.")] = False,
     threads: Threads = None,
     as_json: Json = False,
@@ -85,13 +93,13 @@ def search(
     if (queries is None) == (not like):
         raise InputError("no queries" if queries is None else "queries and --like", expected="one of the two")
     index = Index.load(directory, verify="header" if mmap else "full", mmap=mmap)
-    excluded, allowed = _parse_ids(index, exclude), _parse_ids(index, allow)
+    excluded, allowed = _parse_ids(index, "--exclude", exclude), _parse_ids(index, "--allow", allow)
     with _limit_threads(threads):
         if queries is None:
-            names: list[Any] = _parse_ids(index, like) or []
+            names: list[Any] = _parse_ids(index, "--like", like) or []
             asked: Any = index.vectors(names)
         else:
-            asked, own = vector_files.read(queries)
+            asked, own = vector_files.read(queries, remembered=index.id_column)
             names = list(range(len(asked))) if own is None else own
         if within is None:
             found = index.search(asked, k, exclude=excluded, allow=allowed)
@@ -128,7 +136,7 @@ def remove(
     from isthmus.index import Index
 
     index = Index.load(directory)
-    index.remove(_parse_ids(index, ids) or [])
+    index.remove(_parse_ids(index, "ID", ids) or [])
     _save(directory, index, compact, as_json)
 
 
@@ -141,9 +149,9 @@ def info(directory: Directory, as_json: Json = False) -> None:
 
 def benchmark(
     directory: Directory,
-    queries: Annotated[Path | None, typer.Option(help="To ask; vectors with noise, if not given.")] = None,
-    k: NeighbourCount = 10,
-    seed: Annotated[int, typer.Option(help="Of the queries that are made.")] = 1,
+    queries: MeasuringQueries = None,
+    k: ResultCount = 10,
+    seed: Seed = 1,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -177,16 +185,23 @@ def _limit_threads(threads: int | None) -> Iterator[None]:
         yield
 
 
-def _parse_ids(index: Index, texts: list[str] | None) -> list[Any] | None:
+def _parse_ids(index: Index, option: str, texts: list[str] | None) -> list[Any] | None:
     """Ids as typed, in the index's type."""
-    if not texts:
-        return None
-    if index.info()["ids"] == "string":
-        return list(texts)
-    for text in texts:
-        if not text.removeprefix("-").isdecimal():
-            raise InputError(f"id {text!r} is not a number", expected="whole numbers, as the index has")
-    return [int(text) for text in texts]
+    return IdReader(_KnownIds(index), option).flat(texts) if texts else None
+
+
+@dataclass(frozen=True)
+class _KnownIds:
+    """The ids of an index, as ``IdReader`` asks for them."""
+
+    index: Index
+
+    @property
+    def kind(self) -> str:
+        return str(self.index.info()["ids"])
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self.index
 
 
 def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:

@@ -12,7 +12,35 @@ import typer
 from isthmus.errors import SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
+ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
+ResultCountOrAll = Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many results [all].")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", help="Only these ids may answer; or a JSON array, or @FILE; may be repeated."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", help="These ids may not answer; or a JSON array, or @FILE; may be repeated."),
+]
+SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to generate.")]
+StepCount = Annotated[int, typer.Option(min=2, help="How many in all, both ends included.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+PrecisionName = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
+NoIndex = Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search; the bundle is smaller.")]
+Within = Annotated[str | None, typer.Option("--in", help="Search in this file instead of the training records.")]
+PriorName = Annotated[
+    str, typer.Option("--prior", help="fitted: codes like those of the training records; standard: the model's own.")
+]
+ImportanceSamples = Annotated[
+    int,
+    typer.Option(
+        "--samples", min=0, help="Importance samples for a tighter bound of the likelihood, 500 is usual; 0 for none."
+    ),
+]
+CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
+AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
 
 TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
 

@@ -1,4 +1,4 @@
-"""``isthmus plot``: training curves and a map of codes as pictures."""
+"""``isthmus plot``: one picture of a bundle."""
 
 from __future__ import annotations
 
@@ -6,60 +6,79 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.text import Text
 
 from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit
 from isthmus.errors import InputError
+from isthmus.faces import INDEX
+from isthmus.plugins import command_name
 
 
 def plot(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the pictures; by default DIR-plots.")] = None,
-    codes: Annotated[Path | None, typer.Option(help="Codes to map, a .npy file as encode writes it.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Labels that colour the map, a line for each code.")] = None,
-    form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What fit or index build saved.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The picture: .png, .svg or .pdf; by default DIR.png. A folder takes it in.")
+    ] = None,
+    codes: Annotated[Path | None, typer.Option(help="Other codes to map, a .npy file as encode writes it.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels that colour that map, a line for each code.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Plot the curves of a training, and a map of codes."""
+    """Plot what a bundle knows of itself: scores, the course of the training, its codes."""
+    # Imported here because they bring torch, which the other commands of the frame do not need.
+    from isthmus.faces import load
+    from isthmus.plots import Missing, Panel, drawn, panels_of, save
+
     if labels is not None and codes is None:
         raise InputError("labels without codes", remedy="write the codes with encode --out and name them with --codes")
-    folder = out or directory.with_name(f"{directory.resolve().name}-plots")
-    figures = {"training": _curves(peek(directory))}
-    if codes is not None:
-        figures["codes"] = _map(codes, labels)
-    written = _written({name: figure for name, figure in figures.items() if figure is not None}, folder, form)
-    emit({"written": written}, as_json, lambda: Text("\n".join(written)))
+    manifest, place = peek(directory), _place(directory, out)
+    own = [] if codes is None else [Panel("codes", _map(codes, labels))]
+    panels = [*own, *(one for one in panels_of(load(directory)) if codes is None or one.name != "codes")]
+    path = save(drawn(panels, _title(directory, manifest)), place)
+    document = {
+        "path": str(path),
+        "panels": [one.name for one in panels if isinstance(one, Panel)],
+        "left_out": {one.name: one.why for one in panels if isinstance(one, Missing)},
+    }
+    emit(document, as_json, lambda: _page(document))
 
 
-def _written(figures: dict[str, Any], folder: Path, form: str) -> list[str]:
-    # Imported here, as below, because it brings numpy or torch, which the other commands do not need.
-    from isthmus.plots import save
-
-    if not figures:
-        raise InputError("a bundle that was not trained by epochs", remedy="name codes to map with --codes")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [str(save(figure, folder / f"{name}.{form}")) for name, figure in figures.items()]
+def _page(document: dict[str, Any]) -> Group:
+    missing = [Text(f"not shown: {name} ({why})") for name, why in document["left_out"].items()]
+    return Group(Text(f"{document['path']}: {', '.join(document['panels'])}"), *missing)
 
 
-def _curves(manifest: Manifest) -> Any:
-    """None where the model was solved or counted."""
-    from isthmus.plots import training_curves
-    from isthmus.training.history import History
+def _place(directory: Path, out: Path | None) -> Path:
+    """Where the picture goes.
 
-    history = manifest.facts.get("training")
-    if not isinstance(history, dict) or len(history.get("records", [])) < 2:
-        return None
-    try:
-        return training_curves(History.from_json(history))
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError("a bundle whose course of training cannot be read", remedy="fit it again") from error
+    Raises:
+        InputError: a name with another ending, or no folder to hold it.
+    """
+    from isthmus.plots.drawing import check_ending
+
+    whole = directory.resolve()
+    if out is None:
+        return directory.parent / f"{whole.name}.png" if directory.name not in ("", "..") else Path(f"{whole.name}.png")
+    place = out / f"{whole.name}.png" if out.is_dir() else out
+    check_ending(place)
+    if not place.parent.is_dir():
+        raise InputError(f"no folder {str(place.parent)!r} for the picture", remedy="create it, or name another place")
+    return place
+
+
+def _title(directory: Path, manifest: Manifest) -> str:
+    what = "index" if manifest.plugin == INDEX else f"{command_name(manifest.builder)}, {manifest.plugin}"
+    return f"{directory.resolve().name} ({what})"
 
 
 def _map(codes: Path, labels: Path | None) -> Any:
-    from isthmus.plots import latent_map
+    from isthmus.plots.maps import check_map, draw_map
 
-    return latent_map(_codes(codes), None if labels is None else labels.read_text(encoding="utf-8").splitlines())
+    found = _codes(codes)
+    named = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
+    check_map(found, named)
+    return lambda axes: draw_map(axes, found, named, f"Map of the codes in {codes.name}")
 
 
 def _codes(path: Path) -> Any:

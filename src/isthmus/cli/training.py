@@ -24,7 +24,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.options import TimeLimit, parsed_duration, parsed_settings
+from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.training.history import History
 from isthmus.training.run import Run
@@ -121,9 +121,9 @@ def training_options(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
     validation: Annotated[float, typer.Option(help="Share of the records that choose the best epoch.")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
     checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from isthmus.answers import html
 from isthmus.core.autoencoder import Autoencoder
@@ -19,21 +22,34 @@ from isthmus.training.run import Run
 EXACT = Run(device="cpu", precision="fp32")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """Figures of one model on held-out records. Each domain adds its own; what was not asked for, or a model lacks, is
-    None."""
+    None.
+
+    Attributes:
+        standard_errors: of those figures that are means over the records, by name.
+    """
+
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The figures by name, as plain values for JSON."""
-        return asdict(self)
+        figures = asdict(self)
+        errors = figures.pop("standard_errors")
+        return {**figures, "standard_errors": errors}
 
     def __repr__(self) -> str:
-        known = [(name, value) for name, value in self.to_json().items() if value is not None]
-        return described(self, ", ".join(f"{name} {number(value)}" for name, value in known))
+        return described(self, ", ".join(f"{name} {figure}" for name, figure in self._shown().items()))
 
     def _repr_html_(self) -> str:
-        return html.facts(self.to_json())
+        return html.facts(self._shown())
+
+    def _shown(self) -> dict[str, str]:
+        """What is known, by name, with standard errors after ±."""
+        known = {name: value for name, value in self.to_json().items() if isinstance(value, int | float)}
+        errors = {name: f" ± {number(error)}" for name, error in self.standard_errors.items()}
+        return {name: number(value) + errors.get(name, "") for name, value in known.items()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,6 +85,23 @@ def check_samples(samples: int) -> None:
         raise SettingError(f"{samples} samples", expected="0 or more")
 
 
+def standard_errors(**each: Any) -> dict[str, float]:
+    """Standard errors of means over records: the sample's standard deviation (n − 1) over √n.
+
+    Args:
+        each: by the name of the figure, its value for each record: an array or a tensor; None where there is none.
+
+    Returns:
+        By name, in the unit of the figure. Nothing for fewer than two records, and where a value is infinite.
+    """
+    found = {}
+    for name, values in each.items():
+        if values is not None and len(values) > 1:
+            numbers = torch.as_tensor(values).double()
+            found[name] = float(numbers.std()) / len(numbers) ** 0.5
+    return {name: error for name, error in found.items() if math.isfinite(error)}
+
+
 def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed: int = 0) -> CodeEvaluation:
     """Measure a model on records that it was not trained on.
 
@@ -83,18 +116,20 @@ def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed
         InputError: no records.
     """
     check_samples(samples)
-    found = held_out(model, source, EXACT)
+    found = held_out(model, source, EXACT, each=True)
+    weighted = _weighted_nll(model, source, samples, seed) if samples else None
     return CodeEvaluation(
         records=len(source),
         objective=-found.loss,
         nll=found.nll,
         rate=found.rate,
         active_units=active_units(codes_of(model, source).flatten(1)) if len(source) > 1 else None,
-        weighted_nll=_weighted_nll(model, source, samples, seed) if samples else None,
+        weighted_nll=None if weighted is None else float(weighted.mean()),
         samples=samples,
+        standard_errors=standard_errors(**found.each, weighted_nll=weighted),
     )
 
 
-def _weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> float:
+def _weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> Tensor:
     noise = torch.Generator(next(model.parameters()).device).manual_seed(seed)
-    return -float(weighted_log_likelihoods(model, source, samples=samples, generator=noise).mean())
+    return -weighted_log_likelihoods(model, source, samples=samples, generator=noise)

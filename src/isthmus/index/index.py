@@ -63,8 +63,10 @@ class Index:
         it is faster than exact search. Where none reaches it, exact search is kept, with a warning.
 
         Args:
-            vectors: an array of numpy or torch, or the path of a ``.npy`` or Parquet file (``vector_files.read``).
-            ids: distinct, all whole numbers or all text; those of the file or else the row numbers, if not given.
+            vectors: an array of numpy or torch, a table, or the path of a ``.npy``, Parquet or CSV file, see
+                ``vector_files.read``.
+            ids: distinct, all whole numbers or all text; or the name of the column that holds them, which ``add`` and
+                ``update`` then look for too. If not given, those of a column ``id``, or else the row numbers.
             metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
             target_recall: the least share of the true ``k`` nearest that must be found.
             k: how many neighbours are meant.
@@ -81,13 +83,19 @@ class Index:
             BudgetError: nothing that the budget allows reaches the target, exact search included.
         """
         check_metric(metric)
-        request = IndexRequest(kind, target_recall, k, budget or Budget(), seed).checked()
+        column = ids if isinstance(ids, str) else None
+        request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column).checked()
         return cls(*build.build_snapshots(vectors, ids, metric, [request], queries)[0])
 
     @property
     def metric(self) -> Metric:
         """By which it compares."""
         return self._state.snapshot.metric
+
+    @property
+    def id_column(self) -> str | None:
+        """The column of the vectors' table that held the ids, where ``build`` was told one."""
+        return self._request.id_column
 
     @property
     def width(self) -> int:
@@ -171,7 +179,7 @@ class Index:
             InputError: vectors of another width; ids of another type, or none where they are text.
             BudgetError: the vectors would take more memory than granted.
         """
-        given, found = vector_files.read(vectors, ids)
+        given, found = vector_files.read(vectors, ids, self._request.id_column)
         with self._changing:
             snapshot = self._state.snapshot
             build.check_width(given, snapshot.width)
@@ -188,7 +196,7 @@ class Index:
             DuplicateIdError: an id twice.
             InputError: vectors of another width, or without ids.
         """
-        given, found = vector_files.read(vectors, ids)
+        given, found = vector_files.read(vectors, ids, self._request.id_column)
         with self._changing:
             snapshot = self._state.snapshot
             build.check_width(given, snapshot.width)

@@ -8,29 +8,35 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.plugins import closest
 from isthmus.vocabulary import Id
 
 logger = logging.getLogger(__name__)
 
 ID, VECTOR = "id", "vector"
-"""The columns of a Parquet file."""
+"""The columns of a table, by default."""
+
+FORMATS = ".npy, .parquet, .csv or .tsv"
 
 VectorsWithIds = tuple[Float[Tensor, "rows width"], list[Id] | None]
 
 
-def read(source: Any, ids: Any = None) -> VectorsWithIds:
+def read(source: Any, ids: Any = None, remembered: str | None = None) -> VectorsWithIds:
     """Vectors as float32 on the CPU, and their ids.
 
     Args:
-        source: an array of numpy or torch, rows of numbers, or the path of a ``.npy`` or Parquet file. A Parquet file
-            has a column ``vector`` of lists of numbers of one length and may have a column ``id``.
-        ids: of the rows; those of the file, if not given.
+        source: an array of numpy or torch, rows of numbers, a table with the Arrow PyCapsule interface (pandas, polars,
+            pyarrow, DuckDB), or the path of a ``.npy``, Parquet, CSV or TSV file. The vectors of a table are its column
+            ``vector``, or else its only column of lists; if it has none, all columns of numbers beside the ids.
+        ids: of the rows, or the name of the column that holds them; the column ``id`` of a table, if not given.
+        remembered: the name of that column in an earlier table, which is looked for first.
 
     Raises:
         SourceError: a file that cannot be read.
@@ -39,10 +45,20 @@ def read(source: Any, ids: Any = None) -> VectorsWithIds:
         ValueRangeError: a number is NaN, infinite or too large for float32.
     """
     own: list[Id] | None = None
-    if isinstance(source, str | Path):
-        source, own = _from_file(Path(source))
+    column = ids if isinstance(ids, str) else None
+    found, where = _opened(source)
+    if isinstance(found, pa.Table):
+        if column is None:
+            column = next((name for name in (remembered, ID) if name in found.column_names), None)
+        source, own = _from_table(found, column, where)
+    elif column is not None:
+        raise ColumnError(
+            f"ids={column!r} for {where}", expected="a table that has such a column, or the ids themselves"
+        )
+    else:
+        source = found
     vectors = _as_tensor(source)
-    found = own if ids is None else as_ids(ids)
+    found = own if ids is None or isinstance(ids, str) else as_ids(ids)
     if found is not None and len(found) != len(vectors):
         raise InputError(f"{len(found):,} ids for {len(vectors):,} vectors", expected="one id for each")
     return vectors, found
@@ -112,35 +128,76 @@ def _as_array(source: Any) -> Any:
     return made if made.flags.writeable else made.copy()
 
 
-def _from_file(path: Path) -> tuple[Any, list[Id] | None]:
+def _opened(source: Any) -> tuple[Any, str]:
+    """What a file holds, or what was given: an array or a table; and what messages call it."""
+    if not isinstance(source, str | Path):
+        table = hasattr(source, "__arrow_c_stream__") and not isinstance(source, np.ndarray | Tensor)
+        return (pa.table(source), "the table") if table else (source, "an array")
+    path = Path(source)
     if not path.is_file():
-        raise SourceError(f"no file {str(path)!r}", expected="a .npy or Parquet file")
-    if path.suffix == ".npy":
-        try:
-            return np.load(path, allow_pickle=False), None
-        except (OSError, ValueError, EOFError, MemoryError) as error:
-            raise SourceError(f"{str(path)!r} is no .npy file of numbers ({error})") from None
-    if path.suffix in (".parquet", ".pq"):
-        return _from_parquet(path)
-    raise SourceError(f"{str(path)!r}", expected="a name that ends in .npy or .parquet")
-
-
-def _from_parquet(path: Path) -> tuple[Any, list[Id] | None]:
+        raise SourceError(f"no file {str(path)!r}", expected=f"a {FORMATS} file")
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{str(path)!r} is not a Parquet file ({' '.join(str(error).split())[:200]})") from None
-    if VECTOR not in table.column_names:
-        columns = ", ".join(table.column_names)
-        raise ColumnError(f"columns {columns}", expected=f"a column {VECTOR!r} of lists of numbers")
-    column = table.column(VECTOR).combine_chunks()
-    if not isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray) or column.null_count:
-        raise ColumnError(f"column {VECTOR!r} of type {column.type}", expected="lists of numbers, none missing")
+        match path.suffix.lower():
+            case ".npy":
+                return np.load(path, allow_pickle=False), str(path)
+            case ".parquet" | ".pq":
+                return pq.read_table(path), str(path)
+            case ".csv" | ".tsv":
+                delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+                return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)), str(path)
+    except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
+        kind = {".npy": ".npy file of numbers", ".csv": "table", ".tsv": "table"}.get(
+            path.suffix.lower(), "Parquet file"
+        )
+        raise SourceError(f"{str(path)!r} is no {kind} ({' '.join(str(error).split())[:200]})") from None
+    raise SourceError(f"{str(path)!r}", expected=f"a name that ends in {FORMATS}")
+
+
+def _from_table(table: pa.Table, column: str | None, where: str) -> tuple[Any, list[Id] | None]:
+    """The vectors of a table, and the ids in ``column``."""
+    if column is not None and table.column_names.count(column) != 1:
+        raise ColumnError(
+            f"{table.column_names.count(column) or 'no'} columns {column!r} in {where}",
+            expected=f"one of {', '.join(map(repr, table.column_names))}",
+            remedy=closest(column, table.column_names),
+        )
+    ids = None if column is None else as_ids(table.column(column).to_pylist())
+    left = [name for name in table.column_names if name != column]
+    lists = [name for name in left if _is_list(table.schema.field(name).type)]
+    if VECTOR in left or lists:
+        if VECTOR not in left and len(lists) > 1:
+            raise ColumnError(
+                f"columns of lists {', '.join(map(repr, lists))} in {where}", expected=f"one, or {VECTOR!r}"
+            )
+        return _lists(table, VECTOR if VECTOR in left else lists[0]), ids
+    words = [name for name in left if not _is_number(table.schema.field(name).type)]
+    if words or not left:
+        raise ColumnError(
+            f"columns {', '.join(map(repr, words)) or 'of ids only'} in {where}",
+            expected=f"a column {VECTOR!r} of lists of numbers, or columns of numbers beside that of the ids",
+            remedy=f"if they are the ids: ids={words[0]!r} in Python, --ids on the command line" if words else "",
+        )
+    return np.column_stack([table.column(name).to_numpy() for name in left]).astype(np.float64), ids
+
+
+def _lists(table: pa.Table, name: str) -> Any:
+    column = table.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    if not _is_list(column.type) or column.null_count:
+        raise ColumnError(f"column {name!r} of type {column.type}", expected="lists of numbers, none missing")
     numbers, width = column.flatten(), _width(column)
-    if numbers.null_count or not (pa.types.is_floating(numbers.type) or pa.types.is_integer(numbers.type)):
-        raise ColumnError(f"column {VECTOR!r} of type {column.type}", expected="lists of numbers, none missing")
-    ids = as_ids(table.column(ID).to_pylist()) if ID in table.column_names else None
-    return numbers.to_numpy(zero_copy_only=False).reshape(len(column), width), ids
+    if numbers.null_count or not _is_number(numbers.type):
+        raise ColumnError(f"column {name!r} of type {column.type}", expected="lists of numbers, none missing")
+    return numbers.to_numpy(zero_copy_only=False).reshape(len(column), width)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _width(column: Any) -> int:

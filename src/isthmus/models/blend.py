@@ -204,8 +204,10 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     parts = [weight * spread for weight, spread in zip(best.weights, spreads, strict=True)]
     shares = {f"share of {name}": part / sum(parts) for name, part in zip(names, parts, strict=True)}
     own = {f"{name} alone": one.score for name, one in zip(names, alone, strict=True)}
+    # Once more with the weights that were chosen: what is watched, such as a standard error, is that of the last score.
+    scored = validation.numbers(model) if validation.watch else {validation.name: best.score}
     spent = time.perf_counter() - started
-    return {"epoch": number, "phase": "blend", validation.name: best.score, **own, **shares, "seconds": spent}
+    return {"epoch": number, "phase": "blend", **scored, **own, **shares, "seconds": spent}
 
 
 def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Bags) -> BlendWeights:

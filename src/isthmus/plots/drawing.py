@@ -1,7 +1,8 @@
-"""A figure to draw on, and the file it ends in."""
+"""A figure to draw on, the colours and the look of all pictures, and the file that a figure ends in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,21 @@ from isthmus.errors import InputError, MissingLibraryError
 INCHES = 3.6
 """Of one panel, on either side."""
 
+ENDINGS = (".png", ".svg", ".pdf")
+
+BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
+"""Told apart by readers who do not see all colours (Okabe & Ito 2008)."""
+
+LABELS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+"""Of ten groups of points; told apart by readers who do not see all colours (Petroff 2021)."""
+
 Figure = Any
 """``matplotlib.figure.Figure``: the library is loaded when something is drawn, not when this is imported."""
+
+Axes = Any
+"""``matplotlib.axes.Axes``, likewise."""
 
 
 def blank(width: float, height: float) -> Figure:
@@ -27,6 +41,38 @@ def blank(width: float, height: float) -> Figure:
     return Drawn(figsize=(width, height), layout="constrained")
 
 
+def finish(axes: Axes, title: str, across: str, up: str, *, grid: str | None = "both") -> None:
+    """Name the axes, and take away what is no data.
+
+    Args:
+        axes: that were drawn on.
+        title: what is shown.
+        across: what the horizontal axis measures, with its unit and which direction is better.
+        up: the same of the vertical axis.
+        grid: which lines are ruled: ``x``, ``y``, ``both``, or None.
+    """
+    axes.set_title(title, fontsize="medium", loc="left")
+    axes.set_xlabel(across, fontsize="small")
+    axes.set_ylabel(up, fontsize="small")
+    axes.tick_params(labelsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color="#E3E3E3", linewidth=0.7)
+
+
+def bars(axes: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str], colour: str = BLUE) -> None:
+    """Horizontal bars from the top down, each with a text at its end."""
+    places = list(range(len(names)))
+    axes.barh(places, values, color=colour, height=0.65)
+    for place, value, text in zip(places, values, texts, strict=True):
+        axes.annotate(text, (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small")
+    axes.set_yticks(places, names)
+    # A bar alone does not fill the panel.
+    axes.set_ylim(max(len(names), 5) - 0.5, -0.5)
+    axes.set_xlim(0, 1.2 * max(*values, 1e-12))
+
+
 def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
     """Write the figure; the ending of the name says how: png, svg or pdf.
 
@@ -34,7 +80,16 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
         InputError: another ending.
     """
     path = Path(path)
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(f"a picture named {path.name!r}", expected="a name that ends in .png, .svg or .pdf")
+    check_ending(path)
     figure.savefig(path, dpi=dpi)
     return path
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a name that does not say how a figure is to be written.
+
+    Raises:
+        InputError: another ending than one of ``ENDINGS``.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"a picture named {path.name!r}", expected="a name that ends in .png, .svg or .pdf")

@@ -9,14 +9,20 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from isthmus.errors import InputError
-from isthmus.plots.drawing import INCHES, Figure, blank
+from isthmus.plots.drawing import BLUE, INCHES, LABELS, Axes, Figure, blank, finish
 from isthmus.sources import even_rows
 
 MOST = 20_000
 """Points that are drawn; of more codes, evenly spaced ones."""
 
-COLOURS = 10
+COLOURS = len(LABELS)
 """Labels with a colour of their own; the rarer ones share grey."""
+
+SHAPES = "o^sD"
+"""Of the points: neighbouring colours differ in this, too."""
+
+NAMED = 18
+"""Letters of a label that are shown."""
 
 
 def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None = None) -> Figure:
@@ -30,25 +36,51 @@ def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] |
         InputError: fewer than two codes, codes that are not finite, or another number of labels.
         MissingLibraryError: matplotlib is not installed.
     """
+    figure = blank(1.8 * INCHES, 1.5 * INCHES)
+    draw_map(figure.add_subplot(), codes, labels)
+    return figure
+
+
+def draw_map(
+    axes: Axes, codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None = None, title: str = ""
+) -> None:
+    """The map of ``latent_map`` on axes that are there. Raises what ``latent_map`` raises for codes and labels.
+
+    Args:
+        axes: to draw on.
+        codes: at least two.
+        labels: one for each code, compared as text.
+        title: what is shown.
+    """
+    check_map(codes, labels)
+    rows = even_rows(len(codes), MOST).numpy()
+    points, names = plane(codes)
+    size = float(np.clip(12_000 / len(rows), 2, 30))
+    every = np.arange(len(rows))
+    groups = [("", every, BLUE)] if labels is None else _groups([str(labels[row]) for row in rows.tolist()])
+    for place, (name, chosen, colour) in enumerate(groups):
+        x, y = points[rows[chosen]].T
+        shape = SHAPES[place % len(SHAPES)]
+        axes.scatter(x, y, s=size, color=colour, label=name, marker=shape, linewidths=0, alpha=0.7)
+    finish(axes, title, *names)
+    if labels is not None:
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="x-small", frameon=False)
+        for handle in legend.legend_handles:
+            handle.set_sizes([24])
+        for text in legend.get_texts():
+            text.set_text(text.get_text()[:NAMED])
+
+
+def check_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None) -> None:
+    """Refuse what makes no map.
+
+    Raises:
+        InputError: fewer than two codes, codes that are not finite, or another number of labels.
+    """
     if len(codes) < 2 or not codes.shape[1] or not bool(np.isfinite(codes).all()):
         raise InputError(f"codes of shape {codes.shape}", expected="at least two codes, of finite numbers")
     if labels is not None and len(labels) != len(codes):
         raise InputError(f"{len(labels):,} labels for {len(codes):,} codes", expected="one for each")
-    rows = even_rows(len(codes), MOST).numpy()
-    points, names = plane(codes)
-    figure = blank(1.8 * INCHES, 1.5 * INCHES)
-    axes = figure.add_subplot()
-    size = float(np.clip(12_000 / len(rows), 2, 30))
-    every = np.arange(len(rows))
-    groups = [("", every, "C0")] if labels is None else _groups([str(labels[row]) for row in rows.tolist()])
-    for name, chosen, colour in groups:
-        x, y = points[rows[chosen]].T
-        axes.scatter(x, y, s=size, color=colour, label=name, linewidths=0, alpha=0.8)
-    axes.set_xlabel(names[0])
-    axes.set_ylabel(names[1])
-    if labels is not None:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", markerscale=(30 / size) ** 0.5)
-    return figure
 
 
 def plane(codes: Float[np.ndarray, "rows code"]) -> tuple[Float[np.ndarray, "rows 2"], tuple[str, str]]:
@@ -65,7 +97,10 @@ def plane(codes: Float[np.ndarray, "rows code"]) -> tuple[Float[np.ndarray, "row
     points = np.zeros((len(codes), 2))
     points[:, : chosen.shape[1]] = centred @ chosen
     shares = np.append(shares, 0.0)[:2]
-    return points, (f"component 1 ({shares[0]:.0%} of the variance)", f"component 2 ({shares[1]:.0%})")
+    return points, (
+        f"principal component 1 ({shares[0]:.0%} of the variance)",
+        f"principal component 2 ({shares[1]:.0%})",
+    )
 
 
 def _groups(labels: list[str]) -> list[tuple[str, Int64[np.ndarray, " chosen"], str]]:
@@ -73,5 +108,5 @@ def _groups(labels: list[str]) -> list[tuple[str, Int64[np.ndarray, " chosen"], 
     held = np.array(labels)
     frequent = sorted(name for name, _ in Counter(labels).most_common(COLOURS))
     rare = np.flatnonzero(~np.isin(held, frequent))
-    groups = [("others", rare, "lightgrey")] if len(rare) else []
-    return groups + [(name, np.flatnonzero(held == name), f"C{index}") for index, name in enumerate(frequent)]
+    groups = [("others", rare, "#D0D0D0")] if len(rare) else []
+    return groups + [(name, np.flatnonzero(held == name), LABELS[index]) for index, name in enumerate(frequent)]

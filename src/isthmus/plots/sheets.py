@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from isthmus.errors import InputError
-from isthmus.plots.drawing import Figure, blank
+from isthmus.plots.drawing import Axes, Figure, blank
 
 Images = Float[np.ndarray, "rows channels height width"]
 
@@ -59,3 +59,26 @@ def _pixels(image: Float[np.ndarray, "channels height width"]) -> Float[np.ndarr
     """As matplotlib reads them: channels last, grey ones without."""
     clipped: np.ndarray = np.clip(image, 0.0, 1.0)
     return clipped[0] if len(clipped) == 1 else clipped.transpose(1, 2, 0)
+
+
+def draw_grid(axes: Axes, images: Images, columns: int, title: str) -> None:
+    """Images line by line on one pair of axes.
+
+    Args:
+        axes: to draw on.
+        images: of 1 (grey) or 3 channels, from 0 (black) to 1; numbers outside are cut.
+        columns: images in a line.
+        title: what is shown.
+    """
+    height, width = images.shape[-2:]
+    gap = max(1, height // 14)
+    lines = -(-len(images) // columns)
+    whole = np.ones((images.shape[1], lines * (height + gap) - gap, columns * (width + gap) - gap), dtype=np.float32)
+    for place, image in enumerate(images):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        whole[:, top : top + height, left : left + width] = image
+    axes.imshow(_pixels(whole), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_frame_on(False)
+    axes.set_title(title, fontsize="medium", loc="left")

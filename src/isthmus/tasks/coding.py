@@ -8,8 +8,8 @@ The model stays in the mode it is in; sources and codes are brought to its devic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Float64
@@ -20,7 +20,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
 from isthmus.metrics.codes import importance_weighted
-from isthmus.protocols import Source
+from isthmus.protocols import Source, Step
 from isthmus.training.run import Run
 
 BATCH = 256
@@ -178,21 +178,29 @@ class HeldOut:
         loss: the model's own objective at the end of its schedule, penalties included.
         nll: what the decoder does not know, at a drawn code.
         rate: what the code spends; 0 for deterministic models.
+        each: ``nll`` and ``rate`` of each row, where they were asked for.
     """
 
     loss: float
     nll: float
     rate: float
+    each: Mapping[str, Float64[Tensor, " rows"]] = field(default_factory=dict, compare=False)
 
 
 @torch.no_grad()
-def held_out(model: Autoencoder, source: Source, run: Run, *, corrupt: bool = False, batch: int = BATCH) -> HeldOut:
+def held_out(
+    model: Autoencoder, source: Source, run: Run, *, corrupt: bool = False, each: bool = False, batch: int = BATCH
+) -> HeldOut:
     """The model's own objective, codes drawn with the same noise at every call.
 
     Args:
+        model: a trained autoencoder.
+        source: the rows.
         run: for its precision.
         corrupt: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
             nothing to do on clean ones.
+        each: whether the figures of each row are wanted too.
+        batch: rows that are computed together.
 
     Raises:
         InputError: no rows.
@@ -201,12 +209,23 @@ def held_out(model: Autoencoder, source: Source, run: Run, *, corrupt: bool = Fa
         raise InputError("no rows", expected="at least one")
     device = _device(model)
     noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
-    sums = torch.zeros(3, dtype=torch.float64)
+    sums, parts = torch.zeros(3, dtype=torch.float64), []
     for rows in torch.arange(len(source), device=device).split(batch):
         with run.products():
-            loss = model.loss(model.step(there.batch(rows), generator=noise, corrupt=corrupt))
+            step = model.step(there.batch(rows), generator=noise, corrupt=corrupt)
+            loss = model.loss(step)
+            if each:
+                parts.append(nats_of(step))
         sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
-    return HeldOut(*(sums / len(source)).tolist())
+    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    total, nll, rate = (sums / len(source)).tolist()
+    return HeldOut(total, nll, rate, found)
+
+
+def nats_of(step: Step) -> dict[str, Float64[Tensor, " rows"]]:
+    """``nll`` and ``rate`` of each record of a forward pass, on the CPU."""
+    nats = {"nll": -step.log_likelihood.mean(1), "rate": step.model.prior.rate(step)}
+    return {name: each.detach().double().cpu() for name, each in nats.items()}
 
 
 def _each(model: Autoencoder, source: Source, batch: int, ask: Callable[[Batch], Tensor]) -> Float[Tensor, "rows ..."]:

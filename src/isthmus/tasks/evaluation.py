@@ -44,6 +44,8 @@ class Evaluation(Tabular):
         values: one for each row that counts, for a bootstrap or a paired test; coverage has none.
         rows: which rows of the matrices count: those with something held out.
         skipped: how many rows had nothing held out.
+        protocol: how histories and what was held out came about, where the caller said.
+        remarks: what was left out, and what a reader should know beside.
     """
 
     means: Mapping[str, float]
@@ -51,6 +53,18 @@ class Evaluation(Tabular):
     values: Mapping[str, Float64[Tensor, " rows"]]
     rows: Int64[Tensor, " rows"]
     skipped: int
+    protocol: str = ""
+    remarks: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{name:<18} {self.shown(name)}" for name in self.means]
+        asked = f"{len(self.rows):,} asked" + (f"; {self.protocol}" if self.protocol else "")
+        return "\n".join([*lines, asked, *self.remarks])
+
+    def shown(self, name: str) -> str:
+        """One metric as text: the mean, and after ± its standard error."""
+        error = self.standard_errors.get(name)
+        return f"{self.means[name]:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
 
     def to_arrow(self) -> pa.Table:
         """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage) and ``users``, the rows
@@ -62,18 +76,15 @@ class Evaluation(Tabular):
         return pa.table({**columns, "users": pa.array([len(self.rows)] * len(errors), pa.int64())})
 
     def __repr__(self) -> str:
-        first = [self._figure(name) for name in islice(self.means, 4)]
+        first = [f"{name} {self.shown(name)}" for name in islice(self.means, 4)]
         more = len(self.means) - len(first)
         return described(self, joined([*first, f"{more} more" if more else "", f"over {len(self.rows):,} users"]))
 
     def _repr_html_(self) -> str:
         rows = [(name, mean, self.standard_errors.get(name)) for name, mean in self.means.items()]
         below = f"over {len(self.rows):,} users; {self.skipped:,} had nothing held out"
-        return html.table(("metric", "mean", "standard error"), rows) + html.paragraph(below)
-
-    def _figure(self, name: str) -> str:
-        error = self.standard_errors.get(name)
-        return f"{name} {self.means[name]:.4f}" + ("" if error is None else f" ± {error:.4f}")
+        remarks = [below, *([self.protocol] if self.protocol else []), *self.remarks]
+        return html.table(("metric", "mean", "standard error"), rows) + "".join(map(html.paragraph, remarks))
 
 
 @dataclass(frozen=True, order=True)

@@ -9,6 +9,9 @@ from isthmus.answers import html
 from isthmus.reprs import counted, described, joined
 from isthmus.training.progress import Record
 
+ERROR = " standard error"
+"""After the name of a score, in a record: its standard error."""
+
 
 @dataclass(repr=False)
 class History:

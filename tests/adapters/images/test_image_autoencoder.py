@@ -13,7 +13,7 @@ from PIL import Image
 
 from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError
-from isthmus.metrics.images import mse
+from isthmus.metrics.images import mse, psnr
 from isthmus.training.run import Run
 from isthmus_images import ImageAutoencoder
 
@@ -79,6 +79,8 @@ def test_evaluation(plain: ImageAutoencoder, variational: ImageAutoencoder) -> N
     found = plain.evaluate(TEST)
     assert found.mse == pytest.approx(mse(plain.reconstruct(TEST), TEST.array()).mean())
     assert found.rate == 0
+    each = psnr(plain.reconstruct(TEST), TEST.array())
+    assert found.standard_errors["psnr"] == pytest.approx(each.std(ddof=1) / np.sqrt(len(TEST)))
     assert (found.weighted_nll, found.noise, found.denoised_psnr) == (None, None, None)
     weighted = variational.evaluate(TEST, samples=20)
     assert weighted.rate > 0

@@ -66,7 +66,7 @@ def test_ctrl_c_keeps_the_best_model(
         return replace(whole.fget(self), interrupted=True)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(ImageAutoencoder, "history", property(stopped))
-    assert main(["demo", "images"]) == 0
+    assert main(["demo", "images"]) == 130
     assert "after epoch 1 of 1" in capsys.readouterr().err
     assert ImageAutoencoder.load("images.bundle").code_width == 4
 

@@ -208,14 +208,43 @@ def test_recommend_for_a_history(run: Run, folder: Path) -> None:
 
 
 def test_recommend_reads_files_of_ids(run: Run, folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "ids.txt").write_text("\ufeff0\r\n\n 10 \n20\n", encoding="utf-8")
+    (tmp_path / "ids.txt").write_text("\ufeff0, 10,20\r\n\n[20]\n", encoding="utf-8")
     (tmp_path / "only.txt").write_text("30\n40\n50\n")
-    one = document(run("recommend", folder / "b", "--history", "ids.txt", "--allow", "only.txt", "--json"))
+    one = document(run("recommend", folder / "b", "--history", "@ids.txt", "--allow", "@only.txt", "--json"))
     other = document(run("recommend", folder / "b", "--history", "0,10,20", "--allow", "30,40,50", "--json"))
-    assert one == other
-    assert {entry["id"] for entry in one["items"]} == {30, 40, 50}
+    assert [answer.pop("history") for answer in one["answers"]] == [1, 2]
+    assert one["answers"][0] == other
+    assert {entry["id"] for entry in other["items"]} == {30, 40, 50}
     (tmp_path / "ids.txt").write_bytes(b"\xff\xfe\x00")
-    mistake(run("recommend", folder / "b", "--history", "ids.txt"), "is not text")
+    mistake(run("recommend", folder / "b", "--history", "@ids.txt"), "is not text")
+
+
+def test_each_history_has_its_answer(run: Run, folder: Path) -> None:
+    many = document(run("recommend", folder / "b", "--history", "0,10", "--history", "[[20, 2.5], [30, 1]]", "--json"))
+    answers = Recommender.load(folder / "b").recommend([[0, 10], {20: 2.5, 30: 1.0}])
+    assert [[entry["id"] for entry in told["items"]] for told in many["answers"]] == [one.ids for one in answers]
+    code, shown, said = run("recommend", folder / "b", "--history", "0,10", "--history", "20,999", "-k", 1)
+    assert code == 0
+    assert [line.split()[0] for line in shown.splitlines()] == ["history", "1", "2"]
+    assert said.startswith("history 2: 1 unknown id left out: 999")
+
+
+def test_a_title_where_ids_are_numbers_leads_to_the_id(run: Run, folder: Path) -> None:
+    mistake(run("recommend", folder / "b", "--history", "zero [the]"), "did you mean 0 (Zero [the]")
+    mistake(run("similar", folder / "b", "--item", "zero [the]"), "did you mean 0 (Zero [the]")
+
+
+def test_items_are_found_by_title_and_id(run: Run, folder: Path) -> None:
+    told = document(run("items", folder / "b", "ten", "--json"))
+    assert told["query"] == "ten"
+    assert told["items"][0] == {"id": 10, "title": "Ten", "users": told["items"][0]["users"]}
+    assert "Ten" in run("items", folder / "b", "10", "-k", 1)[1]
+    assert document(run("items", folder / "t", "XI0", "-k", 1, "--json"))["items"][0]["id"] == "xi0"
+    popular = document(run("items", folder / "b", "-k", 30, "--json"))["items"]
+    assert len(popular) == 24
+    assert [one["users"] for one in popular] == sorted((one["users"] for one in popular), reverse=True)
+    code, _, said = run("items", folder / "b", "qqqq")
+    assert (code, said) == (0, "no item is like 'qqqq'\n")
 
 
 def test_recommend_text_ids(run: Run, folder: Path) -> None:
@@ -239,7 +268,7 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
     told = document(run("recommend", folder / "b", "--users", "1004", "-k", 2, "--json", "--allow", "0,160"))
     assert len(told["items"]) == 2
     (tmp_path / "who").write_text("1004\n1001\n")
-    told = document(run("recommend", folder / "b", "--users", "who", "--out", "r.parquet", "-k", 2, "--json"))
+    told = document(run("recommend", folder / "b", "--users", "@who", "--out", "r.parquet", "-k", 2, "--json"))
     assert told == {"path": "r.parquet", "users": 2, "rows": 4}
     assert pq.read_table("r.parquet")["user"].to_pylist() == [1004, 1004, 1001, 1001]
     code, answer, said = run("recommend", folder / "t", "--users", "all", "--out", "all.parquet", "-k", 2)
@@ -260,7 +289,6 @@ def test_mistakes_in_recommend(subtests: pytest.Subtests, run: Run, folder: Path
         (["--history", "0", "--out", "x.parquet"], "--out without --users"),
         (["--users", "1000,5"], "unknown id 5"),
         (["--users", "1000,5", "--out", "x.parquet"], "unknown id 5"),
-        (["--users", "1000,1001"], "add --out"),
         (["--users", ","], "names nobody"),
         (["--users", "all", "--out", "nowhere/x.parquet"], "no directory 'nowhere'"),
         (["--users", "all", "--out", "."], "is a directory"),
@@ -280,7 +308,7 @@ def test_similar(run: Run, folder: Path) -> None:
         zip(answer.ids, answer.scores, strict=True)
     )
     assert "Ten" in run("similar", folder / "b", "--item", 0, "-k", 23)[1]
-    mistake(run("similar", folder / "b", "--item", 5), "unknown id 5")
+    mistake(run("similar", folder / "b", "--item", 5), "unknown item 5")
     mistake(run("similar", folder / "b", "--item", "x"), "not a number")
     mistake(run("similar", folder / "b"), "--item")
 
@@ -293,12 +321,13 @@ def test_explain(run: Run, folder: Path) -> None:
     )
     assert told["unknown"] == ["nobody"]
     mistake(run("explain", folder / "t", "--item", "xi2"), "--history")
-    mistake(run("explain", folder / "t", "--history", "xi0", "--item", "?"), "unknown id '?'")
+    mistake(run("explain", folder / "t", "--history", "xi0", "--item", "?"), "unknown item '?'")
 
 
 def test_evaluate_new_people_by_the_rule_of_the_training(run: Run, folder: Path) -> None:
     told = document(run("evaluate", folder / "b", folder / "ratings.csv", "--metric", "recall@5", "--json"))
-    assert set(told) == {"users", "metrics"}
+    assert set(told) == {"users", "protocol", "remarks", "metrics"}
+    assert "were trained on: the scores of such users are too high" in " ".join(told["remarks"])
     assert set(told["metrics"]) == {"recall@5"}
     assert told["metrics"]["recall@5"]["mean"] > 0.5
     high = pacsv.read_csv(folder / "ratings.csv").filter(pa.compute.field("rating") >= 4)
@@ -315,15 +344,17 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
     (tmp_path / "later.csv").write_text(
         "user,item\n1000,0\n1000,10\n1000,20\n1000,30\n1000,40\n1000,50\n1000,60\n1000,70\n7,0\n"
     )
-    told = document(run("evaluate", folder / "b", "later.csv", "--known", "--json", "--metric", "recall@8"))
+    told = document(run("evaluate", folder / "b", "later.csv", "--split", "known", "--json", "--metric", "recall@8"))
     assert told["users"] == 1
     assert told["metrics"]["recall@8"]["mean"] == 1
     (tmp_path / "strangers.csv").write_text("user,item\n7,0\n")
-    mistake(run("evaluate", folder / "b", "strangers.csv", "--known"), "nobody in the file")
+    mistake(run("evaluate", folder / "b", "strangers.csv", "--split", "known"), "nobody in the test data")
     (tmp_path / "other.csv").write_text("user,item\n7,1\n7,2\n")
     mistake(run("evaluate", folder / "b", "other.csv"), "nothing is held out")
     for args, said in (
         (("--hide", "1"), "--hide"),
+        (("--split", "strong"), "--split users (strong generalisation)"),
+        (("--split", "last"), "without times"),
         (("--metric", "recall"), "metric 'recall'"),
         (("--seed", "-1"), "--seed"),
     ):

@@ -45,9 +45,9 @@ def test_unknown_ids_of_allow_are_named(run: Run) -> None:
 
 def test_a_file_with_nothing_new_is_refused(run: Run) -> None:
     assert run(*EASE)[0] == 0
-    code, _, said = run("evaluate", "b", "events.csv", "--known")
+    code, _, said = run("evaluate", "b", "events.csv", "--split", "known")
     assert code == 2
-    assert "nothing in the file is new to the users of the training data" in said
+    assert "nothing in the test data is new to the users of the training data" in said
 
 
 @pytest.mark.slow

@@ -13,8 +13,9 @@ from scipy.sparse import csr_array
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus_interactions import Interactions
 from isthmus_interactions.baselines import Popularity
+from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.update.merge_data import MergedData, merge, read_like
+from isthmus_interactions.update.merge_data import MergedData, merge
 
 OLD = [("b", "y", 4.0), ("b", "z", 5.0), ("d", "y", 5.0), ("d", "y", 4.0), ("d", "x", 1.0)]
 NEW = [("b", "y", 5.0), ("a", "w", 4.0), ("d", "w", 5.0), ("d", "z", 2.0)]

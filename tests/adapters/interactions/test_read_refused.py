@@ -49,16 +49,18 @@ def test_an_empty_name_ignores_a_column(write):
 
 def test_columns_that_are_missing_or_ambiguous(subtests, write):
     for header, options, message in [
-        ("person,item", {}, r"no column for the user \(header: 'person', 'item'\).*user=NAME"),
-        ("user,thing", {}, r"no column for the item \(header: 'user', 'thing'\)"),
-        ("user,item", {"user": "person"}, r"no column 'person' \(header: 'user', 'item'\)"),
+        ("person,item", {}, r"hold the users, among the columns 'person', 'item'; .*such as user='person'$"),
+        ("user,thing", {}, r"hold the items, among the columns 'user', 'thing'; .*such as item='thing'$"),
+        ("who,what,stars", {}, r"hold the users or items, .*such as user='who', item='what'$"),
+        ("user,item", {"user": "person"}, r"no column 'person' among the columns 'user', 'item'"),
+        ("who,Movie", {"user": "who", "item": "movi"}, r"no column 'movi' .*did you mean item='Movie'\?"),
         ("user,item", {"value": "stars"}, r"no column 'stars'"),
         ("user,item", {"user": ""}, "no column"),
         ("user,user_id,item", {}, "2 columns could hold the user: 'user', 'user_id'"),
         ("user,item,rating,value", {}, "2 columns could hold the value"),
         ("user,item,item", {}, "2 columns could hold the item"),
         ("user,item", {"item": "user"}, "one column for two things"),
-        ("1,2,5,100", {}, r"no column for the user \(header: '1', '2', '5', '100'\)"),
+        ("1,2,5,100", {}, r"'1', '2', '5', '100'; .*begin the file with a line of names"),
     ]:
         with subtests.test(header=header, options=options), pytest.raises(ColumnError, match=message):
             Interactions.read(write(f"{header}\n1,2,3,4\n"), **options)

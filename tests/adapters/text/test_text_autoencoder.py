@@ -129,7 +129,7 @@ def test_a_collapsed_posterior_is_reported(caplog: pytest.LogCaptureFixture) -> 
     assert model.facts["warning"] in caplog.text
 
 
-def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder) -> None:
+def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder, tmp_path: Path) -> None:
     texts = sorted(set(TEXTS))
     found = variational.evaluate(texts, samples=64)
     assert found.texts == len(texts)
@@ -141,6 +141,10 @@ def test_evaluation_agrees_with_its_parts(variational: TextAutoencoder) -> None:
     assert found.weighted_perplexity is not None
     assert found.weighted_perplexity < found.perplexity
     assert found.exact == np.mean([a == b for a, b in zip(variational.reconstruct(texts), texts, strict=True)])
+    assert found.standard_errors["exact"] == pytest.approx(np.sqrt(found.exact * (1 - found.exact) / (len(texts) - 1)))
+    assert found.standard_errors.keys() == {"nll", "rate", "weighted_nll", "exact"}
+    (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    assert variational.evaluate(str(tmp_path / "texts.txt"), samples=64) == found
 
 
 def test_evaluation_of_a_deterministic_model(plain: TextAutoencoder) -> None:

@@ -70,6 +70,15 @@ def test_a_plane_needs_two_numbers(fitted: VectorAutoencoder) -> None:
     values = np.linalg.svd(scaled - scaled.mean(0), compute_uv=False) ** 2
     assert found.pca_unexplained_variance == pytest.approx(values[2:].sum() / values.sum())
     assert found.pca_unexplained_variance < found.unexplained_variance
+    scores = fitted.anomaly_scores(plane(200, 1))
+    assert found.standard_errors["nll"] == pytest.approx(scores.std(ddof=1) / np.sqrt(200))
+    # The ratio's error, against that of ratios of rows that are drawn anew.
+    squares = np.square(scaled - fitted.adapter.scaling.dense(fitted.reconstruct(plane(200, 1)))).sum(1)
+    spread = np.square(scaled - scaled.mean(0)).sum(1)
+    drawn = np.random.default_rng(0).integers(0, 200, (500, 200))
+    ratios = squares[drawn].sum(1) / spread[drawn].sum(1)
+    assert found.standard_errors["unexplained_variance"] == pytest.approx(ratios.std(), rel=0.2)
+    assert not fitted.evaluate(plane(1)).standard_errors
 
 
 def test_reconstructions_have_the_units_of_the_rows(fitted: VectorAutoencoder) -> None:

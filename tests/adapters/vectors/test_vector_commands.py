@@ -55,7 +55,7 @@ def test_the_whole_way(asked) -> None:
     found = asked("search", "b", "t.csv", "-k", "2")["found"]
     assert [some[0]["row"] for some in found] == list(range(80))
     assert len(asked("search", "b", "t.csv", "-k", "9", "--in", "back.csv", "--metric", "cosine")["found"][0]) == 9
-    told = asked("anomalies", "b", "t.csv", "-n", "3")
+    told = asked("anomalies", "b", "t.csv", "-k", "3")
     assert len(told["most_anomalous"]) == 3
     assert sum(one["anomaly"] for one in asked("anomalies", "b", "t.csv", "--all")["all"]) == told["anomalies"]
     assert asked("evaluate", "b", "t.csv")["rows"] == 80
@@ -85,7 +85,13 @@ def test_columns(asked, refused) -> None:
     pd.read_csv("t.csv").assign(city="x").to_csv("city.csv", index=False)
     assert "'city'" in refused("fit", "vectors", "city.csv", "--out", "b", *FAST)
     assert asked("fit", "vectors", "city.csv", "--drop", "city", "--out", "b", *FAST)["width"] == 3
-    assert asked("fit", "vectors", "t.csv", "--column", "c", "--column", "a", "--out", "b", *FAST)["width"] == 2
+    pd.read_csv("city.csv")[["c", "city", "a", "b"]].to_csv("other.csv", index=False)
+    assert asked("encode", "b", "other.csv") == asked("encode", "b", "t.csv")
+    np.save("wide.npy", np.ones((40, 4)))
+    assert asked("fit", "vectors", "wide.npy", "--drop", "0", "--out", "b", *FAST)["width"] == 3
+    assert "without names of columns" in refused("encode", "b", "city.csv")
+    assert len(asked("encode", "b", "city.csv", "--drop", "city")["codes"]) == 80
+    assert asked("fit", "vectors", "t.csv", "--columns", "c", "--column", "a", "--out", "b", *FAST)["width"] == 2
     assert "no column 'z'" in refused("fit", "vectors", "t.csv", "--column", "z", "--out", "b")
 
 

@@ -197,7 +197,10 @@ def _request(saved: Any) -> IndexRequest:
     budget = Budget(limits["seconds"], limits["bytes"], limits["build_seconds"])
     if saved["kind"] not in RESERVED:
         _known(saved["kind"])
-    return IndexRequest(saved["kind"], saved["target_recall"], saved["k"], budget, saved["seed"]).checked()
+    column = saved.get("id_column")
+    if column is not None and not isinstance(column, str):
+        raise BundleError(f"{column!r} in the manifest", expected="the name of a column")
+    return IndexRequest(saved["kind"], saved["target_recall"], saved["k"], budget, saved["seed"], column).checked()
 
 
 def _trial_document(trial: Trial) -> dict[str, Any]:

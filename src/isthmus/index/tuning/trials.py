@@ -25,6 +25,7 @@ class IndexRequest:
         k: how many neighbours are meant.
         budget: time and memory.
         seed: of everything random.
+        id_column: the column of the vectors' table that held the ids, where it was named.
     """
 
     kind: str = "auto"
@@ -32,6 +33,7 @@ class IndexRequest:
     k: int = 10
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
+    id_column: str | None = None
 
     def checked(self) -> IndexRequest:
         """The same.

@@ -1,0 +1,98 @@
+"""What is asked for on the command line: histories, users and items as typed, and what may have been meant by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isthmus.cli.ids import IdReader, Typed
+from isthmus.errors import InputError, UnknownIdError
+from isthmus.vocabulary import Id
+from isthmus_interactions.recommend.answers import Answer
+from isthmus_interactions.recommend.suggest import did_you_mean, suggest
+from isthmus_interactions.recommender import Recommender
+
+ALL = "all"
+NAMED = 5
+"""Unknown ids that a remark names at most."""
+
+
+def histories(recommender: Recommender, texts: Sequence[str]) -> list[Typed]:
+    """The histories of ``--history``, one for each text, or for each line of a file.
+
+    Raises:
+        UnknownIdError: a text where the ids are numbers; titles that are like it are suggested.
+        InputError: a file or an array that cannot be read, or a text that can be read in two ways.
+    """
+    return _reader(recommender, "--history").lists(texts)
+
+
+def items(recommender: Recommender, option: str, texts: Sequence[str] | None) -> list[Id] | None:
+    """The items of ``--allow`` or such, in one list; None where there are none. Raises what ``histories`` raises."""
+    return None if texts is None else _reader(recommender, option).flat(texts)
+
+
+def item(recommender: Recommender, text: str) -> Id:
+    """One item of the catalogue.
+
+    Raises:
+        UnknownIdError: no such item; ids and titles that are like it are suggested.
+    """
+    reader = _reader(recommender, "--item")
+    found = reader.one(text)
+    if found not in recommender.adapter.items:
+        raise UnknownIdError(
+            f"unknown item {found!r}",
+            expected=f"one of {len(recommender.adapter.items):,} items",
+            remedy=reader.suggest(text) or "isthmus items DIR TEXT looks for some",
+        )
+    return found
+
+
+def users(recommender: Recommender, texts: Sequence[str]) -> list[Id]:
+    """The users of ``--users``, all of whom are in the training data.
+
+    Raises:
+        UnknownIdError: one who is not; the nearest ids are suggested.
+        InputError: nobody is named.
+    """
+    known = recommender.adapter.users
+    ids = known.take(range(len(known))) if list(texts) == [ALL] else IdReader(known, "--users").flat(texts)
+    known.rows(ids)
+    if not ids:
+        raise InputError(f"--users {' '.join(texts)!r} names nobody", expected="ids of users of the training data")
+    return ids
+
+
+def unknown_items(recommender: Recommender, unknown: Sequence[Id], where: str = "") -> str:
+    """The remark on items that are left out because the catalogue does not hold them."""
+    shown, plural = ", ".join(map(str, unknown[:NAMED])), "s" if len(unknown) > 1 else ""
+    said = f"{len(unknown):,} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > NAMED else ''}"
+    meant = did_you_mean(suggest(recommender, unknown[0]))
+    # Of several, the question is about the first.
+    about = f"for {unknown[0]}, " if meant and len(unknown) > 1 else ""
+    return f"{said}; {about}{meant}" if meant else said
+
+
+def remarks(recommender: Recommender, answer: Answer, whose: str = "") -> list[str]:
+    """What a user should know beside the answer.
+
+    Args:
+        recommender: whose catalogue is asked.
+        answer: to one history.
+        whose: which history it is, where there are several.
+    """
+    said = []
+    if answer.unknown:
+        said.append(unknown_items(recommender, answer.unknown))
+    if not answer.ids:
+        said.append("nothing is left that may be answered")
+    elif answer.popular:
+        said.append("nothing of the history is known: these are the most popular items")
+    return [f"{whose}: {one}" if whose else one for one in said]
+
+
+def _reader(recommender: Recommender, option: str) -> IdReader:
+    def meant(text: str) -> str:
+        return did_you_mean(suggest(recommender, text))
+
+    return IdReader(recommender.adapter.items, option, meant)

@@ -1,0 +1,104 @@
+"""Further data for a recommender, read as those of its training were."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Unpack
+
+from scipy.sparse import issparse
+
+from isthmus.errors import ColumnError
+from isthmus_interactions.files.assemble import assemble
+from isthmus_interactions.files.columns import is_column, said
+from isthmus_interactions.files.read import read_events_of
+from isthmus_interactions.files.reading import ROLES, Reading, Weights, columns_told
+from isthmus_interactions.files.tables import open_table
+from isthmus_interactions.files.threshold import parse_keep
+from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.interactions import Interactions
+
+logger = logging.getLogger(__name__)
+
+
+def read_like(
+    old: FittedRecommender, source: object, *, timed: bool | None = None, **reading: Unpack[Reading]
+) -> Interactions:
+    """Read interactions by the columns, the rule and the weights of the data that a recommender was trained on.
+
+    Args:
+        old: the recommender that the data are for.
+        source: whatever ``Interactions.read`` takes; interactions themselves are returned as they are.
+        timed: whether times are read; by default where those of ``old`` are known, or a column of times is named.
+        reading: what is to be read otherwise; see ``Interactions.read``. A column of the training data that these data
+            lack is looked for under the usual names. Without values every row counts, whatever the remembered rule is,
+            and so does every entry of a matrix.
+
+    Returns:
+        The new interactions, over vocabularies of their own.
+
+    Raises:
+        SettingError: interactions that are read already, and how to read them.
+        InputError: what ``Interactions.read`` raises.
+    """
+    if isinstance(source, Interactions):
+        return Interactions.read(source, **reading)
+    given = {name: value for name, value in reading.items() if value is not None}
+    weights: Weights = reading.get("weights") or old.facts.get("weights", "binary")
+    if issparse(source) or "users" in given or "items" in given:
+        whole: Reading = {**reading, "weights": weights}
+        return Interactions.read(source, **whole)
+    histories = old.histories
+    timed = histories is not None and histories.times is not None if timed is None else timed
+    table = open_table(source)
+    columns = remembered_columns(table.header, old.facts.get("columns", {}), columns_told(given))
+    if not timed and "time" not in given:
+        columns["time"] = ""
+    events = read_events_of(table, **{role: columns.get(role) for role in ROLES})
+    keep = reading.get("keep")
+    if keep is None:
+        keep = str(old.facts.get("keep", "all")) if events.values is not None else "all"
+    ordered = reading.get("ordered")
+    ordered = histories is not None if ordered is None else ordered
+    parts = assemble(events, parse_keep(keep), weights, ordered=ordered)
+    read = Interactions(*parts[:-1], replace(parts[-1], columns=columns_told(given)))
+    read.report.log(logger)
+    return read
+
+
+def remembered_columns(
+    header: Sequence[str], remembered: Mapping[str, str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Which columns to ask for: those that are named now, else those of the training data, else the usual ones.
+
+    Args:
+        header: the columns that there are.
+        remembered: those of the training data that had been named, by role.
+        given: those that are named now.
+
+    Returns:
+        Names by role; roles without one go by the usual names.
+
+    Raises:
+        ColumnError: the column of users or items of the training data is not there, and no other is known.
+    """
+    asked = dict(given)
+    for role, name in remembered.items():
+        if role in asked:
+            continue
+        if name == "" or is_column(header, role, name):
+            asked[role] = name
+        elif is_column(header, role, None):
+            logger.info("no column %r, as in the training data: that of %ss is found by its usual name", name, role)
+        elif role in ("user", "item"):
+            hints = said({role: "NAME"})
+            raise ColumnError(
+                f"no column {name!r} among {', '.join(map(repr, header))}",
+                expected=f"the column of {role}s of the training data, or one with a usual name",
+                **{kind: f"say which column it is with {hint}" for kind, hint in hints.items()},
+            )
+        else:
+            consequence = "every row counts" if role == "value" else "nothing is known of their order"
+            logger.warning("no column %r, as in the training data: %s", name, consequence)
+    return asked

@@ -1,0 +1,44 @@
+"""What a reader of interactions may be told, and what is remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypedDict
+
+from isthmus_interactions.vocabularies import Ids
+
+Weights = Literal["binary", "value", "log"]
+
+ROLES = ("user", "item", "value", "time")
+"""What a column may be."""
+
+
+class Reading(TypedDict, total=False):
+    """How a table, a matrix or arrays are to be read: keywords of ``Interactions.read``, which explains them.
+
+    Attributes:
+        user: the column of users of a table.
+        item: the column of items.
+        value: the column of ratings or amounts; ``""`` for none.
+        time: the column of times; ``""`` for none.
+        keep: which values count.
+        weights: what a cell holds.
+        ordered: whether the rows are in the order in which things happened.
+        users: ids of the rows of a matrix.
+        items: ids of the columns of a matrix.
+    """
+
+    user: str | None
+    item: str | None
+    value: str | None
+    time: str | None
+    keep: str | float | int | None
+    weights: Weights | None
+    ordered: bool | None
+    users: Ids | None
+    items: Ids | None
+
+
+def columns_told(reading: Mapping[str, object]) -> dict[str, str]:
+    """The columns that were named, by role; those that are found by themselves need no memory."""
+    return {role: str(reading[role]) for role in ROLES if reading.get(role) is not None}

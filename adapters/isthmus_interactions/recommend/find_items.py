@@ -1,0 +1,90 @@
+"""Items by their titles or ids: what somebody who knows a name but no id looks for."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from isthmus.errors import SettingError
+from isthmus.similar_texts import similar_texts
+from isthmus.vocabulary import Id
+from isthmus_interactions.recommender import Recommender
+
+_WORDS = re.compile(r"\w+")
+
+
+class FoundItem(NamedTuple):
+    """An item of the catalogue.
+
+    Attributes:
+        id: as in the training data.
+        title: None where it has none.
+        users: how many users of the training data interacted with it.
+    """
+
+    id: Id
+    title: str | None
+    users: int
+
+
+def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[FoundItem]:
+    """The items whose titles or ids match a text, best matches first; upper and lower case count as the same.
+
+    Best is a title or an id that is the text itself, then one with all of its words, then one that holds it somewhere;
+    among these, the more popular items come first. Titles and ids that are only like the text fill what is left.
+
+    Args:
+        recommender: whose catalogue is looked through.
+        text: of a title, or an id; without one, the most popular items.
+        k: how many at most.
+
+    Returns:
+        At most ``k`` items.
+
+    Raises:
+        SettingError: ``k`` below 1.
+    """
+    if k < 1:
+        raise SettingError(f"k is {k}", expected="at least 1")
+    catalogue = recommender.adapter.items
+    ids = catalogue.ids.tolist()
+    names = [_name(id_, recommender.titles.get(id_)) for id_ in ids]
+    counts = _users(recommender)
+    asked = _folded(text)
+    ranks = [_rank(asked, str(id_), name) for id_, name in zip(ids, names, strict=True)]
+    matching = [row for row, rank in enumerate(ranks) if rank < _NO_MATCH]
+    rows = sorted(matching, key=lambda row: (ranks[row], -counts[row], row))[:k]
+    if asked and len(rows) < k:
+        rows += [row for row in similar_texts(text, names, k) if row not in set(rows)][: k - len(rows)]
+    return [FoundItem(ids[row], recommender.titles.get(ids[row]), int(counts[row])) for row in rows]
+
+
+_NO_MATCH = 3
+
+
+def _rank(asked: str, id_: str, name: str) -> int:
+    if not asked:
+        return 0
+    folded = _folded(name)
+    if asked in (folded, _folded(id_)):
+        return 0
+    words = set(_WORDS.findall(asked))
+    if words and words <= set(_WORDS.findall(folded)):
+        return 1
+    return 2 if asked in folded else _NO_MATCH
+
+
+def _name(id_: Id, title: str | None) -> str:
+    return str(id_) if title is None else title
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _users(recommender: Recommender) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """For each item of the catalogue; items that are known by features alone have none."""
+    counted = np.bincount(recommender.interactions.indices, minlength=len(recommender.adapter.items))
+    return counted.astype(np.int64)

@@ -1,0 +1,189 @@
+"""Ids as they are typed: with commas between, as a JSON array, or in a file whose name follows ``@``.
+
+An id may hold commas itself ("Silence of the Lambs, The (1991)"): what stands between commas is put together again
+where that makes a known id.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from isthmus.errors import InputError, UnknownIdError
+from isthmus.vocabulary import Id
+
+MOST_COMMAS = 12
+"""Of one id, so that a history of a thousand ids is read in no time."""
+
+Typed = list[Id] | dict[Id, float]
+"""One list of ids as typed; with weights where they were given."""
+
+
+@runtime_checkable
+class Known(Protocol):
+    """What knows which ids there are: a ``Vocabulary``, say."""
+
+    @property
+    def kind(self) -> str:
+        """``int64`` for whole numbers, ``string`` for texts."""
+        ...
+
+    def __contains__(self, id_: object) -> bool: ...
+
+
+def _nothing(text: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class IdReader:
+    """Reads ids from the texts of one option.
+
+    Attributes:
+        known: the ids that there are. Unknown ones are read, too; what becomes of them is the caller's business.
+        option: as it is typed, such as ``--history``; for messages.
+        suggest: what may have been meant by a text that is not an id, as a sentence.
+    """
+
+    known: Known
+    option: str
+    suggest: Callable[[str], str] = _nothing
+
+    def one(self, text: str) -> Id:
+        """A single id, commas and all.
+
+        Raises:
+            UnknownIdError: a text where the ids are numbers.
+        """
+        return self._id(text.strip(), text)
+
+    def flat(self, texts: Sequence[str]) -> list[Id]:
+        """All ids of an option that may be repeated, as one list; a file holds an id, or several, a line.
+
+        Raises:
+            UnknownIdError: a text where the ids are numbers.
+            InputError: a file or an array that cannot be read, or a text that can be read in two ways.
+        """
+        return [id_ for one in self.lists(texts) for id_ in one]
+
+    def lists(self, texts: Sequence[str]) -> list[Typed]:
+        """A list for each text, and for each line of a file. Raises what ``flat`` raises."""
+        found: list[Typed] = []
+        for text in texts:
+            if text.startswith("@") and text not in self.known:
+                found += [self._list(line) for line in _lines(text[1:], self.option) if line.strip()]
+            else:
+                found.append(self._list(text))
+        return found
+
+    def _list(self, text: str) -> Typed:
+        if text.lstrip().startswith("["):
+            try:
+                return self._from_json(json.loads(text), text)
+            except json.JSONDecodeError as error:
+                ids = self._separated(text) if self.known.kind == "string" else []
+                if ids and all(id_ in self.known for id_ in ids):
+                    return ids
+                raise InputError(
+                    f"{self.option} {text!r} is not a JSON array ({error.msg} at column {error.colno})",
+                    expected='such as [1, 2] or ["one", "two"]',
+                ) from None
+        return self._separated(text)
+
+    def _from_json(self, found: Any, text: str) -> Typed:
+        if isinstance(found, list) and found and all(isinstance(pair, list) for pair in found):
+            if all(len(pair) == 2 and _is_number(pair[1]) for pair in found):
+                return {self._json_id(id_, text): float(weight) for id_, weight in found}
+        elif isinstance(found, list):
+            return [self._json_id(id_, text) for id_ in found]
+        raise InputError(f"{self.option} {text!r}", expected="an array of ids, or of pairs [id, weight]")
+
+    def _json_id(self, value: object, text: str) -> Id:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise InputError(f"{json.dumps(value)} in {self.option} {text!r}", expected="ids: numbers or texts")
+        return self._id(str(value), text)
+
+    def _separated(self, text: str) -> list[Id]:
+        parts = text.split(",")
+        if self.known.kind != "string":
+            return [self._id(part.strip(), text) for part in parts if part.strip()]
+        ids = list[Id](_put_together(parts, self.known, self.option, text))
+        if not any(id_ in self.known for id_ in ids):
+            self._check_file(text)
+        return ids
+
+    def _id(self, text: str, whole: str) -> Id:
+        if self.known.kind == "string":
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            self._check_file(whole)
+            meant = self.suggest(whole)
+            raise UnknownIdError(
+                f"{self.option} {(whole.strip() if meant else text)!r} is not a number",
+                expected="ids, which are whole numbers here",
+                remedy=meant or self.suggest(text),
+            ) from None
+
+    def _check_file(self, text: str) -> None:
+        if _is_file(text):
+            raise InputError(f"{self.option} {text!r} is a file", remedy=f"write @{text} to read it")
+
+
+def _put_together(parts: list[str], known: Known, option: str, text: str) -> list[str]:
+    """The reading with the fewest unknown ids.
+
+    Raises:
+        InputError: several readings that know equally much.
+    """
+    # From the end: how many ids are unknown from each part on, in how many ways, and where the first id ends.
+    unknown, ways, ends = [0] * (len(parts) + 1), [1] * (len(parts) + 1), [0] * (len(parts) + 1)
+    for start in range(len(parts) - 1, -1, -1):
+        options = {start + 1: 0 if parts[start].strip() in known or not parts[start].strip() else 1}
+        for end in range(start + 2, min(len(parts), start + 1 + MOST_COMMAS) + 1):
+            if ",".join(parts[start:end]).strip() in known:
+                options[end] = 0
+        unknown[start] = min(cost + unknown[end] for end, cost in options.items())
+        best = [end for end, cost in options.items() if cost + unknown[end] == unknown[start]]
+        ways[start], ends[start] = sum(ways[end] for end in best), best[0]
+    if ways[0] > 1:
+        first = json.dumps(_ids(parts, ends), ensure_ascii=False)
+        raise InputError(
+            f"{option} {text!r} can be read in {ways[0]} ways, because ids hold commas",
+            remedy=f"write the ids as a JSON array: {option} '{first}', say",
+        )
+    return _ids(parts, ends)
+
+
+def _ids(parts: list[str], ends: list[int]) -> list[str]:
+    found, start = [], 0
+    while start < len(parts):
+        found.append(",".join(parts[start : ends[start]]).strip())
+        start = ends[start]
+    return [id_ for id_ in found if id_]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _lines(name: str, option: str) -> list[str]:
+    try:
+        return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")).splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{option} @{name} is not text", expected="UTF-8, a line for each list of ids") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{option} @{name} cannot be read ({reason})", expected="a file of ids") from None
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False

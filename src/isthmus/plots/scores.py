@@ -1,0 +1,43 @@
+"""Anomaly scores of normal records, and where anomalies begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isthmus.plots.drawing import BLUE, VERMILION, Axes, finish
+
+BINS = 32
+
+
+def draw_scores(axes: Axes, scores: Sequence[float], threshold: float, contamination: float, of: str) -> None:
+    """How the scores of normal records are spread, with the threshold.
+
+    Args:
+        axes: to draw on.
+        scores: of normal records, or evenly spaced quantiles of them; nats, higher is more anomalous.
+        threshold: scores above it count as anomalies.
+        contamination: the share of normal records that is expected above it.
+        of: whose scores they are, such as "training rows".
+    """
+    held = np.asarray(scores, dtype=np.float64)
+    # One extreme score would press all others into a single bar.
+    low, high = float(held.min()), float(max(np.quantile(held, 0.995), threshold))
+    shown = np.clip(held, low, high + 1e-9)
+    edges = np.linspace(low, high + max(1e-9, 0.03 * (high - low)), BINS + 1)
+    counts = np.histogram(shown, edges)[0] / len(held)
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=BLUE, edgecolor="white", linewidth=0.4)
+    axes.axvline(threshold, color=VERMILION, linestyle="--", linewidth=1.3)
+    axes.annotate(
+        f"threshold {threshold:.3g}\n{contamination:.0%} of normal\nones lie above",
+        (threshold, axes.get_ylim()[1]),
+        xytext=(-5, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=VERMILION,
+        fontsize="small",
+    )
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    finish(axes, f"Anomaly scores of {of}", "score, nats; higher is more anomalous", "share of them", grid="y")
