@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from isthmus.fitted import FitRequest, FittedAutoencoder, Gallery, complete, training_facts, validation_on
+from isthmus.fitted import (
+    AfterTraining,
+    FitRequest,
+    FittedAutoencoder,
+    Gallery,
+    complete,
+    training_facts,
+    validation_on,
+)
 from isthmus.tasks.coding import codes_of
 from isthmus.training.holdout import hold_out
+from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
 from isthmus_images.adapter import ImageAdapter, ImageSource
 from isthmus_images.denoising import takes_any_size
@@ -38,13 +48,18 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
     recipe, model = spec.build(adapter.signal, run)
     only_denoises = takes_any_size(spec.name)
     validation = None if held_out is None else validation_on(held_out, run, corrupt=only_denoises)
-    history = recipe.fit(train, run, validation)
-    facts = training_facts("images", len(images), len(held_rows), run, history, skipped=list(images.skipped))
-    fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)
-    if only_denoises:
-        return fitted
-    gallery = Gallery(codes_of(model, source), images.names, images.labels)
-    return complete(fitted, gallery, rows, train, held_out, request=request, run=run)
+    with interruptible() as stop:
+        history = recipe.fit(train, run, validation)
+        facts = training_facts("images", len(images), len(held_rows), run, history, skipped=list(images.skipped))
+        fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)
+        if only_denoises:
+            after = AfterTraining(stop, run.progress, history)
+            return replace(fitted, facts=after.closed(facts))
+
+        def gallery() -> Gallery:
+            return Gallery(codes_of(model, source), images.names, images.labels)
+
+        return complete(fitted, gallery, rows, train, held_out, request=request, run=run, stop=stop)
 
 
 def training_images(

@@ -16,9 +16,11 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked
+from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import ERROR, History
-from isthmus.training.progress import NoProgress
+from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
+from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
@@ -59,15 +61,49 @@ def fit(
     train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     score = None if fold is None else validation_score(fold, metric, run)
-    history = recipe.fit(training_source(train, recipe.model), run, score)
-    # Before the users of the fold are trained on, too.
-    scores = None if fold is None else held_out.measured(recipe.model, fold, train.matrix, metric, run.torch_device())
-    if train is not data and not recipe.chooses_epoch and not history.interrupted:
-        again = recipe.fit(training_source(data, recipe.model), replace(run, progress=NoProgress()))
-        history.interrupted = again.interrupted
+    with interruptible() as stop:
+        history = recipe.fit(training_source(train, recipe.model), run, score)
+        # Before the users of the fold are trained on, too.
+        scores = scores_of(recipe.model, fold, train, metric, run, stop)
+        if train is not data and not recipe.chooses_epoch:
+            _fit_again(recipe, data, run, stop)
+        history.interrupted = stop.requested
+        if stop.requested:
+            warn_of_interruption(history, [])
     return FittedRecommender.of(
         data, recipe.model, plugins.python_name(name), whole, facts_of(data, fold, run, history, scores)
     )
+
+
+def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
+    """On all users; its model is whole at any moment, of those who trained or of everybody."""
+    silent = replace(run, progress=NoProgress())
+    with (
+        stop.telling(lambda: "keeping the model of the users who were not held out"),
+        doing(run.progress, f"fitting on all {len(data):,} users"),
+    ):
+        stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
+
+
+def scores_of(
+    model: nn.Module, fold: FoldIn | None, train: Interactions, metric: str, run: Run, stop: StopRequest
+) -> dict[str, Any] | None:
+    """How the users of a fold were served, for the bundle; None without a fold, and after a signal.
+
+    Args:
+        model: that was not trained on the users of the fold.
+        fold: who is asked, and for what.
+        train: who trained.
+        metric: such as "ndcg@100".
+        run: its device, and its progress.
+        stop: of the whole ``fit``.
+    """
+    if fold is None:
+        return None
+    found: list[dict[str, Any] | None] = []
+    with doing(run.progress, f"measuring on {len(fold):,} users"):
+        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, run.torch_device())))
+    return found[0] if found else None
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
 from isthmus.plots import Missing, Panel
-from isthmus.training.progress import Progress
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit, storage
 from isthmus_interactions.auto import auto
@@ -24,6 +26,8 @@ from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
 from isthmus_interactions.vocabularies import Ids
+
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -102,12 +106,17 @@ class Recommender(AnswerVerbs):
         if features is not None:
             # Before the training, which may be long.
             match_items_to_features(data.items, data.matrix, features)
-        if model == "auto":
-            made = auto.fit(data, validation, metric, run, settings)
-        else:
-            made = fit.fit(data, model, validation, metric, run, settings)
-        fitted = cls(made.with_titles(known_titles(titles or {}, data.items)))
-        return fitted if features is None else fitted.with_features(features, seed=run.seed)
+        with interruptible() as stop:
+            if model == "auto":
+                made = auto.fit(data, validation, metric, run, settings)
+            else:
+                made = fit.fit(data, model, validation, metric, run, settings)
+            found = [cls(made.with_titles(known_titles(titles or {}, data.items)))]
+            if features is not None:
+                with doing(run.progress, "learning from the features of items"):
+                    if not stop.optional(lambda: found.append(found[0].with_features(features, seed=run.seed))):
+                        logger.warning("interrupted: the features of items are left out")
+        return found[-1]
 
     @classmethod
     def from_implicit(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.fitted import (
+    AfterTraining,
     FitRequest,
     FittedAutoencoder,
     Gallery,
@@ -18,9 +20,11 @@ from isthmus.fitted import (
     fit_latent_prior,
     training_facts,
 )
+from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
+from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
@@ -72,26 +76,55 @@ def fit(
 
     held_out = source(held) if len(held) else None
     monitor = None if held_out is None else HeldOutMonitor(held_out.to(run.torch_device()), run)
-    history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
-    more = {"empty_texts": data.empty, "warning": _warning(monitor, model)}
-    facts = training_facts("texts", len(data), len(held), run, history, **more)
-    fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
-    normal = source(train[even_rows(len(train), MOST_SCORED).numpy()]) if held_out is None else held_out
-    scorer = LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
-    return _with_codes(replace(fitted, anomaly_scorer=scorer), data, vectors, request, run)
+
+    def scorer(most: int) -> LikelihoodScorer:
+        rows = train if held_out is None else held
+        normal = source(rows[even_rows(len(rows), most).numpy()])
+        return LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
+
+    with interruptible() as stop:
+        history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
+        after = AfterTraining(stop, run.progress, history)
+        warning = after.made("diagnosis of its codes", lambda: _warning(monitor, model))
+        facts = training_facts("texts", len(data), len(held), run, history, empty_texts=data.empty, warning=warning)
+        fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
+        fitted = replace(fitted, anomaly_scorer=after.made(THRESHOLD, lambda: scorer(MOST_SCORED), lambda: scorer(FEW)))
+        return _with_codes(fitted, data, vectors, request, run, after)
 
 
 def _with_codes(
-    fitted: FittedAutoencoder[InputOutput], data: Texts, vectors: Codes | None, request: FitRequest, run: Run
+    fitted: FittedAutoencoder[InputOutput],
+    data: Texts,
+    vectors: Codes | None,
+    request: FitRequest,
+    run: Run,
+    after: AfterTraining,
 ) -> FittedAutoencoder[InputOutput]:
     """With the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
     rows = even_rows(len(data), MOST_FITTED).numpy()
-    if vectors is None and not request.gallery:
-        some = encode(fitted.model, fitted.adapter.input, data.select(rows))
-        return replace(fitted, latent_prior=fit_latent_prior(torch.from_numpy(some), run, most=MOST_FITTED))
-    codes = torch.from_numpy(np.array(encode(fitted.model, fitted.adapter.input, data) if vectors is None else vectors))
-    gallery = Gallery(codes, data, metric="cosine") if request.gallery else None
-    return replace(fitted, gallery=gallery, latent_prior=fit_latent_prior(codes[rows], run, most=MOST_FITTED))
+    whole = vectors is not None or request.gallery
+
+    def encoded() -> Tensor:
+        wanted = data if whole else data.select(rows)
+        return torch.from_numpy(
+            np.array(encode(fitted.model, fitted.adapter.input, wanted) if vectors is None else vectors)
+        )
+
+    def few() -> Tensor:
+        return torch.from_numpy(
+            encode(fitted.model, fitted.adapter.input, data.select(even_rows(len(data), FEW).numpy()))
+        )
+
+    codes = after.made(CODES, encoded)
+    some = after.quick(few) if codes is None else codes[rows] if whole else codes
+    if some is None:
+        after.left_out.append(PRIOR)
+        return replace(fitted, facts=after.closed(fitted.facts))
+    prior = after.made(
+        PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED), lambda: fit_latent_prior(some, run, most=FEW)
+    )
+    gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
+    return replace(fitted, facts=after.closed(fitted.facts), gallery=gallery, latent_prior=prior)
 
 
 def _warning(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:

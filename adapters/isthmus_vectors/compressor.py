@@ -38,6 +38,7 @@ from isthmus.protocols import Neighbours
 from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
+from isthmus.training.interrupts import warn_of_interruption
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.code_search import BLOCK, Codes, nearest
@@ -126,6 +127,8 @@ class Compressor:
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
         recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
         history = recipe.fit(VectorSource(examples), run)
+        if history.interrupted:
+            warn_of_interruption(history, [])
         return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
 
     @property

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.fitted import (
+    AfterTraining,
     FitRequest,
     FittedAutoencoder,
     Gallery,
@@ -16,9 +18,11 @@ from isthmus.fitted import (
     training_facts,
     validation_on,
 )
+from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
 from isthmus.training.holdout import hold_out
+from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.float64 import Float64Model
@@ -54,10 +58,12 @@ def fit(
     recipe, model = spec.build(adapter.signal, run)
     watched = held_out if recipe.chooses_epoch else None
     validation = None if watched is None else validation_on(adapter.prepare(watched), run, watch=False)
-    history = recipe.fit(adapter.prepare(trained_on), run, validation)
-    facts = training_facts("rows", len(data), len(held), run, history, width=data.width)
-    fitted = FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts)
-    return _complete(fitted, data, data if held_out is None else held_out, request, run, latent_prior)
+    with interruptible() as stop:
+        history = recipe.fit(adapter.prepare(trained_on), run, validation)
+        facts = training_facts("rows", len(data), len(held), run, history, width=data.width)
+        fitted = FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts)
+        after = AfterTraining(stop, run.progress, history)
+        return _complete(fitted, data, data if held_out is None else held_out, request, run, latent_prior, after)
 
 
 def _complete(
@@ -67,21 +73,27 @@ def _complete(
     request: FitRequest,
     run: Run,
     latent_prior: bool,
+    after: AfterTraining,
 ) -> FittedAutoencoder[VectorAdapter]:
     """With the anomaly scorer calibrated on ``normal``, and the gallery and the latent prior of all rows."""
     exact = Float64Model.of(fitted.model, fitted.adapter)
-    scores = -torch.from_numpy(exact.log_likelihoods(normal))
-    prior = None
-    if latent_prior:
-        codes = torch.from_numpy(exact.codes(data.subsample(MOST_FITTED)))
+
+    def scorer(normal: Vectors) -> LikelihoodScorer:
+        scores = -torch.from_numpy(exact.log_likelihoods(normal))
+        return LikelihoodScorer.fit(scores, contamination=request.contamination)
+
+    def mixture(most: int) -> FittedMixture | None:
+        codes = torch.from_numpy(exact.codes(data.subsample(most)))
         components = max(1, min(COMPONENTS, len(codes) // COMPONENTS))
-        prior = fit_latent_prior(codes, run, fewest=2, most=MOST_FITTED, components=components)
-    return replace(
-        fitted,
-        latent_prior=prior,
-        gallery=Gallery(torch.from_numpy(exact.codes(data)).float()) if request.gallery else None,
-        anomaly_scorer=LikelihoodScorer.fit(scores, contamination=request.contamination),
-    )
+        return fit_latent_prior(codes, run, fewest=2, most=MOST_FITTED, components=components)
+
+    def gallery() -> Gallery:
+        return Gallery(torch.from_numpy(exact.codes(data)).float())
+
+    scored = after.made(THRESHOLD, lambda: scorer(normal), lambda: scorer(normal.subsample(FEW)))
+    prior = after.made(PRIOR, lambda: mixture(MOST_FITTED), lambda: mixture(FEW)) if latent_prior else None
+    found = after.made(CODES, gallery) if request.gallery else None
+    return replace(fitted, facts=after.closed(fitted.facts), latent_prior=prior, gallery=found, anomaly_scorer=scored)
 
 
 def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:

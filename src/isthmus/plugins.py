@@ -120,7 +120,7 @@ def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.pro
 
     Args:
         name: such as ``mult_vae`` or ``mult-vae``.
-        plugin: look only there.
+        plugin: look only there, and in plugins of other distributions that add models to its adapter.
 
     Returns:
         The name of the plugin that has it, and the builder.
@@ -130,8 +130,8 @@ def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.pro
         NameClashError: several plugins have different builders of that name, and ``plugin`` does not say which.
         PluginError: the named plugin cannot be had.
     """
-    plugins = {plugin: load(plugin)} if plugin is not None else load_all()
     wanted = python_name(name)
+    plugins = load_all() if plugin is None else _over_one_adapter(plugin, wanted)
     having = {owner: loaded.builders[wanted] for owner, loaded in plugins.items() if wanted in loaded.builders}
     if not having:
         raise _no_builder(name, plugin, {known for loaded in plugins.values() for known in loaded.builders})
@@ -141,6 +141,15 @@ def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.pro
             f"builder {name!r} is offered by the plugins {', '.join(having)}", remedy="say which plugin"
         )
     return owner, builder
+
+
+def _over_one_adapter(plugin: str, wanted: str) -> dict[str, isthmus.protocols.Plugin]:
+    """The plugin; where it lacks a builder, also those of other distributions over the same adapter."""
+    own = load(plugin)
+    if wanted in own.builders:
+        return {plugin: own}
+    others = load_all(set(names()) - {*FIRST_PARTY, plugin})
+    return {plugin: own} | {name: other for name, other in others.items() if other.adapter is own.adapter}
 
 
 def python_name(name: str) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags, Batch, Values, gather_ranges
 from isthmus.errors import InputError
+from isthmus.protocols import Source
 from isthmus.reprs import brief
 
 
@@ -97,6 +98,36 @@ class VectorSource:
         rows = rows.to(self.values.device)
         values = Values(self.values.index_select(0, rows))
         return Batch(rows, values, values)
+
+
+@dataclass(frozen=True, eq=False)
+class SomeRows:
+    """Some rows of another source, in their order."""
+
+    source: Source
+    rows: Int64[Tensor, " some"]
+
+    @classmethod
+    def of(cls, source: Source, most: int) -> SomeRows:
+        """At most this many rows, evenly spaced."""
+        return cls(source, even_rows(len(source), most))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """Those of the other source."""
+        lengths = self.source.lengths
+        return lengths[self.rows.to(lengths.device)]
+
+    def to(self, device: torch.device) -> SomeRows:
+        """The same rows on another device."""
+        return SomeRows(self.source.to(device), self.rows.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        return self.source.batch(self.rows[rows.to(self.rows.device)])
 
 
 def even_rows(rows: int, most: int) -> Int64[Tensor, " some"]:

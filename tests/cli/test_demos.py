@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from isthmus.cli import main
 from isthmus.cli.demos import INTERRUPTED, demonstration
 from isthmus.errors import InputError
 from isthmus.training.history import History
+from isthmus.training.interrupts import interruptible
 
 NAMES = ("interactions", "text", "images", "vectors")
 BUNDLES = {"interactions": "books", "text": "sentences", "images": "images", "vectors": "vectors"}
@@ -30,51 +33,68 @@ class Model:
 
 def test_it_ends_well_when_nothing_comes_between(tmp_path: Path) -> None:
     with demonstration("isthmus demo", tmp_path / "b") as demo:
-        demo.keep(Model(), 1)
-    assert demo.saved
-    assert not demo.cut_short
+        assert demo.train(Model, 1).history.records
+    assert (tmp_path / "b").is_dir()
 
 
-def test_a_training_cut_short_is_saved_shown_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = []
-
+def test_a_training_cut_short_is_saved_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run() -> None:
         with demonstration("isthmus demo text", tmp_path / "b") as demo:
-            demo.keep(Model(interrupted=True), 3)
-            shown.append("the page")
+            demo.train(lambda: Model(interrupted=True), 3)
+            raise AssertionError("goes on with half a model")
 
     with pytest.raises(typer.Exit) as left:
         run()
-    assert shown
     assert left.value.exit_code == INTERRUPTED
+    assert (tmp_path / "b").is_dir()
     said = capsys.readouterr().err
     assert "after epoch 1 of 3" in said
     assert said.rstrip().endswith("isthmus demo text")
 
 
+def test_the_exit_status_tells_the_signal(tmp_path: Path) -> None:
+    def stopped() -> Model:
+        signal.raise_signal(signal.SIGTERM)
+        return Model(interrupted=True)
+
+    def run() -> None:
+        with demonstration("isthmus demo", tmp_path / "b") as demo:
+            demo.train(lambda: within(stopped))
+
+    with pytest.raises(typer.Exit) as left:
+        run()
+    assert left.value.exit_code == 128 + signal.SIGTERM
+    assert (tmp_path / "b").is_dir()
+
+
+def within(fit: Callable[[], Model]) -> Model:
+    """As every ``fit`` of the library does."""
+    with interruptible():
+        return fit()
+
+
 def test_an_interruption_after_the_saving_leaves_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run() -> None:
         with demonstration("isthmus demo", tmp_path / "b") as demo:
-            demo.keep(Model())
+            demo.train(Model)
             raise KeyboardInterrupt
 
     with pytest.raises(typer.Exit):
         run()
-    assert str(tmp_path / "b") in capsys.readouterr().err
+    assert f"isthmus info {tmp_path / 'b'}" in capsys.readouterr().err
 
 
 def test_an_interruption_before_anything_was_done_saves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), demonstration("isthmus demo", tmp_path / "b") as demo:
-        demo.keep(Model(records=0, interrupted=True))
+        demo.train(lambda: Model(records=0, interrupted=True))
     assert not (tmp_path / "b").exists()
 
 
 def test_what_is_replaced_is_told_beforehand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "p.png"
     picture.write_bytes(b"old")
-    with demonstration("isthmus demo", tmp_path / "b", picture) as demo:
+    with demonstration("isthmus demo", tmp_path / "b", picture):
         assert "p.png is there already and will be replaced" in capsys.readouterr().err
-        demo.keep(Model())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,6 +21,7 @@ from isthmus.models.recipes.settings import built, checked, keywords_of
 from isthmus.sources import VectorSource
 from isthmus.tasks.coding import codes_of
 from isthmus.training.run import Run
+from isthmus_vectors import VectorAutoencoder
 
 __all__ = ["announce"]
 
@@ -82,7 +83,7 @@ def wae_mmd(signal, *, generator, code: int = 2, weight: float = 10.0, **shared:
 plugin = Plugin(VectorAdapter, {"wae_mmd": wae_mmd})
 '''
 RUN = Run(device="cpu", seed=3)
-SMALL = {"hidden": 16, "epochs": 30, "batch_size": 64, "learning_rate": 0.005}
+SMALL: dict = {"hidden": 16, "epochs": 30, "batch_size": 64, "learning_rate": 0.005}
 
 
 def rows() -> torch.Tensor:
@@ -140,3 +141,11 @@ def test_it_is_trained_saved_and_loaded(offered, tmp_path: Path) -> None:
     saved = bundle.read(place)
     again = rebuild(offered, Vector(5), saved.manifest.settings, saved.tensors)
     assert torch.equal(codes_of(again, source), codes_of(model, source))
+
+
+def test_the_face_of_its_adapter_takes_it(offered, tmp_path: Path) -> None:
+    model = VectorAutoencoder.fit(rows().numpy(), "wae-mmd", run=RUN, **SMALL | {"epochs": 2})
+    model.save(tmp_path / "wae")
+    again = VectorAutoencoder.load(tmp_path / "wae")
+    assert again.settings["weight"] == 10.0
+    assert np.array_equal(again.encode(rows().numpy()), model.encode(rows().numpy()))

@@ -25,10 +25,11 @@ def shape(value: Any) -> Any:
 
 
 def undescribed(page: str, heading: str, function: Any) -> set[str]:
-    """Options of a command that its section of the page does not name."""
+    """Options of a command that its section of the page does not name, in any of their spellings."""
     section = re.search(rf"^## isthmus {heading}\b.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section is not None, f"no section on {heading}"
     app = typer.Typer(add_completion=False)
     app.command()(function)
-    options = {name for one in typer.main.get_command(app).params for name in one.opts if name.startswith("-")}
-    return {name for name in options - {"--json", "--help"} if name not in section.group()}
+    options = [one.opts for one in typer.main.get_command(app).params if one.opts[0].startswith("-")]
+    unnamed = {names[-1] for names in options if not any(name in section.group() for name in names)}
+    return unnamed - {"--json", "--help"}

@@ -66,9 +66,12 @@ def demo(
     with demonstration(COMMAND, out, picture) as run:
         train, test = demo_clothes("train"), demo_clothes("test")
         run.announce(f"Fashion-MNIST, a part: {len(train):,} pictures to train on, {len(test):,} held out", EXPECTED)
-        model = ImageAutoencoder.fit(train, MODEL, seed=seed, time_limit=MOST_SECONDS, **SETTINGS)
-        run.keep(model, SETTINGS["epochs"])
+        model = run.train(
+            lambda: ImageAutoencoder.fit(train, MODEL, seed=seed, time_limit=MOST_SECONDS, **SETTINGS),
+            SETTINGS["epochs"],
+        )
         samples = model.sample(SAMPLES, seed=seed)
+        picture.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet.sheet(rows_of(model, train, test, samples, seed)).save(picture)
         document = _document(model, figures(model, train, test, samples, seed), picture, run)
         for fault in faults(document):

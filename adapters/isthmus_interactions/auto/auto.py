@@ -11,13 +11,13 @@ from typing import Any
 from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.overview import held_out
 from isthmus_interactions.splits import FoldIn
 
 BUDGET = 600.0
@@ -62,18 +62,22 @@ def fit(
         logger.info("no users can be held out to choose a model by: EDLAE with its default settings is fitted")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
     search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
-    search.run_all()
-    best = search.ranked[0]
-    logger.info(
-        "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
-    )
-    assert best.recipe is not None
-    scores = held_out.measured(best.recipe.model, fold, train.matrix, metric, run.torch_device())
-    kept, again, interrupted = best, list[str](), search.interrupted
-    if train is not data and not interrupted:
-        kept, again, interrupted = refit(best, search.tried, data, run, end)
+    with interruptible() as stop, stop.telling(search.kept):
+        search.run_all()
+        best = search.ranked[0]
+        logger.info(
+            "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
+        )
+        assert best.recipe is not None
+        scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
+        kept, again = best, list[str]()
+        if train is not data and not stop.requested:
+            kept, again = refit(best, search.tried, data, run, end)
+        history = replace(best.history, interrupted=stop.requested)
+        if stop.requested:
+            warn_of_interruption(history, [])
     assert kept.recipe is not None
-    facts = fitting.facts_of(data, fold, run, replace(best.history, interrupted=interrupted), scores)
+    facts = fitting.facts_of(data, fold, run, history, scores)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
         "budget": budget,

@@ -15,7 +15,7 @@ from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.settings import built
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
-from isthmus.training.progress import NoProgress
+from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run
 from isthmus_interactions.auto.search import Candidate
 from isthmus_interactions.interactions import Interactions
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def refit(
     best: Candidate, others: Sequence[Candidate], data: Interactions, run: Run, end: float
-) -> tuple[Candidate, list[str], bool]:
+) -> tuple[Candidate, list[str]]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
     What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
@@ -37,13 +37,13 @@ def refit(
         end: when to stop, as ``time.perf_counter`` counts.
 
     Returns:
-        The winner with its new model, the names of what was fitted on everybody, and whether Ctrl-C ended it: then what
-        was not done yet stays as it was chosen.
+        The winner with its new model, and the names of what was fitted on everybody. What Ctrl-C left undone stays as
+        it was chosen.
     """
     source = BagSource.from_csr(data.matrix)
     if not isinstance(best.recipe, BlendRecipe):
-        recipe, done, stopped = _refit_one(best, source, len(data.items), run, end)
-        return replace(best, recipe=recipe), [best.name] if done else [], stopped
+        recipe, done, _ = _refit_one(best, source, len(data.items), run, end)
+        return replace(best, recipe=recipe), [best.name] if done else []
     by_model = {id(tried.recipe): tried for tried in others}
     parts, stopped = list[tuple[Recipe, bool]](), False
     for before in best.recipe.recipes:
@@ -55,7 +55,7 @@ def refit(
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
     names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
     blended = BlendRecipe(model, best.recipe.names, [recipe for recipe, _ in parts])
-    return replace(best, recipe=blended), names, stopped
+    return replace(best, recipe=blended), names
 
 
 def _refit_one(tried: Candidate, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
@@ -67,18 +67,19 @@ def _refit_one(tried: Candidate, source: BagSource, items: int, run: Run, end: f
         logger.info("no time is left to fit %s on everybody", plugins.command_name(tried.name))
         return tried.recipe, False, False
     if not tried.recipe.chooses_epoch:
-        logger.info("fitting %s on everybody", plugins.command_name(tried.name))
+        silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
         try:
-            tried.recipe.fit(source, replace(run, progress=NoProgress(), checkpoints=None, resume=False))
+            with doing(run.progress, f"fitting {plugins.command_name(tried.name)} on everybody"):
+                tried.recipe.fit(source, silent)
         except KeyboardInterrupt:
             # Its model is whole at any moment: of those who trained, or of everybody.
             return tried.recipe, False, True
         return tried.recipe, True, False
-    logger.info("training %s on everybody, to epoch %d", plugins.command_name(tried.name), epochs)
     _, builder = plugins.find_builder(tried.name, "interactions")
     recipe = built(tried.name, builder, Bag(items), run, tried.settings)
     try:
-        history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
+        with doing(run.progress, f"training {plugins.command_name(tried.name)} on everybody"):
+            history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
     except NonFiniteLossError as error:
         logger.warning("%s stays as it was chosen: %s", plugins.command_name(tried.name), error)
         return tried.recipe, False, False

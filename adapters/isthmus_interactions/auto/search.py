@@ -19,6 +19,8 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.sources import BagSource
 from isthmus.training.history import ERROR, History
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto.candidates import (
     LinearSettings,
@@ -93,7 +95,6 @@ class ModelSearch:
         self.train, self.validation, self.run, self.end = train, validation, run, end
         self.source = BagSource.from_csr(train.matrix)
         self.tried: list[Candidate] = []
-        self.interrupted = False
 
     @property
     def ranked(self) -> list[Candidate]:
@@ -107,25 +108,32 @@ class ModelSearch:
         Raises:
             KeyboardInterrupt: Ctrl-C before anything was tried.
         """
-        try:
-            self._linear()
-            todo = networks(self.train)
-            for place, (name, settings) in enumerate(todo):
-                left = self.end - time.perf_counter()
-                if left > 0:
-                    self._try_network(name, settings, left / (len(todo) - place))
-            self._blend()
-        except KeyboardInterrupt:
-            self.interrupted = True
-            if not self.ranked:
-                raise
+        with interruptible() as stop:
+            try:
+                self._linear()
+                todo = networks(self.train)
+                for place, (name, settings) in enumerate(todo):
+                    left = self.end - time.perf_counter()
+                    if left > 0:
+                        self._try_network(name, settings, left / (len(todo) - place))
+                stop.optional(self._blend)
+            except KeyboardInterrupt:
+                if not self.ranked:
+                    raise
+
+    def kept(self) -> str:
+        """What a signal is answered with; nothing while there is nothing to keep but what trains."""
+        ranked = self.ranked
+        return f"keeping {plugins.command_name(ranked[0].name)}, the best of {len(ranked)} models" if ranked else ""
 
     def _linear(self) -> None:
         """From one point to its better neighbours, until none is better or the time is up."""
         started, width = time.perf_counter(), len(self.train.items)
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
-        gram = gram_of(self.source, width) if dense else None
+        counting = doing(self.run.progress, "counting which items occur together")
+        with interruptible() as stop, stop.at_once(), counting:
+            gram = gram_of(self.source, width) if dense else None
         seen: list[LinearSettings] = []
         point: LinearSettings | None = initial_settings(self.train)
         while point is not None and len(seen) < MOST:
@@ -164,13 +172,13 @@ class ModelSearch:
         _, builder = plugins.find_builder(name, "interactions")
         whole = checked(name, builder, settings)
         shown = ", ".join(f"{key} {value}" for key, value in settings.items())
-        logger.info("trying %s: %s", plugins.command_name(name), shown)
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, time_limit=seconds, checkpoints=checkpoints)
         recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
         if isinstance(recipe, ClosedFormRecipe):
             recipe = replace(recipe, gram=gram)
-        history = recipe.fit(self.source, run, self.validation)
+        with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
+            history = recipe.fit(self.source, run, self.validation)
         if isinstance(recipe, ClosedFormRecipe):
             # It was of those who train; the next fit is of everybody.
             recipe = replace(recipe, gram=None)
@@ -196,9 +204,9 @@ class ModelSearch:
             return
         started = time.perf_counter()
         names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
-        logger.info("weighing %s", ", ".join(map(plugins.command_name, names)))
         model = Blend([recipe.model for recipe in recipes])
-        record = weigh(model, names, self.source, self.validation, 1)
+        with doing(self.run.progress, "weighing " + ", ".join(map(plugins.command_name, names))):
+            record = weigh(model, names, self.source, self.validation, 1)
         history = History(metric=self.validation.name)
         history.take(record)
         # A part without a weight would be saved and fitted again for nothing.

@@ -83,9 +83,11 @@ def demo(
         split = strong(books, held_out=HELD_OUT, seed=seed)
         named: dict[Id, str] = {id_: f"{title}, {authors.split(', ')[0]}" for id_, (title, authors) in titles.items()}
         parts = [{"model": plugins.python_name(name), "settings": settings} for name, settings in PARTS.items()]
-        assert split.validation is not None
-        blend = Recommender.fit(split.train, "blend", parts=parts, validation=split.validation, seed=seed, titles=named)
-        run.keep(blend)
+        blend = run.train(
+            lambda: Recommender.fit(
+                split.train, "blend", parts=parts, validation=split.validation or 0.1, seed=seed, titles=named
+            )
+        )
         document = _document(blend, compared(blend, split), run)
         emit(document, as_json, lambda: _page(document))
 
@@ -94,16 +96,15 @@ def compared(blend: Recommender, split: Split) -> Comparison:
     """The blend beside its parts, item neighbours and popularity, on readers who trained and chose nothing.
 
     Args:
-        blend: of the models in ``PARTS``; those that an interruption left out are left out here, too.
+        blend: of the models in ``PARTS``.
         split: what it was trained on, and who is asked.
     """
     model, fold = blend.model, split.test
     assert isinstance(model, Blend)
-    done = sum(record["phase"] != "blend" for record in blend.history.records)
     rankers: dict[str, Ranker] = {
         "popularity": Popularity.of(split.train.matrix),
         ITEM_NEIGHBOURS: item_neighbours(split.train.matrix, NEIGHBOURS),
-        **{name: ranker_of(part) for name, part in list(zip(PARTS, model.parts, strict=True))[:done]},
+        **{name: ranker_of(part) for name, part in zip(PARTS, model.parts, strict=True)},
         BLEND: model,
     }
     last = blend.history.records[-1]

@@ -16,6 +16,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.training import saved_at_signals
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -83,18 +84,19 @@ def tune(
     named = {} if items is None else titles.read(items, data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
     reporter = _TrialReporter(trials, limit)
-    tuned = search(data, model, trials=trials, time_limit=limit, study=study, on_trial=reporter, **asked, **fixed)
-    if out is not None and not tuned.interrupted:
-        status("fitting with the best settings")
-        best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
-        if best.history.interrupted:
+    with saved_at_signals():
+        tuned = search(data, model, trials=trials, time_limit=limit, study=study, on_trial=reporter, **asked, **fixed)
+        if out is not None and not tuned.interrupted:
+            status("fitting with the best settings")
+            best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
+            if best.history.interrupted and not best.history.records:
+                raise KeyboardInterrupt
+            best.save(out)
+        saved = None if tuned.interrupted else out
+        emit(_document(tuned, study, saved), as_json, lambda: _page(tuned, file, study, saved))
+        if tuned.interrupted and out is not None:
+            # The bundle that was asked for is not there, and the exit status says so.
             raise KeyboardInterrupt
-        best.save(out)
-    saved = None if tuned.interrupted else out
-    emit(_document(tuned, study, saved), as_json, lambda: _page(tuned, file, study, saved))
-    if tuned.interrupted and out is not None:
-        # The bundle that was asked for is not there, and the exit status says so.
-        raise KeyboardInterrupt
 
 
 class _TrialReporter:

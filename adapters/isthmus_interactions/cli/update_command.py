@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.training import saved_at_signals
 from isthmus.training.run import Run
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
 from isthmus_interactions.files.read_like import read_like
@@ -47,15 +48,16 @@ def update(
     named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = Run.gather(None, seed, device, precision, time_limit=limit)
-    updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
-    history = updated.history
-    if history.interrupted and not history.records:
-        raise KeyboardInterrupt
-    updated.save(target)
-    if history.interrupted:
-        status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
-    document = _document(target, updated)
-    emit(document, as_json, lambda: _said(document))
+    with saved_at_signals():
+        updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
+        history = updated.history
+        if history.interrupted and not history.records:
+            raise KeyboardInterrupt
+        updated.save(target)
+        if history.interrupted:
+            status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
+        document = _document(target, updated)
+        emit(document, as_json, lambda: _said(document))
 
 
 def _document(target: Path, updated: Recommender) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import csr_matrix
+from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import LinearReadout
@@ -19,7 +20,7 @@ from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.history import History
-from isthmus.training.process import StopRequest, interruptible
+from isthmus.training.interrupts import StoppedError, StopRequest, interruptible
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.factorisation.pairwise import Opponents
@@ -58,7 +59,7 @@ class _Watch:
     stop: StopRequest
     last: int
     started: float
-    record: Record | None = None
+    record: dict[str, float | int | str] | None = None
 
     def __call__(self, iteration: int, seconds: float, *_: Any) -> None:
         """``implicit`` calls this after each pass."""
@@ -68,6 +69,12 @@ class _Watch:
         if (self.stop.requested or late) and iteration + 1 < self.last:
             self.history.interrupted, self.history.out_of_time = self.stop.requested, late and not self.stop.requested
             raise _EnoughError
+
+    def score(self, validation: Validation, model: nn.Module) -> None:
+        """Into the record of the last pass, unless a signal says that there is no time for it."""
+        record = self.record
+        assert record is not None
+        self.stop.attempt(lambda: record.update({validation.name: validation.score(model)}))
 
     def flush(self) -> None:
         """Hand on the record of the pass before, which was not the last one."""
@@ -124,15 +131,19 @@ class ImplicitRecipe:
         history = History(metric=validation.name if validation else None)
         run.progress.start(last, len(source), history.metric)
         try:
-            with interruptible() as stop:
+            with interruptible() as stop, stop.telling(lambda: "keeping the factors after this pass"):
                 watch = _Watch(run, history, stop, last, started)
                 matrix = bags_matrix(source, len(self.readout.weight))
-                trained = _train(made, maker, settings, matrix, watch)
-            self.load_factors(trained.item_factors, matrix)
-            self.model.to(run.torch_device()).eval()
-            if watch.record is not None and validation:
-                watch.record[validation.name] = validation.score(self.model)
-            watch.flush()
+                trained = maker(**settings)
+                if not stop.attempt(lambda: _train(made, trained, matrix, watch)):
+                    history.interrupted = True
+                if trained.item_factors is None:
+                    raise StoppedError(stop.number)
+                self.load_factors(trained.item_factors, matrix)
+                self.model.to(run.torch_device()).eval()
+                if watch.record is not None and validation:
+                    watch.score(validation, self.model)
+                watch.flush()
         finally:
             run.progress.stop()
         return history
@@ -178,14 +189,12 @@ def library() -> Library:
     return Library(AlternatingLeastSquares, BayesianPersonalizedRanking, ModelFitError, threadpool_limits)
 
 
-def _train(made: Library, maker: Any, settings: Mapping[str, Any], matrix: Csr, watch: _Watch) -> Any:
+def _train(made: Library, model: Any, matrix: Csr, watch: _Watch) -> None:
     # Its own threads and those of the BLAS get into each other's way.
     with made.limits(1, "blas"):
-        model = maker(**settings)
         try:
             model.fit(csr_matrix(matrix), show_progress=False, callback=watch)
         except _EnoughError:
             pass
         except made.failure as error:
             raise NonFiniteLossError(f"implicit: {error}", remedy=REMEDY) from error
-    return model

@@ -21,7 +21,7 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt
-from isthmus.training.progress import Progress, Record
+from isthmus.training.progress import Progress, Record, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.interactions import Interactions
@@ -101,7 +101,8 @@ class TuningSearch:
         try:
             recipe = self._recipe(asked.settings)
             source = self.source if length_read(recipe.model) is None else training_source(self.train, recipe.model)
-            history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
+            with doing(self.run.progress, f"trial {number}"):
+                history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
             if history.interrupted:
                 raise KeyboardInterrupt
             if history.out_of_time:

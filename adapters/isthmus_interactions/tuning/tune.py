@@ -11,6 +11,7 @@ from typing import Any
 
 from isthmus.errors import SettingError
 from isthmus.reprs import counted, described, joined
+from isthmus.training.interrupts import StoppedError, interruptible
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
@@ -112,19 +113,24 @@ def tune(
     whole = data if isinstance(data, Interactions) else Interactions.read(data)
     search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
-    interrupted = False
-    try:
-        while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0:
-            trial = search.trial(kept.trials, None if limit is None else left)
-            if trial is None:
-                break
-            kept.add(trial)
-            if on_trial is not None:
-                on_trial(_so_far(search, kept))
-    except KeyboardInterrupt:
-        if not kept.trials:
-            raise
-        interrupted = True
+    with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} trials that are done"):
+        try:
+            while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0 and not stop.requested:
+                trial = search.trial(kept.trials, None if limit is None else left)
+                if trial is None:
+                    break
+                with stop.held():
+                    kept.add(trial)
+                if on_trial is not None:
+                    on_trial(_so_far(search, kept))
+        except KeyboardInterrupt:
+            if not kept.trials:
+                raise
+            interrupted = True
+        else:
+            interrupted = stop.requested
+    if interrupted and not kept.trials:
+        raise StoppedError(stop.number)
     if not kept.trials:
         raise SettingError(f"{model} has no epoch after {limit:g} seconds", expected="time for one epoch at least")
     return _so_far(search, kept, interrupted)

@@ -18,7 +18,8 @@ from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Recipe, Source
 from isthmus.training.history import History
-from isthmus.training.progress import NoProgress, Record
+from isthmus.training.interrupts import StoppedError, StopRequest, interruptible
+from isthmus.training.progress import NoProgress, Record, doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
@@ -165,8 +166,10 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
     known = all(part.wide and part.action != "fitted anew" for part in parts if part.action != "left out")
     before = chooser.score(model) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
-    for part in sorted(parts, key=lambda part: not part.fits_everybody):
-        _fit(part, plan, history)
+    with interruptible() as stop:
+        # First what cannot be done without.
+        for part in sorted(parts, key=lambda part: (not part.fits_everybody, part.action == "trained on")):
+            _fit(part, plan, history, stop)
     if chooser is not None:
         started = time.perf_counter()
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
@@ -176,24 +179,36 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
     if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                part.recipe.fit(plan.everybody, replace(run, progress=NoProgress(), checkpoints=None, resume=False))
+                _fit_everybody(part.recipe, plan.everybody, run)
     return history, before
 
 
-def _fit(part: PartUpdate, plan: UpdatePlan, history: History) -> None:
-    """Fit a part and take a line for it."""
-    if history.interrupted and part.action == "trained on":
+def _fit_everybody(recipe: Recipe, everybody: Source, run: Run) -> None:
+    silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+    with interruptible() as stop, doing(run.progress, "solving for all users"):
+        stop.optional(lambda: recipe.fit(everybody, silent))
+
+
+def _fit(part: PartUpdate, plan: UpdatePlan, history: History, stop: StopRequest) -> None:
+    """Fit a part and take a line for it.
+
+    Raises:
+        StoppedError: Ctrl-C before a part was fitted without which there is no blend.
+    """
+    if stop.requested and part.action == "trained on":
         part.action = "widened"
     if part.action in ("left out", "widened"):
         return
-    logger.info("%s is %s", plugins.command_name(part.name), part.action)
+    if stop.requested:
+        raise StoppedError(stop.number)
     run, recipe = with_own_checkpoints(plan.run, part.name), part.recipe
-    if part.action == "trained on":
-        assert isinstance(recipe, GradientRecipe)
-        epochs = epochs_of(part.settings, plan.epochs)
-        done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)
-    else:
-        done = recipe.fit(plan.train, run, plan.chooser)
+    with doing(run.progress, f"{plugins.command_name(part.name)} is {part.action}"):
+        if part.action == "trained on":
+            assert isinstance(recipe, GradientRecipe)
+            epochs = epochs_of(part.settings, plan.epochs)
+            done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)
+        else:
+            done = recipe.fit(plan.train, run, plan.chooser)
     part.history = done
     line: Record = {"epoch": len(history.records) + 1, "phase": part.name, "epochs": len(done.records)}
     score = {} if done.metric is None or done.best_score is None else {done.metric: done.best_score}

@@ -21,6 +21,8 @@ from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt
+from isthmus.training.history import History
+from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, stored_where
@@ -72,12 +74,15 @@ def update(
     data = merged.data
     with torch.device("meta"):
         sketch = builder(Bag(len(data.items)), generator=Generator(), **old.settings)
-    if isinstance(sketch, BlendRecipe):
-        made = _update_blend(old, sketch, builder, merged, epochs, validation, metric, run)
-    elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
-        made = _continue(old, builder, merged, epochs, validation, metric, run)
-    else:
-        made = _refit(old, sketch, data, epochs, validation, metric, run)
+    with interruptible() as stop:
+        if isinstance(sketch, BlendRecipe):
+            made = _update_blend(old, sketch, builder, merged, epochs, validation, metric, run)
+        elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
+            made = _continue(old, builder, merged, epochs, validation, metric, run)
+        else:
+            made = _refit(old, sketch, data, epochs, validation, metric, run)
+        if stop.requested:
+            made = made.interrupted()
     history = made.fitted.facts["training"]
     report = {
         "users": len(data.users) - len(old.adapter.users),
@@ -105,6 +110,12 @@ class _Updated:
     fitted: FittedRecommender
     details: Mapping[str, Any]
     everybody: Sequence[str]
+
+    def interrupted(self) -> _Updated:
+        """The same, whose history says so."""
+        history = {**self.fitted.facts["training"], "interrupted": True}
+        warn_of_interruption(History.from_json(history), [])
+        return replace(self, fitted=replace(self.fitted, facts={**self.fitted.facts, "training": history}))
 
 
 def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:

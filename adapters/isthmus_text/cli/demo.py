@@ -25,13 +25,13 @@ SETTINGS: dict[str, Any] = {
     "hidden": 128,
     "layers": 2,
     "dropout": 0.1,
-    "epochs": 2,
+    "epochs": 1,
     "tokens": 1024,
     "learning_rate": 2e-3,
     "decay": "cosine",
 }
 """Where writing back is the point no code is drawn and none costs anything. Chosen on the development sentences, within
-the time there is."""
+the time there is: a second epoch takes BLEU there from 93 to 96, and twice as long."""
 
 TOKENS: dict[str, Any] = {"vocabulary": 4000, "max_length": 24}
 """Of the tokenizer; one sentence in a hundred is longer."""
@@ -42,10 +42,7 @@ TRAINING_WORDS, HELD_OUT_WORDS = (2, 12), (3, 10)
 WORTH = 25.0
 """A BLEU below this is not what these sentences give, and the page says so."""
 
-COMMAND, EXPECTED = "isthmus demo text", "two to three minutes on two cores"
-MOST_SECONDS = 150.0
-"""Training ends there, wherever it is."""
-
+COMMAND, EXPECTED = "isthmus demo text", "about two minutes on two cores"
 SHOWN = 8
 POINTS = 101
 """Of the line between two sentences."""
@@ -67,8 +64,7 @@ def demo(
     with demonstration(COMMAND, out) as run:
         train = sentences()
         run.announce(f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words", EXPECTED)
-        model = TextAutoencoder.fit(train, seed=seed, time_limit=MOST_SECONDS, **TOKENS, **SETTINGS)
-        run.keep(model, SETTINGS["epochs"])
+        model = run.train(lambda: TextAutoencoder.fit(train, seed=seed, **TOKENS, **SETTINGS), SETTINGS["epochs"])
         document = _document(model, held_out("test", set(train)), run)
         emit(document, as_json, lambda: _page(document))
 
@@ -138,16 +134,20 @@ def _page(document: dict[str, Any]) -> RenderableType:
             f"\n{document['held_out']:,} held-out sentences: BLEU {document['bleu']:.1f}, {document['exact']:.0%} exact"
         ),
         *(
-            Text("\nfrom one sentence to another\n" + "\n".join(f"  {text}" for text in line["texts"]))
+            Text("\n".join(["\nfrom one sentence to another", *_indented(line["texts"])]))
             for line in document["interpolated"]
         ),
         *(
-            Text(f"\nnearest to {found['query']!r}\n" + "\n".join(f"  {text}" for text in found["texts"]))
+            Text("\n".join([f"\nnearest to {found['query']!r}, by words and their places", *_indented(found["texts"])]))
             for found in document["found"]
         ),
         *(Text(f"\nwarning: {warning}") for warning in document["warnings"]),
         Text(f"\nsaved to {out} after {document['seconds']:.0f} s; next:"),
-        Text(f'  isthmus search {out} "where can I eat well?"'),
+        Text(f'  isthmus search {out} "Let me know what you think."'),
         Text(f'  isthmus interpolate {out} "The food was great." "See you tomorrow!"'),
         Text("  isthmus fit text YOUR_FILE.txt --out my.bundle"),
     )
+
+
+def _indented(texts: list[str]) -> list[str]:
+    return [f"  {text}" for text in texts]

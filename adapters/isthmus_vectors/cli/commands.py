@@ -24,10 +24,15 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.errors import BundleError
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
 from isthmus_vectors.detection.storage import BUILDER
+from isthmus_vectors.vectors import Vectors
+
+REASONS = 3
+"""Columns that are named for an anomalous row."""
 
 
 def encode(
@@ -40,7 +45,7 @@ def encode(
 ) -> None:
     """Turn rows of numbers into codes."""
     check_out(out, as_json)
-    model = VectorAutoencoder.load(directory)
+    model = _autoencoder(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     _emit_numbers("codes", model.encode(rows), out, as_json)
 
@@ -55,7 +60,7 @@ def reconstruct(
 ) -> None:
     """Reconstruct rows from their codes, in their own units."""
     check_out(out, as_json)
-    model = VectorAutoencoder.load(directory)
+    model = _autoencoder(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     _emit_numbers("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
 
@@ -71,7 +76,7 @@ def sample(
     """Generate new rows, from codes drawn at random."""
     if out is not None or as_json:
         check_out(out, as_json)
-    model = VectorAutoencoder.load(directory)
+    model = _autoencoder(directory)
     drawn = model.sample(n, seed=seed, prior=prior)
     if out is None and not as_json:
         names = model.adapter.columns or tuple(f"f{place}" for place in range(model.width))
@@ -91,7 +96,7 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the rows whose codes are nearest to those of the rows of a file."""
-    model = VectorAutoencoder.load(directory)
+    model = _autoencoder(directory)
     if within is not None:
         model = model.with_gallery(model.adapter.rows(within, columns=columns, drop=drop or ()))
     near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
@@ -111,10 +116,16 @@ def anomalies(
 ) -> None:
     """Score how anomalous rows are, the most anomalous first."""
     model = _scorer(directory)
-    scores = model.anomaly_scores(model.fitted.adapter.rows(file, columns=columns, drop=drop or ()))
+    rows = model.fitted.adapter.rows(file, columns=columns, drop=drop or ())
+    scores = model.anomaly_scores(rows)
     flagged = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
-    found = [{"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order]
+    found: list[dict[str, Any]] = [
+        {"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order
+    ]
+    reasons = _reasons(model, rows.select(order))
+    for one, names in zip(found, reasons or [], strict=False):
+        one["columns"] = names
     document = {
         "rows": len(scores),
         "anomalies": int(flagged.sum()),
@@ -122,8 +133,11 @@ def anomalies(
         "most_anomalous" if not all_rows else "all": found,
     }
     title = f"{document['anomalies']:,} of {len(scores):,} rows score above {model.threshold.value:.4g} nats"
-    shown = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
-    emit(document, as_json, lambda: Group(Text(title), table(("row", "score", ""), shown)))
+    shown: list[tuple[Any, ...]] = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
+    if reasons is not None:
+        shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
+    heads = ("row", "score", "") if reasons is None else ("row", "score", "", "columns that are least as usual")
+    emit(document, as_json, lambda: Group(Text(title), table(heads, shown)))
 
 
 def evaluate(
@@ -136,7 +150,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out rows are reconstructed."""
-    model = VectorAutoencoder.load(directory)
+    model = _autoencoder(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     emit_evaluation(model.evaluate(rows, samples=samples, seed=seed), as_json)
 
@@ -157,3 +171,26 @@ def _scorer(directory: Path) -> Detector | VectorAutoencoder:
     """Whatever of the bundle scores anomalies. Raises what ``VectorAutoencoder.load`` raises."""
     found = bundle.peek(directory).builder
     return Detector.load(directory) if found == BUILDER else VectorAutoencoder.load(directory)
+
+
+def _autoencoder(directory: Path) -> VectorAutoencoder:
+    """A model with codes.
+
+    Raises:
+        BundleError: what ``VectorAutoencoder.load`` raises, or a detector.
+    """
+    if bundle.peek(directory).builder == BUILDER:
+        raise BundleError(
+            f"{str(directory)!r} holds an anomaly detector, which has no codes",
+            expected="a model such as isthmus fit vectors makes without --model auto",
+            remedy=f"ask it with isthmus anomalies {directory} FILE",
+        )
+    return VectorAutoencoder.load(directory)
+
+
+def _reasons(model: Detector | VectorAutoencoder, rows: Vectors) -> list[list[str]] | None:
+    """The columns that make each row anomalous, the worst first; None of models that score whole rows only."""
+    if not isinstance(model, Detector):
+        return None
+    names = model.columns or tuple(map(str, range(rows.width)))
+    return [[names[place] for place in np.argsort(-each, kind="stable")[:REASONS]] for each in model.explain(rows)]

@@ -92,11 +92,11 @@ def demo(
         data = tumours()
         run.announce(f"Wisconsin breast cancer: {len(data.malignant)} tumours, 30 measurements each", EXPECTED)
         judged = _judged(data, seed, run)
-        compressed = None if run.cut_short else compression(demo_words(), seed)
+        compressed = compression(demo_words(), seed)
         document = {
             "tumours": judged.document,
-            "words": None if compressed is None else compressed.document,
-            "picture": None if compressed is None else _drawn(judged, compressed, picture),
+            "words": compressed.document,
+            "picture": _drawn(judged, compressed, picture),
             "path": str(out),
             "seconds": run.seconds,
         }
@@ -111,8 +111,7 @@ def _judged(data: Tumours, seed: int, run: Demonstration) -> Anomalies:
     benign = generator.permutation(np.flatnonzero(~data.malignant))
     unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
     normal = data.rows.take(benign[:NORMAL])
-    detector = Detector.fit(normal, device="cpu", precision="fp32", seed=seed, **SETTINGS)
-    run.keep(detector)
+    detector = run.train(lambda: Detector.fit(normal, device="cpu", precision="fp32", seed=seed, **SETTINGS))
     return anomalies(detector, normal, data.rows.take(unseen_rows), data.malignant[unseen_rows], seed)
 
 
@@ -223,6 +222,7 @@ def _drawn(judged: Anomalies, compressed: Compression, path: Path) -> str | None
     demo_picture.draw_recalls(places[0], compressed.document["recalls"], WHOLE)
     data = compressed.data
     demo_picture.draw_words(places[1], data.words, data.vectors, compressed.decoded, SIZES[-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
     return str(save(figure, path))
 
 
@@ -231,7 +231,7 @@ def faults(document: Mapping[str, Any]) -> list[str]:
     found, words = [], document["words"]
     if document["tumours"]["auroc"] < USELESS:
         found.append(f"an AUROC of {document['tumours']['auroc']:.2f}: the scores hardly tell malignant from benign")
-    lost = [line["bytes"] for line in (words["recalls"] if words else []) if _finds_less(line)]
+    lost = [line["bytes"] for line in words["recalls"] if _finds_less(line)]
     if lost:
         found.append(f"product quantisation finds more neighbours at {', '.join(map(str, lost))} bytes")
     return found
@@ -255,7 +255,7 @@ def _page(document: Mapping[str, Any]) -> RenderableType:
         table((f"scored: {unseen}", ""), rows),
         Text("\nthe most anomalous tumours, and the measurements that make them so"),
         *(Text(f"  {_named(one['malignant'])}: {', '.join(one['columns'])}") for one in found["most_anomalous"]),
-        *([] if words is None else _words_page(words)),
+        *_words_page(words),
         *([] if document["picture"] is None else [Text(f"\nlook at {document['picture']}")]),
         Text(f"\nthe detector is saved to {out} after {document['seconds']:.0f} s; next:"),
         Text(f"  isthmus info {out}"),

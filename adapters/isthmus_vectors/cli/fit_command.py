@@ -55,7 +55,8 @@ def fit(
             "width": fitted.width,
             "code": fitted.code_width,
             "sparse": fitted.adapter.is_sparse,
-            "threshold": fitted.threshold.value,
+            # Without one where Ctrl-C came before it.
+            "threshold": None if fitted.fitted.anomaly_scorer is None else fitted.threshold.value,
         },
         metrics=("objective",),
         examples=(f"isthmus anomalies {training.out} FILE", f"isthmus sample {training.out}"),

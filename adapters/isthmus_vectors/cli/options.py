@@ -15,9 +15,7 @@ import typer
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
-Columns = Annotated[
-    list[str] | None, typer.Option("--columns", "--column", help="A column to take; may be repeated [all].")
-]
+Columns = Annotated[list[str] | None, typer.Option("--columns", help="A column to take; may be repeated [all].")]
 Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
 OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
 

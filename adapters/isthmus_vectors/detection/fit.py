@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from isthmus.batch import Vector
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -20,6 +21,8 @@ from isthmus.reprs import counted, described
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule
+from isthmus.training.interrupts import interruptible, warn_of_interruption
+from isthmus.training.progress import doing
 from isthmus.training.run import Run
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.detection.ensemble import masked_ensemble
@@ -46,6 +49,9 @@ LEAST = 1e-12
 
 KNOWN = 50_000
 """Rows that distances are taken to, at most; evenly spaced ones."""
+
+KNOWN_IN_A_HURRY = 2_000
+"""The same, after Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,15 +115,41 @@ def fit(
     assert isinstance(recipe, GradientRecipe)
     members = keywords["members"]
     kept = assign_folds(len(values), members, max(1, members // 4), generator=run.generator(stream=3))
-    history = recipe.fit(LeaveMembersOutSource(values.float(), kept), run)
-    model = recipe.model.cpu().double().eval()
-    rows = even_rows(len(values), KNOWN)
-    known, kept = values[rows], kept[rows]
-    scorers = Scorers.fit(model, known, PASSES, NEIGHBOURS, generator=run.generator(stream=4))
-    own = scorers.known_scores(kept)
-    ranks = Ranks.fit(own)
-    threshold = Threshold.fit(ranks.average(own), method, contamination)
+    with interruptible() as stop:
+        history = recipe.fit(LeaveMembersOutSource(values.float(), kept), run)
+        model = recipe.model.cpu().double().eval()
+        known = _Known(model, values, kept, run)
+        found: list[tuple[Scorers, Ranks, Tensor]] = []
+        with stop.telling(lambda: "keeping the trained ensemble, with fewer known rows"):
+            stop.optional(lambda: found.append(known.scored(KNOWN)))
+        # Without any known row there is no detector.
+        scorers, ranks, averages = found[0] if found else known.scored(KNOWN_IN_A_HURRY)
+        threshold = Threshold.fit(averages, method, contamination)
+        if stop.requested:
+            history.interrupted = True
+            warn_of_interruption(history, [])
     return FittedDetector(adapter, centre, spread, scorers, ranks, threshold, keywords, {"training": history.to_json()})
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The trained ensemble and the rows that new ones are compared with."""
+
+    model: Autoencoder
+    values: Float64[Tensor, "rows width"]
+    kept: Tensor
+    run: Run
+
+    def scored(self, most: int) -> tuple[Scorers, Ranks, Tensor]:
+        """The scorers over so many rows at most, the ranks of those rows, and their averages."""
+        rows = even_rows(len(self.values), most)
+        with doing(self.run.progress, f"comparing {len(rows):,} rows"):
+            scorers = Scorers.fit(
+                self.model, self.values[rows], PASSES, NEIGHBOURS, generator=self.run.generator(stream=4)
+            )
+            own = scorers.known_scores(self.kept[rows])
+            ranks = Ranks.fit(own)
+            return scorers, ranks, ranks.average(own)
 
 
 def check_dense(records: Vectors) -> None:

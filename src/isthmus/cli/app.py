@@ -123,7 +123,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return _exit_code(error)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _say("interrupted", _INTERRUPTED)
+        return _say("interrupted", getattr(error, "status", _INTERRUPTED))
     if isinstance(error, IsthmusError):
         return _say(error.on_command_line(), 2)
     if isinstance(error, BrokenPipeError):

@@ -9,10 +9,11 @@ with demonstration("isthmus demo text", out) as demo:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
@@ -20,6 +21,9 @@ from isthmus import bundle
 from isthmus.cli.output import status
 from isthmus.cli.training import Trained
 from isthmus.errors import InputError
+from isthmus.training.interrupts import StoppedError, saving
+
+M = TypeVar("M", bound=Trained)
 
 INTERRUPTED = 130
 """The exit status of a process that Ctrl-C ended."""
@@ -34,14 +38,12 @@ class Demonstration:
         out: where the bundle goes.
         started: as ``time.perf_counter`` counts.
         saved: whether the bundle is there.
-        cut_short: whether training was interrupted.
     """
 
     command: str
     out: Path
     started: float = field(default_factory=time.perf_counter)
     saved: bool = False
-    cut_short: bool = False
 
     @property
     def seconds(self) -> float:
@@ -52,26 +54,28 @@ class Demonstration:
         """Say what is trained on and how long it takes, before it does."""
         status(f"{data}; takes {expected}")
 
-    def keep(self, model: Trained, epochs: int | None = None) -> None:
-        """Save what was trained. What was trained until an interruption is saved, too, and shown.
+    def train(self, fit: Callable[[], M], epochs: int | None = None) -> M:
+        """Train and save. An interruption saves what was trained until then, and ends the demo.
 
         Args:
-            model: what was trained.
+            fit: the training.
             epochs: how many were planned, for the remark; None leaves them out.
 
         Raises:
-            KeyboardInterrupt: nothing was done yet when training was interrupted.
+            StoppedError: training was interrupted.
         """
-        history = model.history
-        if history.interrupted and not history.records:
-            raise KeyboardInterrupt
-        model.save(self.out)
-        self.saved, self.cut_short = True, history.interrupted
+        with saving() as stop:
+            model = fit()
+            history = model.history
+            if history.interrupted and not history.records:
+                raise StoppedError(stop.number)
+            model.save(self.out)
+            self.saved = True
         if history.interrupted:
             after = "" if epochs is None else f" after epoch {len(history.records)} of {epochs}"
-            status(
-                f"training was cut short{after}; the best model so far is saved to {self.out}, and this is what it does"
-            )
+            status(f"training was cut short{after}")
+            raise StoppedError(stop.number)
+        return model
 
 
 @contextmanager
@@ -97,13 +101,11 @@ def demonstration(command: str, out: Path, picture: Path | None = None) -> Itera
     demo = Demonstration(command, out)
     try:
         yield demo
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if not demo.saved:
             raise
-        demo.cut_short = True
-    if demo.cut_short:
-        status(f"cut short: {out} holds the model as it was saved; to see it all: {command}")
-        raise typer.Exit(INTERRUPTED)
+        status(f"the best model so far is saved to {out} (isthmus info {out}); to see it all: {command}")
+        raise typer.Exit(getattr(stopped, "status", INTERRUPTED)) from None
 
 
 def check_picture(path: Path) -> None:

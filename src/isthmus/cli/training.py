@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
@@ -27,6 +29,7 @@ from isthmus import bundle
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.training.history import History
+from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
 
 
@@ -113,7 +116,26 @@ class Training:
             "interrupted": history.interrupted,
             **(remarks or {}),
         }
-        emit(document, self.as_json, lambda: _shown(document, examples))
+        emit(document, self.as_json, lambda: _shown(document, () if history.interrupted else examples))
+
+
+@contextmanager
+def saved_at_signals() -> Iterator[None]:
+    """Around a command that fits and saves: a signal during the ``fit`` ends neither it nor the ``save``.
+
+    Raises:
+        SystemExit: SIGTERM came, and all is saved; whoever sent it is told that this is not the whole training.
+        KeyboardInterrupt: there was nothing to save.
+    """
+    with saving() as stop:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if stop.requested:
+                raise StoppedError(stop.number) from None
+            raise
+    if stop.requested and stop.number == signal.SIGTERM:
+        raise SystemExit(128 + stop.number)
 
 
 def training_options(
@@ -152,7 +174,8 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**given: Any) -> None:
         training = training_options(**{name: given.pop(name) for name in shared if name in given})
-        function(training=training, **given)
+        with saved_at_signals():
+            function(training=training, **given)
 
     # Only as keywords may parameters with and without defaults stand in any order.
     merged = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
@@ -163,4 +186,5 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
 
 def _shown(document: Mapping[str, Any], examples: Sequence[str]) -> RenderableType:
     rows = [(name.replace("_", " "), value) for name, value in document.items() if value not in (None, [])]
-    return Group(table(("", ""), rows), Text("\ntry: " + "\n     ".join(examples)))
+    tried = [Text("\ntry: " + "\n     ".join(examples))] if examples else []
+    return Group(table(("", ""), rows), *tried)

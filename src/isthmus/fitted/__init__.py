@@ -8,13 +8,14 @@ from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer, LikelihoodSc
 from isthmus.fitted.codes import as_codes
 from isthmus.fitted.evaluate import CodeEvaluation, Evaluation, evaluate_codes
 from isthmus.fitted.face import AutoencoderFace
-from isthmus.fitted.fit import FitRequest, ModelSpec, complete, training_facts, validation_on
+from isthmus.fitted.fit import AfterTraining, FitRequest, ModelSpec, complete, training_facts, validation_on
 from isthmus.fitted.gallery import FoundRecords, Gallery, GalleryFormat, SearchHit
 from isthmus.fitted.latent_prior import draw_codes, fit_latent_prior
 from isthmus.fitted.model import FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
 
 __all__ = [
+    "AfterTraining",
     "AnomalyScorer",
     "AutoencoderFace",
     "BundleLayout",

@@ -180,7 +180,10 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             InputError: there is none.
         """
         if self.fitted.gallery is None:
-            raise InputError("a model without records to search in", remedy="give it some with with_gallery(records)")
+            why = self._left_out("codes to search among")
+            raise InputError(
+                f"a model without records to search in{why}", remedy="give it some with with_gallery(records)"
+            )
         return self.fitted.gallery
 
     @property
@@ -191,10 +194,14 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             InputError: there is none.
         """
         if self.fitted.anomaly_scorer is None:
+            why = self._left_out("anomaly threshold")
             raise InputError(
-                "a model without an anomaly scorer", expected="one with codes, fitted to 2 records or more"
+                f"a model without an anomaly scorer{why}", expected="one with codes, fitted to 2 records or more"
             )
         return self.fitted.anomaly_scorer
+
+    def _left_out(self, what: str) -> str:
+        return ", for its fit was interrupted before that" if what in self.facts.get("left_out", ()) else ""
 
     def decode(self, codes: Any, *, seed: int = 0, **options: Any) -> W:
         """The records that codes stand for.

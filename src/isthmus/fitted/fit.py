@@ -21,14 +21,25 @@ from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.reprs import brief
+from isthmus.sources import SomeRows
+from isthmus.tasks.coding import codes_of
 from isthmus.tasks.coding import held_out as score_held_out
 from isthmus.training.history import History
+from isthmus.training.interrupts import StopRequest, warn_of_interruption
+from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"
 """The model's own loss on held-out records, negated: nats a record, higher is better."""
 
+CODES, THRESHOLD, PRIOR = "codes to search among", "anomaly threshold", "mixture to sample from"
+"""What comes after training, as it is said."""
+
+FEW = 500
+"""Records that stand for all of them where somebody waits for the end."""
+
 A = TypeVar("A", bound=AdapterState)
+T = TypeVar("T")
 
 
 @brief
@@ -143,34 +154,98 @@ def training_facts(
     }
 
 
+class AfterTraining:
+    """What is learned once the network is trained: a thing at a time, and each only as long as nobody asks for an end.
+
+    Args:
+        stop: of the whole ``fit``.
+        progress: is told of each.
+        history: of the training, for the answer to a signal.
+    """
+
+    def __init__(self, stop: StopRequest, progress: Progress, history: History) -> None:
+        self._stop, self._progress, self._history = stop, progress, history
+        self.left_out: list[str] = []
+
+    def made(self, name: str, work: Callable[[], T], short: Callable[[], T] | None = None) -> T | None:
+        """What ``work`` returns; None where it is left out.
+
+        Args:
+            name: what it is, such as "codes to search among".
+            work: makes it.
+            short: makes a rougher one in a moment, which is better than none.
+        """
+        found: list[T] = []
+        epoch = self._history.best_epoch
+        kept = "keeping the trained model" + ("" if epoch is None else f" (epoch {epoch})")
+        with self._stop.telling(lambda: f"{kept}, without {name}"), doing(self._progress, f"computing {name}"):
+            self._stop.optional(lambda: found.append(work()))
+        if found:
+            return found[0]
+        if short is not None and self._stop.attempt(lambda: found.append(short())):
+            return found[0]
+        self.left_out.append(name)
+        return None
+
+    def quick(self, work: Callable[[], T]) -> T | None:
+        """What ``work`` returns in a moment, also after a signal; None after a second one."""
+        found: list[T] = []
+        return found[0] if self._stop.attempt(lambda: found.append(work())) else None
+
+    def closed(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts of a bundle, with what was left out; a warning tells of it, too."""
+        if not self._stop.requested:
+            return dict(facts)
+        self._history.interrupted = True
+        warn_of_interruption(self._history, self.left_out)
+        told = {"left_out": self.left_out} if self.left_out else {}
+        return {**facts, "training": self._history.to_json(), **told}
+
+
 def complete(
     fitted: FittedAutoencoder[A],
-    gallery: Gallery,
+    gallery: Callable[[], Gallery],
     rows: Tensor,
     train: Source,
     held_out: Source | None,
     *,
     request: FitRequest,
     run: Run,
+    stop: StopRequest | None = None,
 ) -> FittedAutoencoder[A]:
     """The same state with everything that is learned from codes: the latent prior, the anomaly scorer, the gallery.
 
     Args:
         fitted: a trained model.
-        gallery: of all records of ``fit``.
+        gallery: makes that of all records of ``fit``.
         rows: which of them were trained on.
         train: those records.
         held_out: the others; None where there are none.
         request: the contamination, and whether the gallery is kept.
-        run: its seed.
+        run: its seed, and its progress.
+        stop: of the whole ``fit``, after which the rest is left out.
     """
-    codes: Float[Tensor, "train code"] = gallery.codes[rows]
-    scorer = None
-    if len(codes) > 1:
-        scorer = CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=request.contamination)
+    after = AfterTraining(stop or StopRequest(), run.progress, fitted.history)
+    some, some_held = SomeRows.of(train, FEW), None if held_out is None else SomeRows.of(held_out, FEW)
+    found = after.made(CODES, gallery)
+    few = found.codes[rows][some.rows] if found else after.quick(lambda: codes_of(fitted.model, some))
+    if few is None:
+        after.left_out += [THRESHOLD, PRIOR]
+        return replace(fitted, facts=after.closed(fitted.facts))
+    codes: Float[Tensor, "train code"] = found.codes[rows] if found else few
+
+    def scored(codes: Tensor, train: Source, held_out: Source | None) -> CalibratedScorer | None:
+        share = request.contamination
+        return (
+            CalibratedScorer.fit(fitted.model, codes, train, held_out, contamination=share) if len(codes) > 1 else None
+        )
+
+    scorer = after.made(THRESHOLD, lambda: scored(codes, train, held_out), lambda: scored(few, some, some_held))
+    prior = after.made(PRIOR, lambda: fit_latent_prior(codes, run), lambda: fit_latent_prior(few, run))
     return replace(
         fitted,
-        latent_prior=fit_latent_prior(codes, run),
-        gallery=gallery if request.gallery else None,
+        facts=after.closed(fitted.facts),
+        latent_prior=prior,
+        gallery=found if request.gallery else None,
         anomaly_scorer=scorer,
     )

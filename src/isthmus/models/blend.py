@@ -18,7 +18,8 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.reprs import brief
 from isthmus.training.history import History
-from isthmus.training.progress import Record
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import Record, doing
 from isthmus.training.run import Run, Validation
 
 DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae"})
@@ -41,7 +42,7 @@ class BlendRecipe:
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
         """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
 
-        Ctrl-C ends it: parts that were not fitted until then get the weight 0.
+        Ctrl-C ends it: the best part that was fitted until then answers alone.
 
         Args:
             source: bags to train on.
@@ -57,15 +58,35 @@ class BlendRecipe:
         if validation is None:
             return self._solve_again(source, run)
         history = History(metric=validation.name)
-        for name, recipe in zip(self.names, self.recipes, strict=True):
-            part = recipe.fit(source, with_own_checkpoints(run, name), validation)
-            history.take(_summary(len(history.records) + 1, name, part, validation.name))
-            history.interrupted |= part.interrupted
-            history.out_of_time |= part.out_of_time
-            if part.interrupted:
-                break
-        self._weigh(source, validation, history)
+        with interruptible() as stop:
+            for name, recipe in zip(self.names, self.recipes, strict=True):
+                with doing(run.progress, name):
+                    part = recipe.fit(source, with_own_checkpoints(run, name), validation)
+                history.take(_summary(len(history.records) + 1, name, part, validation.name))
+                history.interrupted |= part.interrupted
+                history.out_of_time |= part.out_of_time
+                if part.interrupted:
+                    break
+            with stop.telling(lambda: "keeping the best part alone"), doing(run.progress, "weighing the parts"):
+                if not stop.optional(lambda: self._weigh(source, validation, history)):
+                    self._keep_the_best_part(validation, history)
+            history.interrupted = stop.requested
         return history
+
+    def _keep_the_best_part(self, validation: Validation, history: History) -> None:
+        """Without the time to weigh."""
+        scored = [(float(line[validation.name]), -part) for part, line in enumerate(history.records[: len(self.names)])
+                  if validation.name in line]  # fmt: skip
+        if not scored:
+            history.records.clear()
+            return
+        score, best = max(scored)
+        weights = [float(part == -best) for part in range(len(self.names))]
+        self.model.weigh(weights, [0.0] * len(weights))
+        number = len(history.records) + 1
+        shares = {f"share of {name}": weight for name, weight in zip(self.names, weights, strict=True)}
+        history.take({"epoch": number, "phase": "blend", validation.name: score, **shares, "seconds": 0.0})
+        history.best_epoch, history.best_score = number, score
 
     def _weigh(self, source: Source, validation: Validation, history: History) -> None:
         """Among the parts that have a score: those that were fitted, the first ones."""

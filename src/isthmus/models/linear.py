@@ -19,7 +19,7 @@ from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.history import History
-from isthmus.training.process import interruptible
+from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 
@@ -72,11 +72,9 @@ class ClosedFormRecipe:
         def work() -> Record:
             # Local: two thirds of the memory are free again before validation wants some.
             inverse = self._inverse(source)
-            with interruptible() as stop:
+            with interruptible() as stop, stop.held():
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
                 self.model.to(device).eval()
-            if stop.requested:
-                raise KeyboardInterrupt
             return {}
 
         return fit_in_one_step(self.model, "solve", len(source), run, validation, work)

@@ -27,8 +27,9 @@ from isthmus.protocols import Phase, Readout, Source, Step
 from isthmus.reprs import brief
 from isthmus.training.batching import Shuffled
 from isthmus.training.history import History
+from isthmus.training.interrupts import interruptible
 from isthmus.training.plan import Plan
-from isthmus.training.progress import Record
+from isthmus.training.progress import Record, doing
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
@@ -69,8 +70,10 @@ class MatryoshkaRecipe:
         """
         if self.plan is None:
             return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
-        self._start(source)
-        return train(self.model, source, self.plan, run, validation)
+        with interruptible() as stop:
+            with stop.at_once(), doing(run.progress, "solving for axes and codebooks"):
+                self._start(source)
+            return train(self.model, source, self.plan, run, validation)
 
     def _start(self, source: Source) -> Record:
         self._solve(source)

@@ -23,7 +23,7 @@ class History:
         metric: the name of the validation score.
         best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
         best_score: its validation score, higher is better.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether Ctrl-C or SIGTERM ended it, or what was to come after it.
         stopped_early: whether patience ended it.
         out_of_time: whether ``Run.time_limit`` ended it.
     """

@@ -1,4 +1,4 @@
-"""What training changes of the process: Ctrl-C ends it between two steps, and freed memory is kept for the next one.
+"""What training changes of the process: freed memory is kept for the next step.
 
 A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
 the system at once, and the next step pays for touching every page anew: a quarter of a step on CPU. The price is that
@@ -8,45 +8,9 @@ resident memory is a few tables higher while training lasts, for not every freed
 from __future__ import annotations
 
 import ctypes
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FrameType
-
-
-@dataclass
-class StopRequest:
-    """Whether the user pressed Ctrl-C."""
-
-    requested: bool = False
-
-
-@contextmanager
-def interruptible() -> Iterator[StopRequest]:
-    """While inside, the first Ctrl-C sets ``requested``; a second one raises KeyboardInterrupt as usual.
-
-    Outside the main thread signals cannot be caught: there it is never set.
-    """
-    stop = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    previous = signal.getsignal(signal.SIGINT)
-
-    def on_sigint(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, on_sigint)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
 
 # Numbers from malloc.h, and the defaults of glibc.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4

@@ -18,8 +18,9 @@ from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
 from isthmus.training.history import History
+from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
-from isthmus.training.process import StopRequest, interruptible, keep_freed_memory
+from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
 
@@ -29,7 +30,8 @@ def train(
 ) -> History:
     """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
 
-    Ctrl-C ends the training, not the program: the best weights so far are kept and the history says so.
+    Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
+    ``isthmus.training.interrupts``.
 
     Args:
         model: put on the run's device; in evaluation mode afterwards.
@@ -86,15 +88,27 @@ class _Training:
         self.history.metric = metric
         self.run.progress.start(self.last, len(self.source), metric, first)
         try:
-            with interruptible() as stop, keep_freed_memory():
-                for epoch in range(first, self.last):
-                    if not self._epoch(epoch, stop):
-                        break
+            with interruptible() as stop, stop.telling(self._kept), keep_freed_memory():
+                stop.attempt(lambda: self._epochs(first, stop))
                 self.history.interrupted = stop.requested
         finally:
             self.run.progress.stop()
             self._finish()
         return self.history
+
+    def _epochs(self, first: int, stop: StopRequest) -> None:
+        for epoch in range(first, self.last):
+            if not self._epoch(epoch, stop):
+                break
+
+    def _kept(self) -> str:
+        """What a signal is answered with."""
+        history = self.history
+        if not history.records:
+            return "no epoch is done yet, nothing is learned"
+        if history.best_epoch is None:
+            return f"keeping the model as it is (after epoch {len(history.records)})"
+        return f"keeping the best model so far (epoch {history.best_epoch})"
 
     def _resumed(self) -> int:
         if not self.run.resume:
@@ -124,7 +138,8 @@ class _Training:
             self.model.eval()
             record |= self.validation.numbers(self.model, scored=phase.validate)
         record["seconds"] = time.perf_counter() - started
-        self._take(record, epoch)
+        with stop.held():
+            self._take(record, epoch)
         return not (stop.requested or self.history.stopped_early or self._late())
 
     def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
@@ -144,13 +159,13 @@ class _Training:
         for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
             if stop.requested or self._late():
                 return None
-            for name, value in self._step(rows, phase, epoch).items():
+            for name, value in self._step(rows, phase, epoch, stop).items():
                 sums[name] = value * len(rows) + sums[name] if name in sums else value * len(rows)
             rows_seen += len(rows)
             self.run.progress.step(len(rows), float(sums["loss"]) / rows_seen)
         return {name: float(value) / rows_seen for name, value in sums.items()}
 
-    def _step(self, rows: Tensor, phase: Phase, epoch: int) -> dict[str, Tensor]:
+    def _step(self, rows: Tensor, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, Tensor]:
         progress = self._progress()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
@@ -167,8 +182,9 @@ class _Training:
         loss.total.backward()
         if self.plan.clip is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
-        self.optimizer.step()
-        self._act("step", phase)
+        with stop.held():
+            self.optimizer.step()
+            self._act("step", phase)
         self.seen += len(rows)
         return {"loss": loss.total.detach(), **loss.terms}
 

@@ -226,7 +226,7 @@ def test_after_ctrl_c_it_is_not_trained_again_on_everybody(name: str, monkeypatc
     sizes, train = [], implicit_training._train
 
     def counting(*given: Any) -> Any:
-        sizes.append(given[3].shape[0])
+        sizes.append(given[2].shape[0])
         return train(*given)
 
     monkeypatch.setattr(implicit_training, "_train", counting)

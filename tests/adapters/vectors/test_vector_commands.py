@@ -89,10 +89,22 @@ def test_columns(asked, refused) -> None:
     assert asked("encode", "b", "other.csv") == asked("encode", "b", "t.csv")
     np.save("wide.npy", np.ones((40, 4)))
     assert asked("fit", "vectors", "wide.npy", "--drop", "0", "--out", "b", *FAST)["width"] == 3
-    assert "without names of columns" in refused("encode", "b", "city.csv")
+    assert "without names of columns" in refused("encode", "b", "city.csv", "--json")
     assert len(asked("encode", "b", "city.csv", "--drop", "city")["codes"]) == 80
-    assert asked("fit", "vectors", "t.csv", "--columns", "c", "--column", "a", "--out", "b", *FAST)["width"] == 2
-    assert "no column 'z'" in refused("fit", "vectors", "t.csv", "--column", "z", "--out", "b")
+    assert asked("fit", "vectors", "t.csv", "--columns", "c", "--columns", "a", "--out", "b", *FAST)["width"] == 2
+    assert "no column 'z'" in refused("fit", "vectors", "t.csv", "--columns", "z", "--out", "b")
+
+
+def test_a_detector_names_columns_and_has_no_codes(asked, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 1)) * np.ones(3)
+    pd.DataFrame(rows, columns=["a", "b", "c"]).to_csv("line.csv", index=False)
+    quick = ["--setting", "members=4", "--epochs", "60", "--device", "cpu"]
+    asked("fit", "vectors", "line.csv", "--model", "auto", "--out", "d", *quick)
+    Path("odd.csv").write_text("id,c,b,a\nx,0.5,-0.9,0.5\n")
+    (found,) = asked("anomalies", "d", "odd.csv")["most_anomalous"]
+    assert found["columns"][0] == "b"
+    assert main(["encode", "d", "odd.csv", "--json"]) == 2
+    assert "isthmus anomalies d FILE" in capsys.readouterr().err
 
 
 def test_mistakes_cost_no_training(refused) -> None:

@@ -12,8 +12,9 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.history import History
+from isthmus.training.interrupts import interruptible
 from isthmus.training.plan import Plan
-from isthmus.training.progress import Record
+from isthmus.training.progress import Record, doing
 from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
@@ -49,11 +50,16 @@ class GradientRecipe:
         Returns:
             The history, one record for each epoch.
         """
-        if self.before_training is not None:
-            self.before_training(source)
-        history = train(self.model, source, self.plan, run, validation)
-        if self.after_training is not None:
-            self.after_training(source)
+        with interruptible() as stop:
+            if self.before_training is not None:
+                with stop.at_once(), doing(run.progress, "looking at the data"):
+                    self.before_training(source)
+            history = train(self.model, source, self.plan, run, validation)
+            after = self.after_training
+            if after is not None:
+                with doing(run.progress, "measuring the finished network"):
+                    stop.attempt(lambda: after(source))
+            history.interrupted = stop.requested
         return history
 
 
@@ -61,6 +67,8 @@ def fit_in_one_step(
     model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
 ) -> History:
     """The history of a model that is solved or counted: one epoch, its progress, its score and its time.
+
+    Ctrl-C and SIGTERM are an exception before the model is solved; afterwards, they leave out its score.
 
     Args:
         phase: the name of the epoch.
@@ -70,12 +78,17 @@ def fit_in_one_step(
     started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
     run.progress.start(1, rows, metric)
     try:
-        record: dict[str, float | int | str] = {"epoch": 1, "phase": phase, **work()}
-        model.to(device).eval()
-        if validation:
-            record |= validation.numbers(model)
+        record: dict[str, float | int | str] = {"epoch": 1, "phase": phase}
+        with interruptible() as stop:
+            with stop.at_once():
+                record |= work()
+            model.to(device).eval()
+            if validation:
+                with stop.telling(lambda: "keeping the model without its score"):
+                    stop.optional(lambda: record.update(validation.numbers(model)))
+            interrupted = stop.requested
         record["seconds"] = time.perf_counter() - started
-        history = History(metric=metric)
+        history = History(metric=metric, interrupted=interrupted)
         history.take(record)
         run.progress.epoch(record)
     finally:

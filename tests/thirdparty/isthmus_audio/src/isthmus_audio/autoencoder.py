@@ -24,6 +24,7 @@ from isthmus.fitted import (
 from isthmus.sources import VectorSource
 from isthmus.tasks.coding import codes_of, decoded
 from isthmus.training.holdout import hold_out
+from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
 from isthmus_audio.frames import FrameAdapter, Frames
 
@@ -39,11 +40,15 @@ def fit(frames: Frames, request: FitRequest, run: Run) -> FittedAutoencoder[Fram
     train = VectorSource(source.values[rows])
     held_out = VectorSource(source.values[held_rows]) if len(held_rows) else None
     recipe, model = spec.build(adapter.signal, run)
-    history = recipe.fit(train, run, None if held_out is None else validation_on(held_out, run))
-    facts = training_facts("frames", len(frames), len(held_rows), run, history)
-    fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)
-    gallery = Gallery(codes_of(model, source), frames.names)
-    return complete(fitted, gallery, rows, train, held_out, request=request, run=run)
+
+    def gallery() -> Gallery:
+        return Gallery(codes_of(model, source), frames.names)
+
+    with interruptible() as stop:
+        history = recipe.fit(train, run, None if held_out is None else validation_on(held_out, run))
+        facts = training_facts("frames", len(frames), len(held_rows), run, history)
+        fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)
+        return complete(fitted, gallery, rows, train, held_out, request=request, run=run, stop=stop)
 
 
 @dataclass(frozen=True, eq=False)
