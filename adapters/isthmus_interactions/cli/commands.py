@@ -10,7 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Allow, Directory, ResultCount, ResultCountOrAll, Seed
+from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.errors import InputError
 from isthmus.vocabulary import Id
@@ -43,6 +43,7 @@ def recommend(
     out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
     k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
+    exclude: Exclude = None,
     allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
     as_json: Json = False,
@@ -55,10 +56,16 @@ def recommend(
     if out is not None:
         export.check_place(out)
     recommender = Recommender.load(directory)
-    allowed = asked.items(recommender, "--allow", allow)
-    if unknown := [id_ for id_ in allowed or [] if id_ not in recommender.adapter.items]:
-        status(asked.unknown_items(recommender, unknown, " of --allow"))
-    filters: documents.Filters = {"exclude_seen": not include_seen, "allow": allowed, "diversity": diversity}
+    named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
+    for name, ids in named.items():
+        if unknown := [id_ for id_ in ids or [] if id_ not in recommender.adapter.items]:
+            status(asked.unknown_items(recommender, unknown, f" of {name}"))
+    filters: documents.Filters = {
+        "exclude_seen": not include_seen,
+        "exclude": named["--exclude"],
+        "allow": named["--allow"],
+        "diversity": diversity,
+    }
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
         return

@@ -21,6 +21,7 @@ class Filters(TypedDict):
     """What may be answered; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
+    exclude: list[Id] | None
     allow: list[Id] | None
     diversity: float
 

@@ -350,7 +350,7 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
     (tmp_path / "strangers.csv").write_text("user,item\n7,0\n")
     mistake(run("evaluate", folder / "b", "strangers.csv", "--split", "known"), "nobody in the test data")
     (tmp_path / "other.csv").write_text("user,item\n7,1\n7,2\n")
-    mistake(run("evaluate", folder / "b", "other.csv"), "nothing is held out")
+    mistake(run("evaluate", folder / "b", "other.csv"), "none of the 2 items of the test data")
     for args, said in (
         (("--hide", "1"), "--hide"),
         (("--split", "strong"), "--split users (strong generalisation)"),
