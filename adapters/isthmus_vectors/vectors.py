@@ -227,7 +227,7 @@ class Vectors:
         if self.is_sparse:
             return ""
         rows = sum(int((~np.isfinite(block.dense())).any(1).sum()) for block in self.blocks())
-        return f" (so do {rows - 1:,} of the {len(self) - 1:,} other rows, here or elsewhere)" if rows > 1 else ""
+        return f" ({rows:,} of {len(self):,} rows have such a cell)" if rows > 1 else ""
 
 
 def _matrix(source: Any) -> Dense | csr_array:
