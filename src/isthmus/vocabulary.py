@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.reprs import counted, described
 from isthmus.similar_texts import similar_texts
 
 Kind = Literal["int64", "string"]
@@ -53,6 +54,9 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __repr__(self) -> str:
+        return described(self, f"{counted(len(self), f'{self.kind} id')}, such as {self._example()}")
 
     def __contains__(self, id_: object) -> bool:
         return id_ in self._rows
