@@ -12,6 +12,7 @@ from rich.text import Text
 
 from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.wording import count
 from isthmus.errors import InputError
 from isthmus.vocabulary import Id
 from isthmus_interactions.cli import asked, documents
@@ -168,7 +169,7 @@ def _recommend_users(
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "users": len(ids), "rows": rows}
-    emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} users in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(rows, 'row')} for {count(len(ids), 'user')} in {out}"))
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
