@@ -16,6 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.fitted.quality import score_quantiles
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Nearest, Ranks, surprise
 from isthmus.tasks.coding import BATCH, codes_of
@@ -57,6 +58,7 @@ class AnomalyScorer(Protocol):
         ...
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class CalibratedScorer:
     """Two scores, each on the scale of normal records: the nats that the reconstruction of a record costs, and the mean

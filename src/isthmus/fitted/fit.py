@@ -21,6 +21,7 @@ from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.quality import warn
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
+from isthmus.reprs import brief
 from isthmus.sources import SomeRows
 from isthmus.tasks.coding import codes_of
 from isthmus.tasks.coding import held_out as score_held_out
@@ -42,6 +43,7 @@ A = TypeVar("A", bound=AdapterState)
 T = TypeVar("T")
 
 
+@brief
 @dataclass(frozen=True)
 class FitRequest:
     """What a user asks ``fit`` for, in every domain.
@@ -80,6 +82,7 @@ class FitRequest:
         return ModelSpec(plugins.python_name(self.model), builder, checked(self.model, builder, given))
 
 
+@brief
 @dataclass(frozen=True)
 class ModelSpec:
     """A builder with all its keywords.
