@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
-from isthmus.answers import Answers
+from isthmus.answers import Answers, html
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
@@ -32,7 +32,7 @@ W = TypeVar("W")
 F = TypeVar("F", bound="AutoencoderFace[Any, Any, Any]")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AutoencoderFace(ABC, Generic[A, R, W]):
     """A trained autoencoder as users meet it. Made by ``fit`` or ``load``; nothing in it changes.
 
@@ -125,6 +125,12 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         """By ``anomaly_scorer``."""
 
     # --- what every domain has -------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.fitted.summary()}>"
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(repr(self).strip("<>")) + self.history._repr_html_()
 
     @property
     def adapter(self) -> A:
