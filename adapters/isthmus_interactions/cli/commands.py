@@ -12,6 +12,7 @@ from rich.text import Text
 
 from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.wording import count
 from isthmus.errors import InputError
 from isthmus.vocabulary import Id
 from isthmus_interactions.cli import asked, documents
@@ -147,9 +148,9 @@ def evaluate(
     measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
     document = documents.evaluation_report(measured)
     rows = [(name, measured.shown(name)) for name in measured.means]
-    for remark in measured.remarks:
+    for remark in (measured.protocol, *measured.remarks):
         status(remark)
-    title = f"{len(measured.rows):,} users; {measured.protocol}"
+    title = f"{len(measured.rows):,} users"
     emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
 
 
@@ -168,7 +169,7 @@ def _recommend_users(
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "users": len(ids), "rows": rows}
-    emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} users in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(rows, 'row')} for {count(len(ids), 'user')} in {out}"))
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
