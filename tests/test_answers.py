@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from isthmus.answers import Answers, RankedList, RankedLists
-from isthmus.answers.text import counted, one_line
 from isthmus.errors import MissingLibraryError
 from isthmus.fitted import Gallery
 from isthmus.index import Index
+from isthmus.reprs import counted, one_line
 from isthmus_interactions.recommend.answers import Answer, Result, result_types
 
 RESULT = {"rank": pa.int64(), "id": pa.int64(), "score": pa.float64(), "title": pa.large_string()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,10 +73,3 @@ def test_documents_are_read_or_refused(text: str) -> None:
     except InputError:
         return
     assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
-
-
-def test_text_becomes_an_id_of_its_kind() -> None:
-    assert Vocabulary(["7"]).parse("7") == "7"
-    assert Vocabulary(np.array([7])).parse("7") == 7
-    with pytest.raises(UnknownIdError, match="seven"):
-        Vocabulary([7]).parse("seven")

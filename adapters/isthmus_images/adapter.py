@@ -13,12 +13,14 @@ from torch import Tensor
 
 from isthmus.batch import Batch, Grid, Values
 from isthmus.errors import BundleError, InputError
+from isthmus.reprs import brief
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
 from isthmus_images.images import Images
 
 DOCUMENT = "images.json"
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class ImageSource:
     """Images of one size; inputs and targets of a batch are the same numbers.

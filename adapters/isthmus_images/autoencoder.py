@@ -23,7 +23,7 @@ from isthmus_images.images import Images
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     """A trained model. Made by ``fit`` or ``load``; nothing in it changes.
 

@@ -11,11 +11,13 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Values
 from isthmus.errors import InputError
+from isthmus.reprs import brief
 
 ORIENTATIONS = 8
 """Four quarter turns, each also in the mirror."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Crops:
     """Square crops, each turned and mirrored its own way; a byte a pixel of the images is all that is kept.

@@ -13,6 +13,7 @@ import numpy as np
 
 from isthmus.datafolder import dataset_path
 from isthmus.errors import SettingError
+from isthmus.reprs import brief
 from isthmus_images.files.arrays import read_arrays
 from isthmus_images.files.pixels import Picture
 from isthmus_images.images import Images
@@ -20,6 +21,7 @@ from isthmus_images.images import Images
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
 
+@brief
 @dataclass(frozen=True)
 class Photographs:
     """Grey pictures of several sizes.

@@ -20,7 +20,7 @@ from isthmus_images.files.pixels import as_shown, shown
 from isthmus_images.images import Images
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageEvaluation(Evaluation):
     """Nats are sums over an image, and means over the images. What was not asked for, or a model lacks, is None.
 

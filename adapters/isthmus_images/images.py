@@ -11,12 +11,13 @@ import numpy.typing as npt
 from jaxtyping import Float32
 
 from isthmus.errors import SettingError
+from isthmus.reprs import counted, described, joined
 from isthmus_images.files.cropping import cropped
 from isthmus_images.files.loading import How, Loaded, load
 from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """Images of one size and colour, in order.
 
@@ -31,6 +32,12 @@ class Images:
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        channels, height, width = self.pixels.shape[1:]
+        labels = "" if self.labels is None else "labelled"
+        size = f"{height}×{width} {'grey' if channels == 1 else 'in colour'}"
+        return described(self, joined([f"{counted(len(self.pixels), 'image')} of {size}", labels]))
 
     @classmethod
     def read(

@@ -8,12 +8,13 @@ from typing import Any
 
 from isthmus.batch import Bag
 from isthmus.errors import BundleError
+from isthmus.reprs import counted, described
 from isthmus.sources import BagSource
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.interactions import Interactions
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InteractionsAdapter:
     """Knows the items, whose rows are the columns of every bag, and the users it was fitted on.
 
@@ -24,6 +25,9 @@ class InteractionsAdapter:
 
     items: Vocabulary
     users: Vocabulary
+
+    def __repr__(self) -> str:
+        return described(self, f"{counted(len(self.users), 'user')}, {counted(len(self.items), 'item')}")
 
     @property
     def signal(self) -> Bag:

@@ -25,6 +25,7 @@ from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Columns, Ranker, Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
@@ -129,6 +130,7 @@ def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:
     return model
 
 
+@brief
 @dataclass(frozen=True)
 class CountingRecipe:
     """A model of items and the function that fills it from a matrix, shape (users, items), on the CPU."""

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.answers import html
+from isthmus.reprs import counted, described
 from isthmus.training.history import History
 from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -17,7 +19,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedRecommender:
     """A trained model with its vocabularies and its training data. Nothing in it changes; an update makes a new one.
 
@@ -59,6 +61,15 @@ class FittedRecommender:
         """
         return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, data.histories, {}, facts)
 
+    def __repr__(self) -> str:
+        return described(self, self.summary())
+
+    def summary(self) -> str:
+        """The model and its data, in a line."""
+        users, items = len(self.adapter.users), len(self.adapter.items)
+        known = f"{counted(users, 'user')}, {counted(items, 'item')}"
+        return f"{self.builder}: {known}, trained on {counted(int(self.interactions.nnz), 'interaction')}"
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
@@ -84,6 +95,13 @@ class FittedView:
 
     def __init__(self, fitted: FittedRecommender) -> None:
         self._fitted = fitted
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.fitted.summary()}>"
+
+    def _repr_html_(self) -> str:
+        titles = f"{counted(len(self.titles), 'item')} with titles"
+        return html.paragraph(repr(self).strip("<>")) + html.paragraph(titles) + self.history._repr_html_()
 
     @property
     def fitted(self) -> FittedRecommender:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse, sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
 from isthmus_interactions.files.assemble import assemble
@@ -26,7 +27,7 @@ from isthmus_interactions.vocabularies import Ids, translate
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Interactions of users with items. Nothing in it changes; selections are new objects.
 
@@ -154,6 +155,10 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        known = [counted(len(self.users), "user"), counted(len(self.items), "item"), counted(self.nnz, "interaction")]
+        return described(self, joined([*known, "" if self.histories is None else "in order"]))
 
     @property
     def nnz(self) -> int:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.reprs import counted, described
 from isthmus_interactions.csr import Csr, Ints, row_of_entry
 
 Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
@@ -22,7 +23,7 @@ TimeUnit = Literal["us", "as given"]
 """What a time counts: microseconds since 1970-01-01 UTC, where the column held dates; else whatever its numbers are."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class OrderedHistories:
     """Every event of every user, oldest first. Nothing in it changes; selections are new objects.
 
@@ -41,6 +42,12 @@ class OrderedHistories:
     items: npt.NDArray[np.int32]
     times: Times | None = None
     unit: TimeUnit | None = None
+
+    def __repr__(self) -> str:
+        times = "without times" if self.times is None else "with times"
+        return described(
+            self, f"{counted(len(self.offsets) - 1, 'user')}, {counted(len(self.items), 'event')}, {times}"
+        )
 
     @classmethod
     def of(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import ColumnError, InputError, SettingError
+from isthmus.reprs import brief, counted, described
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, csr_of, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.interactions import Interactions
@@ -26,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 MOST_HELD_OUT = 10_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FoldIn:
     """Users to evaluate on; each has at least one held-out item.
 
@@ -45,7 +46,12 @@ class FoldIn:
     def __len__(self) -> int:
         return len(self.users)
 
+    def __repr__(self) -> str:
+        asked = f"{counted(int(self.held_out.nnz), 'interaction')} held out, {self.history.nnz:,} given"
+        return described(self, f"{counted(len(self), 'user')}, {counted(self.history.shape[1], 'item')}, {asked}")
 
+
+@brief
 @dataclass(frozen=True, eq=False)
 class Split:
     """What to train on, what to choose a model by (or None), and what to evaluate it on."""

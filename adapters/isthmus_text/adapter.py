@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from isthmus.batch import Tokens
 from isthmus.errors import BundleError, InputError, SettingError
+from isthmus.reprs import brief
 from isthmus_text.texts import Texts
 from isthmus_text.tokens.source import TokenSource
 from isthmus_text.tokens.store import TokenStore
@@ -24,6 +25,7 @@ MAX_LENGTH = 256
 """The largest length that is chosen by default."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class TextAdapter:
     """A tokenizer, and how long a row of tokens may be.

@@ -24,7 +24,7 @@ from isthmus_text.texts import Texts
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
     """A trained model with its tokenizer. Made by ``fit`` or ``load``; immutable.
 

@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from isthmus.datafolder import dataset_path, unpacked
 from isthmus.errors import SettingError
+from isthmus.reprs import brief
 from isthmus_text.texts import Texts
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Sentences:
     """Texts with a label each.
@@ -35,6 +37,7 @@ class Sentences:
     names: tuple[str, ...]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """Pairs of texts with the similarity that annotators gave them.

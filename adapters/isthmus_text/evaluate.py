@@ -37,7 +37,7 @@ CHUNK = 8
 EXACT = Run(device="cpu", precision="fp32")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextEvaluation(Evaluation):
     """Figures on held-out texts. Nats are sums over a text, with the token that ends it, and means over the texts.
 

@@ -25,6 +25,7 @@ plugin = Plugin(
     commands={
         "fit": fit,
         "demo": demo,
+        "anomalies": commands.anomalies,
         "encode": commands.encode,
         "decode": commands.decode,
         "reconstruct": commands.reconstruct,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.reprs import counted, described
 from isthmus.sources import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
 from isthmus_text.files.packed import PackedTexts, TextPacker
@@ -21,7 +22,7 @@ Unit = Literal["line", "document"]
 Rows = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Texts(Sequence[str]):
     """An immutable sequence of texts.
 
@@ -73,6 +74,9 @@ class Texts(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self.packed.starts)
+
+    def __repr__(self) -> str:
+        return described(self, counted(len(self), "text"))
 
     def __iter__(self) -> Iterator[str]:
         for block in self.blocks():

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from isthmus.batch import Bag, Vector
 from isthmus.errors import BundleError, ValueRangeError
+from isthmus.reprs import brief
 from isthmus.sources import BagSource, VectorSource
 from isthmus_vectors.columns import Columns, Known, Places
 from isthmus_vectors.scaling import Scaling
@@ -21,6 +22,7 @@ from isthmus_vectors.vectors import Vectors
 SCALING, TABLE = "scaling.json", "table.json"
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class VectorAdapter:
     """Made by ``fit`` or ``restore``.

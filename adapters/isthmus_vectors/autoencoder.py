@@ -28,7 +28,7 @@ Rows = Float32[np.ndarray, "rows width"]
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """A trained model with the scales of its columns. Made by ``fit`` or ``load``; immutable.
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, InputError
 from isthmus.plugins import closest
+from isthmus.reprs import brief
 
 Numbers = tuple[npt.NDArray[np.floating[Any]], tuple[str, ...]]
 
@@ -27,6 +28,7 @@ LOOKED_AT = 10_000
 """Rows in which a cell that is no number is looked for."""
 
 
+@brief
 @dataclass(frozen=True)
 class Places:
     """Columns that were taken by position.

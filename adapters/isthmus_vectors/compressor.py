@@ -35,6 +35,7 @@ from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Neighbours
+from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
 from isthmus.training.interrupts import warn_of_interruption
@@ -55,7 +56,7 @@ BEAMS = 8
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Compressor:
     """Made by ``fit`` or ``load``; immutable.
 
@@ -72,6 +73,9 @@ class Compressor:
     history: History
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+
+    def __repr__(self) -> str:
+        return described(self, f"vectors of {counted(self.width, 'number')} in {counted(self.bytes, 'byte')}")
 
     @classmethod
     def fit(

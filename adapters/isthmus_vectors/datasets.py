@@ -13,8 +13,10 @@ from jaxtyping import Float32
 
 from isthmus.datafolder import unpacked
 from isthmus.errors import MissingLibraryError
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Tumours:
     """Measurements of cell nuclei, and what a doctor found.
@@ -28,6 +30,7 @@ class Tumours:
     malignant: npt.NDArray[np.bool_]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Words:
     """Words and their vectors, the most frequent first.

@@ -24,7 +24,7 @@ NONZERO = 1e-6
 """A number of a code counts as 0 if its size is at most this."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VectorEvaluation(Evaluation):
     """Figures on held-out rows: means over the rows, on the scale of the model.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
+from isthmus.reprs import brief
 from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.vectors import Vectors
 
@@ -25,6 +26,7 @@ CODES = 1024
 """Codes that are decoded together."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Float64Model:
     """A model in fp64, on the CPU, in evaluation mode, with its adapter. Made by ``of``."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.reprs import brief
 from isthmus_vectors.vectors import Dense, Vectors
 
 METHODS = ("robust", "none")
@@ -33,6 +34,7 @@ MOST_MEASURED = 100_000
 Numbers = npt.NDArray[np.float64]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """z = (x − centre) / scale, and beyond ``LIMIT``: ± (LIMIT + log(1 + |z| − LIMIT)). Invertible.

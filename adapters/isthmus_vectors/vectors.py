@@ -15,6 +15,7 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.errors import InputError, SourceError, ValueRangeError
+from isthmus.reprs import counted, described, joined
 from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
 from isthmus_vectors import files
@@ -40,7 +41,7 @@ TOO_WIDE = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Vectors:
     """Finite numbers, shape (rows, width). Made by ``read`` or ``of``.
 
@@ -114,6 +115,12 @@ class Vectors:
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
+
+    def __repr__(self) -> str:
+        sparse = "sparse" if issparse(self.values) else ""
+        named = "" if self.columns is None else "with names of columns"
+        size = f"{counted(len(self), 'row')} of {counted(int(self.values.shape[1]), 'number')}"
+        return described(self, joined([size, sparse, named]))
 
     @property
     def width(self) -> int:
@@ -220,7 +227,7 @@ class Vectors:
         if self.is_sparse:
             return ""
         rows = sum(int((~np.isfinite(block.dense())).any(1).sum()) for block in self.blocks())
-        return f" (so do {rows - 1:,} of the {len(self) - 1:,} other rows, here or elsewhere)" if rows > 1 else ""
+        return f" ({rows:,} of {len(self):,} rows have such a cell)" if rows > 1 else ""
 
 
 def _matrix(source: Any) -> Dense | csr_array:

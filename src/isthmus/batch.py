@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.errors import SettingError
+from isthmus.reprs import brief
 
 # --- signals: sizes only ---------------------------------------------------------------------------------------------
 
@@ -56,6 +57,7 @@ Signal = Bag | Vector | Tokens | Grid
 # --- tensors ---------------------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class Bags:
     """Sparse rows without their zeros: row r holds entries ``offsets[r]`` to ``offsets[r + 1]``."""
@@ -121,6 +123,7 @@ class Bags:
         return self.indices.device
 
 
+@brief
 @dataclass(frozen=True)
 class TokenRows:
     """Token ids with a mask that is true where a token stands and false on padding, which is at the end of a row.
@@ -160,6 +163,7 @@ class TokenRows:
         return self.ids.device
 
 
+@brief
 @dataclass(frozen=True)
 class Values:
     """Dense numbers: vectors ``[batch, width]`` or images ``[batch, channels, height, width]``."""
@@ -192,6 +196,7 @@ class Values:
 Tensors = Bags | TokenRows | Values
 
 
+@brief
 @dataclass(frozen=True)
 class Batch:
     """Some rows of a source: what the encoder reads and what the likelihood scores."""

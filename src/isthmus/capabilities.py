@@ -28,10 +28,12 @@ from torch import Tensor, nn
 from isthmus.batch import Bags, Tensors
 from isthmus.errors import SettingError
 from isthmus.protocols import Bottleneck, Decoder, Encoder, Posterior, Prior, Readout, Step
+from isthmus.reprs import brief
 
 # --- what the methods return -----------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class CodeWeights:
     """A matrix [outputs, inputs] that is multiplied by the code, or by the code and other numbers side by side.
@@ -51,6 +53,7 @@ class CodeWeights:
         return slice(self.start, self.stop)
 
 
+@brief
 @dataclass(frozen=True)
 class AffineLayer:
     """x to f(W x + b). Each output of ``activation`` may depend on other inputs only where its derivative by them is 0

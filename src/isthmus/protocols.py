@@ -19,6 +19,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Signal, Tensors
+from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
 
 PartName = Literal["encoder", "bottleneck", "prior", "decoder", "readout", "likelihood"]
@@ -287,6 +288,7 @@ class Phase:
 # --- ranking ----------------------------------------------------------------------------------------------------------
 
 
+@brief
 @dataclass(frozen=True)
 class Neighbours:
     """Answers, best first; equal scores in ascending order of row. Where fewer than k exist: row -1, score -inf."""

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from isthmus.batch import gather_ranges
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True)
 class RowLists:
     """One list of rows for each query: ``rows[offsets[q]:offsets[q + 1]]``."""

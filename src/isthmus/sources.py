@@ -16,8 +16,10 @@ from torch import Tensor
 from isthmus.batch import Bags, Batch, Values, gather_ranges
 from isthmus.errors import InputError
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class BagSource:
     """Sparse rows over a catalogue: 4 bytes an entry, 8 with weights.
@@ -71,6 +73,7 @@ class BagSource:
         return Batch(rows, bags, bags)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class VectorSource:
     """Dense rows; inputs and targets of a batch are the same numbers."""

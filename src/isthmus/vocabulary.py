@@ -1,6 +1,6 @@
 """External id <-> row, frozen, written without pickle.
 
-Ids are int64 or string, never both: the vocabulary stores which, and ``parse`` turns text (a command line) into ids.
+Ids are int64 or string, never both: the vocabulary stores which.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.reprs import counted, described
 from isthmus.similar_texts import similar_texts
 
 Kind = Literal["int64", "string"]
@@ -54,6 +55,9 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def __repr__(self) -> str:
+        return described(self, f"{counted(len(self), f'{self.kind} id')}, such as {self._example()}")
+
     def __contains__(self, id_: object) -> bool:
         return id_ in self._rows
 
@@ -93,19 +97,6 @@ class Vocabulary:
         """Ids of the given rows, as plain Python values."""
         taken: list[Id] = self._ids[np.asarray(rows, dtype=np.int64)].tolist()
         return taken
-
-    def parse(self, text: str) -> Id:
-        """An id as typed on a command line, in this vocabulary's type.
-
-        Raises:
-            UnknownIdError: the ids are integers and the text is none.
-        """
-        if self.kind == "string":
-            return text
-        try:
-            return int(text)
-        except ValueError:
-            raise UnknownIdError(f"id {text!r} is not a number", expected=f"ids such as {self._example()}") from None
 
     def extended(self, ids: Iterable[Id]) -> Vocabulary:
         """A vocabulary with the unknown ones among ``ids`` appended; old ids keep their rows."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from isthmus.cli import main
 from isthmus.cli.demos import INTERRUPTED, demonstration
 from isthmus.errors import InputError
 from isthmus.training.history import History
+from isthmus.training.interrupts import interruptible
 
 NAMES = ("interactions", "text", "images", "vectors")
 BUNDLES = {"interactions": "books", "text": "sentences", "images": "images", "vectors": "vectors"}
@@ -47,6 +50,27 @@ def test_a_training_cut_short_is_saved_and_told(tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert "after epoch 1 of 3" in said
     assert said.rstrip().endswith("isthmus demo text")
+
+
+def test_the_exit_status_tells_the_signal(tmp_path: Path) -> None:
+    def stopped() -> Model:
+        signal.raise_signal(signal.SIGTERM)
+        return Model(interrupted=True)
+
+    def run() -> None:
+        with demonstration("isthmus demo", tmp_path / "b") as demo:
+            demo.train(lambda: within(stopped))
+
+    with pytest.raises(typer.Exit) as left:
+        run()
+    assert left.value.exit_code == 128 + signal.SIGTERM
+    assert (tmp_path / "b").is_dir()
+
+
+def within(fit: Callable[[], Model]) -> Model:
+    """As every ``fit`` of the library does."""
+    with interruptible():
+        return fit()
 
 
 def test_an_interruption_after_the_saving_leaves_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

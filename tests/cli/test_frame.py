@@ -194,7 +194,7 @@ def test_a_bundle_of_a_plugin_that_is_gone(run: Run, tmp_path: Path) -> None:
     bundle.write(tmp_path / "a", plugin="gone", builder="x", settings={}, tensors={}, documents=documents)
     mistake(run("recommend", tmp_path / "a"), "no plugin 'gone'")
     (tmp_path / "a" / "manifest.json").write_text("{")
-    mistake(run("recommend", tmp_path / "a"), "no JSON")
+    mistake(run("recommend", tmp_path / "a"), "not a JSON")
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

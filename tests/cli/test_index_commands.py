@@ -81,7 +81,7 @@ def test_a_life_on_the_command_line(run: Run) -> None:
     assert json.loads(run("index add a other.parquet --update --compact --json")[1])["rows"] == 3
     assert Index.load("a").search([0.0, 0.0, 1.0], 3).ids == [["c", "a", "b"]]
     assert json.loads(run("index remove a b --json")[1])["gone"] == 1
-    assert "2 vectors of 3 by cosine" in run("index info a")[1]
+    assert "2 vectors of 3 numbers by cosine" in run("index info a")[1]
     assert "queries a second" in run("index benchmark a --queries named.parquet --k 2")[1]
     assert "index for index" in run("info a")[1]
 
@@ -94,7 +94,7 @@ MISTAKES = [
     ("index build vectors.npy --out b --kind tree", "kind 'tree'"),
     ("index build vectors.npy --out b --memory 10", "9,600 bytes"),
     ("index build vectors.npy --out b --threads 0", "threads is 0"),
-    ("index build vectors.npy --out full", "no isthmus bundle"),
+    ("index build vectors.npy --out full", "not an isthmus bundle"),
     ("index search a", "no queries"),
     ("index search a vectors.npy --like 3", "queries and --like"),
     ("index search a named.parquet", "queries of shape"),

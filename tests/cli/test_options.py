@@ -32,18 +32,8 @@ FACES: dict[str, Any] = {
 NAMES = {"similar": "similar_items", "anomalies": "anomaly_scores"}
 """Verbs whose method has another name."""
 
-OWN_MEANING = {
-    "--out",
-    "--metric",
-    "--item",
-    "--column",
-    "--epochs",
-    "--validation",
-    "--budget",
-    "--model",
-    "--setting",
-    "--allow",
-}
+OWN_MEANING = {"--out", "--metric", "--item", "--column", "--epochs", "--validation", "--model", "--setting"}
+OWN_MEANING |= {"--time-limit", "--k"}
 """What these name differs from verb to verb, and so does the sentence."""
 
 LEFT_TO_PYTHON = {("sample", "strategy"), ("search", "metric")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from isthmus.cli import output
@@ -47,3 +48,15 @@ def test_a_table_without_rows_or_columns() -> None:
 def test_a_pipe_gets_rows_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     output.emit({}, False, lambda: output.table(("title", "n"), [("word " * 100, 7)]))
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_wide_letters_count_for_what_they_take(width: int) -> None:
+    titles = ["千と千尋の神隠し " * 8, "🎬 film 🎞️ " * 12, "ordinary title " * 9, "e\u0301te\u0301 " * 30]
+    rows = [(place, title, place + 0.5, "flagged") for place, title in enumerate(titles)]
+    assert max(map(cell_len, printed(output.table(("id", "title", "score", ""), rows), width))) <= width
+
+
+def test_numbers_have_the_digits_that_they_need() -> None:
+    lines = printed(output.table(("a", "b", "c"), [(0.123456, 46.8795, 0.00001234), (2.0, 1234.5, 0.5)]), 80)
+    assert [line.split() for line in lines[1:]] == [["0.1235", "47", "1.2e-05"], ["2.0000", "1234", "0.5000"]]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -231,6 +232,10 @@ def test_tables_whose_columns_have_other_names(tmp_path: Path):
         assert again.ids == names
     table = pa.table({"film": names, "embedding": rows.tolist()})
     assert Index.build(table, ids="film").ids == names
+    frame = pd.DataFrame(rows, columns=["x", "y"], index=[5, 3, 1, 2, 4, 0])
+    assert Index.build(frame.assign(film=names), ids="film").width == 2
+    with pytest.raises(InputError, match="shape"):
+        Index.build(frame["x"])
     with pytest.raises(ColumnError, match=r"no columns 'flm' in the table; .*did you mean 'film'"):
         Index.build(table, ids="flm")
     with pytest.raises(ColumnError, match=r"columns 'film' in .*ids='film' in Python, --ids"):

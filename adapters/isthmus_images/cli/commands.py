@@ -23,6 +23,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, flagged
 from isthmus.errors import InputError
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
@@ -51,7 +52,7 @@ def encode(
         document["path"] = str(out)
         with out.open("wb") as file:
             np.save(file, codes, allow_pickle=False)
-    emit(document, as_json, lambda: Text(f"{len(codes):,} codes of {codes.shape[1]} numbers in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 
 
 def reconstruct(
@@ -130,17 +131,15 @@ def anomalies(
     scores = model.anomaly_scores(records)
     limit = model.anomaly_scorer.threshold.value
     order = np.argsort(-scores, kind="stable")
-    flagged = int((scores > limit).sum())
+    above = int((scores > limit).sum())
     found = [
         {"name": records.names[row], "score": float(scores[row]), "anomaly": bool(scores[row] > limit)} for row in order
     ]
-    document = {"images": len(found), "anomalies": flagged, "threshold": limit, "found": found}
+    document = {"images": len(found), "anomalies": above, "threshold": limit, "found": found}
     rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:k]]
     share = model.anomaly_scorer.threshold.contamination
-    told = (
-        f"\n{flagged:,} of {len(found):,} score above {limit:.3f}, which {share:.3g} of normal images are expected to"
-    )
-    emit(document, as_json, lambda: Group(table(("score", "image", ""), rows), Text(told)))
+    told = flagged(above, len(found), "images", limit, share)
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("score, nats", "image", ""), rows)))
 
 
 def evaluate(
@@ -157,9 +156,10 @@ def evaluate(
     given: Any = images
     if not denoising.takes_any_size(model.builder):
         given = model.adapter.records(images, on_error=on_error(skip_broken))
-    emit_evaluation(model.evaluate(given, samples=samples, noise=noise, seed=seed), as_json)
+    found = model.evaluate(given, samples=samples, noise=noise, seed=seed)
+    emit_evaluation(found, as_json, count(found.images, "image"), ("images", "samples"))
 
 
 def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:
-    count = contact_sheet.write(out, images, names)
-    emit({"images": count, "path": str(out)}, as_json, lambda: Text(f"{count:,} images in {out}"))
+    written = contact_sheet.write(out, images, names)
+    emit({"images": written, "path": str(out)}, as_json, lambda: Text(f"{count(written, 'image')} in {out}"))

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.reprs import brief
 from isthmus_images.files.arrays import ENDS, is_array, read_arrays
 from isthmus_images.files.idx import is_idx, labels_beside, read_idx
 from isthmus_images.files.pictures import SUFFIXES, picture_from, picture_of
@@ -44,6 +45,7 @@ class How:
             raise SettingError(f"on_error={self.on_error!r}", expected="'raise' or 'skip'")
 
 
+@brief
 @dataclass(frozen=True)
 class Loaded:
     """Pictures, perhaps of several sizes.

@@ -10,8 +10,9 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Allow, Directory, ResultCount, ResultCountOrAll, Seed
+from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.wording import count
 from isthmus.errors import InputError
 from isthmus.vocabulary import Id
 from isthmus_interactions.cli import asked, documents
@@ -43,6 +44,7 @@ def recommend(
     out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
     k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
+    exclude: Exclude = None,
     allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
     as_json: Json = False,
@@ -55,10 +57,16 @@ def recommend(
     if out is not None:
         export.check_place(out)
     recommender = Recommender.load(directory)
-    allowed = asked.items(recommender, "--allow", allow)
-    if unknown := [id_ for id_ in allowed or [] if id_ not in recommender.adapter.items]:
-        status(asked.unknown_items(recommender, unknown, " of --allow"))
-    filters: documents.Filters = {"exclude_seen": not include_seen, "allow": allowed, "diversity": diversity}
+    named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
+    for name, ids in named.items():
+        if unknown := [id_ for id_ in ids or [] if id_ not in recommender.adapter.items]:
+            status(asked.unknown_items(recommender, unknown, f" of {name}"))
+    filters: documents.Filters = {
+        "exclude_seen": not include_seen,
+        "exclude": named["--exclude"],
+        "allow": named["--allow"],
+        "diversity": diversity,
+    }
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
         return
@@ -140,9 +148,9 @@ def evaluate(
     measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
     document = documents.evaluation_report(measured)
     rows = [(name, measured.shown(name)) for name in measured.means]
-    for remark in measured.remarks:
+    for remark in (measured.protocol, *measured.remarks):
         status(remark)
-    title = f"{len(measured.rows):,} users; {measured.protocol}"
+    title = f"{len(measured.rows):,} users"
     emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
 
 
@@ -161,7 +169,7 @@ def _recommend_users(
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "users": len(ids), "rows": rows}
-    emit(document, as_json, lambda: Text(f"{rows:,} rows for {len(ids):,} users in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(rows, 'row')} for {count(len(ids), 'user')} in {out}"))
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from isthmus import plugins
+from isthmus.cli.wording import count
 from isthmus.errors import InputError, SettingError
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
@@ -21,6 +22,7 @@ class Filters(TypedDict):
     """What may be answered; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
+    exclude: list[Id] | None
     allow: list[Id] | None
     diversity: float
 
@@ -69,6 +71,22 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         # What auto tells beside that, and with_features.
         **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
     }
+
+
+def sizes(document: dict[str, Any]) -> str:
+    """Interactions, users and items of a document, as people say it."""
+    interactions, users = count(document["interactions"], "interaction"), count(document["users"], "user")
+    return f"{interactions} of {users} and {count(document['items'], 'item')}"
+
+
+def held_out(document: dict[str, Any]) -> str:
+    """The score among users who were held out, and the epoch that had it; empty where nobody was."""
+    if document["score"] is None:
+        return ""
+    said = f"{document['metric']} {document['score']:.4f}"
+    users = document.get("validation_users")
+    said += f" among {count(users, 'user')} who did not train" if users else " among users who did not train"
+    return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
 
 
 def features(

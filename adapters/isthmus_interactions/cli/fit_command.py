@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
 from isthmus import plugins
-from isthmus.cli.output import emit, table
+from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
+from isthmus.cli.wording import duration
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -75,8 +76,13 @@ def fit(
 
 
 def _page(document: dict[str, Any], example: str) -> RenderableType:
-    shown = [(name, value) for name, value in document.items() if value is not None and type(value) not in (dict, list)]
-    return Group(*_tried(document), table(("", ""), shown), Line(f"\ntry: {example}"))
+    said = [
+        f"{document['model']} on {documents.sizes(document)}",
+        f"what counts: {document['kept']}" if document["kept"] else "",
+        documents.held_out(document),
+        f"took {duration(document['seconds'])}; saved to {document['path']}",
+    ]
+    return Group(*_tried(document), *(Line(printable(line)) for line in said if line), Line(f"\ntry: {example}"))
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:
@@ -90,13 +96,13 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         (
             plugins.command_name(line["model"]),
             "" if line[metric] is None else f"{line[metric]:.4f}",
-            f"{line['seconds']:.1f}",
+            duration(line["seconds"]),
             line["note"] or _settings(line),
         )
         for line in ordered
     ]
     title = f"tried on {document['validation_users']:,} users who were held out"
-    return [table(("model", metric, "seconds", ""), rows, title), Line("")]
+    return [table(("model", metric, "time", ""), rows, title), Line("")]
 
 
 def _settings(line: dict[str, Any]) -> str:

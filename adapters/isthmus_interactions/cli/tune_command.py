@@ -115,15 +115,9 @@ class _TrialReporter:
         score = "failed" if last.score is None else f"{tuned.metric} {last.score:.4f}"
         ended = f", {last.state}" if last.state in ("pruned", "cut") else ""
         status(
-            f"trial {last.number}/{self.trials}: {score}{ended} in {_span(last.seconds)}; "
-            f"best {best.score:.4f} in trial {best.number}; about {_span(left)} left"
+            f"trial {last.number}/{self.trials}: {score}{ended} in {duration(last.seconds)}; "
+            f"best {best.score:.4f} in trial {best.number}; about {duration(left)} left"
         )
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _document(tuned: TuningResult, study: Path | None, saved: Path | None) -> dict[str, Any]:
@@ -146,7 +140,7 @@ def _page(tuned: TuningResult, file: Path, study: Path | None, saved: Path | Non
         [
             trial.number,
             "" if trial.score is None else f"{trial.score:.4f}",
-            _span(trial.seconds),
+            duration(trial.seconds),
             "best" if trial is best else trial.state,
             *(_short(trial.settings[name]) for name in names),
         ]

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
-from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.training import saved_at_signals
+from isthmus.cli.wording import duration
 from isthmus.training.run import Run
+from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.recommend import titles
@@ -75,6 +78,13 @@ def _document(target: Path, updated: Recommender) -> dict[str, Any]:
 
 
 def _said(document: dict[str, Any]) -> RenderableType:
-    rows = [(name, value) for name, value in document.items() if value is not None and name not in ("new", "parts")]
-    rows += [(part["model"], part["how"]) for part in document.get("parts", [])]
-    return table(("", ""), [*rows, *((f"new {name}", count) for name, count in document["new"].items())])
+    new, before = document["new"], document.get("score_before")
+    said = [
+        f"{document['model']} on {documents.sizes(document)}",
+        f"new: {documents.sizes(new)}",
+        f"{document['how']} in {duration(document['seconds'])}",
+        documents.held_out(document) + ("" if before is None else f"; {before:.4f} before"),
+        f"saved to {document['path']}",
+    ]
+    parts = [(part["model"], part["how"]) for part in document.get("parts", [])]
+    return Group(*(Text(printable(line)) for line in said if line), *([table(("part", ""), parts)] if parts else []))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.cold_start import tables as feature_tables
 from isthmus_interactions.csr import Csr
@@ -27,6 +28,7 @@ Matrix = Csr | Dense
 """A row for each item: SciPy CSR for tags and words, an array for embeddings."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
     """Items and what is known of them. Made by ``of`` or ``read``; nothing in it changes.

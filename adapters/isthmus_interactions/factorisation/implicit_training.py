@@ -18,6 +18,7 @@ from isthmus.core.readouts import LinearReadout
 from isthmus.errors import MissingLibraryError, NonFiniteLossError
 from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, StopRequest, interruptible
 from isthmus.training.run import Run, Validation
@@ -82,6 +83,7 @@ class _Watch:
             self.run.progress.epoch(self.record)
 
 
+@brief
 @dataclass(frozen=True)
 class ImplicitRecipe:
     """An autoencoder whose readout ``implicit`` trains.

@@ -6,7 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isthmus.reprs import brief
 
+
+@brief
 @dataclass(frozen=True)
 class Report:
     """Counts of rows, from what was read to what is stored.

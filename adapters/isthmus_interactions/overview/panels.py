@@ -18,6 +18,7 @@ from isthmus.training.history import ERROR
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.overview.held_out import FACT
 from isthmus_interactions.recommend.engine import RecommendationEngine
+from isthmus_interactions.recommend.filters import ItemFilters
 
 USERS, ANSWERS = 500, 10
 """So many users of the training data are recommended to, evenly spaced ones, and so many items each."""
@@ -169,7 +170,7 @@ def _popularity(fitted: FittedRecommender, engine: RecommendationEngine) -> Pane
     rows = even_rows(len(users), USERS).tolist()
     try:
         answers = engine.recommend(
-            engine.users(users.take(rows)), ANSWERS, exclude_seen=True, allow=None, diversity=0.0
+            engine.users(users.take(rows)), ANSWERS, exclude_seen=True, filters=ItemFilters(), diversity=0.0
         )
     except IsthmusError as error:
         return Missing(name, str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.engine import RecommendationEngine
-from isthmus_interactions.recommend.histories import GivenId, Histories, History, history_batch, id_list
+from isthmus_interactions.recommend.filters import GivenItems, item_filters
+from isthmus_interactions.recommend.histories import GivenId, Histories, History, history_batch
 from isthmus_interactions.recommend.protocols import asked_fold
 
 
@@ -47,7 +48,8 @@ class AnswerVerbs(FeatureVerbs):
         k: int = 10,
         *,
         exclude_seen: bool = True,
-        allow: Iterable[GivenId] | None = None,
+        exclude: GivenItems | None = None,
+        allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> Answers[Answer]:
         """The best items for users who need not be in the training data.
@@ -61,7 +63,8 @@ class AnswerVerbs(FeatureVerbs):
                 is left, the most popular items are answered.
             k: how many items.
             exclude_seen: leave out the items of the history.
-            allow: only these items may be answered; unknown ids among them are ignored.
+            exclude: items that must not be answered: ids for all histories, or a list of ids for each.
+            allow: the only items that may be answered, likewise. Unknown ids in both are ignored.
             diversity: from 0, best first, to 1, as unlike each other as possible: the answers are chosen from the 10 k
                 best (at least 100) by maximal marginal relevance (``recommend/diversity.py``). They keep the model's
                 scores, which then need not fall from one to the next.
@@ -74,7 +77,8 @@ class AnswerVerbs(FeatureVerbs):
             InputError: something that is not a history, or one without order for a model that reads items in order.
         """
         batch = history_batch(histories, self.adapter.items)
-        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
+        filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
+        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity)
 
     def recommend_users(
         self,
@@ -82,14 +86,15 @@ class AnswerVerbs(FeatureVerbs):
         k: int = 10,
         *,
         exclude_seen: bool = True,
-        allow: Iterable[GivenId] | None = None,
+        exclude: GivenItems | None = None,
+        allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> Answers[Answer]:
         """The best items for users of the training data, by their interactions there.
 
         Args:
             ids: of users.
-            k, exclude_seen, allow, diversity: as in ``recommend``.
+            k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
 
         Returns:
             An answer for each user, best item first.
@@ -99,7 +104,8 @@ class AnswerVerbs(FeatureVerbs):
             InputError: a single id instead of several.
         """
         batch = self._engine.users(ids)
-        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, allow=allow, diversity=diversity)
+        filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
+        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity)
 
     def recommend_all(
         self,
@@ -107,7 +113,8 @@ class AnswerVerbs(FeatureVerbs):
         k: int = 10,
         *,
         exclude_seen: bool = True,
-        allow: Iterable[GivenId] | None = None,
+        exclude: GivenItems | None = None,
+        allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> int:
         """Write the best items of all users of the training data to a Parquet file: user, rank (from 1), item, score.
@@ -117,7 +124,7 @@ class AnswerVerbs(FeatureVerbs):
 
         Args:
             path: of the file.
-            k, exclude_seen, allow, diversity: as in ``recommend``.
+            k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
 
         Returns:
             The number of rows written.
@@ -126,12 +133,17 @@ class AnswerVerbs(FeatureVerbs):
             InputError: no directory to hold the file.
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
-        allowed = None if allow is None else id_list(allow)
+        users = self.adapter.users.ids
+        filters = item_filters(self.adapter.items, len(users), exclude, allow)
+        asked = 0
 
         def ask(ids: Sequence[GivenId]) -> Answers[Answer]:
-            return self.recommend_users(ids, k, exclude_seen=exclude_seen, allow=allowed, diversity=diversity)
+            nonlocal asked
+            start, asked = asked, asked + len(ids)
+            own, engine = filters.part(start, asked), self._engine
+            return engine.recommend(engine.users(ids), k, exclude_seen=exclude_seen, filters=own, diversity=diversity)
 
-        return export.write(Path(path), self.adapter.users.ids, self.adapter, ask)
+        return export.write(Path(path), users, self.adapter, ask)
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same items for each history, for re-ranking: those that ``recommend`` sorts by.

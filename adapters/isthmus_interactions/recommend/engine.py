@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from isthmus_interactions.cold_start.similar import ColdStartSimilarity
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.recommend.answers import Answer, Questions, to_answers
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
+from isthmus_interactions.recommend.filters import ItemFilters
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
 from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
 from isthmus_interactions.recommend.suggest import item_rows, warn_of_unknown_histories
@@ -55,7 +56,7 @@ class RecommendationEngine:
         return Popularity.of(self._fitted.interactions, self._fitted.device)
 
     def recommend(
-        self, batch: HistoryBatch, k: int, *, exclude_seen: bool, allow: Iterable[GivenId] | None, diversity: float
+        self, batch: HistoryBatch, k: int, *, exclude_seen: bool, filters: ItemFilters, diversity: float
     ) -> Answers[Answer]:
         """The best items for each history; see ``Recommender.recommend``.
 
@@ -63,7 +64,7 @@ class RecommendationEngine:
             batch: the histories.
             k: how many items.
             exclude_seen: leave out what is in the history.
-            allow: only these items may be answered.
+            filters: which items may be answered.
             diversity: from 0, best first, to 1, as unlike as possible.
 
         Returns:
@@ -78,10 +79,12 @@ class RecommendationEngine:
         device, items = self._fitted.device, self._fitted.adapter.items
         bags = bags_to(batch.bags, device)
         seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
-        allowed = None if allow is None else torch.from_numpy(np.unique(items.split(id_list(allow))[0])).to(device)
+        filters = filters.to(device)
         many = candidates(k) if diversity else k
         inputs = bags if self._length is None else self._tokens(batch)
-        found = self._ranking.best(inputs, min(many, len(items)), exclude=seen, allow=allowed)
+        found = self._ranking.best(
+            inputs, min(many, len(items)), exclude=filters.excluded(bags.size, seen), allow=filters.allow
+        )
         found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
         asked = Questions(batch.unknown, (batch.bags.lengths() == 0).tolist(), batch.users, batch.kind)
         return to_answers(found, items, asked, self._fitted.titles)

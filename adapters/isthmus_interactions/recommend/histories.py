@@ -11,6 +11,7 @@ import torch
 
 from isthmus.batch import Bags
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.reprs import brief
 from isthmus.sources import BagSource
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 from isthmus_interactions.interactions import Interactions
@@ -31,6 +32,7 @@ LEAST = 1e-15
 """Weights are from this to its inverse, so that their squares fit in 32 bits."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class HistoryBatch:
     """Histories as far as the catalogue knows them.

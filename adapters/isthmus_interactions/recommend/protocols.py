@@ -71,9 +71,8 @@ def asked_fold(
         return AskedFold(test, "", "a fold that was given", ())
     if split is not None and split not in SPLITS:
         raise SettingError(
-            f"split={split!r}",
+            f"split {split!r}",
             expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
-            option="--split users (strong generalisation), known (weak) or last (leave-last-out)",
         )
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")

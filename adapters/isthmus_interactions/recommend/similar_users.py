@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Int64
 from scipy.sparse import csr_array
@@ -21,6 +24,12 @@ from isthmus_interactions.csr import Csr
 
 SOME = 512
 """Users whose bags stand for all."""
+
+ENCODED = 4096
+"""Histories that are encoded at a time."""
+
+CELLS = 1 << 22
+"""Cosines between histories and users that exist at a time, at most, but for a single history's: some 50 MB."""
 
 
 class SimilarUsers:
@@ -60,11 +69,20 @@ class SimilarUsers:
         check_k(k)
         k = min(k, len(self._source))
         if not isinstance(self.model, Autoencoder):
-            return nearest_rows(bags, self.interactions, k)
+            return self._rows.search(bags, k)
         with torch.no_grad():
-            found = self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
+            parts = [self._nearest_codes(bags.part(*span), k, device) for span in _spans(bags.size)]
+        found = Neighbours(torch.cat([one.rows for one in parts]), torch.cat([one.scores for one in parts]))
         empty = (bags.lengths() == 0).to(device)[:, None]
         return Neighbours(found.rows.masked_fill(empty, -1), found.scores.masked_fill(empty, -torch.inf))
+
+    def _nearest_codes(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
+        assert isinstance(self.model, Autoencoder)
+        return self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
+
+    @cached_property
+    def _rows(self) -> NearestRows:
+        return NearestRows.of(self.interactions)
 
     @cached_property
     def _searcher(self) -> Searcher:
@@ -73,35 +91,65 @@ class SimilarUsers:
         return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
 
 
+def _spans(size: int) -> list[tuple[int, int]]:
+    return [(start, min(size, start + ENCODED)) for start in range(0, max(1, size), ENCODED)]
+
+
 def bags_to(bags: Bags, device: torch.device) -> Bags:
     """The bags on a device."""
     return Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
 
 
-def nearest_rows(bags: Bags, interactions: Csr, k: int) -> Neighbours:
-    """The k rows of ``interactions`` with the largest cosine to each bag, equal ones in ascending order of row.
+@dataclass(frozen=True, eq=False)
+class NearestRows:
+    """Rows of a matrix by their cosine with bags, without codes.
 
-    Rows that share nothing with the bag do not answer.
-
-    Args:
-        bags: on the CPU.
-        interactions: shape (users, items).
-        k: how many.
-
-    Returns:
-        Rows of users and cosines from 0 to 1, nearest first; row -1 with score -inf where there are fewer.
+    Attributes:
+        columns: the rows, each divided by its length, as columns: shape (items, users).
     """
-    parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
-    asked = _unit(csr_array(parts, shape=(bags.size, interactions.shape[1])))
-    cosines = (asked @ _unit(interactions).T).tocsr()
-    rows = np.full((bags.size, k), -1, dtype=np.int64)
-    scores = np.full((bags.size, k), -np.inf, dtype=np.float32)
-    for place in range(bags.size):
-        here = slice(cosines.indptr[place], cosines.indptr[place + 1])
-        found, values = cosines.indices[here], cosines.data[here]
-        best = np.lexsort((found, -values))[:k]
-        rows[place, : len(best)], scores[place, : len(best)] = found[best], values[best]
-    return Neighbours(torch.from_numpy(rows), torch.from_numpy(scores))
+
+    columns: Csr
+
+    @classmethod
+    def of(cls, interactions: Csr) -> NearestRows:
+        """The rows of a matrix, shape (users, items)."""
+        return cls(_unit(interactions).T.tocsr())
+
+    def search(self, bags: Bags, k: int) -> Neighbours:
+        """The k rows with the largest cosine to each bag, equal ones in ascending order of row.
+
+        Rows that share nothing with the bag do not answer. Bags are taken a few at a time, so that at most ``CELLS``
+        cosines exist at once.
+
+        Args:
+            bags: on the CPU.
+            k: how many.
+
+        Returns:
+            Rows and cosines from 0 to 1, nearest first; row -1 with score -inf where there are fewer.
+        """
+        parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
+        asked = _unit(csr_array(parts, shape=(bags.size, self.columns.shape[0])))
+        rows = np.full((bags.size, k), -1, dtype=np.int64)
+        scores = np.full((bags.size, k), -np.inf, dtype=np.float32)
+        step = max(1, CELLS // max(1, self.columns.shape[1]))
+        for start in range(0, bags.size, step):
+            cosines = (asked[start : start + step] @ self.columns).tocsr()
+            for place in range(cosines.shape[0]):
+                here = slice(cosines.indptr[place], cosines.indptr[place + 1])
+                found, values = _best(cosines.indices[here], cosines.data[here], k)
+                rows[start + place, : len(found)], scores[start + place, : len(found)] = found, values
+        return Neighbours(torch.from_numpy(rows), torch.from_numpy(scores))
+
+
+def _best(found: npt.NDArray[Any], values: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The k largest values, largest first, and where they were found; only these are sorted."""
+    if len(values) > k:
+        # All that equal the k-th, so that the first of them can be taken.
+        near = values >= np.partition(values, len(values) - k)[len(values) - k]
+        found, values = found[near], values[near]
+    best = np.lexsort((found, -values))[:k]
+    return found[best], values[best]
 
 
 def _unit(matrix: Csr) -> Csr:

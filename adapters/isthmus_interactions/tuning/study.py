@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isthmus.errors import SettingError, SourceError
+from isthmus.reprs import brief
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.splits import FoldIn
 
@@ -26,6 +27,7 @@ State = Literal["complete", "pruned", "cut", "failed"]
 STATES = ("complete", "pruned", "cut", "failed")
 
 
+@brief
 @dataclass(frozen=True)
 class Trial:
     """One try.

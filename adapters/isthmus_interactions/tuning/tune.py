@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import SettingError
+from isthmus.reprs import counted, described, joined
 from isthmus.training.interrupts import StoppedError, interruptible
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
@@ -19,7 +20,7 @@ from isthmus_interactions.tuning.study import Study, Trial
 from isthmus_interactions.tuning.trial import TuningSearch, sampler_module
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TuningResult:
     """A search, finished or not.
 
@@ -36,6 +37,12 @@ class TuningResult:
     fixed: Mapping[str, Any]
     trials: tuple[Trial, ...]
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        # Trials are few, and none of them is large.
+        score = self.best.score if self.trials else None
+        best = "" if score is None else f"best {self.metric} {score:.4f}"
+        return described(self, joined([self.model, counted(len(self.trials), "trial"), best]))
 
     @property
     def best(self) -> Trial:

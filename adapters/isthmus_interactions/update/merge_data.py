@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
 from isthmus_interactions.files.report import Report
@@ -22,6 +23,7 @@ from isthmus_interactions.vocabularies import as_kind
 logger = logging.getLogger(__name__)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class MergedData:
     """Everything that is known now.

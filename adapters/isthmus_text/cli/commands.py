@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
+    AllFlagged,
     CodesFile,
     Directory,
     ImportanceSamples,
@@ -22,6 +24,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, flagged
 from isthmus.errors import InputError
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
@@ -54,7 +57,7 @@ def encode(
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
     document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
-    emit(document, as_json, lambda: Text(f"{len(codes):,} codes of {codes.shape[1]} numbers in {out}"))
+    emit(document, as_json, lambda: Text(f"{count(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 
 
 def decode(
@@ -142,6 +145,31 @@ def search(
     emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
 
 
+def anomalies(
+    directory: Directory,
+    file: Source,
+    k: ResultCount = 10,
+    all_texts: AllFlagged = False,
+    column: Column = None,
+    documents: Documents = False,
+    as_json: Json = False,
+) -> None:
+    """Score how anomalous texts are, the most anomalous first."""
+    texts = list(texts_from(file, column, documents))
+    model = TextAutoencoder.load(directory)
+    scores = model.anomaly_scores(texts)
+    limit = model.anomaly_scorer.threshold
+    above = scores > limit.value
+    order = np.arange(len(scores)) if all_texts else np.argsort(-scores, kind="stable")[:k]
+    found = [
+        {"text": texts[row], "row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
+    ]
+    document = {"texts": len(scores), "anomalies": int(above.sum()), "threshold": limit.value, "found": found}
+    told = flagged(int(above.sum()), len(scores), "texts", limit.value, limit.contamination)
+    rows = [(one["score"], one["text"], "anomaly" if one["anomaly"] else "") for one in found]
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats a token", "text", ""), rows)))
+
+
 def evaluate(
     directory: Directory,
     file: Source,
@@ -153,13 +181,15 @@ def evaluate(
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
-    emit_evaluation(TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed), as_json)
+    found = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed)
+    said = f"{count(found.texts, 'text')}, {count(found.tokens, 'token')}"
+    emit_evaluation(found, as_json, said, ("texts", "tokens", "samples", "compared"))
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_lines(out, texts)
-        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{len(texts):,} texts in {out}"))
+        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{count(len(texts), 'text')} in {out}"))
         return
     emit({"texts": texts}, as_json, lambda: _table(texts))
 

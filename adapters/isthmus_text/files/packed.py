@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError
+from isthmus.reprs import brief
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -48,6 +49,7 @@ class Spool:
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class PackedTexts:
     """Text r is ``data[starts[r]:ends[r]]``."""

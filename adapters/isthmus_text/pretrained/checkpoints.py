@@ -19,6 +19,7 @@ from torch import nn
 
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import MissingLibraryError, SettingError, SourceError
+from isthmus.reprs import brief
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
@@ -42,6 +43,7 @@ POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
 logger = logging.getLogger(__name__)
 
 
+@brief
 @dataclass(frozen=True)
 class Checkpoint:
     """What has to be known of a pretrained encoder besides its weights. As JSON it replaces the directory once a

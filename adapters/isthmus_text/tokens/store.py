@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SourceError
+from isthmus.reprs import brief
 from isthmus_text.files.packed import Bytes, Spool
 
 Ids = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
@@ -28,6 +29,7 @@ def dtype_for(vocabulary: int) -> np.dtype[Any]:
     return np.dtype("<u2" if vocabulary < 65_536 else "<i4")
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class TokenStore:
     """Rows of token ids, read-only.

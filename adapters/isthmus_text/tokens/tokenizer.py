@@ -17,6 +17,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.reprs import counted, described
 from isthmus_text.texts import Texts
 from isthmus_text.tokens.special_tokens import SpecialIds, find_special_ids
 
@@ -34,7 +35,7 @@ LONGEST_TOKEN, LONGEST_RUN = 64, 512
 """Bytes of a token at most, and bytes without a space that are merged together, at most."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tokenizer:
     """Text to ids and back; a row of ids is the text's tokens and then ``end``. Made by ``train`` or ``pretrained``.
 
@@ -50,6 +51,9 @@ class Tokenizer:
     inner: tokenizers.Tokenizer
     kind: Kind
     special: SpecialIds
+
+    def __repr__(self) -> str:
+        return described(self, f"{self.kind}, {counted(self.vocabulary, 'token')}")
 
     @classmethod
     def train(cls, texts: Texts, kind: Literal["bpe", "word"] = "bpe", size: int = 8000) -> Tokenizer:

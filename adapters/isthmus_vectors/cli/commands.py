@@ -24,6 +24,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, flagged
 from isthmus.errors import BundleError
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
@@ -33,6 +34,9 @@ from isthmus_vectors.vectors import Vectors
 
 REASONS = 3
 """Columns that are named for an anomalous row."""
+
+METRICS = {"l2": "−distance²", "ip": "inner product"}
+"""What a score is called by the metric; cosine is called that."""
 
 
 def encode(
@@ -102,7 +106,7 @@ def search(
     near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
-    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", metric), lines))
+    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", METRICS.get(metric, metric)), lines))
 
 
 def anomalies(
@@ -118,26 +122,29 @@ def anomalies(
     model = _scorer(directory)
     rows = model.fitted.adapter.rows(file, columns=columns, drop=drop or ())
     scores = model.anomaly_scores(rows)
-    flagged = scores > model.threshold.value
+    above = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
     found: list[dict[str, Any]] = [
-        {"row": int(row), "score": float(scores[row]), "anomaly": bool(flagged[row])} for row in order
+        {"row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
     ]
     reasons = _reasons(model, rows.select(order))
     for one, names in zip(found, reasons or [], strict=False):
         one["columns"] = names
     document = {
         "rows": len(scores),
-        "anomalies": int(flagged.sum()),
+        "anomalies": int(above.sum()),
         "threshold": model.threshold.value,
         "most_anomalous" if not all_rows else "all": found,
     }
-    title = f"{document['anomalies']:,} of {len(scores):,} rows score above {model.threshold.value:.4g} nats"
+    limit = model.threshold
+    title = flagged(int(above.sum()), len(scores), "rows", limit.value, limit.contamination)
     shown: list[tuple[Any, ...]] = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
     if reasons is not None:
         shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
-    heads = ("row", "score", "") if reasons is None else ("row", "score", "", "columns that are least as usual")
-    emit(document, as_json, lambda: Group(Text(title), table(heads, shown)))
+    heads = (
+        ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "columns that are least as usual")
+    )
+    emit(document, as_json, lambda: Group(Text(f"{title}\n"), table(heads, shown)))
 
 
 def evaluate(
@@ -152,7 +159,9 @@ def evaluate(
     """Measure how well held-out rows are reconstructed."""
     model = _autoencoder(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
-    emit_evaluation(model.evaluate(rows, samples=samples, seed=seed), as_json)
+    found = model.evaluate(rows, samples=samples, seed=seed)
+    said = f"{count(found.rows, 'row')} of {count(found.width, 'number')}, codes of {found.code:,}"
+    emit_evaluation(found, as_json, said, ("rows", "width", "code", "samples"))
 
 
 def _emit_numbers(

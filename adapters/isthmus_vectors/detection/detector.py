@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
+from isthmus.answers import html
+from isthmus.reprs import described
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
 from isthmus.training.progress import Progress
@@ -26,7 +28,7 @@ from isthmus_vectors.vectors import Vectors
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Detector:
     """Made by ``fit`` or ``load``; immutable. Scores of detectors with different seeds can be averaged by the caller.
 
@@ -83,6 +85,12 @@ class Detector:
         usual = Run(device="cpu", precision="fp32")
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
         return cls(fit.fit(Vectors.for_training(vectors, columns, drop), contamination, method, scaling, how, settings))
+
+    def __repr__(self) -> str:
+        return described(self, self.fitted.summary())
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(repr(self).strip("<>")) + self.history._repr_html_()
 
     @property
     def threshold(self) -> Threshold:

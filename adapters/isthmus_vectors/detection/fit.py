@@ -17,6 +17,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
+from isthmus.reprs import counted, described
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Ranks
 from isthmus.tasks.threshold import Threshold, check_rule
@@ -53,7 +54,7 @@ KNOWN_IN_A_HURRY = 2_000
 """The same, after Ctrl-C."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedDetector:
     """All that a detector has learned: what ``fit`` returns, and what a bundle holds.
 
@@ -75,6 +76,14 @@ class FittedDetector:
     threshold: Threshold
     settings: Mapping[str, Any]
     facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return described(self, self.summary())
+
+    def summary(self) -> str:
+        """Its columns, the rows that it knows and its threshold, in a line."""
+        columns = f"{counted(len(self.centre), 'column')}, {counted(self.ranks.known.shape[1], 'known row')}"
+        return f"{columns}, anomalies score above {self.threshold.value:.4g}"
 
     def values(self, records: Vectors) -> Float64[Tensor, "rows width"]:
         """Rows with each column scaled to mean 0 and deviation 1."""

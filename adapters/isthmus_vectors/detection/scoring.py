@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Values
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.reprs import brief
 from isthmus.tasks.anomaly import Nearest, hidden_in_turn
 from isthmus_vectors.detection.grouped import GroupedEncoder
 from isthmus_vectors.detection.masking import MemberGaussian, mask, with_mask_channel
@@ -28,6 +29,7 @@ SPREAD = 1e-6
 """Units of a code that vary less are ignored."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Scorers:
     """A trained ensemble in fp64 with the rows that it is compared with. Made by ``fit`` or ``of``.
@@ -114,6 +116,7 @@ class Scorers:
         return _predicted(self.model, self.masks, values).columns
 
 
+@brief
 @dataclass(frozen=True)
 class Predictions:
     """What members predicted for the numbers that were hidden from them.

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from isthmus.answers.text import one_line
+from isthmus.reprs import number, one_line
 
 CELL = 120
 """The most characters of a cell."""
+
+WIDTH, HEIGHT = 240, 60
+"""Of a curve, in pixels."""
+
+
+def facts(pairs: Mapping[str, Any]) -> str:
+    """What is known of something, as a table of two columns."""
+    return table(("", ""), [(name, value) for name, value in pairs.items() if value is not None])
 
 
 def paragraph(text: str) -> str:
@@ -29,9 +38,29 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def number(value: float) -> str:
-    """A number to read: four digits that count, whole numbers with separators."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+def curve(points: Sequence[tuple[float, float]], label: str) -> str:
+    """A small line chart, drawn inside the page; nothing for fewer than two points.
+
+    Args:
+        points: x and y, by rising x; those that are not finite are left out.
+        label: what is drawn; its first and last values are written beside it.
+    """
+    known = [(x, y) for x, y in points if math.isfinite(y)]
+    if len(known) < 2:
+        return ""
+    (left, right), (low, high) = (_range(place, known) for place in (0, 1))
+    places = " ".join(
+        f"{WIDTH * (x - left) / (right - left):.1f},{HEIGHT * (high - y) / (high - low):.1f}" for x, y in known
+    )
+    text = f"{label}: {known[0][1]:.4g} to {known[-1][1]:.4g}"
+    line = f'<polyline points="{places}" fill="none" stroke="#4c78a8" stroke-width="1.5"/>'
+    drawn = f'<svg width="{WIDTH}" height="{HEIGHT}" style="overflow: visible; margin: 4px">{line}</svg>'
+    return f'<figure style="display: inline-block; margin: 8px">{drawn}<figcaption>{escape(text)}</figcaption></figure>'
+
+
+def _range(place: int, points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    least, most = (pick(point[place] for point in points) for pick in (min, max))
+    return least, most if most > least else least + 1
 
 
 def _cell(value: Any) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from isthmus.answers import html
 from isthmus.answers.tabular import Tabular
-from isthmus.answers.text import counted, one_line
+from isthmus.reprs import counted, number, one_line
 from isthmus.vocabulary import Id, Kind
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -109,7 +109,7 @@ class RankedList(Tabular, Generic[Row]):
         scores = dict(zip(self.column_types(), self.columns(), strict=True))["score"]
         places = range(min(len(self), 3))
         labels = self._labels()
-        best = [f"{one_line(labels[place])} {html.number(scores[place])}" for place in places]
+        best = [f"{one_line(labels[place])} {number(scores[place])}" for place in places]
         more = len(self) - len(best)
         results = ", ".join(best) + (f" and {more:,} more" if more else "") if best else "no results"
         return "\n  ".join([results, *(one_line(remark, 100) for remark in self.remarks()[:1])])

@@ -42,6 +42,7 @@ from isthmus.bundle.manifest import (
 )
 from isthmus.bundle.tensors import load_state, state_of
 from isthmus.errors import BundleError, InputError, IsthmusError, ValueRangeError
+from isthmus.reprs import counted, described
 
 __all__ = [
     "Bundle",
@@ -67,7 +68,7 @@ _DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle that was read and verified.
 
@@ -82,6 +83,10 @@ class Bundle:
     tensors: Mapping[str, Tensor]
     documents: Mapping[str, str]
     cache: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        held = f"{counted(len(self.tensors), 'tensor')} and {counted(len(self.documents), 'document')}"
+        return described(self, f"{self.manifest.builder} of {self.manifest.plugin}, {held}")
 
 
 def write(

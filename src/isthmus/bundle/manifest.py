@@ -15,6 +15,7 @@ from typing import Any
 
 from isthmus.bundle.renamed_settings import current
 from isthmus.errors import BundleError
+from isthmus.reprs import counted, described
 
 FORMAT = "isthmus-bundle"
 FORMAT_VERSION = 1
@@ -37,7 +38,7 @@ class Stamp:
     bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """What a bundle says of itself.
 
@@ -60,6 +61,9 @@ class Manifest:
     created: str
     files: Mapping[str, Stamp]
     format_version: int = FORMAT_VERSION
+
+    def __repr__(self) -> str:
+        return described(self, f"{self.builder} of {self.plugin}, {counted(len(self.files), 'file')}, {self.created}")
 
     def to_json(self) -> str:
         """The text of ``manifest.json``.

@@ -13,6 +13,8 @@ from rich.text import Text
 from isthmus import plugins
 from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit, one_line, table
+from isthmus.cli.wording import duration, figures
+from isthmus.cli.wording import size as in_bytes
 
 
 def adapters(as_json: Json = False) -> None:
@@ -42,13 +44,23 @@ def _verified(directory: Path) -> Manifest:
 
 
 def _summary(directory: Path, manifest: Manifest, size: int) -> RenderableType:
-    head = Text(f"{directory}: {plugins.command_name(manifest.builder)} for {manifest.plugin}, {size:,} bytes")
+    head = Text(f"{directory}: {plugins.command_name(manifest.builder)} for {manifest.plugin}, {in_bytes(size)}")
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     rows = [("created", manifest.created), ("written by", versions)]
     rows += [line for name, value in manifest.settings.items() for line in _setting(name, value)]
     # The history of a training is long; --json has all of it.
-    rows += [(name, one_line(value)) for name, value in manifest.facts.items() if not isinstance(value, dict | list)]
+    rows += [(name.replace("_", " "), _fact(name, value)) for name, value in manifest.facts.items() if _is_short(value)]
     return Group(head, table(("", ""), rows))
+
+
+def _is_short(value: Any) -> bool:
+    return value is not None and not isinstance(value, dict | list)
+
+
+def _fact(name: str, value: Any) -> str:
+    if name.startswith("seconds"):
+        return duration(value)
+    return figures({name: value})[0][1] if isinstance(value, bool | int | float) and name != "seed" else one_line(value)
 
 
 def _setting(name: str, value: Any) -> list[tuple[str, str]]:

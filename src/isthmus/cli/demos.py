@@ -21,6 +21,7 @@ from isthmus import bundle
 from isthmus.cli.output import status
 from isthmus.cli.training import Trained
 from isthmus.errors import InputError
+from isthmus.training.interrupts import StoppedError, saving
 
 M = TypeVar("M", bound=Trained)
 
@@ -61,18 +62,19 @@ class Demonstration:
             epochs: how many were planned, for the remark; None leaves them out.
 
         Raises:
-            KeyboardInterrupt: training was interrupted.
+            StoppedError: training was interrupted.
         """
-        model = fit()
-        history = model.history
-        if history.interrupted and not history.records:
-            raise KeyboardInterrupt
-        model.save(self.out)
-        self.saved = True
+        with saving() as stop:
+            model = fit()
+            history = model.history
+            if history.interrupted and not history.records:
+                raise StoppedError(stop.number)
+            model.save(self.out)
+            self.saved = True
         if history.interrupted:
             after = "" if epochs is None else f" after epoch {len(history.records)} of {epochs}"
             status(f"training was cut short{after}")
-            raise KeyboardInterrupt
+            raise StoppedError(stop.number)
         return model
 
 
@@ -99,11 +101,11 @@ def demonstration(command: str, out: Path, picture: Path | None = None) -> Itera
     demo = Demonstration(command, out)
     try:
         yield demo
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if not demo.saved:
             raise
         status(f"the best model so far is saved to {out} (isthmus info {out}); to see it all: {command}")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(getattr(stopped, "status", INTERRUPTED)) from None
 
 
 def check_picture(path: Path) -> None:

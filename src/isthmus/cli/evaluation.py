@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Group
+from rich.text import Text
+
 from isthmus.cli.output import emit, table
+from isthmus.cli.wording import figures
 
 if TYPE_CHECKING:
     from isthmus.fitted import Evaluation
@@ -12,18 +17,16 @@ if TYPE_CHECKING:
 ERRORS = "standard_errors"
 
 
-def emit_evaluation(found: Evaluation, as_json: bool) -> None:
+def emit_evaluation(found: Evaluation, as_json: bool, said: str, sizes: Sequence[str]) -> None:
     """Print an evaluation: all of it for programs, what was measured for people.
 
     Args:
         found: what ``evaluate`` of a model returned.
         as_json: whether the caller is a program.
+        said: how many records of which size, as a person reads it.
+        sizes: the figures that ``said`` tells, or that are settings.
     """
     document = found.to_json()
     errors = document[ERRORS]
-    shown = [
-        (name.replace("_", " "), f"{value:.4f} ± {errors[name]:.4f}" if errors.get(name) else value)
-        for name, value in document.items()
-        if value is not None and name != ERRORS
-    ]
-    emit(document, as_json, lambda: table(("", "± standard error" if errors else ""), shown))
+    rows = figures(document, (ERRORS, *sizes), errors)
+    emit(document, as_json, lambda: Group(Text(said), table(("", "± standard error" if errors else ""), rows)))

@@ -16,6 +16,7 @@ from isthmus.cli.dispatch import Function
 from isthmus.cli.ids import IdReader
 from isthmus.cli.options import Allow, Exclude, ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import count, size
 from isthmus.errors import InputError, SettingError
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ def benchmark(
     index = Index.load(directory)
     with _limit_threads(threads):
         document = benchmark.benchmark(index, queries, k, seed)
-    columns = ("index", "recall", "queries a second", "seconds a query alone")
-    keys = ("recall", "queries_per_second", "seconds_a_query")
-    rows = [[name, *(document[name][key] for key in keys)] for name in ("index", "exact")]
+    columns = ("index", "recall", "queries a second", "a query alone, ms")
+    measured = [(name, document[name]) for name in ("index", "exact")]
+    rows = [(name, one["recall"], one["queries_per_second"], 1000 * one["seconds_a_query"]) for name, one in measured]
     emit({"path": str(directory), **document}, as_json, lambda: table(columns, rows))
 
 
@@ -229,10 +230,12 @@ def _print_info(directory: Path, index: Index, as_json: bool) -> None:
 
 
 def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
-    head = f"{directory}: {info['rows']:,} vectors of {info['width']} by {info['metric']}, {info['kind']}"
-    why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {info['bytes']:,} bytes in memory"
-    later = f"{info['gone']:,} gone and {info['added']:,} added since the last compact"
-    columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "bytes", "outcome")
+    head = (
+        f"{directory}: {count(info['rows'], 'vector')} of {info['width']} numbers by {info['metric']}, {info['kind']}"
+    )
+    why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {size(info['bytes'])} in memory"
+    later = f"{info['gone']:,} removed and {info['added']:,} added since the last compact"
+    columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "size", "outcome")
     rows = [
         (
             trial["kind"],
@@ -240,10 +243,10 @@ def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
             "" if trial["recall"] is None else f"{trial['recall']:.3f}",
             "" if trial["queries_per_second"] is None else f"{trial['queries_per_second']:,.0f}",
             "" if trial["seconds_a_query"] is None else f"{1000 * trial['seconds_a_query']:.2f}",
-            "" if trial["bytes"] is None else f"{trial['bytes']:,}",
+            "" if trial["bytes"] is None else size(trial["bytes"]),
             trial["outcome"],
         )
         for trial in info["trials"]
     ]
-    lines = [Text(head), Text(why), Text(later)]
+    lines = [Text(head), Text(why), *([Text(later)] if info["gone"] or info["added"] else [])]
     return Group(*lines, table(columns, rows)) if rows else Group(*lines)

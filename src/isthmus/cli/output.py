@@ -27,6 +27,8 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
+from isthmus.cli.wording import decimals
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 """The type of the parameter ``as_json`` that every command has."""
 
@@ -77,12 +79,14 @@ def page(content: RenderableType) -> Constrain:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> FittedTable:
-    """A table of plain values; columns of numbers are aligned right. Floats are shown with four digits."""
+    """A table of plain values; columns of numbers are aligned right. Floats are shown with as many
+    digits as the largest of the column needs, four after the point at most."""
     values = [list(row) for row in rows]
     made = []
     for place, header in enumerate(columns):
         numeric = bool(values) and all(isinstance(row[place], int | float) for row in values)
-        made.append(_Column(header, tuple(printable(_shown(row[place])) for row in values), numeric))
+        digits = decimals(cell for row in values if isinstance(cell := row[place], float))
+        made.append(_Column(header, tuple(printable(_shown(row[place], digits)) for row in values), numeric))
     return FittedTable(tuple(made), title)
 
 
@@ -197,8 +201,11 @@ class _StandardError:
         sys.stderr.flush()
 
 
-def _shown(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _shown(value: object, digits: int) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    # What four digits would show as 0.0000 is shown by its own first digits.
+    return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.0005 or not math.isfinite(value) else f"{value:.2g}"
 
 
 def _encodable(document: Any) -> str:

@@ -27,7 +27,8 @@ from rich.text import Text
 
 from isthmus import bundle
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
-from isthmus.cli.output import Json, emit, status, table
+from isthmus.cli.output import Json, emit, printable, status, table
+from isthmus.cli.wording import count, duration, figures
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
@@ -89,6 +90,7 @@ class Training:
         model: str,
         about: Mapping[str, Any],
         *,
+        sizes: str = "",
         metrics: Sequence[str] = (),
         remarks: Mapping[str, Any] | None = None,
         examples: Sequence[str] = (),
@@ -99,6 +101,7 @@ class Training:
             fitted: what was fitted.
             model: its name on the command line.
             about: sizes of the data and the model.
+            sizes: the same as people say it, such as "1,200 texts of at most 88 tokens".
             metrics: names of figures of the best epoch, printed where they were measured.
             remarks: printed last.
             examples: commands that the user may type next.
@@ -112,11 +115,14 @@ class Training:
             "epochs": len(history.records),
             "best_epoch": history.best_epoch,
             "seconds": round(history.seconds, 1),
-            **{name: best[name] for name in metrics if name in best},
+            **(measured := {name: best[name] for name in metrics if name in best}),
             "interrupted": history.interrupted,
             **(remarks or {}),
         }
-        emit(document, self.as_json, lambda: _shown(document, () if history.interrupted else examples))
+        tries = () if history.interrupted else examples
+        said = [f"{model} on {sizes or _listed(about)}", _course(history), f"saved to {self.out}"]
+        warned = [f"{name.replace('_', ' ')}: {line}" for name, line in _lines(remarks or {})]
+        emit(document, self.as_json, lambda: _shown(said, figures(measured), warned, tries))
 
 
 @contextmanager
@@ -184,7 +190,28 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _shown(document: Mapping[str, Any], examples: Sequence[str]) -> RenderableType:
-    rows = [(name.replace("_", " "), value) for name, value in document.items() if value not in (None, [])]
-    tried = [Text("\ntry: " + "\n     ".join(examples))] if examples else []
-    return Group(table(("", ""), rows), *tried)
+def _shown(
+    said: Sequence[str], figures: Sequence[tuple[str, str]], warned: Sequence[str], examples: Sequence[str]
+) -> RenderableType:
+    blocks: list[RenderableType] = [Text(printable(line)) for line in said]
+    blocks += [Text(), table(("", ""), figures)] if figures else []
+    blocks += [Text(f"\n{printable(line)}") for line in warned]
+    blocks += [Text("\ntry: " + "\n     ".join(examples))] if examples else []
+    return Group(*blocks)
+
+
+def _course(history: History) -> str:
+    done = len(history.records)
+    said = f"{count(done, 'epoch')} in {duration(history.seconds)}"
+    best = history.best_epoch
+    return said if best in (None, done) else f"{said}; epoch {best} was the best"
+
+
+def _listed(about: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items())
+
+
+def _lines(remarks: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A line for each remark; several where its value is a list."""
+    several = {name: value if isinstance(value, list) else [value] for name, value in remarks.items()}
+    return [(name, line) for name, lines in several.items() for line in lines if line is not None]

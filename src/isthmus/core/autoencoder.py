@@ -38,8 +38,10 @@ from isthmus.protocols import (
     Readout,
     Step,
 )
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True)
 class Loss:
     """What is minimised, and what it is made of.

@@ -15,6 +15,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.sources import even_rows
 from isthmus.tasks.anomaly import Nearest, Ranks, surprise
 from isthmus.tasks.coding import BATCH, codes_of
@@ -55,6 +56,7 @@ class AnomalyScorer(Protocol):
         ...
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class CalibratedScorer:
     """Two scores, each on the scale of normal records: the nats that the reconstruction of a record costs, and the mean

@@ -10,17 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isthmus.answers import html
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.metrics.codes import active_units
 from isthmus.protocols import Source
+from isthmus.reprs import described, number
 from isthmus.tasks.coding import codes_of, held_out, weighted_log_likelihoods
 from isthmus.training.run import Run
 
 EXACT = Run(device="cpu", precision="fp32")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
     """Figures of one model on held-out records. Each domain adds its own; what was not asked for, or a model lacks, is
     None.
@@ -37,8 +39,20 @@ class Evaluation:
         errors = figures.pop("standard_errors")
         return {**figures, "standard_errors": errors}
 
+    def __repr__(self) -> str:
+        return described(self, ", ".join(f"{name} {figure}" for name, figure in self._shown().items()))
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        return html.facts(self._shown())
+
+    def _shown(self) -> dict[str, str]:
+        """What is known, by name, with standard errors after ±."""
+        known = {name: value for name, value in self.to_json().items() if isinstance(value, int | float)}
+        errors = {name: f" ± {number(error)}" for name, error in self.standard_errors.items()}
+        return {name: number(value) + errors.get(name, "") for name, value in known.items()}
+
+
+@dataclass(frozen=True, repr=False)
 class CodeEvaluation(Evaluation):
     """Nats are sums over a record and means over the records.
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
-from isthmus.answers import Answers
+from isthmus.answers import Answers, html
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
@@ -32,7 +32,7 @@ W = TypeVar("W")
 F = TypeVar("F", bound="AutoencoderFace[Any, Any, Any]")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AutoencoderFace(ABC, Generic[A, R, W]):
     """A trained autoencoder as users meet it. Made by ``fit`` or ``load``; nothing in it changes.
 
@@ -65,14 +65,13 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Args:
             records: what to learn.
             choices: ``model``, the name of a builder.
-            settings: keywords of the builder, and
+            settings: keywords of the builder, and those below.
 
-                validation: the share of the records that is held out to choose the best epoch (0.1).
-                contamination: the share of normal records that ``is_anomaly`` is expected to flag (0.05).
-                gallery: whether ``search`` can find the records afterwards; the bundle then keeps their codes (True).
-                seed, device, precision, progress, checkpoints, resume, time_limit: how training runs; see
-                    ``isthmus.training.run.Run``.
-                run: all of these as one object (None).
+        Every ``fit`` also takes ``validation``, the share of the records that is held out to choose the best epoch
+        (0.1); ``contamination``, the share of normal records that ``is_anomaly`` is expected to flag (0.05);
+        ``gallery``, whether ``search`` can find the records afterwards, for which the bundle keeps their codes (True);
+        ``seed``, ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, how training
+        runs (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
 
         Raises:
             SettingError: no such model, or a setting that it does not know or cannot have.
@@ -126,6 +125,12 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         """By ``anomaly_scorer``."""
 
     # --- what every domain has -------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.fitted.summary()}>"
+
+    def _repr_html_(self) -> str:
+        return html.paragraph(repr(self).strip("<>")) + self.history._repr_html_()
 
     @property
     def adapter(self) -> A:

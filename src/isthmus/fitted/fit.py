@@ -20,6 +20,7 @@ from isthmus.fitted.latent_prior import fit_latent_prior
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe, Source
+from isthmus.reprs import brief
 from isthmus.sources import SomeRows
 from isthmus.tasks.coding import codes_of
 from isthmus.tasks.coding import held_out as score_held_out
@@ -41,6 +42,7 @@ A = TypeVar("A", bound=AdapterState)
 T = TypeVar("T")
 
 
+@brief
 @dataclass(frozen=True)
 class FitRequest:
     """What a user asks ``fit`` for, in every domain.
@@ -79,6 +81,7 @@ class FitRequest:
         return ModelSpec(plugins.python_name(self.model), builder, checked(self.model, builder, given))
 
 
+@brief
 @dataclass(frozen=True)
 class ModelSpec:
     """A builder with all its keywords.

@@ -18,6 +18,7 @@ from isthmus.errors import BundleError, InputError
 from isthmus.index import Index
 from isthmus.index.searchers import kind_for
 from isthmus.index.vectors import Metric, check_metric
+from isthmus.reprs import counted, described
 
 
 class SearchHit(NamedTuple):
@@ -77,7 +78,7 @@ class FoundRecords(RankedList[SearchHit]):
 FOUND_TYPES = {"item": pa.large_string(), "row": pa.int64(), "score": pa.float64(), "label": pa.large_string()}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gallery:
     """Codes of records with their names, in the same order.
 
@@ -101,6 +102,10 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def __repr__(self) -> str:
+        codes = f"codes of {counted(self.codes.shape[1], 'number')}"
+        return described(self, f"{counted(len(self), 'record')}, {codes}, {self.metric}")
 
     def search(self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None) -> Answers[FoundRecords]:
         """The nearest records of each query.

@@ -14,6 +14,7 @@ from isthmus.errors import InputError
 from isthmus.fitted.anomaly import AnomalyScorer
 from isthmus.fitted.codes import code_shape
 from isthmus.fitted.gallery import Gallery
+from isthmus.reprs import counted, described, joined
 from isthmus.training.history import History
 
 
@@ -33,8 +34,11 @@ class AdapterState(Protocol):
 
 A = TypeVar("A", bound=AdapterState)
 
+HELD_OUT = "validation_"
+"""Begins the fact that says how many records were held out, and ends with what they are."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedAutoencoder(Generic[A]):
     """A trained autoencoder and everything that a bundle keeps of it. ``fit`` makes it, storage writes and reads it, a
     face holds it.
@@ -58,6 +62,17 @@ class FittedAutoencoder(Generic[A]):
     latent_prior: FittedMixture | None = None
     gallery: Gallery | None = None
     anomaly_scorer: AnomalyScorer | None = None
+
+    def __repr__(self) -> str:
+        return described(self, self.summary())
+
+    def summary(self) -> str:
+        """The model, its codes and its data, in a line."""
+        codes = f"codes of {counted(self.code_width, 'number')}" if self.has_codes else "no codes"
+        kind = next((name.removeprefix(HELD_OUT) for name in self.facts if name.startswith(HELD_OUT)), "records")
+        trained = f"trained on {self.facts[kind]:,} {kind}" if kind in self.facts else ""
+        found = "" if self.gallery is None else f"{len(self.gallery):,} to search in"
+        return f"{self.builder}: {joined([codes, trained, found])}"
 
     @cached_property
     def history(self) -> History:

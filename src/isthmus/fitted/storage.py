@@ -18,6 +18,7 @@ from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
 from isthmus.fitted.gallery import GalleryFormat
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.rebuild import rebuild
+from isthmus.reprs import brief
 from isthmus.training.history import History
 
 MODEL, MIXTURE = "model.", "mixture."
@@ -25,6 +26,7 @@ MODEL, MIXTURE = "model.", "mixture."
 A = TypeVar("A", bound=AdapterState)
 
 
+@brief
 @dataclass(frozen=True)
 class BundleLayout(Generic[A]):
     """What the bundles of one domain are made of.

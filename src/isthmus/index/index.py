@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from isthmus.answers import html
 from isthmus.index import build, search, vector_files
 from isthmus.index.search import IdArray, Ids, SearchHits
 from isthmus.index.snapshot import Snapshot
@@ -20,6 +21,7 @@ from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
+from isthmus.reprs import counted, described
 from isthmus.vocabulary import Id
 
 
@@ -107,6 +109,15 @@ class Index:
 
     def __len__(self) -> int:
         return len(self._state.snapshot)
+
+    def __repr__(self) -> str:
+        vectors = f"{counted(len(self), 'vector')} of {counted(self.width, 'number')}"
+        return described(self, f"{vectors}, {self._state.chosen.kind}, {self.metric}")
+
+    def _repr_html_(self) -> str:
+        chosen, snapshot = self._state.chosen, self._state.snapshot
+        size = {"vectors": len(self), "numbers of each": self.width, "metric": self.metric, "ids": snapshot.kind}
+        return html.facts({**size, "kind": chosen.kind, "recall": float(chosen.recall), "why": chosen.reason})
 
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]

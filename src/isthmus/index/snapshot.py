@@ -25,6 +25,7 @@ from isthmus.index.exact.top_k import Best, merge
 from isthmus.index.segment import Query, Segment
 from isthmus.index.vectors import Metric
 from isthmus.protocols import Neighbours
+from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
@@ -32,6 +33,7 @@ Remaining = Int64[Tensor, " kept"] | RowLists | None
 """What is left of what was allowed."""
 
 
+@brief
 @dataclass(frozen=True)
 class Snapshot:
     """What an index holds. Immutable.

@@ -131,8 +131,12 @@ def _as_array(source: Any) -> Any:
 def _opened(source: Any) -> tuple[Any, str]:
     """What a file holds, or what was given: an array or a table; and what messages call it."""
     if not isinstance(source, str | Path):
-        table = hasattr(source, "__arrow_c_stream__") and not isinstance(source, np.ndarray | Tensor)
-        return (pa.table(source), "the table") if table else (source, "an array")
+        if not hasattr(source, "__arrow_c_stream__"):
+            return source, "an array"
+        try:
+            return pa.table(source), "the table"
+        except (pa.ArrowException, TypeError, ValueError):
+            return source, "an array"  # a single column, which is refused as an array is
     path = Path(source)
     if not path.is_file():
         raise SourceError(f"no file {str(path)!r}", expected=f"a {FORMATS} file")
@@ -162,7 +166,9 @@ def _from_table(table: pa.Table, column: str | None, where: str) -> tuple[Any, l
             remedy=closest(column, table.column_names),
         )
     ids = None if column is None else as_ids(table.column(column).to_pylist())
-    left = [name for name in table.column_names if name != column]
+    held = table.schema.pandas_metadata
+    index = held["index_columns"] if held else []
+    left = [name for name in table.column_names if name != column and name not in index]
     lists = [name for name in left if _is_list(table.schema.field(name).type)]
     if VECTOR in left or lists:
         if VECTOR not in left and len(lists) > 1:

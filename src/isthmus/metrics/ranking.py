@@ -26,9 +26,11 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import brief
 from isthmus.rowlists import RowLists, contains, distinct
 
 
+@brief
 @dataclass(frozen=True)
 class RankingScores:
     """Answers, judged.

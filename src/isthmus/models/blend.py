@@ -16,6 +16,7 @@ from isthmus.batch import Bag, Bags, require_bags
 from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Builder, Recipe, Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record, doing
@@ -24,6 +25,7 @@ from isthmus.training.run import Run, Validation
 DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae"})
 
 
+@brief
 @dataclass(frozen=True)
 class BlendRecipe:
     """A blend, and its parts' names and recipes."""
@@ -184,6 +186,7 @@ SAMPLE = 500
 """Rows whose scores tell the scale of a part."""
 
 
+@brief
 @dataclass(frozen=True)
 class BlendWeights:
     """Weights as ``Blend.weigh`` takes them, and the validation score that they reach."""

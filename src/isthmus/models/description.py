@@ -12,11 +12,13 @@ from isthmus import plugins
 from isthmus.models.docstrings import entries, summary
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
+from isthmus.reprs import brief
 
 _PUBLISHED = re.compile(r"\s*\bPublished: (.+?)\.?$")
 _WIDTH = 80
 
 
+@brief
 @dataclass(frozen=True)
 class Setting:
     """A keyword of a builder.
@@ -34,6 +36,7 @@ class Setting:
     published: str | None = None
 
 
+@brief
 @dataclass(frozen=True, repr=False)
 class Description:
     """A model: what it is, whom it works for, and its settings. ``print`` shows all of it.

@@ -17,6 +17,7 @@ from isthmus.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record
@@ -28,6 +29,7 @@ LARGEST = 50_000
 SMALLER = "use sparse-linear or elsa, whose memory grows with the items and not with their square"
 
 
+@brief
 @dataclass(frozen=True)
 class ClosedFormRecipe:
     """A linear autoencoder and the λ, p and ξ that its weights are solved with.

@@ -24,6 +24,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Phase, Readout, Source, Step
+from isthmus.reprs import brief
 from isthmus.training.batching import Shuffled
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
@@ -39,6 +40,7 @@ K_MEANS_ROWS = 65536
 """Examples that codebooks are made from: 256 for each of 256 words, as FAISS takes for product quantisation."""
 
 
+@brief
 @dataclass(frozen=True)
 class MatryoshkaRecipe:
     """The autoencoder, solved at once, and the plan that trains it further, if any. A recipe."""

@@ -17,12 +17,14 @@ from isthmus.models.linear import bags_matrix
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.run import Run, Validation
 
 logger = logging.getLogger(__name__)
 
 
+@brief
 @dataclass(frozen=True)
 class ColumnwiseRecipe:
     """A sparse linear autoencoder and what its columns are solved with: m neighbours each, λ, p and ξ."""

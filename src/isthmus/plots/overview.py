@@ -8,11 +8,13 @@ from typing import Protocol, runtime_checkable
 
 from isthmus.errors import InputError
 from isthmus.plots.drawing import Axes, Figure, blank
+from isthmus.reprs import brief
 
 WIDTH, HEIGHT = 4.8, 3.6
 """Inches of one panel."""
 
 
+@brief
 @dataclass(frozen=True)
 class Panel:
     """One part of a picture.

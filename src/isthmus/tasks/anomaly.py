@@ -23,6 +23,7 @@ from isthmus.errors import BundleError, InputError, SettingError, ValueRangeErro
 from isthmus.index.searchers import searcher_over
 from isthmus.index.vectors import check_k
 from isthmus.protocols import Searcher, Source
+from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
 from isthmus.tasks.threshold import Threshold
 
@@ -79,6 +80,7 @@ def _masked(batch: Batch, mask: Tensor) -> Batch:
 
 
 @final
+@brief
 @dataclass(frozen=True, eq=False)
 class Nearest:
     """Mean Euclidean distance to the ``k`` nearest known vectors (Livernoche et al. 2024, "On diffusion modeling for
@@ -135,6 +137,7 @@ class Nearest:
 
 
 @final
+@brief
 @dataclass(frozen=True, eq=False)
 class Ranks:
     """What known records scored, for each scorer: the measure by which scores of different scales become comparable.

@@ -9,19 +9,23 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from jaxtyping import Float64, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from isthmus.answers import Tabular, html
 from isthmus.batch import Bags, Tensors
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
 from isthmus.protocols import Ranker
+from isthmus.reprs import described, joined
 from isthmus.rowlists import from_csr
 
 logger = logging.getLogger(__name__)
@@ -30,9 +34,9 @@ Rows = npt.NDArray[np.int64]
 NAMES = (*METRICS, "novelty", "coverage")
 
 
-@dataclass(frozen=True, repr=False)
-class Evaluation:
-    """What was measured, by names such as "ndcg@100".
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Tabular):
+    """What was measured, by names such as "ndcg@100"; a table, too.
 
     Attributes:
         means: over the rows that count; for coverage, the value itself.
@@ -57,13 +61,30 @@ class Evaluation:
         asked = f"{len(self.rows):,} asked" + (f"; {self.protocol}" if self.protocol else "")
         return "\n".join([*lines, asked, *self.remarks])
 
-    def __repr__(self) -> str:
-        return f"Evaluation({', '.join(f'{name} {self.shown(name)}' for name in self.means)}; {len(self.rows):,} asked)"
-
     def shown(self, name: str) -> str:
         """One metric as text: the mean, and after ± its standard error."""
         error = self.standard_errors.get(name)
         return f"{self.means[name]:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
+
+    def to_arrow(self) -> pa.Table:
+        """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage) and ``users``, the rows
+        that count."""
+        errors = [self.standard_errors.get(name) for name in self.means]
+        columns = {"metric": pa.array(list(self.means), pa.large_string())}
+        columns["mean"] = pa.array(list(self.means.values()), pa.float64())
+        columns["standard_error"] = pa.array(errors, pa.float64())
+        return pa.table({**columns, "users": pa.array([len(self.rows)] * len(errors), pa.int64())})
+
+    def __repr__(self) -> str:
+        first = [f"{name} {self.shown(name)}" for name in islice(self.means, 4)]
+        more = len(self.means) - len(first)
+        return described(self, joined([*first, f"{more} more" if more else "", f"over {len(self.rows):,} users"]))
+
+    def _repr_html_(self) -> str:
+        rows = [(name, mean, self.standard_errors.get(name)) for name, mean in self.means.items()]
+        below = f"over {len(self.rows):,} users; {self.skipped:,} had nothing held out"
+        remarks = [below, *([self.protocol] if self.protocol else []), *self.remarks]
+        return html.table(("metric", "mean", "standard error"), rows) + "".join(map(html.paragraph, remarks))
 
 
 @dataclass(frozen=True, order=True)

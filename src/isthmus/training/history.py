@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from isthmus.answers import html
+from isthmus.reprs import counted, described, joined
 from isthmus.training.progress import Record
 
 ERROR = " standard error"
 """After the name of a score, in a record: its standard error."""
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The course of one training.
 
@@ -53,6 +55,25 @@ class History:
     def since_best(self) -> int:
         """Epochs since the best score."""
         return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
+
+    def __repr__(self) -> str:
+        best = "" if self.best_score is None else f"best {self.metric} {self.best_score:.4g} in epoch {self.best_epoch}"
+        ended = (
+            ("interrupted", self.interrupted),
+            ("stopped early", self.stopped_early),
+            ("out of time", self.out_of_time),
+        )
+        reason = next((word for word, is_so in ended if is_so), "")
+        return described(self, joined([counted(len(self.records), "epoch"), best, reason]))
+
+    def _repr_html_(self) -> str:
+        names = ("loss", "nll", *([] if self.metric is None else [self.metric]))
+        curves = []
+        for name in names:
+            points = [(float(one["epoch"]), float(one[name])) for one in self.records if name in one]
+            label = f"{name} of held-out records" if name == self.metric else f"{name} in training"
+            curves.append(html.curve(points, label))
+        return html.paragraph(repr(self).strip("<>")) + "".join(curves)
 
     def to_json(self) -> dict[str, Any]:
         """The history as a JSON document, as bundles keep it."""

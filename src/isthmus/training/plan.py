@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from isthmus.errors import SettingError
 from isthmus.protocols import Phase
+from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
 
+@brief
 @dataclass(frozen=True)
 class Plan:
     """Phases and the optimiser: Adam (Kingma & Ba 2015).

@@ -14,6 +14,7 @@ from torch import nn
 
 from isthmus.errors import SettingError
 from isthmus.hardware import multiplies_bf16
+from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
 
@@ -22,6 +23,7 @@ LEAST_WORK = 2**24
 batches of 32 to 1,024 rows."""
 
 
+@brief
 @dataclass(frozen=True)
 class Run:
     """How a plan is carried out.
@@ -132,6 +134,7 @@ class Run:
         return torch.autocast(device, torch.bfloat16, enabled=bf16)
 
 
+@brief
 @dataclass(frozen=True)
 class Validation:
     """A score that decides which weights are best.

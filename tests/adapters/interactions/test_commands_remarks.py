@@ -70,7 +70,7 @@ def test_features_of_unknown_items_are_refused_before_the_training(run: Run) -> 
     ("names", "wanted"),
     [
         ("", '--history "'),
-        ("a, ", "--history FILE"),
+        ("a, ", "--history @FILE"),
     ],
 )
 def test_what_is_suggested_can_be_typed(names: str, wanted: str) -> None:

@@ -80,7 +80,7 @@ def test_what_cannot_be_asked_is_refused(fitted: Recommender) -> None:
     ]:
         with pytest.raises(InputError, match=message):
             asked(fitted, table, split)
-    with pytest.raises(SettingError, match=r"split='strong'; expected 'users' \(strong"):
+    with pytest.raises(SettingError, match=r"split 'strong'; expected 'users' \(strong"):
         asked(fitted, TRAIN, "strong")
     with pytest.raises(SettingError, match="hide=1"):
         asked(fitted, TRAIN, "users", 1)

@@ -15,11 +15,13 @@ from isthmus.core.ops.batch_norm import BatchStatistics
 from isthmus.core.ops.layers import affine, linear, xavier
 from isthmus.errors import SettingError
 from isthmus.protocols import Code
+from isthmus.reprs import brief
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
 """Beyond this, exp is of no use in fp32; the published settings never come near."""
 
 
+@brief
 @dataclass(frozen=True)
 class DiagonalGaussian:
     """N(mean, exp(log_scale)²) in each dimension of the code."""

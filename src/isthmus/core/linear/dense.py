@@ -36,6 +36,7 @@ from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.ops.bags import bag_sum
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns
+from isthmus.reprs import brief
 
 BYTES = 12
 """Memory of a solution for each pair of columns: 8 for the Gram matrix, inverted in place, and 4 for the weights."""
@@ -88,6 +89,7 @@ class LinearAutoencoder(nn.Module):
         return self.weights[:, column]
 
 
+@brief
 @dataclass(frozen=True)
 class Inverse:
     """C = (XᵀX + Λ)⁻¹, from which every setting of ξ has its weights.
@@ -122,6 +124,7 @@ class Inverse:
         return out
 
 
+@brief
 @dataclass(frozen=True)
 class Gram:
     """XᵀX, computed once for all the λ and p that are tried on one X.

@@ -12,8 +12,10 @@ from isthmus.capabilities import detached
 from isthmus.core.objectives.schedules import Constant, RateWeight
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True)
 class Elbo:
     """mean(β · rate − log p): the negative evidence lower bound for β = 1 (Kingma & Welling 2014, equation 3)."""

@@ -17,12 +17,14 @@ from isthmus.capabilities import dimension_rates
 from isthmus.core.objectives.schedules import RateWeight
 from isthmus.errors import SettingError
 from isthmus.protocols import Hook, Model, PartName, Phase, Step
+from isthmus.reprs import brief
 
 ENCODER: tuple[PartName, ...] = ("encoder", "bottleneck")
 DECODER: tuple[PartName, ...] = ("decoder", "readout")
 """The parts on either side of the code."""
 
 
+@brief
 @dataclass(frozen=True)
 class FreeBits:
     """β Σ_d max(λ, mean KL_d) − mean log p: a dimension whose mean rate over the batch is below λ nats pays λ whatever
@@ -63,6 +65,7 @@ class ReconstructionOnly:
         return -step.log_likelihood.mean()
 
 
+@brief
 @dataclass(frozen=True)
 class ReinitialiseDecoder:
     """Decoder and readout are drawn anew; encoder and bottleneck stay.

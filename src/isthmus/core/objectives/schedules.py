@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus.batch import Bags
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
+from isthmus.reprs import brief
 
 RateWeight = Callable[[Step, float], "float | Tensor"]
 """(step, progress) -> a scalar or one weight a row."""
@@ -86,6 +87,7 @@ class CyclicalAnnealing:
         return self.cap * min(1.0, max(0.0, (place - self.rest) / self.ramp))
 
 
+@brief
 @dataclass(frozen=True)
 class DelayedSchedule:
     """A schedule for what is left of the training after ``start``, a share of it: ``weight`` sees 0 to 1 there."""

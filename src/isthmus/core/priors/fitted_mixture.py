@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
 from isthmus.errors import BundleError, MissingLibraryError, SettingError, ValueRangeError
+from isthmus.reprs import brief
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ CODES_A_NUMBER = 4
 """Full covariances want at least so many codes for each row of each of their matrices."""
 
 
+@brief
 @dataclass(frozen=True)
 class FittedMixture:
     """Σ_c weight_c N(mean_c, L_c L_cᵀ), the aggregated posterior of a trained model (Ghosh et al. 2020, "From

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from isthmus.reprs import brief
 from isthmus.rowlists import RowLists, check_lists, check_rows, owners, part, take
 
 GATHER_SHARE = 4
@@ -20,6 +21,7 @@ GATHER_SHARE = 4
 Allow = Int64[Tensor, " allowed"] | RowLists | None
 
 
+@brief
 @dataclass(frozen=True)
 class Filters:
     """What a search may answer, checked.

@@ -9,6 +9,7 @@ from isthmus.errors import SettingError
 from isthmus.index.kinds import ApproximateSearcher, Setting
 from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget
+from isthmus.reprs import brief
 
 ALL = ("auto", "fastest")
 """Values of ``IndexRequest.kind`` for which every kind may be tried."""
@@ -50,6 +51,7 @@ class IndexRequest:
         return self
 
 
+@brief
 @dataclass(frozen=True)
 class Trial:
     """What was tried, and what came of it; None for what was not measured.
@@ -75,6 +77,7 @@ class Trial:
     outcome: str
 
 
+@brief
 @dataclass(frozen=True)
 class ChosenIndex:
     """The kind that was chosen, with its searcher.

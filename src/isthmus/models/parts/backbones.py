@@ -28,6 +28,7 @@ from isthmus.models.parts.keywords import SharedKeywords, complete
 from isthmus.models.parts.likelihoods import LIKELIHOODS, likelihood_of
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.protocols import Decoder, Encoder, Likelihood, Phase, Readout
+from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled, TokenBudget
 from isthmus.training.plan import Plan
 
@@ -37,6 +38,7 @@ LAYERS = {Bag: 1, Vector: 2, Grid: 2, Tokens: 2}
 BAG_LIKELIHOODS = ("multinomial", "gaussian")
 
 
+@brief
 @dataclass(frozen=True)
 class Backbone:
     """What an autoencoder of one signal has beside its bottleneck.

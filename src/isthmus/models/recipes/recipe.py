@@ -10,6 +10,7 @@ from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.protocols import Source
+from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.plan import Plan
@@ -18,6 +19,7 @@ from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
 
+@brief
 @dataclass(frozen=True)
 class GradientRecipe:
     """An autoencoder and the plan that trains it.

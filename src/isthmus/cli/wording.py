@@ -1,0 +1,130 @@
+"""Numbers as people read them: counts, lengths of time, sizes, shares, figures with their units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+FIGURES: Mapping[str, tuple[str, str]] = {
+    "objective": ("objective (higher is better)", "nats"),
+    "nll": ("−log-likelihood given the code", "nats"),
+    "held_out_nll": ("−log-likelihood given the code, held out", "nats"),
+    "rate": ("rate of the code", "nats"),
+    "held_out_rate": ("rate of the code, held out", "nats"),
+    "weighted_nll": ("−log-likelihood by importance sampling", "nats"),
+    "mutual_information": ("mutual information of records and codes", "nats"),
+    "of_texts": ("measured on held-out", "texts"),
+    "active_units": ("numbers of the code that vary", ""),
+    "weighted_perplexity": ("perplexity by importance sampling", ""),
+    "bleu": ("BLEU of reconstructions", "of 100"),
+    "exact": ("reconstructed without a change", "%"),
+    "mse": ("squared error of a number", ""),
+    "squared_error": ("squared error of a number", ""),
+    "psnr": ("PSNR of reconstructions", "dB"),
+    "noisy_psnr": ("PSNR with noise", "dB"),
+    "denoised_psnr": ("PSNR after removing it", "dB"),
+    "noise": ("standard deviation of the noise", ""),
+    "unexplained_variance": ("variance that reconstructions leave", "%"),
+    "pca_unexplained_variance": ("variance that PCA of that size leaves", "%"),
+    "mean_nonzero": ("numbers of a code that are not 0", ""),
+    "unused": ("numbers of the code that are always 0", "%"),
+    "flagged": ("above the anomaly threshold", "%"),
+    "threshold": ("anomaly threshold", "nats"),
+}
+"""How a figure of a training or an evaluation is called, and its unit; % for shares."""
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """``1 text``, ``1,200 texts``; the plural is the noun with an s, if not given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float | int) -> str:
+    """A length of time with two digits or so: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(number: int) -> str:
+    """Bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
+    if number < 1000:
+        return count(number, "byte")
+    power = min(4, max(1, int(math.log10(number * 1.0005)) // 3))
+    value, unit = number / 1000**power, ("kB", "MB", "GB", "TB")[power - 1]
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def number(value: float | int) -> str:
+    """Four digits that tell something, and commas in large numbers."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def share(value: float) -> str:
+    """``1 in 20`` for 0.05."""
+    part = Fraction(value).limit_denominator(1000)
+    return f"{part.numerator:,} in {part.denominator:,}" if part else "none"
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Digits after the point that a column of numbers needs to show four that tell something, four at most."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return 4 if largest < 10 else max(0, 3 - int(math.log10(largest)))
+
+
+def flagged(number_above: int, of: int, noun: str, threshold: float, contamination: float) -> str:
+    """How many records are anomalies, and how many of normal ones would be.
+
+    Args:
+        number_above: scores above the threshold.
+        of: all scores.
+        noun: what is scored, in the plural.
+        threshold: above which a score counts as an anomaly.
+        contamination: share of normal records that is expected above it.
+
+    Returns:
+        A sentence without a full stop.
+    """
+    expected = share(contamination)
+    return f"{number_above:,} of {of:,} {noun} score above {number(threshold)}, as {expected} normal ones would"
+
+
+def figures(
+    document: Mapping[str, Any], leave_out: Iterable[str] = (), errors: Mapping[str, float] | None = None
+) -> list[tuple[str, str]]:
+    """Figures by name as rows of a table.
+
+    Args:
+        document: by name; those that are None are left out.
+        leave_out: names of others that are left out.
+        errors: standard errors of some of them.
+
+    Returns:
+        What each figure is called, and its value with the unit.
+    """
+    hidden = set(leave_out)
+    return [
+        (FIGURES.get(name, (name.replace("_", " "), ""))[0], _with_unit(name, value, (errors or {}).get(name)))
+        for name, value in document.items()
+        if value is not None and name not in hidden
+    ]
+
+
+def _with_unit(name: str, value: Any, error: float | None) -> str:
+    unit = FIGURES.get(name, ("", ""))[1]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if unit == "%":
+        return f"{value:.1%} ± {error:.1%}" if error else f"{value:.1%}"
+    around = f" ± {error:.2g}" if error else ""
+    return f"{number(value)}{around} {unit}".rstrip()
