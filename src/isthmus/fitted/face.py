@@ -65,14 +65,13 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Args:
             records: what to learn.
             choices: ``model``, the name of a builder.
-            settings: keywords of the builder, and
+            settings: keywords of the builder, and those below.
 
-                validation: the share of the records that is held out to choose the best epoch (0.1).
-                contamination: the share of normal records that ``is_anomaly`` is expected to flag (0.05).
-                gallery: whether ``search`` can find the records afterwards; the bundle then keeps their codes (True).
-                seed, device, precision, progress, checkpoints, resume, time_limit: how training runs; see
-                    ``isthmus.training.run.Run``.
-                run: all of these as one object (None).
+        Every ``fit`` also takes ``validation``, the share of the records that is held out to choose the best epoch
+        (0.1); ``contamination``, the share of normal records that ``is_anomaly`` is expected to flag (0.05);
+        ``gallery``, whether ``search`` can find the records afterwards, for which the bundle keeps their codes (True);
+        ``seed``, ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, how training
+        runs (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
 
         Raises:
             SettingError: no such model, or a setting that it does not know or cannot have.

@@ -176,6 +176,9 @@ class AfterTraining:
             work: makes it.
             short: makes a rougher one in a moment, which is better than none.
         """
+        if self._stop.requested and short is None:
+            self.left_out.append(name)
+            return None
         found: list[T] = []
         epoch = self._history.best_epoch
         kept = "keeping the trained model" + ("" if epoch is None else f" (epoch {epoch})")

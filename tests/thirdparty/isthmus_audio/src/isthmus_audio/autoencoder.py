@@ -33,22 +33,18 @@ PLUGIN = "audio"
 
 def fit(frames: Frames, request: FitRequest, run: Run) -> FittedAutoencoder[FrameAdapter]:
     """Build and train."""
-    spec = request.resolve()
-    adapter = FrameAdapter.fit(frames)
+    spec, adapter = request.resolve(), FrameAdapter.fit(frames)
     source = adapter.prepare(frames)
     rows, held_rows = hold_out(len(frames), request.validation, run.seed, most=2_000, of="frames")
     train = VectorSource(source.values[rows])
     held_out = VectorSource(source.values[held_rows]) if len(held_rows) else None
     recipe, model = spec.build(adapter.signal, run)
-
-    def gallery() -> Gallery:
-        return Gallery(codes_of(model, source), frames.names)
-
     with interruptible() as stop:
         history = recipe.fit(train, run, None if held_out is None else validation_on(held_out, run))
         facts = training_facts("frames", len(frames), len(held_rows), run, history)
         fitted = FittedAutoencoder(adapter, model.eval(), spec.name, spec.settings, facts)
-        return complete(fitted, gallery, rows, train, held_out, request=request, run=run, stop=stop)
+        things = (lambda: Gallery(codes_of(model, source), frames.names), rows, train, held_out)
+        return complete(fitted, *things, request=request, run=run, stop=stop)
 
 
 @dataclass(frozen=True, eq=False)
