@@ -166,7 +166,7 @@ def test_what_is_no_bundle_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("thesis", "file", "dangling"):
-        with pytest.raises(InputError, match="no isthmus bundle"):
+        with pytest.raises(InputError, match="not an isthmus bundle"):
             save(tmp_path / name)
         with pytest.raises(InputError):
             bundle.check_target(tmp_path / name)
@@ -237,7 +237,7 @@ def test_a_manifest_that_is_no_text_or_endless(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(BundleError, match="larger than"):
         bundle.read(place)
     (place / MANIFEST).write_bytes(b"\xff\xfe{}")
-    with pytest.raises(BundleError, match="no JSON"):
+    with pytest.raises(BundleError, match="not a JSON"):
         bundle.read(place)
 
 
@@ -300,7 +300,7 @@ def test_files_cut_altered_lost_or_linked(tmp_path: Path, name: str) -> None:
         with pytest.raises(BundleError, match="lacks"):
             bundle.read(place)
         (place / name).symlink_to(whole / name)
-        with pytest.raises(BundleError, match="no plain file"):
+        with pytest.raises(BundleError, match="not a plain file"):
             bundle.read(place)
         shutil.rmtree(place)
 
@@ -313,11 +313,11 @@ def test_foreign_files_folders_and_pipes(tmp_path: Path) -> None:
             bundle.read(place)
         (place / name).unlink()
     os.mkfifo(place / "pipe")
-    with pytest.raises(BundleError, match="no plain file"):
+    with pytest.raises(BundleError, match="not a plain file"):
         bundle.read(place)
     (place / "pipe").unlink()
     (place / "documents" / "deep").mkdir()
-    with pytest.raises(BundleError, match="no plain file"):
+    with pytest.raises(BundleError, match="not a plain file"):
         bundle.read(place)
 
 

@@ -25,6 +25,7 @@ class Model:
 
     def __init__(self, *, records: int = 1, interrupted: bool = False) -> None:
         self.history = History(records=[{"epoch": 1 + place} for place in range(records)], interrupted=interrupted)
+        self.facts: dict[str, object] = {}
 
     def save(self, path: str | Path) -> None:
         """Leave a trace."""
@@ -108,7 +109,7 @@ def test_a_place_where_nothing_may_be_written_is_refused_before_training(
     monkeypatch.undo()
     (tmp_path / "file").write_text("")
     assert main(["demo", name, "--out", str(tmp_path / "file" / "b")]) == 2
-    assert "is no directory" in capsys.readouterr().err
+    assert "is not a directory" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     (tmp_path / f"{BUNDLES[name]}.bundle").write_text("mine")
     assert main(["demo", name]) == 2

@@ -148,7 +148,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
     index.save(tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine").write_text("")
-    with pytest.raises(InputError, match="no isthmus bundle"):
+    with pytest.raises(InputError, match="not an isthmus bundle"):
         index.save(tmp_path / "b")
 
     def full(*given: object) -> None:
@@ -163,7 +163,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path):
-    with pytest.raises(BundleError, match="no directory"):
+    with pytest.raises(BundleError, match="not a directory"):
         Index.load(tmp_path / "none")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         Index.load(tmp_path)

@@ -42,7 +42,7 @@ def check_writable(path: str | Path) -> None:
     while not above.exists():
         above = above.parent
     if not above.is_dir():
-        raise InputError(f"{str(above)!r} is no directory", remedy="choose another place")
+        raise InputError(f"{str(above)!r} is not a directory", remedy="choose another place")
     if not os.access(above, os.W_OK | os.X_OK):
         raise InputError(f"nothing may be written in {str(above)!r}", remedy="choose another place")
 

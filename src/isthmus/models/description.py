@@ -36,7 +36,6 @@ class Setting:
     published: str | None = None
 
 
-@brief
 @dataclass(frozen=True, repr=False)
 class Description:
     """A model: what it is, whom it works for, and its settings. ``print`` shows all of it.

@@ -28,8 +28,9 @@ def panels_of(model: Any) -> list[Panel | Missing]:
     Raises:
         InputError: something of which nothing is known.
     """
-    if isinstance(model, Drawable):
-        return list(model.panels())
+    if hasattr(model, "panels"):
+        drawable: Drawable = model
+        return list(drawable.panels())
     if isinstance(model, AutoencoderFace):
         return autoencoder_panels(model)
     if isinstance(model, Index):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 Record = Mapping[str, float | int | str]
 
@@ -61,18 +61,18 @@ class NoProgress:
 
 @contextmanager
 def doing(progress: Progress, what: str, more: str = "") -> Iterator[None]:
-    """Say what is going on inside, if whoever shows the progress wants to know.
+    """Say what is going on inside, if the progress is a ``PhaseProgress``.
 
     Args:
         progress: of a ``Run``.
         what: a few words, such as "encoding 12,000 texts".
         more: details, such as settings.
     """
-    if not isinstance(progress, PhaseProgress):
-        yield
-        return
-    progress.begin(what, more)
+    shown = cast(PhaseProgress, progress) if hasattr(progress, "begin") else None
+    if shown is not None:
+        shown.begin(what, more)
     try:
         yield
     finally:
-        progress.end()
+        if shown is not None:
+            shown.end()

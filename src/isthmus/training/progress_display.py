@@ -17,6 +17,7 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from isthmus.capabilities import missing_members
 from isthmus.errors import SettingError
 from isthmus.training.progress import NoProgress, Progress, Record
 
@@ -47,7 +48,7 @@ def as_progress(progress: Progress | bool) -> Progress:
         console = Console(stderr=True)
         has_screen = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
         return ProgressBar() if has_screen else ProgressLog()
-    if isinstance(progress, Progress):
+    if not missing_members(progress, Progress):
         return progress
     raise SettingError(f"progress={progress!r}", expected="True, False, or an object with start, step, epoch and stop")
 

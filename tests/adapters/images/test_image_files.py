@@ -167,7 +167,7 @@ def test_idx_files_that_are_none(tmp_path: Path) -> None:
     whole = idx_of(bars(3))
     wrong = {
         "2 dimensions|in 2": idx_of(np.zeros((3, 3), np.uint8)),
-        "no IDX file": b"PNG?" + whole,
+        "not an IDX file": b"PNG?" + whole,
         "holds 431 bytes": whole[:-1],
         "whole header": whole[:7],
         "type 0x0d": whole[:2] + b"\x0d" + whole[3:],

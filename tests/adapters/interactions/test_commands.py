@@ -150,7 +150,7 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--user", "who"], "no column 'who'"),
         (["empty.csv", "--out", "o"], "empty"),
         (["header.csv", "--out", "o"], "header.csv"),
-        (["picture.csv", "--out", "o"], "no column for the user"),
+        (["picture.csv", "--out", "o"], "no column is known to hold"),
         (["FILE", "--out", "o", "--keep", ">=9"], "no row"),
         (["FILE", "--out", "o", "--keep", "some"], "keep='some'"),
         (["FILE", "--out", "o", "--weights", "heavy"], "weights 'heavy'"),

@@ -48,7 +48,7 @@ def test_what_is_refused(subtests: pytest.Subtests) -> None:
         ([1, 2], np.empty((2, 0)), InputError, "one feature"),
         ([1, 2], np.array([[1, np.nan], [0, 1]]), ValueRangeError, "NaN"),
         ([1, 2], csr_array(np.array([[1, np.inf], [0, 1]])), ValueRangeError, "infinity"),
-        ([1, 2], [["x", "y"], ["z", "w"]], ValueRangeError, "no numbers"),
+        ([1, 2], [["x", "y"], ["z", "w"]], ValueRangeError, "not numbers"),
         ([1, 2], np.ones(2), InputError, "1 dimensions"),
     ]:
         with subtests.test(ids=ids, matrix=matrix, error=error, says=says), pytest.raises(error, match=says):
@@ -105,7 +105,7 @@ def test_tables_that_are_refused(subtests: pytest.Subtests, write: Any) -> None:
         ("item,genres\n1,\n2,\n", {"tags": "genres"}, InputError, "tags are empty"),
         ("item,genres\n", {"tags": "genres"}, SourceError, "no rows"),
         ("item,plot\n1,\n2,\n", {"text": "plot"}, InputError, "no words"),
-        ("item,v\n1,a\n", {"vectors": "v"}, ColumnError, "no numbers"),
+        ("item,v\n1,a\n", {"vectors": "v"}, ColumnError, "not numbers"),
         ("item,v\n1,1\n2,\n", {"vectors": "v"}, ValueRangeError, "NaN"),
     ]:
         with subtests.test(text=text, options=options), pytest.raises(error, match=says):

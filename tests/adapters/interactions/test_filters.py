@@ -27,7 +27,7 @@ def data() -> Interactions:
 @pytest.fixture(scope="module", params=["ease", "mult_vae"])
 def fitted(request: pytest.FixtureRequest, data: Interactions) -> Recommender:
     few = {} if request.param == "ease" else {"epochs": 1, "hidden": 8, "code": 4}
-    return Recommender.fit(data, request.param, validation=0, progress=False, **few)
+    return Recommender.fit(data, request.param, validation=0.0, progress=False, **few)
 
 
 def test_one_list_for_all_or_one_for_each(fitted: Recommender) -> None:
@@ -67,7 +67,7 @@ def test_users_and_files_take_lists_in_their_order(fitted: Recommender, tmp_path
 def test_an_approximate_index_answers_all_that_may_be_answered(
     data: Interactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recommender = Recommender.fit(data, "mult_vae", validation=0, progress=False, epochs=1, hidden=8, code=4)
+    recommender = Recommender.fit(data, "mult_vae", validation=0.0, progress=False, epochs=1, hidden=8, code=4)
     monkeypatch.setattr(top_k, "searcher_over", lambda rows, metric, _: FaissSearcher.build(rows, "hnsw", metric))
     out, only = [ITEMS[1:9], ITEMS[:2]], [ITEMS, ["i4", "i1"]]
     answers = recommender.recommend([["i0"], ["i3"]], 3, exclude=out, allow=only)

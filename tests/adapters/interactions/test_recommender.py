@@ -21,6 +21,8 @@ from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import evaluate
 from isthmus_interactions import Answer, Interactions, Recommender
 from isthmus_interactions.recommend.answers import result_types
+from isthmus_interactions.recommend.engine import RecommendationEngine
+from isthmus_interactions.recommend.histories import HistoryBatch
 from isthmus_interactions.splits import hide
 
 BUILDERS = ("mult_vae", "mult_dae", "ease")
@@ -221,14 +223,14 @@ def test_the_file_appears_whole_or_not_at_all(
 ) -> None:
     asked = []
 
-    def fails_later(self: Recommender, ids: list[int], k: int, **options: object) -> Answers[Answer]:
-        asked.append(len(ids))
+    def fails_later(self: RecommendationEngine, histories: HistoryBatch, k: int, **options: object) -> Answers[Answer]:
+        asked.append(len(histories.unknown))
         if len(asked) == 2:
             raise MemoryError
-        return Answers([Answer([0], [1.0]) for _ in ids], result_types("int64"))
+        return Answers([Answer([0], [1.0]) for _ in range(asked[-1])], result_types("int64"))
 
     monkeypatch.setattr("isthmus_interactions.recommend.export.USERS_AT_A_TIME", 40)
-    monkeypatch.setattr(Recommender, "recommend_users", fails_later)
+    monkeypatch.setattr(RecommendationEngine, "recommend", fails_later)
     with pytest.raises(MemoryError):
         vae.recommend_all(tmp_path / "recs.parquet")
     assert asked == [40, 40]

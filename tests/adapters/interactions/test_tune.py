@@ -306,7 +306,7 @@ def test_a_line_that_is_no_trial_is_refused(subtests: pytest.Subtests, tmp_path:
 
 def test_a_directory_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note").write_text("mine")
-    with pytest.raises(SourceError, match="no study"):
+    with pytest.raises(SourceError, match="not a study"):
         tune(planted(), "ease", **QUICK, study=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
 

@@ -188,7 +188,7 @@ def test_facts_that_do_not_fit():
 
 def test_documents_that_are_no_tokenizer():
     for text in ["", "{}", "[]", '{"model": 1}']:
-        with pytest.raises(InputError, match="no tokenizer"):
+        with pytest.raises(InputError, match="not a tokenizer"):
             Tokenizer.from_json(text, BYTES.facts())
 
 

@@ -38,7 +38,7 @@ class Frames:
         of ``length`` samples.
 
         Raises:
-            SourceError: a file that is no such WAV file, or shorter than a frame.
+            SourceError: a file that is not such a WAV file, or shorter than a frame.
             InputError: an array of another shape, or with NaN.
         """
         if isinstance(source, Frames):
@@ -119,7 +119,7 @@ def _cut(path: Path, length: int) -> np.ndarray:
         with wave.open(str(path)) as file:
             form, data = (file.getnchannels(), file.getsampwidth()), file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise SourceError(f"{path} is no WAV file ({error})", expected="16 bits, one channel") from None
+        raise SourceError(f"{path} is not a WAV file ({error})", expected="16 bits, one channel") from None
     frames = len(data) // (2 * length)
     if form != (1, 2) or not frames:
         raise SourceError(f"{path} of {form[0]} channels", expected=f"one, of 16 bits, {length} samples or more")
