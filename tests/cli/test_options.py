@@ -61,8 +61,8 @@ def method(plugin: str, verb: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Paths as texts, nothing repeated as nothing given."""
-    return None if value in ((), []) else str(value) if isinstance(value, Path) else value
+    """Paths as texts; nothing repeated, and a flag that is not set, as nothing given."""
+    return None if value in ((), [], False) else str(value) if isinstance(value, Path) else value
 
 
 def test_every_verb_has_the_defaults_of_python() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ class Saved:
     """Something that was fitted."""
 
     history: History
+    facts: dict[str, object] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
         """A file with a word in it."""

@@ -4,7 +4,6 @@ verbs over both.
 A domain writes its records, its adapter and a class that derives from ``AutoencoderFace``; see ``adapters/README.md``.
 """
 
-from isthmus.fitted import quality
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer, LikelihoodScorer
 from isthmus.fitted.codes import as_codes
 from isthmus.fitted.evaluate import CodeEvaluation, Evaluation, evaluate_codes
@@ -36,7 +35,6 @@ __all__ = [
     "draw_codes",
     "evaluate_codes",
     "fit_latent_prior",
-    "quality",
     "training_facts",
     "validation_on",
 ]

@@ -148,6 +148,7 @@ class CalibratedScorer:
         )
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class LikelihoodScorer:
     """−log p(record | its code) alone, nats, on the scale of the model.

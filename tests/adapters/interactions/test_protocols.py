@@ -83,7 +83,7 @@ def test_what_cannot_be_asked_is_refused(fitted: Recommender) -> None:
     with pytest.raises(SettingError, match=r"split 'strong'; expected 'users' \(strong"):
         asked(fitted, TRAIN, "strong")
     with pytest.raises(SettingError, match="hide=1"):
-        asked(fitted, TRAIN, "users", 1)
+        asked(fitted, TRAIN, "users", 1.0)
 
 
 def test_files_frames_matrices_arrays_interactions_and_folds_are_measured_alike(tmp_path) -> None:

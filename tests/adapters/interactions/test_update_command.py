@@ -67,7 +67,7 @@ def test_or_saved_elsewhere_with_titles(run: Run, folder: Path) -> None:
                           "--validation", 0, "--seed", 3, *FAST)  # fmt: skip
     assert code == 0
     assert "trained on" in answer
-    assert "new interactions" in answer
+    assert "new: 302 interactions" in answer
     assert len(Recommender.load(folder / "b").adapter.items) == 24
     after = Recommender.load(folder / "c")
     assert after.titles == {999: "News"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,11 @@ def test_places_for_numbers(asked, refused) -> None:
 def test_ctrl_c_before_the_first_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from isthmus.training.history import History
 
-    monkeypatch.setattr("isthmus.models.recipes.recipe.train", lambda *args: History(interrupted=True))
+    def interrupted(*args: object) -> History:
+        signal.raise_signal(signal.SIGINT)
+        return History(interrupted=True)
+
+    monkeypatch.setattr("isthmus.models.recipes.recipe.train", interrupted)
     assert main(["fit", "vectors", "t.csv", "--out", "b", *FAST]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not Path("b").exists()
