@@ -70,7 +70,7 @@ class _Course:
 
     def take(self, record: Record) -> None:
         self.epoch, self.seen = self.epoch + 1, 0
-        self.loss, self.phase = record.get("loss"), str(record.get("phase", self.phase))
+        self.loss, self.phase = record.get("loss"), str(record.get("phase") or self.phase)
         self.score = record.get(self.metric, self.score)
 
     def line(self) -> str:
