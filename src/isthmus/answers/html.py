@@ -22,7 +22,7 @@ def facts(pairs: Mapping[str, Any]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """One paragraph."""
+    """Text as one HTML paragraph, escaped."""
     return f"<p>{escape(text)}</p>"
 
 

@@ -60,7 +60,7 @@ class Hits(RankedList[Hit]):
     row_type: ClassVar[Any] = Hit
 
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """Ids and scores."""
+        """The ids and the scores, one column each."""
         return self.ids, self.scores.tolist()
 
     def column_types(self) -> Mapping[str, pa.DataType]:

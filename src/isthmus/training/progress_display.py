@@ -130,7 +130,7 @@ class ProgressBar:
         self._anew()
 
     def end(self) -> None:
-        """It has ended."""
+        """The phase that began last has ended."""
         if self._begun:
             self._begun.pop()
         self._anew()
@@ -177,7 +177,7 @@ class ProgressLog:
         self._begun: list[str] = []
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Training begins."""
+        """Training begins: write the first line of the log."""
         self._course.start(epochs, rows, metric, first_epoch)
         self._said, self._whole, self._first = self._clock(), True, first_epoch
 
@@ -202,12 +202,12 @@ class ProgressLog:
             self._say()
 
     def begin(self, what: str, more: str = "") -> None:
-        """Something else begins."""
+        """A phase that is not training begins."""
         self._begun.append(what)
         logger.info("%s", f"{what}: {more}" if more else what)
 
     def end(self) -> None:
-        """It has ended."""
+        """The phase that began last has ended."""
         if self._begun:
             self._begun.pop()
 
