@@ -1,10 +1,12 @@
 """Images: folders, arrays and IDX files as grids of numbers, convolutional autoencoders over them.
 
-from isthmus_images import ImageAutoencoder
+::
 
-model = ImageAutoencoder.fit("photographs", size=64)
-codes = model.encode("photographs")
-model.decode(codes), model.search("one.png"), model.sample(5)
+    from isthmus_images import ImageAutoencoder
+
+    model = ImageAutoencoder.fit("photographs", size=64)
+    codes = model.encode("photographs")
+    model.decode(codes), model.search("one.png"), model.sample(5)
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """Users and items: interactions as bags and in order, splits, baselines and the ``Recommender``.
 
-from isthmus_interactions import Recommender
+::
 
-recommender = Recommender.fit("ratings.csv")
-recommender.recommend([["The Hobbit", "Dune"]], k=5)
+    from isthmus_interactions import Recommender
+
+    recommender = Recommender.fit("ratings.csv")
+    recommender.recommend([["The Hobbit", "Dune"]], k=5)
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import Split, aligned
 
 Titles = dict[int, tuple[str, str]]
-"""Item id to its title and what else tells it apart: authors of books, genres of films."""
+"""Item id to its title and what else tells it apart, such as the authors of a book or the genres of a film."""
 
 
 def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -1,10 +1,12 @@
 """Texts: files and lists as token rows, tokenizers of their own, sequence autoencoders over them.
 
-from isthmus_text import TextAutoencoder
+::
 
-model = TextAutoencoder.fit("sentences.txt")
-codes = model.encode(["a sentence"])
-model.decode(codes), model.search(["another one"]), model.sample(5)
+    from isthmus_text import TextAutoencoder
+
+    model = TextAutoencoder.fit("sentences.txt")
+    codes = model.encode(["a sentence"])
+    model.decode(codes), model.search(["another one"]), model.sample(5)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -102,8 +102,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """One code for each text, in their order: the best single guess, the same at every call.
 
         Args:
-            texts: any number, or one string; a few thousand are held at a time. Longer ones than the model reads are
-                cut.
+            texts: any number, one string, a file as ``Path`` or a table; of an iterator, a few thousand are held at a
+                time. Longer texts than the model reads are cut.
             out: a new ``.npy`` file for the codes, for more texts than memory holds.
 
         Returns:
@@ -112,7 +112,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         Raises:
             InputError: something that is not text, or ``out`` exists.
         """
-        given = [texts] if isinstance(texts, str) else texts
+        streamed = isinstance(texts, Iterator | Sequence) and not isinstance(texts, str)
+        given = texts if streamed else self._read(texts)
         return encode(self.model, self.adapter.input, given, None if out is None else Path(out))
 
     def evaluate(self, texts: Any, *, samples: int = 0, seed: int = 0) -> TextEvaluation:

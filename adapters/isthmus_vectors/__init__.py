@@ -1,10 +1,12 @@
 """Vectors: tables, embeddings and sparse matrices as rows for the shared cores.
 
-from isthmus_vectors import VectorAutoencoder
+::
 
-model = VectorAutoencoder.fit("measurements.csv", code=8)
-codes = model.encode("new.csv")
-model.is_anomaly("new.csv"), model.sample(5)
+    from isthmus_vectors import VectorAutoencoder
+
+    model = VectorAutoencoder.fit("measurements.csv", code=8)
+    codes = model.encode("new.csv")
+    model.is_anomaly("new.csv"), model.sample(5)
 """
 
 from __future__ import annotations

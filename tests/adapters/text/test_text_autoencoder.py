@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import BundleError, InputError, ModelQualityWarning, SettingError
@@ -52,6 +53,13 @@ def test_codes_are_in_the_order_of_the_texts_whatever_the_batches(
     monkeypatch.setattr(encoding_module, "CHUNK", 2)
     monkeypatch.setattr(encoding_module, "TOKENS", {"cpu": 5})
     np.testing.assert_allclose(plain.encode(texts), alone, atol=1e-5)
+
+
+def test_codes_of_texts_in_a_file_or_a_table(plain: TextAutoencoder, tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(TEXTS[:5]) + "\n", encoding="utf-8")
+    for given in (path, pa.table({"text": TEXTS[:5]}), tuple(TEXTS[:5]), np.array(TEXTS[:5])):
+        assert np.array_equal(plain.encode(given), plain.encode(TEXTS[:5]))
 
 
 def test_codes_in_a_file(plain: TextAutoencoder, tmp_path: Path) -> None:
