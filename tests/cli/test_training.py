@@ -61,6 +61,7 @@ def test_options_of_the_command_and_shared_ones(tmp_path: Path, capsys: pytest.C
         "seconds": 0.2,
         "objective": -1.5,
         "interrupted": False,
+        "warnings": [],
     }
     assert (tmp_path / "b").read_text() == "saved"
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +72,7 @@ def tune(
         bundle.check_target(out)
     # Ten lines of epochs for each trial would bury the one that tells its score.
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
+    searching = replace(run, time_limit=limit)
     fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     data = Interactions.read(
         file,
@@ -83,13 +85,13 @@ def tune(
         ordered=ordered,
     )
     named = {} if items is None else titles.read(items, data.items)
-    asked: dict[str, Any] = {"metric": metric, "validation": validation, "run": run}
+    asked: dict[str, Any] = {"metric": metric, "validation": validation}
     reporter = _TrialReporter(trials, limit)
     with saved_at_signals():
-        tuned = search(data, model, trials=trials, time_limit=limit, study=study, on_trial=reporter, **asked, **fixed)
+        tuned = search(data, model, trials=trials, study=study, on_trial=reporter, run=searching, **asked, **fixed)
         if out is not None and not tuned.interrupted:
             status("fitting with the best settings")
-            best = Recommender.fit(data, model, titles=named, **asked, **tuned.settings)
+            best = Recommender.fit(data, model, titles=named, run=run, **asked, **tuned.settings)
             if best.history.interrupted and not best.history.records:
                 raise KeyboardInterrupt
             best.save(out)

@@ -49,7 +49,7 @@ def test_a_table_and_the_next_command(typed: Typed) -> None:
     assert "isthmus fit interactions events.csv --out my.bundle --model ease --setting regularisation=" in answer
     assert "trial 1/3: ndcg@5" in said
     assert "best 0." in said
-    assert "about 0 s left" in said.splitlines()[-1]
+    assert "about 0.0 s left" in said.splitlines()[-1]
 
 
 def test_the_command_that_is_shown_reaches_the_score(typed: Typed, capsys: pytest.CaptureFixture[str]) -> None:
