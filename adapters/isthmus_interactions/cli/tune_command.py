@@ -17,6 +17,7 @@ from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.training import saved_at_signals
+from isthmus.cli.wording import duration
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
