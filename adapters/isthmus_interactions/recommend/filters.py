@@ -20,7 +20,7 @@ from isthmus_interactions.recommend.histories import GivenId, id_list
 GivenItems = Iterable[GivenId] | Sequence[Iterable[GivenId]]
 """Ids for all histories, or a list of ids for each history."""
 
-ItemRows = Int64[Tensor, " rows"] | RowLists
+ItemRows = Int64[Tensor, " _"] | RowLists
 """Distinct rows for all histories, or a list of rows for each."""
 
 
