@@ -64,7 +64,7 @@ def test_a_trained_model_has_a_curve_and_without_held_out_users_no_scores(events
 
 @pytest.mark.slow
 def test_auto_shows_what_was_tried_with_intervals_and_the_parts_of_a_blend(events):
-    made = Recommender.fit(events, budget=4, validation=0.2, progress=False)
+    made = Recommender.fit(events, time_limit=4.0, validation=0.2, progress=False)
     shown, _ = names(made)
     scores = overview(made).axes[0]
     tried = [line for line in made.facts["tried"] if line["ndcg@100"] is not None]
