@@ -34,12 +34,12 @@ def similar_texts(wanted: str, known: Sequence[str], count: int = 3) -> list[int
     Returns:
         At most ``count`` places, the most alike first; none where nothing is alike.
     """
-    asked = _folded(wanted)
+    asked = folded(wanted)
     if not asked:
         return []
     scored = []
     for place in _candidates(asked, known):
-        text = _folded(known[place])
+        text = folded(known[place])
         whole = len(asked) >= SHORTEST and asked in text
         ratio = SequenceMatcher(None, asked, text).ratio()
         if whole or ratio >= LIKE:
@@ -47,7 +47,8 @@ def similar_texts(wanted: str, known: Sequence[str], count: int = 3) -> list[int
     return [place for _, _, place in sorted(scored)[:count]]
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The text without upper case and with single blanks: what counts as the same."""
     return " ".join(text.casefold().split())
 
 

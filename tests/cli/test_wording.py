@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from isthmus.cli import wording
+from isthmus.reprs import counted
 
 
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (wording.count(1, "text"), "1 text"),
-        (wording.count(1200, "text"), "1,200 texts"),
-        (wording.count(2, "query", "queries"), "2 queries"),
+        (counted(1, "text"), "1 text"),
+        (counted(1200, "text"), "1,200 texts"),
+        (counted(2, "query"), "2 queries"),
         (wording.duration(0.04), "0.0 s"),
         (wording.duration(9.1), "9.1 s"),
         (wording.duration(43.2), "43 s"),

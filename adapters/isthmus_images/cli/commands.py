@@ -23,8 +23,9 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, flagged
+from isthmus.cli.wording import flagged
 from isthmus.errors import InputError
+from isthmus.reprs import counted
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli.options import Out, Picture, Skip, Source, on_error
@@ -52,7 +53,7 @@ def encode(
         document["path"] = str(out)
         with out.open("wb") as file:
             np.save(file, codes, allow_pickle=False)
-    emit(document, as_json, lambda: Text(f"{count(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
+    emit(document, as_json, lambda: Text(f"{counted(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 
 
 def reconstruct(
@@ -157,9 +158,9 @@ def evaluate(
     if not denoising.takes_any_size(model.builder):
         given = model.adapter.records(images, on_error=on_error(skip_broken))
     found = model.evaluate(given, samples=samples, noise=noise, seed=seed)
-    emit_evaluation(found, as_json, count(found.images, "image"), ("images", "samples"))
+    emit_evaluation(found, as_json, counted(found.images, "image"), ("images", "samples"))
 
 
 def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:
     written = contact_sheet.write(out, images, names)
-    emit({"images": written, "path": str(out)}, as_json, lambda: Text(f"{count(written, 'image')} in {out}"))
+    emit({"images": written, "path": str(out)}, as_json, lambda: Text(f"{counted(written, 'image')} in {out}"))

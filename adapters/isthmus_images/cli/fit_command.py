@@ -9,7 +9,7 @@ import typer
 from isthmus import plugins
 from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
-from isthmus.cli.wording import count
+from isthmus.reprs import counted
 from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli.options import Skip, Source, on_error, parsed_size
 from isthmus_images.denoising import takes_any_size
@@ -58,7 +58,7 @@ def fit(
             "width": width,
             "channels": fitted.adapter.signal.channels,
         },
-        sizes=f"{count(fitted.facts['images'], 'image')} of {height}×{width} pixels, "
+        sizes=f"{counted(fitted.facts['images'], 'image')} of {height}×{width} pixels, "
         f"{'grey' if fitted.adapter.signal.channels == 1 else 'in colour'}",
         metrics=METRICS,
         examples=examples,

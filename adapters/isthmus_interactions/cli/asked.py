@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from isthmus.cli.ids import IdReader, Typed
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.reprs import counted
 from isthmus.vocabulary import Id
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.suggest import did_you_mean, suggest
@@ -65,8 +66,8 @@ def users(recommender: Recommender, texts: Sequence[str]) -> list[Id]:
 
 def unknown_items(recommender: Recommender, unknown: Sequence[Id], where: str = "") -> str:
     """The remark on items that are left out because the catalogue does not hold them."""
-    shown, plural = ", ".join(map(str, unknown[:NAMED])), "s" if len(unknown) > 1 else ""
-    said = f"{len(unknown):,} unknown id{plural}{where} left out: {shown}{' ...' if len(unknown) > NAMED else ''}"
+    shown = ", ".join(map(str, unknown[:NAMED]))
+    said = f"{counted(len(unknown), 'unknown id')}{where} left out: {shown}{' ...' if len(unknown) > NAMED else ''}"
     meant = did_you_mean(suggest(recommender, unknown[0]))
     # Of several, the question is about the first.
     about = f"for {unknown[0]}, " if meant and len(unknown) > 1 else ""

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.wording import count
 from isthmus.errors import InputError
+from isthmus.reprs import counted
 from isthmus.vocabulary import Id
 from isthmus_interactions.cli import asked, documents
 from isthmus_interactions.cli.options import (
@@ -169,7 +169,7 @@ def _recommend_users(
         return
     rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
     document = {"path": str(out), "users": len(ids), "rows": rows}
-    emit(document, as_json, lambda: Text(f"{count(rows, 'row')} for {count(len(ids), 'user')} in {out}"))
+    emit(document, as_json, lambda: Text(f"{counted(rows, 'row')} for {counted(len(ids), 'user')} in {out}"))
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:

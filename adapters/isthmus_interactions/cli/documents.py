@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 import numpy as np
 
 from isthmus import plugins
-from isthmus.cli.wording import count
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import counted
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.vocabulary import Id
 from isthmus_interactions.cold_start.features import ItemFeatures
@@ -76,8 +76,8 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
 
 def sizes(document: dict[str, Any]) -> str:
     """Interactions, users and items of a document, as people say it."""
-    interactions, users = count(document["interactions"], "interaction"), count(document["users"], "user")
-    return f"{interactions} of {users} and {count(document['items'], 'item')}"
+    interactions, users = counted(document["interactions"], "interaction"), counted(document["users"], "user")
+    return f"{interactions} of {users} and {counted(document['items'], 'item')}"
 
 
 def held_out(document: dict[str, Any]) -> str:
@@ -86,7 +86,7 @@ def held_out(document: dict[str, Any]) -> str:
         return ""
     said = f"{document['metric']} {document['score']:.4f}"
     users = document.get("validation_users")
-    said += f" among {count(users, 'user')} who did not train" if users else " among users who did not train"
+    said += f" among {counted(users, 'user')} who did not train" if users else " among users who did not train"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
 
 

@@ -153,7 +153,6 @@ def _draw_by_history(kept: Mapping[str, Any], axes: Axes) -> None:
         axes.errorbar(places + shift, means, yerr=errors, fmt="o-", color=colour, capsize=3, markersize=5, label=key)
     ranges = [f"{g['least']}" if g["least"] == g["most"] else f"{g['least']}-{g['most']}" for g in groups]
     axes.set_xticks(places, [f"{one}\n({g['users']} users)" for one, g in zip(ranges, groups, strict=True)])
-    axes.tick_params(axis="x", labelsize="x-small")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.08)
     axes.legend(fontsize="x-small", frameon=False)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.errors import SettingError
-from isthmus.similar_texts import similar_texts
+from isthmus.similar_texts import folded, similar_texts
 from isthmus.vocabulary import Id
 from isthmus_interactions.recommender import Recommender
 
@@ -52,7 +52,7 @@ def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[Fo
     ids = catalogue.ids.tolist()
     names = [_name(id_, recommender.titles.get(id_)) for id_ in ids]
     counts = _users(recommender)
-    asked = _folded(text)
+    asked = folded(text)
     ranks = [_rank(asked, str(id_), name) for id_, name in zip(ids, names, strict=True)]
     matching = [row for row, rank in enumerate(ranks) if rank < _NO_MATCH]
     rows = sorted(matching, key=lambda row: (ranks[row], -counts[row], row))[:k]
@@ -67,21 +67,17 @@ _NO_MATCH = 3
 def _rank(asked: str, id_: str, name: str) -> int:
     if not asked:
         return 0
-    folded = _folded(name)
-    if asked in (folded, _folded(id_)):
+    known = folded(name)
+    if asked in (known, folded(id_)):
         return 0
     words = set(_WORDS.findall(asked))
-    if words and words <= set(_WORDS.findall(folded)):
+    if words and words <= set(_WORDS.findall(known)):
         return 1
-    return 2 if asked in folded else _NO_MATCH
+    return 2 if asked in known else _NO_MATCH
 
 
 def _name(id_: Id, title: str | None) -> str:
     return str(id_) if title is None else title
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _users(recommender: Recommender) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import counted
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading
@@ -236,7 +237,7 @@ def _check_items(fitted: FittedRecommender, data: Interactions, over: Interactio
 def _unknown_items(data: Interactions, over: Interactions) -> tuple[str, ...]:
     lost = data.nnz - over.nnz
     items = len(np.unique(data.matrix.indices)) - len(np.unique(over.matrix.indices))
-    which = f"with {items:,} item{'s' if items != 1 else ''} that the catalogue does not hold: left out"
+    which = f"with {counted(items, 'item')} that the catalogue does not hold: left out"
     return (_counted(lost, "interaction is", "interactions are", which),)
 
 

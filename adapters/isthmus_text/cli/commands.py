@@ -24,8 +24,9 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, flagged
+from isthmus.cli.wording import flagged
 from isthmus.errors import InputError
+from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
     Column,
@@ -57,7 +58,7 @@ def encode(
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
     document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
-    emit(document, as_json, lambda: Text(f"{count(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
+    emit(document, as_json, lambda: Text(f"{counted(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 
 
 def decode(
@@ -182,14 +183,14 @@ def evaluate(
     """Measure how well held-out texts are encoded and decoded."""
     texts: Texts = texts_from(file, column, documents)
     found = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed)
-    said = f"{count(found.texts, 'text')}, {count(found.tokens, 'token')}"
+    said = f"{counted(found.texts, 'text')}, {counted(found.tokens, 'token')}"
     emit_evaluation(found, as_json, said, ("texts", "tokens", "samples", "compared"))
 
 
 def _emit_texts(texts: list[str], out: Path | None, as_json: bool) -> None:
     if out is not None:
         write_lines(out, texts)
-        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{count(len(texts), 'text')} in {out}"))
+        emit({"texts": len(texts), "path": str(out)}, as_json, lambda: Text(f"{counted(len(texts), 'text')} in {out}"))
         return
     emit({"texts": texts}, as_json, lambda: _table(texts))
 

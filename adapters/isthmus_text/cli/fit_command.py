@@ -9,7 +9,7 @@ import typer
 from isthmus import plugins
 from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
-from isthmus.cli.wording import count
+from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
 
@@ -52,7 +52,7 @@ def fit(
             "tokens_known": written.tokenizer.vocabulary,
             "max_length": written.max_length,
         },
-        sizes=f"{count(fitted.facts['texts'], 'text')} of at most {count(written.max_length, 'token')}, "
+        sizes=f"{counted(fitted.facts['texts'], 'text')} of at most {counted(written.max_length, 'token')}, "
         f"{written.tokenizer.vocabulary:,} different ones",
         metrics=METRICS,
         examples=(f'isthmus search {out} "some words"', f"isthmus sample {out}"),

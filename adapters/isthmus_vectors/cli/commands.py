@@ -24,8 +24,9 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, flagged
+from isthmus.cli.wording import flagged
 from isthmus.errors import BundleError
+from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, OutFile, Source, check_out, write_numbers
 from isthmus_vectors.detection import Detector
@@ -160,7 +161,7 @@ def evaluate(
     model = _autoencoder(directory)
     rows = model.adapter.rows(file, columns=columns, drop=drop or ())
     found = model.evaluate(rows, samples=samples, seed=seed)
-    said = f"{count(found.rows, 'row')} of {count(found.width, 'number')}, codes of {found.code:,}"
+    said = f"{counted(found.rows, 'row')} of {counted(found.width, 'number')}, codes of {found.code:,}"
     emit_evaluation(found, as_json, said, ("rows", "width", "code", "samples"))
 
 

@@ -9,7 +9,7 @@ import typer
 from isthmus import plugins
 from isthmus.cli.options import Contamination, NoIndex
 from isthmus.cli.training import Training, fit_command
-from isthmus.cli.wording import count
+from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli.options import Columns, Drop, Source
 from isthmus_vectors.detection import Detector
@@ -59,7 +59,7 @@ def fit(
             # Without one where Ctrl-C came before it.
             "threshold": None if fitted.fitted.anomaly_scorer is None else fitted.threshold.value,
         },
-        sizes=f"{count(fitted.facts['rows'], 'row')} of {count(fitted.width, 'number')}, "
+        sizes=f"{counted(fitted.facts['rows'], 'row')} of {counted(fitted.width, 'number')}, "
         f"codes of {fitted.code_width:,}",
         metrics=("objective",),
         examples=(f"isthmus anomalies {training.out} FILE", f"isthmus sample {training.out}"),
@@ -73,6 +73,6 @@ def _fit_detector(rows: Vectors, training: Training, contamination: float, setti
         detector,
         AUTO,
         {"rows": len(rows), "width": rows.width, "threshold": detector.threshold.value},
-        sizes=f"{count(len(rows), 'row')} of {count(rows.width, 'number')}",
+        sizes=f"{counted(len(rows), 'row')} of {counted(rows.width, 'number')}",
         examples=(f"isthmus anomalies {training.out} FILE",),
     )

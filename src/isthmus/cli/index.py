@@ -16,8 +16,9 @@ from isthmus.cli.dispatch import Function
 from isthmus.cli.ids import IdReader
 from isthmus.cli.options import Allow, Exclude, ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import count, size
+from isthmus.cli.wording import size
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import counted
 
 if TYPE_CHECKING:
     from isthmus.index import Index, SearchHits
@@ -231,7 +232,7 @@ def _print_info(directory: Path, index: Index, as_json: bool) -> None:
 
 def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
     head = (
-        f"{directory}: {count(info['rows'], 'vector')} of {info['width']} numbers by {info['metric']}, {info['kind']}"
+        f"{directory}: {counted(info['rows'], 'vector')} of {info['width']} numbers by {info['metric']}, {info['kind']}"
     )
     why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {size(info['bytes'])} in memory"
     later = f"{info['gone']:,} removed and {info['added']:,} added since the last compact"

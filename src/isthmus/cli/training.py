@@ -28,7 +28,8 @@ from rich.text import Text
 from isthmus import bundle
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, printable, status, table
-from isthmus.cli.wording import count, duration, figures
+from isthmus.cli.wording import duration, figures
+from isthmus.reprs import counted
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
@@ -210,7 +211,7 @@ def _shown(
 
 def _course(history: History) -> str:
     done = len(history.records)
-    said = f"{count(done, 'epoch')} in {duration(history.seconds)}"
+    said = f"{counted(done, 'epoch')} in {duration(history.seconds)}"
     best = history.best_epoch
     return said if best in (None, done) else f"{said}; epoch {best} was the best"
 

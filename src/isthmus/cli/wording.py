@@ -1,4 +1,4 @@
-"""Numbers as people read them: counts, lengths of time, sizes, shares, figures with their units."""
+"""Numbers as people read them: lengths of time, sizes, shares, figures with their units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
+
+from isthmus.reprs import counted
 
 FIGURES: Mapping[str, tuple[str, str]] = {
     "objective": ("objective (higher is better)", "nats"),
@@ -36,11 +38,6 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 """How a figure of a training or an evaluation is called, and its unit; % for shares."""
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 text``, ``1,200 texts``; the plural is the noun with an s, if not given."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def duration(seconds: float | int) -> str:
     """A length of time with two digits or so: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
     if seconds < 9.95:
@@ -53,7 +50,7 @@ def duration(seconds: float | int) -> str:
 def size(number: int) -> str:
     """Bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
     if number < 1000:
-        return count(number, "byte")
+        return counted(number, "byte")
     power = min(4, max(1, int(math.log10(number * 1.0005)) // 3))
     value, unit = number / 1000**power, ("kB", "MB", "GB", "TB")[power - 1]
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
