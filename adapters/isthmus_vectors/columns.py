@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isthmus.arguments import listed as listed_values
 from isthmus.errors import ColumnError, InputError
 from isthmus.plugins import closest
 from isthmus.reprs import brief
@@ -248,7 +249,9 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
 
 
 def _as_names(given: Columns | Iterable[str | int]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+    return (
+        (given,) if isinstance(given, str) else tuple(map(str, listed_values("columns", given, "names or positions")))
+    )
 
 
 def _positions(given: Columns | Iterable[str | int], width: int) -> tuple[int, ...]:

@@ -23,16 +23,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus import bundle
+from isthmus.arguments import checked_k, real_numbers, whole
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
-from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
-from isthmus.index.vectors import check_k, check_vectors, normalised
+from isthmus.errors import BundleError, InputError, ValueRangeError
+from isthmus.index.vectors import check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
-from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
 from isthmus.protocols import Neighbours
@@ -51,8 +51,8 @@ PLUGIN, BUILDER = "vectors", "matryoshka"
 FEWEST = 256
 """Vectors to learn from, at least: one for each word of a codebook."""
 
-BEAMS = 8
-"""Width of the beam search for codewords, by default."""
+BEAMS, MOST_BEAMS = 8, 4096
+"""Width of the beam search for codewords, by default and at most."""
 
 Array = npt.NDArray[Any]
 
@@ -161,9 +161,7 @@ class Compressor:
             ValueRangeError: NaN or infinity, or a vector of zeros.
         """
         size = self.bytes if bytes is None else bytes
-        check_settings(beams=beams, bytes=size)
-        if size > self.bytes:
-            raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
+        size, beams = whole("bytes", size, least=1, most=self.bytes), whole("beams", beams, least=1, most=MOST_BEAMS)
         given = _directions(self._read(vectors))
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
@@ -208,7 +206,7 @@ class Compressor:
             InputError: queries of another width, or codes that are none.
             ValueRangeError: NaN or infinity in the queries.
         """
-        check_k(k)
+        k = checked_k(k)
         return nearest(self._read(queries), self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
@@ -261,7 +259,7 @@ class Compressor:
         return _tensor(Vectors.read(vectors, known=Known(self.columns, self.width, self.places)))
 
     def _checked_codes(self, codes: Array) -> Codes:
-        given = np.asarray(codes)
+        given = real_numbers(codes, "codes")
         if given.dtype != np.uint8 or given.ndim != 2 or not 1 <= given.shape[1] <= self.bytes:
             raise InputError(
                 f"codes of type {given.dtype} and shape {given.shape}", expected=f"uint8, shape (rows, {self.bytes})"

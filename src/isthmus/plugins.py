@@ -153,8 +153,14 @@ def _over_one_adapter(plugin: str, wanted: str) -> dict[str, isthmus.protocols.P
 
 
 def python_name(name: str) -> str:
-    """A builder's name as in Python: ``mult-vae`` becomes ``mult_vae``."""
-    return name.replace("-", "_")
+    """A builder's name as in Python: ``mult-vae`` becomes ``mult_vae``.
+
+    Raises:
+        SettingError: no text.
+    """
+    if not isinstance(name, str):
+        raise SettingError(f"model={one_line(repr(name))}", expected="the name of a model")
+    return str(name).replace("-", "_")
 
 
 def command_name(name: str) -> str:

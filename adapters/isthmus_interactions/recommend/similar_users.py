@@ -13,10 +13,10 @@ from jaxtyping import Int64
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
+from isthmus.arguments import checked_k
 from isthmus.batch import Bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.index.searchers import searcher_over
-from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Searcher
 from isthmus.sources import BagSource
 from isthmus.tasks.similar import encoded
@@ -66,8 +66,7 @@ class SimilarUsers:
         Raises:
             SettingError: ``k`` below 1.
         """
-        check_k(k)
-        k = min(k, len(self._source))
+        k = min(checked_k(k), len(self._source))
         if not isinstance(self.model, Autoencoder):
             return self._rows.search(bags, k)
         with torch.no_grad():

@@ -43,7 +43,8 @@ def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[S
         At most ``count`` items, the nearest first; none where nothing is like it.
     """
     items, text = catalogue.adapter.items, str(wanted)
-    other = as_kind(wanted if isinstance(wanted, str) else int(wanted), items)
+    # What is no id at all is like nothing but a text.
+    other = as_kind(wanted, items) if isinstance(wanted, str | int | np.integer) else text
     found: list[Id] = [other] if other in items else []
     if items.kind == "string":
         ids = items.ids.tolist()

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from isthmus.answers import Answers, html
+from isthmus.arguments import checked_k, checked_seed, whole
 from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
@@ -265,7 +266,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         ends = [self._coded(one) for one in (a, b)]
         if any(len(end) != 1 for end in ends):
             raise InputError(f"{len(ends[0])} and {len(ends[1])} records", expected="one for each end")
-        return self._written(between(ends[0][0], ends[1][0], steps), seed, options)
+        points = between(ends[0][0], ends[1][0], whole("steps", steps, least=2))
+        return self._written(points, seed, options)
 
     def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> Answers[FoundRecords]:
         """The records of the gallery whose codes are nearest.
@@ -284,7 +286,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             SettingError: ``k`` below 1, or an unknown metric.
         """
         self.fitted.check_codes()
-        gallery = self.gallery
+        k, gallery = checked_k(k), self.gallery
         return gallery.search(self._coded(records).float(), k, metric)
 
     def with_gallery(self: F, records: Any, /, *, codes: Any = None) -> F:
@@ -341,4 +343,4 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             if name not in self.write_options:
                 known = ", ".join(self.write_options) or "no options"
                 raise SettingError(f"option {name!r}", expected=f"{known} of {type(self).__name__}")
-        return self._write(codes, seed, **options)
+        return self._write(codes, checked_seed(seed), **options)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.arguments import checked_seed, choice, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError
@@ -64,13 +65,13 @@ def draw_codes(
     Raises:
         SettingError: fewer than one code, or a prior that this model lacks.
     """
-    if prior not in PRIORS:
-        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)))
+    n = whole("n", n, least=1)
+    choice("prior", prior, PRIORS)
     if prior == "fitted" and latent_prior is None:
         raise SettingError(
             "prior='fitted' of a model without one",
             expected="enough training records, and scikit-learn",
             remedy="write prior='standard' for a variational model",
         )
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(checked_seed(seed))
     return drawn(model, n, generator, latent_prior if prior == "fitted" else None)

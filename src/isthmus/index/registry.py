@@ -14,6 +14,7 @@ from isthmus.capabilities import missing_members
 from isthmus.errors import NameClashError, PluginError, SettingError
 from isthmus.index.kinds import IndexKind
 from isthmus.index.vectors import Metric
+from isthmus.reprs import one_line
 
 GROUP = "isthmus.index_kinds"
 
@@ -51,13 +52,15 @@ def find(name: str) -> IndexKind:
         PluginError: it is announced, but cannot be imported, or is no ``IndexKind``.
     """
     known = {**_built_in(), **_registered}
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
     announced = _announced()
-    if name in announced:
+    if isinstance(name, str) and name in announced:
         return _load(announced[name])
     names = ", ".join((*known, *announced))
-    raise SettingError(f"kind {name!r}", expected=f"one of {names}", remedy="import or install what registers it")
+    raise SettingError(
+        f"kind {one_line(repr(name))}", expected=f"one of {names}", remedy="import or install what registers it"
+    )
 
 
 def tried(metric: Metric) -> list[IndexKind]:

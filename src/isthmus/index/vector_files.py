@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.arguments import as_float, listed, real_numbers
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
 from isthmus.plugins import closest
 from isthmus.vocabulary import Id
@@ -70,7 +71,7 @@ def as_ids(ids: Any) -> list[Id]:
     Raises:
         InputError: something that is neither a whole number nor text.
     """
-    given = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
+    given = listed("ids", ids, "several whole numbers or texts")
     plain = [one.item() if isinstance(one, np.generic) else one for one in given]
     for one in plain:
         if isinstance(one, bool) or not isinstance(one, int | str):
@@ -104,28 +105,16 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
 
 
 def _as_tensor(source: Any) -> Float[Tensor, "rows width"]:
-    try:
-        given = source.detach().cpu() if isinstance(source, Tensor) else torch.from_numpy(_as_array(source))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"vectors that are not numbers ({error})", expected="a matrix of numbers") from None
-    if given.ndim != 2 or given.is_complex() or given.dtype == torch.bool or not given.shape[1]:
-        raise InputError(f"vectors of shape {tuple(given.shape)} and {given.dtype}", expected="numbers, [rows, width]")
-    vectors = given.float().contiguous()
+    numbers = real_numbers(source, "a matrix of numbers")
+    if numbers.ndim != 2 or numbers.dtype.kind == "b" or not numbers.shape[1]:
+        raise InputError(f"vectors of shape {numbers.shape} and {numbers.dtype}", expected="numbers, [rows, width]")
+    vectors = torch.from_numpy(as_float(numbers, np.float32))
     if not bool(vectors.isfinite().all()):
         row = int((~vectors.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(
             f"vector {row} holds NaN, infinity or what float32 cannot hold", expected="finite numbers"
         )
     return vectors
-
-
-def _as_array(source: Any) -> Any:
-    array = np.asarray(source)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"of type {array.dtype}")
-    # torch has no big numbers of other machines and no negative strides.
-    made = np.ascontiguousarray(array, dtype=np.float64 if array.dtype.itemsize > 4 else np.float32)
-    return made if made.flags.writeable else made.copy()
 
 
 def _opened(source: Any) -> tuple[Any, str]:

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.arguments import choice
+from isthmus.errors import InputError, ValueRangeError
 
 Metric = Literal["ip", "cosine", "l2"]
 """Inner product, cosine, or negative squared Euclidean distance; higher is nearer in all three."""
@@ -21,18 +22,7 @@ def check_metric(metric: str) -> None:
     Raises:
         SettingError: none of "ip", "cosine", "l2".
     """
-    if metric not in get_args(Metric):
-        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
-
-
-def check_k(k: int) -> None:
-    """Refuse to look for fewer than one.
-
-    Raises:
-        SettingError: ``k`` is below 1.
-    """
-    if k < 1:
-        raise SettingError(f"k is {k}", expected="at least 1")
+    choice("metric", metric, get_args(Metric))
 
 
 def check_vectors(vectors: Float[Tensor, "rows width"]) -> None:

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.answers import Tabular, html
+from isthmus.arguments import listed
 from isthmus.batch import Bags, Tensors
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
@@ -101,9 +102,11 @@ class MetricAt:
         Raises:
             SettingError: no metric of that name, or no k after it.
         """
-        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", text)
+        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]{0,17})", text) if isinstance(text, str) else None
         if found is None or found[1] not in NAMES:
-            raise SettingError(f"metric {text!r}", expected=f"one of {', '.join(NAMES)}, then @ and k, as in recall@20")
+            raise SettingError(
+                f"metric {one_line(repr(text))}", expected=f"one of {', '.join(NAMES)}, then @ and k, as in recall@20"
+            )
         return cls(found[1], int(found[2]))
 
     def __str__(self) -> str:
@@ -137,7 +140,7 @@ def evaluate(
         SettingError: an unknown metric, or ``batch_size`` below 1.
         InputError: matrices that do not fit each other or the ranker.
     """
-    wanted = [MetricAt.parse(name) for name in metrics]
+    wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
     inputs = history if inputs is None else inputs
     _check(ranker, history, held_out, inputs, batch_size, wanted)
     rows = np.flatnonzero(np.diff(held_out.indptr))

@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from isthmus.arguments import checked_k
 from isthmus.batch import Tensors
 from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
-from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
+from isthmus.index.vectors import Metric, check_metric, check_queries, check_vectors, normalised
 from isthmus.protocols import Columns, Neighbours, Ranker
 from isthmus.rowlists import RowLists, check_rows
 
@@ -51,7 +52,7 @@ def rank(
         InputError: filters that do not fit the queries.
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
-    check_k(k)
+    k = checked_k(k)
     filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found = []
     for start, stop in spans(inputs.size, ranker.width, block_bytes):
@@ -90,7 +91,7 @@ def rank_prepared(
     Raises:
         What ``rank`` raises.
     """
-    check_k(k)
+    k = checked_k(k)
     filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
     return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes)
 
@@ -217,7 +218,7 @@ class ExactSearcher:
             The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
             by these.
         """
-        check_k(k)
+        k = checked_k(k)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.prepared(queries)
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from isthmus.arguments import checked_k
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
@@ -26,7 +27,7 @@ from isthmus.index.faiss.parameters import FaissSettings, Keywords, SearchSettin
 from isthmus.index.faiss.transforms import TransformedVectors, lift, pad_and_rotate
 from isthmus.index.kinds import Structure
 from isthmus.index.threads import limited_to
-from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
+from isthmus.index.vectors import Metric, check_metric, check_queries, check_vectors
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, contains
 
@@ -202,7 +203,7 @@ class FaissSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_k(k)
+        k = checked_k(k)
         check_queries(queries, self.width, torch.device("cpu"))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         prepared = self._exact.prepared(queries)

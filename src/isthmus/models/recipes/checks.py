@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.errors import SettingError
+from isthmus.arguments import ABOVE_ZERO, choice, real
 
 
 def check_settings(**settings: int | float) -> None:
@@ -12,8 +12,7 @@ def check_settings(**settings: int | float) -> None:
         SettingError: naming the setting.
     """
     for name, value in settings.items():
-        if not value > 0:
-            raise SettingError(f"{name}={value}", expected="a number above 0")
+        real(name, value, "a number above 0", least=ABOVE_ZERO)
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -27,5 +26,4 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     Raises:
         SettingError: naming the setting and the choices.
     """
-    if value not in choices:
-        raise SettingError(f"{name}={value!r}", expected=" or ".join(map(repr, choices)))
+    choice(name, value, choices)
