@@ -12,6 +12,7 @@ from rich.text import Text
 
 from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.disk import check_file
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus.vocabulary import Id
@@ -55,7 +56,7 @@ def recommend(
     if out is not None and users is None:
         raise InputError("--out without --users", remedy="histories are answered on standard output")
     if out is not None:
-        export.check_place(out)
+        check_file(out)
     recommender = Recommender.load(directory)
     named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
     for name, ids in named.items():

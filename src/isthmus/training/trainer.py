@@ -3,17 +3,17 @@ data, metrics, distributed training or printing."""
 
 from __future__ import annotations
 
+import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.disk import private_folder
 from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
@@ -23,6 +23,8 @@ from isthmus.training.plan import Plan
 from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -91,9 +93,12 @@ class _Training:
             with interruptible() as stop, stop.telling(self._kept), keep_freed_memory():
                 stop.attempt(lambda: self._epochs(first, stop))
                 self.history.interrupted = stop.requested
-        finally:
+        except BaseException:
             self.run.progress.stop()
-            self._finish()
+            self._finish_anyway()
+            raise
+        self.run.progress.stop()
+        self._finish()
         return self.history
 
     def _epochs(self, first: int, stop: StopRequest) -> None:
@@ -143,13 +148,24 @@ class _Training:
         return not (stop.requested or self.history.stopped_early or self._late())
 
     def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
-        if self.history.take(record):
-            self.store.keep_best(epoch + 1, self.model)
+        self._keep_if_best(record, epoch)
         patience = self.plan.patience
         self.history.stopped_early = patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.last):
             self.store.save(epoch + 1, self.state, self.history)
+
+    def _keep_if_best(self, record: dict[str, float | int | str], epoch: int) -> None:
+        history = self.history
+        before = history.best_epoch, history.best_score
+        if not history.take(record):
+            return
+        try:
+            self.store.keep_best(epoch + 1, self.model)
+        except BaseException:
+            # The best weights on the disk are still those of before.
+            history.best_epoch, history.best_score = before
+            raise
 
     def _pass(self, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, float] | None:
         """Means of the loss and its terms over one epoch; None where Ctrl-C or the time limit came first."""
@@ -227,6 +243,13 @@ class _Training:
             self.store.load_best(self.history.best_epoch, self.model)
         self.model.eval()
 
+    def _finish_anyway(self) -> None:
+        """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        try:
+            self._finish()
+        except Exception as error:
+            logger.warning("the best weights could not be put back: %s", error)
+
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
         kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
         return NonFiniteLossError(
@@ -257,5 +280,5 @@ def _store(run: Run) -> Iterator[CheckpointStore]:
     if run.checkpoints is not None:
         yield CheckpointStore(run.checkpoints)
         return
-    with tempfile.TemporaryDirectory(prefix="isthmus-") as directory:
-        yield CheckpointStore(Path(directory))
+    with private_folder("isthmus-training") as directory:
+        yield CheckpointStore(directory, durable=False)
