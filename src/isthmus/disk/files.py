@@ -52,7 +52,8 @@ def check_file(path: str | Path) -> None:
     if os.path.lexists(place) and not place.is_file():
         raise InputError(f"{str(path)!r} is no plain file", expected="the name of a file", remedy="choose another one")
     if not place.parent.is_dir():
-        raise InputError(f"no directory {str(place.parent)!r}", expected="one that exists", remedy="make it first")
+        above = place.parent if os.path.islink(path) else Path(path).parent
+        raise InputError(f"no directory {str(above)!r}", expected="one that exists", remedy="make it first")
     check_writable(place)
     if place.exists() and not os.access(place, os.W_OK):
         raise InputError(f"{str(path)!r} may not be written to", remedy="choose another name")

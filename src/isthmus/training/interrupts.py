@@ -199,8 +199,7 @@ def warn_of_interruption(history: History, left_out: Sequence[str]) -> None:
         history: of the training.
         left_out: what the model lacks.
     """
-    done = len(history.records)
-    when = f"after epoch {done}" if done else "before the first epoch was done: hardly anything is learned"
+    when = f"after {history.done}" if history.records else "after a few steps: hardly anything is learned"
     kept = "" if history.best_epoch is None else f"; epoch {history.best_epoch} is kept"
     lacks = f"; the model has no {', no '.join(left_out)}" if left_out else ""
     logger.warning("interrupted %s", f"{when}{kept}{lacks}")
