@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
+from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
@@ -131,8 +132,10 @@ def _adopted(matrix: Any) -> Matrix:
     given: Any = matrix
     try:
         taken: Matrix = (
-            csr_array(given, dtype=np.float32, copy=True) if issparse(matrix) else np.array(given, dtype=np.float32)
+            checked_csr(given, "features").astype(np.float32) if issparse(matrix) else np.array(given, dtype=np.float32)
         )
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise ValueRangeError(f"features that are not numbers ({error})", expected="a matrix of numbers") from None
     if taken.ndim != 2:
