@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from isthmus.errors import SourceError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 
 KINDS = (
     (stat.S_ISDIR, "is a directory"),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import bsr_array, coo_array, csc_array, csr_array, dia_array, issparse
 
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 
 Integers = npt.NDArray[np.integer[Any]]
 

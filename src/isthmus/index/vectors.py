@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 
 Metric = Literal["ip", "cosine", "l2"]
 """Inner product, cosine, or negative squared Euclidean distance; higher is nearer in all three."""
