@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from isthmus.checked.arrays import read_npy
 from isthmus.disk import check_file, written
 from isthmus.errors import SourceError
 from isthmus_text.texts import Texts
@@ -55,10 +56,10 @@ def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     Raises:
         SourceError: no such file, or not numbers.
     """
+    found = read_npy(path)
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
         return np.asarray(found, dtype=np.float32)
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as encode writes it") from None
 
 

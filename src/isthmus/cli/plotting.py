@@ -82,12 +82,9 @@ def _map(codes: Path, labels: Path | None) -> Any:
 
 
 def _codes(path: Path) -> Any:
-    import numpy as np
+    from isthmus.checked.arrays import read_npy
 
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read", expected="codes as encode writes them, a .npy file") from error
-    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
+    found = read_npy(path)
+    if found.ndim != 2 or found.dtype.kind != "f":
         raise InputError(f"{path} holds no codes", expected="floating-point numbers of shape (n, code)")
     return found

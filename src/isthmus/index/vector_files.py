@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.arrays import read_npy
+from isthmus.checked.paths import plain_file
 from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
 from isthmus.plugins import closest
@@ -141,17 +143,18 @@ def _opened(source: Any) -> tuple[Any, str]:
         except (pa.ArrowException, TypeError, ValueError):
             return source, "an array"  # a single column, which is refused as an array is
     path = Path(source)
-    if not path.is_file():
-        raise SourceError(f"no file {str(path)!r}", expected=f"a {FORMATS} file")
+    plain_file(path, f"a {FORMATS} file")
     try:
         match path.suffix.lower():
             case ".npy":
-                return np.load(path, allow_pickle=False), str(path)
+                return read_npy(path), str(path)
             case ".parquet" | ".pq":
                 return pq.read_table(path), str(path)
             case ".csv" | ".tsv":
                 delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
                 return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)), str(path)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
         kind = {".npy": ".npy file of numbers", ".csv": "table", ".tsv": "table"}.get(
             path.suffix.lower(), "Parquet file"
