@@ -12,8 +12,8 @@ from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus import plugins
-from isthmus.arguments import real
 from isthmus.batch import Bag
+from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
@@ -160,6 +160,7 @@ def facts_of(
         "kept": data.report.why,
         "weights": data.report.weights,
         **({"columns": dict(data.report.columns)} if data.report.columns else {}),
+        **({"file": dict(data.report.file)} if data.report.file else {}),
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.arguments import listed as listed_values
+from isthmus.checked.arguments import listed as listed_values
 from isthmus.errors import ColumnError, InputError
 from isthmus.plugins import closest
 from isthmus.reprs import brief

@@ -23,15 +23,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus import bundle
-from isthmus.arguments import checked_k, real_numbers, whole
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
+from isthmus.checked.arguments import real_numbers, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, ValueRangeError
-from isthmus.index.vectors import check_vectors, normalised
+from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
@@ -206,8 +206,9 @@ class Compressor:
             InputError: queries of another width, or codes that are none.
             ValueRangeError: NaN or infinity in the queries.
         """
-        k = checked_k(k)
-        return nearest(self._read(queries), self._checked_codes(codes), self._decoded, k)
+        asked = self._read(queries)
+        k = check_k(k, len(asked))
+        return nearest(asked, self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.

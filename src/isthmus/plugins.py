@@ -22,6 +22,7 @@ from isthmus.errors import (
     PluginError,
     SettingError,
 )
+from isthmus.reprs import one_line
 
 if TYPE_CHECKING:
     import isthmus.protocols

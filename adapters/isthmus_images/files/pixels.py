@@ -12,7 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from isthmus.arguments import real_numbers
+from isthmus.checked.arguments import real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 
 Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]

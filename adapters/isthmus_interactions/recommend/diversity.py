@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from isthmus.arguments import real
+from isthmus.checked.arguments import real
 from isthmus.protocols import Neighbours
 from isthmus_interactions.csr import Csr, row_of_entry, select_rows
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 
 from isthmus.answers import Answers
-from isthmus.arguments import checked_k, flag
 from isthmus.batch import TokenRows
+from isthmus.checked.arguments import checked_k, flag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Ranker

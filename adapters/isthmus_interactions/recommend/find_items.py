@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.arguments import checked_k
+from isthmus.checked.arguments import checked_k
 from isthmus.similar_texts import folded, similar_texts
 from isthmus.vocabulary import Id
 from isthmus_interactions.recommender import Recommender

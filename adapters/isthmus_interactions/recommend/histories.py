@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus.arguments import listed
 from isthmus.batch import Bags
+from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.reprs import brief
 from isthmus.sources import BagSource

@@ -18,7 +18,7 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.arguments import checked_seed, real
+from isthmus.checked.arguments import checked_seed, real
 from isthmus.errors import InputError, SettingError
 from isthmus.reprs import counted, one_line
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where

@@ -13,8 +13,8 @@ from jaxtyping import Int64
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from isthmus.arguments import checked_k
 from isthmus.batch import Bags
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.index.searchers import searcher_over
 from isthmus.protocols import Neighbours, Searcher

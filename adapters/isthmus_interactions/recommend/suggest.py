@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from isthmus.errors import UnknownHistoryWarning, UnknownIdError
 from isthmus.similar_texts import similar_texts
 from isthmus.vocabulary import Id, Rows

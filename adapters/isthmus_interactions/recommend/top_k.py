@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.arguments import checked_k
 from isthmus.batch import Bags, Tensors, TokenRows, gather_ranges
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.answers import html
-from isthmus.arguments import checked_seed, whole
+from isthmus.checked.arguments import checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.metrics.codes import active_units
 from isthmus.protocols import Source

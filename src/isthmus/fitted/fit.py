@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus import plugins
-from isthmus.arguments import ABOVE_ZERO, flag, real
 from isthmus.batch import Signal
+from isthmus.checked.arguments import ABOVE_ZERO, flag, real
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.fitted.anomaly import CONTAMINATION, CalibratedScorer

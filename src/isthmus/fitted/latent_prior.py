@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus.arguments import checked_seed, choice, whole
+from isthmus.checked.arguments import checked_seed, choice, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError

@@ -16,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
-from isthmus.fitted.gallery import GalleryFormat
+from isthmus.fitted.gallery import GalleryFormat, Keys
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.reprs import brief
@@ -25,6 +25,10 @@ from isthmus.training.history import History
 MODEL, MIXTURE = "model.", "mixture."
 
 A = TypeVar("A", bound=AdapterState)
+
+
+def no_keys(fitted: FittedAutoencoder[Any]) -> None:
+    """Records are compared by their codes."""
 
 
 @brief
@@ -37,6 +41,8 @@ class BundleLayout(Generic[A]):
         restore_adapter: from the documents.
         gallery: how the records that can be searched are kept.
         restore_scorer: from documents and tensors; None where a bundle has none.
+        keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
+            is their codes.
         marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
     """
 
@@ -45,6 +51,7 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    keys: Callable[[FittedAutoencoder[A]], Keys | None] = no_keys
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
         """All tensors that a bundle keeps, by name."""

@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from isthmus.arguments import checked_k
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
-from isthmus.index.vectors import check_queries
+from isthmus.index.vectors import check_k, check_queries
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, contains
 
@@ -34,8 +33,8 @@ def check_search(
         InputError: queries of another width or device; filters that do not fit the queries.
         ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
     """
-    checked_k(k)
-    check_queries(queries, exact.width, torch.device("cpu"))
+    check_k(k, len(queries))
+    check_queries(queries, exact.width, torch.device("cpu"), exact.metric)
     return Filters.checked(len(exact), len(queries), exclude, allow, queries.device)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.answers import RankedList, RankedLists, id_type
-from isthmus.arguments import as_float, checked_k, real, real_numbers
+from isthmus.checked.arguments import as_float, checked_k, real, real_numbers
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
@@ -133,7 +133,7 @@ def search(
         ValueRangeError: a query holds NaN or infinity.
     """
     asked = as_queries(queries)
-    check_queries(asked, snapshot.width, torch.device("cpu"))
+    check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     if not isinstance(k, list | tuple | range) and not np.ndim(k):
         return hits_of(snapshot, snapshot.nearest(asked, min(checked_k(k), max(1, len(snapshot))), out, only))
@@ -163,7 +163,7 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
         ValueRangeError: a query holds NaN or infinity.
     """
     asked = as_queries(queries)
-    check_queries(asked, snapshot.width, torch.device("cpu"))
+    check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     score = real("score", score, "a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Generator, Tensor
 
-from isthmus.arguments import checked_k
 from isthmus.batch import Batch, Values
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.searchers import searcher_over

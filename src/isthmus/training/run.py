@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from isthmus.arguments import ABOVE_ZERO, checked_seed, choice, flag, path_of, real, whole
+from isthmus.checked.arguments import ABOVE_ZERO, checked_seed, choice, flag, path_of, real, whole
 from isthmus.errors import SettingError
 from isthmus.machine import processes
 from isthmus.machine.hardware import multiplies_bf16

@@ -3,18 +3,18 @@ data, metrics, distributed training or printing."""
 
 from __future__ import annotations
 
+import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.disk import private_folder
 from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
@@ -24,6 +24,8 @@ from isthmus.training.plan import Plan
 from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
+
+logger = logging.getLogger(__name__)
 
 FEWEST_STEPS = 50
 """Of an epoch that a signal ends: after fewer of them it is as if it had not begun. Whoever sets a time limit wants
@@ -119,9 +121,12 @@ class _Training:
                 if not stop.attempt(lambda: self._epochs(first, stop)):
                     self._unscored()
                 self.history.interrupted = stop.requested
-        finally:
+        except BaseException:
             self.run.progress.stop()
-            self._finish()
+            self._finish_anyway()
+            raise
+        self.run.progress.stop()
+        self._finish()
         return self.history
 
     def _epochs(self, first: int, stop: StopRequest) -> None:
@@ -185,14 +190,25 @@ class _Training:
 
     def _take(self, record: dict[str, float | int | str], whole: bool) -> None:
         epoch = int(record["epoch"])
-        if self.history.take(record):
-            self.store.keep_best(epoch, self.model)
+        self._keep_if_best(record)
         patience = self.plan.patience
         self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         # A training is resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
             self.store.save(epoch, self.state, self.history)
+
+    def _keep_if_best(self, record: dict[str, float | int | str]) -> None:
+        history = self.history
+        before = history.best_epoch, history.best_score
+        if not history.take(record):
+            return
+        try:
+            self.store.keep_best(int(record["epoch"]), self.model)
+        except BaseException:
+            # The best weights on the disk are still those of before.
+            history.best_epoch, history.best_score = before
+            raise
 
     def _pass(self, done: _Pass, stop: StopRequest) -> bool:
         """All steps of an epoch; false where Ctrl-C or the time limit came first."""
@@ -266,6 +282,13 @@ class _Training:
             self.store.load_best(self.history.best_epoch, self.model)
         self.model.eval()
 
+    def _finish_anyway(self) -> None:
+        """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        try:
+            self._finish()
+        except Exception as error:
+            logger.warning("the best weights could not be put back: %s", error)
+
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
         kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
         return NonFiniteLossError(
@@ -296,5 +319,5 @@ def _store(run: Run) -> Iterator[CheckpointStore]:
     if run.checkpoints is not None:
         yield CheckpointStore(run.checkpoints)
         return
-    with tempfile.TemporaryDirectory(prefix="isthmus-") as directory:
-        yield CheckpointStore(Path(directory))
+    with private_folder("isthmus-training") as directory:
+        yield CheckpointStore(directory, durable=False)

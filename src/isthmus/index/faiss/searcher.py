@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.arguments import checked_k
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
@@ -27,7 +26,7 @@ from isthmus.index.faiss.parameters import FaissSettings, Keywords, SearchSettin
 from isthmus.index.faiss.transforms import TransformedVectors, lift, pad_and_rotate
 from isthmus.index.kinds import Structure
 from isthmus.index.threads import limited_to
-from isthmus.index.vectors import Metric, check_metric, check_queries, check_vectors
+from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, contains
 
@@ -85,7 +84,7 @@ class FaissSearcher:
         """
         check_metric(metric)
         check_kind(kind)
-        check_vectors(vectors)
+        check_vectors(vectors, metric)
         exact = ExactSearcher.build(vectors.detach().cpu().float(), metric)
         return cls.over(exact, kind, FaissSettings.checked(len(exact), **settings))
 
@@ -203,8 +202,8 @@ class FaissSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        k = checked_k(k)
-        check_queries(queries, self.width, torch.device("cpu"))
+        k = check_k(k, len(queries))
+        check_queries(queries, self.width, torch.device("cpu"), self._exact.metric)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         prepared = self._exact.prepared(queries)
         rows = torch.full((len(queries), k), -1)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import torch
 
-from isthmus.arguments import ABOVE_ZERO, real
+from isthmus.checked.arguments import ABOVE_ZERO, real
 from isthmus.errors import BudgetError
 
 FAST_ENOUGH = 0.005

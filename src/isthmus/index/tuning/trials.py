@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from isthmus.arguments import ABOVE_ZERO, checked_k, checked_seed, real
+from isthmus.checked.arguments import ABOVE_ZERO, checked_k, checked_seed, real
 from isthmus.index.kinds import ApproximateSearcher, Setting
 from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget

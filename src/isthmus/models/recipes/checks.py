@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.arguments import ABOVE_ZERO, choice, real
+from isthmus.checked.arguments import ABOVE_ZERO, choice, real
 
 
 def check_settings(**settings: int | float) -> None:

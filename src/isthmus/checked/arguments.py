@@ -186,11 +186,23 @@ def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[
     return numbers if numbers.dtype.isnative else numbers.astype(numbers.dtype.newbyteorder("="))
 
 
-def as_float(numbers: npt.NDArray[np.generic], kind: type[np.float32] | type[np.float64]) -> npt.NDArray[Any]:
-    """Numbers in another precision: rows one after the other, in memory of their own. What is too large becomes
-    infinite, for the caller to refuse."""
+def as_float(
+    numbers: npt.NDArray[np.generic], kind: type[np.float32] | type[np.float64], *, copied: bool = True
+) -> npt.NDArray[Any]:
+    """Numbers in another precision, rows one after the other. What is too large becomes infinite, for the caller to
+    refuse.
+
+    Args:
+        numbers: real ones.
+        kind: the precision.
+        copied: always in memory of their own; otherwise only where they must be.
+
+    Returns:
+        An array that may be written to.
+    """
     with np.errstate(over="ignore"):
-        return np.array(numbers, dtype=kind, order="C")
+        found = np.array(numbers, dtype=kind, order="C", copy=True if copied else None)
+        return found if found.flags.writeable else found.copy()
 
 
 def _held(source: Any) -> Any:
