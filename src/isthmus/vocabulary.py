@@ -59,7 +59,7 @@ class Vocabulary:
         return described(self, f"{counted(len(self), f'{self.kind} id')}, such as {self._example()}")
 
     def __contains__(self, id_: object) -> bool:
-        return id_ in self._rows
+        return isinstance(id_, int | str) and id_ in self._rows
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.kind == other.kind and np.array_equal(self._ids, other._ids)

@@ -121,7 +121,7 @@ def _rows_and_weights(history: History, items: Vocabulary) -> _Read:
 
 
 def _listed(history: Iterable[GivenId]) -> Iterable[GivenId]:
-    return list(history) if isinstance(history, Iterable) else history
+    return listed("a history", history, "ids, or ids with weights")
 
 
 def _ordered(events: list[Rows]) -> OrderedHistories:

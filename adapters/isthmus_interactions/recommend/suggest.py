@@ -46,7 +46,8 @@ def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[S
     """
     items, text = catalogue.adapter.items, str(wanted)
     # What is no id at all is like nothing but a text.
-    other = as_kind(wanted, items) if isinstance(wanted, str | int | np.integer) else text
+    wanted = int(wanted) if isinstance(wanted, int | np.integer) else wanted
+    other = as_kind(wanted, items) if isinstance(wanted, str | int) else text
     found: list[Id] = [other] if other in items else []
     if items.kind == "string":
         ids = items.ids.tolist()

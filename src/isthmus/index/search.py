@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.answers import RankedList, RankedLists, id_type
-from isthmus.checked.arguments import as_float, checked_k, real, real_numbers
+from isthmus.checked.arguments import as_float, checked_k, listed, real, real_numbers
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
@@ -197,13 +197,13 @@ def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind)
     return SearchHits(ids, scores, kind)
 
 
-def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
+def batches(k: Any, queries: int) -> list[tuple[Tensor, list[int]]]:
     """Queries that want about as many answers, and how many each of them wants.
 
     Raises:
         SettingError: a k below 1, or not one for each query.
     """
-    wanted = [checked_k(one) for one in k]
+    wanted = [checked_k(one) for one in listed("k", k, "one whole number, or one for each query")]
     if len(wanted) != queries:
         raise SettingError(f"{len(wanted)} numbers of answers", expected=f"one k, or one for each of {queries} queries")
     groups: dict[int, list[int]] = {}

@@ -37,11 +37,11 @@ def check_k(k: Any, queries: int = 0) -> int:
     Raises:
         SettingError: no whole number, one below 1, or so many rows and scores that they take more memory than is free.
     """
-    k = checked_k(k)
-    need = ANSWER_BYTES * k * queries
+    wanted = checked_k(k)
+    need = ANSWER_BYTES * wanted * queries
     if need > UNWEIGHED and need > (available_bytes() or need):
-        raise SettingError(f"k is {k}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
-    return k
+        raise SettingError(f"k={wanted}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+    return wanted
 
 
 ANSWER_BYTES = 12
