@@ -67,7 +67,9 @@ def checked_seed(seed: Any) -> int:
     return whole("seed", seed, most=LARGEST_SEED)
 
 
-def real(name: str, value: Any, expected: str, *, least: float = -math.inf, most: float = math.inf) -> float:
+def real(
+    name: str, value: Any, expected: str, *, least: int | float = -math.inf, most: int | float = math.inf
+) -> float:
     """A number as a ``float``; NaN and ``True`` are none.
 
     Args:
