@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.options import check_new_file
 from isthmus.errors import SettingError
 
 Source = Annotated[
@@ -31,6 +32,20 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
         raise SettingError(f"--size {text!r}", expected="pixels, such as 64, or height and width, such as 48x64")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def check_pictures(out: Path) -> None:
+    """Refuse, before any work is done, a place where no pictures can be written.
+
+    Raises:
+        InputError: something stands there, there is no directory to hold it, or a name that ends as another kind of
+            file does.
+    """
+    check_new_file(out, () if out.suffix.lower() not in OTHERS else (".png", ".npy"), "a folder")
+
+
+OTHERS = (".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".svg", ".tif", ".tiff", ".webp")
+"""Endings that are not written; a folder of such a name is hardly meant."""
 
 
 def on_error(skip_broken: bool) -> str:

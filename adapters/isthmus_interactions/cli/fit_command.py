@@ -13,6 +13,8 @@ from isthmus import plugins
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
+from isthmus.tasks.evaluation import MetricAt
+from isthmus_interactions.auto.auto import check_settings
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -57,6 +59,11 @@ def fit(
     title: FeatureTitle = None,
 ) -> None:
     """Train a recommender on interactions and save it; without --model, the best of several."""
+    MetricAt.parse(metric)
+    if model == "auto":
+        check_settings(training.settings)
+    else:
+        training.check_model("interactions", model)
     about = documents.features(features, feature_id, tags, text, vectors, title)
     columns = {"user": user, "item": item, "value": value, "time": time}
     data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)

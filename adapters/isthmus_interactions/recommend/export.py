@@ -17,6 +17,8 @@ from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
+ENDINGS = (".parquet", ".pq")
+
 USERS_AT_A_TIME = 2048
 """Asked about at a time, and a row group of the file."""
 
@@ -25,10 +27,12 @@ def check_place(path: Path) -> None:
     """Ask before long work whether a file could be written there; an older file is replaced.
 
     Raises:
-        InputError: a directory stands at that place, or there is none to hold the file.
+        InputError: a directory stands at that place, there is none to hold the file, or a name with another ending.
     """
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"{str(path)!r} for the answers", expected="a Parquet file, whose name ends in .parquet")
     if not path.absolute().parent.is_dir():
         raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
 

@@ -12,6 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
 
+from isthmus.cli.options import check_new_file
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
@@ -32,12 +33,7 @@ def check_out(out: Path | None, as_json: bool) -> None:
         if not as_json:
             raise InputError("no file for the numbers", remedy="add --out FILE.npy, or --json to print them")
         return
-    if out.exists():
-        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
-    if out.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
-    if not out.parent.is_dir():
-        raise InputError(f"no directory {str(out.parent)!r}", expected="a directory that exists")
+    check_new_file(out, ENDINGS)
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from isthmus.errors import SettingError
+from isthmus.errors import InputError, SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
 ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
@@ -80,3 +82,30 @@ def parsed_settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             settings[name.replace("-", "_")] = value
     return settings
+
+
+def check_new_file(path: Path | None, endings: Sequence[str] = (), instead: str = "") -> None:
+    """Refuse a place where no new file can be written; what is there already is never overwritten.
+
+    Args:
+        path: of the file; None for none.
+        endings: that its name may have; none for any.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: something stands there, there is no directory to hold it or nothing may be written in it, or a
+            name with another ending.
+    """
+    if path is None:
+        return
+    if os.path.lexists(path):
+        raise InputError(f"{str(path)!r} exists", expected="a new name", remedy="choose another one or remove it")
+    if endings and path.suffix.lower() not in endings:
+        allowed = [f"a name that ends in {' or '.join(endings)}", *([instead] if instead else [])]
+        given = f"{str(path)!r} has the ending {path.suffix!r}" if path.suffix else f"{str(path)!r} has no ending"
+        raise InputError(given, expected=" or ".join(allowed))
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"nothing may be written in {str(folder)!r}", remedy="choose another place")

@@ -32,7 +32,7 @@ def hold_out(
         raise SettingError(f"validation={share}", expected=f"a share of the {of} from 0 to less than a half")
     held = min(most, round(rows * share))
     if share and (rows < FEWEST or not held):
-        logger.info("training runs to its last epoch: %d %s are too few to hold some out", rows, of)
+        logger.info("training runs to its last epoch: too few %s to hold some out (%s)", of, f"{rows:,}")
         held = 0
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed % 2**63))
     return order[held:], order[:held]
