@@ -21,10 +21,11 @@ from isthmus.cli.options import (
     Seed,
     StepCount,
     Within,
-    check_new_file,
+    check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import flagged
+from isthmus.disk import written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_images import contact_sheet, denoising
@@ -42,7 +43,7 @@ def encode(
     """Turn images into codes, one row an image."""
     if out is None and not as_json:
         raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
-    check_new_file(out, (".npy",))
+    check_out_file(out, (".npy",))
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     codes = model.encode(records)
@@ -51,7 +52,7 @@ def encode(
         document["codes"] = codes.tolist()
     else:
         document["path"] = str(out)
-        with out.open("wb") as file:
+        with written(out) as file:
             np.save(file, codes, allow_pickle=False)
     emit(document, as_json, lambda: Text(f"{counted(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 

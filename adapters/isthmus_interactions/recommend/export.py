@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,30 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.answers import Answers
-from isthmus.errors import InputError
+from isthmus.disk import written
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
-ENDINGS = (".parquet", ".pq")
-
 USERS_AT_A_TIME = 2048
 """Asked about at a time, and a row group of the file."""
-
-
-def check_place(path: Path) -> None:
-    """Ask before long work whether a file could be written there; an older file is replaced.
-
-    Raises:
-        InputError: a directory stands at that place, there is none to hold the file, or a name with another ending.
-    """
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(path)!r} for the answers", expected="a Parquet file, whose name ends in .parquet")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
 
 
 def write(
@@ -56,22 +39,17 @@ def write(
 
     Raises:
         InputError: a directory stands at that place, or there is none to hold the file.
+        OSError: the disk is full, say; an older file is still there.
     """
-    check_place(path)
     schema = pa.schema(
         [("user", _type(adapter.users)), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
     )
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
     rows, remaining = 0, iter(users)
-    try:
-        with pq.ParquetWriter(partial, schema) as writer:
-            while some := list(islice(remaining, USERS_AT_A_TIME)):
-                table = _table(some, ask(some), schema)
-                writer.write_table(table)
-                rows += len(table)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written(path) as file, pq.ParquetWriter(file, schema) as writer:
+        while some := list(islice(remaining, USERS_AT_A_TIME)):
+            table = _table(some, ask(some), schema)
+            writer.write_table(table)
+            rows += len(table)
     return rows
 
 

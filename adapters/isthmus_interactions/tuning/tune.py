@@ -70,6 +70,9 @@ def tune(
     time_limit: float | None = None,
     run: Run | None = None,
     on_trial: Callable[[TuningResult], None] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
     **fixed: Any,
 ) -> TuningResult:
     """Search the settings of one model, by its score among users who do not train.
@@ -92,6 +95,7 @@ def tune(
             closed form is not stopped in the middle. None sets no limit.
         run: all of these as one object; checkpoints are not written.
         on_trial: called after every trial with the search so far.
+        encoding, delimiter, header: how a file of text is written, where that is not found out.
         fixed: settings that are given and not searched, such as ``epochs``.
 
     Returns:
@@ -110,7 +114,7 @@ def tune(
     how = Run.gather(run, seed, device, precision, progress, time_limit=time_limit)
     limit, how = how.time_limit, replace(how, checkpoints=None, resume=False, time_limit=None)
     deadline = math.inf if limit is None else time.perf_counter() + limit
-    whole = data if isinstance(data, Interactions) else Interactions.read(data)
+    whole = Interactions.read(data, encoding=encoding, delimiter=delimiter, header=header)
     search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} trials that are done"):

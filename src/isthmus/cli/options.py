@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from isthmus.disk import check_new_file, is_stream
 from isthmus.errors import InputError, SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
@@ -43,6 +43,17 @@ ImportanceSamples = Annotated[
 ]
 CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
 AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
+
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, such as utf-8 or latin-1 [found out].")]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", help="Between columns: a sign, :: or tab, space, ... [found out].")
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="Whether the first line has names; else columns are 1, 2, ... [found out]."
+    ),
+]
 
 TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
 
@@ -84,7 +95,7 @@ def parsed_settings(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
-def check_new_file(path: Path | None, endings: Sequence[str] = (), instead: str = "") -> None:
+def check_out_file(path: Path | None, endings: Sequence[str] = (), instead: str = "") -> None:
     """Refuse a place where no new file can be written; what is there already is never overwritten.
 
     Args:
@@ -98,14 +109,23 @@ def check_new_file(path: Path | None, endings: Sequence[str] = (), instead: str 
     """
     if path is None:
         return
-    if os.path.lexists(path):
-        raise InputError(f"{str(path)!r} exists", expected="a new name", remedy="choose another one or remove it")
-    if endings and path.suffix.lower() not in endings:
+    check_new_file(path)
+    if endings:
+        check_ending(path, endings, instead)
+
+
+def check_ending(path: Path, endings: Sequence[str], instead: str = "") -> None:
+    """Refuse a name that does not end as it should; a stream may be called anything.
+
+    Args:
+        path: of the file.
+        endings: that its name may have.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: another ending.
+    """
+    if path.suffix.lower() not in endings and not is_stream(path):
         allowed = [f"a name that ends in {' or '.join(endings)}", *([instead] if instead else [])]
         given = f"{str(path)!r} has the ending {path.suffix!r}" if path.suffix else f"{str(path)!r} has no ending"
         raise InputError(given, expected=" or ".join(allowed))
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"nothing may be written in {str(folder)!r}", remedy="choose another place")

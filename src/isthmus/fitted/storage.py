@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from isthmus import bundle, plugins
+from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
-from isthmus.fitted.gallery import GalleryFormat
+from isthmus.fitted.gallery import GalleryFormat, Keys
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.reprs import brief
@@ -24,6 +25,10 @@ from isthmus.training.history import History
 MODEL, MIXTURE = "model.", "mixture."
 
 A = TypeVar("A", bound=AdapterState)
+
+
+def no_keys(fitted: FittedAutoencoder[Any]) -> None:
+    """Records are compared by their codes."""
 
 
 @brief
@@ -36,6 +41,8 @@ class BundleLayout(Generic[A]):
         restore_adapter: from the documents.
         gallery: how the records that can be searched are kept.
         restore_scorer: from documents and tensors; None where a bundle has none.
+        keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
+            is their codes.
         marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
     """
 
@@ -44,6 +51,7 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    keys: Callable[[FittedAutoencoder[A]], Keys | None] = no_keys
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
         """All tensors that a bundle keeps, by name."""
@@ -98,8 +106,11 @@ class BundleLayout(Generic[A]):
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A]) -> None:
         """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
-        bundle.write(
-            path,
+        bundle.write(path, **self.content(fitted))
+
+    def content(self, fitted: FittedAutoencoder[A]) -> Content:
+        """All that a bundle keeps."""
+        return Content(
             plugin=self.plugin,
             builder=fitted.builder,
             settings=fitted.settings,
@@ -121,4 +132,9 @@ class BundleLayout(Generic[A]):
             raise BundleError(f"{str(path)!r} is a bundle of {what}", expected=f"an autoencoder of {self.plugin}")
         plugins.saved_builder(manifest.builder, self.plugin, path)
         with bundle.as_damage(path):
-            return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)
+            return self.restored(saved)
+
+    def restored(self, saved: bundle.Bundle) -> FittedAutoencoder[A]:
+        """The inverse of ``content``. Raises what ``restore`` raises."""
+        manifest = saved.manifest
+        return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)
