@@ -1,4 +1,4 @@
-"""Recommendations for many users, streamed to a Parquet file."""
+"""Recommendations for many users, written to a Parquet file in blocks."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
 USERS_AT_A_TIME = 2048
-"""Asked about at a time, and a row group of the file."""
+"""Number of users at a time, and in a row group of the file."""
 
 
 def check_place(path: Path) -> None:
-    """Ask before long work whether a file could be written there; an older file is replaced.
+    """Check before long work that a file can be written; an older file is replaced.
 
     Raises:
-        InputError: a directory stands at that place, or there is none to hold the file.
+        InputError: the path is a directory, or its parent directory does not exist.
     """
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
+        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="create it first")
 
 
 def write(
@@ -39,19 +39,20 @@ def write(
     adapter: InteractionsAdapter,
     ask: Callable[[Sequence[GivenId]], Answers[Answer]],
 ) -> int:
-    """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
+    """Recommend in blocks and write the columns user, rank (from 1), item and score. The file is written whole or not
+    at all.
 
     Args:
-        path: of the Parquet file.
+        path: path of the Parquet file.
         users: ids, in the order of the rows.
-        adapter: for the types of ids.
-        ask: answers for some users.
+        adapter: determines the types of the ids.
+        ask: recommends for some users.
 
     Returns:
         The number of rows.
 
     Raises:
-        InputError: a directory stands at that place, or there is none to hold the file.
+        InputError: the path is a directory, or its parent directory does not exist.
     """
     check_place(path)
     schema = pa.schema(

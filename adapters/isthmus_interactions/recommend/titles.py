@@ -20,17 +20,21 @@ AUTHORS = "authors"
 
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
-    """The titles of items that the vocabulary holds, under plain Python ids."""
+    """The titles of items in the vocabulary, by plain Python ids."""
     plain = dict(zip(id_list(titles), titles.values(), strict=True))
     return {id_: str(text) for id_, text in plain.items() if id_ in items}
 
 
 def read(path: Path, items: Vocabulary) -> dict[Id, str]:
-    """Titles of the items of a vocabulary; other rows are left out.
+    """Read the titles of the items of a vocabulary; other rows are ignored.
 
     Args:
         path: CSV or TSV (also .gz) or Parquet with a column of ids (item, item_id, itemId, movieId, book_id or id) and
-            one of titles (title or name); what a column of authors holds is appended to the title.
+            one of titles (title or name); a column of authors is appended to the titles.
+        items: the vocabulary.
+
+    Returns:
+        Titles by id.
 
     Raises:
         ColumnError: no column of ids or of titles.

@@ -1,4 +1,4 @@
-"""What happened, epoch by epoch, as plain values."""
+"""The history of a training, epoch by epoch, as plain values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from isthmus.reprs import counted, described, joined
 from isthmus.training.progress import Record
 
 ERROR = " standard error"
-"""After the name of a score, in a record: its standard error."""
+"""Suffix of the name of a score for its standard error in a record."""
 
 
 @dataclass(repr=False)
 class History:
-    """The course of one training.
+    """The history of one training.
 
     Attributes:
-        records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
-            the validation score under its own name where one was taken.
-        metric: the name of the validation score.
-        best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
+        records: one mapping per epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
+            the validation score under its own name if there is one.
+        metric: name of the validation score.
+        best_epoch: the epoch whose weights the model has; None if the last ones are kept.
         best_score: its validation score, higher is better.
-        interrupted: whether Ctrl-C or SIGTERM ended it, or what was to come after it.
-        stopped_early: whether patience ended it.
+        interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
+        stopped_early: whether early stopping (patience) ended it.
         out_of_time: whether ``Run.time_limit`` ended it.
     """
 
@@ -38,11 +38,11 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time spent in epochs, validation included."""
+        """Time of all epochs, including validation."""
         return float(sum(float(record["seconds"]) for record in self.records))
 
     def take(self, record: Record) -> bool:
-        """Append a record; true where its score is the best so far."""
+        """Append a record; True if its score is the best so far."""
         self.records.append(record)
         if self.metric is None or self.metric not in record:
             return False

@@ -1,8 +1,8 @@
-"""What training changes of the process: freed memory is kept for the next step.
+"""Process settings during training: freed memory is kept for the next step.
 
-A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
-the system at once, and the next step pays for touching every page anew: a quarter of a step on CPU. The price is that
-resident memory is a few tables higher while training lasts, for not every freed block fits the next one.
+A step frees and allocates gradients of the size of the tables. By default, the C library returns such blocks to the
+system immediately, and the next step has to touch every page again, which takes a quarter of a step on a CPU. The cost
+is that resident memory is higher by a few tables during training, because not every freed block fits the next one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ NEVER = 2**31 - 1
 
 @contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """While inside, the process keeps what it frees (glibc on Linux; elsewhere nothing changes).
+    """Inside this context, the process keeps the memory that it frees (glibc on Linux; no effect elsewhere).
 
-    Afterwards the defaults hold again and unused memory is returned.
+    Afterwards the defaults are restored and unused memory is returned.
     """
     library = _glibc()
     if library is None:

@@ -1,5 +1,5 @@
-"""One loop for every autoencoder. It knows sources, batches and steps; it has nothing to do with domains, files of
-data, metrics, distributed training or printing."""
+"""One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics,
+distributed training or printing."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ from isthmus.training.sparse_adam import RowwiseAdam
 def train(
     model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
 ) -> History:
-    """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
+    """Train in place. Afterwards the model has the weights with the best validation score, or without one the last
+    weights.
 
     Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
     ``isthmus.training.interrupts``.
 
     Args:
-        model: put on the run's device; in evaluation mode afterwards.
-        source: the data to train on.
+        model: moved to the device of the run; in evaluation mode afterwards.
+        source: training data.
         plan: phases, batches, optimiser.
         run: device, seed, precision, progress, checkpoints; by default ``Run()``.
         validation: a score that chooses the best epoch; higher is better.
 
     Returns:
-        One record for each epoch, and which of them was the best.
+        One record for each epoch, and the number of the best one.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
@@ -102,10 +103,10 @@ class _Training:
                 break
 
     def _kept(self) -> str:
-        """What a signal is answered with."""
+        """The message after a signal."""
         history = self.history
         if not history.records:
-            return "no epoch is done yet, nothing is learned"
+            return "no epoch is finished yet, so nothing is kept"
         if history.best_epoch is None:
             return f"keeping the model as it is (after epoch {len(history.records)})"
         return f"keeping the best model so far (epoch {history.best_epoch})"
@@ -120,7 +121,7 @@ class _Training:
         return first
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
-        """One pass over the source, its score and its checkpoint; false where training is to end."""
+        """One pass over the source, its score and its checkpoint; False if the training ends."""
         started = time.perf_counter()
         phase = self.plan.phase_of(epoch)
         self._select(phase)
@@ -152,7 +153,7 @@ class _Training:
             self.store.save(epoch + 1, self.state, self.history)
 
     def _pass(self, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, float] | None:
-        """Means of the loss and its terms over one epoch; None where Ctrl-C or the time limit came first."""
+        """Means of the loss and its terms over one epoch; None if Ctrl-C or the time limit came first."""
         self.model.train()
         sums: dict[str, Tensor] = {}
         rows_seen = 0
@@ -193,7 +194,7 @@ class _Training:
         return self.history.out_of_time
 
     def _progress(self) -> float:
-        """From 0 to 1, in rows seen over the whole plan."""
+        """Progress from 0 to 1, in rows seen over the whole plan."""
         return self.seen / (self.plan.epochs * len(self.source))
 
     def _rate(self) -> float:
@@ -219,7 +220,7 @@ class _Training:
             self.optimizer.state.pop(parameter, None)
 
     def _finish(self) -> None:
-        """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""
+        """Clean up after the training: restore the best weights and ``requires_grad``, and drop gradients."""
         for parameter in self.trainable:
             parameter.requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
@@ -228,7 +229,7 @@ class _Training:
         self.model.eval()
 
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
-        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
+        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "there are no checkpoints"
         return NonFiniteLossError(
             f"the loss became {value} in epoch {epoch + 1}",
             expected="a finite number",
@@ -237,9 +238,9 @@ class _Training:
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser over whatever of the model trains."""
+    """The plan's optimiser for all trainable parameters of the model."""
     trainable = [p for p in model.parameters() if p.requires_grad]
-    # One group where nothing decays: each costs the time of a small matrix product in every step.
+    # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
     others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
     groups = [
