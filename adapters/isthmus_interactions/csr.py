@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from isthmus.errors import InputError, ValueRangeError
+from isthmus.checked.sparse import checked_csr
+from isthmus.errors import ValueRangeError
 
 if TYPE_CHECKING:
     Csr = csr_array[np.float32, tuple[int, int]]
@@ -43,12 +44,10 @@ def as_csr(matrix: Any) -> tuple[Csr, int]:
     """Copy a SciPy matrix to float32 CSR, with duplicates summed and zeros dropped; also return its number of entries.
 
     Raises:
-        InputError: not two-dimensional.
-        ValueRangeError: a value that is negative or not finite.
+        InputError: not two-dimensional, not of real numbers, or of parts that do not fit each other.
+        ValueRangeError: a value that is negative or not finite, or an entry outside the matrix.
     """
-    taken = csr_array(matrix, copy=True)
-    if taken.ndim != 2:
-        raise InputError(f"a matrix with {taken.ndim} dimensions", expected="two: users and items")
+    taken = checked_csr(matrix)
     taken.sum_duplicates()
     with np.errstate(over="ignore"):
         values = taken.data.astype(np.float32)

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.lib.npyio import NpzFile
-from scipy.sparse import load_npz
 
+from isthmus.checked.arrays import read_sparse
 from isthmus.datafolder import dataset_path, unpacked
 from isthmus.errors import SourceError
 from isthmus_interactions.interactions import Interactions
@@ -133,8 +133,7 @@ def _ncf() -> Split:
 
 def _matrices(pattern: str, train: str, validation: str | None, test: str) -> Split:
     def loaded(part: str) -> Interactions:
-        matrix: Any = load_npz(dataset_path(pattern.format(part)))
-        return Interactions.from_csr(matrix)
+        return Interactions.from_csr(read_sparse(dataset_path(pattern.format(part))))
 
     known = loaded(train)
     asked = None if validation is None else aligned(known.matrix, loaded(validation).matrix, known.users)

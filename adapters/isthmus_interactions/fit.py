@@ -159,6 +159,7 @@ def facts_of(
         "kept": data.report.why,
         "weights": data.report.weights,
         **({"columns": dict(data.report.columns)} if data.report.columns else {}),
+        **({"file": dict(data.report.file)} if data.report.file else {}),
         "validation_users": 0 if fold is None else len(fold),
         "seed": run.seed,
         "training": history.to_json(),

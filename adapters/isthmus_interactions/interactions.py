@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse, sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
+from isthmus.files import Told
 from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
@@ -50,15 +51,18 @@ class Interactions:
         cls,
         source: object,
         *,
-        user: str | None = None,
-        item: str | None = None,
-        value: str | None = None,
-        time: str | None = None,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        value: str | int | None = None,
+        time: str | int | None = None,
         keep: str | float | int | None = None,
         weights: Weights | None = None,
         ordered: bool | None = False,
         users: Ids | None = None,
         items: Ids | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
     ) -> Interactions:
         """Read a table with one event per row, or a matrix. The order of the rows only affects ``histories``.
 
@@ -67,24 +71,28 @@ class Interactions:
         except for a matrix, which is used as it is: see ``from_csr``.
 
         Args:
-            source: a path to CSV, TSV (also .gz) or Parquet, an Arrow table or record batch, any object with the Arrow
-                PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users, items), (users, items,
-                values) or (users, items, values, times), or a SciPy sparse matrix, shape (users, items). Interactions
-                are returned as they are.
+            source: a path to delimited text (CSV, TSV, ``::``, ...), JSON or Parquet, an Arrow table or record batch,
+                anything with the Arrow PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users,
+                items), (users, items, values) or (users, items, values, times), or a SciPy sparse matrix, shape (users,
+                items). Interactions are returned as they are.
             user: the column of users; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
+                The columns of a file without names are called by their numbers, counted from 1.
             item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
             time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. With times,
                 ``histories`` are kept and sorted by them.
             keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default every
-                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which. For a
-                matrix, every entry counts by default.
-            weights: content of a cell: 1 (``"binary"``, the default), the sum of the values of its rows (``"value"``,
-                the default for a matrix) or log(1 + sum) (``"log"``). Without a value column each row counts 1; with
-                ``"value"`` and ``"log"``, rows of value 0 are dropped.
-            ordered: whether the rows are in chronological order, at least those of each user; if so, the order is kept
-                in ``histories`` even without a column of times.
-            users, items: ids for the rows and columns of a matrix; by default their numbers from 0.
+                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which. Of a
+                matrix, by default, every entry.
+            weights: what a cell holds: 1 (``"binary"``, the default), the sum of its rows' values (``"value"``, the
+                default of a matrix) or log(1 + that sum) (``"log"``). Without a value column each row counts 1; under
+                the latter two, rows of value 0 go.
+            ordered: the rows are in the order in which things happened, at least those of each user: keep it in
+                ``histories`` also where there is no column of times. Only the caller can know, and nothing is kept for
+                those who do not ask.
+            users, items: ids for the rows and columns of a matrix; their numbers from 0, if not given.
+            encoding, delimiter, header: how a file of text is written: its encoding, what stands between two columns,
+                and whether its first line holds names. What is not given is found out (see ``isthmus.files``).
 
         Returns:
             The interactions, with the numbers of rows that were read, dropped and merged in ``report``.
@@ -97,19 +105,25 @@ class Interactions:
         """
         if weights not in (None, "binary", "value", "log"):
             raise SettingError(f"weights={weights!r}", expected="'binary', 'value' or 'log'")
-        columns = {"user": user, "item": item, "value": value, "time": time}
+        roles = {"user": user, "item": item, "value": value, "time": time}
+        columns = {role: None if name is None else str(name) for role, name in roles.items()}
+        file = Told.of(encoding, delimiter, header)
         if isinstance(source, Interactions):
             told = {**columns, "keep": keep, "weights": weights, "ordered": ordered or None}
-            _refuse({**told, "users": users, "items": items}, "data that are already interactions", "none of them")
+            _refuse(
+                {**told, "users": users, "items": items, **file.asdict()},
+                "interactions that are read already",
+                "none of them",
+            )
             return source
         if issparse(source):
-            _refuse(columns, "a matrix", "ids of its rows and columns with users= and items=")
+            _refuse({**columns, **file.asdict()}, "a matrix", "ids of its rows and columns with users= and items=")
             return cls.from_csr(cast(sparray, source), users=users, items=items, keep=keep, weights=weights or "value")
         _refuse({"users": users, "items": items}, "a table", "the columns of users and items with user= and item=")
         asked = parse_keep(keep)
-        # The events are passed on without keeping a reference, so that their memory can be freed early.
-        parts = assemble(read_events(source, **columns), asked, weights or "binary", ordered=bool(ordered))
-        built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns)))
+        # The events are handed on and not kept, so that their memory can be given back on the way.
+        parts = assemble(read_events(source, **columns, told=file), asked, weights or "binary", ordered=bool(ordered))
+        built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
         built.report.log(logger)
         return built
 
@@ -223,7 +237,7 @@ class Interactions:
 
     def _part(self, rows: int) -> Report:
         told = self.report
-        return Report(rows, keep=told.keep, why=told.why, weights=told.weights, columns=told.columns)
+        return Report(rows, keep=told.keep, why=told.why, weights=told.weights, columns=told.columns, file=told.file)
 
 
 def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:

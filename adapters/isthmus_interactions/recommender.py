@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
+from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -44,15 +45,18 @@ class Recommender(AnswerVerbs):
         train: Interactions | Any,
         model: str = "auto",
         *,
-        user: str | None = None,
-        item: str | None = None,
-        value: str | None = None,
-        time: str | None = None,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        value: str | int | None = None,
+        time: str | int | None = None,
         keep: str | float | None = None,
         weights: Weights | None = None,
         ordered: bool | None = None,
         users: Ids | None = None,
         items: Ids | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
         seed: int = 0,
@@ -70,23 +74,24 @@ class Recommender(AnswerVerbs):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            train: a file, a data frame, a SciPy matrix or a tuple of arrays (users, items, values), as accepted by
-                ``Interactions.read``, or interactions.
-            user, item, value, time: names of columns, if they are not the usual ones. They are remembered, so that
-                ``update`` and ``evaluate`` read files with the same columns.
-            keep, weights, ordered: which values count, the weight of an interaction, and whether rows are in order.
-            users, items: ids for the rows and columns of a SciPy matrix; see ``Interactions.read`` for all of these.
-            model: name of a builder; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
-                blend of them, and keeps the best on held-out users; ``facts["tried"]`` lists all of them.
-            validation: held-out users who choose the best epoch, or the share of the users of ``train`` to hold out; a
-                fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
-                epoch is kept. A closed-form model is evaluated on the held-out users and then solved again for all
-                users.
-            metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
-            seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
-            progress: whether to show the progress, or a ``Progress`` object that receives it.
-            time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
-                600.
+            train: a file, a data frame, a SciPy matrix or a tuple of arrays (users, items, values), as
+                ``Interactions.read`` takes them, or interactions.
+            user, item, value, time: names of columns, where they are not the usual ones. They are remembered, and
+                ``update`` and ``evaluate`` read such files without being told again.
+            keep, weights, ordered: which values count, what a cell holds, and whether rows are in order.
+            users, items: ids for the rows and columns of a SciPy matrix.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered as the
+                names of columns are. See ``Interactions.read`` for all of these.
+            model: a builder's name; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
+                blend of them, and keeps the best among held-out users; ``facts["tried"]`` lists all of them.
+            validation: users to choose the best epoch by, or the share of ``train`` to hold out for that; a fifth of
+                their items is hidden and asked for. With 0, or with fewer than 50 users, all users are trained on, to
+                the last epoch. A model in closed form is measured on the held-out users and then solved for all users.
+            metric: what the best epoch is best at, higher is better; see ``isthmus.tasks.evaluation``.
+            seed, device, precision, checkpoints, resume: how training runs, see ``isthmus.training.run.Run``.
+            progress: whether it is shown, or a ``Progress`` that is called instead.
+            time_limit: seconds that training may take. For ``auto`` that is all it does, by its best estimate, and 600
+                where nothing is said.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
             features: tags, texts or vectors of items, including items without interactions; see ``with_features``.
@@ -102,7 +107,8 @@ class Recommender(AnswerVerbs):
         """
         columns: Reading = {"user": user, "item": item, "value": value, "time": time}
         told: Reading = {"keep": keep, "weights": weights, "ordered": ordered, "users": users, "items": items}
-        data = Interactions.read(train, **columns | told)
+        file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
+        data = Interactions.read(train, **columns | told | file)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         if features is not None:
             # Before the training, which may take long.
@@ -118,6 +124,12 @@ class Recommender(AnswerVerbs):
                     if not stop.optional(lambda: found.append(found[0].with_features(features, seed=run.seed))):
                         logger.warning("interrupted: the features of items are left out")
         return found[-1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(storage.content(self.fitted))
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        Recommender.__init__(self, storage.restored(unpacked(state)))
 
     @classmethod
     def from_implicit(

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.batch import Bags, Batch, Values, gather_ranges
-from isthmus.errors import InputError
+from isthmus.checked.sparse import check_csr
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 
@@ -41,10 +41,9 @@ class BagSource:
         """Copy a SciPy CSR matrix, shape (rows, width), to a device; by default the CPU.
 
         Raises:
-            InputError: 2**31 columns or more.
+            InputError: no CSR matrix, one whose parts do not fit each other, or 2**31 columns or more.
         """
-        if matrix.shape[1] >= 2**31:
-            raise InputError(f"a matrix of {matrix.shape[1]:,} columns", expected="fewer than 2**31")
+        check_csr(matrix)
         data = np.asarray(matrix.data, dtype=np.float32)
         weights = None if (data == 1).all() else torch.tensor(data, device=device)
         offsets = torch.tensor(matrix.indptr.astype(np.int64), device=device)

@@ -72,7 +72,7 @@ def demo(
         )
         samples = model.sample(SAMPLES, seed=seed)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet.sheet(rows_of(model, train, test, samples, seed)).save(picture)
+        contact_sheet.save_sheet(rows_of(model, train, test, samples, seed), picture)
         document = _document(model, figures(model, train, test, samples, seed), picture, run)
         for fault in faults(document):
             status(f"warning: {fault}")
@@ -84,7 +84,7 @@ def _document(model: ImageAutoencoder, measured: dict[str, float], picture: Path
         "data": "Fashion-MNIST",
         "trained_on": len(demo_clothes("train")),
         "held_out": len(demo_clothes("test")),
-        "epochs": len(model.history.records),
+        "epochs": model.history.epochs,
         **measured,
         "picture": str(picture),
         "path": str(run.out),

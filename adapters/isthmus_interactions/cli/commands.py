@@ -10,8 +10,19 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from isthmus.cli.options import Allow, Directory, Exclude, ResultCount, ResultCountOrAll, Seed
+from isthmus.cli.options import (
+    Allow,
+    Delimiter,
+    Directory,
+    Encoding,
+    Exclude,
+    Header,
+    ResultCount,
+    ResultCountOrAll,
+    Seed,
+)
 from isthmus.cli.output import Json, emit, status, table
+from isthmus.disk import check_file
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus.vocabulary import Id
@@ -55,7 +66,7 @@ def recommend(
     if out is not None and users is None:
         raise InputError("--out without --users", remedy="recommendations for histories go to standard output")
     if out is not None:
-        export.check_place(out)
+        check_file(out)
     recommender = Recommender.load(directory)
     named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
     for name, ids in named.items():
@@ -130,6 +141,9 @@ def evaluate(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     keep: Keep = None,
     ordered: Ordered = False,
     split: Annotated[
@@ -147,6 +161,7 @@ def evaluate(
     recommender = Recommender.load(directory)
     metrics = metric or ["recall@20", "recall_capped@20", "ndcg@100"]
     reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    reading |= {"encoding": encoding, "delimiter": delimiter, "header": header}
     if ordered:
         reading["ordered"] = True
     measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)

@@ -10,9 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
 from isthmus import plugins
+from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
+from isthmus.files import FileOptions
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -30,6 +32,7 @@ from isthmus_interactions.cli.options import (
     Vectors,
     Weights,
 )
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
@@ -44,6 +47,9 @@ def fit(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
@@ -58,15 +64,17 @@ def fit(
 ) -> None:
     """Train a recommender on interactions and save it. Without --model, several models are tried."""
     about = documents.features(features, feature_id, tags, text, vectors, title)
-    columns = {"user": user, "item": item, "value": value, "time": time}
-    data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)
+    columns: Reading = {"user": user, "item": item, "value": value, "time": time}
+    written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    rule = documents.weighting(weights)
+    data = Interactions.read(file, **columns | written, keep=keep, weights=rule, ordered=ordered)
     recommender = Recommender.fit(
         data,
         model,
         validation=training.validation,
         metric=metric,
         run=training.run,
-        titles={} if items is None else titles.read(items, data.items),
+        titles={} if items is None else titles.read(items, data.items, **written),
         features=about,
         **training.settings,
     )

@@ -15,10 +15,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import DeviceName, PrecisionName, Seed, parsed_duration, parsed_settings
+from isthmus.cli.options import (
+    Delimiter,
+    DeviceName,
+    Encoding,
+    Header,
+    PrecisionName,
+    Seed,
+    parsed_duration,
+    parsed_settings,
+)
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.training import saved_at_signals
 from isthmus.cli.wording import duration
+from isthmus.files import FileOptions
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -51,6 +61,9 @@ def tune(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
@@ -72,6 +85,7 @@ def tune(
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
     searching = replace(run, time_limit=limit)
     fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
+    written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     data = Interactions.read(
         file,
         user=user,
@@ -81,8 +95,9 @@ def tune(
         keep=keep,
         weights=documents.weighting(weights),
         ordered=ordered,
+        **written,
     )
-    named = {} if items is None else titles.read(items, data.items)
+    named = {} if items is None else titles.read(items, data.items, **written)
     asked: dict[str, Any] = {"metric": metric, "validation": validation}
     reporter = _TrialReporter(trials, limit)
     with saved_at_signals():

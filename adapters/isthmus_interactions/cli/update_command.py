@@ -10,10 +10,21 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
+from isthmus.cli.options import (
+    Delimiter,
+    DeviceName,
+    Directory,
+    Encoding,
+    Header,
+    PrecisionName,
+    Seed,
+    TimeLimit,
+    parsed_duration,
+)
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.training import saved_at_signals
 from isthmus.cli.wording import duration
+from isthmus.files import FileOptions
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
@@ -31,6 +42,9 @@ def update(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     keep: Keep = None,
     epochs: Annotated[
         int | None, typer.Option(min=0, help="Passes over all data [a tenth of the original number].")
@@ -48,9 +62,10 @@ def update(
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)
-    new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep)
+    written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep, **written)
     known = old.adapter.items
-    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
+    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")), **written)
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = Run.gather(None, seed, device, precision, time_limit=limit)
     with saved_at_signals():
@@ -60,7 +75,7 @@ def update(
             raise KeyboardInterrupt
         updated.save(target)
         if history.interrupted:
-            status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
+            status(f"interrupted after {history.done}: the best model so far is saved")
         document = _document(target, updated)
         emit(document, as_json, lambda: _said(document))
 

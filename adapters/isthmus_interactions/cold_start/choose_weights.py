@@ -66,7 +66,9 @@ def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
         measured = [_measured(trial, features, power, regularisation) for trial in trials]
         for share in SHARES if measured else ():
             model, history, score = np.mean([one[share] for one in measured], axis=0).tolist()
-            found[score] = FeatureWeights(power, regularisation, model, history, share, score)
+            # A score that is no number chooses nothing.
+            if np.isfinite(score):
+                found[score] = FeatureWeights(power, regularisation, model, history, share, score)
     if not found:
         return FeatureWeights()
     best = found[max(found)]

@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
+from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.files import FileOptions, told_in
 from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.cold_start import tables as feature_tables
@@ -92,18 +93,21 @@ class ItemFeatures:
         vectors: str | Sequence[str] | None = None,
         title: str | None = None,
         separator: str = "|",
+        **file: Unpack[FileOptions],
     ) -> ItemFeatures:
         """Read a table with one item per row. Tags, texts and vectors each become rows of norm 1, which are
         concatenated.
 
         Args:
-            source: a path to CSV, TSV (also .gz) or Parquet, or any object with the Arrow PyCapsule interface.
-            id: the column of ids; by default found under the names that ``Interactions.read`` knows for items, or "id".
-            tags: columns of tags, separated by ``separator``, such as genres; a column of numbers is one tag each.
-            text: columns of prose; words are weighted by tf-idf, which needs the extra ``features`` (scikit-learn).
+            source: a path to delimited text (CSV, TSV, ...), JSON or Parquet, or anything with the Arrow PyCapsule
+                interface.
+            id: the column of ids; found by the names that ``Interactions.read`` knows for items, or "id", if not given.
+            tags: columns of tags with ``separator`` between them, such as genres; a column of numbers is a tag each.
+            text: columns of prose; words are weighed by tf-idf, which needs the extra ``features`` (scikit-learn).
             vectors: a column of lists of numbers (Parquet, Arrow), or several columns of numbers.
-            title: the column of titles; by default "title" if it exists.
-            separator: separator between tags.
+            title: the column of what to show; "title" where there is one, if not given.
+            separator: what stands between tags.
+            file: encoding, delimiter and header of a file of text, where they are not found out.
 
         Returns:
             Features with rows of norm 1, one item per row.
@@ -116,7 +120,7 @@ class ItemFeatures:
             MissingLibraryError: texts without scikit-learn.
         """
         columns = feature_tables.FeatureColumns.asked(id, tags, text, vectors, title)
-        found = feature_tables.read(source if not isinstance(source, Path) else str(source), columns, separator)
+        found = feature_tables.read(source, columns, separator, told_in(file))
         parts = [_unit(_rarer(_adopted(block)) if rare else _adopted(block)) for block, rare in found.blocks]
         whole = parts[0] if len(parts) == 1 else hstack([csr_array(part) for part in parts], format="csr")
         return cls.of(found.items, whole, titles=found.titles)
@@ -133,8 +137,10 @@ def _adopted(matrix: Any) -> Matrix:
     given: Any = matrix
     try:
         taken: Matrix = (
-            csr_array(given, dtype=np.float32, copy=True) if issparse(matrix) else np.array(given, dtype=np.float32)
+            checked_csr(given, "features").astype(np.float32) if issparse(matrix) else np.array(given, dtype=np.float32)
         )
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise ValueRangeError(f"features that are not numbers ({error})", expected="a matrix of numbers") from None
     if taken.ndim != 2:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 from scipy.sparse import csr_array
 
 from isthmus.errors import ColumnError, InputError, MissingLibraryError, SourceError, ValueRangeError
+from isthmus.files import INFERRED, Told
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.files.ids import IdColumn
-from isthmus_interactions.files.tables import ParquetTable, StreamTable, TextTable, open_table
+from isthmus_interactions.files.tables import open_table
 
 IDS = ("item", "itemid", "movieid", "bookid", "id")
 """Names of the column of ids, without case and underscores."""
@@ -82,22 +81,25 @@ class FeatureTable:
     titles: dict[Id, str]
 
 
-def read(source: object, columns: FeatureColumns, separator: str) -> FeatureTable:
-    """Read the columns of a table. Raises the errors of ``ItemFeatures.read``.
+def read(source: object, columns: FeatureColumns, separator: str, told: Told | None = None) -> FeatureTable:
+    """Read the columns of a table. Raises what ``ItemFeatures.read`` raises.
 
     Args:
         source: a path or a table.
-        columns: the roles of the columns.
-        separator: separator between tags.
+        columns: which column plays which part.
+        separator: what stands between tags.
+        told: how a file of text is written, as far as the caller says it.
 
     Returns:
         Ids, blocks of features and titles.
     """
-    opened = open_table(source)
+    opened = open_table(source, told)
     id_ = _id_column(opened.header, columns.id)
     for name in (*columns.tags, *columns.text, *columns.vectors, *([columns.title] if columns.title else [])):
         _check(opened.header, name)
-    table = _whole(opened, [id_, *columns.tags, *columns.text, TITLE])
+    shown = columns.title or (TITLE if TITLE in opened.header else None)
+    wanted = dict.fromkeys([id_, *columns.tags, *columns.text, *columns.vectors, *([shown] if shown else [])])
+    table = opened.read(list(wanted), dict.fromkeys(columns.vectors, INFERRED))
     if not table.num_rows:
         raise SourceError(f"{opened.name} has a header but no rows", expected="at least one item")
     items = _ids(table[id_], id_, opened.text)
@@ -108,25 +110,8 @@ def read(source: object, columns: FeatureColumns, separator: str) -> FeatureTabl
         blocks.append((_words([table[name] for name in columns.text]), False))
     if columns.vectors:
         blocks.append((_vectors(table, columns.vectors), False))
-    shown = columns.title or (TITLE if TITLE in opened.header else None)
     texts = [None] * len(items) if shown is None else table[shown].to_pylist()
     return FeatureTable(items, blocks, {i: str(t) for i, t in zip(items.ids.tolist(), texts, strict=True) if t})
-
-
-def _whole(table: TextTable | ParquetTable | StreamTable, texts: list[str]) -> pa.Table:
-    try:
-        if isinstance(table, StreamTable):
-            return table.reader.read_all()
-        if isinstance(table, ParquetTable):
-            return pq.read_table(table.path)
-        parse = pacsv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True)
-        # Ids and texts are not converted: "007" is not a number, and an empty cell is not a missing value.
-        convert = pacsv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string()), strings_can_be_null=False)
-        return pacsv.read_csv(table.path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(
-            f"{table.name} cannot be read ({error})", expected="a whole CSV, TSV or Parquet file"
-        ) from error
 
 
 def _id_column(header: list[str], asked: str | None) -> str:

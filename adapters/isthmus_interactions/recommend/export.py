@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.answers import Answers
-from isthmus.errors import InputError
+from isthmus.disk import written
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.recommend.answers import Answer
@@ -19,18 +18,6 @@ from isthmus_interactions.recommend.histories import GivenId
 
 USERS_AT_A_TIME = 2048
 """Number of users at a time, and in a row group of the file."""
-
-
-def check_place(path: Path) -> None:
-    """Check before long work that a file can be written; an older file is replaced.
-
-    Raises:
-        InputError: the path is a directory, or its parent directory does not exist.
-    """
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="create it first")
 
 
 def write(
@@ -52,23 +39,18 @@ def write(
         The number of rows.
 
     Raises:
-        InputError: the path is a directory, or its parent directory does not exist.
+        InputError: a directory stands at that place, or there is none to hold the file.
+        OSError: the disk is full, say; an older file is still there.
     """
-    check_place(path)
     schema = pa.schema(
         [("user", _type(adapter.users)), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
     )
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
     rows, remaining = 0, iter(users)
-    try:
-        with pq.ParquetWriter(partial, schema) as writer:
-            while some := list(islice(remaining, USERS_AT_A_TIME)):
-                table = _table(some, ask(some), schema)
-                writer.write_table(table)
-                rows += len(table)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written(path) as file, pq.ParquetWriter(file, schema) as writer:
+        while some := list(islice(remaining, USERS_AT_A_TIME)):
+            table = _table(some, ask(some), schema)
+            writer.write_table(table)
+            rows += len(table)
     return rows
 
 

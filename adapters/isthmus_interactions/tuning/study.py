@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isthmus.disk import written
 from isthmus.errors import SettingError, SourceError
 from isthmus.reprs import brief
 from isthmus_interactions.csr import Csr
@@ -162,9 +163,8 @@ def _document(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    with written(path) as file:
+        file.write(json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _short(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
@@ -117,8 +118,10 @@ class TuningSearch:
             return Trial(number, "failed", asked.settings, None, (), time.perf_counter() - started, str(error))
         if not watch.scores:
             return None
-        spent = time.perf_counter() - started
-        return Trial(number, state, asked.settings, max(watch.scores), tuple(watch.scores), spent)
+        spent, finite = time.perf_counter() - started, [score for score in watch.scores if math.isfinite(score)]
+        if not finite:
+            return Trial(number, "failed", asked.settings, None, (), spent, f"no {self.metric} was a finite number")
+        return Trial(number, state, asked.settings, max(finite), tuple(watch.scores), spent)
 
     def _recipe(self, settings: Mapping[str, Any]) -> Recipe:
         signal = Bag(len(self.train.items))

@@ -70,6 +70,9 @@ def tune(
     time_limit: float | None = None,
     run: Run | None = None,
     on_trial: Callable[[TuningResult], None] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
     **fixed: Any,
 ) -> TuningResult:
     """Search for the best settings of one model by its score on held-out users.
@@ -92,8 +95,9 @@ def tune(
         time_limit: seconds for this call; a running trial then ends after its last complete epoch. Models with a
             closed-form solution are not interrupted. None sets no limit.
         run: all of these as one object; checkpoints are not written.
-        on_trial: called after every trial with the result so far.
-        fixed: settings that are not searched, such as ``epochs``.
+        on_trial: called after every trial with the search so far.
+        encoding, delimiter, header: how a file of text is written, where that is not found out.
+        fixed: settings that are given and not searched, such as ``epochs``.
 
     Returns:
         The trials so far; ``settings`` of the result are keywords for ``Recommender.fit``.
@@ -112,7 +116,7 @@ def tune(
     how = Run.gather(run, seed, device, precision, progress, time_limit=time_limit)
     limit, how = how.time_limit, replace(how, checkpoints=None, resume=False, time_limit=None)
     deadline = math.inf if limit is None else time.perf_counter() + limit
-    whole = data if isinstance(data, Interactions) else Interactions.read(data)
+    whole = Interactions.read(data, encoding=encoding, delimiter=delimiter, header=header)
     search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} finished trials"):

@@ -17,7 +17,7 @@ from isthmus.models.blend import BlendRecipe, with_own_checkpoints
 from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Recipe, Source
-from isthmus.training.history import History
+from isthmus.training.history import History, finite
 from isthmus.training.interrupts import StoppedError, StopRequest, interruptible
 from isthmus.training.progress import NoProgress, Record, doing
 from isthmus.training.run import Run, Validation
@@ -163,7 +163,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
             widen(recipe.model, part.learned)
     model.to(run.torch_device()).eval()
     known = all(part.wide and part.action != "fitted anew" for part in parts if part.action != "left out")
-    before = chooser.score(model) if chooser is not None and known else None
+    before = finite(chooser.score(model)) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
     with interruptible() as stop:
         # The parts that are needed in any case come first.
@@ -174,7 +174,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
         history.take({**record, "seconds": time.perf_counter() - started})
         history.best_epoch = len(history.records)
-        history.best_score = float(history.records[-1][chooser.name])
+        history.best_score = finite(float(history.records[-1][chooser.name]))
     if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:

@@ -71,7 +71,8 @@ def merge(old: FittedRecommender, new: Interactions) -> MergedData:
     marks = both(np.ones(known.nnz, np.int8), np.full(new.nnz, 2, np.int8))
     cells = both(_amounts(known, rule), _amounts(new.matrix, new.report.weights))
     matrix = csr_of(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
-    remembered: dict[str, Any] = {"why": str(facts.get("kept", "")), "columns": facts.get("columns", {})}
+    remembered: dict[str, Any] = {"why": str(facts.get("kept", ""))}
+    remembered |= {"columns": facts.get("columns", {}), "file": facts.get("file", {})}
     report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), weights=rule, **remembered)
     histories = _histories(old, new, users.rows(new_users), items.rows(new_items), len(users))
     return MergedData(Interactions(users, items, matrix, histories, report), marks.data == 2)

@@ -13,7 +13,7 @@ from isthmus.bundle.tensors import load_state, state_of
 from isthmus.models.recipes.rebuild import can_widen, widened
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Objective, Recipe, Source, Step
-from isthmus.training.history import History
+from isthmus.training.history import History, finite
 from isthmus.training.run import Run, Validation
 
 TENTH = 10
@@ -76,7 +76,7 @@ def continue_training(
     widen(recipe.model, learned)
     recipe.model.to(run.torch_device()).eval()
     start = {name: tensor.clone() for name, tensor in state_of(recipe.model).items()}
-    before = None if chooser is None else chooser.score(recipe.model)
+    before = None if chooser is None else finite(chooser.score(recipe.model))
     history = History(metric=None if chooser is None else chooser.name)
     if epochs:
         history = _with_full_weights(recipe).fit(source, run, chooser)

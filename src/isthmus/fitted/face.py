@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,12 +15,13 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from isthmus.answers import Answers, html
+from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
 from isthmus.fitted.codes import as_codes
 from isthmus.fitted.evaluate import Evaluation
-from isthmus.fitted.gallery import FoundRecords, Gallery
+from isthmus.fitted.gallery import FoundRecords, Gallery, Keys
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
@@ -127,7 +129,15 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
     def _anomaly_scores(self, records: R) -> Tensor:
         """Scores by ``anomaly_scorer``."""
 
-    # --- shared by all domains --------------------------------------------------------------------------------------
+    def __getstate__(self) -> dict[str, Any]:
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fitted"}
+        return {"own": own, "content": packed(self._layout().content(self.fitted))}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        fitted = self._layout().restored(unpacked(state["content"]))
+        self.__dict__.update(state["own"], fitted=fitted)
+
+    # --- what every domain has -------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.fitted.summary()}>"
@@ -269,12 +279,12 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return self._written(between(ends[0][0], ends[1][0], steps), seed, options)
 
     def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> Answers[FoundRecords]:
-        """Find the records of the gallery whose codes are nearest.
+        """The records of the gallery that are nearest, by their codes unless the domain compares something else.
 
         Args:
             records: the queries.
-            k: number of results.
-            metric: "l2", "cosine" or "ip"; the default depends on the domain.
+            k: how many answers.
+            metric: how codes are compared: "l2", "cosine" or "ip"; by default the domain decides what is compared.
 
         Returns:
             The records found for each query (also for a single one), nearest first: a sequence of sequences of
@@ -286,8 +296,10 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             SettingError: ``k`` below 1, or an unknown metric.
         """
         self.fitted.check_codes()
-        gallery = self.gallery
-        return gallery.search(self._coded(records).float(), k, metric)
+        gallery, keys = self.gallery, self._keys if metric is None else None
+        if keys is None:
+            return gallery.search(self._coded(records).float(), k, metric)
+        return keys.gallery.search(keys.keys(self._read(records)), k)
 
     def with_gallery(self: F, records: Any, /, *, codes: Any = None) -> F:
         """Return the same model with other records to search; this one does not change.
@@ -336,6 +348,10 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
         """
         return cls(cls._layout().read(path))
+
+    @cached_property
+    def _keys(self) -> Keys | None:
+        return self._layout().keys(self.fitted)
 
     def _coded(self, records: Any) -> Tensor:
         self.fitted.check_codes()

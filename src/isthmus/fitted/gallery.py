@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, cast, final
+from typing import Any, ClassVar, NamedTuple, Protocol, cast, final, runtime_checkable
 
 import pyarrow as pa
 import torch
@@ -135,6 +135,18 @@ class Gallery:
         items = [str(row) if self.items is None else self.items[row] for row in rows]
         labels = [None if self.labels is None else self.labels[row] for row in rows]
         return FoundRecords(items, rows, scores, labels)
+
+
+@runtime_checkable
+class Keys(Protocol):
+    """Something else than their codes by which records are compared in ``search``."""
+
+    gallery: Gallery
+    """The same records, with these keys for codes."""
+
+    def keys(self, records: Any, /) -> Float[Tensor, "records key"]:
+        """Those of queries."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from isthmus import bundle, plugins
+from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
-from isthmus.fitted.gallery import GalleryFormat
+from isthmus.fitted.gallery import GalleryFormat, Keys
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.reprs import brief
@@ -26,17 +27,23 @@ MODEL, MIXTURE = "model.", "mixture."
 A = TypeVar("A", bound=AdapterState)
 
 
+def no_keys(fitted: FittedAutoencoder[Any]) -> None:
+    """Records are compared by their codes."""
+
+
 @brief
 @dataclass(frozen=True)
 class BundleLayout(Generic[A]):
     """The layout of the bundles of one domain.
 
     Attributes:
-        plugin: name of the plugin.
-        restore_adapter: creates the adapter from documents.
-        gallery: format of the gallery.
-        restore_scorer: creates the anomaly scorer from documents and tensors; None if a bundle has none.
-        marked_by: a fact that only bundles of this layout have, if the plugin has several layouts.
+        plugin: whose bundles they are.
+        restore_adapter: from the documents.
+        gallery: how the records that can be searched are kept.
+        restore_scorer: from documents and tensors; None where a bundle has none.
+        keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
+            is their codes.
+        marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
     """
 
     plugin: str
@@ -44,6 +51,7 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    keys: Callable[[FittedAutoencoder[A]], Keys | None] = no_keys
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
         """All tensors of a bundle, by name."""
@@ -100,9 +108,12 @@ class BundleLayout(Generic[A]):
         )
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A]) -> None:
-        """Save as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``."""
-        bundle.write(
-            path,
+        """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        bundle.write(path, **self.content(fitted))
+
+    def content(self, fitted: FittedAutoencoder[A]) -> Content:
+        """All that a bundle keeps."""
+        return Content(
             plugin=self.plugin,
             builder=fitted.builder,
             settings=fitted.settings,
@@ -124,4 +135,9 @@ class BundleLayout(Generic[A]):
             raise BundleError(f"{str(path)!r} is a bundle of {what}", expected=f"an autoencoder of {self.plugin}")
         plugins.saved_builder(manifest.builder, self.plugin, path)
         with bundle.as_damage(path):
-            return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)
+            return self.restored(saved)
+
+    def restored(self, saved: bundle.Bundle) -> FittedAutoencoder[A]:
+        """The inverse of ``content``. Raises what ``restore`` raises."""
+        manifest = saved.manifest
+        return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from isthmus.disk import written
 from isthmus.errors import InputError, MissingLibraryError
 
 INCHES = 3.6
@@ -74,14 +75,24 @@ def bars(axes: Axes, names: Sequence[str], values: Sequence[float], texts: Seque
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
-    """Save a figure; the suffix of the name determines the format: png, svg or pdf.
+    """Write the figure, whole or not at all; the ending of the name says how: png, svg or pdf.
+
+    Args:
+        figure: what to write.
+        path: of the file; an older one is replaced.
+        dpi: pixels an inch.
+
+    Returns:
+        The path.
 
     Raises:
-        InputError: another suffix.
+        InputError: another ending, or no file can be written there.
+        OSError: the disk is full, say; an older file is still there.
     """
     path = Path(path)
     check_ending(path)
-    figure.savefig(path, dpi=dpi)
+    with written(path) as file:
+        figure.savefig(file, dpi=dpi, format=path.suffix.lower().removeprefix("."))
     return path
 
 

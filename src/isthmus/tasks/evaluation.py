@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from jaxtyping import Float64, Int64
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 from torch import Tensor
 
 from isthmus.answers import Tabular, html
 from isthmus.batch import Bags, Tensors
+from isthmus.checked.sparse import as_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
@@ -143,6 +144,9 @@ def evaluate(
         InputError: matrices that do not match each other or the ranker.
     """
     wanted = [MetricAt.parse(name) for name in metrics]
+    history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
+    if issparse(inputs):
+        inputs = as_csr(inputs, "inputs")
     inputs = history if inputs is None else inputs
     _check(ranker, history, held_out, inputs, batch_size, wanted)
     rows = np.flatnonzero(np.diff(held_out.indptr))

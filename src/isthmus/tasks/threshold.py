@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
@@ -89,13 +90,14 @@ class Threshold:
 
 
 def _quantile(scores: Float64[Tensor, " rows"], share: float) -> float:
-    return float(torch.quantile(scores, 1 - share))
+    # torch.quantile takes no more than 2²⁴ numbers.
+    return float(np.quantile(scores.numpy(), 1 - share))
 
 
 def _deviations(scores: Float64[Tensor, " rows"], share: float) -> float:
-    middle = torch.quantile(scores, 0.5)
-    deviation = torch.quantile((scores - middle).abs(), 0.5) / NormalDist().inv_cdf(0.75)
-    return float(middle + NormalDist().inv_cdf(1 - share) * deviation)
+    middle = _quantile(scores, 0.5)
+    deviation = _quantile((scores - middle).abs(), 0.5) / NormalDist().inv_cdf(0.75)
+    return middle + NormalDist().inv_cdf(1 - share) * deviation
 
 
 def _extreme(scores: Float64[Tensor, " rows"], share: float) -> float:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from isthmus.answers import html
 from isthmus.reprs import counted, described, joined
 from isthmus.training.progress import Record
+
+logger = logging.getLogger(__name__)
 
 ERROR = " standard error"
 """Suffix of the name of a score for its standard error in a record."""
@@ -18,10 +22,11 @@ class History:
     """The history of one training.
 
     Attributes:
-        records: one mapping per epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
-            the validation score under its own name if there is one.
-        metric: name of the validation score.
-        best_epoch: the epoch whose weights the model has; None if the last ones are kept.
+        records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
+            the validation score under its own name where one was taken; in the last one ``part``, the share of the
+            epoch that was done, where training ended within it.
+        metric: the name of the validation score.
+        best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
         stopped_early: whether early stopping (patience) ended it.
@@ -37,24 +42,48 @@ class History:
     out_of_time: bool = False
 
     @property
+    def epochs(self) -> int:
+        """How many epochs were done as a whole."""
+        return sum("part" not in record for record in self.records)
+
+    @property
+    def part(self) -> float | None:
+        """What was done of one epoch more, if it counts: a share, above 0 and below 1."""
+        part = self.records[-1].get("part") if self.records else None
+        return None if part is None else float(part)
+
+    @property
+    def done(self) -> str:
+        """How far training went, such as "3 epochs" or "40% of epoch 1"."""
+        if self.part is None:
+            return counted(self.epochs, "epoch")
+        return f"{self.part:.0%} of epoch {self.epochs + 1}"
+
+    @property
     def seconds(self) -> float:
         """Time of all epochs, including validation."""
         return float(sum(float(record["seconds"]) for record in self.records))
 
     def take(self, record: Record) -> bool:
-        """Append a record; True if its score is the best so far."""
+        """Append a record; true where its score is the best so far, which NaN and infinities never are."""
         self.records.append(record)
         if self.metric is None or self.metric not in record:
             return False
         score = float(record[self.metric])
+        if not math.isfinite(score):
+            logger.warning("%s is %s after epoch %s, which does not count", self.metric, score, record["epoch"])
+            return False
         if self.best_score is not None and score <= self.best_score:
             return False
         self.best_score, self.best_epoch = score, int(record["epoch"])
         return True
 
     def since_best(self) -> int:
-        """Epochs since the best score."""
-        return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
+        """Epochs since the best score; where none was finite, since the first of them."""
+        if self.best_epoch is not None:
+            return len(self.records) - self.best_epoch
+        scored = [place for place, record in enumerate(self.records) if self.metric in record]
+        return len(self.records) - scored[0] if scored else 0
 
     def __repr__(self) -> str:
         best = "" if self.best_score is None else f"best {self.metric} {self.best_score:.4g} in epoch {self.best_epoch}"
@@ -64,22 +93,37 @@ class History:
             ("out of time", self.out_of_time),
         )
         reason = next((word for word, is_so in ended if is_so), "")
-        return described(self, joined([counted(len(self.records), "epoch"), best, reason]))
+        return described(self, joined([self.done, best, reason]))
 
     def _repr_html_(self) -> str:
         names = ("loss", "nll", *([] if self.metric is None else [self.metric]))
         curves = []
         for name in names:
-            points = [(float(one["epoch"]), float(one[name])) for one in self.records if name in one]
+            shown = [one for one in self.records if name in one and math.isfinite(float(one[name]))]
+            points = [(float(one["epoch"]), float(one[name])) for one in shown]
             label = f"{name} of held-out records" if name == self.metric else f"{name} in training"
             curves.append(html.curve(points, label))
         return html.paragraph(repr(self).strip("<>")) + "".join(curves)
 
     def to_json(self) -> dict[str, Any]:
-        """The history as a JSON document, as bundles keep it."""
-        return asdict(self)
+        """The history as a JSON document, as bundles keep it; null stands for NaN and infinities, which JSON lacks."""
+        document = asdict(self)
+        document["best_score"] = None if self.best_score is None else finite(self.best_score)
+        document["records"] = [{key: _finite(value) for key, value in one.items()} for one in self.records]
+        return document
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> History:
         """The inverse of ``to_json``."""
-        return cls(**document)
+        made = cls(**document)
+        made.records = [{key: math.nan if one is None else one for key, one in kept.items()} for kept in made.records]
+        return made
+
+
+def finite(score: float) -> float | None:
+    """A score that can be compared; None in place of NaN and infinities."""
+    return score if math.isfinite(score) else None
+
+
+def _finite(value: float | int | str) -> float | int | str | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

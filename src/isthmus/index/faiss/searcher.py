@@ -84,7 +84,7 @@ class FaissSearcher:
         """
         check_metric(metric)
         check_kind(kind)
-        check_vectors(vectors)
+        check_vectors(vectors, metric)
         exact = ExactSearcher.build(vectors.detach().cpu().float(), metric)
         return cls.over(exact, kind, FaissSettings.checked(len(exact), **settings))
 
@@ -115,6 +115,14 @@ class FaissSearcher:
         # From FAISS's number to row; -1, which is not a row, finds the last.
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
         return cls(index, exact, kind, settings, structure, order)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"exact": self._exact, "kind": self._name, "settings": self.faiss_settings, "order": self._order}
+        return {**own, "structure": dict(self._structure), "index": faiss.serialize_index(self._index)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        index, exact, kind = faiss.deserialize_index(state["index"]), state["exact"], state["kind"]
+        FaissSearcher.__init__(self, index, exact, kind, state["settings"], state["structure"], state["order"])
 
     def with_search_settings(self, settings: SearchSettings) -> FaissSearcher:
         """The same index, asked with other settings.
@@ -194,8 +202,8 @@ class FaissSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_k(k)
-        check_queries(queries, self.width, torch.device("cpu"))
+        check_k(k, len(queries))
+        check_queries(queries, self.width, torch.device("cpu"), self._exact.metric)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         prepared = self._exact.prepared(queries)
         rows = torch.full((len(queries), k), -1)
