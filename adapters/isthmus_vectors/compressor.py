@@ -2,7 +2,7 @@
 
     compressor = Compressor.fit(vectors, bytes=24)
     codes = compressor.encode(vectors)                 # uint8, shape (rows, 24)
-    found = compressor.search(queries, codes, k=10)    # rows and inner products
+    found = compressor.search(queries, codes, k=10)    # row numbers and inner products
     compressor.save("compressor.bundle")
 
 Only directions are kept, as for vectors that are compared by cosine; decoded vectors have length 1. Codes are coarse to
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,22 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.index.search import SearchHits, row_hits
 from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
-from isthmus.protocols import Neighbours
+from isthmus.plots import Missing, Panel, training_panels
 from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
 from isthmus.training.interrupts import warn_of_interruption
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
-from isthmus_vectors.code_search import BLOCK, Codes, nearest
 from isthmus_vectors.columns import Columns, Known, Places
+from isthmus_vectors.compression import kept
+from isthmus_vectors.compression.code_search import BLOCK, Codes, nearest
 from isthmus_vectors.vectors import Vectors
 
 PLUGIN, BUILDER = "vectors", "matryoshka"
@@ -67,6 +69,8 @@ class Compressor:
         history: of the training.
         columns: names of the columns that were trained on; None where they had none.
         places: where the columns stand in rows without names, if some of them were left out.
+        kept: what codes of each length keep of the training vectors, see ``compression.kept.measured``; None of
+            bundles of earlier versions.
     """
 
     model: Autoencoder
@@ -74,6 +78,7 @@ class Compressor:
     history: History
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+    kept: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return described(self, f"vectors of {counted(self.width, 'number')} in {counted(self.bytes, 'byte')}")
@@ -130,7 +135,19 @@ class Compressor:
         history = recipe.fit(VectorSource(examples), run)
         if history.interrupted:
             warn_of_interruption(history, [])
-        return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
+        fitted = cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
+        some = kept.sample_of(examples)
+        return replace(fitted, kept=kept.measured(some, fitted._encoded(some, fitted.bytes, BEAMS), fitted._decoded))
+
+    def panels(self) -> list[Panel | Missing]:
+        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+
+        Returns:
+            What codes of each length keep, which values the bytes have, and the course of the training where there is
+            one; or, in place of one of them, why it is missing.
+        """
+        course = training_panels(self.history)
+        return [*kept.panels(self.kept), *(course if self.settings.get("epochs") else ())]
 
     @property
     def width(self) -> int:
@@ -164,7 +181,10 @@ class Compressor:
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
-        given = _directions(self._read(vectors))
+        return self._encoded(_directions(self._read(vectors)), size, beams)
+
+    @torch.no_grad()
+    def _encoded(self, given: Float[Tensor, "rows width"], size: int, beams: int) -> Codes:
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
         parts = [
@@ -191,7 +211,7 @@ class Compressor:
         return decoded
 
     @torch.no_grad()
-    def search(self, queries: Any, codes: Array, k: int = 10) -> Neighbours:
+    def search(self, queries: Any, codes: Array, k: int = 10) -> SearchHits:
         """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
         Args:
@@ -200,8 +220,9 @@ class Compressor:
             k: how many rows a query.
 
         Returns:
-            Best first; equal scores in ascending order of row, as those of equal codes are. Where fewer than ``k`` rows
-            exist: row -1, score -inf.
+            The answers of ``Index.search``, a list for each query: ``ids`` are the row numbers of the codes, ``scores``
+            inner products; best first, equal scores in ascending order of row, as those of equal codes are. Fewer
+            than ``k`` where there are fewer codes.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -210,7 +231,7 @@ class Compressor:
         """
         asked = self._read(queries)
         check_k(k, len(asked))
-        return nearest(asked, self._checked_codes(codes), self._decoded, k)
+        return row_hits(nearest(asked, self._checked_codes(codes), self._decoded, k))
 
     def save(self, path: str | Path) -> None:
         """As a bundle.
@@ -254,7 +275,7 @@ class Compressor:
         """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
-        return named | placed
+        return named | placed | ({} if self.kept is None else {"kept": dict(self.kept)})
 
     def _read(self, vectors: Any) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
@@ -286,6 +307,11 @@ def _restored(
     names = None if columns is None else tuple(columns)
     chosen = None if places is None else Places(tuple(places), int(facts["places_of"]))
     return model, settings, History.from_json(dict(facts["training"])), names, chosen
+
+
+def _checked_kept(found: Any) -> Mapping[str, Any] | None:
+    """What a manifest says of it, in the types that a picture needs."""
+    return None if found is None else {name: [float(one) for one in found[name]] for name in kept.NAMES}
 
 
 def _quantizer(model: Autoencoder) -> ResidualQuantizer:
