@@ -18,6 +18,7 @@
         └── NonFiniteLossError    the loss became NaN or infinite
 
     UserWarning
+    ├── FewRowsKeptWarning        a rule for values removed almost all rows
     ├── ModelQualityWarning       a fitted model does no better than no model
     └── UnknownIdWarning          ids that the vocabulary does not hold, where the rest could be answered
         └── UnknownHistoryWarning     nothing of a history is known, so that something else was answered
@@ -107,6 +108,10 @@ class TrainingError(IsthmusError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class FewRowsKeptWarning(UserWarning):
+    """A rule for values removed almost all rows: the message says which rule it was, and how to keep every row."""
 
 
 class ModelQualityWarning(UserWarning):

@@ -46,13 +46,13 @@ class TextTable:
         return str(self.path)
 
     def batches(self, columns: Columns) -> Iterator[pa.RecordBatch]:
-        """The wanted columns, in batches: ids as text, values as numbers, times as they look.
+        """The wanted columns, in batches: ids and times as text, values as numbers.
 
         Raises:
             SourceError: the file breaks off or is not such a table.
             ValueRangeError: a cell is not of its column's type; row and column are named.
         """
-        kinds = {columns.user: pa.large_string(), columns.item: pa.large_string()}
+        kinds = {name: pa.large_string() for name in (columns.user, columns.item, columns.time) if name is not None}
         if columns.value is not None:
             kinds[columns.value] = pa.float64()
         # Threads would not read faster, and without them a bad cell's row is known.

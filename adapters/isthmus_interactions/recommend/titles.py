@@ -11,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, SourceError
+from isthmus.ids import without_surrogates
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.recommend.histories import id_list
 
@@ -21,8 +22,8 @@ AUTHORS = "authors"
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
     """The titles of items that the vocabulary holds, under plain Python ids."""
-    plain = dict(zip(id_list(titles), titles.values(), strict=True))
-    return {id_: str(text) for id_, text in plain.items() if id_ in items}
+    held = dict(zip(id_list(titles, items), titles.values(), strict=True))
+    return {id_: without_surrogates(str(text)) for id_, text in held.items() if id_ in items}
 
 
 def read(path: Path, items: Vocabulary) -> dict[Id, str]:
@@ -41,17 +42,9 @@ def read(path: Path, items: Vocabulary) -> dict[Id, str]:
     authors = table[AUTHORS].to_pylist() if AUTHORS in table.column_names else [None] * len(table)
     found: dict[Id, str] = {}
     for id_, title, author in zip(ids, titles, authors, strict=True):
-        key = _id(id_, items)
-        if title and key is not None:
-            found[key] = f"{title}, {author}" if author else str(title)
+        if title and id_ in items:
+            found[items.held(id_)] = f"{title}, {author}" if author else str(title)
     return found
-
-
-def _id(value: object, items: Vocabulary) -> Id | None:
-    text = str(value)
-    if items.kind == "string":
-        return text if text in items else None
-    return int(text) if text.removeprefix("-").isdecimal() and int(text) in items else None
 
 
 def _table(path: Path) -> pa.Table:
