@@ -17,7 +17,7 @@ from isthmus_interactions.files.columns import Columns, find_columns
 from isthmus_interactions.files.ids import Coded, IdColumn
 from isthmus_interactions.files.tables import Table, open_table
 from isthmus_interactions.files.threshold import Levels
-from isthmus_interactions.files.times import TimeColumn
+from isthmus_interactions.files.times.column import TimeColumn
 from isthmus_interactions.files.values import ValueColumn, Values
 from isthmus_interactions.ordered_histories import Times, TimeUnit
 

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingError
-from isthmus.hardware import multiplies_bf16
+from isthmus.machine import processes
+from isthmus.machine.hardware import multiplies_bf16
 from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
@@ -38,8 +39,8 @@ class Run:
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
-        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it,
-            without the epoch that is not done. None sets no limit.
+        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it;
+            the epoch that is not done is scored, and kept if it is the best. None sets no limit.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
     """
@@ -118,6 +119,14 @@ class Run:
         Raises:
             SettingError: CUDA was asked for and is not there.
         """
+        if processes.cuda_is_lost():
+            if self.device == "cuda":
+                raise SettingError(
+                    "device cuda in a process that was forked from one that used it",
+                    expected="a process of its own",
+                    remedy="start it by spawn or forkserver, or use device cpu",
+                )
+            return torch.device("cpu")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise SettingError("device cuda", expected="a CUDA device", remedy="use device auto or cpu")
         return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")

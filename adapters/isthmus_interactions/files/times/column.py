@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, InputError, ValueRangeError
 from isthmus.ids import MISSING
-from isthmus_interactions.files.date_forms import DATES, DAY_FIRST, FORMS, MONTH_FIRST, NUMBERS, WHOLE
 from isthmus_interactions.files.growing_array import GrowingArray
+from isthmus_interactions.files.times.forms import DATES, DAY_FIRST, FORMS, MONTH_FIRST, NUMBERS, WHOLE
 from isthmus_interactions.files.values import Where
 from isthmus_interactions.ordered_histories import Times, TimeUnit
 
