@@ -116,6 +116,7 @@ class TimeColumn:
             )
         found = {form: numbers.take_array() for form, numbers in self._forms.items()}
         form, times = next(iter(found.items()))
+        assert times is not None
         other = found.get(DAY_FIRST)
         if form == MONTH_FIRST and other is not None and not np.array_equal(times, other):
             raise ColumnError(
@@ -124,7 +125,6 @@ class TimeColumn:
                 remedy="write the dates as 2024-01-31, or ignore the column with time=''",
                 option="write the dates as 2024-01-31, or ignore the column with --time ''",
             )
-        assert times is not None
         unit: TimeUnit = "as given" if form in (WHOLE, NUMBERS) else "us"
         return TakenTimes(times, unit, missing if count else None)
 
