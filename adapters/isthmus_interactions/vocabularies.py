@@ -1,4 +1,4 @@
-"""From the rows of one vocabulary to those of another."""
+"""Mapping between the rows of two vocabularies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from isthmus.vocabulary import Id, Vocabulary
 
 Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
-"""Ids, one for each of something."""
+"""An array of ids."""
 
 
 def translate(old: Vocabulary, new: Vocabulary) -> npt.NDArray[np.int64]:
-    """The row in ``new`` of each row of ``old``; -1 where there is none.
+    """The row in ``new`` for each row of ``old``; -1 for ids that are missing there.
 
-    Integers are looked up as text in a vocabulary of text, and text as integers in one of integers, as one file may
-    hold only plain integers where another, of the same catalogue, holds other ids too.
+    Integers are looked up as text in a vocabulary of text, and text as integers in a vocabulary of integers, because
+    one file of a catalogue may contain only integer ids while another one also contains other ids.
     """
     if old == new:
         return np.arange(len(old))

@@ -122,7 +122,7 @@ class Compressor:
         rows = Vectors.for_training(vectors, columns, drop)
         examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
-            raise InputError(f"{len(examples)} vectors to learn from", expected=f"at least {FEWEST}")
+            raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
@@ -208,8 +208,9 @@ class Compressor:
             InputError: queries of another width, or codes that are none.
             ValueRangeError: NaN or infinity in the queries.
         """
-        check_k(k)
-        return nearest(self._read(queries), self._checked_codes(codes), self._decoded, k)
+        asked = self._read(queries)
+        check_k(k, len(asked))
+        return nearest(asked, self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.

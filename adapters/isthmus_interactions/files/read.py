@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import SourceError
+from isthmus.files import DelimitedTable, Told
 from isthmus_interactions.files.columns import Columns, find_columns
 from isthmus_interactions.files.ids import Coded, IdColumn
-from isthmus_interactions.files.tables import Table, open_table
+from isthmus_interactions.files.tables import Table, events_in, open_table
 from isthmus_interactions.files.threshold import Levels
 from isthmus_interactions.files.times.column import TimeColumn
+from isthmus_interactions.files.unnamed import columns_by_content
 from isthmus_interactions.files.values import ValueColumn, Values
 from isthmus_interactions.ordered_histories import Times, TimeUnit
 
@@ -72,7 +74,15 @@ class Events:
         return replace(self, times=None, unit=None)
 
 
-def read_events(source: object, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
+def read_events(
+    source: object,
+    *,
+    user: str | None,
+    item: str | None,
+    value: str | None,
+    time: str | None,
+    told: Told | None = None,
+) -> Events:
     """Read the columns that ``find_columns`` finds.
 
     Rows without a user or an item are left out, and rows without a time where times were asked for. A column of times
@@ -84,6 +94,7 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
         item: the column of items.
         value: the column of values; ``""`` for none.
         time: the column of times; ``""`` for none.
+        told: how a file of text is written, as far as the caller says it.
 
     Returns:
         An event for each row with a user and an item, in the order of the table.
@@ -94,14 +105,19 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
         ValueRangeError: a value that is missing or not finite, or what is no time in a column that was asked for; row
             and column are named.
     """
-    return read_events_of(open_table(source), user=user, item=item, value=value, time=time)
+    return read_events_of(open_table(source, told), user=user, item=item, value=value, time=time)
 
 
 def read_events_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
     """``read_events`` of a table that is open."""
-    columns = find_columns(table.header, user=user, item=item, value=value, time=time)
+    asked = {"user": user, "item": item, "value": value, "time": time}
+    unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
+    if isinstance(table, DelimitedTable) and not table.headed and (user is None or item is None):
+        found = columns_by_content(table)
+        asked = {role: found[role] if name is None else name for role, name in asked.items()}
+    columns = find_columns(table.header, **asked, unsure=unsure)
     reader = _EventReader(table, columns, timed=bool(time))
-    for batch in table.batches(columns):
+    for batch in events_in(table, columns):
         reader.add(batch)
     return reader.events()
 
@@ -113,8 +129,8 @@ class _EventReader:
         self._table, self._columns = table, columns
         self._users = IdColumn(columns.user, text=table.text)
         self._items = IdColumn(columns.item, text=table.text)
-        self._values = None if columns.value is None else ValueColumn(columns.value, self._where)
-        self._times = None if columns.time is None else TimeColumn(columns.time, self._where, asked=timed)
+        self._values = None if columns.value is None else ValueColumn(columns.value, table.where)
+        self._times = None if columns.time is None else TimeColumn(columns.time, table.where, asked=timed)
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -163,7 +179,3 @@ class _EventReader:
         if times is None or times.missing is None:
             return events
         return replace(events.kept(~times.missing), untimed_rows=int(times.missing.sum()))
-
-    def _where(self, row: int, name: str) -> str:
-        """A row, counted from 0, and a column, for messages."""
-        return f"row {row + 1:,}, column {name!r}"

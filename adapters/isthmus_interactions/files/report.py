@@ -6,9 +6,10 @@ import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from isthmus.errors import FewRowsKeptWarning
-from isthmus.reprs import brief
+from isthmus.reprs import brief, counted
 from isthmus_interactions.files.threshold import LOUD
 
 
@@ -30,6 +31,7 @@ class Report:
         why: the rule in words, and where it comes from.
         weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
         columns: the columns that were named, by role: user, item, value, time.
+        file: how the file is written, as far as that was said: encoding, delimiter, header.
     """
 
     rows_read: int
@@ -44,6 +46,7 @@ class Report:
     why: str = "every row"
     weights: str = "binary"
     columns: Mapping[str, str] = field(default_factory=dict)
+    file: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows_kept(self) -> int:
@@ -63,7 +66,9 @@ class Report:
             (self.unknown_items, "with unknown items"),
         ]
         losses = "".join(f", {count:,} {what}" for count, what in counts if count)
-        return f"{self.rows_kept:,} interactions from {self.rows_read:,} rows; kept: {self.why}{losses}"
+        return (
+            f"{counted(self.rows_kept, 'interaction')} from {counted(self.rows_read, 'row')}; kept: {self.why}{losses}"
+        )
 
     def tell(self, logger: logging.Logger, stacklevel: int = 2) -> None:
         """Say it once: in the log, as a warning where ids or times were missing, else as information; and warn where

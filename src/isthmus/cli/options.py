@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from isthmus.errors import SettingError
+from isthmus.disk import check_new_file, is_stream
+from isthmus.errors import InputError, SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
 ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
@@ -41,6 +43,17 @@ ImportanceSamples = Annotated[
 ]
 CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
 AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
+
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, such as utf-8 or latin-1 [found out].")]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", help="Between columns: a sign, :: or tab, space, ... [found out].")
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="Whether the first line has names; else columns are 1, 2, ... [found out]."
+    ),
+]
 
 TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
 
@@ -80,3 +93,39 @@ def parsed_settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             settings[name.replace("-", "_")] = value
     return settings
+
+
+def check_out_file(path: Path | None, endings: Sequence[str] = (), instead: str = "") -> None:
+    """Refuse a place where no new file can be written; what is there already is never overwritten.
+
+    Args:
+        path: of the file; None for none.
+        endings: that its name may have; none for any.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: something stands there, there is no directory to hold it or nothing may be written in it, or a
+            name with another ending.
+    """
+    if path is None:
+        return
+    check_new_file(path)
+    if endings:
+        check_ending(path, endings, instead)
+
+
+def check_ending(path: Path, endings: Sequence[str], instead: str = "") -> None:
+    """Refuse a name that does not end as it should; a stream may be called anything.
+
+    Args:
+        path: of the file.
+        endings: that its name may have.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: another ending.
+    """
+    if path.suffix.lower() not in endings and not is_stream(path):
+        allowed = [f"a name that ends in {' or '.join(endings)}", *([instead] if instead else [])]
+        given = f"{str(path)!r} has the ending {path.suffix!r}" if path.suffix else f"{str(path)!r} has no ending"
+        raise InputError(given, expected=" or ".join(allowed))
