@@ -38,6 +38,7 @@ class BundleLayout(Generic[A]):
         gallery: how the records that can be searched are kept.
         restore_scorer: from documents and tensors; None where a bundle has none.
         marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
+        check_settings: refuses a builder's settings that no bundle may have, before the builder sees them.
     """
 
     plugin: str
@@ -45,6 +46,7 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    check_settings: Callable[[Mapping[str, Any]], None] = lambda settings: None
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
         """All tensors that a bundle keeps, by name."""
@@ -81,6 +83,7 @@ class BundleLayout(Generic[A]):
             documents: by name.
         """
         History.from_json(dict(facts["training"]))
+        self.check_settings(settings)
         adapter = self.restore_adapter(documents)
         _, found = plugins.find_builder(builder, self.plugin)
         model = rebuild(found, adapter.signal, settings, part_of(tensors, MODEL))
