@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
+from isthmus.hardware import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -218,6 +219,18 @@ class Recommender(AnswerVerbs):
         storage.write(path, self.fitted)
 
     @classmethod
-    def load(cls, path: str | Path) -> Recommender:
-        """Load and verify what ``save`` wrote. Raises BundleError: truncated, altered, foreign or too new."""
-        return cls(storage.read(path))
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:
+        """Load and verify what ``save`` wrote.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
+
+        Raises:
+            BundleError: a directory that is truncated, altered, foreign or too new.
+            SettingError: a device that is not there.
+        """
+        place, found = named_device(device), storage.read(path)
+        found.model.to(place)
+        return cls(found)

@@ -23,6 +23,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
+from isthmus.hardware import named_device
 from isthmus.tasks.coding import between
 from isthmus.training.history import History
 
@@ -315,13 +316,21 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         self._layout().write(path, self.fitted)
 
     @classmethod
-    def load(cls: type[F], path: str | Path) -> F:
-        """What was saved, on the CPU.
+    def load(cls: type[F], path: str | Path, *, device: str = "cpu") -> F:
+        """What was saved.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
 
         Raises:
             BundleError: a directory that is truncated, altered, foreign or too new.
+            SettingError: a device that is not there.
         """
-        return cls(cls._layout().read(path))
+        place, found = named_device(device), cls._layout().read(path)
+        found.model.to(place)
+        return cls(found)
 
     def _coded(self, records: Any) -> Tensor:
         self.fitted.check_codes()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingError
-from isthmus.hardware import multiplies_bf16
+from isthmus.hardware import multiplies_bf16, named_device, parsed_device
 from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
@@ -29,7 +29,8 @@ class Run:
     """How a plan is carried out.
 
     Attributes:
-        device: ``auto``, ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device.
+        device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that torch
+            knows, such as ``mps``; ``auto`` takes CUDA where there is a device.
         seed: of the order of rows, the noise and the initial weights; the same seed gives the same weights bit for bit
             on one machine.
         precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, which takes bf16 where the machine multiplies
@@ -55,8 +56,8 @@ class Run:
     until: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise SettingError(f"device {self.device!r}", expected="auto, cpu or cuda")
+        if self.device != "auto":
+            parsed_device(self.device)
         if self.precision not in ("auto", "fp32", "bf16"):
             raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
         if self.every < 1:
@@ -116,11 +117,9 @@ class Run:
         """The device in torch's terms.
 
         Raises:
-            SettingError: CUDA was asked for and is not there.
+            SettingError: a device was asked for that is not there.
         """
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise SettingError("device cuda", expected="a CUDA device", remedy="use device auto or cpu")
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        return named_device(self.device)
 
     def products(self, work: int | float = math.inf) -> AbstractContextManager[Any]:
         """The context in which matrix products have the chosen precision.
