@@ -13,7 +13,7 @@ ALL = (
 
 
 @pytest.mark.parametrize(
-    "builder", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in ALL]
+    "builder", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL]
 )
 def test_answers_are_those_of_the_cpu(pretend: Server, builder: str) -> None:
     found = pretend("recommenders", "check", builder)

@@ -11,7 +11,6 @@ import json
 import logging
 import shutil
 import zlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

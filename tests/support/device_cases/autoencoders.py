@@ -31,9 +31,9 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 
 CALLED = {"mixture": "variational", "pseudo-inputs": "variational"}
 
-TEXTS = [f"{subject} {verb} {place}" for subject in ("the cat", "a dog", "one bird")
-         for verb in ("sat", "ran", "sang")
-         for place in ("on the mat", "in the sun", "by a red house", "here", "there", "in a big tree", "now", "twice")]  # fmt: skip
+SUBJECTS, VERBS = ("the cat", "a dog", "one bird"), ("sat", "ran", "sang")
+PLACES = ("on the mat", "in the sun", "by a red house", "here", "there", "in a big tree", "now", "twice")
+TEXTS = [f"{subject} {verb} {place}" for subject in SUBJECTS for verb in VERBS for place in PLACES]
 
 
 def images(count: int = 70) -> np.ndarray:
@@ -109,7 +109,9 @@ BUILDERS = {
 
 def check(domain: str, builder: str) -> dict[str, str]:
     here, there = (FITS[domain](builder, device) for device in ("cpu", "pretend"))
-    assert {tensor.device.type for tensor in there.model.state_dict().values()} == {"pretend"}
+    # Vectors are answered in double precision, and that on the CPU.
+    place = "cpu" if domain == "vectors" else "pretend"
+    assert {tensor.device.type for tensor in there.model.state_dict().values()} == {place}
     asked = verbs(domain, builder)
     if (domain, builder) == ("text", "sparse"):
         # Two components of the mixture that is drawn from are equally good, and rounding chooses between them.

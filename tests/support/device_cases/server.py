@@ -1,11 +1,12 @@
 """Runs cases on the pretend device, each in a process of its own.
 
-A server installs the device and imports everything once, and forks for each case: one line of JSON in (the module of
-the case, its function and arguments), one line out (what the function returned, or the error).
+A server installs the device, imports what a case needs once, and forks for each case. It reads one line of JSON (the
+module of the case, its function and arguments) and writes one (what the function returned, or the error).
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -68,15 +69,13 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from device_cases import autoencoders, recommenders, rules
-
-    modules = {"autoencoders": autoencoders, "recommenders": recommenders, "rules": rules}
     for line in sys.stdin:
         module, function, arguments = json.loads(line)
+        cases = importlib.import_module(f"device_cases.{module}")
         child = os.fork()
         if child == 0:
             try:
-                answer = {"answer": getattr(modules[module], function)(*arguments)}
+                answer = {"answer": getattr(cases, function)(*arguments)}
             except BaseException:
                 answer = {"error": traceback.format_exc()[-3000:]}
             answers.write(json.dumps(answer) + "\n")
