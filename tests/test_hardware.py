@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.hardware import multiplies_bf16
+from isthmus.machine.hardware import multiplies_bf16
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
-from isthmus.hardware import named_device
+from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.machine.hardware import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -118,6 +119,12 @@ class Recommender(AnswerVerbs):
                     if not stop.optional(lambda: found.append(found[0].with_features(features, seed=run.seed))):
                         logger.warning("interrupted: the features of items are left out")
         return found[-1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(storage.content(self.fitted))
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        Recommender.__init__(self, storage.restored(unpacked(state)))
 
     @classmethod
     def from_implicit(

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus import bundle, plugins
+from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import BundleError
 from isthmus.training.history import History
@@ -41,14 +42,18 @@ ORDERED = ("histories.offsets", "histories.items", "histories.times")
 
 def write(path: str | Path, fitted: FittedRecommender) -> None:
     """Save the model, the vocabularies, the titles, and the training interactions."""
+    bundle.write(path, **content(fitted))
+
+
+def content(fitted: FittedRecommender) -> Content:
+    """All that a bundle keeps."""
     tensors = {f"model.{name}": tensor for name, tensor in state_of(fitted.model).items()}
     documents = dict(fitted.adapter.state()) | extend.documents(fitted.model)
     if fitted.histories is not None:
         documents[HISTORIES] = json.dumps({"unit": fitted.histories.unit})
     if fitted.titles:
         documents[TITLES] = json.dumps(list(fitted.titles.items()), ensure_ascii=False)
-    bundle.write(
-        path,
+    return Content(
         plugin=PLUGIN,
         builder=fitted.builder,
         settings=fitted.settings,
@@ -68,26 +73,33 @@ def read(path: str | Path) -> FittedRecommender:
     manifest = saved.manifest
     if manifest.plugin != PLUGIN:
         raise BundleError(f"{str(path)!r} is a bundle of {manifest.plugin}", expected=f"one of {PLUGIN}")
-    builder = plugins.saved_builder(manifest.builder, PLUGIN, path)
+    plugins.saved_builder(manifest.builder, PLUGIN, path)
     with bundle.as_damage(path):
-        History.from_json(dict(manifest.facts["training"]))
-        adapter = InteractionsAdapter.restore(saved.documents)
-        interactions = _interactions(saved.tensors, (len(adapter.users), len(adapter.items)))
-        weights = {
-            name.removeprefix("model."): tensor
-            for name, tensor in saved.tensors.items()
-            if name not in INTERACTIONS and name not in ORDERED
-        }
-        return FittedRecommender(
-            adapter=adapter,
-            model=extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
-            builder=manifest.builder,
-            settings=manifest.settings,
-            interactions=interactions,
-            histories=_histories(saved, interactions),
-            titles=_titles(saved.documents),
-            facts=_facts(manifest.facts),
-        )
+        return restored(saved)
+
+
+def restored(saved: bundle.Bundle) -> FittedRecommender:
+    """The inverse of ``content``. Where the parts do not fit each other, anything may be raised."""
+    manifest = saved.manifest
+    _, builder = plugins.find_builder(manifest.builder, PLUGIN)
+    History.from_json(dict(manifest.facts["training"]))
+    adapter = InteractionsAdapter.restore(saved.documents)
+    interactions = _interactions(saved.tensors, (len(adapter.users), len(adapter.items)))
+    weights = {
+        name.removeprefix("model."): tensor
+        for name, tensor in saved.tensors.items()
+        if name not in INTERACTIONS and name not in ORDERED
+    }
+    return FittedRecommender(
+        adapter=adapter,
+        model=extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
+        builder=manifest.builder,
+        settings=manifest.settings,
+        interactions=interactions,
+        histories=_histories(saved, interactions),
+        titles=_titles(saved.documents),
+        facts=_facts(manifest.facts),
+    )
 
 
 def _facts(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from isthmus import bundle
 from isthmus.batch import Vector
+from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
@@ -216,15 +217,7 @@ class Compressor:
         Raises:
             InputError: something else stands at that place.
         """
-        bundle.write(
-            path,
-            plugin=PLUGIN,
-            builder=BUILDER,
-            settings=self.settings,
-            tensors=state_of(self.model),
-            documents={},
-            facts={"width": self.width, "training": self.history.to_json(), **self._facts()},
-        )
+        bundle.write(path, **self._content())
 
     @classmethod
     def load(cls, path: str | Path) -> Compressor:
@@ -238,16 +231,23 @@ class Compressor:
         if (manifest.plugin, manifest.builder) != (PLUGIN, BUILDER):
             raise BundleError(f"{str(path)!r} holds {manifest.builder} of {manifest.plugin}", expected="a compressor")
         with bundle.as_damage(path):
-            model = rebuild(matryoshka, Vector(int(manifest.facts["width"])), manifest.settings, saved.tensors)
-            assert isinstance(model, Autoencoder)
-            columns, places = manifest.facts.get("columns"), manifest.facts.get("places")
-            return cls(
-                model,
-                manifest.settings,
-                History.from_json(dict(manifest.facts["training"])),
-                None if columns is None else tuple(columns),
-                None if places is None else Places(tuple(places), int(manifest.facts["places_of"])),
-            )
+            return cls(*_restored(saved))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(self._content())
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        Compressor.__init__(self, *_restored(unpacked(state)))
+
+    def _content(self) -> Content:
+        return Content(
+            plugin=PLUGIN,
+            builder=BUILDER,
+            settings=self.settings,
+            tensors=state_of(self.model),
+            documents={},
+            facts={"width": self.width, "training": self.history.to_json(), **self._facts()},
+        )
 
     def _facts(self) -> dict[str, Any]:
         """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
@@ -272,6 +272,19 @@ class Compressor:
     def _decoded(self, codes: Codes) -> Float[Tensor, "rows width"]:
         words = torch.from_numpy(codes.astype(np.int64))
         return normalised(decoded_of(self.model, _quantizer(self.model).sum(words)))
+
+
+def _restored(
+    saved: bundle.Bundle,
+) -> tuple[Autoencoder, Mapping[str, Any], History, tuple[str, ...] | None, Places | None]:
+    """The fields of what was saved."""
+    settings, facts = saved.manifest.settings, saved.manifest.facts
+    model = rebuild(matryoshka, Vector(int(facts["width"])), settings, saved.tensors)
+    assert isinstance(model, Autoencoder)
+    columns, places = facts.get("columns"), facts.get("places")
+    names = None if columns is None else tuple(columns)
+    chosen = None if places is None else Places(tuple(places), int(facts["places_of"]))
+    return model, settings, History.from_json(dict(facts["training"])), names, chosen
 
 
 def _quantizer(model: Autoencoder) -> ResidualQuantizer:

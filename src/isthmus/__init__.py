@@ -20,6 +20,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from isthmus.faces import HOMES, find_face, load
+from isthmus.machine import processes as processes
 
 if TYPE_CHECKING:
     from isthmus.index import Index as Index

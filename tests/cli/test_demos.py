@@ -49,7 +49,7 @@ def test_a_training_cut_short_is_saved_and_told(tmp_path: Path, capsys: pytest.C
     assert left.value.exit_code == INTERRUPTED
     assert (tmp_path / "b").is_dir()
     said = capsys.readouterr().err
-    assert "after epoch 1 of 3" in said
+    assert "after 1 epoch (of 3)" in said
     assert said.rstrip().endswith("isthmus demo text")
 
 

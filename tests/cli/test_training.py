@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.cli import dispatch
 from isthmus.cli.training import Training, fit_command
-from isthmus.errors import InputError
+from isthmus.errors import InputError, TrainingError
 from isthmus.training.history import History
 
 RECORD = {"epoch": 1, "loss": 2.0, "objective": -1.5, "seconds": 0.25}
@@ -80,8 +80,12 @@ def test_an_interrupted_training_saves_the_best_epoch_if_there_is_one(
 ) -> None:
     fit, _ = command(History([RECORD], interrupted=True))
     assert dispatch.run(fit, "fit", ["data", "--out", str(tmp_path / "b")]) == 0
-    assert "after epoch 1" in capsys.readouterr().err
-    fit, _ = command(History(interrupted=True))
-    with pytest.raises(KeyboardInterrupt):
-        dispatch.run(fit, "fit", ["data", "--out", str(tmp_path / "c")])
-    assert not (tmp_path / "c").exists()
+    assert "after 1 epoch" in capsys.readouterr().err
+    for nothing, error in (
+        (History(interrupted=True), KeyboardInterrupt),
+        (History(out_of_time=True), TrainingError),
+    ):
+        fit, _ = command(nothing)
+        with pytest.raises(error):
+            dispatch.run(fit, "fit", ["data", "--out", str(tmp_path / "c")])
+        assert not (tmp_path / "c").exists()

@@ -13,11 +13,11 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from isthmus import hardware
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
 from isthmus.core.linear.dense import inverse
 from isthmus.errors import SettingError
+from isthmus.machine import hardware
 from isthmus.models import ease, edlae, sparse_linear
 from isthmus.models import linear as linear_models
 from isthmus.models.recipes.rebuild import rebuild

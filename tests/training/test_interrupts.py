@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from isthmus.batch import Bag
 from isthmus.models import ease, mult_vae
 from isthmus.sources import BagSource
+from isthmus.training import trainer
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, interruptible, saving
 from isthmus.training.progress import NoProgress, Record
@@ -114,6 +115,32 @@ def test_before_the_first_epoch_there_is_nothing_and_the_answer_says_so(capsys: 
     history, _ = train(Sending(1, [signal.SIGINT]))
     assert (history.interrupted, history.records) == (True, [])
     assert "no epoch is done yet" in capsys.readouterr().err
+
+
+def test_a_first_epoch_that_went_far_enough_is_scored_and_kept(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(trainer, "FEWEST_STEPS", 2)
+    history, best = train(Sending(2, [signal.SIGINT]))
+    assert (history.interrupted, history.epochs, history.best_epoch, best) == (True, 0, 1, True)
+    assert history.part == pytest.approx(2 / 3)
+    assert "known" in history.records[0]
+    assert "finishing: keeping the model as it is (in its first epoch)" in capsys.readouterr().err
+
+
+def test_a_later_one_is_kept_where_it_is_better(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(trainer, "FEWEST_STEPS", 2)
+    history, best = train(Sending(5, [signal.SIGINT]), lambda epoch: epoch)
+    assert (history.epochs, history.best_epoch, best) == (1, 2, True)
+    assert "(epoch 1), or what it is now if that is better" in capsys.readouterr().err
+    history, best = train(Sending(5, [signal.SIGINT]), lambda epoch: -epoch)
+    assert (history.epochs, history.best_epoch, best) == (1, 1, True)
+
+
+def test_a_second_signal_keeps_it_without_a_score(monkeypatch: Any) -> None:
+    monkeypatch.setattr(trainer, "FEWEST_STEPS", 2)
+    history, _ = train(Sending(2, [signal.SIGINT, signal.SIGINT]))
+    (record,) = history.records
+    assert (history.epochs, history.best_epoch, "known" in record) == (0, None, False)
+    assert float(record["seconds"]) > 0
 
 
 def test_without_scores_the_last_weights_are_kept(capsys: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,39 @@ def test_without_time_for_an_epoch_the_history_is_empty(monkeypatch: pytest.Monk
     monkeypatch.setattr(trainer, "time", Clock())
     history = recipe().fit(SOURCE, Run(time_limit=0.5))
     assert (history.records, history.out_of_time) == ([], True)
+
+
+def test_the_epoch_that_time_ends_is_scored_and_kept_if_it_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "time", Clock())
+    scores = iter(range(100))
+    trained, seen = recipe(50), list[list[Tensor]]()
+
+    def rising(model: nn.Module) -> float:
+        seen.append(weights(model))
+        return float(next(scores))
+
+    history = trained.fit(SOURCE, Run(time_limit=3.5), Validation("score", rising))
+    (record,) = history.records
+    assert history.out_of_time
+    assert 0 < float(record["part"]) < 1
+    assert (record["epoch"], record["score"], history.epochs, history.best_epoch) == (1, 0.0, 0, 1)
+    assert history.done == f"{record['part']:.0%} of epoch 1"
+    assert all(torch.equal(a, b) for a, b in zip(weights(trained.model), seen[-1], strict=True))
+
+
+def test_a_part_of_an_epoch_is_no_place_to_resume_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = recipe(3)
+    whole.fit(SOURCE, Run(time_limit=1e6))
+    # Each epoch looks at the clock six times: before and after it, before each of its three steps, and for the limit.
+    cut = recipe(3)
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "time", Clock())
+        history = cut.fit(SOURCE, Run(time_limit=9.5, checkpoints=tmp_path, every=1))
+    assert (history.epochs, history.part is not None) == (1, True)
+    resumed = recipe(3)
+    history = resumed.fit(SOURCE, Run(checkpoints=tmp_path, every=1, resume=True))
+    assert (history.epochs, history.part) == (3, None)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole.model), weights(resumed.model), strict=True))
 
 
 def test_with_enough_time_nothing_is_said() -> None:

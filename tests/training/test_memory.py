@@ -1,4 +1,5 @@
-"""The allocator's settings: tables freed and made again keep their pages while inside, and the defaults come back."""
+"""What training changes of the process, and that it is as before afterwards: freed tables keep their pages, denormal
+numbers count as zero."""
 
 import json
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from isthmus.training import process
-from isthmus.training.process import keep_freed_memory
+from isthmus.training.process import denormals_as_zero, keep_freed_memory
 
 CHILD = """
 import json, resource, torch
@@ -50,3 +51,40 @@ def test_elsewhere_nothing_changes(monkeypatch):
     assert process._glibc() is None
     with keep_freed_memory():
         assert torch.ones(3).sum() == 3
+
+
+CAN_RENEW = process._renewal_of_threads() is not None and torch.set_flush_denormal(False)
+
+
+def denormals() -> float:
+    """The share of denormal numbers that stay what they are, over so many that all threads have some."""
+    return float((torch.full((1 << 20,), 1e-39) * 1.0 != 0).float().mean())
+
+
+@pytest.mark.skipif(not CAN_RENEW, reason="threads cannot be told")
+def test_denormal_numbers_are_zero_in_all_threads_while_inside():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert denormals() == 1
+        with denormals_as_zero():
+            assert denormals() == 0
+            with denormals_as_zero():
+                assert denormals() == 0
+            assert denormals() == 0, "the inner one does not end what the outer one began"
+        assert denormals() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not CAN_RENEW, reason="threads cannot be told")
+def test_they_are_numbers_again_after_an_error():
+    with pytest.raises(ValueError, match="inside"), denormals_as_zero():
+        raise ValueError("inside")
+    assert denormals() == 1
+
+
+def test_where_threads_cannot_be_told_nothing_changes(monkeypatch):
+    monkeypatch.setattr(process, "_renewal_of_threads", lambda: None)
+    with denormals_as_zero():
+        assert denormals() == 1

@@ -84,7 +84,7 @@ def _document(model: ImageAutoencoder, measured: dict[str, float], picture: Path
         "data": "Fashion-MNIST",
         "trained_on": len(demo_clothes("train")),
         "held_out": len(demo_clothes("test")),
-        "epochs": len(model.history.records),
+        "epochs": model.history.epochs,
         **measured,
         "picture": str(picture),
         "path": str(run.out),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import LARGEST
 from isthmus_interactions.interactions import Interactions
 

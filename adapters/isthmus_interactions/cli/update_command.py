@@ -58,7 +58,7 @@ def update(
             raise KeyboardInterrupt
         updated.save(target)
         if history.interrupted:
-            status(f"interrupted after {len(history.records)} epochs: the best model so far is saved")
+            status(f"interrupted after {history.done}: the best model so far is saved")
         document = _document(target, updated)
         emit(document, as_json, lambda: _said(document))
 

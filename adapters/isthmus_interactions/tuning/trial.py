@@ -15,7 +15,7 @@ from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from isthmus.answers import html
+from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.plots import Missing, Panel, training_panels
 from isthmus.plots.scores import draw_scores
 from isthmus.reprs import described
@@ -88,6 +89,12 @@ class Detector:
         usual = Run(device="cpu", precision="fp32")
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
         return cls(fit.fit(Vectors.for_training(vectors, columns, drop), contamination, method, scaling, how, settings))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return packed(storage.content(self.fitted))
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__["fitted"] = storage.restored(unpacked(state))
 
     def __repr__(self) -> str:
         return described(self, self.fitted.summary())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus import bundle
 from isthmus.batch import Vector
+from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
@@ -27,14 +28,18 @@ MODEL, RANKS, THRESHOLD = "model.", "ranks.", "threshold.json"
 
 def write(path: str | Path, detector: FittedDetector) -> None:
     """Save the ensemble, the known rows, their ranks, the scales and the threshold."""
+    bundle.write(path, **content(detector))
+
+
+def content(detector: FittedDetector) -> Content:
+    """All that a bundle keeps."""
     scorers = detector.scorers
     # Weights were learned in fp32; scores are only computed in fp64.
     model = copy.deepcopy(scorers.model).float()
     tensors = named(MODEL, state_of(model)) | named(RANKS, detector.ranks.tensors())
     tensors |= {"centre": detector.centre, "spread": detector.spread}
     tensors |= {"known": scorers.inputs.vectors, "masks": scorers.masks}
-    bundle.write(
-        path,
+    return Content(
         plugin=PLUGIN,
         builder=BUILDER,
         settings=detector.settings,
@@ -55,20 +60,23 @@ def read(path: str | Path) -> FittedDetector:
     if (manifest.plugin, manifest.builder) != (PLUGIN, BUILDER):
         raise BundleError(f"{str(path)!r} holds {manifest.builder} of {manifest.plugin}", expected="a detector")
     with bundle.as_damage(path):
-        History.from_json(dict(manifest.facts["training"]))
-        adapter = VectorAdapter.restore(saved.documents)
-        model = rebuild(
-            masked_ensemble, Vector(adapter.scaling.width), manifest.settings, part_of(saved.tensors, MODEL)
-        ).double()
-        assert isinstance(model, Autoencoder)
-        tensors, k = saved.tensors, int(manifest.facts["neighbours"])
-        return FittedDetector(
-            adapter=adapter,
-            centre=tensors["centre"],
-            spread=tensors["spread"],
-            scorers=Scorers.of(model, tensors["masks"], tensors["known"], k),
-            ranks=Ranks.from_tensors(part_of(saved.tensors, RANKS)),
-            threshold=Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
-            settings=manifest.settings,
-            facts={name: fact for name, fact in manifest.facts.items() if name != "neighbours"},
-        )
+        return restored(saved)
+
+
+def restored(saved: bundle.Bundle) -> FittedDetector:
+    """The inverse of ``content``. Where the parts do not fit each other, anything may be raised."""
+    manifest, tensors = saved.manifest, saved.tensors
+    History.from_json(dict(manifest.facts["training"]))
+    adapter = VectorAdapter.restore(saved.documents)
+    model = rebuild(masked_ensemble, Vector(adapter.scaling.width), manifest.settings, part_of(tensors, MODEL)).double()
+    assert isinstance(model, Autoencoder)
+    return FittedDetector(
+        adapter=adapter,
+        centre=tensors["centre"],
+        spread=tensors["spread"],
+        scorers=Scorers.of(model, tensors["masks"], tensors["known"], int(manifest.facts["neighbours"])),
+        ranks=Ranks.from_tensors(part_of(tensors, RANKS)),
+        threshold=Threshold.from_json(json.loads(saved.documents[THRESHOLD])),
+        settings=manifest.settings,
+        facts={name: fact for name, fact in manifest.facts.items() if name != "neighbours"},
+    )

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from isthmus.errors import InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_vectors.autoencoder import VectorAutoencoder
-from isthmus_vectors.estimators.pickling import PickledModel
 from isthmus_vectors.vectors import Vectors
 
 Numbers = npt.NDArray[Any]
@@ -68,7 +67,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             learning_rate=self.learning_rate,
             **self._settings(),
         )
-        self.model_ = PickledModel(model)
+        self.model_ = model
         self.n_iter_ = len(model.history.records)
         scores = model.float64_model.log_likelihoods(Vectors.read(rows))
         self.offset_ = float(np.percentile(scores, 100 * contamination))
@@ -78,7 +77,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     def transform(self, X: Any) -> Numbers:
         """Codes, shape (rows, code): the mean of the posterior where there is one, never drawn."""
         rows = self._validated(X)
-        return self.model_.model.float64_model.codes(Vectors.read(rows)).astype(rows.dtype)
+        return self.model_.float64_model.codes(Vectors.read(rows)).astype(rows.dtype)
 
     def inverse_transform(self, X: Any) -> Numbers:
         """The rows that codes stand for, in their own units; dense, also where sparse rows were trained on."""
@@ -86,12 +85,12 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         codes = check_array(X, dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
             raise InputError(f"codes of {codes.shape[1]} numbers", expected=f"{self._n_features_out}")
-        return self.model_.model.float64_model.decode(codes.astype(np.float64)).astype(codes.dtype)
+        return self.model_.float64_model.decode(codes.astype(np.float64)).astype(codes.dtype)
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
         """log p(row | its code), nats; higher is more normal."""
         rows = self._validated(X)
-        scores: npt.NDArray[np.float64] = self.model_.model.float64_model.log_likelihoods(Vectors.read(rows))
+        scores: npt.NDArray[np.float64] = self.model_.float64_model.log_likelihoods(Vectors.read(rows))
         return scores
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
@@ -115,7 +114,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         """
         check_is_fitted(self)
         seed = check_random_state(self.random_state if random_state is None else random_state).randint(2**31 - 1)
-        return self.model_.model.sample(n, seed=int(seed), prior=prior).astype(np.float64)
+        return self.model_.sample(n, seed=int(seed), prior=prior).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

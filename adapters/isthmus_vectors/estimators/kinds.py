@@ -29,7 +29,7 @@ class Autoencoder(VectorEstimator):
         random_state: the same number gives the same model; None takes another one at each fit.
 
     Attributes:
-        model_: holds the ``VectorAutoencoder`` in its attribute ``model``.
+        model_: the ``VectorAutoencoder``.
         offset_: the score below which a row is an outlier.
         n_iter_: epochs that were trained.
         n_features_in_, feature_names_in_: of the rows.

@@ -72,7 +72,7 @@ class Demonstration:
             model.save(self.out)
             self.saved = True
         if history.interrupted:
-            after = "" if epochs is None else f" after epoch {len(history.records)} of {epochs}"
+            after = "" if epochs is None else f" after {history.done} (of {epochs})"
             status(f"training was cut short{after}")
             raise StoppedError(stop.number)
         return model

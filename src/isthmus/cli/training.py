@@ -29,7 +29,7 @@ from isthmus import bundle
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
-from isthmus.reprs import counted
+from isthmus.errors import TrainingError
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
@@ -80,16 +80,19 @@ class Training:
             by_epoch: whether the remark names the epoch.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C came before the first epoch was done, so that there is nothing to save.
+            KeyboardInterrupt: Ctrl-C came after the first few steps, so that there is nothing to save.
+            TrainingError: the time limit came before the first step.
         """
         history = fitted.history
         if history.interrupted and not history.records:
             raise KeyboardInterrupt
+        if history.out_of_time and not history.records:
+            raise TrainingError("the time limit came before the first step: nothing is saved", remedy="allow more time")
         fitted.save(self.out)
         for warning in fitted.facts.get("warnings", ()):
             status(f"warning: {warning}")
         if history.interrupted:
-            after = f" after epoch {len(history.records)}" if by_epoch else ""
+            after = f" after {history.done}" if by_epoch else ""
             status(f"interrupted{after}: the best model so far is saved")
 
     def report(
@@ -120,7 +123,7 @@ class Training:
             "path": str(self.out),
             "model": model,
             **about,
-            "epochs": len(history.records),
+            "epochs": history.epochs,
             "best_epoch": history.best_epoch,
             "seconds": round(history.seconds, 1),
             **(measured := {name: best[name] for name in metrics if name in best}),
@@ -210,10 +213,8 @@ def _shown(
 
 
 def _course(history: History) -> str:
-    done = len(history.records)
-    said = f"{counted(done, 'epoch')} in {duration(history.seconds)}"
-    best = history.best_epoch
-    return said if best in (None, done) else f"{said}; epoch {best} was the best"
+    said, best = f"{history.done} in {duration(history.seconds)}", history.best_epoch
+    return said if best in (None, len(history.records)) else f"{said}; epoch {best} was the best"
 
 
 def _listed(about: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from isthmus.answers import Answers, html
+from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
@@ -23,7 +24,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
-from isthmus.hardware import named_device
+from isthmus.machine.hardware import named_device
 from isthmus.tasks.coding import between
 from isthmus.training.history import History
 
@@ -124,6 +125,14 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
     @abstractmethod
     def _anomaly_scores(self, records: R) -> Tensor:
         """By ``anomaly_scorer``."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fitted"}
+        return {"own": own, "content": packed(self._layout().content(self.fitted))}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        fitted = self._layout().restored(unpacked(state["content"]))
+        self.__dict__.update(state["own"], fitted=fitted)
 
     # --- what every domain has -------------------------------------------------------------------------------------
 

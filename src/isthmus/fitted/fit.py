@@ -78,7 +78,10 @@ class FitRequest:
             SettingError: no such model, or a setting that it does not know or cannot have.
         """
         _, builder = plugins.find_builder(self.model, self.plugin)
-        given = {**(defaults(builder) if defaults is not None else {}), **self.settings}
+        found = defaults(builder) if defaults is not None else {}
+        # None asks for what is usual, which may depend on the records.
+        told = {name: value for name, value in self.settings.items() if value is not None or name not in found}
+        given = {**found, **told}
         return ModelSpec(plugins.python_name(self.model), builder, checked(self.model, builder, given))
 
 

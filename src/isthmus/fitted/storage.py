@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from isthmus import bundle, plugins
+from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
@@ -98,8 +99,11 @@ class BundleLayout(Generic[A]):
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A]) -> None:
         """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
-        bundle.write(
-            path,
+        bundle.write(path, **self.content(fitted))
+
+    def content(self, fitted: FittedAutoencoder[A]) -> Content:
+        """All that a bundle keeps."""
+        return Content(
             plugin=self.plugin,
             builder=fitted.builder,
             settings=fitted.settings,
@@ -121,4 +125,9 @@ class BundleLayout(Generic[A]):
             raise BundleError(f"{str(path)!r} is a bundle of {what}", expected=f"an autoencoder of {self.plugin}")
         plugins.saved_builder(manifest.builder, self.plugin, path)
         with bundle.as_damage(path):
-            return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)
+            return self.restored(saved)
+
+    def restored(self, saved: bundle.Bundle) -> FittedAutoencoder[A]:
+        """The inverse of ``content``. Raises what ``restore`` raises."""
+        manifest = saved.manifest
+        return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)

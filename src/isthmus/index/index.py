@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
+from isthmus.machine.processes import ForkSafeLock
 from isthmus.reprs import counted, described
 from isthmus.vocabulary import Id
 
@@ -39,7 +39,7 @@ class Index:
 
     def __init__(self, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
         self._state, self._request = _State(snapshot, chosen), request
-        self._changing = threading.Lock()
+        self._changing = ForkSafeLock()
 
     @classmethod
     def build(
@@ -118,6 +118,19 @@ class Index:
         chosen, snapshot = self._state.chosen, self._state.snapshot
         size = {"vectors": len(self), "numbers of each": self.width, "metric": self.metric, "ids": snapshot.kind}
         return html.facts({**size, "kind": chosen.kind, "recall": float(chosen.recall), "why": chosen.reason})
+
+    def __getstate__(self) -> tuple[_State, IndexRequest]:
+        return self._state, self._request
+
+    def __setstate__(self, state: tuple[_State, IndexRequest]) -> None:
+        self._state, self._request = state
+        self._changing = ForkSafeLock()
+
+    def __copy__(self) -> Index:
+        return Index(self._state.snapshot, self._state.chosen, self._request)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Index:
+        return self.__copy__()  # what a copy shares never changes
 
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]

@@ -2,7 +2,8 @@
 
 Each of them has a pool of its own, and pools that do not know each other add up. FAISS's number belongs to the thread
 that set it, so every search sets it again. On macOS the wheels of torch and FAISS each bring an OpenMP, and two of them
-with threads crash: FAISS keeps to one thread there, whatever is asked for.
+with threads crash: FAISS keeps to one thread there, whatever is asked for. So does everything in a forked process,
+see ``isthmus.machine.processes``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 import torch
 
 from isthmus.errors import SettingError
+from isthmus.machine import processes
 
 _asked: int | None = 1 if sys.platform == "darwin" else None
 
@@ -39,7 +41,7 @@ def limit(threads: int) -> Iterator[None]:
 
             stack.enter_context(threadpool_limits(limits=threads, user_api="blas"))
         try:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(1 if processes.is_forked() else threads)
             _asked = 1 if sys.platform == "darwin" else threads
             yield
         finally:
@@ -56,7 +58,7 @@ def limited_to(read: Callable[[], int], write: Callable[[int], None], threads: i
         write: sets it.
         threads: at most this many; what ``limit`` said, if not given.
     """
-    wanted = _asked if threads is None else threads
+    wanted = 1 if processes.is_forked() else _asked if threads is None else threads
     if wanted is None:
         yield
         return

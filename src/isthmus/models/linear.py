@@ -13,7 +13,7 @@ from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
-from isthmus.hardware import available_bytes
+from isthmus.machine.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source

@@ -19,7 +19,8 @@ class History:
 
     Attributes:
         records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
-            the validation score under its own name where one was taken.
+            the validation score under its own name where one was taken; in the last one ``part``, the share of the
+            epoch that was done, where training ended within it.
         metric: the name of the validation score.
         best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
         best_score: its validation score, higher is better.
@@ -35,6 +36,24 @@ class History:
     interrupted: bool = False
     stopped_early: bool = False
     out_of_time: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were done as a whole."""
+        return sum("part" not in record for record in self.records)
+
+    @property
+    def part(self) -> float | None:
+        """What was done of one epoch more, if it counts: a share, above 0 and below 1."""
+        part = self.records[-1].get("part") if self.records else None
+        return None if part is None else float(part)
+
+    @property
+    def done(self) -> str:
+        """How far training went, such as "3 epochs" or "40% of epoch 1"."""
+        if self.part is None:
+            return counted(self.epochs, "epoch")
+        return f"{self.part:.0%} of epoch {self.epochs + 1}"
 
     @property
     def seconds(self) -> float:
@@ -64,7 +83,7 @@ class History:
             ("out of time", self.out_of_time),
         )
         reason = next((word for word, is_so in ended if is_so), "")
-        return described(self, joined([counted(len(self.records), "epoch"), best, reason]))
+        return described(self, joined([self.done, best, reason]))
 
     def _repr_html_(self) -> str:
         names = ("loss", "nll", *([] if self.metric is None else [self.metric]))

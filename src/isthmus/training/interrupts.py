@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
@@ -144,6 +145,12 @@ class StopRequest:
 
 _active: StopRequest | None = None
 
+_USUAL: dict[int, tuple[Any, ...]] = {
+    signal.SIGINT: (signal.default_int_handler, signal.SIG_DFL),
+    signal.SIGTERM: (signal.SIG_DFL,),
+}
+"""Handlers that nobody has set, by signal."""
+
 
 @contextmanager
 def interruptible() -> Iterator[StopRequest]:
@@ -175,12 +182,8 @@ def _scope(limit: int) -> Iterator[StopRequest]:
         yield _active
         return
     stop = StopRequest(limit)
-    usual: dict[int, tuple[Any, ...]] = {
-        signal.SIGINT: (signal.default_int_handler, signal.SIG_DFL),
-        signal.SIGTERM: (signal.SIG_DFL,),
-    }
-    found = {number: signal.getsignal(number) for number in usual}
-    mine = [number for number, handler in found.items() if handler in usual[number]]
+    found = {number: signal.getsignal(number) for number in _USUAL}
+    mine = [number for number, handler in found.items() if handler in _USUAL[number]]
     _active = stop
     try:
         for number in mine:
@@ -192,6 +195,20 @@ def _scope(limit: int) -> Iterator[StopRequest]:
         _active = None
 
 
+def _after_fork() -> None:
+    """A child that was forked inside a ``fit`` is not asked to end it: whoever forked it ends it by a signal."""
+    global _active
+    if _active is not None:
+        for number, handler in _USUAL.items():
+            if getattr(signal.getsignal(number), "__self__", None) is _active:
+                signal.signal(number, handler[0])
+        _active = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def warn_of_interruption(history: History, left_out: Sequence[str]) -> None:
     """Say what an interrupted ``fit`` returns.
 
@@ -199,8 +216,7 @@ def warn_of_interruption(history: History, left_out: Sequence[str]) -> None:
         history: of the training.
         left_out: what the model lacks.
     """
-    done = len(history.records)
-    when = f"after epoch {done}" if done else "before the first epoch was done: hardly anything is learned"
+    when = f"after {history.done}" if history.records else "after a few steps: hardly anything is learned"
     kept = "" if history.best_epoch is None else f"; epoch {history.best_epoch} is kept"
     lacks = f"; the model has no {', no '.join(left_out)}" if left_out else ""
     logger.warning("interrupted %s", f"{when}{kept}{lacks}")

@@ -1,21 +1,32 @@
-"""What training changes of the process: freed memory is kept for the next step.
+"""What training changes of the process: freed memory is kept for the next step, and denormal numbers count as zero.
 
 A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
 the system at once, and the next step pays for touching every page anew: a quarter of a step on CPU. The price is that
 resident memory is a few tables higher while training lasts, for not every freed block fits the next one.
+
+Numbers below 1.2e-38 are denormal in fp32, and many processors take a hundred times longer over one. Gradients that
+fade along a sequence and the moments of weights that are rarely used end there: an epoch of an LSTM took 120 s instead
+of 13. Nothing is lost by taking them for zero, for Adam divides by at least 1e-8.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
 
 # Numbers from malloc.h, and the defaults of glibc.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 DEFAULT_TRIM_THRESHOLD, DEFAULT_MMAP_MAX = 128 << 10, 65536
 NEVER = 2**31 - 1
+
+# From omp.h: end the threads of the pool; the next parallel region starts new ones.
+OMP_PAUSE_HARD = 2
 
 
 @contextmanager
@@ -36,6 +47,44 @@ def keep_freed_memory() -> Iterator[None]:
         library.mallopt(M_MMAP_MAX, DEFAULT_MMAP_MAX)
         library.mallopt(M_TRIM_THRESHOLD, DEFAULT_TRIM_THRESHOLD)
         library.malloc_trim(0)
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """While inside, denormal numbers count as zero in this thread and in those that share its work on the CPU.
+
+    It is a state of each thread, which new threads inherit: therefore those of OpenMP are ended on the way in and on
+    the way out, which takes a tenth of a millisecond. Where that cannot be done (without Linux and OpenMP 5) nothing
+    changes, so that all threads compute alike.
+    """
+    renew = _renewal_of_threads()
+    if renew is None or _denormals_are_zero() or not torch.set_flush_denormal(True):
+        yield
+        return
+    renew()
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        renew()
+
+
+def _denormals_are_zero() -> bool:
+    return sys.float_info.min / 2 == 0.0
+
+
+@cache
+def _renewal_of_threads() -> Callable[[], object] | None:
+    """Ends the threads that this one shares its work with; None where torch has no such threads, or they stay."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    if sys.platform != "linux" or not library.exists():
+        return None
+    try:
+        # Through torch's library: other packages bring an OpenMP of their own.
+        pause = ctypes.CDLL(str(library)).omp_pause_resource_all
+    except (OSError, AttributeError):
+        return None
+    return lambda: pause(OMP_PAUSE_HARD)
 
 
 def _glibc() -> ctypes.CDLL | None:

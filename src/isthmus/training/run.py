@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingError
-from isthmus.hardware import multiplies_bf16, named_device, parsed_device
+from isthmus.machine.hardware import multiplies_bf16, named_device, parsed_device
 from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
@@ -39,8 +39,8 @@ class Run:
         checkpoints: a directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
-        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it,
-            without the epoch that is not done. None sets no limit.
+        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it;
+            the epoch that is not done is scored, and kept if it is the best. None sets no limit.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
     """

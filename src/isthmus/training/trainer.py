@@ -6,8 +6,9 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,9 +21,13 @@ from isthmus.training.checkpoint import CheckpointStore, TrainingState
 from isthmus.training.history import History
 from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
-from isthmus.training.process import keep_freed_memory
+from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
+
+FEWEST_STEPS = 50
+"""Of an epoch that a signal ends: after fewer of them it is as if it had not begun. Whoever sets a time limit wants
+what can be had within it, be it a step."""
 
 
 def train(
@@ -31,7 +36,8 @@ def train(
     """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
 
     Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
-    ``isthmus.training.interrupts``.
+    ``isthmus.training.interrupts``. The epoch in which that happens, or the time limit, is scored like the others, so
+    that what was learned in it is not lost.
 
     Args:
         model: put on the run's device; in evaluation mode afterwards.
@@ -52,6 +58,26 @@ def train(
     run = run or Run()
     with _store(run) as store:
         return _Training(model, source, plan, run, validation, store).go()
+
+
+@dataclass
+class _Pass:
+    """What was done of an epoch: sums of the loss and its terms over the rows that were seen."""
+
+    epoch: int
+    phase: Phase
+    started: float = field(default_factory=lambda: time.perf_counter())
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    rows: int = 0
+    steps: int = 0
+
+    def add(self, terms: Mapping[str, Tensor], rows: int) -> None:
+        for name, value in terms.items():
+            self.sums[name] = value * rows + self.sums[name] if name in self.sums else value * rows
+        self.rows, self.steps = self.rows + rows, self.steps + 1
+
+    def mean(self, name: str) -> float:
+        return float(self.sums[name]) / self.rows
 
 
 class _Training:
@@ -79,6 +105,7 @@ class _Training:
         self.numbers = sum(p.numel() for p in model.parameters() if p.ndim > 1)
         self.history = History()
         self.seen = 0
+        self.latest: _Pass | None = None
         self.last = plan.epochs if run.until is None else min(run.until, plan.epochs)
         self.deadline = math.inf if run.time_limit is None else time.perf_counter() + run.time_limit
 
@@ -89,7 +116,8 @@ class _Training:
         self.run.progress.start(self.last, len(self.source), metric, first)
         try:
             with interruptible() as stop, stop.telling(self._kept), keep_freed_memory():
-                stop.attempt(lambda: self._epochs(first, stop))
+                if not stop.attempt(lambda: self._epochs(first, stop)):
+                    self._unscored()
                 self.history.interrupted = stop.requested
         finally:
             self.run.progress.stop()
@@ -103,12 +131,15 @@ class _Training:
 
     def _kept(self) -> str:
         """What a signal is answered with."""
-        history = self.history
-        if not history.records:
+        history, latest = self.history, self.latest
+        counts = latest is not None and latest.steps >= FEWEST_STEPS
+        if not history.records and not counts:
             return "no epoch is done yet, nothing is learned"
         if history.best_epoch is None:
-            return f"keeping the model as it is (after epoch {len(history.records)})"
-        return f"keeping the best model so far (epoch {history.best_epoch})"
+            done = f"after epoch {history.epochs}" if history.epochs else "in its first epoch"
+            return f"keeping the model as it is ({done})"
+        better = ", or what it is now if that is better" if counts else ""
+        return f"keeping the best model so far (epoch {history.best_epoch}){better}"
 
     def _resumed(self) -> int:
         if not self.run.resume:
@@ -121,49 +152,57 @@ class _Training:
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
         """One pass over the source, its score and its checkpoint; false where training is to end."""
-        started = time.perf_counter()
-        phase = self.plan.phase_of(epoch)
-        self._select(phase)
-        means = self._pass(phase, epoch, stop)
-        if means is None:
+        done = self.latest = _Pass(epoch, self.plan.phase_of(epoch))
+        self._select(done.phase)
+        with denormals_as_zero():
+            whole = self._pass(done, stop)
+        if whole:
+            self._act("epoch", done.phase)
+        elif done.steps < (1 if self.history.out_of_time else FEWEST_STEPS):
             return False
-        self._act("epoch", phase)
-        record: dict[str, float | int | str] = {
-            "epoch": epoch + 1,
-            "phase": phase.name,
-            **means,
-            "learning_rate": self._rate(),
-        }
-        if self.validation and (epoch + 1) % self.validation.every == 0:
+        record = self._record(done, whole)
+        if self.validation and ((epoch + 1) % self.validation.every == 0 or not whole):
             self.model.eval()
-            record |= self.validation.numbers(self.model, scored=phase.validate)
-        record["seconds"] = time.perf_counter() - started
+            record |= self.validation.numbers(self.model, scored=done.phase.validate)
+        record["seconds"] = time.perf_counter() - done.started
         with stop.held():
-            self._take(record, epoch)
-        return not (stop.requested or self.history.stopped_early or self._late())
+            self._take(record, whole)
+            self.latest = None
+        return whole and not (stop.requested or self.history.stopped_early or self._late())
 
-    def _take(self, record: dict[str, float | int | str], epoch: int) -> None:
+    def _record(self, done: _Pass, whole: bool) -> dict[str, float | int | str]:
+        means = {name: done.mean(name) for name in done.sums}
+        part = {} if whole else {"part": done.rows / len(self.source)}
+        rate = {"learning_rate": self._rate()}
+        return {"epoch": done.epoch + 1, "phase": done.phase.name, **part, **means, **rate}
+
+    def _unscored(self) -> None:
+        """A second signal came: where no epoch is done, the part that is done is all there is."""
+        done = self.latest
+        if not self.history.records and done is not None and done.steps >= FEWEST_STEPS:
+            seconds = {"seconds": time.perf_counter() - done.started}
+            self.history.take(self._record(done, done.rows == len(self.source)) | seconds)
+
+    def _take(self, record: dict[str, float | int | str], whole: bool) -> None:
+        epoch = int(record["epoch"])
         if self.history.take(record):
-            self.store.keep_best(epoch + 1, self.model)
+            self.store.keep_best(epoch, self.model)
         patience = self.plan.patience
-        self.history.stopped_early = patience is not None and self.history.since_best() >= patience
+        self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
-        if self.run.checkpoints and ((epoch + 1) % self.run.every == 0 or epoch + 1 == self.last):
-            self.store.save(epoch + 1, self.state, self.history)
+        # A training is resumed between two epochs.
+        if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
+            self.store.save(epoch, self.state, self.history)
 
-    def _pass(self, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, float] | None:
-        """Means of the loss and its terms over one epoch; None where Ctrl-C or the time limit came first."""
+    def _pass(self, done: _Pass, stop: StopRequest) -> bool:
+        """All steps of an epoch; false where Ctrl-C or the time limit came first."""
         self.model.train()
-        sums: dict[str, Tensor] = {}
-        rows_seen = 0
         for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
             if stop.requested or self._late():
-                return None
-            for name, value in self._step(rows, phase, epoch, stop).items():
-                sums[name] = value * len(rows) + sums[name] if name in sums else value * len(rows)
-            rows_seen += len(rows)
-            self.run.progress.step(len(rows), float(sums["loss"]) / rows_seen)
-        return {name: float(value) / rows_seen for name, value in sums.items()}
+                return False
+            done.add(self._step(rows, done.phase, done.epoch, stop), len(rows))
+            self.run.progress.step(len(rows), done.mean("loss"))
+        return True
 
     def _step(self, rows: Tensor, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, Tensor]:
         progress = self._progress()

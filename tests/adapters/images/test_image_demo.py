@@ -68,7 +68,7 @@ def test_ctrl_c_keeps_the_best_model(
     monkeypatch.setattr(ImageAutoencoder, "history", property(stopped))
     assert main(["demo", "images"]) == 130
     said = capsys.readouterr().err
-    assert "after epoch 1 of 1" in said
+    assert "after 1 epoch (of 1)" in said
     assert said.rstrip().endswith("isthmus demo images")
     assert ImageAutoencoder.load("images.bundle").code_width == 4
 

@@ -59,8 +59,8 @@ def test_each_kind_reconstructs_samples_and_scores(kind: type) -> None:
 
 
 def test_keywords_are_those_of_the_kind() -> None:
-    assert VariationalAutoencoder(2, beta=4.0, **SMALL).fit(plane(60)).model_.model.settings["beta"] == 4.0
-    assert DenoisingAutoencoder(2, noise="dropout", **SMALL).fit(plane(60)).model_.model.settings["noise"] == "dropout"
+    assert VariationalAutoencoder(2, beta=4.0, **SMALL).fit(plane(60)).model_.settings["beta"] == 4.0
+    assert DenoisingAutoencoder(2, noise="dropout", **SMALL).fit(plane(60)).model_.settings["noise"] == "dropout"
     codes = SparseAutoencoder(16, k=3, **SMALL).fit(plane(60)).transform(plane(60))
     assert ((codes != 0).sum(1) <= 3).all()
     for kind in ALL:
@@ -111,6 +111,16 @@ def test_a_sparse_model_reads_dense_rows_too() -> None:
     np.testing.assert_allclose(estimator.transform(rows.toarray()), estimator.transform(rows), atol=1e-12)
     dense = Autoencoder(4, **SMALL).fit(rows.toarray())
     np.testing.assert_allclose(dense.transform(rows), dense.transform(rows.toarray()), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_sparse_numbers_of_any_sign_have_a_gaussian_likelihood(kind: type) -> None:
+    rows = random_array((60, 20), density=0.2, format="csr", rng=0, data_sampler=np.random.default_rng(0).normal)
+    estimator = kind(16, **SMALL | {"epochs": 2}).fit(rows)
+    assert estimator.model_.settings["likelihood"] == "gaussian"
+    assert np.isfinite([*estimator.score_samples(rows), *estimator.sample(3).ravel()]).all()
+    told = kind(16, likelihood="multinomial", **SMALL | {"epochs": 1}).fit(abs(rows))
+    assert told.model_.settings["likelihood"] == "multinomial"
 
 
 def test_names_of_columns() -> None:

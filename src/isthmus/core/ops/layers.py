@@ -14,13 +14,18 @@ from isthmus.errors import SettingError
 
 Activation = Callable[[Tensor], Tensor]
 
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "gelu": nn.functional.gelu,
     "silu": nn.functional.silu,
     "sigmoid": torch.sigmoid,
-    "identity": lambda x: x,
+    "identity": _unchanged,
 }
 
 BIAS_DEVIATION = 0.001

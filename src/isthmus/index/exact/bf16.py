@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Bool, Float, Int16, Int64
 from torch import Tensor
 
-from isthmus.hardware import multiplies_bf16
 from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.rescoring import exact_scores, first_k, within
+from isthmus.machine.hardware import multiplies_bf16
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, owners
 

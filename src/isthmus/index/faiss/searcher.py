@@ -116,6 +116,14 @@ class FaissSearcher:
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
         return cls(index, exact, kind, settings, structure, order)
 
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"exact": self._exact, "kind": self._name, "settings": self.faiss_settings, "order": self._order}
+        return {**own, "structure": dict(self._structure), "index": faiss.serialize_index(self._index)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        index, exact, kind = faiss.deserialize_index(state["index"]), state["exact"], state["kind"]
+        FaissSearcher.__init__(self, index, exact, kind, state["settings"], state["structure"], state["order"])
+
     def with_search_settings(self, settings: SearchSettings) -> FaissSearcher:
         """The same index, asked with other settings.
 

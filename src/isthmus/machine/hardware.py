@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from isthmus.errors import SettingError
+from isthmus.machine import processes
 
 
 def named_device(name: str) -> torch.device:
@@ -17,9 +18,16 @@ def named_device(name: str) -> torch.device:
     Raises:
         SettingError: not the name of a device, or one that this machine does not have.
     """
+    lost = processes.cuda_is_lost()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() and not lost else "cpu")
     device = parsed_device(name)
+    if device.type == "cuda" and lost:
+        raise SettingError(
+            f"device {name} in a process that was forked from one that used it",
+            expected="a process of its own",
+            remedy="start it by spawn or forkserver, or use device cpu",
+        )
     if device.type == "cpu":
         return torch.device("cpu")
     there = _devices_of(device.type)

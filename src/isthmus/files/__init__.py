@@ -1,0 +1,20 @@
+"""Tables in files: delimited text in any dialect, JSON, Parquet. What a file does not say is found out."""
+
+from isthmus.files.delimited import INFERRED, DelimitedTable
+from isthmus.files.opening import Contents, opened
+from isthmus.files.options import FileOptions, Told, told_in
+from isthmus.files.table import FileTable, TypedTable, open_table, read_table
+
+__all__ = [
+    "INFERRED",
+    "Contents",
+    "DelimitedTable",
+    "FileOptions",
+    "FileTable",
+    "Told",
+    "TypedTable",
+    "open_table",
+    "opened",
+    "read_table",
+    "told_in",
+]

@@ -1,0 +1,190 @@
+"""How a delimited text is written, as far as its first lines tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isthmus.files.headers import has_header, is_number
+from isthmus.files.options import Told
+from isthmus.files.quoting import split
+
+PREFERRED = ("\t", ";", "::", ",", "|")
+"""Delimiters that are looked for, the likelier first; spaces only where none of them fits."""
+
+JOINED = 50
+"""Lines that a quoted field of the first rows may hold."""
+
+ROWS = 200
+"""Rows that are looked at."""
+
+ENOUGH = 0.9
+"""Share of rows of one width, of the best share, with which a delimiter is considered."""
+
+_SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
+_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
+
+Row = list[str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a delimited text is written.
+
+    Attributes:
+        delimiter: between two fields; None for lines of one field.
+        header: the names of the columns; 1, 2, 3, ... where the text has none.
+        headed: whether the text has them.
+        skipped: lines before the first row: blank ones, ``sep=``, those of the header.
+        decimal: the decimal sign.
+        sure: whether the header, or that there is none, is plain from the contents or was said.
+    """
+
+    delimiter: str | None
+    header: tuple[str, ...]
+    headed: bool
+    skipped: int
+    decimal: str
+    sure: bool
+
+
+def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = False) -> Dialect:
+    """Find out how a text is written.
+
+    Args:
+        start: its first lines, all of them whole.
+        told: what is known.
+        tabs: whether its name says that columns stand between tabs.
+        numbered: whether a header may be a row of evenly spaced numbers.
+
+    Returns:
+        The dialect; that of an empty table where there is no line.
+    """
+    lines = [line.removesuffix("\r") for line in start.split("\n")]
+    if lines and not lines[-1]:
+        lines.pop()
+    skipped = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
+    said = _SEP.fullmatch(lines[skipped].strip()) if skipped < len(lines) else None
+    delimiter = told.delimiter
+    if said:
+        delimiter, skipped = delimiter or said.group(1).replace("\\t", "\t"), skipped + 1
+        skipped += next((place for place, line in enumerate(lines[skipped:]) if line.strip()), 0)
+    lines = lines[skipped:]
+    found = delimiter if delimiter is not None else find_delimiter(lines, tabs=tabs)
+    rows, sizes = rows_of(lines, found)
+    decimal = _decimal(rows, found)
+    headed, sure = (told.header, True) if told.header is not None else has_header(rows, decimal, numbered=numbered)
+    names = _names(rows, headed)
+    return Dialect(found, names, headed, skipped + (sizes[0] if headed and sizes else 0), decimal, sure)
+
+
+def find_delimiter(lines: Sequence[str], *, tabs: bool = False) -> str | None:
+    """What stands between the columns of these lines; None where nothing does.
+
+    Every candidate splits the first rows, quotes heeded; what gives nearly all rows one width is considered, and of
+    those what gives more numbers, then what is preferred.
+    """
+    scores = {}
+    for candidate in PREFERRED:
+        rows, _ = rows_of(lines, candidate)
+        share = _same_width(rows)
+        if share and len(rows[0]) > 1:
+            scores[candidate] = (share, _numbers(rows, candidate))
+    if tabs and "\t" in scores:
+        return "\t"
+    if not scores:
+        return " " if _by_spaces(lines) else None
+    best = max(share for share, _ in scores.values())
+    likely = [name for name, (share, _) in scores.items() if share >= ENOUGH * best]
+    return max(likely, key=lambda name: (round(scores[name][1], 2), -PREFERRED.index(name)))
+
+
+def rows_of(lines: Sequence[str], delimiter: str | None) -> tuple[list[Row], list[int]]:
+    """The fields of the first lines, and how many lines each row takes."""
+    rows: list[Row] = []
+    sizes: list[int] = []
+    place = 0
+    while place < len(lines) and len(rows) < ROWS:
+        line = lines[place]
+        if not line.strip():
+            place += 1
+            continue
+        fields, taken = _row(lines, place, delimiter)
+        rows.append(fields)
+        sizes.append(taken)
+        place += taken
+    return rows, sizes
+
+
+def _row(lines: Sequence[str], place: int, delimiter: str | None) -> tuple[Row, int]:
+    line = lines[place]
+    if delimiter == " ":
+        return line.split(), 1
+    between = "\x1f" if delimiter is None else delimiter
+    if '"' not in line:
+        return line.split(between), 1
+    escape = '\\"' in line
+    fields = split(line, between)
+    if fields is None and escape:
+        fields = split(line, between, escape=True)
+    if fields is not None:
+        return fields, 1
+    for more in range(2, JOINED + 1):
+        if place + more > len(lines):
+            break
+        joined = split("\n".join(lines[place : place + more]), between, escape=escape)
+        if joined is not None:
+            # A quote that nobody closes can meet another one by chance: then each line is a row by itself.
+            alone = {len(one.split(between)) for one in lines[place : place + more]}
+            return (joined, more) if alone != {len(joined)} or len(joined) == 1 else (line.split(between), 1)
+    return line.split(between), 1
+
+
+def _same_width(rows: Sequence[Row]) -> float:
+    """The share of rows as wide as the first, or as that in the middle: a header can lack a name."""
+    if not rows:
+        return 0.0
+    widths = [len(row) for row in rows]
+    return max(widths.count(width) for width in (widths[0], widths[len(widths) // 2])) / len(rows)
+
+
+def _numbers(rows: Sequence[Row], delimiter: str) -> float:
+    """The share of fields that are numbers."""
+    decimal = "." if delimiter == "," else ","
+    fields = [field for row in rows for field in row]
+    return sum(is_number(field, ".") or is_number(field, decimal) for field in fields) / max(len(fields), 1)
+
+
+def _by_spaces(lines: Sequence[str]) -> bool:
+    """Whether all lines are equally many words, most of them numbers."""
+    rows = [line.split() for line in lines[:ROWS] if line.strip()]
+    if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    body = rows[1:] or rows
+    return sum(is_number(field, ".") for row in body for field in row) * 2 >= sum(map(len, body))
+
+
+def _decimal(rows: Sequence[Row], delimiter: str | None) -> str:
+    """The decimal sign: a comma where numbers have commas and none has a point."""
+    if delimiter in (",", None):
+        return "."
+    fields = [field.strip() for row in rows for field in row]
+    commas = any(_COMMA.fullmatch(field) for field in fields)
+    return "," if commas and not any(_POINT.fullmatch(field) for field in fields) else "."
+
+
+def _names(rows: Sequence[Row], headed: bool) -> tuple[str, ...]:
+    """The names of the columns, one for each field of most rows."""
+    if not rows:
+        return ()
+    body = [len(row) for row in rows[1:]]
+    width = max(set(body), key=body.count) if body else len(rows[0])
+    if not headed:
+        return tuple(str(place) for place in range(1, max(width, len(rows[0])) + 1))
+    names = tuple(name.strip() for name in rows[0])
+    if width != len(names) + 1 or body.count(width) != len(body):
+        return names
+    # One name too few: a delimiter ends every row, or the first column, of row names, has none.
+    return (*names, "") if all(not row[-1].strip() for row in rows[1:]) else ("", *names)

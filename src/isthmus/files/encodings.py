@@ -1,0 +1,139 @@
+"""Which encoding a text has, and any encoding as UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+
+from charset_normalizer import from_bytes
+
+from isthmus.errors import InputError, SourceError
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte-order marks; those of 32 bits come first, as they begin with those of 16."""
+
+CANDIDATES = ["cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+"""What else a text can be in which most letters are not ASCII."""
+
+EVIDENCE = 1 << 16
+"""Bytes with letters beyond ASCII that are looked at, at most."""
+
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x0b\x1b\x1a\x1c\x1d\x1e\x1f"))
+
+
+def marked(start: bytes) -> str | None:
+    """The encoding that the first bytes announce: by a mark, or by the nulls of UTF-16 without one."""
+    for mark, encoding in MARKS:
+        if start.startswith(mark):
+            return encoding
+    some = start[: len(start) // 2 * 2]
+    if len(some) >= 4:
+        low, high = some[0::2].count(0) / (len(some) / 2), some[1::2].count(0) / (len(some) / 2)
+        if high > 0.4 and low < 0.05:
+            return "utf-16-le"
+        if low > 0.4 and high < 0.05:
+            return "utf-16-be"
+    return None
+
+
+def guessed(blocks: Iterable[bytes]) -> str:
+    """The encoding of bytes that are not UTF-8 and have no mark.
+
+    Where letters beyond ASCII stand among many of ASCII, the text is Western European: ``cp1252``, or ``latin-1`` for
+    bytes that cp1252 lacks. Else charset-normalizer chooses among the usual encodings of other scripts.
+    """
+    beyond, plain = bytearray(), 0
+    for block in blocks:
+        for line in block.splitlines():
+            if not line.isascii():
+                letters = sum(65 <= byte < 91 or 97 <= byte < 123 for byte in line)
+                beyond, plain = beyond + line + b"\n", plain + letters
+                if len(beyond) > EVIDENCE:
+                    break
+        if len(beyond) > EVIDENCE:
+            break
+    high = sum(byte > 127 for byte in beyond)
+    if high > plain:
+        found = from_bytes(bytes(beyond), cp_isolation=CANDIDATES).best()
+        if found is not None:
+            return str(found.encoding)
+    try:
+        bytes(beyond).decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def as_utf8(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    """Blocks of bytes as UTF-8, without a byte-order mark.
+
+    Args:
+        blocks: the bytes, cut anywhere.
+        encoding: what they are in.
+        name: of the file, for messages.
+
+    Yields:
+        The same text in UTF-8, cut between characters.
+
+    Raises:
+        EncodingError: bytes that the encoding does not know; the line is named.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    plain, first, lines = encoding in ("utf-8", "ascii"), True, 1
+    for block in _with_end(blocks):
+        if plain and block and block.isascii() and not decoder.getstate()[0]:
+            text = block
+        else:
+            try:
+                decoded = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise EncodingError(name, encoding, lines + error.object[: error.start].count(b"\n")) from None
+            text = decoded.encode("utf-8", "surrogatepass")
+        lines += text.count(b"\n")
+        if first and text:
+            text, first = text.removeprefix(codecs.BOM_UTF8), False
+        if text:
+            yield text
+
+
+class EncodingError(InputError):
+    """Bytes that are not in the encoding that a text is said to have."""
+
+    def __init__(self, name: str, encoding: str, line: int) -> None:
+        super().__init__(
+            f"line {line:,} of {name} is not valid {encoding.upper() if encoding.startswith('utf') else encoding}",
+            expected=f"text in {encoding}",
+            remedy="say which encoding it has, such as encoding='latin-1' (--encoding latin-1)",
+        )
+
+
+def check_text(start: bytes, name: str, expected: str) -> None:
+    """Refuse bytes that are no text whatever the encoding.
+
+    Args:
+        start: the first bytes of a file, as UTF-8.
+        name: of the file.
+        expected: what it should be.
+
+    Raises:
+        SourceError: null bytes, or many control characters.
+    """
+    controls = len(start) - len(start.translate(None, CONTROLS))
+    nulls = b"\x00" in start
+    if nulls or controls > len(start) // 50:
+        raise SourceError(
+            f"{name} is not text: it holds {'null bytes' if nulls else 'control characters'}",
+            expected=expected,
+            remedy="if it is text in another encoding, say which: encoding='utf-16' (--encoding utf-16)",
+        )
+
+
+def _with_end(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    yield from blocks
+    yield b""

@@ -1,0 +1,123 @@
+"""From a file of delimited text to a table that knows how it is written, and what was found out on the way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from isthmus.errors import SourceError
+from isthmus.files.delimited import DelimitedTable, Quoting
+from isthmus.files.dialect import Dialect, dialect_of
+from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked
+from isthmus.files.opening import Contents
+from isthmus.files.options import Told
+from isthmus.files.quoting import Quotes, quotes_of
+from isthmus.files.repair import quoted_share
+from isthmus.files.stream import Plan, prepared
+
+logger = logging.getLogger(__name__)
+
+SAMPLE = 1 << 18
+"""Bytes in which the delimiter, the header and the decimal sign are looked for."""
+
+WHOLE = "a table in delimited text: CSV, TSV or the like"
+
+
+def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -> DelimitedTable:
+    """Find out how a file is written.
+
+    The encoding and the quotes are settled by the whole file, which is gone through once; delimiter and header by its
+    first rows. What is unusual is logged.
+
+    Args:
+        contents: of the file.
+        told: what is known already.
+        numbered: whether a header may be a row of evenly spaced numbers.
+
+    Returns:
+        The table; nothing of it is held.
+
+    Raises:
+        SourceError: a file that is no text, or empty.
+        EncodingError: bytes that are not in the encoding that was said.
+    """
+    encoding = told.encoding or encoding_of(contents)
+    try:
+        table = _found(contents, told, encoding, numbered=numbered)
+    except EncodingError:
+        if told.encoding is not None or encoding != "utf-8":
+            raise
+        encoding = guessed(contents.blocks())
+        table = _found(contents, told, encoding, numbered=numbered)
+        logger.warning(
+            "%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise", contents.name, encoding
+        )
+    _say(table, told)
+    return table
+
+
+def encoding_of(contents: Contents) -> str:
+    """The encoding that the first bytes tell: that of a mark, or of UTF-16 without one; else UTF-8."""
+    start, _ = contents.start(4096)
+    return marked(start) or "utf-8"
+
+
+def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> DelimitedTable:
+    start, whole = contents.start(SAMPLE)
+    text = b"".join(as_utf8(_cut(start, encoding, whole=whole), encoding, contents.name))
+    check_text(text, contents.name, WHOLE)
+    returns = b"\n" not in text and b"\r" in text
+    if returns:
+        text = text.replace(b"\r", b"\n")
+    if not whole and b"\n" in text:
+        text = text[: text.rfind(b"\n") + 1]
+    dialect = dialect_of(text.decode("utf-8", "replace"), told, tabs=contents.kind == ".tsv", numbered=numbered)
+    if not dialect.header:
+        raise SourceError(f"{contents.name} is empty", expected="a table: names of columns, and rows")
+    plan = Plan(encoding, returns, dialect.skipped, dialect.delimiter)
+    quotes = quotes_of(prepared(contents, plan), plan.byte[0], len(dialect.header))
+    table = DelimitedTable(contents, plan, dialect, quotes, "none")
+    return replace(table, quoting=_quoting(table))
+
+
+def _cut(start: bytes, encoding: str, *, whole: bool) -> Iterator[bytes]:
+    """The first bytes, without the character that they may break off in."""
+    if whole:
+        yield start
+        return
+    unit = 4 if "32" in encoding else 2 if "16" in encoding else 1
+    cut = start.rfind(b"\n")
+    yield start[: (cut + unit) // unit * unit if cut >= 0 else len(start) // unit * unit]
+
+
+def _quoting(table: DelimitedTable) -> Quoting:
+    """What quotes do, by the whole text: they hold fields together, or are letters, or now this and now that."""
+    quotes = table.quotes
+    if not quotes.any:
+        return "none"
+    if (quotes.strict or quotes.escaped) and quotes.torn * 2 <= quotes.inside:
+        return "double" if quotes.strict else "backslash"
+    delimiter, width = table.plan.byte.decode(), len(table.header)
+    closed, literal = quoted_share(prepared(table.contents, table.plan), delimiter, width, escape=quotes.escaped)
+    return "none" if literal and closed < 0.5 else "mixed"
+
+
+def _say(table: DelimitedTable, told: Told) -> None:
+    dialect, name = table.dialect, table.name
+    if told.header is None and not dialect.headed:
+        logger.info("%s has no line of names: its columns are called %s", name, _listed(dialect))
+    if dialect.decimal == ",":
+        logger.info("%s has decimal commas", name)
+    if table.quotes.any and table.quoting == "none":
+        logger.info("%s has quotes that do not hold fields together: they are read as letters", name)
+    if table.quoting == "mixed":
+        logger.warning("%s has quotes that are not closed: where a line is a whole row, they are read as letters", name)
+
+
+def _listed(dialect: Dialect) -> str:
+    names = dialect.header
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
+
+
+__all__ = ["Quotes", "delimited_table", "encoding_of"]

@@ -1,0 +1,157 @@
+"""The bytes of a file, decompressed, block by block; what is plainly no text is refused by name."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from isthmus.errors import SourceError
+
+BLOCK = 1 << 22
+"""Bytes that are read at a time."""
+
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException)
+
+FOREIGN = {
+    b"PK\x03\x04": ("a zip archive or an Office document", "unpack it, or save the sheet as CSV"),
+    b"PK\x05\x06": ("an empty zip archive", ""),
+    b"\xd0\xcf\x11\xe0": ("an old Office document", "save the sheet as CSV"),
+    b"\x89PNG": ("a PNG picture", ""),
+    b"\xff\xd8\xff": ("a JPEG picture", ""),
+    b"GIF8": ("a GIF picture", ""),
+    b"RIFF": ("a RIFF file (WebP, WAV, AVI)", ""),
+    b"II*\x00": ("a TIFF picture", ""),
+    b"MM\x00*": ("a TIFF picture", ""),
+    b"%PDF": ("a PDF document", "save its text as .txt"),
+    b"PAR1": ("a Parquet file", "give it the ending .parquet"),
+    b"ARROW1": ("an Arrow file", "save it as Parquet"),
+    b"FEA1": ("a Feather file", "save it as Parquet"),
+    b"\x93NUMPY": ("a NumPy array", "give it the ending .npy"),
+    b"\x89HDF": ("an HDF5 file", "save the table as Parquet or CSV"),
+    b"SQLite format 3": ("an SQLite database", "export the table as CSV"),
+    b"\x7fELF": ("a program", ""),
+    b"MZ\x90\x00": ("a program", ""),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"Rar!": ("a RAR archive", "unpack it"),
+    b"OggS": ("an Ogg recording", ""),
+    b"ID3": ("an MP3 recording", ""),
+    b"\x1aE\xdf\xa3": ("a Matroska film", ""),
+    b"Obj\x01": ("an Avro file", "save the table as Parquet or CSV"),
+    b"ORC": ("an ORC file", "save the table as Parquet or CSV"),
+}
+"""What files that are no text begin with, what they are called and what helps."""
+
+
+def _streamed(kind: str) -> Callable[[Path], Any]:
+    return lambda path: pa.input_stream(str(path), compression=kind)
+
+
+COMPRESSED: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"\x28\xb5\x2f\xfd": _streamed("zstd"),
+    b"\x04\x22\x4d\x18": _streamed("lz4"),
+}
+"""What compressed files begin with, and how they are opened."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds, which can be gone through again.
+
+    Attributes:
+        path: of the file.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The endings of its name in lower case, those of compression left out, the last one first."""
+        endings = [ending.lower() for ending in self.path.suffixes]
+        return [ending for ending in reversed(endings) if ending not in (".gz", ".bz2", ".xz", ".zst", ".lz4")]
+
+    @property
+    def kind(self) -> str:
+        """The ending of its name in lower case, that of compression left out."""
+        return self.kinds[0] if self.kinds else ""
+
+    def blocks(self) -> Generator[bytes, None, None]:
+        """All its bytes, decompressed.
+
+        Raises:
+            SourceError: it cannot be read, or breaks off.
+        """
+        with readable(self.name):
+            with self.path.open("rb") as file:
+                start = file.read(6)
+            opener = next((made for magic, made in COMPRESSED.items() if start.startswith(magic)), _plain)
+            with opener(self.path) as stream:
+                while block := stream.read(BLOCK):
+                    yield block
+
+    def start(self, size: int) -> tuple[bytes, bool]:
+        """Its first ``size`` bytes, or fewer, and whether that is all."""
+        found, blocks = b"", self.blocks()
+        for block in blocks:
+            found += block
+            if len(found) > size:
+                break
+        blocks.close()
+        return found[:size], len(found) <= size
+
+
+def opened(path: Path, expected: str = "a file of text") -> Contents:
+    """The contents of a file of text.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for messages.
+
+    Returns:
+        Its contents, of which only the first bytes have been looked at.
+
+    Raises:
+        SourceError: no such file, no regular one, an empty one, or one that is known to be no text.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+        raise SourceError(f"{str(path)[:200]!r} {what}", expected=expected)
+    contents = Contents(path)
+    start, _ = contents.start(64)
+    if not start:
+        raise SourceError(f"{path} is empty", expected=expected)
+    for magic, (what, remedy) in FOREIGN.items():
+        if start.startswith(magic):
+            raise SourceError(f"{path} is {what}", expected=expected, remedy=remedy)
+    return contents
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Errors of reading as a ``SourceError``."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise SourceError(
+            f"{name} cannot be read ({' '.join(str(error).split())[:300]})", expected="a whole, readable file"
+        ) from error
+
+
+def _plain(path: Path) -> Any:
+    return path.open("rb")

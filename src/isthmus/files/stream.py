@@ -1,0 +1,107 @@
+"""A text on its way to the parser: UTF-8, in blocks of whole lines, each field ended by one byte."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+
+from isthmus.files.encodings import as_utf8
+from isthmus.files.opening import Contents
+
+UNIT = b"\x1f"
+"""Stands for a delimiter of several bytes, and for none at all."""
+
+_SPACES = re.compile(rb"(?m)[ \t]+")
+_EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to the bytes of a file.
+
+    Attributes:
+        encoding: what they are in.
+        returns: whether lines end with a carriage return alone.
+        skipped: lines that are left out at the beginning.
+        delimiter: what stands between two fields; None for nothing.
+    """
+
+    encoding: str
+    returns: bool
+    skipped: int
+    delimiter: str | None
+
+    @property
+    def byte(self) -> bytes:
+        """What stands between two fields afterwards."""
+        given = UNIT if self.delimiter is None else self.delimiter.encode()
+        return given if len(given) == 1 and self.delimiter != " " else UNIT
+
+
+def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
+    """The rows of a file in UTF-8, in blocks of whole lines.
+
+    Args:
+        contents: of the file.
+        plan: what is done to them.
+
+    Yields:
+        Blocks that end with a line feed, but for the last one perhaps.
+
+    Raises:
+        SourceError: the file cannot be read.
+        EncodingError: it is in another encoding; the line is named.
+    """
+    blocks: Iterable[bytes] = as_utf8(contents.blocks(), plan.encoding, contents.name)
+    if plan.returns:
+        blocks = (block.replace(b"\r", b"\n") for block in blocks)
+    for block in _without_first(whole_lines(blocks), plan.skipped):
+        if plan.delimiter == " ":
+            yield _SPACES.sub(UNIT, _EDGES.sub(b"", block))
+        elif plan.delimiter is not None and plan.byte == UNIT:
+            yield block.replace(plan.delimiter.encode(), UNIT)
+        else:
+            yield block
+
+
+def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut after line feeds."""
+    left: list[bytes] = []
+    for block in blocks:
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            left.append(block)
+            continue
+        yield b"".join([*left, block[:cut]]) if left else block[:cut]
+        left = [block[cut:]] if cut < len(block) else []
+    if left:
+        yield b"".join(left)
+
+
+def _without_first(blocks: Iterable[bytes], lines: int) -> Iterator[bytes]:
+    for block in blocks:
+        rest = block
+        while lines and rest:
+            rest, lines = rest[rest.find(b"\n") + 1 :] if b"\n" in rest else b"", lines - 1
+        if rest:
+            yield rest
+
+
+class BlockFile(io.RawIOBase):
+    """Blocks of bytes as a file that is read once."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks, self._left = iter(blocks), memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        if not self._left:
+            self._left = memoryview(next(self._blocks, b""))
+        some, self._left = self._left[:size], self._left[size:]
+        return bytes(some)

@@ -1,0 +1,180 @@
+"""A file as a table, whatever it is: delimited text, JSON or Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isthmus.errors import ColumnError, SettingError
+from isthmus.files.delimited import DelimitedTable
+from isthmus.files.find_out import delimited_table
+from isthmus.files.json_table import is_json, json_table
+from isthmus.files.opening import Contents, opened, readable
+from isthmus.files.options import Told
+
+BATCH_ROWS = 1 << 20
+"""Rows of a batch at most."""
+
+EXPECTED = "a CSV, TSV, JSON or Parquet file"
+
+
+@dataclass(frozen=True, eq=False)
+class TypedTable:
+    """A table whose columns have types: of a Parquet or a JSON file.
+
+    Attributes:
+        name: what messages call it.
+        header: the names of the columns.
+        stream: its rows in batches, given the columns.
+        unit: what a row is called there.
+    """
+
+    name: str
+    header: list[str]
+    stream: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    unit: str = "row"
+
+    text = False
+    """Whether cells are texts, whatever they mean."""
+    headed = True
+    """Whether the file has names."""
+
+    def batches(
+        self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows, some at a time, in their order.
+
+        Args:
+            names: columns to read, in this order; None reads all.
+            types: not heeded: the columns have types of their own.
+
+        Yields:
+            Record batches with the columns asked for.
+
+        Raises:
+            ColumnError: a name that is not there, or more than once.
+            SourceError: a file that breaks off.
+        """
+        chosen = list(self.header if names is None else names)
+        for name in chosen:
+            self.place_of(name)
+        with readable(self.name):
+            yield from self.stream(chosen)
+
+    def read(self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None) -> pa.Table:
+        """All rows as one table; otherwise as ``batches``."""
+        batches = list(self.batches(names, types))
+        if batches:
+            return pa.Table.from_batches(batches)
+        return pa.table([pa.array([]) for _ in names or self.header], names=list(names or self.header))
+
+    def place_of(self, name: str) -> int:
+        """Where a column stands, from 0.
+
+        Raises:
+            ColumnError: no such column, or several.
+        """
+        if self.header.count(name) == 1:
+            return self.header.index(name)
+        raise ColumnError(
+            f"{self.header.count(name) or 'no'} column{'s' if name in self.header else ''} {name!r} in {self.name}",
+            expected=f"one of {', '.join(map(repr, self.header[:30]))}",
+        )
+
+    def where(self, row: int, name: str | None = None) -> str:
+        """A row (from 0), and perhaps a column, as messages name them, both counted from 1."""
+        column = "" if name is None else f", column {name!r} ({self.header.index(name) + 1})"
+        return f"{self.unit} {row + 1:,}{column}"
+
+
+FileTable = DelimitedTable | TypedTable
+
+
+def open_table(path: str | Path, told: Told | None = None, *, numbered: bool = False) -> FileTable:
+    """A file as a table. Its contents decide what it is; its name, where they leave it open.
+
+    Args:
+        path: of a file of delimited text (comma, semicolon, tab, ``|``, ``::``, spaces), JSON (an object a line, an
+            array, an object of columns) or Parquet; text may be compressed (gzip, bzip2, xz, zstandard, LZ4).
+        told: what is known of a file of text, and need not be found out.
+        numbered: whether a header may be a row of evenly spaced numbers.
+
+    Returns:
+        The table; nothing of a delimited text is held.
+
+    Raises:
+        SourceError: no such file, an empty one, or one that is no table.
+        InputError: bytes that are not in the encoding; the line is named.
+        SettingError: how a text is written, said of a Parquet file.
+    """
+    place, told = Path(path), told or Told()
+    if _is_parquet(place):
+        if told.said():
+            raise SettingError(
+                f"{', '.join(told.said())} for the Parquet file {place}",
+                expected="a file of text",
+                remedy="leave it away",
+            )
+        return _parquet(place)
+    contents = opened(place, EXPECTED)
+    if told.delimiter is None and is_json(contents, told):
+        return _json(contents, told)
+    return delimited_table(contents, told, numbered=numbered)
+
+
+def read_table(
+    path: str | Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """All rows of a file.
+
+    Args:
+        path: of the file; see ``open_table``.
+        encoding: of a text; found out if not given.
+        delimiter: between two columns; found out if not given.
+        header: whether the first line holds names; found out if not given.
+        columns: to read, in this order; all if not given.
+
+    Returns:
+        A table. Columns of delimited text are ``large_string``, every cell as it stands there; others have their types.
+
+    Raises:
+        InputError: whatever ``open_table`` and ``DelimitedTable.batches`` raise.
+    """
+    return open_table(path, Told.of(encoding, delimiter, header)).read(columns)
+
+
+def _is_parquet(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with readable(str(path)), path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _parquet(path: Path) -> TypedTable:
+    with readable(str(path)), pq.ParquetFile(path) as file:
+        header = list(file.schema_arrow.names)
+
+    def stream(names: list[str]) -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(path) as again:
+            yield from again.iter_batches(batch_size=BATCH_ROWS, columns=names)
+
+    return TypedTable(str(path), header, stream)
+
+
+def _json(contents: Contents, told: Told) -> TypedTable:
+    table, lines = json_table(contents, told.without("delimiter", "header"))
+
+    def stream(names: list[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(names).to_batches(max_chunksize=BATCH_ROWS)
+
+    return TypedTable(contents.name, list(table.column_names), stream, "line" if lines else "row")

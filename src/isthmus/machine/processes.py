@@ -1,0 +1,93 @@
+"""What a forked process must know: it has one thread, whatever its parent had.
+
+``os.fork`` copies the memory of a process and only the thread that called it. The worker threads of OpenMP, which torch
+and FAISS compute with, do not exist in the child, though their pool says they do: the first operation that is shared
+out among them waits for ever. Importing isthmus therefore registers, with ``os.register_at_fork``, that a child keeps
+to one thread in each of these libraries. A library that was not imported before the fork has no pool to lose.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+from weakref import WeakSet
+
+_forked = False
+_cuda_in_use = False
+
+
+def is_forked() -> bool:
+    """Whether this process was forked from one in which isthmus was imported already."""
+    return _forked
+
+
+def cuda_is_lost() -> bool:
+    """Whether CUDA was in use when this process was forked; it cannot be used in such a child."""
+    return _forked and _cuda_in_use
+
+
+class ForkSafeLock:
+    """A lock that is open in a forked child, where the thread that held it does not exist."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def open(self) -> None:
+        """Forget who held it."""
+        self._lock = threading.Lock()
+
+
+_locks: WeakSet[ForkSafeLock] = WeakSet()
+
+
+def _before_fork() -> None:
+    global _cuda_in_use
+    torch = sys.modules.get("torch")
+    _cuda_in_use = hasattr(torch, "cuda") and bool(torch.cuda.is_initialized())  # type: ignore[union-attr]
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+    for lock in _locks:
+        lock.open()
+    _open_cached_properties()
+    # Half imported by another thread, a module lacks what is asked for here.
+    for name, setter in (("torch", "set_num_threads"), ("faiss", "omp_set_num_threads")):
+        keep_to: Any = getattr(sys.modules.get(name), setter, None)
+        if keep_to is not None:
+            keep_to(1)
+    # Whoever brings further copies of OpenMP (scikit-learn, implicit) brings this library too.
+    limits: Any = getattr(sys.modules.get("threadpoolctl"), "threadpool_limits", None)
+    if limits is not None:
+        limits(limits=1, user_api="openmp")
+
+
+def _open_cached_properties() -> None:
+    """Python 3.11 locks each ``cached_property``, for all objects at once; a computation under way at the fork would
+    keep it locked in the child."""
+    if sys.version_info >= (3, 12):
+        return
+    for name, module in list(sys.modules.items()):
+        if name.startswith("isthmus"):
+            for kind in [one for one in vars(module).values() if isinstance(one, type)]:
+                for member in vars(kind).values():
+                    if isinstance(member, cached_property):
+                        vars(member)["lock"] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
