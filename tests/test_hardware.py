@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from isthmus.errors import SettingError
-from isthmus.machine.hardware import multiplies_bf16, named_device
+from isthmus.machine.devices import named_device
+from isthmus.machine.hardware import multiplies_bf16
 
 
 @pytest.mark.parametrize(

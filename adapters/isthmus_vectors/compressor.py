@@ -208,8 +208,9 @@ class Compressor:
             InputError: queries of another width, or codes that are none.
             ValueRangeError: NaN or infinity in the queries.
         """
-        check_k(k)
-        return nearest(self._read(queries), self._checked_codes(codes), self._decoded, k)
+        asked = self._read(queries)
+        check_k(k, len(asked))
+        return nearest(asked, self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
         """As a bundle.

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from scipy.sparse import load_npz
 
+from isthmus.checked.arrays import read_npy, read_sparse
 from isthmus.errors import InputError, SourceError
 from isthmus_vectors.columns import Choice, Numbers, numbers
 
@@ -41,9 +40,9 @@ def read_file(path: Path, choice: Choice) -> tuple[Any, Numbers | None]:
     try:
         match kind:
             case ".npy":
-                return np.load(path, mmap_mode="r", allow_pickle=False), None
+                return read_npy(path), None
             case ".npz":
-                return load_npz(path), None
+                return read_sparse(path), None
             case ".csv" | ".tsv":
                 return None, numbers(_csv(path, "\t" if kind == ".tsv" else ","), str(path), choice)
             case ".parquet":

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from scipy.sparse import csr_array, issparse
 
+from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SourceError, ValueRangeError
 from isthmus.reprs import counted, described, joined
 from isthmus.sources import even_rows
@@ -100,7 +101,8 @@ class Vectors:
         """``read``, with a line in the log that says what will be trained on, and a warning of columns that look like
         row numbers or ids. Raises what ``read`` raises."""
         rows = cls.read(source, columns=columns, drop=drop)
-        names = rows.columns or tuple(map(str, range(rows.width)))
+        # Sparse rows may be very wide, and none of their columns is looked at.
+        names = rows.columns or (() if rows.is_sparse else tuple(map(str, range(rows.width))))
         called = "" if rows.columns is None else f": {arrow.listed(names)}"
         logger.info("trains on %s rows of %s columns%s", f"{len(rows):,}", f"{rows.width:,}", called)
         strange = [name for place, name in enumerate(names) if rows._numbers_rows(place, name)]
@@ -232,10 +234,8 @@ class Vectors:
 
 def _matrix(source: Any) -> Dense | csr_array:
     if issparse(source):
-        given: Any = source
-        if given.dtype.kind not in "fiub":
-            raise InputError(f"a sparse matrix of {given.dtype}", expected="real numbers")
-        matrix = csr_array(given.astype(_precision(given.dtype)), copy=True)
+        given = checked_csr(source)
+        matrix = csr_array(given.astype(_precision(given.dtype), copy=False))
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix

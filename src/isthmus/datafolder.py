@@ -8,8 +8,11 @@ import gzip
 import lzma
 import os
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from isthmus.checked.paths import check_fits, plain_file
 from isthmus.errors import SourceError
 
 VARIABLE = "ISTHMUS_DATA"
@@ -54,11 +57,29 @@ def unpacked(path: Path) -> bytes:
     """The contents of a file, decompressed if its name ends in .gz or .xz.
 
     Raises:
-        SourceError: it cannot be read or decompressed.
+        SourceError: it cannot be read or decompressed, or takes more memory than is free.
     """
-    openers = {".gz": gzip.decompress, ".xz": lzma.decompress}
+    plain_file(path)
     try:
-        contents = path.read_bytes()
-        return openers[path.suffix](contents) if path.suffix in openers else contents
+        check_fits(path.stat().st_size, str(path))
+        with OPENERS.get(path.suffix, Path.open)(path, "rb") as file:
+            return _contents(file, str(path))
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise SourceError(f"{path} cannot be read ({error})", expected="a whole file") from error
+
+
+OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+
+STEP = 1 << 24
+"""Bytes that are unpacked at a time: a small file may hold more than the memory."""
+
+
+def _contents(file: Any, name: str) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := file.read(STEP):
+        parts.append(part)
+        size += len(part)
+        # The parts and the whole are there at once, in the end.
+        check_fits(size + STEP, f"what is packed in {name!r}")
+    return parts[0] if len(parts) == 1 else b"".join(parts)

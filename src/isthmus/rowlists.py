@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from isthmus.batch import gather_ranges
+from isthmus.checked.sparse import check_csr
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.reprs import brief
 
@@ -30,7 +31,12 @@ class RowLists:
 
 
 def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
-    """The columns that each row of a matrix stores."""
+    """The columns that each row of a matrix stores.
+
+    Raises:
+        InputError: no CSR matrix, or one whose parts do not fit each other.
+    """
+    check_csr(matrix)
     columns = torch.from_numpy(matrix.indices.astype(np.int64))
     ends = torch.from_numpy(matrix.indptr.astype(np.int64))
     return RowLists(columns.to(device), ends.to(device))

@@ -24,6 +24,7 @@ from isthmus.cli.options import (
 )
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import flagged
+from isthmus.disk import check_new_file, written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_images import contact_sheet, denoising
@@ -41,8 +42,8 @@ def encode(
     """Turn images into codes, one row an image."""
     if out is None and not as_json:
         raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
-    if out is not None and out.exists():
-        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    if out is not None:
+        check_new_file(out)
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     codes = model.encode(records)
@@ -51,7 +52,7 @@ def encode(
         document["codes"] = codes.tolist()
     else:
         document["path"] = str(out)
-        with out.open("wb") as file:
+        with written(out) as file:
             np.save(file, codes, allow_pickle=False)
     emit(document, as_json, lambda: Text(f"{counted(len(codes), 'code')} of {codes.shape[1]} numbers in {out}"))
 

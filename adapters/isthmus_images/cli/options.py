@@ -8,14 +8,26 @@ from typing import Annotated
 import typer
 
 from isthmus.errors import SettingError
+from isthmus_images.contact_sheet import check_place
 
 Source = Annotated[
     str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
 Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
+
+
+def _writable(out: Path) -> Path:
+    check_place(out)
+    return out
+
+
 Out = Annotated[
-    Path, typer.Option(help="A new place: NAME.png for one sheet, NAME.npy for an array, else a folder of pictures.")
+    Path,
+    typer.Option(
+        help="A new place: NAME.png for one sheet, NAME.npy for an array, else a folder of pictures.",
+        callback=_writable,
+    ),
 ]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.checked.arrays import npy_of, npz_of
 from isthmus.datafolder import unpacked
 from isthmus.errors import SourceError
 
@@ -28,13 +27,9 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         SourceError: it cannot be read or holds something else than plain arrays.
     """
     content = unpacked(path)
-    try:
-        if _plain_name(path).endswith(".npy"):
-            return {path.name: np.load(io.BytesIO(content), allow_pickle=False)}
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} cannot be read ({error})", expected="arrays as numpy.save writes them") from error
+    if _plain_name(path).endswith(".npy"):
+        return {path.name: npy_of(content, str(path))}
+    found = npz_of(content, str(path))
     if not found:
         raise SourceError(f"{path} holds no array", expected="at least one")
     return found

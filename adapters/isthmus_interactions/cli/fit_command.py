@@ -10,9 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text as Line
 
 from isthmus import plugins
+from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
+from isthmus.files import FileOptions
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -30,6 +32,7 @@ from isthmus_interactions.cli.options import (
     Vectors,
     Weights,
 )
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
@@ -44,11 +47,14 @@ def fit(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
-    metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
+    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     features: FeatureFile = None,
     feature_id: FeatureId = None,
     tags: Tags = None,
@@ -56,17 +62,19 @@ def fit(
     vectors: Vectors = None,
     title: FeatureTitle = None,
 ) -> None:
-    """Train a recommender on interactions and save it; without --model, the best of several."""
+    """Train a recommender on interactions and save it. Without --model, several models are tried."""
     about = documents.features(features, feature_id, tags, text, vectors, title)
-    columns = {"user": user, "item": item, "value": value, "time": time}
-    data = Interactions.read(file, **columns, keep=keep, weights=documents.weighting(weights), ordered=ordered)
+    columns: Reading = {"user": user, "item": item, "value": value, "time": time}
+    written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    rule = documents.weighting(weights)
+    data = Interactions.read(file, **columns | written, keep=keep, weights=rule, ordered=ordered)
     recommender = Recommender.fit(
         data,
         model,
         validation=training.validation,
         metric=metric,
         run=training.run,
-        titles={} if items is None else titles.read(items, data.items),
+        titles={} if items is None else titles.read(items, data.items, **written),
         features=about,
         **training.settings,
     )
@@ -78,7 +86,7 @@ def fit(
 def _page(document: dict[str, Any], example: str) -> RenderableType:
     said = [
         f"{document['model']} on {documents.sizes(document)}",
-        f"what counts: {document['kept']}" if document["kept"] else "",
+        f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]
@@ -86,7 +94,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:
-    """What ``auto`` tried, the best first."""
+    """The models that ``auto`` tried, the best first."""
     lines = document.get("tried", [])
     if not lines:
         return []
@@ -101,12 +109,12 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"tried on {document['validation_users']:,} users who were held out"
+    title = f"scores on {document['validation_users']:,} held-out users"
     return [table(("model", metric, "time", ""), rows, title), Line("")]
 
 
 def _settings(line: dict[str, Any]) -> str:
-    """What tells candidates of one name apart; of a blend, who has which share."""
+    """Settings that distinguish candidates of the same name; for a blend, the weights of its parts."""
     shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
     if shares:
         return ", ".join(f"{plugins.command_name(name)} {share:.0%}" for name, share in shares.items())

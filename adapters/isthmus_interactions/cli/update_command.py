@@ -1,4 +1,4 @@
-"""The verb ``update``."""
+"""The command ``isthmus update``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import DeviceName, Directory, PrecisionName, Seed, TimeLimit, parsed_duration
+from isthmus.cli.options import (
+    Delimiter,
+    DeviceName,
+    Directory,
+    Encoding,
+    Header,
+    PrecisionName,
+    Seed,
+    TimeLimit,
+    parsed_duration,
+)
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.training import saved_at_signals
 from isthmus.cli.wording import duration
+from isthmus.files import FileOptions
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
@@ -31,24 +42,30 @@ def update(
     item: ItemColumn = None,
     value: ValueColumn = None,
     time: TimeColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     keep: Keep = None,
-    epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
-    validation: Annotated[float, typer.Option(help="Share of users with something new who choose the epoch.")] = 0.1,
-    metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="Passes over all data [a tenth of the original number].")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of users with new interactions to hold out.")] = 0.1,
+    metric: Annotated[str | None, typer.Option(help="Metric that chooses the best epoch [as in fit].")] = None,
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     time_limit: TimeLimit = None,
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take new interactions, users and items into a bundle."""
+    """Update a bundle with new interactions, users and items."""
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)
-    new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep)
+    written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep, **written)
     known = old.adapter.items
-    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")))
+    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")), **written)
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = Run.gather(None, seed, device, precision, time_limit=limit)
     with saved_at_signals():

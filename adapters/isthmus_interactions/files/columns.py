@@ -16,11 +16,18 @@ DEFAULTS = {
     "value": ("rating", "value"),
     "time": ("timestamp", "time"),
 }
-"""Names that are recognised by themselves, after case, underscores and a type suffix are taken away."""
+FURTHER = {
+    "user": ("reviewerid",),
+    "item": ("isbn", "asin"),
+    "value": ("bookrating", "overall"),
+    "time": ("unixreviewtime",),
+}
+"""Names of well-known data sets, which count where none of the others is there."""
+
+"""Names that are recognised by themselves, after case, underscores, hyphens and a type suffix are taken away."""
 
 _SPELLED = {"user": "user, user_id or userId", "item": "item, item_id, itemId, movieId or book_id"}
 _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")
-_NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,14 @@ def find_columns(
     item: str | None = None,
     value: str | None = None,
     time: str | None = None,
+    unsure: bool = False,
 ) -> Columns:
     """Find the columns of users, items, values and times in a header.
 
     A column is found by the name that is given, or by a default name: ``user``, ``user_id``, ``userId``; ``item``,
     ``item_id``, ``itemId``, ``movieId``, ``book_id``; ``rating``, ``value``; ``timestamp``, ``time``. Defaults ignore
-    case, underscores and a type suffix such as ``user_id:token``. For ``value`` and ``time`` the empty string means
-    "there is none", even when a column has a default name.
+    case, underscores, hyphens and a type suffix such as ``user_id:token``. For ``value`` and ``time`` the empty string
+    means "there is none", even when a column has a default name.
 
     Args:
         header: names of columns, as they stand in the file.
@@ -59,6 +67,7 @@ def find_columns(
         item: the name of the column of items.
         value: the name of the column of ratings or amounts.
         time: the name of the column of times.
+        unsure: whether the header may be a row of data.
 
     Returns:
         The columns to read.
@@ -73,7 +82,7 @@ def find_columns(
             raise _no_such_column(header, role, name)
     missing = [role for role in ("user", "item") if not _matches(header, role, asked[role])]
     if missing:
-        raise _not_found(header, missing, asked)
+        raise _not_found(header, missing, asked, unsure=unsure)
     found = {role: None if name == "" else _only(header, role, name) for role, name in asked.items()}
     columns = Columns(str(found["user"]), str(found["item"]), found["value"], found["time"])
     if len(set(columns.names)) < len(columns.names):
@@ -105,26 +114,29 @@ def _no_such_column(header: Sequence[str], role: str, asked: str) -> ColumnError
     )
 
 
-def _not_found(header: Sequence[str], missing: Sequence[str], asked: Mapping[str, str | None]) -> ColumnError:
+def _not_found(
+    header: Sequence[str], missing: Sequence[str], asked: Mapping[str, str | None], *, unsure: bool
+) -> ColumnError:
     """Neither named nor known by themselves: which columns there are, and how one says what they are."""
     unknown = " or ".join(f"{role}s" for role in missing)
     given = f"no column is known to hold the {unknown}, among {_listed(header)}"
     expected = " and ".join(f"a column named {_SPELLED[role]}" for role in missing)
-    if header and all(_NUMBER.fullmatch(name) for name in header):
-        remedy = "the first line seems to hold data: begin the file with a line of names, such as user,item,rating,time"
-        return ColumnError(given, expected=expected, remedy=remedy)
     taken = {name for role in DEFAULTS for name in _matches(header, role, asked[role])}
     free = [name for name in header if name not in taken] or list(header)
     example = {role: _bare(name) for role, name in zip(missing, free, strict=False)}
     if len(example) < len(missing):
         return ColumnError(given, expected=expected)
     hints = {kind: f"say which columns they are, such as {hint}" for kind, hint in said(example).items()}
+    if unsure:
+        hints["remedy"] += "; if the first line holds no names: header=False, and columns by number, user=1, item=2"
+        hints["option"] += "; if the first line holds no names: --no-header --user 1 --item 2"
     return ColumnError(given, expected=expected, **hints)
 
 
 def _matches(header: Sequence[str], role: str, asked: str | None) -> list[str]:
     if asked is None:
-        return [name for name in header if _canonical(name) in DEFAULTS[role]]
+        usual = [name for name in header if _canonical(name) in DEFAULTS[role]]
+        return usual or [name for name in header if _canonical(name) in FURTHER[role]]
     exact = [name for name in header if name.strip() == asked]
     return exact or [name for name in header if _bare(name) == asked]
 
@@ -147,7 +159,7 @@ def _bare(name: str) -> str:
 
 
 def _canonical(name: str) -> str:
-    return _bare(name).lower().replace("_", "")
+    return re.sub(r"[_\- ]", "", _bare(name).lower())
 
 
 def _listed(header: Sequence[str]) -> str:

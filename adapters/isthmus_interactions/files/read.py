@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, SourceError, ValueRangeError
+from isthmus.files import DelimitedTable, Told
 from isthmus_interactions.files.columns import Columns, find_columns
 from isthmus_interactions.files.growing_array import GrowingArray
 from isthmus_interactions.files.ids import Coded, IdColumn
-from isthmus_interactions.files.tables import Table, open_table
+from isthmus_interactions.files.tables import Table, events_in, open_table
 from isthmus_interactions.files.threshold import Levels, widen
+from isthmus_interactions.files.unnamed import columns_by_content
 from isthmus_interactions.ordered_histories import Times, TimeUnit
 
 Values = npt.NDArray[np.float32]
@@ -65,7 +67,15 @@ class Events:
         return replace(self, times=None, unit=None)
 
 
-def read_events(source: object, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
+def read_events(
+    source: object,
+    *,
+    user: str | None,
+    item: str | None,
+    value: str | None,
+    time: str | None,
+    told: Told | None = None,
+) -> Events:
     """Read the columns that ``find_columns`` finds.
 
     Rows without a user or an item are left out; ``rows_read - len(events)`` says how many.
@@ -76,6 +86,7 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
         item: the column of items.
         value: the column of values; ``""`` for none.
         time: the column of times; ``""`` for none.
+        told: how a file of text is written, as far as the caller says it.
 
     Returns:
         An event for each row with a user and an item, in the order of the table.
@@ -85,14 +96,19 @@ def read_events(source: object, *, user: str | None, item: str | None, value: st
         ColumnError: a column is missing, ambiguous or of a type that has no meaning there.
         ValueRangeError: a value or time that is missing, not finite, or (a value) negative; row and column are named.
     """
-    return read_events_of(open_table(source), user=user, item=item, value=value, time=time)
+    return read_events_of(open_table(source, told), user=user, item=item, value=value, time=time)
 
 
 def read_events_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
     """``read_events`` of a table that is open."""
-    columns = find_columns(table.header, user=user, item=item, value=value, time=time)
+    asked = {"user": user, "item": item, "value": value, "time": time}
+    unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
+    if isinstance(table, DelimitedTable) and not table.headed and (user is None or item is None):
+        found = columns_by_content(table)
+        asked = {role: found[role] if name is None else name for role, name in asked.items()}
+    columns = find_columns(table.header, **asked, unsure=unsure)
     reader = _EventReader(table, columns)
-    for batch in table.batches(columns):
+    for batch in events_in(table, columns):
         reader.add(batch)
     return reader.events()
 

@@ -10,6 +10,7 @@ from typing import Unpack
 from scipy.sparse import issparse
 
 from isthmus.errors import ColumnError
+from isthmus.files import told_in
 from isthmus_interactions.files.assemble import assemble
 from isthmus_interactions.files.columns import is_column, said
 from isthmus_interactions.files.read import read_events_of
@@ -45,13 +46,14 @@ def read_like(
     if isinstance(source, Interactions):
         return Interactions.read(source, **reading)
     given = {name: value for name, value in reading.items() if value is not None}
+    said_now = told_in(given)
     weights: Weights = reading.get("weights") or old.facts.get("weights", "binary")
     if issparse(source) or "users" in given or "items" in given:
         whole: Reading = {**reading, "weights": weights}
         return Interactions.read(source, **whole)
     histories = old.histories
     timed = histories is not None and histories.times is not None if timed is None else timed
-    table = open_table(source)
+    table = open_table(source, said_now, remembered=told_in(old.facts.get("file", {})))
     columns = remembered_columns(table.header, old.facts.get("columns", {}), columns_told(given))
     if not timed and "time" not in given:
         columns["time"] = ""
@@ -62,7 +64,7 @@ def read_like(
     ordered = reading.get("ordered")
     ordered = histories is not None if ordered is None else ordered
     parts = assemble(events, parse_keep(keep), weights, ordered=ordered)
-    read = Interactions(*parts[:-1], replace(parts[-1], columns=columns_told(given)))
+    read = Interactions(*parts[:-1], replace(parts[-1], columns=columns_told(given), file=said_now.said()))
     read.report.log(logger)
     return read
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Literal
 
+from isthmus.files import FileOptions
 from isthmus_interactions.vocabularies import Ids
 
 Weights = Literal["binary", "value", "log"]
@@ -13,11 +14,11 @@ ROLES = ("user", "item", "value", "time")
 """What a column may be."""
 
 
-class Reading(TypedDict, total=False):
+class Reading(FileOptions, total=False):
     """How a table, a matrix or arrays are to be read: keywords of ``Interactions.read``, which explains them.
 
     Attributes:
-        user: the column of users of a table.
+        user: the column of users of a table; of a file without names its number, counted from 1.
         item: the column of items.
         value: the column of ratings or amounts; ``""`` for none.
         time: the column of times; ``""`` for none.
@@ -26,12 +27,13 @@ class Reading(TypedDict, total=False):
         ordered: whether the rows are in the order in which things happened.
         users: ids of the rows of a matrix.
         items: ids of the columns of a matrix.
+        encoding, delimiter, header: how a file of text is written, where that is not found out.
     """
 
-    user: str | None
-    item: str | None
-    value: str | None
-    time: str | None
+    user: str | int | None
+    item: str | int | None
+    value: str | int | None
+    time: str | int | None
     keep: str | float | int | None
     weights: Weights | None
     ordered: bool | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from isthmus.reprs import brief
 
@@ -25,6 +26,7 @@ class Report:
         why: the rule in words, and where it comes from.
         weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
         columns: the columns that were named, by role: user, item, value, time.
+        file: how the file is written, as far as that was said: encoding, delimiter, header.
     """
 
     rows_read: int
@@ -37,6 +39,7 @@ class Report:
     why: str = "every row"
     weights: str = "binary"
     columns: Mapping[str, str] = field(default_factory=dict)
+    file: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows_kept(self) -> int:

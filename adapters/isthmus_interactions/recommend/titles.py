@@ -2,49 +2,110 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, SourceError
+from isthmus.files import FileOptions, FileTable, Told, open_alike, told_in
 from isthmus.vocabulary import Id, Vocabulary
+from isthmus_interactions.files.columns import is_column
 from isthmus_interactions.recommend.histories import id_list
 
-ITEM_NAMES = ("item", "item_id", "itemId", "movieId", "book_id", "id")
-TITLE_NAMES = ("title", "name")
+TITLES = ("title", "name", "booktitle", "movietitle", "producttitle", "itemname", "productname")
+"""Names of a column of titles, after case, underscores and hyphens are taken away."""
+
 AUTHORS = "authors"
+LOOKED_AT = 1000
+"""Rows that tell which column holds the ids, where names do not."""
+
+logger = logging.getLogger(__name__)
 
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
-    """The titles of items that the vocabulary holds, under plain Python ids."""
+    """The titles of items in the vocabulary, by plain Python ids."""
     plain = dict(zip(id_list(titles), titles.values(), strict=True))
     return {id_: str(text) for id_, text in plain.items() if id_ in items}
 
 
-def read(path: Path, items: Vocabulary) -> dict[Id, str]:
+def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id, str]:
     """Titles of the items of a vocabulary; other rows are left out.
 
     Args:
-        path: CSV or TSV (also .gz) or Parquet with a column of ids (item, item_id, itemId, movieId, book_id or id) and
-            one of titles (title or name); what a column of authors holds is appended to the title.
+        path: a file of delimited text, JSON or Parquet. The column of ids is called item, item_id, itemId, movieId,
+            book_id or id, that of titles title or name; else ids are the first column of which most are known, and
+            titles the first column of words after it. What a column of authors holds is appended to the title.
+        items: of the recommender.
+        file: encoding, delimiter and header of a file of text, as far as they fit it; else they are found out.
+
+    Returns:
+        Titles by id.
 
     Raises:
         ColumnError: no column of ids or of titles.
         SourceError: a file that cannot be read.
     """
-    table = _table(path)
-    ids, titles = (_column(table, names, path) for names in (ITEM_NAMES, TITLE_NAMES))
-    authors = table[AUTHORS].to_pylist() if AUTHORS in table.column_names else [None] * len(table)
+    if not path.is_file():
+        raise SourceError(f"no file {path}", expected="a CSV, TSV, JSON or Parquet file with ids and titles")
+    opened = open_alike(path, Told(), told_in(file))
+    id_, title = _columns(opened, items)
+    authors = AUTHORS if AUTHORS in opened.header and AUTHORS not in (id_, title) else None
+    table = opened.read([id_, title, *([authors] if authors else [])])
     found: dict[Id, str] = {}
-    for id_, title, author in zip(ids, titles, authors, strict=True):
-        key = _id(id_, items)
-        if title and key is not None:
-            found[key] = f"{title}, {author}" if author else str(title)
+    writers = table[authors].to_pylist() if authors else [None] * len(table)
+    for given, text, author in zip(table[id_].to_pylist(), table[title].to_pylist(), writers, strict=True):
+        key = _id(given, items)
+        if text and key is not None:
+            found[key] = f"{text}, {author}" if author else str(text)
     return found
+
+
+def _columns(table: FileTable, items: Vocabulary) -> tuple[str, str]:
+    """The columns of ids and of titles, by their names, or else by what they hold, which is logged."""
+    header = table.header
+    ids = [name for name in header if _bare(name) == "id" or is_column([name], "item", None)]
+    titles = [name for name in header if _bare(name) in TITLES]
+    by_item = [name for name in ids if is_column([name], "item", None)]
+    id_ = (by_item or ids)[0] if ids else None
+    title = min(titles, key=lambda name: TITLES.index(_bare(name))) if titles else None
+    if id_ is not None and title is not None:
+        return id_, title
+    first = next(iter(table.batches()), None)
+    id_ = id_ or (None if first is None else _known(first, items))
+    title = title or (None if first is None or id_ is None else _words(first, id_))
+    if id_ is None or title is None:
+        missing = "ids of the recommender" if id_ is None else "titles"
+        raise ColumnError(
+            f"no column of {table.name} holds {missing}, among {', '.join(map(repr, header[:30]))}",
+            expected="a column of ids (item, item_id, itemId, movieId, book_id, id) and one of titles (title, name)",
+        )
+    logger.info("%s: ids are read from column %r, titles from column %r", table.name, id_, title)
+    return id_, title
+
+
+def _known(batch: pa.RecordBatch, items: Vocabulary) -> str | None:
+    """The first column of which at least half of the cells are ids of the vocabulary, or the one with most of them."""
+    shares = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        cells = column.slice(0, LOOKED_AT).to_pylist()
+        shares[name] = sum(_id(cell, items) is not None for cell in cells) / max(len(cells), 1)
+    if not shares or not max(shares.values()):
+        return None
+    best = max(shares, key=lambda name: shares[name])
+    return str(next((name for name, share in shares.items() if share >= 0.5), best))
+
+
+def _words(batch: pa.RecordBatch, id_: str) -> str | None:
+    """The first column after that of the ids in which most cells have letters."""
+    names = batch.schema.names
+    for name in [*names[names.index(id_) + 1 :], *names[: names.index(id_)]]:
+        cells = batch.column(names.index(name)).slice(0, LOOKED_AT).to_pylist()
+        if 2 * sum(isinstance(cell, str) and any(map(str.isalpha, cell)) for cell in cells) > len(cells):
+            return str(name)
+    return None
 
 
 def _id(value: object, items: Vocabulary) -> Id | None:
@@ -54,23 +115,5 @@ def _id(value: object, items: Vocabulary) -> Id | None:
     return int(text) if text.removeprefix("-").isdecimal() and int(text) in items else None
 
 
-def _table(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise SourceError(f"no file {path}", expected="a CSV, TSV or Parquet file with ids and titles")
-    # Ids are read as text, so that "007" stays what it is.
-    convert = pacsv.ConvertOptions(column_types=dict.fromkeys((*ITEM_NAMES, *TITLE_NAMES, AUTHORS), pa.string()))
-    parse = pacsv.ParseOptions(delimiter="\t" if ".tsv" in path.suffixes else ",", newlines_in_values=True)
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        return pacsv.read_csv(path, parse_options=parse, convert_options=convert)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path} cannot be read ({error})", expected="a CSV, TSV or Parquet file") from error
-
-
-def _column(table: pa.Table, names: tuple[str, ...], path: Path) -> list[object]:
-    for name in names:
-        if name in table.column_names:
-            column: list[object] = table[name].to_pylist()
-            return column
-    raise ColumnError(f"{path} has the columns {', '.join(table.column_names)}", expected=f"one of {', '.join(names)}")
+def _bare(name: str) -> str:
+    return name.strip().lower().replace("_", "").replace("-", "").replace(" ", "")

@@ -25,6 +25,7 @@ from isthmus.cli.options import (
 )
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import flagged
+from isthmus.disk import check_new_file
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -52,8 +53,8 @@ def encode(
     """Turn texts into codes, one row a text."""
     if out is None and not as_json:
         raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
-    if out is not None and out.exists():
-        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
+    if out is not None:
+        check_new_file(out)
     texts = texts_from(file, column, documents)
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}

@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.training.run import Run
 from isthmus_vectors.autoencoder import VectorAutoencoder
@@ -125,6 +127,8 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     def _validated(self, X: Any, *, reset: bool = False) -> Any:
         if not reset:
             check_is_fitted(self)
+        if issparse(X):
+            X = checked_csr(X, "X")
         return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS)
 
 

@@ -42,6 +42,17 @@ ImportanceSamples = Annotated[
 CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
 AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
 
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, such as utf-8 or latin-1 [found out].")]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", help="Between columns: a sign, :: or tab, space, ... [found out].")
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header", help="Whether the first line has names; else columns are 1, 2, ... [found out]."
+    ),
+]
+
 TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
 
 

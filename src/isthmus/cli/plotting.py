@@ -11,6 +11,7 @@ from rich.text import Text
 
 from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit
+from isthmus.disk import check_file
 from isthmus.errors import InputError
 from isthmus.faces import INDEX
 from isthmus.plugins import command_name
@@ -62,8 +63,7 @@ def _place(directory: Path, out: Path | None) -> Path:
         return directory.parent / f"{whole.name}.png" if directory.name not in ("", "..") else Path(f"{whole.name}.png")
     place = out / f"{whole.name}.png" if out.is_dir() else out
     check_ending(place)
-    if not place.parent.is_dir():
-        raise InputError(f"no folder {str(place.parent)!r} for the picture", remedy="create it, or name another place")
+    check_file(place)
     return place
 
 
@@ -82,12 +82,9 @@ def _map(codes: Path, labels: Path | None) -> Any:
 
 
 def _codes(path: Path) -> Any:
-    import numpy as np
+    from isthmus.checked.arrays import read_npy
 
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read", expected="codes as encode writes them, a .npy file") from error
-    if not isinstance(found, np.ndarray) or found.ndim != 2 or found.dtype.kind != "f":
+    found = read_npy(path)
+    if found.ndim != 2 or found.dtype.kind != "f":
         raise InputError(f"{path} holds no codes", expected="floating-point numbers of shape (n, code)")
     return found

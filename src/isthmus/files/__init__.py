@@ -3,7 +3,7 @@
 from isthmus.files.delimited import INFERRED, DelimitedTable
 from isthmus.files.opening import Contents, opened
 from isthmus.files.options import FileOptions, Told, told_in
-from isthmus.files.table import FileTable, TypedTable, open_table, read_table
+from isthmus.files.table import FileTable, TypedTable, open_alike, open_table, read_table
 
 __all__ = [
     "INFERRED",
@@ -13,6 +13,7 @@ __all__ = [
     "FileTable",
     "Told",
     "TypedTable",
+    "open_alike",
     "open_table",
     "opened",
     "read_table",

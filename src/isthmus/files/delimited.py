@@ -89,22 +89,7 @@ class DelimitedTable:
         kinds = {str(place): (types or {}).get(self.header[place], pa.large_string()) for place in places}
         mended, rows = Mended(), 0
         with self._errors(), closing(self._blocks(mended)) as blocks:
-            reader = pacsv.open_csv(
-                BlockFile(blocks),
-                pacsv.ReadOptions(
-                    column_names=[str(place) for place in range(len(self.header))],
-                    block_size=BLOCK,
-                    use_threads=False,  # Only so is the row of a bad cell known.
-                ),
-                self._parsing(),
-                pacsv.ConvertOptions(
-                    include_columns=list(kinds),
-                    column_types={place: kind for place, kind in kinds.items() if kind is not INFERRED},
-                    strings_can_be_null=False,
-                    decimal_point=self.dialect.decimal,
-                ),
-            )
-            for batch in reader:
+            for batch in self._parsed(blocks, kinds):
                 rows += batch.num_rows
                 yield pa.RecordBatch.from_arrays(batch.columns, names=[self.header[place] for place in places])
         self._check_rows(rows, mended)
@@ -170,14 +155,32 @@ class DelimitedTable:
         byte, escape = self.plan.byte.decode(), self.quotes.escaped
         return Mender(self.name, byte, len(self.header), escape, self.plan.skipped + 1, mended).rows(blocks)
 
-    def _parsing(self) -> pacsv.ParseOptions:
-        return pacsv.ParseOptions(
+    def _parsed(self, blocks: Iterator[bytes], kinds: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+        reading = pacsv.ReadOptions(
+            column_names=[str(place) for place in range(len(self.header))],
+            block_size=BLOCK,
+            use_threads=False,  # Only so is the row of a bad cell known.
+        )
+        parsing = pacsv.ParseOptions(
             delimiter=self.plan.byte.decode(),
             quote_char=False if self.quoting == "none" else '"',
             escape_char="\\" if self.quoting == "backslash" else False,
             newlines_in_values=self.quotes.inside > 0 or self.quoting == "mixed",
             invalid_row_handler=_skip_blank,
         )
+        converting = pacsv.ConvertOptions(
+            include_columns=list(kinds),
+            column_types={place: kind for place, kind in kinds.items() if kind is not INFERRED},
+            strings_can_be_null=False,
+            decimal_point=self.dialect.decimal,
+        )
+        try:
+            reader = pacsv.open_csv(BlockFile(blocks), reading, parsing, converting)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return  # A header without rows.
+            raise
+        yield from reader
 
     def _check_rows(self, rows: int, mended: Mended) -> None:
         """Rows are lines, but for blank ones and those within quotes; whatever else is missing got lost."""

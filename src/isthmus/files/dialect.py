@@ -187,4 +187,6 @@ def _names(rows: Sequence[Row], headed: bool) -> tuple[str, ...]:
     if width != len(names) + 1 or body.count(width) != len(body):
         return names
     # One name too few: a delimiter ends every row, or the first column, of row names, has none.
-    return (*names, "") if all(not row[-1].strip() for row in rows[1:]) else ("", *names)
+    if all(not row[-1].strip() for row in rows[1:]):
+        return (*names, "")
+    return ("", *names) if 1 < len(body) == len({row[0] for row in rows[1:]}) else names

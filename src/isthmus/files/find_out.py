@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from isthmus.errors import SourceError
-from isthmus.files.delimited import DelimitedTable, Quoting
-from isthmus.files.dialect import Dialect, dialect_of
+from isthmus.files.delimited import DelimitedTable
+from isthmus.files.dialect import dialect_of
 from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked
 from isthmus.files.opening import Contents
 from isthmus.files.options import Told
@@ -53,7 +53,7 @@ def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -
         logger.warning(
             "%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise", contents.name, encoding
         )
-    _say(table, told)
+    _say(table)
     return table
 
 
@@ -77,8 +77,7 @@ def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> 
         raise SourceError(f"{contents.name} is empty", expected="a table: names of columns, and rows")
     plan = Plan(encoding, returns, dialect.skipped, dialect.delimiter)
     quotes = quotes_of(prepared(contents, plan), plan.byte[0], len(dialect.header))
-    table = DelimitedTable(contents, plan, dialect, quotes, "none")
-    return replace(table, quoting=_quoting(table))
+    return _with_quoting(DelimitedTable(contents, plan, dialect, quotes, "none"))
 
 
 def _cut(start: bytes, encoding: str, *, whole: bool) -> Iterator[bytes]:
@@ -91,33 +90,28 @@ def _cut(start: bytes, encoding: str, *, whole: bool) -> Iterator[bytes]:
     yield start[: (cut + unit) // unit * unit if cut >= 0 else len(start) // unit * unit]
 
 
-def _quoting(table: DelimitedTable) -> Quoting:
+def _with_quoting(table: DelimitedTable) -> DelimitedTable:
     """What quotes do, by the whole text: they hold fields together, or are letters, or now this and now that."""
     quotes = table.quotes
     if not quotes.any:
-        return "none"
+        return table
     if (quotes.strict or quotes.escaped) and quotes.torn * 2 <= quotes.inside:
-        return "double" if quotes.strict else "backslash"
+        return replace(table, quoting="double" if quotes.strict else "backslash")
     delimiter, width = table.plan.byte.decode(), len(table.header)
     closed, literal = quoted_share(prepared(table.contents, table.plan), delimiter, width, escape=quotes.escaped)
-    return "none" if literal and closed < 0.5 else "mixed"
+    if literal and closed < 0.5:
+        return table
+    if closed < 1:
+        logger.warning("%s has quotes that are not closed in their line: they are letters if it is a row", table.name)
+    return replace(table, quoting="mixed")
 
 
-def _say(table: DelimitedTable, told: Told) -> None:
+def _say(table: DelimitedTable) -> None:
     dialect, name = table.dialect, table.name
-    if told.header is None and not dialect.headed:
-        logger.info("%s has no line of names: its columns are called %s", name, _listed(dialect))
     if dialect.decimal == ",":
         logger.info("%s has decimal commas", name)
     if table.quotes.any and table.quoting == "none":
         logger.info("%s has quotes that do not hold fields together: they are read as letters", name)
-    if table.quoting == "mixed":
-        logger.warning("%s has quotes that are not closed: where a line is a whole row, they are read as letters", name)
-
-
-def _listed(dialect: Dialect) -> str:
-    names = dialect.header
-    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, ..., {names[-1]}"
 
 
 __all__ = ["Quotes", "delimited_table", "encoding_of"]

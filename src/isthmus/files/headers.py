@@ -38,7 +38,7 @@ def has_header(rows: Sequence[Row], decimal: str, *, numbered: bool = False) -> 
     """
     if not rows:
         return True, False
-    first, body = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    first, body = rows[0], [row for row in rows[1:] if len(row) >= len(rows[0])]
     if not body:
         return not any(_is_value(cell, decimal) for cell in first), False
     kinds = [_kind([row[place] for row in body], decimal) for place in range(len(first))]

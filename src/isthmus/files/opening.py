@@ -19,7 +19,7 @@ from isthmus.errors import SourceError
 BLOCK = 1 << 22
 """Bytes that are read at a time."""
 
-UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException)
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, UnicodeDecodeError)
 
 FOREIGN = {
     b"PK\x03\x04": ("a zip archive or an Office document", "unpack it, or save the sheet as CSV"),
@@ -130,8 +130,9 @@ def opened(path: Path, expected: str = "a file of text") -> Contents:
         SourceError: no such file, no regular one, an empty one, or one that is known to be no text.
     """
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
-        raise SourceError(f"{str(path)[:200]!r} {what}", expected=expected)
+        if not path.exists():
+            raise SourceError(f"no file {str(path)[:200]}", expected=expected)
+        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}", expected=expected)
     contents = Contents(path)
     start, _ = contents.start(64)
     if not start:

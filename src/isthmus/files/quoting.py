@@ -42,7 +42,7 @@ def split(line: str, delimiter: str, *, escape: bool = False) -> list[str] | Non
     """The fields of one record, quotes taken away; None where a quoted field is not closed as it should be.
 
     Args:
-        line: without its line feed; line feeds within quotes may be there.
+        line: without its line feed; line feeds within quotes may be there. Spaces around a quoted field go.
         delimiter: between two fields.
         escape: whether a backslash before a quote makes it a letter.
 
@@ -51,13 +51,16 @@ def split(line: str, delimiter: str, *, escape: bool = False) -> list[str] | Non
     """
     fields, place = [], 0
     while True:
-        if line.startswith('"', place):
-            close = _closing(line, place + 1, escape)
+        begin = place + len(line[place:]) - len(line[place:].lstrip(" ")) if line.startswith(" ", place) else place
+        if line.startswith('"', begin):
+            close = _closing(line, begin + 1, escape)
             if close < 0:
                 return None
-            text = line[place + 1 : close].replace('""', '"')
+            text = line[begin + 1 : close].replace('""', '"')
             fields.append(text.replace('\\"', '"') if escape else text)
             place = close + 1
+            while line.startswith(" ", place):
+                place += 1
             if place < len(line) and not line.startswith(delimiter, place):
                 return None
         else:

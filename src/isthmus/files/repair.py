@@ -38,7 +38,7 @@ def quoted_share(blocks: Iterable[bytes], delimiter: str, width: int, *, escape:
         escape: whether a backslash before a quote makes it a letter.
 
     Returns:
-        The share, and whether all lines with quotes are whole rows when quotes are letters.
+        That share, and whether all lines with quotes are whole rows when quotes are letters.
     """
     closed = seen = literal = 0
     for line in _lines(blocks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.errors import ColumnError, SettingError
+from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.files.delimited import DelimitedTable
 from isthmus.files.find_out import delimited_table
 from isthmus.files.json_table import is_json, json_table
 from isthmus.files.opening import Contents, opened, readable
 from isthmus.files.options import Told
+
+logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1 << 20
 """Rows of a batch at most."""
@@ -125,6 +128,33 @@ def open_table(path: str | Path, told: Told | None = None, *, numbered: bool = F
     if told.delimiter is None and is_json(contents, told):
         return _json(contents, told)
     return delimited_table(contents, told, numbered=numbered)
+
+
+def open_alike(path: str | Path, told: Told, other: Told) -> FileTable:
+    """A file as a table, written as another file is, as far as that fits it.
+
+    Args:
+        path: of the file; see ``open_table``.
+        told: what is known of it.
+        other: what is known of the other file.
+
+    Returns:
+        The table; what ``other`` says is found out instead where the file cannot be read so, or would be one column.
+
+    Raises:
+        InputError: what ``open_table`` raises.
+    """
+    both = told.over(other)
+    if both == told:
+        return open_table(path, told)
+    try:
+        table = open_table(path, both)
+        if len(table.header) > 1 or both.delimiter is None:
+            return table
+    except InputError:
+        pass
+    logger.info("%s is not written as the other file is: how, is found out", path)
+    return open_table(path, told)
 
 
 def read_table(

@@ -18,7 +18,7 @@ from isthmus.index.snapshot import Snapshot, check_distinct
 from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.choose import choose, keep
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
-from isthmus.index.vectors import Metric, check_queries
+from isthmus.index.vectors import Metric, check_lengths, check_queries
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
 
 EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
@@ -55,16 +55,17 @@ def build_snapshots(
         queries: as for ``Index.build``.
 
     Raises:
-        InputError: what ``vector_files.read`` refuses, or queries of another width.
+        InputError: what ``vector_files.read`` refuses, queries of another width, or a vector too long to be compared.
         DuplicateIdError: an id twice.
         BudgetError: nothing that a budget allows reaches the target, exact search included.
     """
     given, found = vector_files.read(vectors, ids)
+    check_lengths(given, metric)
     vocabulary = vocabulary_of(found, len(given))
     copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
     asked = None if queries is None else vector_files.read(queries)[0]
     if asked is not None:
-        check_queries(asked, given.shape[1], torch.device("cpu"))
+        check_queries(asked, given.shape[1], torch.device("cpu"), metric)
     segments = choose_segments(copied, vocabulary, metric, requests, asked)
     width = given.shape[1]
     return [
@@ -170,14 +171,16 @@ def require_ids(ids: list[Id] | None) -> list[Id]:
     return ids
 
 
-def check_width(vectors: Float[Tensor, "rows width"], width: int) -> None:
-    """Refuse vectors that do not fit.
+def check_more(vectors: Float[Tensor, "rows width"], snapshot: Snapshot) -> None:
+    """Refuse vectors that do not fit those that are here.
 
     Raises:
         InputError: another width.
+        ValueRangeError: a vector too long to be compared.
     """
-    if vectors.shape[1] != width:
-        raise InputError(f"vectors of {vectors.shape[1]} numbers", expected=f"{width}, as the others have")
+    if vectors.shape[1] != snapshot.width:
+        raise InputError(f"vectors of {vectors.shape[1]} numbers", expected=f"{snapshot.width}, as the others have")
+    check_lengths(vectors, snapshot.metric)
 
 
 def rows_of(snapshot: Snapshot, ids: Iterable[Id]) -> Rows:

@@ -33,8 +33,8 @@ def check_search(
         InputError: queries of another width or device; filters that do not fit the queries.
         ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
     """
-    check_k(k)
-    check_queries(queries, exact.width, torch.device("cpu"))
+    check_k(k, len(queries))
+    check_queries(queries, exact.width, torch.device("cpu"), exact.metric)
     return Filters.checked(len(exact), len(queries), exclude, allow, queries.device)
 
 

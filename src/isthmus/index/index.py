@@ -190,12 +190,13 @@ class Index:
         Raises:
             DuplicateIdError: an id that is here, or twice.
             InputError: vectors of another width; ids of another type, or none where they are text.
+            ValueRangeError: a vector that holds NaN or infinity, or is too long to be compared.
             BudgetError: the vectors would take more memory than granted.
         """
         given, found = vector_files.read(vectors, ids, self._request.id_column)
         with self._changing:
             snapshot = self._state.snapshot
-            build.check_width(given, snapshot.width)
+            build.check_more(given, snapshot)
             self._request.budget.check_bytes(len(snapshot) + len(given), snapshot.width)
             if len(given):
                 names = build.next_ids(snapshot, len(given)) if found is None else found
@@ -212,7 +213,7 @@ class Index:
         given, found = vector_files.read(vectors, ids, self._request.id_column)
         with self._changing:
             snapshot = self._state.snapshot
-            build.check_width(given, snapshot.width)
+            build.check_more(given, snapshot)
             names = build.require_ids(found)
             if names:
                 self._put(snapshot.without_rows(names).with_rows(given, names))

@@ -132,7 +132,7 @@ def search(
         ValueRangeError: a query holds NaN or infinity.
     """
     asked = as_queries(queries)
-    check_queries(asked, snapshot.width, torch.device("cpu"))
+    check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     if isinstance(k, int | np.integer):
         check_k(int(k))
@@ -163,7 +163,7 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
         ValueRangeError: a query holds NaN or infinity.
     """
     asked = as_queries(queries)
-    check_queries(asked, snapshot.width, torch.device("cpu"))
+    check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     if math.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)

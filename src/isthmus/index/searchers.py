@@ -52,7 +52,7 @@ def searcher_over(
         ValueRangeError: a number is NaN or infinite.
     """
     check_metric(metric)
-    check_vectors(vectors)
+    check_vectors(vectors, metric)
     vectors = vectors.detach()
     exact = ExactSearcher.over(vectors if vectors.is_floating_point() else vectors.float(), metric)
     plain = vectors.device.type == "cpu" and exact.compared.element_size() == 4

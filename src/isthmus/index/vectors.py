@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.machine.hardware import available_bytes
 
 Metric = Literal["ip", "cosine", "l2"]
 """Inner product, cosine, or negative squared Euclidean distance; higher is nearer in all three."""
@@ -25,41 +27,86 @@ def check_metric(metric: str) -> None:
         raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
 
 
-def check_k(k: int) -> None:
-    """Refuse to look for fewer than one.
+def check_k(k: int, queries: int = 0) -> None:
+    """Refuse to look for fewer than one, or for more than the memory holds.
+
+    Args:
+        k: answers a query.
+        queries: for which memory will be asked for.
 
     Raises:
-        SettingError: ``k`` is below 1.
+        SettingError: ``k`` is below 1, or so many rows and scores take more memory than is free.
     """
     if k < 1:
         raise SettingError(f"k is {k}", expected="at least 1")
+    need = ANSWER_BYTES * k * queries
+    if need > UNWEIGHED and need > (available_bytes() or need):
+        raise SettingError(f"k is {k}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
 
 
-def check_vectors(vectors: Float[Tensor, "rows width"]) -> None:
+ANSWER_BYTES = 12
+"""Of a row and its score."""
+
+UNWEIGHED = 1 << 26
+"""Bytes of answers that need no look at the memory."""
+
+
+LONGEST = 1e15
+"""Of vectors that are compared by products or distances. Squares of longer ones add up to more than float32 holds, and
+FAISS meets infinity with an exception in a thread, which ends the process."""
+
+LONGEST_QUERY: Mapping[Metric, float] = {"ip": 1e22, "l2": 1e18, "cosine": math.inf}
+"""So that products and squared distances, too, are numbers of float32. Cosines are of vectors scaled in float64."""
+
+
+def check_vectors(vectors: Float[Tensor, "rows width"], metric: Metric | None = None) -> None:
     """Refuse what cannot be indexed.
+
+    Args:
+        vectors: one a row.
+        metric: by which they will be compared, if they are.
 
     Raises:
         InputError: no vectors, or vectors of no numbers.
-        ValueRangeError: a number is NaN or infinite.
+        ValueRangeError: a number is NaN or infinite, or a vector too long to be compared by the metric.
     """
     if not vectors.numel():
         raise InputError(f"vectors of shape {tuple(vectors.shape)}", expected="at least one vector of one number")
     if not _finite(vectors):
         row = int((~vectors.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(f"vector {row} holds NaN or infinity", expected="finite numbers")
+    if metric is not None:
+        check_lengths(vectors, metric)
 
 
-def check_queries(queries: Float[Tensor, "batch width"], width: int, device: torch.device) -> None:
+def check_lengths(vectors: Float[Tensor, "rows width"], metric: Metric) -> None:
+    """Refuse vectors that are too long to be compared.
+
+    Args:
+        vectors: one a row, finite.
+        metric: by which they are compared.
+
+    Raises:
+        ValueRangeError: naming the first of them.
+    """
+    if metric != "cosine":
+        _check_lengths(vectors, LONGEST, "vector")
+
+
+def check_queries(
+    queries: Float[Tensor, "batch width"], width: int, device: torch.device, metric: Metric = "cosine"
+) -> None:
     """Refuse queries that cannot be compared with the vectors.
 
     Args:
         queries: one a row.
         width: numbers of a vector.
         device: where the vectors are.
+        metric: by which they are compared; for "cosine" a query may have any length.
 
     Raises:
         InputError: queries of another width, or on another device, than the vectors.
-        ValueRangeError: a number is NaN or infinite.
+        ValueRangeError: a number is NaN or infinite, or a query too long to be compared by the metric.
     """
     if queries.ndim != 2 or queries.shape[1] != width:
         raise InputError(f"queries of shape {tuple(queries.shape)}", expected=f"[batch, {width}]")
@@ -68,6 +115,23 @@ def check_queries(queries: Float[Tensor, "batch width"], width: int, device: tor
     if not _finite(queries):
         row = int((~queries.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(f"query {row} holds NaN or infinity", expected="finite numbers")
+    if math.isfinite(LONGEST_QUERY[metric]):
+        _check_lengths(queries, LONGEST_QUERY[metric], "query")
+
+
+def _check_lengths(vectors: Float[Tensor, "rows width"], longest: float, name: str) -> None:
+    # No vector is longer than the square root of its width, times its greatest number.
+    if not vectors.numel() or float(vectors.abs().amax()) * math.sqrt(vectors.shape[1]) <= longest:
+        return
+    lengths = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    long = (lengths > longest).nonzero()[:, 0]
+    if len(long):
+        row = int(long[0])
+        raise ValueRangeError(
+            f"{name} {row} is {float(lengths[row]):.3g} long, and its square is no number of float32",
+            expected=f"lengths of at most {longest:g}",
+            remedy="divide all by one number, or compare them by metric='cosine'",
+        )
 
 
 def _finite(numbers: Tensor) -> bool:

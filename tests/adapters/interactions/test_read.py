@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import ColumnError, SourceError, ValueRangeError
-from isthmus_interactions.files import growing_array, tables
+from isthmus.files import delimited
+from isthmus_interactions.files import growing_array
 from isthmus_interactions.interactions import Interactions
 
 CSV = "userId,movieId,rating,timestamp\n7,30,5,100\n7,10,4,90\n2,10,5,80\n2,20,1,70\n"
@@ -88,7 +89,7 @@ def test_many_small_blocks_and_pages_give_the_same(write, monkeypatch):
     )
     path = write(text)
     whole = Interactions.read(path)
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", 512)
+    monkeypatch.setattr(delimited, "BLOCK", 512)
     monkeypatch.setattr(growing_array, "PAGE_ROWS", 97)
     pieces = Interactions.read(path)
     expected = np.zeros((40, 30))
@@ -128,7 +129,7 @@ def test_ids_of_text_files(subtests, write):
 
 
 def test_ids_that_become_text_late_in_the_file(write, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(delimited, "BLOCK", 64)
     users = Interactions.read(write("user,item\n" + "".join(f"{n},1\n" for n in range(100)) + "last,1\n")).users
     assert users.kind == "string"
     assert len(users) == 101

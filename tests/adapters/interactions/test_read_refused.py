@@ -60,7 +60,7 @@ def test_columns_that_are_missing_or_ambiguous(subtests, write):
         ("user,item,rating,value", {}, "2 columns could hold the value"),
         ("user,item,item", {}, "2 columns could hold the item"),
         ("user,item", {"item": "user"}, "one column for two things"),
-        ("1,2,5,100", {}, r"'1', '2', '5', '100'; .*begin the file with a line of names"),
+        ("1,2,5,100", {}, r"no line of names, and its 4 columns do not tell .*header=False, user=1, item=2"),
     ]:
         with subtests.test(header=header, options=options), pytest.raises(ColumnError, match=message):
             Interactions.read(write(f"{header}\n1,2,3,4\n"), **options)
@@ -76,7 +76,7 @@ def test_values_without_meaning_name_row_and_column(subtests, write):
 
 
 def test_text_among_the_values_names_row_and_column(write):
-    with pytest.raises(ValueRangeError, match=r"row 2, column 'rating' of .*'good'"):
+    with pytest.raises(ValueRangeError, match=r"line 3, column 'rating' \(4\) of .*'good'"):
         Interactions.read(write("user,item,note,rating\n1,1,a,5\n1,2,b,good\n"))
 
 
@@ -147,11 +147,9 @@ def test_a_rule_without_values(write):
 
 def test_damaged_and_foreign_files(subtests, write):
     for text, message in [
-        ("user::item\n1::2\n", "delimited by '::'"),
-        ("user,item\n1,2\n1,2,3\n", "cannot be read.*Expected 2 columns"),
+        ("user,item\n1,2\n1,2,3\n", "line 3 of .* has 3 columns; expected 2"),
         (gzip.compress(CSV.encode() * 50)[:-40], "cannot be read"),
         (b"PAR1 and then nothing", "cannot be read"),
-        (b"user,item\n\xff\xfe,2\n", "UTF8"),
     ]:
         with subtests.test(text=text), pytest.raises((SourceError, ValueRangeError), match=message):
             Interactions.read(write(text))
@@ -169,7 +167,7 @@ def test_parquet_with_damaged_text(tmp_path):
 def test_no_file_and_no_table(tmp_path):
     with pytest.raises(SourceError, match="no file"):
         Interactions.read(tmp_path / "absent.csv")
-    with pytest.raises(SourceError, match="no file"):
+    with pytest.raises(SourceError, match="is a folder"):
         Interactions.read(tmp_path)
     with pytest.raises(SourceError, match="of type builtins dict"):
         Interactions.read({"user": [1], "item": [2]})

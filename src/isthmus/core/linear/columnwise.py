@@ -28,6 +28,7 @@ from jaxtyping import Float, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from isthmus.checked.sparse import check_csr
 from isthmus.errors import SettingError
 
 SHRINKAGE = 50.0
@@ -117,6 +118,7 @@ class _Gram:
     """G = XᵀX, whose rows are made when they are asked for."""
 
     def __init__(self, matrix: csr_array) -> None:
+        check_csr(matrix)
         # Sums of whole numbers are exact in float32 up to 2²⁴.
         self._matrix = matrix.astype(np.float32)
         self._transposed = self._matrix.T.tocsr()

@@ -33,6 +33,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import Bags, Tensors, require_bags
+from isthmus.checked.sparse import check_csr
 from isthmus.core.ops.bags import bag_sum
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns
@@ -183,6 +184,7 @@ def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: flo
 
 def _upper_gram(matrix: csr_array) -> npt.NDArray[np.float64]:
     """XᵀX on and above the diagonal, a block of rows at a time, so that its sparse form is never whole."""
+    check_csr(matrix)
     exact = matrix.astype(np.float64)
     transposed, width = exact.T.tocsr(), exact.shape[1]
     gram = np.zeros((width, width))

@@ -51,7 +51,7 @@ def rank(
         InputError: filters that do not fit the queries.
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
-    check_k(k)
+    check_k(k, inputs.size)
     filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found = []
     for start, stop in spans(inputs.size, ranker.width, block_bytes):
@@ -90,7 +90,7 @@ def rank_prepared(
     Raises:
         What ``rank`` raises.
     """
-    check_k(k)
+    check_k(k, queries)
     filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
     return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes)
 
@@ -119,7 +119,7 @@ class ExactSearcher:
             ValueRangeError: a number is NaN or infinite.
         """
         check_metric(metric)
-        check_vectors(vectors)
+        check_vectors(vectors, metric)
         # A copy, so that training the table on does not change the answers.
         vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=metric == "ip")
         return cls.over(vectors, metric, bf16=bf16)
@@ -193,7 +193,7 @@ class ExactSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_queries(queries, self.width, self._vectors.device)
+        check_queries(queries, self.width, self._vectors.device, self._metric)
         return self.search_checked(queries, k, exclude, allow, block_bytes)[0]
 
     def search_checked(
@@ -217,7 +217,7 @@ class ExactSearcher:
             The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
             by these.
         """
-        check_k(k)
+        check_k(k, len(queries))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.prepared(queries)
 
@@ -240,7 +240,7 @@ class ExactSearcher:
             InputError: queries of another width or device.
             ValueRangeError: a query holds NaN or infinity, or a row does not exist.
         """
-        check_queries(queries, self.width, self._vectors.device)
+        check_queries(queries, self.width, self._vectors.device, self._metric)
         check_rows(rows.flatten(), len(self), "rows")
         return self.scores_of_prepared(self.prepared(queries), rows)
 

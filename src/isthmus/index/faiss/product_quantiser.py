@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import faiss
 import numpy as np
+import torch
 from jaxtyping import Float32
 
 from isthmus.errors import InputError, SettingError
+from isthmus.index.vectors import check_lengths
 
 WORDS = 256
 """Of a codebook: a byte tells one of them."""
@@ -30,6 +32,7 @@ def product_quantised(
     Raises:
         SettingError: a number of bytes that does not divide the width.
         InputError: fewer than 256 examples, or vectors of another width.
+        ValueRangeError: a vector whose square float32 cannot hold.
     """
     width = examples.shape[1]
     if bytes < 1 or width % bytes:
@@ -37,6 +40,8 @@ def product_quantised(
     if len(examples) < WORDS or vectors.shape[1] != width:
         shapes = f"examples {examples.shape} and vectors {vectors.shape}"
         raise InputError(shapes, expected=f"one width, and at least {WORDS} examples")
+    for some in (examples, vectors):
+        check_lengths(torch.from_numpy(some), "l2")
     index = faiss.IndexPQ(width, bytes, 8)
     index.pq.cp.seed = seed
     index.train(np.ascontiguousarray(examples))

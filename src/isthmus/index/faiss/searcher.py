@@ -84,7 +84,7 @@ class FaissSearcher:
         """
         check_metric(metric)
         check_kind(kind)
-        check_vectors(vectors)
+        check_vectors(vectors, metric)
         exact = ExactSearcher.build(vectors.detach().cpu().float(), metric)
         return cls.over(exact, kind, FaissSettings.checked(len(exact), **settings))
 
@@ -202,8 +202,8 @@ class FaissSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_k(k)
-        check_queries(queries, self.width, torch.device("cpu"))
+        check_k(k, len(queries))
+        check_queries(queries, self.width, torch.device("cpu"), self._exact.metric)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         prepared = self._exact.prepared(queries)
         rows = torch.full((len(queries), k), -1)

@@ -22,7 +22,7 @@ from isthmus.index.storage import tensors as storage
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest, Trial
-from isthmus.index.vectors import Metric, check_metric
+from isthmus.index.vectors import Metric, check_lengths, check_metric
 
 Opened = tuple[Snapshot, ChosenIndex, IndexRequest]
 
@@ -137,6 +137,8 @@ def _segment(tensors: Mapping[str, Tensor], name: str, width: int, metric: Metri
         )
     if numbers and not bool(vectors.isfinite().all()):
         raise BundleError(f"{name} vectors hold NaN or infinity", expected="finite numbers")
+    if numbers:
+        check_lengths(vectors, metric)
     ids = vocabulary_of(storage.unpacked(tensors, f"{name}."), len(vectors))
     if len(ids) != len(vectors):
         raise BundleError(f"{len(ids)} ids for {len(vectors)} vectors", expected="one id for each")
@@ -149,6 +151,7 @@ def _approximate(
     # A kind takes what it is given: numbers that are none would end in places that do not exist.
     if not bool(base.vectors.isfinite().all()):
         raise BundleError("base vectors hold NaN or infinity", expected="finite numbers")
+    check_lengths(base.vectors, base.metric)
     exact = ExactSearcher.over(base.vectors, base.metric)
     searcher = _known(chosen.kind).restore(exact, dict(settings), known)
     made = replace(chosen, searcher=searcher)

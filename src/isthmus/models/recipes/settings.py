@@ -1,4 +1,4 @@
-"""A builder's keywords: which it knows, of what types, those left at their defaults, and what it makes of them."""
+"""Keywords of builders: their names, types and defaults, and building with them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LARGEST: Mapping[type, float] = {int: 2**63 - 1, float: sys.float_info.max}
 
 
 def keywords_of(builder: Builder) -> dict[str, Keyword]:
-    """The settings of a builder in their order: its keywords without the generator, and those that it shares with
-    others as ``**shared: Unpack[...]``, see ``isthmus.models.parts.keywords``."""
+    """The settings of a builder in order: its keywords without the generator, and those that it shares with others as
+    ``**shared: Unpack[...]``, see ``isthmus.models.parts.keywords``."""
     found: dict[str, Keyword] = {}
     hints = get_type_hints(builder)
     for parameter in list(inspect.signature(builder).parameters.values())[1:]:
@@ -45,18 +45,21 @@ def keywords_of(builder: Builder) -> dict[str, Keyword]:
 
 
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All keywords of a builder: those given, checked against its annotations, and the defaults of the others.
+    """All keywords of a builder: the given ones, checked against its annotations, and the defaults of the others.
 
-    Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
-    has other defaults.
+    Keywords of a blend contain all keywords of each part. Because all of them are saved, a bundle does not depend on
+    later changes of defaults.
 
     Args:
-        name: of the model, for errors.
-        builder: the function that makes it.
-        settings: what the user gave.
+        name: name of the model, for error messages.
+        builder: the builder.
+        settings: the given keywords.
+
+    Returns:
+        All keywords.
 
     Raises:
-        SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
+        SettingError: an unknown keyword, or a value of the wrong type, NaN or infinite.
     """
     known = keywords_of(builder)
     for key in settings:
@@ -76,22 +79,25 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
 
 
 def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
-    """What the builder makes of all its settings.
+    """Call the builder with all its settings.
 
     Args:
-        name: of the model, for errors.
-        builder: the function that makes it.
-        signal: the sizes of the data.
-        run: whose seed draws the first weights.
-        settings: all of them, as ``checked`` returns them.
+        name: name of the model, for error messages.
+        builder: the builder.
+        signal: sizes of the data.
+        run: its seed determines the initial weights.
+        settings: all keywords, as returned by ``checked``.
+
+    Returns:
+        The recipe.
 
     Raises:
-        SettingError: settings that it cannot have, or a model larger than the memory.
+        SettingError: settings that the model cannot have, or a model larger than the memory.
     """
     try:
         return builder(signal, generator=run.generator(), **settings)
     except (RuntimeError, OverflowError, MemoryError) as error:
-        # What torch says when a layer is larger than the memory.
+        # The error of torch for a layer that is larger than the memory.
         raise SettingError(
             f"{name} cannot be built for {signal} ({' '.join(str(error).split())[:200]})",
             expected="layers that fit into memory",

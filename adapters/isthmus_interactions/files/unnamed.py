@@ -1,0 +1,101 @@
+"""Which column of a file without names plays which part, by what the columns hold."""
+
+from __future__ import annotations
+
+import logging
+import re
+from itertools import islice
+
+import numpy as np
+
+from isthmus.errors import ColumnError
+from isthmus.files import DelimitedTable
+from isthmus_interactions.files.columns import said
+
+LOOKED_AT = 1000
+"""Rows that tell what a column holds."""
+
+MOST = 4
+"""Columns that a file of interactions without names can have: user, item, value, time."""
+
+_WHOLE = re.compile(r"-?\d+(\.0*)?")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?")
+_CUSTOMER = re.compile(r"A[0-9A-Z]{11,20}")
+_PRODUCT = re.compile(r"[B0-9][0-9A-Z]{9}")
+SECONDS = (1e8, 1e10)
+"""Times in seconds since 1970 lie here, from 1973 on; in milliseconds a thousand times as high."""
+
+logger = logging.getLogger(__name__)
+
+
+def columns_by_content(table: DelimitedTable) -> dict[str, str]:
+    """The part of each column of a file without names: users, items, and then a value, a time, or both.
+
+    The first two columns are taken as users and items if a value or a time follows; where ids look like those of
+    Amazon, they tell customers from products. What was found is logged.
+
+    Args:
+        table: without names.
+
+    Returns:
+        Numbers of columns, counted from 1, by role; ``""`` where there is none.
+
+    Raises:
+        ColumnError: more or fewer columns, or ones that do not tell what they are.
+    """
+    cells = _first_rows(table)
+    kinds = [_kind(column) for column in cells]
+    rest = kinds[2:]
+    clear = 3 <= len(kinds) <= MOST and all(kind in ("id", "value") for kind in kinds[:2])
+    if not clear or rest not in (["value"], ["time"], ["value", "time"], ["time", "value"]):
+        raise _unclear(table, len(kinds))
+    roles = {"user": "1", "item": "2", "value": "", "time": ""}
+    if _all(cells[0], _PRODUCT) and _all(cells[1], _CUSTOMER):
+        roles |= {"user": "2", "item": "1"}
+    roles |= {kind: str(place) for place, kind in enumerate(rest, 3)}
+    hints = said({role: number for role, number in roles.items() if number})
+    logger.info("%s has no line of names: it is read with %s", table.name, hints["remedy"])
+    return roles
+
+
+def _first_rows(table: DelimitedTable) -> list[list[str]]:
+    cells: list[list[str]] = [[] for _ in table.header]
+    for batch in islice(table.batches(), 1):
+        cells = [column.slice(0, LOOKED_AT).to_pylist() for column in batch.columns]
+    return cells
+
+
+def _kind(cells: list[str]) -> str:
+    """``time``, ``value`` for other numbers, ``id`` for other words, empty for neither."""
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if filled and all(_DATE.fullmatch(cell) for cell in filled):
+        return "time"
+    try:
+        numbers = np.array([float(cell.replace(",", ".")) for cell in filled])
+    except ValueError:
+        return "id" if filled and not any(" " in cell for cell in filled) else ""
+    if not len(numbers) or not np.isfinite(numbers).all():
+        return ""
+    low, high = SECONDS
+    for unit in (1, 1e3, 1e6):
+        if (
+            all(_WHOLE.fullmatch(cell) for cell in filled)
+            and (low * unit <= numbers).all()
+            and (numbers < high * unit).all()
+        ):
+            return "time"
+    return "value"
+
+
+def _all(cells: list[str], form: re.Pattern[str]) -> bool:
+    return all(form.fullmatch(cell.strip()) for cell in cells)
+
+
+def _unclear(table: DelimitedTable, count: int) -> ColumnError:
+    hints = {"remedy": "say which they are by number, counted from 1, such as header=False, user=1, item=2"}
+    hints["option"] = "say which they are by number, counted from 1, such as --no-header --user 1 --item 2"
+    return ColumnError(
+        f"{table.name} has no line of names, and its {count} columns do not tell which of them are users and items",
+        expected="a line of names, or users, items, values and times in this order",
+        **hints,
+    )
