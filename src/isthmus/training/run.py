@@ -67,6 +67,8 @@ class Run:
             raise SettingError(f"time_limit={self.time_limit:g}", expected="more than 0 seconds, or no limit")
         if self.until is not None and self.until < 1:
             raise SettingError(f"training until epoch {self.until}", expected="at least 1, or no limit")
+        if self.checkpoints is not None and Path(self.checkpoints).is_file():
+            raise SettingError(f"checkpoints={str(self.checkpoints)!r} is a file", expected="a directory")
         if self.resume and self.checkpoints is None:
             raise SettingError("resume without a directory of checkpoints", remedy="give the directory to resume from")
 
