@@ -11,6 +11,7 @@ from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
 from isthmus_text.input_output import InputOutput
 from isthmus_text.pretrained.checkpoints import check_saved
+from isthmus_text.word_search import word_search
 
 
 def _scorer(documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer | None:
@@ -24,4 +25,5 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
     GalleryFormat(tensor="corpus.codes", document="corpus.json", labelled=False, metric="cosine"),
     _scorer,
     check_settings=check_saved,
+    keys=word_search,
 )

@@ -90,5 +90,5 @@ def test_another_ending_no_folder_and_no_bundle_are_mistakes(bundle, tmp_path, r
     assert run("plot", bundle, "--out", tmp_path / "a.bmp")[0] == 2
     code, _, said = run("plot", bundle, "--out", tmp_path / "none" / "a.png")
     assert code == 2
-    assert "no folder" in said
+    assert "no directory" in said
     assert run("plot", tmp_path)[0] == 2

@@ -20,6 +20,7 @@ import typer
 from isthmus import bundle
 from isthmus.cli.output import status
 from isthmus.cli.training import Trained
+from isthmus.disk import check_writable
 from isthmus.errors import InputError
 from isthmus.training.interrupts import StoppedError, saving
 
@@ -117,7 +118,7 @@ def check_picture(path: Path) -> None:
     """
     if path.is_dir() or path.suffix.lower() != ".png":
         raise InputError(f"a picture {str(path)!r}", expected="the name of a file that ends in .png")
-    bundle.check_writable(path)
+    check_writable(path)
 
 
 def _is_empty(path: Path) -> bool:

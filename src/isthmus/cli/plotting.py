@@ -11,6 +11,7 @@ from rich.text import Text
 
 from isthmus.bundle.manifest import Manifest, peek
 from isthmus.cli.output import Json, emit
+from isthmus.disk import check_file
 from isthmus.errors import InputError
 from isthmus.faces import INDEX
 from isthmus.plugins import command_name
@@ -62,8 +63,7 @@ def _place(directory: Path, out: Path | None) -> Path:
         return directory.parent / f"{whole.name}.png" if directory.name not in ("", "..") else Path(f"{whole.name}.png")
     place = out / f"{whole.name}.png" if out.is_dir() else out
     check_ending(place)
-    if not place.parent.is_dir():
-        raise InputError(f"no folder {str(place.parent)!r} for the picture", remedy="create it, or name another place")
+    check_file(place)
     return place
 
 

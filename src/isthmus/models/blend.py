@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.reprs import brief
-from isthmus.training.history import History
+from isthmus.training.history import History, finite
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record, doing
 from isthmus.training.run import Run, Validation
@@ -71,6 +72,8 @@ class BlendRecipe:
                 if not stop.optional(lambda: self._weigh(source, validation, history)):
                     self._keep_the_best_part(validation, history)
             history.interrupted = stop.requested
+        # Parts are where they were fitted; the weights, and a part that was not reached, are not.
+        self.model.to(run.torch_device()).eval()
         return history
 
     def _keep_the_best_part(self, validation: Validation, history: History) -> None:
@@ -99,7 +102,7 @@ class BlendRecipe:
         nothing = [0.0] * (len(self.names) - fitted)
         self.model.weigh([*some.weights.tolist(), *nothing], [*some.exponents.tolist(), *nothing])
         history.best_epoch = len(history.records)
-        history.best_score = float(history.records[-1][validation.name])
+        history.best_score = finite(float(history.records[-1][validation.name]))
 
     def _solve_again(self, source: Source, run: Run) -> History:
         if not self.model.weights.any():
@@ -245,7 +248,8 @@ def _joined(model: Blend, validation: Validation, before: BlendWeights, part: in
     share = max(COARSE, key=lambda one: tried(one, EXPONENT).score)
     for step in STEPS:
         share = max(
-            (share, share - step, share + step), key=lambda one: tried(one, EXPONENT).score if 0 < one < 1 else -1.0
+            (share, share - step, share + step),
+            key=lambda one: tried(one, EXPONENT).score if 0 < one < 1 else -math.inf,
         )
     candidates = [before, *(tried(share, exponent) for exponent in (EXPONENT, *EXPONENTS))]
     return max(candidates, key=lambda one: one.score)
@@ -261,7 +265,8 @@ def _scaled(weights: Sequence[float], factor: float) -> tuple[float, ...]:
 
 def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendWeights:
     model.weigh(tried.weights, tried.exponents)
-    return replace(tried, score=validation.score(model))
+    score = finite(validation.score(model))
+    return replace(tried, score=-math.inf if score is None else score)
 
 
 def _some(source: Source) -> Bags:
