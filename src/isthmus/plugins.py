@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
@@ -115,6 +116,12 @@ def load_all(among: Iterable[str] | None = None) -> dict[str, isthmus.protocols.
     return loaded
 
 
+def load_imported() -> dict[str, isthmus.protocols.Plugin]:
+    """The plugins whose modules are imported already; none is imported that is not."""
+    homes = {name: found[0].value.partition(":")[0] for name, found in _announced().items() if len(found) == 1}
+    return load_all(name for name, home in homes.items() if home in sys.modules)
+
+
 def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.protocols.Builder]:
     """Find a builder by its name, as in Python or with hyphens, among installed plugins.
 
@@ -164,8 +171,14 @@ def command_name(name: str) -> str:
 
 def closest(name: str, known: Iterable[str]) -> str:
     """A question that suggests the most similar known name, or an empty text."""
+    near = nearest(name, known)
+    return f"did you mean {near!r}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The most similar known name, or None."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else None
 
 
 def _announced() -> Mapping[str, list[Announcement]]:

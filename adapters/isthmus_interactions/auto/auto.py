@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
+from isthmus.models.recipes.settings import keywords_of, unknown_setting
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
@@ -27,6 +28,9 @@ BUDGET = 600.0
 
 SEARCH = 0.6
 """Share of the time limit for the search; the rest is for fitting the best model on all users."""
+
+EXAMPLES = ("edlae", "mult_vae", "rec_vae", "vanilla")
+"""Models that a message names: the first that has the settings, or else the last."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +56,7 @@ def fit(
         SettingError: settings, which need the name of a model; or no such metric.
         KeyboardInterrupt: Ctrl-C before the first candidate was finished.
     """
-    if settings:
-        given = ", ".join(settings)
-        raise SettingError(f"{given} without a model", remedy="name the model that they belong to, as in --model edlae")
+    check_settings(settings)
     MetricAt.parse(metric)
     started = time.perf_counter()
     budget = BUDGET if run.time_limit is None else run.time_limit
@@ -88,3 +90,24 @@ def fit(
         "fitted_on_everybody": again,
     }
     return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
+
+
+def check_settings(settings: Iterable[str]) -> None:
+    """Refuse settings of a model where none is named, and mistyped keywords of ``fit``.
+
+    Raises:
+        SettingError: any setting at all; the message says what may have been meant.
+    """
+    given = list(settings)
+    having = {name: keywords_of(builder) for name, builder in plugins.load("interactions").builders.items()}
+    known = {setting for some in having.values() for setting in some}
+    for setting in given:
+        if setting not in known:
+            raise unknown_setting(setting, known, f"no keyword {setting!r}")
+    if given:
+        name = next((name for name in EXAMPLES if having[name].keys() >= set(given)), EXAMPLES[-1])
+        raise SettingError(
+            f"{', '.join(given)} without a model",
+            remedy=f"name the model that is to have it, as in {name!r}",
+            option=f"name the model that is to have it, as in --model {plugins.command_name(name)}",
+        )

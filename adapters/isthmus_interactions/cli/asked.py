@@ -24,7 +24,10 @@ def histories(recommender: Recommender, texts: Sequence[str]) -> list[Typed]:
         UnknownIdError: a text where the ids are numbers; items with similar titles are suggested.
         InputError: a file or an array that cannot be read, or an ambiguous text.
     """
-    return _reader(recommender, "--history").lists(texts)
+    found = _reader(recommender, "--history").lists(texts)
+    if texts and not found:
+        raise InputError(f"--history {' '.join(texts)} holds no ids", expected="a line of ids for each history")
+    return found
 
 
 def items(recommender: Recommender, option: str, texts: Sequence[str] | None) -> list[Id] | None:

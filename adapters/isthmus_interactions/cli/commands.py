@@ -20,6 +20,7 @@ from isthmus.cli.options import (
     ResultCount,
     ResultCountOrAll,
     Seed,
+    check_ending,
 )
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.disk import check_file
@@ -67,6 +68,7 @@ def recommend(
         raise InputError("--out without --users", remedy="recommendations for histories go to standard output")
     if out is not None:
         check_file(out)
+        check_ending(out, (".parquet", ".pq"))
     recommender = Recommender.load(directory)
     named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
     for name, ids in named.items():

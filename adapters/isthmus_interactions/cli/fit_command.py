@@ -15,6 +15,8 @@ from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
 from isthmus.files import FileOptions
+from isthmus.tasks.evaluation import MetricAt
+from isthmus_interactions.auto.auto import check_settings
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -63,6 +65,11 @@ def fit(
     title: FeatureTitle = None,
 ) -> None:
     """Train a recommender on interactions and save it. Without --model, several models are tried."""
+    MetricAt.parse(metric)
+    if model == "auto":
+        check_settings(training.settings)
+    else:
+        training.check_model("interactions", model)
     about = documents.features(features, feature_id, tags, text, vectors, title)
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}

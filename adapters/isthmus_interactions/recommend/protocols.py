@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError
+from isthmus.plugins import closest
 from isthmus.reprs import counted
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
@@ -74,6 +75,7 @@ def asked_fold(
         raise SettingError(
             f"split {split!r}",
             expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
+            remedy=closest(split, SPLITS),
         )
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")

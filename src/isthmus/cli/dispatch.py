@@ -13,6 +13,7 @@ import typer
 
 from isthmus import plugins
 from isthmus.bundle.manifest import MANIFEST, peek
+from isthmus.cli.refusals import refused
 from isthmus.errors import InputError
 from isthmus.faces import INDEX
 
@@ -47,7 +48,7 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
     except typer.Exit as leave:
         return leave.exit_code
     except typer.TyperException as error:
-        raise InputError(error.format_message().rstrip("."), remedy=f"see {program} --help") from None
+        raise refused(error, program, args) from None
     return 0
 
 
@@ -57,7 +58,10 @@ def on_data(name: str, args: Sequence[str]) -> int:
         return _run_named(args[0], name, args[1:])
     if set(HELP) & set(args):
         return _help(name, _having(name), " NAME")
-    raise InputError(f"{name} needs the name of an adapter", expected=f"one of: {', '.join(plugins.names())}")
+    able = ", ".join(_having(name)) or "(none)"
+    raise InputError(
+        f"{name} needs the name of an adapter first", expected=f"one of: {able}", remedy=f"see isthmus {name} --help"
+    )
 
 
 def demo(args: Sequence[str]) -> int:
@@ -79,7 +83,7 @@ def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> i
             run(function, f"isthmus {name} {known}", ["--help"])
         return 0
     if args:
-        raise unknown(args[0], set(commands), f" for {name}")
+        raise unknown(args[0], set(commands), f" for {name}", f"see isthmus {name} --help")
     raise InputError(f"{name} needs a verb", expected=", ".join(commands), remedy=f"see isthmus {name} --help")
 
 
@@ -117,17 +121,36 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
     raise InputError(f"{name} needs a bundle", expected=f"isthmus {name} DIR")
 
 
-def unknown(name: str, known: set[str], where: str = "") -> InputError:
-    """The error for an unknown command."""
-    remedy = plugins.closest(name, known) or "see isthmus --help"
-    return InputError(f"no command {name!r}{where}", remedy=remedy)
+def unknown(name: str, known: set[str], where: str = "", otherwise: str = "see isthmus --help") -> InputError:
+    """The error for an unknown verb.
+
+    Args:
+        name: the verb.
+        known: those that there are.
+        where: of what they are the verbs.
+        otherwise: the remedy where none of them is like it.
+    """
+    return InputError(f"no command {name!r}{where}", remedy=plugins.closest(name, known) or otherwise)
 
 
 def _run_named(plugin: str, name: str, args: Sequence[str], *, named: bool = True) -> int:
     commands = plugins.load(plugin).commands
     if name not in commands:
-        raise unknown(name, set(commands), f" for {plugin}")
+        raise _unknown_for(plugin, name, set(commands), named=named)
     return run(commands[name], f"isthmus {name} {plugin}" if named else f"isthmus {name}", args)
+
+
+def _unknown_for(plugin: str, name: str, known: set[str], *, named: bool) -> InputError:
+    """The error for a verb that the plugin does not have; others may."""
+    able = " or ".join(_having(name))
+    if not able:
+        return unknown(name, known, f" for {plugin}")
+    taken = ", ".join(sorted(known - {"demo", *ON_DATA}))
+    return InputError(
+        f"no command {name!r} for {plugin}",
+        expected=able if named else f"a bundle of {able}",
+        remedy="" if named or not taken else f"this bundle takes {taken}",
+    )
 
 
 def _having(name: str) -> Mapping[str, Function]:

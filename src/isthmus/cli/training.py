@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +25,11 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle
+from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
-from isthmus.errors import TrainingError
+from isthmus.errors import SettingError, TrainingError
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
@@ -71,6 +71,18 @@ class Training:
     validation: float
     settings: Mapping[str, Any]
     as_json: bool
+
+    def check_model(self, plugin: str, model: str) -> None:
+        """Refuse a mistyped model or setting before any data are read.
+
+        Raises:
+            SettingError: no such model, or a setting that it does not know, or of another type.
+        """
+        # Imported here because it brings torch, which a help page does not need.
+        from isthmus.models.recipes.settings import checked
+
+        _, builder = plugins.find_builder(model, plugin)
+        checked(model, builder, self.settings)
 
     def save(self, fitted: Trained, *, by_epoch: bool = True) -> None:
         """Save what was fitted. After Ctrl-C, the best model so far is saved, with a remark on standard error.
@@ -194,6 +206,7 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**given: Any) -> None:
         training = training_options(**{name: given.pop(name) for name in shared if name in given})
+        check_settings(training.settings, {*own, *shared})
         with saved_at_signals():
             function(training=training, **given)
 
@@ -202,6 +215,29 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(merged)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in merged}
     return command
+
+
+def check_settings(settings: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Refuse a setting that is an option of the command, or a keyword of ``fit`` in Python.
+
+    Args:
+        settings: of a model, as typed after ``--setting``.
+        options: the parameters of the command.
+
+    Raises:
+        SettingError: such a setting.
+    """
+    # Imported here because it brings torch, which a help page does not need.
+    from isthmus.models.recipes.settings import all_settings
+
+    options = {*options, "titles"} - {"file", "setting", "epochs"}
+    for name in settings.keys() & ({*options, *ONLY_IN_PYTHON} - all_settings()):
+        remedy = "leave it out" if name in ONLY_IN_PYTHON else f"use the option --{name.replace('_', '-')}"
+        raise SettingError(f"--setting {name}, which is no setting of a model", remedy=remedy)
+
+
+ONLY_IN_PYTHON = ("run", "progress", "gallery")
+"""Keywords of ``fit`` that are no options."""
 
 
 def _shown(

@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError
+from isthmus.plugins import closest
 from isthmus.sources import even_rows
 from isthmus.tasks.coding import drawn
 from isthmus.training.run import Run
@@ -68,12 +69,16 @@ def draw_codes(
         SettingError: fewer than one code, or a prior that this model does not have.
     """
     if prior not in PRIORS:
-        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)))
+        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)), remedy=closest(prior, PRIORS))
     if prior == "fitted" and latent_prior is None:
         raise SettingError(
             "prior='fitted' of a model without one",
             expected="enough training records, and scikit-learn",
             remedy="use prior='standard' for a variational model",
+            option="use --prior standard for a variational model",
         )
-    generator = torch.Generator().manual_seed(seed)
-    return drawn(model, n, generator, latent_prior if prior == "fitted" else None)
+    if prior == "fitted":
+        return drawn(model, n, torch.Generator().manual_seed(seed), latent_prior)
+    # A prior that was learned is where the model is.
+    device = next(model.parameters()).device
+    return drawn(model, n, torch.Generator(device).manual_seed(seed)).cpu()

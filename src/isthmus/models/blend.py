@@ -76,6 +76,8 @@ class BlendRecipe:
                 if not stop.optional(lambda: self._weigh(source, validation, history)):
                     self._keep_the_best_part(validation, history)
             history.interrupted = stop.requested
+        # Parts are where they were fitted; the weights, and a part that was not reached, are not.
+        self.model.to(run.torch_device()).eval()
         return history
 
     def _keep_the_best_part(self, validation: Validation, history: History) -> None:

@@ -25,6 +25,7 @@ from isthmus.checked.sparse import as_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
+from isthmus.plugins import closest
 from isthmus.protocols import Ranker
 from isthmus.reprs import described, joined
 from isthmus.rowlists import from_csr
@@ -102,11 +103,12 @@ class MetricAt:
         Raises:
             SettingError: no metric of that name, or no number after it.
         """
-        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", text)
+        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", str(text))
         if found is None or found[1] not in NAMES:
-            raise SettingError(
-                f"metric {text!r}", expected=f"one of {', '.join(NAMES)}, followed by @ and k, as in recall@20"
-            )
+            name, at, k = str(text).partition("@")
+            near = closest(f"{name}@{k}" if at else name, [f"{one}@{k or 20}" for one in NAMES])
+            expected = f"one of {', '.join(NAMES)}, followed by @ and k, as in recall@20"
+            raise SettingError(f"metric {text!r}", expected=expected, remedy=near)
         return cls(found[1], int(found[2]))
 
     def __str__(self) -> str:

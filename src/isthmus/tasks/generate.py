@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from isthmus.errors import SettingError
+from isthmus.plugins import closest
 from isthmus.protocols import Readout, SequenceDecoder
 from isthmus.tasks.beams import beam_search
 from isthmus.tasks.stepwise import Nucleus, Stepwise, likeliest, one_by_one
@@ -75,7 +76,8 @@ def generate(
     elif strategy == "greedy":
         say = partial(one_by_one, steps, choose=likeliest)
     else:
-        raise SettingError(f"strategy {strategy!r}", expected="greedy, beam or nucleus")
+        near = closest(strategy, ("greedy", "beam", "nucleus"))
+        raise SettingError(f"strategy {strategy!r}", expected="greedy, beam or nucleus", remedy=near)
     parts = codes.split(_at_least_one(chunk, "chunk")) if len(codes) else ()
     return [row for part in parts for row in say(part)]
 

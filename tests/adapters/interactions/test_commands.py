@@ -159,7 +159,7 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--setting", "code"], "NAME=VALUE"),
         (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=many"], "a whole number"),
         (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=1000000000000000"], "cannot be built"),
-        (["FILE", "--out", "o", "--metric", "ndgc@100"], "metric 'ndgc@100'"),
+        (["FILE", "--out", "o", "--metric", "ndgc@100"], "did you mean 'ndcg@100'?"),
         (["FILE", "--out", "o", "--setting", "code=3"], "without a model"),
         (["FILE", "--out", "o", "--time-limit", "soon"], "a time of 'soon'"),
         (["FILE", "--out", "o", "--time-limit", "-3m"], "a time of '-3m'"),

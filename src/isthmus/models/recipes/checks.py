@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus.errors import SettingError
+from isthmus.plugins import closest
 
 
 def check_settings(**settings: int | float) -> None:
@@ -28,4 +29,5 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         SettingError: the message names the setting and the choices.
     """
     if value not in choices:
-        raise SettingError(f"{name}={value!r}", expected=" or ".join(map(repr, choices)))
+        expected = " or ".join(map(repr, choices))
+        raise SettingError(f"{name}={value!r}", expected=expected, remedy=closest(value, choices))

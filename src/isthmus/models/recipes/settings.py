@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -64,11 +64,8 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
     known = keywords_of(builder)
     for key in settings:
         if key not in known:
-            raise SettingError(
-                f"{name} has no setting {key!r}",
-                expected=f"one of: {', '.join(known)}",
-                remedy=plugins.closest(key, known),
-            )
+            expected = f"one of: {', '.join(known)}"
+            raise unknown_setting(key, known, f"{name} has no setting {key!r}", expected=expected, builder=builder)
     whole = {key: keyword.default for key, keyword in known.items()}
     whole |= {key: _value(name, key, value, known[key].type) for key, value in settings.items()}
     if builder is blend:
@@ -76,6 +73,48 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
             {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
         ]
     return whole
+
+
+def unknown_setting(
+    key: str, known: Iterable[str], told: str, *, expected: str = "", builder: Builder | None = None
+) -> SettingError:
+    """The error for a keyword that neither a model nor ``fit`` knows; the nearest one of either is suggested.
+
+    Args:
+        key: what was given.
+        known: the settings of the model.
+        told: what is wrong with it.
+        expected: what would have been right.
+        builder: of the model; None where it is not known.
+    """
+    keywords = _keywords_of_fit(builder) - set(known)
+    near = key if key in keywords else plugins.nearest(key, {*known, *keywords})
+    option = f"the option --{str(near).replace('_', '-')}" if near in OPTIONS else ""
+    if near == key:
+        remedy = f"{key} is a keyword of fit and no setting of a model"
+        return SettingError(told, expected=expected, remedy=remedy, option=option and f"use {option}")
+    remedy, option = f"did you mean {near!r}?" if near else "", option and f"did you mean {option}?"
+    return SettingError(told, expected=expected, remedy=remedy, option=option)
+
+
+OPTIONS = ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "validation")
+"""Keywords of every ``fit`` that are options of every ``fit`` on the command line, too."""
+
+
+def all_settings() -> set[str]:
+    """The settings of all models whose plugins are imported."""
+    builders = [builder for plugin in plugins.load_imported().values() for builder in plugin.builders.values()]
+    return {keyword for builder in builders for keyword in keywords_of(builder)}
+
+
+def _keywords_of_fit(builder: Builder | None) -> set[str]:
+    """The keywords of ``fit`` of the faces of the imported plugins, or of those that have the builder."""
+    imported = list(plugins.load_imported().values())
+    having = [plugin for plugin in imported if builder in plugin.builders.values()]
+    faces = [face for plugin in having or imported for face in plugin.faces.values()]
+    fits = [inspect.signature(face.fit).parameters.values() for face in faces if hasattr(face, "fit")]
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {*OPTIONS} | {one.name for parameters in fits for one in parameters if one.kind in named}
 
 
 def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
