@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from isthmus.bundle import bundle
 from isthmus.bundle import manifest as manifests
+from isthmus.disk import folders
 from isthmus.errors import BundleError, InputError, ValueRangeError
 
 MANIFEST = "manifest.json"
@@ -39,8 +41,9 @@ def save(place: Path, **changed: object) -> Path:
 
 
 def edit(place: Path, **changes: object) -> None:
+    """Change the manifest, and its digest with it."""
     document = json.loads((place / MANIFEST).read_text())
-    (place / MANIFEST).write_text(json.dumps({**document, **changes}))
+    (place / MANIFEST).write_text(json.dumps(manifests.sealed({**document, **changes})))
 
 
 def rehash(place: Path) -> None:
@@ -103,10 +106,10 @@ def test_a_link_to_a_bundle_stays_a_link(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failure", "step", "before"),
     [
-        (OSError("disk full"), "save_file", False),
-        (OSError("disk full"), "sync_file", True),
-        (KeyboardInterrupt(), "save_file", True),
-        (MemoryError(), "sync_file", False),
+        (OSError("disk full"), "save_tensors", False),
+        (OSError("disk full"), "_as_json", True),
+        (KeyboardInterrupt(), "save_tensors", True),
+        (MemoryError(), "_as_json", False),
     ],
 )
 def test_a_failure_leaves_what_was_there(
@@ -130,16 +133,18 @@ def test_a_failure_leaves_what_was_there(
 def test_a_rename_that_fails_leaves_the_old_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
+    """Where two names cannot be exchanged in one step, there are two renames."""
     save(tmp_path / "a")
-    calls, replace = [], os.replace
+    calls, renamed = [], os.rename
 
     def rename(source: Path, target: Path) -> None:
         calls.append(source)
         if len(calls) == fails_at:
             raise KeyboardInterrupt
-        replace(source, target)
+        renamed(source, target)
 
-    monkeypatch.setattr(os, "replace", rename)
+    monkeypatch.setattr(folders, "exchange", lambda *_: False)
+    monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path / "a", builder="mult_dae")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -280,10 +285,36 @@ def test_fields_of_wrong_types(tmp_path: Path) -> None:
 def test_missing_fields(tmp_path: Path) -> None:
     place = save(tmp_path / "a")
     whole = json.loads((place / MANIFEST).read_text())
-    for name in whole:
-        (place / MANIFEST).write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
-        with pytest.raises(BundleError):
-            bundle.read(place)
+    for name in whole.keys() - {"digest"}:
+        rest = {key: value for key, value in whole.items() if key != name}
+        for kept in (rest, manifests.sealed(rest)):
+            (place / MANIFEST).write_text(json.dumps(kept))
+            with pytest.raises(BundleError):
+                bundle.read(place)
+
+
+def test_an_edited_manifest_is_refused(tmp_path: Path) -> None:
+    place = save(tmp_path / "a")
+    whole = json.loads((place / MANIFEST).read_text())
+    changes = ({"facts": {"people": 5}}, {"created": "2020"}, {"more": 1}, {"settings": {"code": 8.0, "dropout": 0.5}})
+    for change in changes:
+        (place / MANIFEST).write_text(json.dumps({**whole, **change}))
+        with pytest.raises(BundleError, match="was edited"):
+            bundle.peek(place)
+    # Blanks and the order of the entries say nothing.
+    (place / MANIFEST).write_text(json.dumps(dict(sorted(whole.items())), indent=7))
+    bundle.read(place)
+
+
+def test_a_manifest_of_before_has_no_digest(tmp_path: Path) -> None:
+    place = save(tmp_path / "a")
+    whole = json.loads((place / MANIFEST).read_text())
+    del whole["digest"]
+    (place / MANIFEST).write_text(json.dumps(whole))
+    bundle.read(place)
+    (place / MANIFEST).write_text(json.dumps({**whole, "digesl": ""}))
+    with pytest.raises(BundleError, match="unknown entry 'digesl'"):
+        bundle.read(place)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, "documents/items.json", "cache/index"])
@@ -394,7 +425,6 @@ def test_nonsense_met_while_understanding_is_damage(tmp_path: Path) -> None:
         KeyError("ids"),
         ValueError("x"),
         RuntimeError("x"),
-        MemoryError(),
         RecursionError(),
         InputError("x"),
     ):
@@ -404,5 +434,24 @@ def test_nonsense_met_while_understanding_is_damage(tmp_path: Path) -> None:
         raise BundleError("too new")
     with pytest.raises(PermissionError), bundle.as_damage(tmp_path):
         raise PermissionError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), MemoryError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes."), MemoryError),
+        (SafetensorError("Error while serializing: I/O error: Cannot allocate memory (os error 12)"), MemoryError),
+        (RuntimeError("unable to mmap 40 bytes from file </a/b>: Cannot allocate memory (12)"), MemoryError),
+        (SafetensorError("Error while deserializing: Too many open files (os error 24)"), OSError),
+        (SafetensorError("No such file or directory (os error 2)"), BundleError),
+    ],
+)
+def test_what_the_system_cannot_do_is_no_damage(tmp_path: Path, error: Exception, told: type[Exception]) -> None:
+    with pytest.raises(told), bundle.as_damage(tmp_path):
+        raise error
+
+
+def test_a_ctrl_c_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), bundle.as_damage(tmp_path):
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from isthmus.disk import check_file, check_writable, is_stream, new_folder, written
 from isthmus.errors import InputError
 from isthmus_images.files.pictures import as_image
 from isthmus_images.files.pixels import Pixels, as_bytes, as_pixels
@@ -25,6 +26,9 @@ TILE = 84
 
 PAPER, INK = "white", "black"
 COLUMNS = 16
+
+TOGETHER = (".npy", ".png")
+"""Endings of files that take all images; any other name is that of a folder."""
 
 Row = tuple[str, Any]
 
@@ -58,9 +62,23 @@ def in_rows(images: Any, columns: int = COLUMNS) -> list[Row]:
     return [("", images[start : start + columns]) for start in range(0, len(images), columns)]
 
 
+def check_place(path: Path) -> None:
+    """Ask before long work whether images could be written to a place.
+
+    Raises:
+        InputError: it exists, or nothing may be written there.
+    """
+    if path.exists() and not is_stream(path):
+        raise InputError(f"{path} exists", expected="a new file or folder", remedy="choose another name or remove it")
+    if path.suffix in TOGETHER:
+        check_file(path)
+    else:
+        check_writable(path)
+
+
 def write(path: Path, images: Any, names: Sequence[str]) -> int:
     """Images to a new place: an array (``.npy``, float32), one picture of all of them (``.png``), or a folder with a
-    ``.png`` for each, by its name.
+    ``.png`` for each, by its name. It appears whole or not at all.
 
     Args:
         images: as a face gives them; a list where they are of several sizes.
@@ -69,30 +87,45 @@ def write(path: Path, images: Any, names: Sequence[str]) -> int:
         How many.
 
     Raises:
-        InputError: the place exists, or images of several sizes for one array or one picture.
+        InputError: the place exists or nothing may be written there, or images of several sizes for one array or one
+            picture.
+        OSError: the disk is full, say; nothing is left there then.
     """
-    if path.exists():
-        raise InputError(f"{path} exists", expected="a new file or folder", remedy="choose another name or remove it")
-    together = path.suffix in (".npy", ".png")
+    check_place(path)
+    together = path.suffix in TOGETHER
     if together and isinstance(images, list):
         raise InputError(f"images of several sizes for {path}", expected="a folder", remedy="write --out FOLDER")
     if path.suffix == ".npy":
-        np.save(path, np.asarray(images, dtype=np.float32), allow_pickle=False)
+        with written(path) as file:
+            np.save(file, np.asarray(images, dtype=np.float32), allow_pickle=False)
     elif path.suffix == ".png":
-        sheet(in_rows(images)).save(path)
+        save_sheet(in_rows(images), path)
     else:
         _write_each(path, images, names)
     return len(images)
+
+
+def save_sheet(rows: Sequence[Row], path: Path) -> None:
+    """Write the picture of ``sheet`` as PNG, whole or not at all; an older file is replaced.
+
+    Raises:
+        InputError: no file can be written there.
+        OSError: the disk is full, say; an older file is still there.
+    """
+    made = sheet(rows)
+    with written(path) as file:
+        made.save(file, format="PNG")
 
 
 def _write_each(folder: Path, images: Any, names: Sequence[str]) -> None:
     places = [_place(name) for name in names]
     if len(set(places)) < len(places):
         places = [f"{row:05d}-{Path(place).name}" for row, place in enumerate(places)]
-    for place, image in zip(places, images, strict=True):
-        target = folder / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        as_image(as_bytes(as_pixels(image[None], place))[0]).save(target)
+    with new_folder(folder) as scratch:
+        for place, image in zip(places, images, strict=True):
+            target = scratch / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            as_image(as_bytes(as_pixels(image[None], place))[0]).save(target)
 
 
 def _place(name: str) -> str:

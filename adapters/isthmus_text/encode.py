@@ -14,10 +14,11 @@ from torch import Tensor
 
 from isthmus.batch import TokenRows
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.disk import allocate, check_new_file, is_stream, written
 from isthmus.errors import InputError
 from isthmus.training.batching import by_length
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.pretrained.cached_vectors import TOKENS
+from isthmus_text.pretrained.cached_vectors import batch_tokens
 from isthmus_text.texts import Texts
 
 CHUNK = 8192
@@ -35,10 +36,11 @@ def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: 
         adapter: of what the model reads.
         texts: any number; at most ``CHUNK`` of them are held at a time.
         out: a new ``.npy`` file that is filled as texts are encoded, for corpora whose codes exceed the memory. It is
-            returned as a read-only memory map.
+            returned as a read-only memory map. A pipe gets them all at the end.
 
     Raises:
         InputError: something that is not text, or ``out`` exists.
+        OSError: the disk does not hold the codes; nothing is left there then.
     """
     if out is None:
         found = list(_encoded_chunks(model, adapter, texts))
@@ -47,6 +49,12 @@ def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: 
             if found
             else _encoded(model, adapter.tokenizer.encode_batch([""], adapter.max_length)).numpy()[:0]
         )
+    check_new_file(out)
+    if is_stream(out):
+        codes = encode(model, adapter, texts)
+        with written(out) as file:
+            np.save(file, codes, allow_pickle=False)
+        return codes
     data = Texts.of(texts)
     return _write_codes(_encoded_chunks(model, adapter, data), len(data), out)
 
@@ -82,7 +90,7 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
-    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS[device.type])
+    batches = by_length(torch.tensor([len(row) for row in distinct]), batch_tokens(device))
     rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
     codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
     placed = torch.empty_like(codes)
@@ -91,19 +99,16 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
 
 
 def _write_codes(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
-    if out.exists():
-        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
-    scratch = out.with_name(f".{out.name}.part")
-    try:
+    with written(out) as file:
         first = next(parts)
-        codes = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=(rows, first.shape[1]))
+        codes = np.lib.format.open_memmap(file.name, mode="w+", dtype=np.float32, shape=(rows, first.shape[1]))
+        allocate(file, codes.offset, codes.offset + codes.nbytes)
         start = 0
         for part in chain([first], parts):
             codes[start : start + len(part)] = part
             start += len(part)
         codes.flush()
-        scratch.rename(out)
-    finally:
-        scratch.unlink(missing_ok=True)
+        # Windows renames no file that is mapped.
+        del codes
     mapped: Codes = np.load(out, mmap_mode="r", allow_pickle=False)
     return mapped

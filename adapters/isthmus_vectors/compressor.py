@@ -129,7 +129,7 @@ class Compressor:
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
-            raise InputError(f"{len(examples)} vectors to learn from", expected=f"at least {FEWEST}")
+            raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})

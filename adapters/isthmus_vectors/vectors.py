@@ -117,7 +117,7 @@ class Vectors:
         # Sparse rows may be very wide, and none of their columns is looked at.
         names = rows.columns or (() if rows.is_sparse else tuple(map(str, range(rows.width))))
         called = "" if rows.columns is None else f": {arrow.listed(names)}"
-        logger.info("trains on %s rows of %s columns%s", f"{len(rows):,}", f"{rows.width:,}", called)
+        logger.info("trains on %s of %s%s", counted(len(rows), "row"), counted(rows.width, "column"), called)
         strange = [name for place, name in enumerate(names) if rows._numbers_rows(place, name)]
         if strange:
             logger.warning(

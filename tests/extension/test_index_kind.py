@@ -8,6 +8,7 @@ LSH"). Inner products become angles when the vectors are lifted to one length.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.bundle.manifest import sealed
 from isthmus.errors import BundleError, NameClashError, PluginError, SettingError
 from isthmus.index import ExactSearcher, Index, IndexKind, check_search, rank_candidates, register, registry
 from isthmus.index.kinds import ApproximateSearcher, Setting, Structure, rising
@@ -268,7 +270,8 @@ def test_settings_and_arrays_that_do_not_fit_do_no_harm(tmp_path: Path) -> None:
     index = Index.build(numbers(1500, 6), kind="signs", target_recall=0.3)
     index.save(tmp_path / "a")
     manifest = tmp_path / "a" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"bits":', '"depth":'))
+    document = json.loads(manifest.read_text().replace('"bits":', '"depth":'))
+    manifest.write_text(json.dumps(sealed(document)))
     with pytest.raises(BundleError):
         Index.load(tmp_path / "a")
 

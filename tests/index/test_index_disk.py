@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from isthmus.bundle import bundle
+from isthmus.bundle.manifest import sealed
 from isthmus.errors import BundleError, InputError
 from isthmus.index import Budget, Index
 from isthmus.index.faiss import kinds
@@ -134,7 +135,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, kind: str, stamped: bool,
         path = tmp_path / "a" / "manifest.json"
         manifest = json.loads(path.read_text())
         manifest["files"]["cache/structure.safetensors"]["sha256"] = hashlib.sha256(content).hexdigest()
-        path.write_text(json.dumps(manifest))
+        path.write_text(json.dumps(sealed(manifest)))
     again = Index.load(tmp_path / "a")
     assert ("made again" in caplog.text) is not stamped
     queries = numbers(20, 6, seed=2)
@@ -154,7 +155,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
     def full(*given: object) -> None:
         raise OSError(28, "no space left")
 
-    monkeypatch.setattr(bundle, "_save", full)
+    monkeypatch.setattr(bundle, "save_tensors", full)
     index.add(np.ones((1, 3)))
     with pytest.raises(OSError, match="no space"):
         index.save(tmp_path / "a")
@@ -176,7 +177,7 @@ def changed(directory: Path, **settings: object) -> None:
     path = directory / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["settings"] |= settings
-    path.write_text(json.dumps(manifest))
+    path.write_text(json.dumps(sealed(manifest)))
 
 
 def test_settings_that_do_not_fit_are_damage(tmp_path: Path):

@@ -50,7 +50,7 @@ def test_curves_are_the_numbers_of_the_history_and_a_score_has_an_axis_on_the_ri
     assert lines(loss)["training, reconstruction alone"] == [[epoch, 9.0 / epoch] for epoch in range(1, 5)]
     assert lines(score)["held-out score"] == [[epoch, -abs(epoch - 3)] for epoch in range(1, 5)]
     assert list(loss.lines[-1].get_xdata()) == [3, 3]
-    assert loss.get_ylabel() == "loss, nats a record; lower is better"
+    assert loss.get_ylabel() == "loss, nats per record; lower is better"
     assert score.get_ylabel() == "held-out score; higher is better"
 
 
@@ -65,7 +65,7 @@ def varied(**more):
 def test_further_numbers_have_a_panel_each_and_what_never_changes_has_none():
     assert titles(training_curves(varied(rate=2.0, anchor=0.5))) == [
         "Training",
-        "Rate (what the code carries)",
+        "Rate (information in the code)",
         "Anchor",
     ]
     made = history(rate=2.0, of_texts=150)

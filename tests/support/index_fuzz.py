@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isthmus.bundle.manifest import sealed
 from isthmus.errors import BundleError, IsthmusError
 from isthmus.index import Index
 
@@ -66,7 +67,7 @@ def stamped_again(directory: Path) -> None:
         for name in manifest["files"]:
             content = (directory / name).read_bytes()
             manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        path.write_text(json.dumps(manifest), encoding="utf-8")
+        path.write_text(json.dumps(sealed(manifest)), encoding="utf-8")
     except (ValueError, LookupError, TypeError, AttributeError, OSError):
         pass
 

@@ -72,7 +72,7 @@ def demo(
         )
         samples = model.sample(SAMPLES, seed=seed)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet.sheet(rows_of(model, train, test, samples, seed)).save(picture)
+        contact_sheet.save_sheet(rows_of(model, train, test, samples, seed), picture)
         document = _document(model, figures(model, train, test, samples, seed), picture, run)
         for fault in faults(document):
             status(f"warning: {fault}")

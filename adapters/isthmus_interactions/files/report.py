@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.reprs import brief
+from isthmus.reprs import brief, counted
 
 
 @brief
@@ -57,7 +57,9 @@ class Report:
             (self.unknown_items, "with unknown items"),
         ]
         losses = "".join(f", {count:,} {what}" for count, what in counts if count)
-        return f"{self.rows_kept:,} interactions from {self.rows_read:,} rows; kept: {self.why}{losses}"
+        return (
+            f"{counted(self.rows_kept, 'interaction')} from {counted(self.rows_read, 'row')}; kept: {self.why}{losses}"
+        )
 
     def log(self, logger: logging.Logger) -> None:
         """Say it once: as a warning where ids were missing, else as information."""

@@ -1,8 +1,7 @@
-"""Recommendations for many users, streamed to a Parquet file."""
+"""Recommendations for many users, written to a Parquet file in blocks."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,26 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.answers import Answers
-from isthmus.errors import InputError
+from isthmus.disk import written
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
 USERS_AT_A_TIME = 2048
-"""Asked about at a time, and a row group of the file."""
-
-
-def check_place(path: Path) -> None:
-    """Ask before long work whether a file could be written there; an older file is replaced.
-
-    Raises:
-        InputError: a directory stands at that place, or there is none to hold the file.
-    """
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a directory", expected="the name of a file", remedy="add recs.parquet")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"no directory {str(path.parent)!r}", expected="one that exists", remedy="make it first")
+"""Number of users at a time, and in a row group of the file."""
 
 
 def write(
@@ -39,35 +26,31 @@ def write(
     adapter: InteractionsAdapter,
     ask: Callable[[Sequence[GivenId]], Answers[Answer]],
 ) -> int:
-    """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
+    """Recommend in blocks and write the columns user, rank (from 1), item and score. The file is written whole or not
+    at all.
 
     Args:
-        path: of the Parquet file.
+        path: path of the Parquet file.
         users: ids, in the order of the rows.
-        adapter: for the types of ids.
-        ask: answers for some users.
+        adapter: determines the types of the ids.
+        ask: recommends for some users.
 
     Returns:
         The number of rows.
 
     Raises:
         InputError: a directory stands at that place, or there is none to hold the file.
+        OSError: the disk is full, say; an older file is still there.
     """
-    check_place(path)
     schema = pa.schema(
         [("user", _type(adapter.users)), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
     )
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
     rows, remaining = 0, iter(users)
-    try:
-        with pq.ParquetWriter(partial, schema) as writer:
-            while some := list(islice(remaining, USERS_AT_A_TIME)):
-                table = _table(some, ask(some), schema)
-                writer.write_table(table)
-                rows += len(table)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written(path) as file, pq.ParquetWriter(file, schema) as writer:
+        while some := list(islice(remaining, USERS_AT_A_TIME)):
+            table = _table(some, ask(some), schema)
+            writer.write_table(table)
+            rows += len(table)
     return rows
 
 

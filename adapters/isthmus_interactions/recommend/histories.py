@@ -1,4 +1,4 @@
-"""Histories of users, by external id, as bags and in order."""
+"""Histories of users, given by external ids, as bags and in order."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
 
 GivenId = Id | np.integer[Any]
-"""An id as callers may have it; NumPy's integers count as Python's."""
+"""Types that callers may use for ids; NumPy integers count as Python integers."""
 
 History = Iterable[GivenId] | Mapping[GivenId, float]
-"""Ids, each counting once, or ids with positive weights."""
+"""Ids, each with weight 1, or ids with positive weights."""
 
 Histories = Sequence[History] | Interactions
-"""A history for each user."""
+"""One history for each user."""
 
 
 LEAST = 1e-15
-"""Weights are from this to its inverse, so that their squares fit in 32 bits."""
+"""Smallest allowed weight; the largest is its inverse, so that squares of weights fit in 32 bits."""
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class HistoryBatch:
-    """Histories as far as the catalogue knows them.
+    """Histories, restricted to items of the catalogue.
 
     Attributes:
         bags: one row for each history.
-        unknown: for each history the ids that the catalogue does not hold, in the order given.
-        ordered: the items of each history in the order given, an id as often as it is given; None where the order is
-            not known.
-        users: whose histories they are; None where nobody said.
-        kind: of the ids of users.
+        unknown: for each history the ids that are not in the catalogue, in the given order.
+        ordered: the items of each history in the given order, including repetitions; None if the order is unknown.
+        users: ids of the users; None if not given.
+        kind: type of the ids of users.
     """
 
     bags: Bags
@@ -54,11 +53,11 @@ class HistoryBatch:
 
 
 def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
-    """Turn histories into bags; an id given twice counts once.
+    """Convert histories to bags; an id that is given twice counts once.
 
     Raises:
-        InputError: a single history or id where several histories were expected, or something that is not a history.
-        ValueRangeError: a weight that is not above zero, or so small or large that 32 bits do not hold its square.
+        InputError: a single history or id instead of several histories, or a value that is not a history.
+        ValueRangeError: a weight that is not positive, or so small or large that its square does not fit in 32 bits.
     """
     if isinstance(histories, Interactions):
         return _batch_of(histories, items)
@@ -77,7 +76,7 @@ def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
 
 
 def id_list(ids: Iterable[GivenId]) -> list[Id]:
-    """The ids as a list of plain Python values. A text is an id of its own, not a list of letters.
+    """The ids as a list of plain Python values. A string is one id, not a list of letters.
 
     Raises:
         InputError: a single id.
@@ -93,7 +92,7 @@ def _plain(id_: GivenId) -> Id:
 
 @dataclass(frozen=True)
 class _Read:
-    """One history: rows of the catalogue with weights, every event in order, and what is unknown."""
+    """One history: rows of the catalogue with weights, all events in order, and the unknown ids."""
 
     rows: Rows
     weights: list[float]
@@ -102,7 +101,7 @@ class _Read:
 
 
 def _rows_and_weights(history: History, items: Vocabulary) -> _Read:
-    # What can be read once, such as a generator, is read once.
+    # Iterators such as generators can be read only once.
     given = history if isinstance(history, str | int | np.integer | Mapping) else _listed(history)
     weighted = _weighted(given)
     for id_, weight in weighted.items():

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
-    """The titles of items that the vocabulary holds, under plain Python ids."""
+    """The titles of items in the vocabulary, by plain Python ids."""
     plain = dict(zip(id_list(titles), titles.values(), strict=True))
     return {id_: str(text) for id_, text in plain.items() if id_ in items}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +12,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus.cli.demos import Demonstration, demonstration
-from isthmus.cli.output import Json, emit, table
+from isthmus.cli.output import Json, emit, status, table
+from isthmus.errors import MissingLibraryError
+from isthmus.index import Index
 from isthmus.metrics.text import corpus_bleu, exact_match
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.datasets import demo_sentences, wordnet_examples
+from isthmus_text.input_output import pretrained_vectors
+from isthmus_text.pretrained.checkpoints import minilm_folder
 from isthmus_text.texts import Texts
 
 SETTINGS: dict[str, Any] = {
@@ -42,12 +46,15 @@ TRAINING_WORDS, HELD_OUT_WORDS = (2, 12), (3, 10)
 WORTH = 25.0
 """A BLEU below this is not what these sentences give, and the page says so."""
 
-COMMAND, EXPECTED = "isthmus demo text", "about two minutes on two cores"
+COMMAND, EXPECTED = "isthmus demo text", "one to two minutes on two cores"
 SHOWN = 8
 POINTS = 101
 """Of the line between two sentences."""
 
 QUERIES = ("I love this place!", "Please call me if you have any questions.", "Thanks for your help")
+MEANT = ("a place to eat", "We had to wait too long.", "How much does it cost?")
+"""Queries whose answers have few words in common with them: for a search by meaning."""
+
 ENDS = (
     ("The food was great.", "The room is small."),
     ("He went to the store.", "She works in the garden."),
@@ -99,6 +106,7 @@ def _document(model: TextAutoencoder, texts: list[str], run: Demonstration) -> d
         "reconstructions": [{"text": a, "reconstruction": b} for a, b in zip(texts[:SHOWN], back[:SHOWN], strict=True)],
         "interpolated": interpolated,
         "found": [{"query": query, "texts": [hit.item for hit in model.search(query, 4)[0]]} for query in QUERIES],
+        "found_by_meaning": by_meaning(MEANT),
         "warnings": _warnings(bleu, interpolated),
         "path": str(run.out),
         "seconds": run.seconds,
@@ -112,6 +120,22 @@ def between(model: TextAutoencoder, first: str, last: str) -> list[str]:
     happens near the middle of the line, so that it takes many points to see it.
     """
     return [text for text, _ in groupby(model.interpolate(first, last, POINTS))]
+
+
+def by_meaning(queries: Sequence[str]) -> list[dict[str, Any]] | None:
+    """The sentences of the treebank nearest to each query by all-MiniLM-L6-v2; None without the extra ``minilm``."""
+    try:
+        minilm_folder()
+    except MissingLibraryError:
+        return None
+    texts = _short("train", TRAINING_WORDS)
+    status(f"encoding {len(texts):,} sentences with all-MiniLM-L6-v2")
+    index = Index.build(pretrained_vectors(texts), metric="cosine")
+    found = index.search(pretrained_vectors(queries), 4)
+    return [
+        {"query": query, "texts": [texts[int(row)] for row in near.ids]}
+        for query, near in zip(queries, found, strict=True)
+    ]
 
 
 def _warnings(bleu: float, interpolated: list[dict[str, Any]]) -> list[str]:
@@ -137,16 +161,20 @@ def _page(document: dict[str, Any]) -> RenderableType:
             Text("\n".join(["\nfrom one sentence to another", *_indented(line["texts"])]))
             for line in document["interpolated"]
         ),
-        *(
-            Text("\n".join([f"\nnearest to {found['query']!r}, by words and their places", *_indented(found["texts"])]))
-            for found in document["found"]
-        ),
+        *_searches(document["found"], "by its words, of which rare ones count more"),
+        *_searches(document["found_by_meaning"] or (), "by meaning (all-MiniLM-L6-v2)"),
+        *([] if document["found_by_meaning"] else [Text('\nsearch by meaning: pip install "isthmus[minilm]"')]),
         *(Text(f"\nwarning: {warning}") for warning in document["warnings"]),
         Text(f"\nsaved to {out} after {document['seconds']:.0f} s; next:"),
         Text(f'  isthmus search {out} "Let me know what you think."'),
         Text(f'  isthmus interpolate {out} "The food was great." "See you tomorrow!"'),
         Text("  isthmus fit text YOUR_FILE.txt --out my.bundle"),
     )
+
+
+def _searches(found: Sequence[dict[str, Any]], how: str) -> Iterator[Text]:
+    for one in found:
+        yield Text("\n".join([f"\nnearest to {one['query']!r}, {how}", *_indented(one["texts"])]))
 
 
 def _indented(texts: list[str]) -> list[str]:

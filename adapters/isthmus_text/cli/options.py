@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from isthmus.checked.arrays import read_npy
+from isthmus.disk import check_file, written
 from isthmus.errors import SourceError
 from isthmus_text.texts import Texts
 
@@ -17,7 +18,18 @@ Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CS
 Column = Annotated[str | None, typer.Option(help="The column of a table that holds the texts [text].")]
 Documents = Annotated[bool, typer.Option("--documents", help="A file is one text; FILE may be a folder of them.")]
 Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
-OutFile = Annotated[Path | None, typer.Option(help="A file for the answers, a text a line; else standard output.")]
+
+
+def _writable(out: Path | None) -> Path | None:
+    if out is not None:
+        check_file(out)
+    return out
+
+
+OutFile = Annotated[
+    Path | None,
+    typer.Option(help="A file for the answers, a text a line; else standard output.", callback=_writable),
+]
 
 
 def texts_from(source: str, column: str | None = None, documents: bool = False) -> Texts:
@@ -52,5 +64,13 @@ def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 
 
 def write_lines(path: Path, texts: list[str]) -> None:
-    """A text a line; ends of lines inside a text become blanks, so that rows stay aligned."""
-    path.write_text("".join(f"{' '.join(text.splitlines())}\n" for text in texts), encoding="utf-8")
+    """A text a line; ends of lines inside a text become blanks, so that rows stay aligned. The file appears whole or
+    not at all, and replaces an older one.
+
+    Raises:
+        InputError: no file can be written there.
+        OSError: the disk is full, say; an older file is still there.
+    """
+    with written(path) as file:
+        for text in texts:
+            file.write(f"{' '.join(text.splitlines())}\n".encode())

@@ -5,15 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from isthmus.errors import InputError, MissingLibraryError, SettingError, SourceError
+from isthmus.disk import new_folder
+from isthmus.errors import MissingLibraryError, SettingError, SourceError
 
 try:
     from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -69,7 +65,7 @@ def to_sentence_transformers(
     words = _tokenizer(Path(tokenizer), encoder)
     _check(encoder, words, max_length)
     words.model_max_length = max_length
-    with _written_atomically(Path(folder)) as scratch:
+    with new_folder(folder) as scratch:
         encoder.save_pretrained(scratch)
         words.save_pretrained(scratch)
         for name, content in _settings(encoder.config.hidden_size, pooling, normalise, max_length).items():
@@ -162,22 +158,3 @@ vectors = SentenceTransformer("this-folder").encode(["A text.", "Another one."])
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text + "\n" * (not text.endswith("\n")), encoding="utf-8")
-
-
-@contextmanager
-def _written_atomically(place: Path) -> Iterator[Path]:
-    """A scratch directory beside ``place`` that becomes it when the block ends, and vanishes if it fails."""
-    if os.path.lexists(place):
-        raise InputError(f"{str(place)!r} exists", expected="a new name", remedy="choose another or move it away")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    scratch = place.parent / f".{place.name}.{secrets.token_hex(6)}.partial"
-    try:
-        scratch.mkdir()
-        yield scratch
-        for path in scratch.rglob("*"):
-            if path.is_file():
-                with path.open("r+b") as file:
-                    os.fsync(file.fileno())
-        os.rename(scratch, place)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

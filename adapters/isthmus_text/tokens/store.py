@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.disk import new_folder
 from isthmus.errors import InputError, SourceError
 from isthmus.reprs import brief
 from isthmus_text.files.packed import Bytes, Spool
@@ -50,7 +51,7 @@ class TokenStore:
     def write(
         cls, folder: str | Path, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None
     ) -> TokenStore:
-        """Store rows in a new or empty folder, and map them.
+        """Store rows in a new or empty folder, whole or not at all, and map them.
 
         Args:
             folder: made where it is missing.
@@ -61,16 +62,13 @@ class TokenStore:
         Raises:
             InputError: an id outside the vocabulary (the row is named), or a folder that holds something.
         """
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        if any(place.iterdir()):
-            raise InputError(f"{place} is not empty", expected="a new or empty folder")
-        with (place / TOKENS).open("wb") as file:
-            ends, truncated = _write_rows(rows, file.write, vocabulary, max_length)
-        (place / OFFSETS).write_bytes(ends.tobytes())
-        about = {"format": _FORMAT, "rows": len(ends) - 1, "vocabulary": vocabulary, "truncated": truncated}
-        (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-        return cls.open(place)
+        with new_folder(folder) as place:
+            with (place / TOKENS).open("wb") as file:
+                ends, truncated = _write_rows(rows, file.write, vocabulary, max_length)
+            (place / OFFSETS).write_bytes(ends.tobytes())
+            about = {"format": _FORMAT, "rows": len(ends) - 1, "vocabulary": vocabulary, "truncated": truncated}
+            (place / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        return cls.open(folder)
 
     @classmethod
     def open(cls, folder: str | Path) -> TokenStore:

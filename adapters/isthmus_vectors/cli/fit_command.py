@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,8 @@ def fit(
 ) -> None:
     """Train on rows of numbers: codes to search, to sample from, and to detect anomalies with."""
     settings = dict(training.settings) | ({} if code is None else {"code": code})
+    if model != AUTO:
+        replace(training, settings=settings).check_model("vectors", model)
     rows = Vectors.read(file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header)
     if model == AUTO:
         return _fit_detector(rows, training, contamination, settings)

@@ -12,6 +12,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
 
+from isthmus.cli.options import check_out_file
+from isthmus.disk import written
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
@@ -32,22 +34,29 @@ def check_out(out: Path | None, as_json: bool) -> None:
         if not as_json:
             raise InputError("no file for the numbers", remedy="add --out FILE.npy, or --json to print them")
         return
-    if out.exists():
-        raise InputError(f"{out} exists", expected="a new file", remedy="choose another name or remove it")
-    if out.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
-    if not out.parent.is_dir():
-        raise InputError(f"no directory {str(out.parent)!r}", expected="a directory that exists")
+    check_out_file(out, ENDINGS)
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:
-    """Shape (rows, width), as the ending says; columns without a name are called f0, f1, ..."""
+    """Write an array, whole or not at all.
+
+    Args:
+        out: its ending says how, one of ``ENDINGS``.
+        numbers: of shape (rows, width).
+        columns: names; without them they are called f0, f1, ...
+
+    Raises:
+        InputError: no file can be written there.
+        OSError: the disk is full, say.
+    """
     if out.suffix.lower() == ".npy":
-        np.save(out, numbers, allow_pickle=False)
+        with written(out) as file:
+            np.save(file, numbers, allow_pickle=False)
         return
     names = columns or tuple(f"f{place}" for place in range(numbers.shape[1]))
     table = pa.table([pa.array(np.ascontiguousarray(column)) for column in numbers.T], names=list(names))
-    if out.suffix.lower() == ".parquet":
-        pq.write_table(table, out)
-    else:
-        pacsv.write_csv(table, out)
+    with written(out) as file:
+        if out.suffix.lower() == ".parquet":
+            pq.write_table(table, file)
+        else:
+            pacsv.write_csv(table, file)

@@ -6,8 +6,9 @@
       documents/              texts of the adapter: vocabularies, scales, titles
       cache/                  optional: what could be computed again, such as an index
 
-``write`` builds the directory beside its place, synced to disk, and renames it there: whoever looks sees the old bundle
-or the new one, whole. ``read`` trusts nothing: every kind of damage is a ``BundleError``, and nothing is ever executed.
+``write`` builds the directory beside its place, synced to disk, and exchanges it with what stands there: whoever looks
+sees the old bundle or the new one, whole, and ``read`` starts again where a bundle was replaced meanwhile. It trusts
+nothing: every kind of damage is a ``BundleError``, and nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from isthmus.bundle.directory import check_target, check_writable, swapped_in, sync_file
+from isthmus.bundle.directory import check_target
 from isthmus.bundle.manifest import (
     CACHE,
     DOCUMENTS,
@@ -40,7 +42,8 @@ from isthmus.bundle.manifest import (
     is_identifier,
     peek,
 )
-from isthmus.bundle.tensors import load_state, state_of
+from isthmus.bundle.tensors import load_state, save_tensors, state_of
+from isthmus.disk import replaced, steadily, told_by_system
 from isthmus.errors import BundleError, InputError, IsthmusError, ValueRangeError
 from isthmus.reprs import counted, described
 
@@ -49,7 +52,6 @@ __all__ = [
     "Manifest",
     "as_damage",
     "check_target",
-    "check_writable",
     "load_state",
     "peek",
     "read",
@@ -63,7 +65,7 @@ _DTYPES = (
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
 )
 _DAMAGE = (
-    *(ArithmeticError, AssertionError, AttributeError, IsthmusError, LookupError, MemoryError),
+    *(ArithmeticError, AssertionError, AttributeError, IsthmusError, LookupError),
     *(RuntimeError, SafetensorError, TypeError, ValueError),
 )
 
@@ -99,6 +101,7 @@ def write(
     documents: Mapping[str, str],
     facts: Mapping[str, Any] | None = None,
     cache: Mapping[str, bytes] | None = None,
+    durable: bool = True,
 ) -> Manifest:
     """Save a bundle, whole or not at all. An older bundle at the same place is replaced.
 
@@ -111,25 +114,29 @@ def write(
         documents: texts by file name, such as ``items.json``.
         facts: anything else worth telling, JSON values.
         cache: contents by file name of what could be computed again.
+        durable: whether to wait until all of it is on the disk.
+
+    Returns:
+        What stands in the manifest.
 
     Raises:
         InputError: something else stands at that place, a name that is none, a value that is not JSON, or NaN weights.
-        OSError: the disk is full or may not be written to; what stood there before still does.
+        OSError: the disk is full or may not be written to, under ``directory`` as its file name; what stood there
+            before still does.
     """
     members = {f"{DOCUMENTS}/{name}": text.encode() for name, text in documents.items()}
     members |= {f"{CACHE}/{name}": content for name, content in (cache or {}).items()}
     _check_names(plugin, builder, members)
     _check_finite(tensors, ValueRangeError)
-    with swapped_in(directory) as scratch:
+    check_target(directory)
+    with replaced(directory, durable=durable) as scratch:
         for name, content in members.items():
             (scratch / name).parent.mkdir(exist_ok=True)
             (scratch / name).write_bytes(content)
-        _save(tensors, scratch / WEIGHTS)
+        save_tensors(tensors, scratch / WEIGHTS)
         files = {name: _stamp(scratch / name) for name in sorted([WEIGHTS, *members])}
-        manifest = Manifest(plugin, builder, settings, facts or {}, _versions(), _now(), files)
+        manifest = Manifest(plugin, builder, settings, facts or {}, dict(_versions()), _now(), files)
         (scratch / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
-        for name in (*files, MANIFEST):
-            sync_file(scratch / name)
     return manifest
 
 
@@ -138,8 +145,12 @@ def read(directory: str | Path) -> Bundle:
 
     Raises:
         BundleError: no bundle there, or one that is truncated, altered, foreign or too new.
+        OSError, MemoryError: it cannot be read here and now, which says nothing about the bundle.
     """
-    directory = Path(directory)
+    return steadily(directory, _read)
+
+
+def _read(directory: Path) -> Bundle:
     manifest = peek(directory)
     with as_damage(directory):
         _check_files(directory, manifest.files)
@@ -152,10 +163,12 @@ def read(directory: str | Path) -> Bundle:
 
 @contextmanager
 def as_damage(directory: str | Path) -> Iterator[None]:
-    """Whatever goes wrong while a bundle's content is understood (vocabularies, settings) is damage of that bundle.
+    """Whatever goes wrong while a bundle's content is understood (vocabularies, settings) is damage of that bundle,
+    except what the system cannot do: too little memory, a disk that fails.
 
     Raises:
         BundleError: in place of the errors that nonsense causes in parsers and constructors.
+        OSError, MemoryError: the system's own, also in place of what a library made of them.
     """
     try:
         yield
@@ -164,17 +177,11 @@ def as_damage(directory: str | Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise BundleError(f"bundle {str(directory)!r} lost a file while it was read ({error.filename})") from error
     except _DAMAGE as error:
+        told = told_by_system(error, directory)
+        if told is not None and not isinstance(told, FileNotFoundError):
+            raise told from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BundleError(f"bundle {str(directory)!r} is damaged: {reason}", remedy="save it again") from error
-
-
-def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
-    try:
-        save_file(dict(tensors), path)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"tensors that cannot be stored ({' '.join(str(error).split())[:200]})", remedy="use state_of"
-        ) from error
 
 
 def _check_names(plugin: str, builder: str, members: Mapping[str, bytes]) -> None:
@@ -237,6 +244,7 @@ def _as_json(manifest: Manifest) -> str:
         raise InputError(f"settings or facts hold no JSON value ({error})", expected="numbers, text, lists") from None
 
 
+@cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
 

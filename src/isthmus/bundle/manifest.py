@@ -1,12 +1,15 @@
 """The manifest of a bundle: what a saved directory says of itself. Reading it imports nothing heavy and runs nothing.
 
 A manifest is one JSON object. Its names are looked up among installed plugins, never imported by path; its files are
-plain names below the bundle, so that no manifest can point anywhere else.
+plain names below the bundle, so that no manifest can point anywhere else. Its last entry is the SHA-256 of all others:
+a manifest that was edited is refused, whatever was changed. Bundles of version 0.1 have no such entry.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.bundle.renamed_settings import current
+from isthmus.disk import steadily
 from isthmus.errors import BundleError
 from isthmus.reprs import counted, described
 
@@ -23,10 +27,12 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 DOCUMENTS = "documents"
 CACHE = "cache"
+DIGEST = "digest"
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+_ENTRIES = ("format", "plugin", "builder", "settings", "facts", "versions", "created", "files", "format_version")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,7 +77,20 @@ class Manifest:
         Raises:
             TypeError, ValueError: a setting or a fact that is not a JSON value.
         """
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, allow_nan=False)
+        return json.dumps(sealed(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest as a JSON document, with the digest of its other entries as the last one."""
+    entries = {name: value for name, value in document.items() if name != DIGEST}
+    return {**entries, DIGEST: _digest(entries)}
+
+
+def _digest(entries: Mapping[str, Any]) -> str:
+    """The SHA-256 of JSON values, whatever their order and the blanks between them."""
+    text = json.dumps(entries, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def is_file_name(name: str) -> bool:
@@ -87,7 +106,7 @@ def is_identifier(name: str) -> bool:
 def looks_like_bundle(directory: Path) -> bool:
     """Whether the directory has a manifest that says it is an isthmus bundle, whatever its condition otherwise."""
     try:
-        document = _json(directory / MANIFEST)
+        document = steadily(directory, lambda place: _json(place / MANIFEST))
     except (BundleError, OSError):
         return False
     return isinstance(document, dict) and document.get("format") == FORMAT
@@ -99,10 +118,15 @@ def peek(directory: str | Path) -> Manifest:
     Raises:
         BundleError: no bundle there, or one whose manifest is damaged, foreign or too new.
     """
-    directory = Path(directory)
+    return steadily(directory, _peeked)
+
+
+def _peeked(directory: Path) -> Manifest:
     path = directory / MANIFEST
     if not path.is_file() or path.is_symlink():
         what = "has no manifest.json" if directory.is_dir() else "is not a directory"
+        if not os.path.lexists(directory):
+            what = "does not exist"
         raise BundleError(f"{str(directory)!r} {what}", expected="a directory that isthmus saved")
     return _parse(_json(path), path)
 
@@ -134,6 +158,8 @@ def _parse(document: Any, path: Path) -> Manifest:
     if version != FORMAT_VERSION or isinstance(version, bool):
         remedy = "install a newer isthmus" if isinstance(version, int) and version > FORMAT_VERSION else "save it again"
         raise BundleError(f"bundle format {version!r}", expected=f"format {FORMAT_VERSION}", remedy=remedy)
+    if DIGEST in document and document != sealed(document):
+        raise BundleError(f"{str(path)!r} was edited: its digest is another", remedy="save the bundle again")
     wrong = next(_wrong_fields(document), None)
     if wrong is not None:
         raise BundleError(f"{str(path)!r}: {wrong}", remedy="the bundle is damaged: save it again")
@@ -144,6 +170,8 @@ def _parse(document: Any, path: Path) -> Manifest:
 
 
 def _wrong_fields(document: dict[str, Any]) -> Iterator[str]:
+    for name in document.keys() - {*_ENTRIES, DIGEST}:
+        yield f"an unknown entry {name!r}"
     for name in ("plugin", "builder"):
         if not isinstance(document.get(name), str) or not is_identifier(document[name]):
             yield f"{name} is not a name"

@@ -7,10 +7,14 @@ keeps the first name; ``load_state`` copies in place, so that every alias follow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from isthmus.disk import told_by_system
 from isthmus.errors import BundleError, InputError
 
 
@@ -32,6 +36,28 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
         storages.add(storage)
         kept[name] = plain.cpu().contiguous()
     return kept
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors to a file, with the permissions that any new file gets.
+
+    Raises:
+        InputError: tensors that the format does not take.
+        OSError: the disk is full or may not be written to.
+    """
+    path.touch()
+    mode = path.stat().st_mode
+    try:
+        save_file(dict(tensors), path)
+    except (RuntimeError, ValueError, TypeError, SafetensorError) as error:
+        told = told_by_system(error, path)
+        if told is not None:
+            raise told from error
+        raise InputError(
+            f"tensors that cannot be stored ({' '.join(str(error).split())[:200]})", remedy="use state_of"
+        ) from error
+    # The library makes a file that only its owner may read.
+    path.chmod(mode & 0o777)
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

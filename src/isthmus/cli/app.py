@@ -21,6 +21,7 @@ from rich.text import Text
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
+from isthmus.disk import told_by_system
 from isthmus.errors import InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
 
 OWN: Mapping[str, dispatch.Function] = {
@@ -127,6 +128,7 @@ def _report(error: BaseException) -> int:
         return _say("interrupted", getattr(error, "status", _INTERRUPTED))
     if isinstance(error, IsthmusError):
         return _say(error.on_command_line(), 2)
+    error = told_by_system(error) or error
     if isinstance(error, BrokenPipeError):
         return _leave_pipe()
     if isinstance(error, OSError):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
+from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
 from isthmus.files import INFERRED, open_table
 from isthmus.plugins import closest
@@ -81,26 +82,28 @@ def as_ids(ids: Any) -> list[Id]:
 
 
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
-    """Vectors, and ids where the format has a place for them, as ``.npy`` or Parquet, by the name's ending.
+    """Vectors, and ids where the format has a place for them, as ``.npy`` or Parquet, by the name's ending. The file
+    appears whole or not at all.
 
     Args:
         vectors: one a row.
         ids: theirs.
-        path: ends in ``.npy`` or ``.parquet``.
+        path: ends in ``.npy`` or ``.parquet``; an older file is replaced.
 
     Raises:
-        InputError: another ending.
-        OSError: the file cannot be written.
+        InputError: another ending, or no file can be written there.
+        OSError: the disk is full, say; an older file is still there.
     """
     path = Path(path)
     if path.suffix == ".npy":
-        with path.open("wb") as file:
+        with written(path) as file:
             np.save(file, vectors.numpy(), allow_pickle=False)
     elif path.suffix == ".parquet":
         flat = pa.array(vectors.numpy().reshape(-1))
         column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
         kind = pa.string() if ids and isinstance(ids[0], str) else pa.int64()
-        pq.write_table(pa.table({ID: pa.array(ids, kind), VECTOR: column}), path)
+        with written(path) as file:
+            pq.write_table(pa.table({ID: pa.array(ids, kind), VECTOR: column}), file)
     else:
         raise InputError(f"{path.name!r} to write vectors to", expected="a name that ends in .npy or .parquet")
 

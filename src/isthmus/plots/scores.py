@@ -1,4 +1,4 @@
-"""Anomaly scores of normal records, and where anomalies begin."""
+"""Anomaly scores of normal records, and the threshold."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ BINS = 32
 
 
 def draw_scores(axes: Axes, scores: Sequence[float], threshold: float, contamination: float, of: str) -> None:
-    """How the scores of normal records are spread, with the threshold.
+    """Draw a histogram of the scores of normal records, with the threshold.
 
     Args:
         axes: to draw on.
-        scores: of normal records, or evenly spaced quantiles of them; nats, higher is more anomalous.
+        scores: scores of normal records, or evenly spaced quantiles of them; nats, higher is more anomalous.
         threshold: scores above it count as anomalies.
-        contamination: the share of normal records that is expected above it.
-        of: whose scores they are, such as "training rows".
+        contamination: expected share of normal records above it.
+        of: name of the records, such as "training rows".
     """
     held = np.asarray(scores, dtype=np.float64)
-    # One extreme score would press all others into a single bar.
+    # One extreme score would compress all others into a single bar.
     low, high = float(held.min()), float(max(np.quantile(held, 0.995), threshold))
     shown = np.clip(held, low, high + 1e-9)
     edges = np.linspace(low, high + max(1e-9, 0.03 * (high - low)), BINS + 1)

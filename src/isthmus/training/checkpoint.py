@@ -1,41 +1,49 @@
-"""Checkpoints and best weights on disk, never in memory and never pickled.
+"""Checkpoints and best weights on disk, never pickled.
 
 DIRECTORY/
-  epoch-000010/            a bundle: model, optimiser and generators as tensors, history as a document
-  best-000008.safetensors  the weights of the best epoch so far
+  epoch-000010/     a bundle: model, optimiser and generators as tensors, history as a document
+  best-000008/      a bundle: the weights of the best epoch so far
+
+A checkpoint names the best weights that belong to it, with their SHA-256; they stay for as long as one of the
+checkpoints needs them. In directories of version 0.1 they are a file, ``best-000008.safetensors``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
 from isthmus import bundle
+from isthmus.bundle.manifest import WEIGHTS
 from isthmus.bundle.tensors import load_state, state_of
+from isthmus.disk import remove, steadily, sweep_folder
 from isthmus.errors import BundleError, SettingError, TrainingError
 from isthmus.training.history import History
 
 KEPT = 2
-"""So many checkpoints stay: should the newest one be damaged, the one before it is whole."""
+"""Number of checkpoints that are kept, in case the newest one is damaged."""
+
+PLUGIN, CHECKPOINT, BEST = "training", "checkpoint", "best"
+"""What the manifests name."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that changes while a model trains.
+    """Everything that changes while a model is trained.
 
     Attributes:
-        plan: what is being carried out, as text; a resumed run must agree with it.
+        plan: the plan as text; a resumed run must have the same plan.
     """
 
     plan: str
@@ -45,88 +53,158 @@ class TrainingState:
 
 
 class CheckpointStore:
-    """A directory of checkpoints and best weights."""
+    """A directory of checkpoints and best weights.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Args:
+        directory: made where it is missing; what killed trainings left half-written in it is removed.
+        durable: whether to wait until what is written is on the disk.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = True) -> None:
+        self.directory, self._durable = directory, durable
         directory.mkdir(parents=True, exist_ok=True)
+        sweep_folder(directory)
+        self._written: dict[int, str] = {}
 
     def check_empty(self) -> None:
-        """Ask before a training that does not resume: two of them in one directory would delete each other's files.
+        """Check the directory before a training that does not resume, because two trainings would delete each other's
+        files.
 
         Raises:
-            SettingError: checkpoints of an earlier training are there.
+            SettingError: it contains checkpoints of an earlier training.
         """
         if self._checkpoints():
             raise SettingError(
-                f"{self.directory} holds checkpoints of an earlier training",
+                f"{self.directory} contains checkpoints of an earlier training",
                 expected="an empty directory",
-                remedy="resume it (--resume), or name another directory",
+                remedy="resume it (--resume), or use another directory",
             )
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
-        """Write a checkpoint, whole or not at all; older ones than the last two are deleted.
+        """Write a checkpoint, completely or not at all; only the last two are kept.
 
         Args:
             epoch: how many epochs are done.
             state: what is saved.
             history: so far.
-        """
-        bundle.write(
-            self.directory / f"epoch-{epoch:06d}",
-            plugin="training",
-            builder="checkpoint",
-            settings={"epoch": epoch, "plan": state.plan},
-            tensors=_tensors(state),
-            documents={"history.json": json.dumps(history.to_json())},
-        )
-        for old in self._checkpoints()[KEPT:]:
-            shutil.rmtree(old)
-        self._forget_weights(history.best_epoch)
-
-    def resume(self, state: TrainingState) -> tuple[int, History]:
-        """Put the newest whole checkpoint into the state's parts; 0 epochs and an empty history where none exists.
 
         Raises:
-            TrainingError: checkpoints are there and none of them is whole.
+            OSError: the disk is full or may not be written to; the checkpoints before it are still there.
+        """
+        best = history.best_epoch
+        digest = {} if best not in self._written else {"best": {"epoch": best, "sha256": self._written[best]}}
+        bundle.write(
+            self.directory / f"epoch-{epoch:06d}",
+            plugin=PLUGIN,
+            builder=CHECKPOINT,
+            settings={"epoch": epoch, "plan": state.plan, **digest},
+            tensors=_tensors(state),
+            documents={"history.json": json.dumps(history.to_json())},
+            durable=self._durable,
+        )
+        for old in self._checkpoints()[KEPT:]:
+            remove(old)
+        self._forget_weights(best)
+
+    def resume(self, state: TrainingState) -> tuple[int, History]:
+        """Load the newest undamaged checkpoint into the state; without checkpoints, return 0 epochs and an empty
+        history.
+
+        A checkpoint without its best weights is not whole. That there is too little memory, or that the disk cannot be
+        read now, is no damage: the error is raised.
+
+        Raises:
+            TrainingError: there are checkpoints, but all are damaged.
             SettingError: they belong to another plan.
+            OSError, MemoryError: a checkpoint cannot be read here and now.
         """
         found = self._checkpoints()
         for directory in found:
             try:
                 saved = bundle.read(directory)
                 history = History.from_json(json.loads(saved.documents["history.json"]))
-            except (BundleError, KeyError, TypeError, ValueError) as error:
+                self._check_best(history.best_epoch, saved.manifest.settings.get("best"))
+            except (AttributeError, BundleError, KeyError, TypeError, ValueError) as error:
                 logger.warning("checkpoint %s is damaged: %s", directory.name, error)
                 continue
             _check_plan(directory, saved.manifest.settings, state.plan)
             _restore(state, saved.tensors)
             return int(saved.manifest.settings["epoch"]), history
         if found:
-            raise TrainingError(f"no checkpoint in {self.directory} is whole", remedy="start anew without resume")
+            raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
         return 0, History()
 
     def keep_best(self, epoch: int, model: nn.Module) -> None:
-        """The weights of the best epoch so far."""
-        place = self._best(epoch)
-        partial = place.with_suffix(".partial")
-        save_file(state_of(model), partial)
-        partial.replace(place)
+        """The weights of the best epoch so far; earlier ones that no checkpoint needs are deleted."""
+        written = bundle.write(
+            self._best(epoch),
+            plugin=PLUGIN,
+            builder=BEST,
+            settings={"epoch": epoch},
+            tensors=state_of(model),
+            documents={},
+            durable=self._durable,
+        )
+        self._written[epoch] = written.files[WEIGHTS].sha256
+        self._forget_weights(epoch)
 
     def load_best(self, epoch: int, model: nn.Module) -> None:
-        """Put the weights of that epoch into the model."""
-        load_state(model, load_file(self._best(epoch)))
+        """Put the weights of that epoch into the model.
+
+        Raises:
+            BundleError: they are gone or were altered.
+        """
+        load_state(model, self._best_weights(epoch))
 
     def _best(self, epoch: int) -> Path:
-        return self.directory / f"best-{epoch:06d}.safetensors"
+        return self.directory / f"best-{epoch:06d}"
+
+    def _best_weights(self, epoch: int) -> Mapping[str, Tensor]:
+        former = self._best(epoch).with_suffix(".safetensors")
+        if former.is_file():
+            with bundle.as_damage(former):
+                return load_file(former)
+        return bundle.read(self._best(epoch)).tensors
+
+    def _check_best(self, epoch: int | None, said: Any) -> None:
+        """Whether the best weights that a checkpoint needs are there, and are those."""
+        if epoch is None:
+            return
+        if said is None:
+            self._best_weights(epoch)
+            return
+        saved = bundle.read(self._best(epoch)).manifest.files[WEIGHTS].sha256
+        if epoch != said["epoch"] or saved != said["sha256"]:
+            raise BundleError(f"the best weights of epoch {epoch} are not those that belong to it")
+        self._written[epoch] = saved
 
     def _checkpoints(self) -> list[Path]:
         return sorted(self.directory.glob("epoch-??????"), reverse=True)
 
     def _forget_weights(self, epoch: int | None) -> None:
-        for old in self.directory.glob("best-*.safetensors"):
-            if epoch is None or old != self._best(epoch):
-                old.unlink()
+        """Delete all best weights but those of ``epoch`` and those of the checkpoints."""
+        try:
+            needed = {epoch, *map(_best_of, self._checkpoints())}
+        except OSError:
+            return
+        for old in self.directory.glob("best-??????*"):
+            number = old.name.removeprefix("best-").removesuffix(".safetensors")
+            if number.isdigit() and int(number) not in needed:
+                remove(old)
+
+
+def _best_of(checkpoint: Path) -> int | None:
+    """Which best weights a checkpoint needs; None where it needs none or is damaged."""
+    try:
+        manifest = bundle.peek(checkpoint)
+        if "best" in manifest.settings:
+            return int(manifest.settings["best"]["epoch"])
+        # Checkpoints of version 0.1 say so in their history alone.
+        text = steadily(checkpoint, lambda place: (place / "documents" / "history.json").read_text(encoding="utf-8"))
+        found = json.loads(text)["best_epoch"]
+        return None if found is None else int(found)
+    except (AttributeError, BundleError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -149,7 +227,7 @@ def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     whole: dict[str, Any] = training.optimizer.state_dict()
     training.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
     for name, generator in training.generators.items():
-        generator.set_state(parts["generator"][name])
+        _restore_generator(name, generator, parts["generator"][name])
 
 
 def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
@@ -159,3 +237,16 @@ def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None
             expected=f"the same data, seed and plan: {plan}",
             remedy="use the settings it was started with, or another directory",
         )
+
+
+def _restore_generator(name: str, generator: Generator, state: Tensor) -> None:
+    """The generator goes on where it was, or, where it was one of another kind of device, with numbers of its own."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+        return
+    generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
+    logger.warning(
+        "the checkpoint was written on another kind of device: training goes on, with other random numbers (%s) than "
+        "there, so that the weights will differ in detail",
+        name,
+    )

@@ -1,7 +1,9 @@
-"""What happened, epoch by epoch, as plain values."""
+"""The history of a training, epoch by epoch, as plain values."""
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,13 +11,15 @@ from isthmus.answers import html
 from isthmus.reprs import counted, described, joined
 from isthmus.training.progress import Record
 
+logger = logging.getLogger(__name__)
+
 ERROR = " standard error"
-"""After the name of a score, in a record: its standard error."""
+"""Suffix of the name of a score for its standard error in a record."""
 
 
 @dataclass(repr=False)
 class History:
-    """The course of one training.
+    """The history of one training.
 
     Attributes:
         records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
@@ -24,8 +28,8 @@ class History:
         metric: the name of the validation score.
         best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
         best_score: its validation score, higher is better.
-        interrupted: whether Ctrl-C or SIGTERM ended it, or what was to come after it.
-        stopped_early: whether patience ended it.
+        interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
+        stopped_early: whether early stopping (patience) ended it.
         out_of_time: whether ``Run.time_limit`` ended it.
     """
 
@@ -57,23 +61,29 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time spent in epochs, validation included."""
+        """Time of all epochs, including validation."""
         return float(sum(float(record["seconds"]) for record in self.records))
 
     def take(self, record: Record) -> bool:
-        """Append a record; true where its score is the best so far."""
+        """Append a record; true where its score is the best so far, which NaN and infinities never are."""
         self.records.append(record)
         if self.metric is None or self.metric not in record:
             return False
         score = float(record[self.metric])
+        if not math.isfinite(score):
+            logger.warning("%s is %s after epoch %s, which does not count", self.metric, score, record["epoch"])
+            return False
         if self.best_score is not None and score <= self.best_score:
             return False
         self.best_score, self.best_epoch = score, int(record["epoch"])
         return True
 
     def since_best(self) -> int:
-        """Epochs since the best score."""
-        return len(self.records) - (self.best_epoch or 0) if self.best_epoch is not None else 0
+        """Epochs since the best score; where none was finite, since the first of them."""
+        if self.best_epoch is not None:
+            return len(self.records) - self.best_epoch
+        scored = [place for place, record in enumerate(self.records) if self.metric in record]
+        return len(self.records) - scored[0] if scored else 0
 
     def __repr__(self) -> str:
         best = "" if self.best_score is None else f"best {self.metric} {self.best_score:.4g} in epoch {self.best_epoch}"
@@ -89,16 +99,31 @@ class History:
         names = ("loss", "nll", *([] if self.metric is None else [self.metric]))
         curves = []
         for name in names:
-            points = [(float(one["epoch"]), float(one[name])) for one in self.records if name in one]
+            shown = [one for one in self.records if name in one and math.isfinite(float(one[name]))]
+            points = [(float(one["epoch"]), float(one[name])) for one in shown]
             label = f"{name} of held-out records" if name == self.metric else f"{name} in training"
             curves.append(html.curve(points, label))
         return html.paragraph(repr(self).strip("<>")) + "".join(curves)
 
     def to_json(self) -> dict[str, Any]:
-        """The history as a JSON document, as bundles keep it."""
-        return asdict(self)
+        """The history as a JSON document, as bundles keep it; null stands for NaN and infinities, which JSON lacks."""
+        document = asdict(self)
+        document["best_score"] = None if self.best_score is None else finite(self.best_score)
+        document["records"] = [{key: _finite(value) for key, value in one.items()} for one in self.records]
+        return document
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> History:
         """The inverse of ``to_json``."""
-        return cls(**document)
+        made = cls(**document)
+        made.records = [{key: math.nan if one is None else one for key, one in kept.items()} for kept in made.records]
+        return made
+
+
+def finite(score: float) -> float | None:
+    """A score that can be compared; None in place of NaN and infinities."""
+    return score if math.isfinite(score) else None
+
+
+def _finite(value: float | int | str) -> float | int | str | None:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,20 +1,20 @@
-"""One loop for every autoencoder. It knows sources, batches and steps; it has nothing to do with domains, files of
-data, metrics, distributed training or printing."""
+"""One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics,
+distributed training or printing."""
 
 from __future__ import annotations
 
+import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.disk import private_folder
 from isthmus.errors import InputError, NonFiniteLossError
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
@@ -25,6 +25,8 @@ from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.sparse_adam import RowwiseAdam
 
+logger = logging.getLogger(__name__)
+
 FEWEST_STEPS = 50
 """Of an epoch that a signal ends: after fewer of them it is as if it had not begun. Whoever sets a time limit wants
 what can be had within it, be it a step."""
@@ -33,21 +35,22 @@ what can be had within it, be it a step."""
 def train(
     model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
 ) -> History:
-    """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
+    """Train in place. Afterwards the model has the weights with the best validation score, or without one the last
+    weights.
 
     Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
     ``isthmus.training.interrupts``. The epoch in which that happens, or the time limit, is scored like the others, so
     that what was learned in it is not lost.
 
     Args:
-        model: put on the run's device; in evaluation mode afterwards.
-        source: the data to train on.
+        model: moved to the device of the run; in evaluation mode afterwards.
+        source: training data.
         plan: phases, batches, optimiser.
         run: device, seed, precision, progress, checkpoints; by default ``Run()``.
         validation: a score that chooses the best epoch; higher is better.
 
     Returns:
-        One record for each epoch, and which of them was the best.
+        One record for each epoch, and the number of the best one.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
@@ -119,9 +122,12 @@ class _Training:
                 if not stop.attempt(lambda: self._epochs(first, stop)):
                     self._unscored()
                 self.history.interrupted = stop.requested
-        finally:
+        except BaseException:
             self.run.progress.stop()
-            self._finish()
+            self._finish_anyway()
+            raise
+        self.run.progress.stop()
+        self._finish()
         return self.history
 
     def _epochs(self, first: int, stop: StopRequest) -> None:
@@ -185,14 +191,25 @@ class _Training:
 
     def _take(self, record: dict[str, float | int | str], whole: bool) -> None:
         epoch = int(record["epoch"])
-        if self.history.take(record):
-            self.store.keep_best(epoch, self.model)
+        self._keep_if_best(record)
         patience = self.plan.patience
         self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         # A training is resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
             self.store.save(epoch, self.state, self.history)
+
+    def _keep_if_best(self, record: dict[str, float | int | str]) -> None:
+        history = self.history
+        before = history.best_epoch, history.best_score
+        if not history.take(record):
+            return
+        try:
+            self.store.keep_best(int(record["epoch"]), self.model)
+        except BaseException:
+            # The best weights on the disk are still those of before.
+            history.best_epoch, history.best_score = before
+            raise
 
     def _pass(self, done: _Pass, stop: StopRequest) -> bool:
         """All steps of an epoch; false where Ctrl-C or the time limit came first."""
@@ -232,7 +249,7 @@ class _Training:
         return self.history.out_of_time
 
     def _progress(self) -> float:
-        """From 0 to 1, in rows seen over the whole plan."""
+        """Progress from 0 to 1, in rows seen over the whole plan."""
         return self.seen / (self.plan.epochs * len(self.source))
 
     def _rate(self) -> float:
@@ -258,7 +275,7 @@ class _Training:
             self.optimizer.state.pop(parameter, None)
 
     def _finish(self) -> None:
-        """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""
+        """Clean up after the training: restore the best weights and ``requires_grad``, and drop gradients."""
         for parameter in self.trainable:
             parameter.requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
@@ -266,8 +283,15 @@ class _Training:
             self.store.load_best(self.history.best_epoch, self.model)
         self.model.eval()
 
+    def _finish_anyway(self) -> None:
+        """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        try:
+            self._finish()
+        except Exception as error:
+            logger.warning("the best weights could not be put back: %s", error)
+
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
-        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
+        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "there are no checkpoints"
         return NonFiniteLossError(
             f"the loss became {value} in epoch {epoch + 1}",
             expected="a finite number",
@@ -276,9 +300,9 @@ class _Training:
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser over whatever of the model trains."""
+    """The plan's optimiser for all trainable parameters of the model."""
     trainable = [p for p in model.parameters() if p.requires_grad]
-    # One group where nothing decays: each costs the time of a small matrix product in every step.
+    # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
     others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
     groups = [
@@ -296,5 +320,5 @@ def _store(run: Run) -> Iterator[CheckpointStore]:
     if run.checkpoints is not None:
         yield CheckpointStore(run.checkpoints)
         return
-    with tempfile.TemporaryDirectory(prefix="isthmus-") as directory:
-        yield CheckpointStore(Path(directory))
+    with private_folder("isthmus-training") as directory:
+        yield CheckpointStore(directory, durable=False)

@@ -79,7 +79,7 @@ def test_ids_outside_the_vocabulary_name_their_row(monkeypatch, tmp_path):
 
 def test_a_folder_with_something_in_it(tmp_path):
     TokenStore.write(tmp_path, ROWS, 11)
-    with pytest.raises(InputError, match="is not empty"):
+    with pytest.raises(InputError, match="exists"):
         TokenStore.write(tmp_path, ROWS, 11)
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from isthmus import bundle
 from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
+from isthmus.disk import steadily
 from isthmus.errors import BundleError, SettingError
 from isthmus.vocabulary import Id, Vocabulary
 
@@ -92,10 +93,17 @@ def read(directory: str | Path, verify: Verify, mmap: bool) -> StoredIndex:
     Raises:
         SettingError: another word for ``verify``.
         BundleError: no index there, or one that is truncated, altered, foreign or too new.
+        OSError, MemoryError: it cannot be read here and now.
     """
     if verify not in ("full", "header"):
         raise SettingError(f"verify {verify!r}", expected="full or header")
-    directory = Path(directory)
+    stored = steadily(directory, lambda place: _read(place, verify, mmap))
+    if stored.structure is None and f"{CACHE}/{STRUCTURE}" in stored.manifest.files:
+        logger.warning("%s is damaged: the index is made again from the vectors", f"{CACHE}/{STRUCTURE}")
+    return stored
+
+
+def _read(directory: Path, verify: Verify, mmap: bool) -> StoredIndex:
     manifest = peek(directory)
     if manifest.plugin != PLUGIN or manifest.builder != BUILDER:
         raise BundleError(f"{str(directory)!r} is of {manifest.plugin!r}", expected="what an index saved")
@@ -163,10 +171,11 @@ def _cached(directory: Path, manifest: Manifest) -> Structure | None:
         content = b"" if path.is_symlink() or path.stat().st_size != stamp.bytes else path.read_bytes()
         if Stamp(hashlib.sha256(content).hexdigest(), len(content)) == stamp:
             return load_arrays(content)
+    except MemoryError:
+        raise
     except Exception as error:
         # Whatever is wrong with a cache, it can be made again.
         logger.debug("%s: %s", name, error)
-    logger.warning("%s is damaged: the index is made again from the vectors", name)
     return None
 
 

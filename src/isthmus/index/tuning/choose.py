@@ -139,9 +139,10 @@ class KindSearch:
         # Half of the queries may be easier than the other: a few settings more are allowed.
         for searcher in grid[low : low + EXTRA_SETTINGS]:
             recall = self.judging.recall(searcher)
-            if recall >= self.request.target_recall:
+            enough = recall >= self.request.target_recall
+            if enough:
                 break
-        if recall < self.request.target_recall:
+        if not enough:
             record(searcher, "below the target", recall)
             return
         throughput, latency = self.judging.throughput(searcher), self.judging.latency(searcher)

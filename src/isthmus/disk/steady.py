@@ -1,0 +1,85 @@
+"""Reading a folder that others may replace meanwhile: what is read is of one state of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from isthmus.disk.scratch import REPLACED, is_at, leftovers, sweep
+from isthmus.errors import BundleError
+
+T = TypeVar("T")
+
+TRIES = 200
+_PAUSE = 0.01
+"""Seconds, where a place is empty because a writer is between two renames."""
+
+
+def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
+    """What ``read`` makes of a folder, all of it from one state: a folder that was replaced meanwhile is read again.
+
+    Args:
+        folder: where.
+        read: called with the same path, perhaps several times. Its errors count only if the folder is still the same.
+
+    Raises:
+        BundleError: the folder was replaced each time; or what ``read`` raises.
+        OSError: what ``read`` raises.
+    """
+    folder = Path(folder)
+    for _ in range(TRIES):
+        _await(folder)
+        with _held(folder) as is_same:
+            try:
+                found = read(folder)
+            except (BundleError, OSError):
+                if is_same():
+                    raise
+            else:
+                if is_same():
+                    return found
+    raise BundleError(f"{str(folder)!r} was replaced {TRIES} times while it was read", remedy="try again later")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[Callable[[], bool]]:
+    """While inside, the folder's number on the file system is not given to another one."""
+    if not hasattr(os, "O_DIRECTORY"):
+        before = _identity(folder)
+        yield lambda: _identity(folder) == before
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        missing = not os.path.lexists(folder)
+        yield lambda: not missing or not os.path.lexists(folder)
+        return
+    try:
+        yield lambda: is_at(handle, folder)
+    finally:
+        os.close(handle)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _await(folder: Path) -> None:
+    """Where the place is empty because it is replaced in two renames: wait for the second, or undo the first if its
+    writer was killed."""
+    place = Path(os.path.realpath(folder))
+    for _ in range(TRIES):
+        if os.path.lexists(place) or not leftovers(place, REPLACED):
+            return
+        sweep(place)
+        if os.path.lexists(place):
+            return
+        time.sleep(_PAUSE)
