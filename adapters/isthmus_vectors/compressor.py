@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
@@ -67,6 +68,7 @@ class Compressor:
         history: of the training.
         columns: names of the columns that were trained on; None where they had none.
         places: where the columns stand in rows without names, if some of them were left out.
+        written: how the file was written that it learned from, as far as that was said.
     """
 
     model: Autoencoder
@@ -74,6 +76,7 @@ class Compressor:
     history: History
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+    written: Told = NOTHING_TOLD
 
     def __repr__(self) -> str:
         return described(self, f"vectors of {counted(self.width, 'number')} in {counted(self.bytes, 'byte')}")
@@ -86,6 +89,9 @@ class Compressor:
         *,
         columns: Columns | None = None,
         drop: Columns = (),
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         seed: int = 0,
         device: str = "cpu",
         precision: str = "auto",
@@ -105,6 +111,7 @@ class Compressor:
             columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
                 names. None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
@@ -119,7 +126,7 @@ class Compressor:
             ValueRangeError: NaN or infinity, or a vector of zeros.
             SettingError: a setting that the builder does not know, or out of its range.
         """
-        rows = Vectors.for_training(vectors, columns, drop)
+        rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
             raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
@@ -130,7 +137,7 @@ class Compressor:
         history = recipe.fit(VectorSource(examples), run)
         if history.interrupted:
             warn_of_interruption(history, [])
-        return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
+        return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places, rows.written)
 
     @property
     def width(self) -> int:
@@ -143,7 +150,9 @@ class Compressor:
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
-    def encode(self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
+    def encode(
+        self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS, **file: Unpack[FileOptions]
+    ) -> npt.NDArray[np.uint8]:
         """Codes of vectors.
 
         Args:
@@ -151,6 +160,7 @@ class Compressor:
             bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
                 codes.
             beams: width of the beam search for codewords; more are better and slower.
+            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
 
         Returns:
             Shape (rows, bytes).
@@ -164,7 +174,7 @@ class Compressor:
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
-        given = _directions(self._read(vectors))
+        given = _directions(self._read(vectors, **file))
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
         parts = [
@@ -254,12 +264,13 @@ class Compressor:
         """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
-        return named | placed
+        return named | placed | ({"file": self.written.said()} if self.written.said() else {})
 
-    def _read(self, vectors: Any) -> Float[Tensor, "rows width"]:
+    def _read(self, vectors: Any, **file: Unpack[FileOptions]) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
             return torch.empty(0, self.width)  # an empty batch, where an empty file would be a mistake
-        return _tensor(Vectors.read(vectors, known=Known(self.columns, self.width, self.places)))
+        known = Known(self.columns, self.width, self.places, self.written)
+        return _tensor(Vectors.read(vectors, known=known, **file))
 
     def _checked_codes(self, codes: Array) -> Codes:
         given = np.asarray(codes)
@@ -277,7 +288,7 @@ class Compressor:
 
 def _restored(
     saved: bundle.Bundle,
-) -> tuple[Autoencoder, Mapping[str, Any], History, tuple[str, ...] | None, Places | None]:
+) -> tuple[Autoencoder, Mapping[str, Any], History, tuple[str, ...] | None, Places | None, Told]:
     """The fields of what was saved."""
     settings, facts = saved.manifest.settings, saved.manifest.facts
     model = rebuild(matryoshka, Vector(int(facts["width"])), settings, saved.tensors)
@@ -285,7 +296,7 @@ def _restored(
     columns, places = facts.get("columns"), facts.get("places")
     names = None if columns is None else tuple(columns)
     chosen = None if places is None else Places(tuple(places), int(facts["places_of"]))
-    return model, settings, History.from_json(dict(facts["training"])), names, chosen
+    return model, settings, History.from_json(dict(facts["training"])), names, chosen, told_in(facts.get("file", {}))
 
 
 def _quantizer(model: Autoencoder) -> ResidualQuantizer:

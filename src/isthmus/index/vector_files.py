@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.files import INFERRED, open_table
 from isthmus.ids import Id, proper_id
 from isthmus.plugins import closest
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 ID, VECTOR = "id", "vector"
 """The columns of a table, by default."""
 
-FORMATS = ".npy, .parquet, .csv or .tsv"
+FORMATS = ".npy, .parquet, .csv, .tsv, .txt or .json"
 
 VectorsWithIds = tuple[Float[Tensor, "rows width"], list[Id] | None]
 
@@ -146,15 +146,13 @@ def _opened(source: Any) -> tuple[Any, str]:
                 return read_npy(path), str(path)
             case ".parquet" | ".pq":
                 return pq.read_table(path), str(path)
-            case ".csv" | ".tsv":
-                delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-                return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)), str(path)
+            case ".csv" | ".tsv" | ".txt" | ".json" | ".jsonl" | ".ndjson" | ".gz":
+                table = open_table(path, numbered=True)
+                return table.read(types=dict.fromkeys(table.header, INFERRED)), str(path)
     except InputError:
         raise
     except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
-        kind = {".npy": ".npy file of numbers", ".csv": "table", ".tsv": "table"}.get(
-            path.suffix.lower(), "Parquet file"
-        )
+        kind = ".npy file of numbers" if path.suffix.lower() == ".npy" else "Parquet file"
         raise SourceError(f"{str(path)!r} is no {kind} ({' '.join(str(error).split())[:200]})") from None
     raise SourceError(f"{str(path)!r}", expected=f"a name that ends in {FORMATS}")
 

@@ -171,7 +171,7 @@ def test_parquet_with_damaged_text(tmp_path):
 def test_no_file_and_no_table(tmp_path):
     with pytest.raises(SourceError, match="no file"):
         Interactions.read(tmp_path / "absent.csv")
-    with pytest.raises(SourceError, match="is a folder"):
+    with pytest.raises(SourceError, match="is a directory"):
         Interactions.read(tmp_path)
     with pytest.raises(SourceError, match="of type builtins dict"):
         Interactions.read({"user": [1], "item": [2]})
