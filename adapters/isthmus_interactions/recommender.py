@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack, final
 
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.machine.devices import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -232,6 +233,18 @@ class Recommender(AnswerVerbs):
         storage.write(path, self.fitted)
 
     @classmethod
-    def load(cls, path: str | Path) -> Recommender:
-        """Load and verify a saved recommender. Raises BundleError: truncated, altered, foreign or too new."""
-        return cls(storage.read(path))
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:
+        """Load and verify what ``save`` wrote.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
+
+        Raises:
+            BundleError: a directory that is truncated, altered, foreign or too new.
+            SettingError: a device that is not there.
+        """
+        place, found = named_device(device), storage.read(path)
+        found.model.to(place)
+        return cls(found)

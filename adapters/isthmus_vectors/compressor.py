@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.index.search import SearchHits, row_hits
 from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
@@ -69,6 +70,7 @@ class Compressor:
         history: of the training.
         columns: names of the columns that were trained on; None where they had none.
         places: where the columns stand in rows without names, if some of them were left out.
+        written: how the file was written that it learned from, as far as that was said.
         kept: what codes of each length keep of the training vectors, see ``compression.kept.measured``; None of
             bundles of earlier versions.
     """
@@ -78,6 +80,7 @@ class Compressor:
     history: History
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+    written: Told = NOTHING_TOLD
     kept: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -91,6 +94,9 @@ class Compressor:
         *,
         columns: Columns | None = None,
         drop: Columns = (),
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         seed: int = 0,
         device: str = "cpu",
         precision: str = "auto",
@@ -110,6 +116,7 @@ class Compressor:
             columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
                 names. None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
@@ -124,7 +131,7 @@ class Compressor:
             ValueRangeError: NaN or infinity, or a vector of zeros.
             SettingError: a setting that the builder does not know, or out of its range.
         """
-        rows = Vectors.for_training(vectors, columns, drop)
+        rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
             raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
@@ -135,7 +142,7 @@ class Compressor:
         history = recipe.fit(VectorSource(examples), run)
         if history.interrupted:
             warn_of_interruption(history, [])
-        fitted = cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places)
+        fitted = cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places, rows.written)
         some = kept.sample_of(examples)
         return replace(fitted, kept=kept.measured(some, fitted._encoded(some, fitted.bytes, BEAMS), fitted._decoded))
 
@@ -160,7 +167,9 @@ class Compressor:
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
-    def encode(self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
+    def encode(
+        self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS, **file: Unpack[FileOptions]
+    ) -> npt.NDArray[np.uint8]:
         """Codes of vectors.
 
         Args:
@@ -168,6 +177,7 @@ class Compressor:
             bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
                 codes.
             beams: width of the beam search for codewords; more are better and slower.
+            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
 
         Returns:
             Shape (rows, bytes).
@@ -181,7 +191,7 @@ class Compressor:
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
-        return self._encoded(_directions(self._read(vectors)), size, beams)
+        return self._encoded(_directions(self._read(vectors, **file)), size, beams)
 
     @torch.no_grad()
     def _encoded(self, given: Float[Tensor, "rows width"], size: int, beams: int) -> Codes:
@@ -275,12 +285,14 @@ class Compressor:
         """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
-        return named | placed | ({} if self.kept is None else {"kept": dict(self.kept)})
+        told = {"file": self.written.said()} if self.written.said() else {}
+        return named | placed | told | ({} if self.kept is None else {"kept": dict(self.kept)})
 
-    def _read(self, vectors: Any) -> Float[Tensor, "rows width"]:
+    def _read(self, vectors: Any, **file: Unpack[FileOptions]) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
             return torch.empty(0, self.width)  # an empty batch, where an empty file would be a mistake
-        return _tensor(Vectors.read(vectors, known=Known(self.columns, self.width, self.places)))
+        known = Known(self.columns, self.width, self.places, self.written)
+        return _tensor(Vectors.read(vectors, known=known, **file))
 
     def _checked_codes(self, codes: Array) -> Codes:
         given = np.asarray(codes)
@@ -296,17 +308,16 @@ class Compressor:
         return normalised(decoded_of(self.model, _quantizer(self.model).sum(words)))
 
 
-def _restored(
-    saved: bundle.Bundle,
-) -> tuple[Autoencoder, Mapping[str, Any], History, tuple[str, ...] | None, Places | None]:
-    """The fields of what was saved."""
+def _restored(saved: bundle.Bundle) -> tuple[Any, ...]:
+    """The fields of what was saved, in their order."""
     settings, facts = saved.manifest.settings, saved.manifest.facts
     model = rebuild(matryoshka, Vector(int(facts["width"])), settings, saved.tensors)
     assert isinstance(model, Autoencoder)
     columns, places = facts.get("columns"), facts.get("places")
     names = None if columns is None else tuple(columns)
     chosen = None if places is None else Places(tuple(places), int(facts["places_of"]))
-    return model, settings, History.from_json(dict(facts["training"])), names, chosen
+    history, written = History.from_json(dict(facts["training"])), told_in(facts.get("file", {}))
+    return model, settings, history, names, chosen, written, _checked_kept(facts.get("kept"))
 
 
 def _checked_kept(found: Any) -> Mapping[str, Any] | None:

@@ -7,12 +7,13 @@ this module imports no plugin and nothing heavy: the plugin of a face is importe
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import bundle, plugins
 from isthmus.bundle.manifest import Manifest, peek
-from isthmus.errors import MissingPluginError, NameClashError, PluginError
+from isthmus.errors import MissingPluginError, NameClashError, PluginError, SettingError
 
 if TYPE_CHECKING:
     from isthmus.protocols import Face
@@ -31,7 +32,7 @@ HOMES = {
 """The plugins of isthmus's own faces, so that a missing one can be named and no other plugin is imported."""
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, *, device: str = "cpu") -> Any:
     """Load any bundle with the class that saved it: ``Recommender``, ``TextAutoencoder``, ``Index``, a plugin's own
     face.
 
@@ -40,22 +41,33 @@ def load(path: str | Path) -> Any:
 
     Args:
         path: the directory that ``save`` wrote.
+        device: where it answers: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is a device and
+            the class can answer there.
 
     Returns:
-        A fitted object of that class, on the CPU.
+        A fitted object of that class, on that device.
 
     Raises:
         BundleError: the directory is not a bundle, or is truncated, altered, or from a newer version.
         MissingPluginError: the plugin that saved it is not installed.
         MissingLibraryError: a library that the plugin needs is not installed; the message says what to install.
         PluginError: the plugin cannot be imported for another reason, or has no face for the bundle.
+        SettingError: a device that is not there, or one for a class that answers on the CPU alone.
     """
     manifest = peek(path)
     if manifest.plugin == INDEX:
         from isthmus.index import Index
 
-        return Index.load(path)
-    return _face_of(manifest, path).load(path)
+        return _loaded(Index, path, device)
+    return _loaded(_face_of(manifest, path), path, device)
+
+
+def _loaded(face: Any, path: str | Path, device: str) -> Any:
+    if "device" in inspect.signature(face.load).parameters:
+        return face.load(path, device=device)
+    if device not in ("auto", "cpu"):
+        raise SettingError(f"device {device} for a bundle of {face.__name__}", expected="cpu, where it answers")
+    return face.load(path)
 
 
 def find_face(name: str) -> type[Face] | None:

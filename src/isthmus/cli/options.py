@@ -27,7 +27,7 @@ Exclude = Annotated[
 SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to generate.")]
 StepCount = Annotated[int, typer.Option(min=2, help="How many in all, both ends included.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
-DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search; the bundle is smaller.")]

@@ -25,6 +25,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery, Keys
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
+from isthmus.machine.devices import named_device
 from isthmus.tasks.coding import between
 from isthmus.training.history import History
 
@@ -341,13 +342,21 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         self._layout().write(path, self.fitted)
 
     @classmethod
-    def load(cls: type[F], path: str | Path) -> F:
-        """Load a saved model, on the CPU.
+    def load(cls: type[F], path: str | Path, *, device: str = "cpu") -> F:
+        """Load a saved model.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
 
         Raises:
             BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
+            SettingError: a device that is not there.
         """
-        return cls(cls._layout().read(path))
+        place, found = named_device(device), cls._layout().read(path)
+        found.model.to(place)
+        return cls(found)
 
     @cached_property
     def _keys(self) -> Keys | None:

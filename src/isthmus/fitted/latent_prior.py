@@ -77,5 +77,8 @@ def draw_codes(
             remedy="use prior='standard' for a variational model",
             option="use --prior standard for a variational model",
         )
-    generator = torch.Generator().manual_seed(seed)
-    return drawn(model, n, generator, latent_prior if prior == "fitted" else None)
+    if prior == "fitted":
+        return drawn(model, n, torch.Generator().manual_seed(seed), latent_prior)
+    # A prior that was learned is where the model is.
+    device = next(model.parameters()).device
+    return drawn(model, n, torch.Generator(device).manual_seed(seed)).cpu()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,7 +227,7 @@ def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     whole: dict[str, Any] = training.optimizer.state_dict()
     training.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
     for name, generator in training.generators.items():
-        generator.set_state(parts["generator"][name])
+        _restore_generator(name, generator, parts["generator"][name])
 
 
 def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
@@ -236,3 +237,16 @@ def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None
             expected=f"the same data, seed and plan: {plan}",
             remedy="use the settings it was started with, or another directory",
         )
+
+
+def _restore_generator(name: str, generator: Generator, state: Tensor) -> None:
+    """The generator goes on where it was, or, where it was one of another kind of device, with numbers of its own."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+        return
+    generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
+    logger.warning(
+        "the checkpoint was written on another kind of device: training goes on, with other random numbers (%s) than "
+        "there, so that the weights will differ in detail",
+        name,
+    )

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingError
-from isthmus.machine import processes
+from isthmus.machine.devices import named_device, parsed_device
 from isthmus.machine.hardware import multiplies_bf16
 from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
@@ -30,7 +30,8 @@ class Run:
     """How a training is run.
 
     Attributes:
-        device: ``auto``, ``cpu`` or ``cuda``; ``auto`` uses CUDA if there is a device.
+        device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that PyTorch
+            knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
         seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
             weights bit for bit.
         precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 if the hardware
@@ -56,8 +57,8 @@ class Run:
     until: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise SettingError(f"device {self.device!r}", expected="auto, cpu or cuda")
+        if self.device != "auto":
+            parsed_device(self.device)
         if self.precision not in ("auto", "fp32", "bf16"):
             raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
         if self.every < 1:
@@ -124,19 +125,9 @@ class Run:
         """The device as a torch object.
 
         Raises:
-            SettingError: CUDA was requested but is not available.
+            SettingError: a device was asked for that is not there.
         """
-        if processes.cuda_is_lost():
-            if self.device == "cuda":
-                raise SettingError(
-                    "device cuda in a process that was forked from one that used it",
-                    expected="a process of its own",
-                    remedy="start it by spawn or forkserver, or use device cpu",
-                )
-            return torch.device("cpu")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise SettingError("device cuda", expected="a CUDA device", remedy="use device auto or cpu")
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        return named_device(self.device)
 
     def products(self, work: int | float = math.inf) -> AbstractContextManager[Any]:
         """The context in which matrix products have the chosen precision.

@@ -148,7 +148,7 @@ def _value(name: str, key: str, value: Any, wanted: Any) -> Any:
     plain, options = value.item() if isinstance(value, np.generic) else value, _options(wanted)
     if not any(_fits(plain, option) for option in options):
         raise SettingError(f"{key}={plain!r} for {name}", expected=_shown(wanted))
-    # A whole number where a float is meant becomes one, so that 1 and 1.0 are the same setting.
+    # Integers are converted where a float is expected, so that 1 and 1.0 are the same setting.
     return float(plain) if type(plain) is int and float in options and int not in options else plain
 
 
