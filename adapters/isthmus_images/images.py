@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from isthmus.errors import SettingError
 from isthmus.reprs import counted, described, joined
 from isthmus_images.files.cropping import cropped
+from isthmus_images.files.levels import Levels, checked_levels
 from isthmus_images.files.loading import How, Loaded, load
 from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
@@ -25,13 +26,17 @@ class Images:
         pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
         names: the path below a folder, or the place in an array.
         labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
-        skipped: names of files that could not be read.
+        skipped: names of files that could not be read, or are no pictures.
+        levels: the numbers of black and white that pictures of more than 8 bits were read by; None where none was.
+        reasons: why each of the skipped files was.
     """
 
     pixels: Pixels
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    levels: Levels | None = None
+    reasons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         channels, height, width = self.pixels.shape[1:]
@@ -48,8 +53,13 @@ class Images:
         colour: str | None = None,
         on_error: str = "raise",
         noisy: bool = False,
+        levels: tuple[float, float] | None = None,
     ) -> Images:
         """Images from files or arrays.
+
+        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats) the range counts: the least number of
+        all that are read becomes black, the largest white. What a folder holds beside pictures is listed in ``skipped``
+        and in the log.
 
         Args:
             source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
@@ -60,6 +70,8 @@ class Images:
             colour: ``grey`` or ``colour``; by default grey where all pictures are.
             on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
             noisy: floats may lie outside 0 to 1.
+            levels: the numbers of black and white in pictures of more than 8 bits, such as (0, 4095) for 12 bits, in
+                the place of the range of what is read.
 
         Raises:
             SourceError: nothing there or nothing to be read; a broken file, by name.
@@ -67,7 +79,7 @@ class Images:
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
         """
-        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy)))
+        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy, checked_levels(levels))))
 
     @classmethod
     def crops(
@@ -97,7 +109,7 @@ class Images:
         if each < 1 or form.size is None:
             raise SettingError(f"{each} crops of size {size}", expected="at least 1, and a size, such as size=40")
         if isinstance(source, Images):
-            loaded = Loaded(source.pixels, source.names, source.labels)
+            loaded = Loaded(source.pixels, source.names, source.labels, levels=source.levels)
         else:
             loaded = load(source, How(Form(None, colour), on_error))
         return cls._of(cropped(loaded, each, form.size, seed))
@@ -109,7 +121,7 @@ class Images:
 
     @classmethod
     def _of(cls, loaded: Loaded) -> Images:
-        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped)
+        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped, loaded.levels, loaded.reasons)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -132,8 +144,8 @@ class Images:
         """Some of them, in the order given."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
-        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels)
+        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels, levels=self.levels)
 
     def in_bytes(self) -> Images:
         """The same, a byte for each number."""
-        return Images(as_bytes(self.pixels), self.names, self.labels, self.skipped)
+        return replace(self, pixels=as_bytes(self.pixels))

@@ -18,7 +18,7 @@ from isthmus.disk import allocate, check_new_file, is_stream, written
 from isthmus.errors import InputError
 from isthmus.training.batching import by_length
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.pretrained.cached_vectors import TOKENS
+from isthmus_text.pretrained.cached_vectors import batch_tokens
 from isthmus_text.texts import Texts
 
 CHUNK = 8192
@@ -90,7 +90,7 @@ def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
-    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS[device.type])
+    batches = by_length(torch.tensor([len(row) for row in distinct]), batch_tokens(device))
     rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
     codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
     placed = torch.empty_like(codes)

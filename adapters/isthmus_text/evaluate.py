@@ -162,17 +162,17 @@ def weighted_nlls(
         source: the texts.
         samples: draws a text.
         seed: of the draws.
-        run: device (where the model is), precision and progress.
+        run: precision and progress.
 
     Returns:
         Of each text, in the order of the batches.
     """
-    device, parts = run.torch_device(), []
-    noise = torch.Generator(device).manual_seed(seed)
+    device, parts = next(model.parameters()).device, []
+    there, noise = source.to(device), torch.Generator(device).manual_seed(seed)
     run.progress.start(1, len(source), None)
-    for rows in TokenBudget(TOKENS)(source.lengths, torch.Generator().manual_seed(seed)):
+    for rows in TokenBudget(TOKENS)(source.lengths.cpu(), torch.Generator().manual_seed(seed)):
         with run.products():
-            batch = source.batch(rows.to(device))
+            batch = there.batch(rows.to(device))
             found = importance_weighted(model, batch, samples=samples, chunk=CHUNK, generator=noise)
         parts.append(-found.double().cpu())
         run.progress.step(len(rows), -float(found.mean()))

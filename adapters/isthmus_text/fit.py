@@ -68,12 +68,14 @@ def fit(
     train, held = (some.numpy() for some in rows)
     adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
     recipe, model = spec.build(adapter.signal, run)
+    # Before a frozen encoder embeds the texts, which may take long.
+    model.to(run.torch_device())
 
     def source(rows: Rows) -> Source:
         return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
 
     held_out = source(held) if len(held) else None
-    monitor = None if held_out is None else HeldOutMonitor(held_out.to(run.torch_device()), run)
+    monitor = None if held_out is None else HeldOutMonitor(held_out, run)
 
     def scorer(most: int) -> LikelihoodScorer:
         rows = train if held_out is None else held

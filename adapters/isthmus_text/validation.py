@@ -42,7 +42,7 @@ class HeldOutMonitor:
 
     Attributes:
         source: the held-out texts.
-        run: device and precision.
+        run: precision.
         diagnosis: of the latest pass; None for deterministic models.
         each: ``nll`` and ``rate`` of each text in the latest pass, in no particular order.
     """
@@ -61,14 +61,14 @@ class HeldOutMonitor:
     def score(self, model: nn.Module) -> float:
         """The objective of the model, negated; nats a text, higher is better."""
         assert isinstance(model, Autoencoder)
-        device = self.run.torch_device()
-        noise = torch.Generator(device).manual_seed(SEED)
+        device = next(model.parameters()).device
+        there, noise = self.source.to(device), torch.Generator(device).manual_seed(SEED)
         sums = torch.zeros(3, dtype=torch.float64)
         posteriors: list[DiagonalGaussian] = []
         parts = []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
-                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupt=False)
+                step = model.step(there.batch(rows.to(device)), generator=noise, corrupt=False)
                 loss = model.loss(step)
                 parts.append(nats_of(step))
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.progress import Progress
@@ -47,6 +48,9 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         *,
         columns: Columns | None = None,
         drop: Columns = (),
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         scaling: str = "robust",
         validation: float = 0.1,
         contamination: float = 0.05,
@@ -70,6 +74,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
                 The model remembers them.
             drop: names or positions of columns to leave out, such as ids and labels.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             model: a builder's name; ``isthmus models`` lists them.
             scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers as they are, as for
                 ready-made embeddings.
@@ -94,15 +99,16 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
-        data = Vectors.for_training(vectors, columns, drop)
+        data = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
 
-    def encode(self, vectors: Any) -> Float32[np.ndarray, "rows code"]:
+    def encode(self, vectors: Any, **file: Unpack[FileOptions]) -> Float32[np.ndarray, "rows code"]:
         """One code for each row, in their order: the best single guess, the same at every call.
 
         Args:
             vectors: rows of numbers.
+            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
 
         Returns:
             Shape (rows, ``code_width``).
@@ -112,7 +118,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             ColumnError: a table without a column that was trained on.
             ValueRangeError: NaN, infinity or a missing value.
         """
-        return self.float64_model.codes(self._read(vectors)).astype(np.float32)
+        return self.float64_model.codes(self.adapter.rows(vectors, **file)).astype(np.float32)
 
     def evaluate(self, vectors: Any, *, samples: int = 0, seed: int = 0) -> VectorEvaluation:
         """How well held-out rows are reconstructed.

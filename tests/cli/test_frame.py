@@ -172,7 +172,7 @@ def test_mistakes_in_names(run: Run, saved: Path) -> None:
 
 def test_mistakes_in_arguments(run: Run, saved: Path) -> None:
     mistake(run("fit", "letters"), "'file'", "see isthmus fit letters --help")
-    mistake(run("letters", saved, "--times", "many"), "'--times'", "integer", "see isthmus letters --help")
+    mistake(run("letters", saved, "--times", "many"), "--times 'many'", "a whole number", "see isthmus letters --help")
     mistake(run("letters", saved, "--tmes", "3"), "--tmes")
     mistake(run("letters", saved, "more"), "more")
     mistake(run("info"), "DIR")
@@ -182,9 +182,9 @@ def test_mistakes_in_places(run: Run, announce: Announce, tmp_path: Path) -> Non
     announce("letters")
     mistake(run("letters"), "needs a bundle")
     mistake(run("letters", "--json"), "needs a bundle")
-    mistake(run("letters", tmp_path / "missing"), "is not a directory")
+    mistake(run("letters", tmp_path / "missing"), "does not exist")
     mistake(run("letters", tmp_path), "no manifest.json")
-    mistake(run("info", tmp_path / "missing"), "is not a directory")
+    mistake(run("info", tmp_path / "missing"), "does not exist")
     mistake(run("fit", "letters", tmp_path / "missing", "--out", tmp_path / "a"), "No such file", "missing")
     assert not (tmp_path / "a").exists()
 

@@ -30,6 +30,7 @@ def fit(
     no_index: NoIndex = False,
 ) -> None:
     """Train on images: codes that can be compared, searched and turned back into images."""
+    training.check_model("images", model)
     fitted = ImageAutoencoder.fit(
         images,
         model,

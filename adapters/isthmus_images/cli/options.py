@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.options import check_ending
 from isthmus.errors import SettingError
+from isthmus_images import contact_sheet
 from isthmus_images.contact_sheet import check_place
 
 Source = Annotated[
@@ -43,6 +45,22 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
         raise SettingError(f"--size {text!r}", expected="pixels, such as 64, or height and width, such as 48x64")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def check_pictures(out: Path) -> None:
+    """Refuse, before any work is done, a place where no pictures can be written.
+
+    Raises:
+        InputError: something stands there, nothing may be written there, or a name that ends as another kind of file
+            does.
+    """
+    contact_sheet.check_place(out)
+    if out.suffix.lower() in OTHERS:
+        check_ending(out, (".png", ".npy"), "a folder")
+
+
+OTHERS = (".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".svg", ".tif", ".tiff", ".webp")
+"""Endings that are not written; a folder of such a name is hardly meant."""
 
 
 def on_error(skip_broken: bool) -> str:

@@ -22,10 +22,10 @@ from isthmus.cli.options import (
     Seed,
     StepCount,
     Within,
+    check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import flagged
-from isthmus.disk import check_new_file
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -53,8 +53,7 @@ def encode(
     """Turn texts into codes, one row a text."""
     if out is None and not as_json:
         raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
-    if out is not None:
-        check_new_file(out)
+    check_out_file(out, (".npy",))
     texts = texts_from(file, column, documents)
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
@@ -71,6 +70,7 @@ def decode(
     as_json: Json = False,
 ) -> None:
     """Write the texts that codes stand for."""
+    check_out_file(out)
     numbers = codes_from(codes)
     _emit_texts(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
 
@@ -86,6 +86,7 @@ def reconstruct(
     as_json: Json = False,
 ) -> None:
     """Write texts back from their codes."""
+    check_out_file(out)
     texts = texts_from(file, column, documents)
     back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy, seed=seed)
     if out is not None:
@@ -108,6 +109,7 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Write new texts, from codes drawn at random."""
+    check_out_file(out)
     model = TextAutoencoder.load(directory)
     _emit_texts(model.sample(n, seed=seed, prior=prior, strategy=strategy, temperature=temperature), out, as_json)
 
@@ -123,6 +125,7 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Write texts between two texts."""
+    check_out_file(out)
     between = TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy, seed=seed)
     _emit_texts(between, out, as_json)
 

@@ -30,6 +30,7 @@ def fit(
     no_index: NoIndex = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
+    training.check_model("text", model)
     fitted = TextAutoencoder.fit(
         texts_from(file, column, documents),
         model,

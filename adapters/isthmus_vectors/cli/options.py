@@ -12,7 +12,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
 
-from isthmus.disk import check_new_file, written
+from isthmus.cli.options import check_out_file
+from isthmus.disk import written
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
@@ -33,9 +34,7 @@ def check_out(out: Path | None, as_json: bool) -> None:
         if not as_json:
             raise InputError("no file for the numbers", remedy="add --out FILE.npy, or --json to print them")
         return
-    check_new_file(out)
-    if out.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
+    check_out_file(out, ENDINGS)
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,20 +93,24 @@ def real(
     return number
 
 
-def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+def choice(
+    name: str, value: Any, choices: Iterable[str], meant: Callable[[str, Iterable[str]], str] | None = None
+) -> str:
     """One of several words.
 
     Args:
         name: of the argument, for errors.
         value: what was given.
         choices: what may be given.
+        meant: says which of them a wrong word may have meant.
 
     Raises:
         SettingError: something else.
     """
     known = tuple(choices)
     if not isinstance(value, str) or value not in known:
-        raise SettingError(f"{name}={one_line(repr(value))}", expected=" or ".join(map(repr, known)))
+        remedy = meant(value, known) if meant is not None and isinstance(value, str) else ""
+        raise SettingError(f"{name}={one_line(repr(value))}", expected=" or ".join(map(repr, known)), remedy=remedy)
     return str(value)
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -17,7 +17,7 @@ from isthmus.cli.ids import IdReader
 from isthmus.cli.options import Allow, Exclude, ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import size
-from isthmus.errors import InputError, SettingError
+from isthmus.errors import InputError
 from isthmus.reprs import counted
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ def build(
     from isthmus.bundle.directory import check_target
     from isthmus.index import Budget, Index
     from isthmus.index.tuning.budget import BUILD_SECONDS
-    from isthmus.index.vectors import Metric
+    from isthmus.index.vectors import check_metric
 
     check_target(out)
-    if metric not in get_args(Metric):
-        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
+    check_metric(metric)
     budget = Budget(seconds, memory, BUILD_SECONDS if build_seconds is None else build_seconds)
     with _limit_threads(threads):
         index = Index.build(
@@ -93,7 +92,8 @@ def search(
     from isthmus.index import Index, vector_files
 
     if (queries is None) == (not like):
-        raise InputError("no queries" if queries is None else "queries and --like", expected="one of the two")
+        given = "no queries" if queries is None else "a file of queries and --like"
+        raise InputError(given, expected="a file of vectors, or --like ID", remedy="see isthmus index search --help")
     index = Index.load(directory, verify="header" if mmap else "full", mmap=mmap)
     excluded, allowed = _parse_ids(index, "--exclude", exclude), _parse_ids(index, "--allow", allow)
     with _limit_threads(threads):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from isthmus.errors import SettingError
+from isthmus.disk import check_new_file, is_stream
+from isthmus.errors import InputError, SettingError
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
 ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
@@ -25,7 +27,7 @@ Exclude = Annotated[
 SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to generate.")]
 StepCount = Annotated[int, typer.Option(min=2, help="How many in all, both ends included.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
-DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search; the bundle is smaller.")]
@@ -91,3 +93,39 @@ def parsed_settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             settings[name.replace("-", "_")] = value
     return settings
+
+
+def check_out_file(path: Path | None, endings: Sequence[str] = (), instead: str = "") -> None:
+    """Refuse a place where no new file can be written; what is there already is never overwritten.
+
+    Args:
+        path: of the file; None for none.
+        endings: that its name may have; none for any.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: something stands there, there is no directory to hold it or nothing may be written in it, or a
+            name with another ending.
+    """
+    if path is None:
+        return
+    check_new_file(path)
+    if endings:
+        check_ending(path, endings, instead)
+
+
+def check_ending(path: Path, endings: Sequence[str], instead: str = "") -> None:
+    """Refuse a name that does not end as it should; a stream may be called anything.
+
+    Args:
+        path: of the file.
+        endings: that its name may have.
+        instead: what else may be written, for messages.
+
+    Raises:
+        InputError: another ending.
+    """
+    if path.suffix.lower() not in endings and not is_stream(path):
+        allowed = [f"a name that ends in {' or '.join(endings)}", *([instead] if instead else [])]
+        given = f"{str(path)!r} has the ending {path.suffix!r}" if path.suffix else f"{str(path)!r} has no ending"
+        raise InputError(given, expected=" or ".join(allowed))

@@ -1,4 +1,4 @@
-"""Numbers as people read them: lengths of time, sizes, shares, figures with their units."""
+"""Numbers in words: durations, sizes, shares, metrics with their units."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "weighted_nll": ("−log-likelihood by importance sampling", "nats"),
     "mutual_information": ("mutual information of records and codes", "nats"),
     "of_texts": ("measured on held-out", "texts"),
-    "active_units": ("numbers of the code that vary", ""),
+    "active_units": ("active dimensions of the code", ""),
     "weighted_perplexity": ("perplexity by importance sampling", ""),
     "bleu": ("BLEU of reconstructions", "of 100"),
-    "exact": ("reconstructed without a change", "%"),
-    "mse": ("squared error of a number", ""),
-    "squared_error": ("squared error of a number", ""),
+    "exact": ("exact reconstructions", "%"),
+    "mse": ("mean squared error", ""),
+    "squared_error": ("mean squared error", ""),
     "psnr": ("PSNR of reconstructions", "dB"),
     "noisy_psnr": ("PSNR with noise", "dB"),
-    "denoised_psnr": ("PSNR after removing it", "dB"),
+    "denoised_psnr": ("PSNR after denoising", "dB"),
     "noise": ("standard deviation of the noise", ""),
-    "unexplained_variance": ("variance that reconstructions leave", "%"),
-    "pca_unexplained_variance": ("variance that PCA of that size leaves", "%"),
-    "mean_nonzero": ("numbers of a code that are not 0", ""),
-    "unused": ("numbers of the code that are always 0", "%"),
+    "unexplained_variance": ("unexplained variance", "%"),
+    "pca_unexplained_variance": ("unexplained variance of PCA", "%"),
+    "mean_nonzero": ("nonzero numbers per code", ""),
+    "unused": ("unused dimensions", "%"),
     "flagged": ("above the anomaly threshold", "%"),
     "threshold": ("anomaly threshold", "nats"),
 }
-"""How a figure of a training or an evaluation is called, and its unit; % for shares."""
+"""Names and units of metrics; % for shares."""
 
 
 def duration(seconds: float | int) -> str:
-    """A length of time with two digits or so: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
+    """A duration with about two digits: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:

@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.checked.arguments import checked_k, choice
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.machine.hardware import available_bytes
+from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
 """Inner product, cosine, or negative squared Euclidean distance; higher is nearer in all three."""
@@ -24,7 +25,7 @@ def check_metric(metric: str) -> None:
     Raises:
         SettingError: none of "ip", "cosine", "l2".
     """
-    choice("metric", metric, get_args(Metric))
+    choice("metric", metric, get_args(Metric), closest)
 
 
 def check_k(k: Any, queries: int = 0) -> int:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from isthmus.checked.arguments import ABOVE_ZERO, choice, real
+from isthmus.plugins import closest
 
 
 def check_settings(**settings: int | float) -> None:
-    """Refuse sizes, counts and shares that are not above zero.
+    """Check that sizes, counts and shares are above zero.
 
     Raises:
-        SettingError: naming the setting.
+        SettingError: the message names the setting.
     """
     for name, value in settings.items():
         real(name, value, "a number above 0", least=ABOVE_ZERO)
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the choices.
+    """Check that a value is one of the choices.
 
     Args:
-        name: of the setting.
-        value: what was given.
-        choices: what may be given.
+        name: name of the setting.
+        value: the given value.
+        choices: the valid values.
 
     Raises:
-        SettingError: naming the setting and the choices.
+        SettingError: the message names the setting and the choices.
     """
-    choice(name, value, choices)
+    choice(name, value, choices, closest)
