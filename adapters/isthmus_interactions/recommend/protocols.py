@@ -74,7 +74,7 @@ def asked_fold(
         return AskedFold(test, "", "given fold", ())
     if split is not None and not (isinstance(split, str) and split in SPLITS):
         raise SettingError(
-            f"split={one_line(repr(split))}",
+            f"split {one_line(repr(split))}",
             expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
             remedy=closest(split, SPLITS),
         )

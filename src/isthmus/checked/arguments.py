@@ -45,7 +45,7 @@ def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
         except (TypeError, ValueError, RuntimeError):
             number = None
     if number is None or not least <= number <= most:
-        raise SettingError(f"{name}={one_line(repr(value))}", expected=expected)
+        raise SettingError(f"{name} is {one_line(repr(value))}", expected=expected)
     return number
 
 

@@ -164,6 +164,8 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
+    if isinstance(score, float | np.floating) and np.isnan(score):
+        raise ValueRangeError("a score of NaN", expected="a number")
     score = real("score", score, "a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))

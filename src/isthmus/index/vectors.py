@@ -41,7 +41,7 @@ def check_k(k: Any, queries: int = 0) -> int:
     wanted = checked_k(k)
     need = ANSWER_BYTES * wanted * queries
     if need > UNWEIGHED and need > (available_bytes() or need):
-        raise SettingError(f"k={wanted}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+        raise SettingError(f"k is {wanted}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
     return wanted
 
 
