@@ -1,4 +1,4 @@
-"""Records of this domain: images of one size."""
+"""``Images``: images of the same size."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images:
-    """Images of one size and colour, in order.
+    """Images of the same size and colour, in order.
 
     Attributes:
-        pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
-        names: the path below a folder, or the place in an array.
-        labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
+        pixels: bytes, or float32 from 0 (black) to 1; channels first: one for grey, three for colour.
+        names: paths in a folder, or positions in an array.
+        labels: names of the subfolders of the first level, or those of an IDX file; None if there are none.
         skipped: names of files that could not be read.
     """
 
@@ -49,20 +49,24 @@ class Images:
         on_error: str = "raise",
         noisy: bool = False,
     ) -> Images:
-        """Images from files or arrays.
+        """Read images from files or arrays.
 
         Args:
-            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
-                (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if any; a
-                Pillow image; or a list of paths, Pillow images or arrays. Floats run from 0 to 1, integers to 255.
-            size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
-                theirs, which must then be one for all. Arrays are never resized.
-            colour: ``grey`` or ``colour``; by default grey where all pictures are.
-            on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
-            noisy: floats may lie outside 0 to 1.
+            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also compressed
+                (``.gz``, ``.xz``); an array [images, height, width], optionally with 1 or 3 channels as the last or
+                second axis; a Pillow image; or a list of paths, Pillow images or arrays. Floats range from 0 to 1,
+                integers to 255.
+            size: side length, or height and width, to which pictures are scaled and cropped around the centre. By
+                default their own size, which must be the same for all. Arrays are never resized.
+            colour: ``grey`` or ``colour``; by default grey if all pictures are.
+            on_error: "raise" an error for a file that cannot be read, or "skip" it, with a log message.
+            noisy: whether floats may be outside 0 to 1.
+
+        Returns:
+            The images.
 
         Raises:
-            SourceError: nothing there or nothing to be read; a broken file, by name.
+            SourceError: a path that does not exist, contains no pictures, or a broken file, which the message names.
             InputError: images of different sizes without ``size``, or an array of the wrong shape or type.
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
@@ -80,18 +84,22 @@ class Images:
         on_error: str = "raise",
         seed: int = 0,
     ) -> Images:
-        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored at random.
+        """Patches of pictures at their original resolution, rotated and mirrored at random. Pictures may have different
+        sizes.
 
         Args:
-            source: what ``read`` takes, or ``Images``.
-            each: crops of each picture; names tell which.
-            size: of a crop, a side or height and width.
+            source: anything that ``read`` accepts, or ``Images``.
+            each: number of patches per picture; their names contain the number.
+            size: side length, or height and width, of a patch.
             colour, on_error: as for ``read``.
-            seed: of the places and turns.
+            seed: seed of positions and orientations.
+
+        Returns:
+            The patches.
 
         Raises:
-            SettingError: fewer than 1, or no size.
-            InputError: a picture that is smaller than a crop. Otherwise what ``read`` raises.
+            SettingError: fewer than 1 patch, or no size.
+            InputError: a picture smaller than a patch; and the errors of ``read``.
         """
         form = Form.of(size, colour)
         if each < 1 or form.size is None:
@@ -104,7 +112,7 @@ class Images:
 
     @classmethod
     def of(cls, source: Any) -> Images:
-        """``source`` itself if it is ``Images``, else what ``read`` makes of it."""
+        """``source`` itself if it is ``Images``, otherwise ``read(source)``."""
         return source if isinstance(source, Images) else cls.read(source)
 
     @classmethod
@@ -116,7 +124,7 @@ class Images:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels, of every image."""
+        """Height and width in pixels of all images."""
         return self.pixels.shape[2], self.pixels.shape[3]
 
     @property
@@ -125,15 +133,15 @@ class Images:
         return "grey" if self.pixels.shape[1] == 1 else "colour"
 
     def array(self) -> Float32[np.ndarray, "images height width *channels"]:
-        """float32 from 0 to 1; channels last, and none of them where images are grey."""
+        """float32 from 0 to 1; channels last, without a channel axis for grey images."""
         return shown(self.pixels)
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Images:
-        """Some of them, in the order given."""
+        """The given images, in the given order."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
         return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels)
 
     def in_bytes(self) -> Images:
-        """The same, a byte for each number."""
+        """The same images with one byte per number."""
         return Images(as_bytes(self.pixels), self.names, self.labels, self.skipped)

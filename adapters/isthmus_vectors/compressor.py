@@ -49,24 +49,24 @@ from isthmus_vectors.vectors import Vectors
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
-"""Vectors to learn from, at least: one for each word of a codebook."""
+"""Minimum number of training vectors: one for each word of a codebook."""
 
 BEAMS = 8
-"""Width of the beam search for codewords, by default."""
+"""Default width of the beam search for codewords."""
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compressor:
-    """Made by ``fit`` or ``load``; immutable.
+    """Created by ``fit`` or ``load``; immutable.
 
     Attributes:
-        model: the autoencoder, of vectors whose numbers have a mean square of 1.
-        settings: the builder's keywords, see ``isthmus.models.matryoshka``.
-        history: of the training.
-        columns: names of the columns that were trained on; None where they had none.
-        places: where the columns stand in rows without names, if some of them were left out.
+        model: the autoencoder, for vectors whose numbers have a mean square of 1.
+        settings: keywords of the builder, see ``isthmus.models.matryoshka``.
+        history: history of the training.
+        columns: names of the training columns; None if they had none.
+        places: positions of the columns in rows without names, if some of them were left out.
     """
 
     model: Autoencoder
@@ -96,17 +96,17 @@ class Compressor:
         run: Run | None = None,
         **settings: Any,
     ) -> Compressor:
-        """Learn from examples.
+        """Fit a compressor to examples.
 
         Args:
-            vectors: an array of shape (rows, width), a table, a file or whatever else ``Vectors.read`` takes; some ten
-                thousand rows are good, 256 the least.
+            vectors: an array of shape (rows, width), a table, a file or anything else that ``Vectors.read`` accepts;
+                about ten thousand rows are recommended, and 256 are the minimum.
             bytes: length of a code.
-            columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
-                names. None for all. The compressor remembers them.
+            columns: names of the columns to use, such as that of a column of lists; positions, for rows without names.
+                None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
             settings: further keywords of ``isthmus.models.matryoshka``.
 
@@ -114,10 +114,10 @@ class Compressor:
             The fitted compressor.
 
         Raises:
-            InputError: no rows of numbers, sparse ones, or fewer than 256.
-            ColumnError: a column that is missing or holds no numbers.
+            InputError: not rows of numbers, sparse rows, or fewer than 256.
+            ColumnError: a column that is missing or not numeric.
             ValueRangeError: NaN or infinity, or a vector of zeros.
-            SettingError: a setting that the builder does not know, or out of its range.
+            SettingError: an unknown setting, or a value outside its range.
         """
         rows = Vectors.for_training(vectors, columns, drop)
         examples = _directions(_tensor(rows))
@@ -134,23 +134,23 @@ class Compressor:
 
     @property
     def width(self) -> int:
-        """Numbers of a vector."""
+        """The number of dimensions of a vector."""
         return len(self.model.readout.weight)  # type: ignore[attr-defined]
 
     @property
     def bytes(self) -> int:
-        """Length of a whole code."""
+        """The length of a complete code."""
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
     def encode(self, vectors: Any, bytes: int | None = None, *, beams: int = BEAMS) -> npt.NDArray[np.uint8]:
-        """Codes of vectors.
+        """Encode vectors.
 
         Args:
             vectors: shape (rows, width), or a table or file; columns are found by name, as everywhere in this adapter.
-            bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
-                codes.
-            beams: width of the beam search for codewords; more are better and slower.
+            bytes: length of shorter codes, which are slightly better than the leading bytes of complete ones; None for
+                complete codes.
+            beams: width of the beam search for codewords; more are better but slower.
 
         Returns:
             Shape (rows, bytes).
@@ -174,7 +174,7 @@ class Compressor:
         return codes
 
     def decode(self, codes: Array) -> npt.NDArray[np.float32]:
-        """Approximations of the encoded vectors, from whole codes or from their leading bytes.
+        """Approximate the encoded vectors, from complete codes or from their leading bytes.
 
         Args:
             codes: uint8, shape (rows, bytes).
@@ -183,7 +183,7 @@ class Compressor:
             Vectors of length 1, shape (rows, width).
 
         Raises:
-            InputError: no matrix of bytes, or more bytes than a code has.
+            InputError: not a matrix of bytes, or more bytes than a code has.
         """
         given = self._checked_codes(codes)
         parts = [self._decoded(given[start : start + BLOCK]) for start in range(0, max(1, len(given)), BLOCK)]
@@ -192,20 +192,20 @@ class Compressor:
 
     @torch.no_grad()
     def search(self, queries: Any, codes: Array, k: int = 10) -> Neighbours:
-        """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
+        """Find the ``k`` rows of ``codes`` with the largest inner product of query and decoded vector.
 
         Args:
-            queries: vectors, as ``encode`` takes them.
-            codes: what ``encode`` returned.
-            k: how many rows a query.
+            queries: vectors, as for ``encode``.
+            codes: the result of ``encode``.
+            k: number of rows per query.
 
         Returns:
-            Best first; equal scores in ascending order of row, as those of equal codes are. Where fewer than ``k`` rows
-            exist: row -1, score -inf.
+            Rows and scores, best first; equal scores (such as those of equal codes) in ascending order of row. If there
+            are fewer than ``k`` rows: row -1, score -inf.
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width, or codes that are none.
+            InputError: queries of another width, or invalid codes.
             ValueRangeError: NaN or infinity in the queries.
         """
         asked = self._read(queries)
@@ -213,19 +213,19 @@ class Compressor:
         return nearest(asked, self._checked_codes(codes), self._decoded, k)
 
     def save(self, path: str | Path) -> None:
-        """As a bundle.
+        """Save as a bundle.
 
         Raises:
-            InputError: something else stands at that place.
+            InputError: the path exists and is not a bundle.
         """
         bundle.write(path, **self._content())
 
     @classmethod
     def load(cls, path: str | Path) -> Compressor:
-        """What ``save`` wrote; it encodes and decodes to the same numbers.
+        """Load a saved compressor, which encodes and decodes to the same numbers.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, not a compressor, or from a newer version.
         """
         saved = bundle.read(path)
         manifest = saved.manifest
@@ -251,14 +251,14 @@ class Compressor:
         )
 
     def _facts(self) -> dict[str, Any]:
-        """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
+        """Facts that bundles of compressors without column names do not have, including those of version 0.1."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
         return named | placed
 
     def _read(self, vectors: Any) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
-            return torch.empty(0, self.width)  # an empty batch, where an empty file would be a mistake
+            return torch.empty(0, self.width)  # an empty batch is valid, unlike an empty file
         return _tensor(Vectors.read(vectors, known=Known(self.columns, self.width, self.places)))
 
     def _checked_codes(self, codes: Array) -> Codes:
@@ -295,7 +295,7 @@ def _quantizer(model: Autoencoder) -> ResidualQuantizer:
 
 
 def _directions(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
-    """The vectors at the length that gives their numbers a mean square of 1."""
+    """The vectors, scaled so that their numbers have a mean square of 1."""
     zero = (vectors == 0).all(1)
     if bool(zero.any()):
         raise ValueRangeError(f"vector {int(zero.nonzero()[0])} is all zeros", expected="vectors with a direction")
