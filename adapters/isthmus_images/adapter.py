@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.batch import Batch, Grid, Values
 from isthmus.errors import BundleError, InputError
 from isthmus.reprs import brief
+from isthmus_images.files.levels import SIXTEEN_BITS, Levels, checked_levels
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
 from isthmus_images.images import Images
 
@@ -57,9 +58,11 @@ class ImageAdapter:
 
     Attributes:
         signal: channels, height and width.
+        levels: the numbers of black and white in pictures of more than 8 bits; None where there was none.
     """
 
     signal: Grid
+    levels: Levels | None = None
 
     @classmethod
     def read(cls, source: Any, **options: Any) -> Images:
@@ -70,7 +73,7 @@ class ImageAdapter:
     def fit(cls, records: Any) -> ImageAdapter:
         """Take the size and colour of these images."""
         images = Images.of(records)
-        return cls(Grid(len(images.pixels[0]), *images.size))
+        return cls(Grid(len(images.pixels[0]), *images.size), images.levels)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -100,7 +103,8 @@ class ImageAdapter:
         if isinstance(source, Images):
             return source
         form = self.form
-        return Images.read(source, size=form.size, colour=form.colour, on_error=on_error, noisy=noisy)
+        how: dict[str, Any] = {"on_error": on_error, "noisy": noisy, "levels": self.levels}
+        return Images.read(source, size=form.size, colour=form.colour, **how)
 
     def prepare(self, records: Any) -> ImageSource:
         """One row for each image, in order.
@@ -113,9 +117,10 @@ class ImageAdapter:
         return ImageSource(_tensor(images.pixels))
 
     def state(self) -> dict[str, str]:
-        """Channels, height and width as a JSON document."""
+        """Channels, height, width and levels as a JSON document."""
         grid = self.signal
-        return {DOCUMENT: json.dumps({"channels": grid.channels, "height": grid.height, "width": grid.width})}
+        sizes = {"channels": grid.channels, "height": grid.height, "width": grid.width}
+        return {DOCUMENT: json.dumps({**sizes, "levels": None if self.levels is None else list(self.levels)})}
 
     @classmethod
     def restore(cls, state: Mapping[str, str]) -> ImageAdapter:
@@ -132,10 +137,11 @@ class ImageAdapter:
             if channels not in CHANNELS.values():
                 raise InputError(f"{channels} channels", expected="1 or 3")
             form = Form.of([height, width], None)
+            levels = checked_levels(sizes.get("levels", SIXTEEN_BITS))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the sizes of images do not fit ({error})", expected="as saved") from None
         assert form.size is not None
-        return cls(Grid(channels, *form.size))
+        return cls(Grid(channels, *form.size), levels)
 
 
 def _tensor(pixels: Pixels) -> torch.Tensor:

@@ -38,7 +38,8 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
     if not takes_any_size(fitted.builder):
         records = fitted.adapter.records(images, on_error=on_error, noisy=True)
         return Loaded(records.pixels, records.names)
-    return load(images, How(Form(None, fitted.adapter.form.colour), on_error, noisy=True))
+    adapter = fitted.adapter
+    return load(images, How(Form(None, adapter.form.colour), on_error, noisy=True, levels=adapter.levels))
 
 
 def denoised(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded) -> Shown | list[ShownPicture]:

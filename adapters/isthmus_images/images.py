@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from isthmus.errors import SettingError
 from isthmus.reprs import counted, described, joined
 from isthmus_images.files.cropping import cropped
+from isthmus_images.files.levels import Levels, checked_levels
 from isthmus_images.files.loading import How, Loaded, load
 from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
@@ -22,16 +23,20 @@ class Images:
     """Images of the same size and colour, in order.
 
     Attributes:
-        pixels: bytes, or float32 from 0 (black) to 1; channels first: one for grey, three for colour.
-        names: paths in a folder, or positions in an array.
-        labels: names of the subfolders of the first level, or those of an IDX file; None if there are none.
-        skipped: names of files that could not be read.
+        pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
+        names: the path below a folder, or the place in an array.
+        labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
+        skipped: names of files that could not be read, or are no pictures.
+        levels: the numbers of black and white that pictures of more than 8 bits were read by; None where none was.
+        reasons: why each of the skipped files was.
     """
 
     pixels: Pixels
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    levels: Levels | None = None
+    reasons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         channels, height, width = self.pixels.shape[1:]
@@ -48,22 +53,25 @@ class Images:
         colour: str | None = None,
         on_error: str = "raise",
         noisy: bool = False,
+        levels: tuple[float, float] | None = None,
     ) -> Images:
         """Read images from files or arrays.
 
-        Args:
-            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also compressed
-                (``.gz``, ``.xz``); an array [images, height, width], optionally with 1 or 3 channels as the last or
-                second axis; a Pillow image; or a list of paths, Pillow images or arrays. Floats range from 0 to 1,
-                integers to 255.
-            size: side length, or height and width, to which pictures are scaled and cropped around the centre. By
-                default their own size, which must be the same for all. Arrays are never resized.
-            colour: ``grey`` or ``colour``; by default grey if all pictures are.
-            on_error: "raise" an error for a file that cannot be read, or "skip" it, with a log message.
-            noisy: whether floats may be outside 0 to 1.
+        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats) the range counts: the least number of
+        all that are read becomes black, the largest white. What a folder holds beside pictures is listed in ``skipped``
+        and in the log.
 
-        Returns:
-            The images.
+        Args:
+            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
+                (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if any; a
+                Pillow image; or a list of paths, Pillow images or arrays. Floats run from 0 to 1, integers to 255.
+            size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
+                theirs, which must then be one for all. Arrays are never resized.
+            colour: ``grey`` or ``colour``; by default grey where all pictures are.
+            on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
+            noisy: floats may lie outside 0 to 1.
+            levels: the numbers of black and white in pictures of more than 8 bits, such as (0, 4095) for 12 bits, in
+                the place of the range of what is read.
 
         Raises:
             SourceError: a path that does not exist, contains no pictures, or a broken file, which the message names.
@@ -71,7 +79,7 @@ class Images:
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
         """
-        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy)))
+        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy, checked_levels(levels))))
 
     @classmethod
     def crops(
@@ -105,7 +113,7 @@ class Images:
         if each < 1 or form.size is None:
             raise SettingError(f"{each} crops of size {size}", expected="at least 1, and a size, such as size=40")
         if isinstance(source, Images):
-            loaded = Loaded(source.pixels, source.names, source.labels)
+            loaded = Loaded(source.pixels, source.names, source.labels, levels=source.levels)
         else:
             loaded = load(source, How(Form(None, colour), on_error))
         return cls._of(cropped(loaded, each, form.size, seed))
@@ -117,7 +125,7 @@ class Images:
 
     @classmethod
     def _of(cls, loaded: Loaded) -> Images:
-        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped)
+        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped, loaded.levels, loaded.reasons)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -140,8 +148,8 @@ class Images:
         """The given images, in the given order."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
-        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels)
+        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels, levels=self.levels)
 
     def in_bytes(self) -> Images:
-        """The same images with one byte per number."""
-        return Images(as_bytes(self.pixels), self.names, self.labels, self.skipped)
+        """The same, a byte for each number."""
+        return replace(self, pixels=as_bytes(self.pixels))

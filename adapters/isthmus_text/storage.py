@@ -10,6 +10,7 @@ from isthmus.fitted import BundleLayout, GalleryFormat, LikelihoodScorer
 from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
 from isthmus_text.input_output import InputOutput
+from isthmus_text.pretrained.checkpoints import check_saved
 from isthmus_text.word_search import word_search
 
 
@@ -23,5 +24,6 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
     InputOutput.restore,
     GalleryFormat(tensor="corpus.codes", document="corpus.json", labelled=False, metric="cosine"),
     _scorer,
+    check_settings=check_saved,
     keys=word_search,
 )

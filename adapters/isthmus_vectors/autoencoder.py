@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.progress import Progress
@@ -48,6 +49,9 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         *,
         columns: Columns | None = None,
         drop: Columns = (),
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         scaling: str = "robust",
         validation: float = 0.1,
         contamination: float = 0.05,
@@ -71,14 +75,15 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
                 The model remembers them.
             drop: names or positions of columns to leave out, such as ids and labels.
-            model: name of a builder; ``isthmus models`` lists them.
-            scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers unchanged, for
-                example for precomputed embeddings.
-            validation: share of the rows that is held out to choose the best epoch and to calibrate the anomaly
-                threshold. With 0, or fewer than 50 rows, the last epoch is kept and the threshold is calibrated on the
-                training rows.
-            contamination: share of normal rows that may be flagged as anomalies.
-            gallery: whether the training rows can be searched afterwards; the bundle then contains their codes.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
+            model: a builder's name; ``isthmus models`` lists them.
+            scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers as they are, as for
+                ready-made embeddings.
+            validation: the share of the rows that is held out to choose the best epoch and to calibrate the anomaly
+                threshold. With 0, and with fewer than 50 rows, the last epoch is kept and the threshold is calibrated
+                on the training rows.
+            contamination: the share of normal rows that may be flagged as anomalies.
+            gallery: whether the training rows can be searched afterwards; the bundle then keeps their codes.
             latent_prior: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
@@ -95,15 +100,16 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             NonFiniteLossError: the loss became NaN or infinite.
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
-        data = Vectors.for_training(vectors, columns, drop)
+        data = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
 
-    def encode(self, vectors: Any) -> Float32[np.ndarray, "rows code"]:
-        """Encode rows: one code for each row, in order. Encoding is deterministic.
+    def encode(self, vectors: Any, **file: Unpack[FileOptions]) -> Float32[np.ndarray, "rows code"]:
+        """One code for each row, in their order: the best single guess, the same at every call.
 
         Args:
             vectors: rows of numbers.
+            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
 
         Returns:
             Shape (rows, ``code_width``).
@@ -113,7 +119,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             ColumnError: a table without a column that was trained on.
             ValueRangeError: NaN, infinity or a missing value.
         """
-        return self.float64_model.codes(self._read(vectors)).astype(np.float32)
+        return self.float64_model.codes(self.adapter.rows(vectors, **file)).astype(np.float32)
 
     def evaluate(self, vectors: Any, *, samples: int = 0, seed: int = 0) -> VectorEvaluation:
         """Evaluate how well held-out rows are reconstructed.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.checked.sparse import checked_csr
-from isthmus.errors import InputError, SourceError, ValueRangeError
+from isthmus.errors import InputError, SettingError, SourceError, ValueRangeError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.reprs import counted, described, joined
 from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
@@ -47,34 +48,40 @@ class Vectors:
     """Finite numbers, shape (rows, width). Created by ``read`` or ``of``.
 
     Attributes:
-        values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never converted to dense as a whole.
-        columns: names of the columns; None if there are none.
-        places: original positions of the columns, if some were chosen by position.
+        values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
+        columns: their names; None where none were given.
+        places: where the columns stood, if some were taken by position.
+        written: how the file was written, as far as that was said.
     """
 
     values: Dense | csr_array
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+    written: Told = NOTHING_TOLD
 
     @classmethod
     def read(
-        cls, source: Any, *, columns: Columns | None = None, drop: Columns = (), known: Known | None = None
+        cls,
+        source: Any,
+        *,
+        columns: Columns | None = None,
+        drop: Columns = (),
+        known: Known | None = None,
+        **file: Unpack[FileOptions],
     ) -> Vectors:
         """Read rows from a file or an object.
 
         Args:
-            source: the path of a CSV, TSV or Parquet file, of a NumPy array (.npy) or of a sparse matrix (.npz, as
-                written by ``scipy.sparse.save_npz``); a NumPy array, a torch tensor, a SciPy sparse matrix, nested
-                lists, or a table of pandas, polars, pyarrow or DuckDB. A column of lists of equal length counts as
-                several columns, as for embeddings.
-            columns: names of the columns to use, in this order; by default all. For arrays, which have no names,
-                positions counted from 0.
+            source: the path of a file of delimited text (CSV, TSV, ...), JSON or Parquet, of a NumPy array (.npy) or of
+                a sparse matrix (.npz, as ``scipy.sparse.save_npz`` writes it); a NumPy array, a torch tensor, a sparse
+                matrix of SciPy, nested lists, or a table of pandas, polars, pyarrow, DuckDB. A column of equally long
+                lists counts as so many columns: that is how tables hold embeddings.
+            columns: the names of the columns to take, in this order; all if not given. Of arrays, which have no names,
+                the positions, counted from 0.
             drop: names or positions of columns to leave out.
-            known: columns of the model for which rows are read: they are found by name, in any order, and others are
-                ignored. Rows without names are used as they are.
-
-        Returns:
-            The rows.
+            known: of the model that the rows are for: its columns are found by name, in any order, and others are
+                ignored, whatever they hold. Rows without names are taken as they are.
+            file: encoding, delimiter and header of a file of text, where they are not found out.
 
         Raises:
             SourceError: a file that cannot be read, or no rows.
@@ -82,28 +89,31 @@ class Vectors:
             InputError: not rows of numbers, or rows of another width than the model's.
             ValueRangeError: NaN, infinity or a missing value; the message names row and column.
         """
-        choice = Choice.of(columns, drop, known)
+        choice, told = Choice.of(columns, drop, known), told_in(file)
+        if isinstance(source, str | Path):
+            path, read = str(source), files.read_file(Path(source), choice, told)
+            if read.table is None:
+                made = cls(_matrix(read.array))._with_columns(choice)
+            else:
+                made = cls(*read.table, written=told)
+            return made._for(known, path)._checked(path, known, read.where)
+        if told.said():
+            raise SettingError(f"{' and '.join(told.said())} for {type(source).__name__}", expected="a file of text")
         if isinstance(source, Vectors):
             return source._with_columns(choice)._for(known, "the rows")
-        where, table = "the table", None
-        if isinstance(source, str | Path):
-            where = str(source)
-            found, table = files.read_file(Path(source), choice)
-        else:
-            stream = arrow.as_table(source)
-            found, table = source, None if stream is None else arrow.numbers(stream, where, choice)
-        if table is None:
-            where = "the source" if where == "the table" else where
-            return cls(_matrix(found))._with_columns(choice)._for(known, where)._checked(where, known)
-        return cls(*table)._for(known, where)._checked(where, known)
+        stream = arrow.as_table(source)
+        if stream is None:
+            return cls(_matrix(source))._with_columns(choice)._for(known, "the source")._checked("the source", known)
+        table = arrow.numbers(stream, "the table", choice)
+        return cls(*table)._for(known, "the table")._checked("the table", known)
 
     of = read
 
     @classmethod
-    def for_training(cls, source: Any, columns: Columns | None, drop: Columns) -> Vectors:
-        """``read`` for training: logs the columns, and warns about columns that look like row numbers or ids. Raises
-        the errors of ``read``."""
-        rows = cls.read(source, columns=columns, drop=drop)
+    def for_training(cls, source: Any, columns: Columns | None, drop: Columns, **file: Unpack[FileOptions]) -> Vectors:
+        """``read``, with a line in the log that says what will be trained on, and a warning of columns that look like
+        row numbers or ids. Raises what ``read`` raises."""
+        rows = cls.read(source, columns=columns, drop=drop, **file)
         # Sparse rows may be very wide, and none of their columns is looked at.
         names = rows.columns or (() if rows.is_sparse else tuple(map(str, range(rows.width))))
         called = "" if rows.columns is None else f": {arrow.listed(names)}"
@@ -195,7 +205,8 @@ class Vectors:
 
     def _named(self, names: Sequence[str]) -> Vectors:
         assert self.columns is not None
-        return Vectors(self.values[:, [self.columns.index(name) for name in names]], tuple(names))
+        values = self.values[:, [self.columns.index(name) for name in names]]
+        return Vectors(values, tuple(names), written=self.written)
 
     def _numbers_rows(self, place: int, name: str) -> bool:
         """Whether a column looks like a row number or an id: it has such a name and distinct integers, or it increases
@@ -210,7 +221,9 @@ class Vectors:
             ID_NAMES.search(name) is not None and len(np.unique(values)) == len(values)
         )
 
-    def _checked(self, where: str, known: Known | None = None) -> Vectors:
+    def _checked(
+        self, where: str, known: Known | None = None, place: Callable[[int, str | None], str] = arrow.row_number
+    ) -> Vectors:
         if not len(self):
             raise SourceError(f"{where} has no rows", expected="at least one")
         if not self.width:
@@ -219,9 +232,13 @@ class Vectors:
             stored = block.values if isinstance(block.values, np.ndarray) else block.values.data
             if not np.isfinite(stored).all():
                 row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(block.dense())))
-                name = f"column {column}" if self.columns is None else f"column {self.columns[column]!r}"
+                held = block.dense()[row, column]
+                if self.columns is None:
+                    said = f"{place(start + row, None)}, column {column + 1}"
+                else:
+                    said = place(start + row, self.columns[column])
                 raise ValueRangeError(
-                    f"row {start + row} of {where} has {block.dense()[row, column]} in {name}{self._holes()}",
+                    f"{said} of {where} holds {'no number' if np.isnan(held) else held}{self._holes()}",
                     expected="finite numbers",
                     remedy="fill in what is missing, or leave these rows out" + ("" if known else " or the column"),
                 )

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.checked.paths import read_limited
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import MissingLibraryError, SettingError, SourceError
 from isthmus.reprs import brief
+from isthmus_text.pretrained.configuration import MOST_WORDS, architecture, left_out
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
@@ -39,6 +41,9 @@ POOLING_NAMES = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "c
 POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
 """Names of pooling methods in the files of sentence-transformers."""
+
+MOST_BYTES = 1 << 24
+"""Of a file that describes a network."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ class Checkpoint:
             SourceError: a directory without configuration, tokenizer or safetensors, or of another kind.
         """
         _check_files(directory)
-        config = _json(directory / "config.json")
+        config = _kept(_json(directory / "config.json"), directory)
         special = Tokenizer.pretrained(directory).special
         max_length = int(config.get("max_position_embeddings", 512))
         named = directory / "sentence_bert_config.json"
@@ -99,14 +104,15 @@ class Checkpoint:
                 f"a checkpoint with {', '.join(saved) or 'nothing'}",
                 expected="a directory, or what Checkpoint.to_json returned",
             )
-        return cls(
-            saved["config"],
-            saved["start"],
-            saved["end"],
-            saved["longest"],
-            saved.get("pooling", "mean"),
-            saved.get("normalise", False),
-        )
+        start, end, length = saved["start"], saved["end"], saved["longest"]
+        numbers = [start, end, length] if start is not None else [end, length]
+        normalise = saved.get("normalise", False)
+        if any(type(number) is not int or not 0 <= number < MOST_WORDS for number in numbers) or not isinstance(
+            normalise, bool
+        ):
+            raise SettingError(f"a checkpoint with start={start!r}, end={end!r}, longest={length!r}", expected="ids")
+        pooling = str(saved.get("pooling", "mean"))
+        return cls(architecture(saved["config"]), start, end, length, pooling, normalise)
 
 
 CheckpointLike = str | Mapping[str, Any]
@@ -140,6 +146,23 @@ def directory_of(checkpoint: str) -> Path:
         MissingLibraryError: ``minilm`` without the extra.
     """
     return minilm_folder() if checkpoint == MINILM else Path(checkpoint)
+
+
+def check_saved(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a bundle that would make it read something else than itself.
+
+    Args:
+        settings: of the bundle's builder.
+
+    Raises:
+        SettingError: a checkpoint that is a path, or no description of one.
+    """
+    if "checkpoint" not in settings:
+        return
+    saved = settings["checkpoint"]
+    if not isinstance(saved, Mapping):
+        raise SettingError(f"the checkpoint {str(saved)[:100]!r} in a bundle", expected="a description of its network")
+    Checkpoint.from_json(saved)
 
 
 def describe(checkpoint: CheckpointLike) -> Checkpoint:
@@ -184,6 +207,7 @@ def _trained(directory: Path) -> nn.Module:
         try:
             model, found = auto.from_pretrained(
                 directory,
+                config=_configuration(describe(str(directory)).config),
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -205,13 +229,44 @@ def _unreadable(directory: Path, why: str) -> SourceError:
 
 
 def _untrained(config: Mapping[str, Any]) -> nn.Module:
-    library = _transformers()
-    plain = {key: value for key, value in config.items() if key != "model_type"}
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = library.AutoModel.from_config(
-            library.AutoConfig.for_model(config["model_type"], **plain), trust_remote_code=False
-        )
+        model: nn.Module = _transformers().AutoModel.from_config(_configuration(config), trust_remote_code=False)
     return model
+
+
+def _configuration(config: Mapping[str, Any]) -> Any:
+    """The library's configuration of what ``architecture`` lets through.
+
+    Raises:
+        SettingError: sizes that do not fit each other.
+    """
+    known, library = architecture(config), _transformers()
+    kind = known.pop("model_type")
+    try:
+        return library.AutoConfig.for_model(kind, **known)
+    except Exception as error:  # whatever the library raises of values that do not fit each other
+        raise SettingError(
+            f"a {kind} network that cannot be built ({' '.join(str(error).split())[:200]})", expected="sizes that fit"
+        ) from error
+
+
+def _kept(config: Any, directory: Path) -> dict[str, Any]:
+    """What of a directory's configuration is kept in a bundle.
+
+    Raises:
+        SourceError: no configuration, or one of which something would have to be left out.
+    """
+    if not isinstance(config, dict):
+        raise SourceError(f"{directory / 'config.json'} holds a {type(config).__name__}", expected="a configuration")
+    known = architecture(config)
+    lost = left_out(config, _configuration(known))
+    if lost:
+        raise SourceError(
+            f"{directory} is a network with {', '.join(f'{key}={str(config[key])[:60]}' for key in lost[:3])}",
+            expected="settings that isthmus knows",
+            remedy="use a plain encoder of its kind",
+        )
+    return known
 
 
 @contextmanager
@@ -253,8 +308,10 @@ def _check_files(directory: Path) -> None:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_limited(path, MOST_BYTES, "a JSON file").decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, SourceError):
+            raise
         raise SourceError(f"{path} cannot be read ({error})", expected="a JSON file") from error
 
 

@@ -15,7 +15,10 @@ from isthmus import bundle
 from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     AllFlagged,
+    Delimiter,
     Directory,
+    Encoding,
+    Header,
     ImportanceSamples,
     PriorName,
     ResultCount,
@@ -46,12 +49,17 @@ def encode(
     out: OutFile = None,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Turn rows of numbers into codes."""
     check_out(out, as_json)
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     _emit_numbers("codes", model.encode(rows), out, as_json)
 
 
@@ -61,12 +69,17 @@ def reconstruct(
     out: OutFile = None,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Reconstruct rows from their codes, in their original units."""
     check_out(out, as_json)
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     _emit_numbers("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
 
 
@@ -98,13 +111,26 @@ def search(
     metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Find the rows whose codes are nearest to those of each row of a file."""
     model = _autoencoder(directory)
     if within is not None:
-        model = model.with_gallery(model.adapter.rows(within, columns=columns, drop=drop or ()))
-    near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
+        model = model.with_gallery(
+            model.adapter.rows(
+                within, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+            )
+        )
+    near = model.search(
+        model.adapter.rows(
+            file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+        ),
+        k,
+        metric=metric,
+    )
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
     emit({"found": found}, as_json, lambda: table(("row of FILE", "nearest row", METRICS.get(metric, metric)), lines))
@@ -117,11 +143,16 @@ def anomalies(
     all_rows: AllFlagged = False,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous rows are, the most anomalous first."""
     model = _scorer(directory)
-    rows = model.fitted.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.fitted.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     scores = model.anomaly_scores(rows)
     above = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
@@ -152,12 +183,17 @@ def evaluate(
     samples: ImportanceSamples = 0,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out rows are reconstructed."""
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     found = model.evaluate(rows, samples=samples, seed=seed)
     said = f"{counted(found.rows, 'row')} of {counted(found.width, 'number')}, codes of {found.code:,}"
     emit_evaluation(found, as_json, said, ("rows", "width", "code", "samples"))

@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 from rich.console import Group
@@ -22,7 +23,7 @@ from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.disk import told_by_system
-from isthmus.errors import InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
+from isthmus.errors import FewRowsKeptWarning, InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
 
 OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
@@ -76,11 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Commands say in a line of their own what they could not find, and what is wrong with a model.
             warnings.simplefilter("ignore", UnknownIdWarning)
             warnings.simplefilter("ignore", ModelQualityWarning)
+            warnings.simplefilter("always", FewRowsKeptWarning)
+            warnings.showwarning = _show
             code = _route(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BaseException as error:
         return _report(error)
     return code
+
+
+def _show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """A warning as a line, without the line of the source."""
+    status(f"{'warning' if issubclass(category, FewRowsKeptWarning) else category.__name__}: {message}")
 
 
 _INTERRUPTED = 130

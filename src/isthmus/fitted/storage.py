@@ -44,6 +44,7 @@ class BundleLayout(Generic[A]):
         keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
             is their codes.
         marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
+        check_settings: refuses a builder's settings that no bundle may have, before the builder sees them.
     """
 
     plugin: str
@@ -51,6 +52,7 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    check_settings: Callable[[Mapping[str, Any]], None] = lambda settings: None
     keys: Callable[[FittedAutoencoder[A]], Keys | None] = no_keys
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
@@ -91,6 +93,7 @@ class BundleLayout(Generic[A]):
             The fitted autoencoder.
         """
         History.from_json(dict(facts["training"]))
+        self.check_settings(settings)
         adapter = self.restore_adapter(documents)
         _, found = plugins.find_builder(builder, self.plugin)
         model = rebuild(found, adapter.signal, settings, part_of(tensors, MODEL))

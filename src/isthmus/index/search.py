@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
 
@@ -172,20 +172,29 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
 
 def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
     """Answers with the ids of one snapshot; rows of -1 are left out."""
+    return _listed(near, snapshot.ids_of, snapshot.kind)
+
+
+def row_hits(near: Neighbours) -> SearchHits:
+    """Answers whose ids are the numbers of the rows; rows of -1 are left out."""
+    return _listed(near, lambda rows: rows.tolist(), "int64")
+
+
+def _listed(near: Neighbours, ids_of: Callable[[Int64[np.ndarray, ...]], Any], kind: Kind) -> SearchHits:
     rows = near.rows.numpy()
     if rows.size and rows.min() >= 0:
-        whole: list[list[Id]] = snapshot.ids_of(rows)
-        return SearchHits(whole, list(near.scores.numpy()), snapshot.kind)
+        whole: list[list[Id]] = ids_of(rows)
+        return SearchHits(whole, list(near.scores.numpy()), kind)
     there = near.rows >= 0
     counts = there.sum(1).tolist()
-    ids = snapshot.ids_of(near.rows[there].numpy())
+    ids = ids_of(near.rows[there].numpy())
     values = near.scores[there].numpy()
     lists, scores, start = [], [], 0
     for count in counts:
         lists.append(ids[start : start + count])
         scores.append(values[start : start + count])
         start += count
-    return SearchHits(lists, scores, snapshot.kind)
+    return SearchHits(lists, scores, kind)
 
 
 def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind) -> SearchHits:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from isthmus.batch import Signal
 from isthmus.bundle.tensors import load_state
@@ -31,7 +37,7 @@ def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tenso
     Raises:
         BundleError: the names or shapes of the tensors do not match the settings.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _counted_parts(len(tensors)):
         sketch = builder(signal, generator=Generator(), **settings).model
     _check_shapes(sketch, tensors)
     # The initial weights are overwritten; they come from a generator because nothing else may be random.
@@ -39,6 +45,30 @@ def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tenso
     load_state(model, tensors)
     model.eval()
     return model
+
+
+@contextmanager
+def _counted_parts(tensors: int) -> Iterator[None]:
+    """Stop a builder that makes far more parts than there are tensors: a number of layers may be any number."""
+    most, me, made = PARTS + PARTS_A_TENSOR * tensors, threading.get_ident(), 0
+
+    def count(module: nn.Module, name: str, part: object) -> None:
+        nonlocal made
+        # Hooks are of the process, and other threads may build models of their own.
+        made += threading.get_ident() == me
+        if made > most:
+            raise BundleError(f"its settings make more than {most:,} parts", expected=f"a model of {tensors:,} tensors")
+
+    hooks = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+PARTS, PARTS_A_TENSOR = 1_000, 20
+"""Modules and parameters of a model without tensors, and for each tensor: far more than any builder makes."""
 
 
 def _check_shapes(sketch: nn.Module, tensors: Mapping[str, Tensor]) -> None:
