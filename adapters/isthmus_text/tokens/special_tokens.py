@@ -1,5 +1,4 @@
-"""The ids with which a pretrained tokenizer ends, starts and pads a sequence or marks unknown text, read from its
-files."""
+"""Special ids of a pretrained tokenizer (end, start, padding, unknown), read from its files."""
 
 from __future__ import annotations
 
@@ -20,13 +19,13 @@ STARTS = ("<s>", "[CLS]", "<bos>", "[BOS]")
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Ids with a meaning.
+    """Special ids.
 
     Attributes:
         end: ends every row.
-        unknown: stands for what the vocabulary lacks; None where it lacks nothing or drops it.
-        pad: fills rows up; masks decide what is padding, never this id.
-        start: what the tokenizer's model expects before a text; rows never hold it. None where there is none.
+        unknown: for text outside the vocabulary; None if there is no such text or it is dropped.
+        pad: fills rows; masks determine what is padding, never this id.
+        start: expected by the tokenizer's model before a text, but never part of a row. None if there is none.
     """
 
     end: int
