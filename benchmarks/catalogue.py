@@ -42,6 +42,7 @@ MODULES: Mapping[str, str] = {
     "scaling": "training.scaling",
     "training_kills": "training.kills",
     "kinds": "kinds.kinds",
+    "faults": "faults.mutations",
 }
 
 

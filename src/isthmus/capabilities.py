@@ -7,6 +7,7 @@ needed the error names the method to add. They take the place of knowing the par
     Encoder     affine_layers, input_weights,   the contractive penalty (exact derivatives of plain layers)
                 twice_differentiable
     Encoder     entered_shape                   the prior of pseudo-inputs
+    Encoder     token_vectors                   search of texts by their words, where codes hold words at their places
     Bottleneck  affine_layers                   the contractive penalty
     Bottleneck  unit_weights                    the tied start of sparse autoencoders
     Bottleneck  calibrate                       statistics measured once more when training has ended

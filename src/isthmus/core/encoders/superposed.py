@@ -57,6 +57,10 @@ class SuperposedEncoder(nn.Module):
         ids = token_rows(inputs).ids
         return nn.functional.embedding(ids, self.table) * self.log_weights[ids].exp()[..., None]
 
+    def token_vectors(self) -> Float[Tensor, "vocabulary embedding"]:
+        """A vector for each token, whatever its position."""
+        return self.table
+
     def trunk(
         self, entered: Float[Tensor, "batch steps embedding"], inputs: Tensors | None
     ) -> Float[Tensor, "batch width"]:
