@@ -27,6 +27,7 @@ SUBJECTS = {
     "index": "The index",
     "training": "Training",
     "kinds": "The five kinds",
+    "faults": "Faults",
 }
 HEAD = f"""# Results
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from isthmus.errors import SettingError
+from isthmus.machine.devices import named_device
 from isthmus.machine.hardware import multiplies_bf16
 
 
@@ -28,3 +30,26 @@ def test_on_a_cpu(said: dict[str, bool], expected: bool, monkeypatch: pytest.Mon
 def test_on_cuda(capability: tuple[int, int], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert multiplies_bf16("cuda") is expected
+
+
+def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert named_device("cpu") == torch.device("cpu")
+    assert named_device("auto").type == "cuda"
+    assert named_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(SettingError, match="cuda:2, and 2 of its kind here"):
+        named_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1"])
+def test_names_of_no_device(name: str) -> None:
+    with pytest.raises(SettingError, match="expected auto, cpu, cuda"):
+        named_device(name)
+
+
+def test_a_device_that_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert named_device("auto") == torch.device("cpu")
+    with pytest.raises(SettingError, match="none of its kind here"):
+        named_device("cuda")

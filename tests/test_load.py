@@ -13,7 +13,14 @@ from plugging import Announce, announce
 
 import isthmus
 from isthmus import bundle, plugins
-from isthmus.errors import BundleError, MissingLibraryError, MissingPluginError, NameClashError, PluginError
+from isthmus.errors import (
+    BundleError,
+    MissingLibraryError,
+    MissingPluginError,
+    NameClashError,
+    PluginError,
+    SettingError,
+)
 from isthmus.faces import HOMES
 from isthmus.index import Index
 from isthmus.training.run import Run
@@ -164,3 +171,13 @@ def test_a_plugin_without_faces_says_so(announce: Announce, tmp_path: Path) -> N
     announce("letters")
     with pytest.raises(PluginError, match=r"letters.*no face"):
         isthmus.load(relabelled(tmp_path / "a", plugin="letters"))
+
+
+@pytest.mark.parametrize(
+    "name", ["images-vanilla", "index", "interactions-ease", "vectors-compressor", "vectors-detector"]
+)
+def test_a_bundle_is_loaded_where_it_is_asked_for(name: str) -> None:
+    expected = FACES.get(name, FACES[name.partition("-")[0]])
+    assert isinstance(isthmus.load(OLD / name, device="cpu"), expected)
+    with pytest.raises(SettingError, match="device"):
+        isthmus.load(OLD / name, device="cuda:99")

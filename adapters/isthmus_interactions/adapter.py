@@ -1,4 +1,4 @@
-"""Interactions as bags of items: what the plugin announces."""
+"""The adapter for interactions, which are bags of items."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from isthmus_interactions.interactions import Interactions
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InteractionsAdapter:
-    """Knows the items, whose rows are the columns of every bag, and the users it was fitted on.
+    """The vocabularies of items, whose rows are the columns of all bags, and of users.
 
     Attributes:
         items: the catalogue.
-        users: the users of the training data; a model can be asked about others too.
+        users: the users of the training data; models can also be used for others.
     """
 
     items: Vocabulary
@@ -41,11 +41,11 @@ class InteractionsAdapter:
 
     @classmethod
     def fit(cls, records: Interactions) -> InteractionsAdapter:
-        """Take over the vocabularies."""
+        """Take the vocabularies of the interactions."""
         return cls(records.items, records.users)
 
     def prepare(self, records: Interactions) -> BagSource:
-        """A row for every user of ``records``, in that order; interactions with unknown items are dropped."""
+        """One row for each user of ``records``, in order; interactions with unknown items are dropped."""
         return BagSource.from_csr(records.with_items(self.items).matrix)
 
     def state(self) -> dict[str, str]:
@@ -62,5 +62,7 @@ class InteractionsAdapter:
         """
         missing = [name for name in ("items.json", "users.json") if name not in state]
         if missing:
-            raise BundleError(f"the bundle holds no {' and no '.join(missing)}", expected="items.json and users.json")
+            raise BundleError(
+                f"the bundle contains no {' and no '.join(missing)}", expected="items.json and users.json"
+            )
         return cls(Vocabulary.from_json(state["items.json"]), Vocabulary.from_json(state["users.json"]))

@@ -1,6 +1,6 @@
-"""Baselines, which every model should beat: popularity and item neighbours, as rankers and as models to fit and save.
+"""Baselines that every model should beat: popularity and item neighbours, as rankers and as models to fit and save.
 
-They are counted rather than trained. Popularity also answers where a model has nothing to go by.
+They are computed from counts rather than trained. Popularity is also used for histories without known items.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from isthmus.training.run import Run, Validation
 from isthmus_interactions.csr import Csr
 
 COSINES_AT_A_TIME = 1 << 23
-"""So many cosines are dense at a time: 64 MB."""
+"""Number of cosines that are dense at a time: 64 MB."""
 
 
 class Popularity(nn.Module):
-    """The same ranking for everybody: the share of users who have an item."""
+    """The same ranking for all users: by the share of users who have an item."""
 
     shares: Tensor
 
@@ -53,11 +53,11 @@ class Popularity(nn.Module):
 
     @property
     def width(self) -> int:
-        """How many items are ranked."""
+        """The number of items."""
         return len(self.shares)
 
     def prepare(self, inputs: Tensors) -> int:
-        """Only the number of histories matters."""
+        """Only the number of histories is used."""
         return inputs.size
 
     def scores(self, state: int, columns: Columns = None) -> Float[Tensor, "batch columns"]:
@@ -66,11 +66,11 @@ class Popularity(nn.Module):
 
 
 class PopularityFallback:
-    """A ranker that answers an empty history with what is popular, and every other one with a model's scores.
+    """A ranker that ranks popular items for empty histories, and uses the scores of a model for all others.
 
     Args:
         ranker: the model.
-        popularity: over the same columns, on the same device.
+        popularity: popularity of the same columns, on the same device.
     """
 
     def __init__(self, ranker: Ranker, popularity: Popularity) -> None:
@@ -78,18 +78,18 @@ class PopularityFallback:
 
     @property
     def width(self) -> int:
-        """How many items are ranked."""
+        """The number of items."""
         return self.ranker.width
 
     def prepare(self, inputs: Tensors) -> tuple[Any, Bool[Tensor, " batch"] | None]:
-        """The model's state, and which histories are empty; None where none is."""
+        """The state of the model, and which histories are empty; None if none is."""
         empty = is_empty(inputs)
         return self.ranker.prepare(inputs), empty if bool(empty.any()) else None
 
     def scores(
         self, state: tuple[Any, Bool[Tensor, " batch"] | None], columns: Columns = None
     ) -> Float[Tensor, "batch columns"]:
-        """Of the model; shares between 0 and 1 where the history is empty."""
+        """Scores of the model; shares between 0 and 1 for empty histories."""
         inner, empty = state
         scores = self.ranker.scores(inner, columns)
         if empty is not None:
@@ -98,7 +98,7 @@ class PopularityFallback:
 
 
 def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
-    """Which rows hold nothing: no entry of a bag, no token of a sequence."""
+    """Which rows are empty: no entry in a bag, no token in a sequence."""
     if isinstance(inputs, Bags):
         return inputs.lengths() == 0
     if isinstance(inputs, TokenRows):
@@ -109,8 +109,8 @@ def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
 def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:
     """Item-based collaborative filtering with cosine similarity (Sarwar et al., WWW 2001; Deshpande & Karypis 2004).
 
-    The score of an item is the sum of its cosines with the items of the history; of each item only its nearest
-    ``neighbours`` count, and those that are as near as the last of them.
+    The score of an item is the sum of its cosine similarities with the items of the history. For each item only its
+    nearest ``neighbours`` count, including ties with the last of them.
 
     Raises:
         SettingError: ``neighbours`` below 1.
@@ -133,26 +133,26 @@ def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:
 @brief
 @dataclass(frozen=True)
 class CountingRecipe:
-    """A model of items and the function that fills it from a matrix, shape (users, items), on the CPU."""
+    """A model of items, and the function that fills it from a matrix of shape (users, items), on the CPU."""
 
     model: Popularity | SparseLinear
     fill: Callable[[Any, Csr], None]
 
     @property
     def chooses_epoch(self) -> bool:
-        """Nothing is trained, so there is no epoch to choose."""
+        """Whether there is an epoch to choose. There is not, because nothing is trained."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Count, then put the model on the run's device. Nothing is random, and nothing can be half done.
+        """Count, then move the model to the device of the run. Deterministic.
 
         Args:
             source: bags.
-            run: for its device and progress.
-            validation: the score to take afterwards.
+            run: device and progress.
+            validation: the score to compute afterwards.
 
         Returns:
-            One record: counting takes a single pass.
+            One record, because counting takes a single pass.
         """
 
         def work() -> Record:
@@ -163,9 +163,9 @@ class CountingRecipe:
 
 
 def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:
-    """Popularity: the same ranking for everybody, by the share of users.
+    """Popularity: the same ranking for all users, by the share of users who have an item.
 
-    Advice: what every model has to beat; of use by itself for users without any history.
+    Advice: the baseline that every model has to beat; useful by itself for users without any history.
     """
 
     def fill(model: Popularity, matrix: Csr) -> None:
@@ -177,10 +177,10 @@ def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:
 def item_knn(signal: Bag, *, generator: Generator, neighbours: int = 100) -> CountingRecipe:
     """Item nearest neighbours: sums of cosines (Sarwar et al., WWW 2001; Deshpande & Karypis, TOIS 2004).
 
-    Advice: a fair bar, found by counting; on very sparse data such as Amazon-Book it is ahead of EASE.
+    Advice: a strong baseline without training; on very sparse data such as Amazon-Book it is better than EASE.
 
-    The score of an item is the sum of its cosines with the items of the history; of each item only its nearest
-    ``neighbours`` count, of equally near ones those that come first. Memory grows with items times neighbours.
+    The score of an item is the sum of its cosine similarities with the items of the history. For each item only its
+    nearest ``neighbours`` count, and of equally near ones the first. Memory grows with items times neighbours.
 
     Args:
         neighbours: how many items contribute to the score of an item.
@@ -205,12 +205,12 @@ def _fill_cosines(model: SparseLinear, matrix: Csr) -> None:
         nearest = best_of(torch.from_numpy(cosines).float(), slots)
         rows = slice(start, start + len(cosines))
         model.neighbours[rows] = nearest.columns.int()
-        # An item that is alone in its catalogue has only itself.
+        # In a catalogue with a single item, the item has no neighbours but itself.
         model.weights[rows] = nearest.scores.clamp(min=0)
 
 
 def _unit_columns(matrix: Csr) -> csr_array[np.float64, tuple[int, int]]:
-    """The matrix with columns of length 1; columns of zeros stay."""
+    """The matrix with normalised columns; columns of zeros are unchanged."""
     values: npt.NDArray[np.float64] = matrix.data.astype(np.float64)
     squares = np.bincount(matrix.indices, weights=values**2, minlength=matrix.shape[1])
     scaled = values / np.sqrt(squares)[matrix.indices]

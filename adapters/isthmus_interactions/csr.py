@@ -1,4 +1,4 @@
-"""Small vectorised steps on SciPy's compressed rows."""
+"""Vectorised operations on SciPy's CSR matrices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Ints = npt.NDArray[np.integer[Any]]
 
 
 def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
-    """A matrix from entries that are already distinct and sorted by row, then column.
+    """Build a matrix from entries that are already distinct and sorted by row, then column.
 
     Args:
-        rows: of each entry, ascending.
-        columns: of each entry, ascending inside a row.
-        values: of each entry.
+        rows: row of each entry, ascending.
+        columns: column of each entry, ascending within a row.
+        values: value of each entry.
         shape: (users, items).
 
     Returns:
@@ -33,7 +33,7 @@ def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tu
     """
     ends = np.zeros(shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=ends[1:])
-    # SciPy wants one type for both; int32 whenever it can count the entries.
+    # SciPy needs the same type for both; int32 is used if it can count the entries.
     index = np.int32 if max(len(columns), *shape) < 2**31 else np.int64
     matrix: Csr = csr_array((values, columns.astype(index, copy=False), ends.astype(index)), shape=shape)
     matrix.has_sorted_indices = matrix.has_canonical_format = True
@@ -41,7 +41,7 @@ def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tu
 
 
 def as_csr(matrix: Any) -> tuple[Csr, int]:
-    """A SciPy matrix as float32 CSR of its own, duplicates summed and zeros dropped; and how many entries it stored.
+    """Copy a SciPy matrix to float32 CSR, with duplicates summed and zeros dropped; also return its number of entries.
 
     Raises:
         InputError: not two-dimensional, not of real numbers, or of parts that do not fit each other.
@@ -55,18 +55,18 @@ def as_csr(matrix: Any) -> tuple[Csr, int]:
     bad = np.flatnonzero(~((values >= 0) & (values < np.inf)))
     if len(bad):
         place = f"row {owners[bad[0]]}, column {taken.indices[bad[0]]}"
-        raise ValueRangeError(f"{place} holds {taken.data[bad[0]]}", expected="finite values of 0 or more")
+        raise ValueRangeError(f"{place} contains {taken.data[bad[0]]}", expected="finite values of 0 or more")
     stored = values > 0
     return csr_of(owners[stored], taken.indices[stored], values[stored], taken.shape), len(values)
 
 
 def row_of_entry(matrix: Csr) -> npt.NDArray[np.int64]:
-    """The row that each stored entry belongs to."""
+    """The row of each stored entry."""
     return np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
 
 
 def entries_of(matrix: Csr, rows: Ints) -> npt.NDArray[np.int64]:
-    """Positions of the stored entries of the given rows, row after row."""
+    """Positions of the stored entries of the given rows, row by row."""
     starts = matrix.indptr[rows].astype(np.int64)
     lengths = matrix.indptr[np.asarray(rows) + 1] - starts
     ends = np.cumsum(lengths)
@@ -81,7 +81,7 @@ def stored_where(matrix: Csr, mask: npt.NDArray[np.bool_]) -> Csr:
 
 
 def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The place of each entry within its row when the row is ordered by ``keys``, then by column."""
+    """Rank of each entry within its row when the row is ordered by ``keys``, then by column."""
     owners = row_of_entry(matrix)
     order = np.lexsort((matrix.indices, keys, owners))
     places = np.empty(matrix.nnz, dtype=np.int64)

@@ -1,6 +1,7 @@
 """Real data for tests, benchmarks and the demo.
 
-``demo_goodbooks`` ships with the package. Everything else is looked for where ``isthmus.datafolder`` looks.
+``demo_goodbooks`` is included in the package. The other data sets are searched for in the folders of
+``isthmus.datafolder``.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import Split, aligned
 
 Titles = dict[int, tuple[str, str]]
-"""Item id to its title and what else tells it apart, such as the authors of a book or the genres of a film."""
+"""Item id to its title and further details, such as the authors of a book or the genres of a film."""
 
 
 def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an .npz file, which may be compressed once more (.npz.xz, .npz.gz); never pickled objects.
+    """Load the arrays of an .npz file, which may also be compressed (.npz.xz, .npz.gz); pickled objects are refused.
 
     Raises:
-        SourceError: not such a file.
+        SourceError: the file is not such an archive.
     """
     try:
         with NpzFile(io.BytesIO(unpacked(path)), allow_pickle=False) as archive:
@@ -45,9 +46,9 @@ def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def demo_goodbooks(**options: Any) -> tuple[Interactions, Titles]:
-    """Ratings of 2,000 books by 2,622 readers, 1 to 5, shipped with the package (goodbooks-10k, CC BY-SA 4.0).
+    """Ratings (1 to 5) of 2,000 books by 2,622 readers, included in the package (goodbooks-10k, CC BY-SA 4.0).
 
-    ``options`` go to ``Interactions.read``; by default 4 and 5 count.
+    ``options`` are passed to ``Interactions.read``; by default ratings of 4 and 5 count.
     """
     folder = files("isthmus_interactions") / "data" / "demo_goodbooks"
     ratings = gzip.decompress((folder / "ratings.csv.gz").read_bytes())
@@ -57,23 +58,23 @@ def demo_goodbooks(**options: Any) -> tuple[Interactions, Titles]:
 
 
 def goodbooks_sample(**options: Any) -> tuple[Interactions, Titles]:
-    """298,176 ratings, 1 to 5, of 9,990 books by 2,672 readers; ``options`` go to ``Interactions.read``."""
+    """298,176 ratings (1 to 5) of 9,990 books by 2,672 readers; ``options`` are passed to ``Interactions.read``."""
     folder = dataset_path("goodbooks-10k-sample")
     ratings = Interactions.read(_table(folder, "user", "item", "rating"), **options)
     return ratings, _titles(unpacked(folder / "books.csv.gz"), "authors")
 
 
 def movielens_100k(**options: Any) -> tuple[Interactions, Titles]:
-    """100,000 ratings, 1 to 5, with times; ``options`` go to ``Interactions.read``."""
+    """100,000 ratings (1 to 5) with times; ``options`` are passed to ``Interactions.read``."""
     folder = dataset_path("ml-100k")
     ratings = Interactions.read(_table(folder, "user", "item", "rating", "timestamp"), **options)
     return ratings, _titles(unpacked(folder / "movies.csv.gz"), "genres")
 
 
 def movielens_1m(**options: Any) -> tuple[Interactions, Titles]:
-    """1,000,209 ratings, 1 to 5; ``options`` go to ``Interactions.read``.
+    """1,000,209 ratings (1 to 5); ``options`` are passed to ``Interactions.read``.
 
-    The file has no times but everyone's ratings are in order, so the number of the row stands for the time.
+    The file has no times, but the ratings of each user are in order, so the row numbers are used as times.
     """
     folder = dataset_path("ml-1m")
     table = _table(folder, "user", "item", "rating")
@@ -82,15 +83,15 @@ def movielens_1m(**options: Any) -> tuple[Interactions, Titles]:
 
 
 def movielens_1m_split(name: str) -> Split:
-    """A published split of MovieLens-1M, ready to be compared on.
+    """A published split of MovieLens-1M.
 
-    - ``infinite_ae`` (Sachdeva et al., NeurIPS 2022): all ratings count; at the test, history is train and validation.
-    - ``ncf`` (He et al., WWW 2017): everyone's latest rating is the test; all ratings count; no validation.
-    - ``ultragcn`` (Mao et al., CIKM 2021): its own ids, no validation.
-    - ``diffrec`` (Wang et al., SIGIR 2023, "clean"): its own ids, ratings of 4 and 5, split by time.
+    - ``infinite_ae`` (Sachdeva et al., NeurIPS 2022): all ratings count; test histories are train and validation.
+    - ``ncf`` (He et al., WWW 2017): the last rating of each user is the test; all ratings count; no validation.
+    - ``ultragcn`` (Mao et al., CIKM 2021): with its own ids; no validation.
+    - ``diffrec`` (Wang et al., SIGIR 2023, "clean"): with its own ids; ratings of 4 and 5, split by time.
 
     Raises:
-        SourceError: no such split.
+        SourceError: there is no such split.
     """
     published: dict[str, Callable[[], Split]] = {
         "infinite_ae": _infinite_ae,
@@ -110,7 +111,7 @@ def amazon_cds() -> Split:
 
 def _infinite_ae() -> Split:
     everything, _ = movielens_1m(keep="all")
-    # The time of an entry is its row in the file, and the parts are listed row by row.
+    # The time of an entry is its row in the file; the parts are listed row by row.
     part = load_arrays(dataset_path("ml-1m/splits/infinite_ae.npz"))["part"][everything.times]
     train = everything.select_entries(part == 0)
     validation = everything.select_entries(part == 1).matrix

@@ -1,4 +1,4 @@
-"""From interactions and a model's name to a fitted model."""
+"""Fits a model, given by name, to interactions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus import plugins
@@ -23,19 +22,25 @@ from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.csr import Csr
+from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, stored_where
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.overview import held_out
 from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
-from isthmus_interactions.splits import FoldIn, strong
+from isthmus_interactions.splits import FoldIn, aligned
 
 FEWEST = 50
-"""With fewer users than this none are held out to choose the best epoch."""
+"""Minimum number of users; with fewer, none are held out to choose the best epoch."""
 
 MOST_HELD_OUT = 10_000
 MIN_ITEMS = 5
+"""Of the items of a user who is held out one in so many is hidden, and one at least."""
+
+SHORTEST = 2
 """Fewer items than this leave nothing to hide."""
+
+PART = 3
+"""At most one in so many of the users who could be held out is."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +48,18 @@ logger = logging.getLogger(__name__)
 def fit(
     data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedRecommender:
-    """Build and fit. Raises what ``Recommender.fit`` raises.
+    """Build and fit a model. Raises the errors of ``Recommender.fit``.
 
     Args:
         data: interactions of all users.
-        name: a builder's name.
-        validation: users to choose the best epoch by, or the share of ``data`` to hold out for that.
-        metric: what the best epoch is best at.
+        name: name of a builder.
+        validation: held-out users who choose the best epoch, or the share of the users of ``data`` to hold out.
+        metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
 
     Returns:
-        The fitted model, over all users and items of ``data``.
+        The fitted model for all users and items of ``data``.
     """
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
@@ -64,7 +69,7 @@ def fit(
     score = None if fold is None else validation_score(fold, metric, run)
     with interruptible() as stop:
         history = recipe.fit(training_source(train, recipe.model), run, score)
-        # Before the users of the fold are trained on, too.
+        # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
         if train is not data and not recipe.chooses_epoch:
             _fit_again(recipe, data, run, stop)
@@ -77,10 +82,10 @@ def fit(
 
 
 def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
-    """On all users; its model is whole at any moment, of those who trained or of everybody."""
+    """Fit on all users. An interruption leaves the model of the training users or of all users intact."""
     silent = replace(run, progress=NoProgress())
     with (
-        stop.telling(lambda: "keeping the model of the users who were not held out"),
+        stop.telling(lambda: "keeping the model of the training users"),
         doing(run.progress, f"fitting on all {len(data):,} users"),
     ):
         stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
@@ -89,15 +94,15 @@ def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) 
 def scores_of(
     model: nn.Module, fold: FoldIn | None, train: Interactions, metric: str, run: Run, stop: StopRequest
 ) -> dict[str, Any] | None:
-    """How the users of a fold were served, for the bundle; None without a fold, and after a signal.
+    """Scores on the users of a fold, for the bundle; None without a fold, or after a signal.
 
     Args:
-        model: that was not trained on the users of the fold.
-        fold: who is asked, and for what.
-        train: who trained.
+        model: the model, which must not have been trained on the users of the fold.
+        fold: histories and held-out items of the users.
+        train: interactions of the training users.
         metric: such as "ndcg@100".
-        run: its device, and its progress.
-        stop: of the whole ``fit``.
+        run: device and progress.
+        stop: signals received during the whole ``fit``.
     """
     if fold is None:
         return None
@@ -108,15 +113,15 @@ def scores_of(
 
 
 def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
-    """The score of a model among held-out users.
+    """The validation score of a model on held-out users.
 
     Args:
-        fold: who is asked, and for what.
+        fold: histories and held-out items of the users.
         metric: such as "ndcg@100".
-        run: for its device.
+        run: its device is used.
 
     Returns:
-        The metric and the function that takes it; higher is better.
+        The metric and the function that computes it; higher is better.
     """
 
     latest: dict[str, float] = {}
@@ -138,15 +143,15 @@ def facts_of(
     scores: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a bundle says about the data and the training.
+    """Facts about the data and the training that are stored in a bundle.
 
     Args:
-        data: what was trained on.
+        data: training data.
         fold: the users who chose the epoch, if any.
-        run: for its seed.
-        history: the course of the training.
-        scores: of the users of the fold, as ``overview.held_out`` measures them.
-        warnings: what was found wrong with the model.
+        run: its seed is stored.
+        history: history of the training.
+        scores: scores on the users of the fold, as measured by ``overview.held_out``.
+        warnings: problems that were found.
 
     Returns:
         A JSON document.
@@ -169,17 +174,18 @@ def facts_of(
 
 
 def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
-    """Who trains and who is asked about; the items stay those of all the data, so that no known item is lost.
+    """Split users into training and validation. Both keep all items of the data, so that no known item is lost.
 
-    The same data, share and seed give the same users. No user is held out where there are too few, or the share is 0.
+    The same data, share and seed give the same users. Hidden are items that somebody who trains has. None are held
+    out if there are too few, if nothing can be hidden, or if the share is 0.
 
     Args:
         data: interactions of all users.
         validation: a fold over the items of ``data``, or the share of users to hold out.
-        seed: of the choice of users and of their hidden items.
+        seed: seed for the choice of users and of their hidden items.
 
     Returns:
-        Who trains, and the fold; None where no user is held out.
+        The training users, and the fold; None if no users are held out.
     """
     if isinstance(validation, FoldIn):
         if validation.history.shape[1] != len(data.items):
@@ -191,33 +197,48 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
         return data, validation
     if not 0 <= validation < 0.5:
         raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
-    enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
-    users = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
     if validation == 0:
         return data, None
-    if len(data) < FEWEST or users < 1:
-        logger.info("training runs to its last epoch: %d users, %d of them with %d items or more, are too few to "
-                    "hold some out", len(data), enough, MIN_ITEMS)  # fmt: skip
+    rows = _askable(data, validation, seed)
+    fold = _hidden(data, rows, seed) if len(rows) else None
+    if fold is None:
+        logger.info(
+            "no users are held out and the last epoch is kept: %d users, %d of them with %d items or more, are too few",
+            len(data),
+            int((np.diff(data.matrix.indptr) >= SHORTEST).sum()),
+            SHORTEST,
+        )
         return data, None
-    split = strong(data, held_out=users, min_items=MIN_ITEMS, seed=seed % 2**63)
-    assert split.validation is not None
-    return _without(data, split.validation), _over(split.validation, split.train, data)
-
-
-def _without(data: Interactions, fold: FoldIn) -> Interactions:
     held = data.users.rows(fold.users)
-    return data.select_users(np.setdiff1d(np.arange(len(data)), held))
+    return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
-def _over(fold: FoldIn, narrow: Interactions, data: Interactions) -> FoldIn:
-    """The fold over the columns of all the data."""
-    columns = data.items.rows(narrow.items.ids.tolist())
-    shape = (len(fold), len(data.items))
+def _askable(data: Interactions, share: float, seed: int) -> Ints:
+    """Rows of the users to hold out: of those with enough items, and where they are few, of those with two."""
+    sizes = np.diff(data.matrix.indptr)
+    wanted = min(MOST_HELD_OUT, round(len(data) * share))
+    if len(data) < FEWEST or not wanted:
+        return np.empty(0, np.int64)
+    pool = np.flatnonzero(sizes >= MIN_ITEMS)
+    if len(pool) // PART < wanted:
+        logger.info(
+            "%d of %d users have %d items or more: users with fewer are held out, too", len(pool), len(data), MIN_ITEMS
+        )
+        pool = np.flatnonzero(sizes >= SHORTEST)
+    chosen = np.random.default_rng(seed % 2**63).choice(pool, min(wanted, len(pool) // PART), replace=False)
+    return np.sort(chosen)
 
-    def widened(matrix: Csr) -> Csr:
-        wide: Csr = csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape)
-        wide.sort_indices()
-        return wide
 
-    ordered = None if fold.ordered is None else fold.ordered.renumbered(columns)
-    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users, ordered)
+def _hidden(data: Interactions, rows: Ints, seed: int) -> FoldIn | None:
+    """A part of the items of each of some users is hidden, one at least, of those that others have; None for none."""
+    part = data.select_users(rows)
+    others = np.bincount(data.matrix.indices, minlength=len(data.items))
+    others -= np.bincount(part.matrix.indices, minlength=len(data.items))
+    known = others[part.matrix.indices] > 0
+    order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
+    quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]
+    hidden = known & (places_in_rows(part.matrix, order) < quota)
+    if not hidden.any():
+        return None
+    history, held_out = stored_where(part.matrix, ~hidden), stored_where(part.matrix, hidden)
+    return aligned(history, held_out, part.users, part.histories)

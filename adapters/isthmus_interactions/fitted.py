@@ -1,4 +1,4 @@
-"""The state of a trained recommender: what ``fit`` returns, storage writes and reads, and ``Recommender`` holds."""
+"""The state of a trained recommender, which ``fit`` returns, storage saves and loads, and ``Recommender`` contains."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedRecommender:
-    """A trained model with its vocabularies and its training data. Nothing in it changes; an update makes a new one.
+    """A trained model with its vocabularies and its training data. It is immutable; an update creates a new one.
 
     Attributes:
         adapter: the vocabularies of items and users.
         model: the network or matrix, in evaluation mode.
-        builder: the name of the model, as in Python.
+        builder: name of the model, as in Python.
         settings: all keywords of the builder.
-        interactions: what the users of ``adapter.users`` interacted with, shape (users, items).
-        histories: every event of each user in order, for models of sequences; None where the order is not known.
-        titles: what to show for an item, where there is something.
-        facts: sizes, the rule for values, the course of the training; a JSON document.
+        interactions: training interactions of ``adapter.users``, shape (users, items).
+        histories: all events of each user in order, for sequence models; None if the order is unknown.
+        titles: titles of items, for those that have one.
+        facts: sizes, the rule for values, the history of the training; a JSON document.
     """
 
     adapter: InteractionsAdapter
@@ -47,14 +47,14 @@ class FittedRecommender:
     def of(
         cls, data: Interactions, model: nn.Module, builder: str, settings: Mapping[str, Any], facts: Mapping[str, Any]
     ) -> FittedRecommender:
-        """The state of a model that was trained on ``data``; there are no titles yet.
+        """The state of a model that was trained on ``data``, without titles.
 
         Args:
-            data: the interactions of all users, those who were held out to choose an epoch included.
-            model: trained, with a column for each item of ``data``.
-            builder: the name of the model, as in Python.
+            data: the interactions of all users, including those who were held out to choose an epoch.
+            model: the trained model, with a column for each item of ``data``.
+            builder: name of the model, as in Python.
             settings: all keywords of the builder.
-            facts: as ``fit.facts_of`` collects them.
+            facts: as collected by ``fit.facts_of``.
 
         Returns:
             The state of a recommender.
@@ -65,32 +65,32 @@ class FittedRecommender:
         return described(self, self.summary())
 
     def summary(self) -> str:
-        """The model and its data, in a line."""
+        """The model and its data in one line."""
         users, items = len(self.adapter.users), len(self.adapter.items)
         known = f"{counted(users, 'user')}, {counted(items, 'item')}"
         return f"{self.builder}: {known}, trained on {counted(int(self.interactions.nnz), 'interaction')}"
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         first: torch.Tensor = next(iter(self.model.state_dict().values()))
         return first.device
 
     @property
     def history(self) -> History:
-        """The course of the training."""
+        """The history of the training."""
         return History.from_json(dict(self.facts["training"]))
 
     def with_titles(self, titles: Mapping[Id, str]) -> FittedRecommender:
-        """The same with other titles."""
+        """A copy with other titles."""
         return replace(self, titles=titles)
 
 
 class FittedView:
-    """The fields of a fitted recommender, to be read.
+    """Read access to the fields of a fitted recommender.
 
     Args:
-        fitted: the whole state.
+        fitted: the state.
     """
 
     def __init__(self, fitted: FittedRecommender) -> None:
@@ -130,25 +130,25 @@ class FittedView:
 
     @property
     def interactions(self) -> Csr:
-        """What the users of ``adapter.users`` interacted with, shape (users, items)."""
+        """Training interactions of ``adapter.users``, shape (users, items)."""
         return self.fitted.interactions
 
     @property
     def ordered_histories(self) -> OrderedHistories | None:
-        """Every event of each user of ``adapter.users`` in order; None where the order was not known in training."""
+        """All events of ``adapter.users`` in order; None if the order was not known in training."""
         return self.fitted.histories
 
     @property
     def titles(self) -> Mapping[Id, str]:
-        """What to show for an item, where there is something."""
+        """Titles of items, for those that have one."""
         return self.fitted.titles
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Sizes, the rule for values, the course of the training; a JSON document."""
+        """Sizes, the rule for values, the history of the training; a JSON document."""
         return self.fitted.facts
 
     @property
     def history(self) -> History:
-        """The course of the training."""
+        """The history of the training."""
         return self.fitted.history

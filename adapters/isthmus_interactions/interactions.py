@@ -1,4 +1,4 @@
-"""Which user has which item: a sparse matrix with its ids, and how it came to be."""
+"""Interactions: a sparse matrix of users and items with their ids, and a report of how it was read."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """Interactions of users with items. Nothing in it changes; selections are new objects.
+    """Interactions of users with items. Immutable; selections are new objects.
 
     Attributes:
         users: the users, one for each row of ``matrix``.
         items: the items, one for each column.
-        matrix: SciPy CSR, float32, shape (users, items); sorted columns, no duplicates, every stored value positive.
-        histories: every event of each user in order, with times where they are known; None where the order is not.
-        report: what was read, dropped and merged on the way.
+        matrix: SciPy CSR, float32, shape (users, items); sorted columns, no duplicates, all stored values positive.
+        histories: all events of each user in order, with times if known; None if the order is unknown.
+        report: numbers of rows that were read, dropped and merged.
     """
 
     users: Vocabulary
@@ -64,10 +64,11 @@ class Interactions:
         delimiter: str | None = None,
         header: bool | None = None,
     ) -> Interactions:
-        """Read one event a row, or a matrix. The order of the rows has no influence on anything but ``histories``.
+        """Read a table with one event per row, or a matrix. The order of the rows only affects ``histories``.
 
-        Rows without a user or an item are dropped and counted. Users and items with no row left have no place in the
-        result, but in a matrix, which is taken as it is: see ``from_csr``.
+        Rows without a user or an item (empty, null, NaN, or a text such as NULL or NA) are dropped and counted. Users
+        and items with no row left have no place in the result, but in a matrix, which is taken as it is: see
+        ``from_csr``.
 
         Args:
             source: a path to delimited text (CSV, TSV, ``::``, ...), JSON or Parquet, an Arrow table or record batch,
@@ -78,11 +79,13 @@ class Interactions:
                 The columns of a file without names are called by their numbers, counted from 1.
             item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
-            time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. With times
-                ``histories`` are kept, sorted by them.
-            keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default every
-                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which. Of a
-                matrix, by default, every entry.
+            time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. Numbers,
+                dates as 2024-01-31 12:00:00 (also with a zone, or without the time of day), or m/d/Y or d/m/Y where
+                only one of them fits. With times ``histories`` are kept, sorted by them. Of a column that is named
+                here, rows without a time are dropped and counted; one that is not, and lacks times, is left alone.
+            keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default the
+                top two fifths of a rating scale, and of anything else every value above 0 (see
+                ``threshold.default_keep``); ``report`` says which. Of a matrix, by default, every entry.
             weights: what a cell holds: 1 (``"binary"``, the default), the sum of its rows' values (``"value"``, the
                 default of a matrix) or log(1 + that sum) (``"log"``). Without a value column each row counts 1; under
                 the latter two, rows of value 0 go.
@@ -94,13 +97,14 @@ class Interactions:
                 and whether its first line holds names. What is not given is found out (see ``isthmus.files``).
 
         Returns:
-            The interactions, with what was read, dropped and merged in ``report``.
+            The interactions, with the numbers of rows that were read, dropped and merged in ``report``.
 
         Raises:
             SourceError: no file, an unreadable or empty one, or no row left.
-            ColumnError: a column that is missing or ambiguous, or of a type that has no meaning there.
-            ValueRangeError: a value that is negative, missing or not finite; row and column are named.
-            SettingError: ``keep`` or ``weights`` of an unknown form, or what only a table, or only a matrix, can have.
+            ColumnError: a column that is missing or ambiguous, or has an unusable type.
+            ValueRangeError: a value that is missing or not finite, or negative if the rule keeps it; the message
+                names row and column.
+            SettingError: an invalid ``keep`` or ``weights``, or an argument that does not apply to this kind of source.
         """
         if weights not in (None, "binary", "value", "log"):
             raise SettingError(f"weights={weights!r}", expected="'binary', 'value' or 'log'")
@@ -123,7 +127,7 @@ class Interactions:
         # The events are handed on and not kept, so that their memory can be given back on the way.
         parts = assemble(read_events(source, **columns, told=file), asked, weights or "binary", ordered=bool(ordered))
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
-        built.report.log(logger)
+        built.report.tell(logger)
         return built
 
     @classmethod
@@ -136,24 +140,24 @@ class Interactions:
         keep: str | float | int | None = None,
         weights: Weights = "value",
     ) -> Interactions:
-        """Take over a SciPy matrix, shape (users, items); ids default to row and column numbers.
+        """Interactions from a SciPy matrix, shape (users, items); ids default to row and column numbers.
 
-        Duplicates are summed. Users and items without entries keep their place. The given matrix is not changed.
+        Duplicates are summed. Users and items without entries are kept. The given matrix is not changed.
 
         Args:
             matrix: any SciPy sparse matrix, shape (users, items).
-            users: an id for each row; numbers from 0, if not given.
-            items: an id for each column; numbers from 0, if not given.
-            keep: which entries count, as for ``read``; every one above 0, if not given.
-            weights: whether values stay as they are, or become 1 (``"binary"``) or log(1 + value) (``"log"``).
+            users: an id for each row; by default numbers from 0.
+            items: an id for each column; by default numbers from 0.
+            keep: which entries count, as for ``read``; by default all above 0.
+            weights: whether values are kept, or become 1 (``"binary"``) or log(1 + value) (``"log"``).
 
         Returns:
             Interactions without times and order.
 
         Raises:
             ValueRangeError: a value that is negative or not finite.
-            InputError: ids that are not as many as rows or columns.
-            SettingError: ``keep`` of an unknown form.
+            InputError: a different number of ids than rows or columns.
+            SettingError: an invalid ``keep``.
         """
         clean, stored = as_csr(matrix)
         user_ids, item_ids = _named(users, clean.shape[0], "users"), _named(items, clean.shape[1], "items")
@@ -164,6 +168,8 @@ class Interactions:
         if weights != "value":
             clean.data = np.ones_like(clean.data) if weights == "binary" else np.log1p(clean.data)
         report = Report(stored, filtered=filtered, zeros=zeros, keep=rule.rule, why=rule.why, weights=weights)
+        if filtered:
+            report.tell(logger)
         return cls(user_ids, item_ids, clean, None, report)
 
     def __len__(self) -> int:
@@ -180,19 +186,19 @@ class Interactions:
 
     @cached_property
     def times(self) -> Times | None:
-        """When, aligned with ``matrix.data`` (the latest of several events); None where no times are known."""
+        """Times, aligned with ``matrix.data`` (the latest of several events); None if times are unknown."""
         return None if self.histories is None else self.histories.latest_times(self.matrix)
 
     def row_of(self, user: Id) -> int:
         """The row of a user.
 
         Raises:
-            UnknownIdError: no such user.
+            UnknownIdError: there is no such user.
         """
         return int(self.users.rows([user])[0])
 
     def select_users(self, rows: Ints) -> Interactions:
-        """The given rows, in the given order; all items stay."""
+        """The given rows, in the given order; all items are kept."""
         wanted = np.asarray(rows, dtype=np.int64)
         entries = entries_of(self.matrix, wanted)
         owners = np.repeat(np.arange(len(wanted)), np.diff(self.matrix.indptr)[wanted])
@@ -203,24 +209,23 @@ class Interactions:
         return Interactions(users, self.items, matrix, histories, self._part(matrix.nnz))
 
     def select_entries(self, mask: npt.NDArray[np.bool_]) -> Interactions:
-        """The stored entries where ``mask`` (aligned with ``matrix.data``) is true; all users and items stay."""
+        """The stored entries where ``mask`` (aligned with ``matrix.data``) is true; all users and items are kept."""
         matrix = stored_where(self.matrix, mask)
         histories = None if self.histories is None else self.histories.inside(matrix)
         return replace(self, matrix=matrix, histories=histories, report=self._part(matrix.nnz))
 
     def select_items(self, rows: Ints) -> Interactions:
-        """The given items, in the given order; all users stay, also those that have nothing left."""
+        """The given items, in the given order; all users are kept, including those without any remaining item."""
         return self._over(Vocabulary(self.items.ids[np.asarray(rows, dtype=np.int64)]))
 
     def with_items(self, items: Vocabulary, *, log: bool = True) -> Interactions:
-        """The same users over another vocabulary of items; interactions with items unknown to it are dropped, counted
-        in ``report.unknown_items`` and, with ``log``, logged. Integers are found among texts, and conversely.
-        """
+        """The same users over another vocabulary of items. Interactions with unknown items are dropped, counted in
+        ``report.unknown_items`` and, with ``log``, logged. Integers also match their text, and the reverse."""
         if items == self.items:
             return self
         over = self._over(items)
         if log and over.nnz < self.nnz:
-            logger.warning("%s of %s interactions are with unknown items: dropped", self.nnz - over.nnz, self.nnz)
+            logger.warning("%s of %s interactions have unknown items and are dropped", self.nnz - over.nnz, self.nnz)
         return over
 
     def _over(self, items: Vocabulary) -> Interactions:
@@ -241,7 +246,7 @@ class Interactions:
 
 
 def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:
-    """Refuse what has no meaning for the source. Raises SettingError."""
+    """Refuse arguments that do not apply to the source. Raises SettingError."""
     odd = [name for name, value in given.items() if value is not None]
     if odd:
         raise SettingError(f"{' and '.join(f'{name}=' for name in odd)} for {source}", expected=instead)

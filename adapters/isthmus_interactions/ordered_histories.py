@@ -1,8 +1,8 @@
-"""The events of each user in their order, beside the matrix that only says how much.
+"""The events of each user in order, in addition to the matrix of users and items.
 
-Bags are what most models see: a matrix with one cell for each user and item. What a user did first and last, and how
-often, is not in it. ``OrderedHistories`` keeps that for models of sequences, in arrays and without an object for each
-event: 4 bytes an event, 8 more where times are known, and 8 bytes a user.
+Most models see bags: a matrix with one cell for each user and item. The order of events and their repetitions are not
+in it. ``OrderedHistories`` keeps them for sequence models, in arrays instead of an object per event: 4 bytes per event,
+8 more if times are known, and 8 bytes per user.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from isthmus_interactions.csr import Csr, Ints, row_of_entry
 Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 TimeUnit = Literal["us", "as given"]
-"""What a time counts: microseconds since 1970-01-01 UTC, where the column held dates; else whatever its numbers are."""
+"""Unit of times: microseconds since 1970-01-01 UTC if the column contained dates, otherwise whatever its numbers
+mean."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OrderedHistories:
-    """Every event of every user, oldest first. Nothing in it changes; selections are new objects.
+    """All events of all users, oldest first. Immutable; selections are new objects.
 
-    Events are sorted by time where times are known and stay as they were read where they are not; equal times stay as
-    they were read, too. Repeated events are all kept: a user who played an item three times has it three times here and
-    once in the matrix. Each event has a cell in the matrix of the same interactions, and each cell an event.
+    Events are sorted by time if times are known, and otherwise keep the order in which they were read; so do events
+    with equal times. Repeated events are kept: a user who played an item three times has it three times here and once
+    in the matrix. Each event has a cell in the matrix of the same interactions, and each cell has an event.
 
     Attributes:
-        offsets: where the events of each user start, and after the last user, where they end; int64, users + 1.
-        items: the column of the item of each event; int32.
-        times: when, int64 or float64, ascending for each user; None where nothing but the order is known.
-        unit: what ``times`` counts; None without times.
+        offsets: start of the events of each user and, after the last user, their end; int64, users + 1.
+        items: column of the item of each event; int32.
+        times: int64 or float64, ascending for each user; None if only the order is known.
+        unit: unit of ``times``; None without times.
     """
 
     offsets: npt.NDArray[np.int64]
@@ -53,20 +54,20 @@ class OrderedHistories:
     def of(
         cls, rows: Ints, columns: Ints, times: Times | None, users: int, unit: TimeUnit | None = None
     ) -> OrderedHistories:
-        """Sort events by user, then by time; what is equal stays in the order given.
+        """Sort events by user, then by time; equal ones keep the given order.
 
         Args:
-            rows: the user of each event, from 0.
-            columns: the item of each event, from 0.
-            times: when, without NaN; None where the order given is that of the events.
-            users: how many there are; some may have no event.
-            unit: what ``times`` counts.
+            rows: user of each event, from 0.
+            columns: item of each event, from 0.
+            times: time of each event, without NaN; None if the events are already in order.
+            users: number of users; some may have no event.
+            unit: unit of ``times``.
 
         Returns:
             Sorted events.
         """
         keys = (rows,) if times is None else (times, rows)
-        order = np.lexsort(keys)  # a stable sort, whose last key is the first to count
+        order = np.lexsort(keys)  # a stable sort; the last key is the primary one
         offsets = _offsets(np.bincount(rows, minlength=users))
         sorted_times = None if times is None else times[order]
         return cls(offsets, columns[order].astype(np.int32, copy=False), sorted_times, unit)
@@ -76,12 +77,12 @@ class OrderedHistories:
 
     @property
     def events(self) -> int:
-        """How many events there are in all."""
+        """The total number of events."""
         return len(self.items)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """How many events each user has."""
+        """The number of events of each user."""
         lengths: npt.NDArray[np.int64] = np.diff(self.offsets)
         return lengths
 
@@ -90,7 +91,7 @@ class OrderedHistories:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def items_of(self, row: int) -> npt.NDArray[np.int64]:
-        """The items of one user, oldest first, as ``Vocabulary.take`` reads them."""
+        """The items of one user, oldest first, as rows for ``Vocabulary.take``."""
         return self.items[self.offsets[row] : self.offsets[row + 1]].astype(np.int64)
 
     def times_of(self, row: int) -> Times | None:
@@ -107,7 +108,7 @@ class OrderedHistories:
         return OrderedHistories(offsets, self.items[events], self._times(events), self.unit)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> OrderedHistories:
-        """The events where ``mask`` is true; all users stay."""
+        """The events where ``mask`` is true; all users are kept."""
         counts = np.bincount(self.owners()[mask], minlength=len(self))
         return OrderedHistories(_offsets(counts), self.items[mask], self._times(mask), self.unit)
 
@@ -116,39 +117,39 @@ class OrderedHistories:
         return self.where(self._cells(matrix) >= 0)
 
     def renumbered(self, columns: Ints) -> OrderedHistories:
-        """The same events over another vocabulary: item i becomes ``columns[i]``; where that is -1, the event goes."""
+        """The same events over another vocabulary: item i becomes ``columns[i]``; events with -1 are dropped."""
         translated = columns[self.items]
         moved = OrderedHistories(self.offsets, translated.astype(np.int32), self.times, self.unit)
         return moved if (translated >= 0).all() else moved.where(translated >= 0)
 
     def last_places(self, matrix: Csr) -> npt.NDArray[np.int64]:
-        """The place of the last event of each cell, counted over all users; aligned with ``matrix.data``.
+        """The position of the last event of each cell, counted over all users; aligned with ``matrix.data``.
 
-        ``matrix`` holds every user and item that has an event.
+        ``matrix`` contains every user and item that has an event.
         """
         places = np.zeros(matrix.nnz, dtype=np.int64)
-        # Of several events of a cell the last one is written last, and stays.
+        # If a cell has several events, the last one is written last and remains.
         places[self._cells(matrix)] = np.arange(self.events)
         return places
 
     def latest_times(self, matrix: Csr) -> Times | None:
-        """The time of the last event of each cell, aligned with ``matrix.data``; None where times are not known."""
+        """The time of the last event of each cell, aligned with ``matrix.data``; None if times are unknown."""
         return None if self.times is None else self.times[self.last_places(matrix)]
 
     def followed_by(
         self, later: OrderedHistories, rows: Ints, columns: Ints, users: int, *, timed: bool
     ) -> OrderedHistories:
-        """These events and later ones as one reading of both would have ordered them.
+        """Merge these events and later ones, as if both had been read together.
 
         Args:
             later: further events.
             rows: the row here of each user of ``later``.
             columns: the column here of each item of ``later``.
-            users: how many there are now.
-            timed: sort by time; else ``later`` follows, and times are not known any more.
+            users: total number of users afterwards.
+            timed: whether to sort by time; otherwise ``later`` is appended and times are dropped.
 
         Returns:
-            The events of both, over the larger numbers of users and items.
+            All events, over the larger numbers of users and items.
         """
         owners = np.concatenate([self.owners(), np.asarray(rows)[later.owners()]])
         items = np.concatenate([self.items, np.asarray(columns)[later.items].astype(np.int32)])
@@ -161,7 +162,7 @@ class OrderedHistories:
         return None if self.times is None else self.times[chosen]
 
     def _cells(self, matrix: Csr) -> npt.NDArray[np.int64]:
-        """The place of each event's cell among the stored ones, or -1."""
+        """The position of each event's cell among the stored ones, or -1."""
         width = matrix.shape[1]
         stored = row_of_entry(matrix) * width + matrix.indices
         keys = self.owners() * width + self.items

@@ -1,4 +1,4 @@
-"""What the entry point yields."""
+"""The plugin object behind the entry point."""
 
 from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sparse_linear
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational

@@ -1,4 +1,4 @@
-"""The main job: train on interactions, recommend to users who were never seen, save, load."""
+"""The ``Recommender``: train on interactions, recommend for any user, save and load."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack, final
 
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.machine.devices import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -33,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 @final
 class Recommender(AnswerVerbs):
-    """A trained model with its vocabularies. Made by ``fit`` or ``load``; nothing in it changes.
+    """A trained model with its vocabularies. Created by ``fit`` or ``load``; immutable.
 
     Args:
-        fitted: the whole state, whose fields can be read here under their own names.
+        fitted: the state, whose fields can be read here under their own names.
     """
 
     @classmethod
@@ -93,15 +94,15 @@ class Recommender(AnswerVerbs):
             time_limit: seconds that training may take. For ``auto`` that is all it does, by its best estimate, and 600
                 where nothing is said.
             run: all of these as one object.
-            titles: texts to show with items, by id.
-            features: tags, texts or vectors of items, also of items without interactions; see ``with_features``.
+            titles: titles of items, by id, to show with results.
+            features: tags, texts or vectors of items, including items without interactions; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:
-            The trained recommender, over the users and items of ``train``.
+            The trained recommender, for the users and items of ``train``.
 
         Raises:
-            SettingError: no such model or metric, or a setting that the model does not know or cannot have.
+            SettingError: no such model or metric, or a setting that the model does not have or accept.
             InputError: data that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
@@ -111,7 +112,7 @@ class Recommender(AnswerVerbs):
         data = Interactions.read(train, **columns | told | file)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         if features is not None:
-            # Before the training, which may be long.
+            # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
         with interruptible() as stop:
             if model == "auto":
@@ -135,21 +136,21 @@ class Recommender(AnswerVerbs):
     def from_implicit(
         cls, model: Any, data: Any, titles: Mapping[Any, str] | None = None, **reading: Unpack[Reading]
     ) -> Recommender:
-        """Adopt a model that ``implicit`` has trained: its item factors stay, users are folded in.
+        """Convert a model that ``implicit`` has trained. Its item factors are kept, and users are folded in.
 
-        The result is saved and loaded without ``implicit``. Factors of users are computed anew from their interactions.
+        The result is saved and loaded without ``implicit``. User factors are computed from the interactions.
 
         Args:
             model: a trained ``AlternatingLeastSquares`` or ``BayesianPersonalizedRanking`` on the CPU.
-            data: the matrix of users and items that it was trained on, or interactions.
-            titles: texts to show with items, by id.
+            data: the training data of the model, as a matrix of users and items or as interactions.
+            titles: titles of items, by id.
             reading: ids of a matrix as ``users=`` and ``items=``; see ``Interactions.read``.
 
         Returns:
             A recommender with the same item factors.
 
         Raises:
-            SettingError: another class of model, or one that is not trained.
+            SettingError: another class of model, or a model that is not trained.
             InputError: other numbers of users or items than in ``data``.
             NonFiniteLossError: a factor is NaN or infinite.
             MissingLibraryError: ``implicit`` is not installed.
@@ -176,29 +177,30 @@ class Recommender(AnswerVerbs):
         titles: Mapping[Any, str] | None = None,
         **reading: Unpack[Reading],
     ) -> Recommender:
-        """A recommender that also knows new interactions, users and items. This one does not change.
+        """Return a recommender that also knows new interactions, users and items. This one does not change.
 
-        Old ids keep their rows, new ones follow. The interactions are the union of old and new: a pair that both have
-        counts once where weights are binary, and amounts are summed, as one reading of all rows would have done. A
-        model in closed form is solved again for all users. A trained one continues from its weights on all users, with
-        fresh rows for new items; where that is impossible, it is fitted anew with its settings. So is each part of a
-        blend, whose weights stay; parts of weight 0 are only widened. ``facts["updates"]`` describes each update, and
-        ``history`` is that of the last.
+        Old ids keep their rows, and new ids follow. The interactions are the union of old and new ones: an interaction
+        in both counts once if weights are binary, and otherwise amounts are summed, as if all rows had been read at
+        once. A closed-form model is solved again for all users. A trained model continues from its weights on all
+        users, with new rows for new items; if this is not possible, it is fitted again with its settings. Parts of a
+        blend are updated in the same way, with unchanged weights; parts of weight 0 are only widened.
+        ``facts["updates"]`` describes each update, and ``history`` is that of the last one.
 
         Args:
-            new: whatever ``Interactions.read`` takes; columns, values that count and weights are those of ``fit``.
-            epochs: passes over old and new data of a model that continues (rounds, for one that is trained in rounds);
-                by default a tenth of those in ``settings``, at least 1. 0 only makes room for what is new.
-            validation: the share of the users with something new who choose the best epoch and are not trained on. Only
-                their new items are hidden, which the old weights cannot know; the state before the first epoch is among
-                those to choose from. With 0, or with fewer than 50 such users, all users are trained on, to the last
-                epoch. A model that is solved or fitted anew treats ``validation`` as ``fit`` does.
-            metric: what the best epoch is best at; by default the one of the last training.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            new: anything that ``Interactions.read`` accepts; columns, the rule for values and weights are those of
+                ``fit``.
+            epochs: passes over old and new data of a model that continues training (rounds, for a model that is trained
+                in rounds); by default a tenth of those in ``settings``, at least 1. 0 only widens the model.
+            validation: share of the users with new interactions who are held out to choose the best epoch. Only their
+                new items are hidden, which the old weights cannot know; the state before the first epoch is one of the
+                candidates. With 0, or fewer than 50 such users, all users are trained on and the last epoch is kept.
+                For a model that is solved or fitted again, ``validation`` has the same meaning as in ``fit``.
+            metric: metric that chooses the best epoch; by default the one of the last training.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
-            titles: further texts to show with items, by id.
-            reading: columns and other keywords of ``Interactions.read``, where they are others than in ``fit``.
+            titles: further titles of items, by id.
+            reading: columns and other keywords of ``Interactions.read`` that differ from those of ``fit``.
 
         Returns:
             The updated recommender.
@@ -214,23 +216,35 @@ class Recommender(AnswerVerbs):
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
 
     def panels(self) -> list[Panel | Missing]:
-        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+        """The panels of ``isthmus.plots.overview``, which ``isthmus plot`` draws.
 
         Returns:
-            What was tried on held-out users, the parts of a blend, the course of the training, scores by length of the
-            history, the popularity of what is recommended; or, in place of one of them, why it is missing.
+            Scores of the candidates on held-out users, parts of a blend, training curves, scores by length of the
+            history, and the popularity of recommendations; or, in place of a panel, the reason why it is missing.
         """
         return panels(self.fitted, self._engine)
 
     def save(self, path: str | Path) -> None:
-        """Save to a directory, whole or not at all; an older bundle at that place is replaced.
+        """Save to a directory, completely or not at all; an older bundle there is replaced.
 
         Raises:
-            InputError: something else stands at that place.
+            InputError: the path exists and is not a bundle.
         """
         storage.write(path, self.fitted)
 
     @classmethod
-    def load(cls, path: str | Path) -> Recommender:
-        """Load and verify what ``save`` wrote. Raises BundleError: truncated, altered, foreign or too new."""
-        return cls(storage.read(path))
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:
+        """Load and verify what ``save`` wrote.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
+
+        Raises:
+            BundleError: a directory that is truncated, altered, foreign or too new.
+            SettingError: a device that is not there.
+        """
+        place, found = named_device(device), storage.read(path)
+        found.model.to(place)
+        return cls(found)

@@ -1,7 +1,7 @@
-"""Models that read what a user did in order: what they are given in training, in answers and in evaluation.
+"""Sequence models, which read the items of a user in order: their data in training, recommendation and evaluation.
 
-A model says what it reads by its ``signal``. One with ``isthmus.batch.Tokens`` gets the last ``signal.length`` items of
-each history, oldest first, as ``TokenRows`` whose ids are rows of the catalogue; every other model gets bags.
+A model declares its input by its ``signal``. With ``isthmus.batch.Tokens`` it receives the last ``signal.length`` items
+of each history, oldest first, as ``TokenRows`` whose ids are rows of the catalogue; all other models receive bags.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ class SequenceRanker(Ranker, Protocol):
 
     @property
     def signal(self) -> Tokens:
-        """The size of the catalogue, and how many items of a history are read at most."""
+        """The size of the catalogue, and the maximum number of items read from a history."""
         ...
 
 
 def reads_order(model: object) -> TypeGuard[SequenceRanker]:
-    """Whether a model is to be given items in order, rather than bags."""
+    """Whether a model reads items in order rather than bags."""
     return isinstance(getattr(model, "signal", None), Tokens)
 
 
 def length_read(model: object) -> int | None:
-    """How many items of a history a model reads in order at most; None for a model of bags."""
+    """Maximum number of items that a model reads in order; None for a model of bags."""
     return model.signal.length if reads_order(model) else None
 
 
 def known_order(histories: OrderedHistories | None) -> OrderedHistories:
-    """The histories, for a model that cannot do without.
+    """Check that the order is known, for a sequence model.
 
     Raises:
-        InputError: there are none.
+        InputError: it is not.
     """
     if histories is None:
         raise InputError(
             "interactions whose order is not known, for a model that reads items in order",
-            expected="times, or rows in order",
-            remedy="name the column of times with time=NAME, or say ordered=True of rows that are in order",
-            option="name the column of times with --time NAME, or say --ordered of rows that are in order",
+            expected="a column of times, or rows in order",
+            remedy="name the column of times with time=NAME, or pass ordered=True if the rows are in order",
+            option="name the column of times with --time NAME, or pass --ordered if the rows are in order",
         )
     return histories
 
 
 def token_rows(histories: OrderedHistories, length: int, device: torch.device | None = None) -> TokenRows:
-    """The last items of every history, oldest first; a row without an item is all padding.
+    """The last items of every history, oldest first; an empty history is all padding.
 
     Args:
         histories: one for each row.
-        length: how many items at most.
-        device: where to; the CPU, if not given.
+        length: maximum number of items.
+        device: device of the result; by default the CPU.
 
     Returns:
-        Ids of shape (histories, steps), as wide as the longest of them.
+        Ids of shape (histories, steps), as wide as the longest row.
     """
     source = SequenceSource.of(histories, length)
     inputs = source.batch(torch.arange(len(histories))).inputs
@@ -81,12 +81,12 @@ def token_rows(histories: OrderedHistories, length: int, device: torch.device | 
 
 @dataclass(frozen=True, eq=False)
 class SequenceSource:
-    """Ordered histories as token rows; 4 bytes an event. Inputs and targets of a batch are the same rows.
+    """Ordered histories as token rows, 4 bytes per event. Inputs and targets of a batch are the same rows.
 
     Attributes:
-        offsets: where the items of each user start, and after the last user, where they end.
+        offsets: start of the items of each user and, after the last user, their end.
         items: oldest first.
-        length: how many of the last items of a user are read.
+        length: number of the last items of a user that are read.
     """
 
     offsets: Int64[Tensor, " ends"]
@@ -103,7 +103,7 @@ class SequenceSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Items that are read of each user."""
+        """Number of items that are read for each user."""
         return self.offsets.diff().clamp(max=self.length)
 
     def to(self, device: torch.device) -> SequenceSource:
@@ -124,10 +124,10 @@ class SequenceSource:
 
 
 def training_source(data: Interactions, model: object) -> Source:
-    """The interactions as a model reads them.
+    """The interactions in the form that a model reads.
 
     Raises:
-        InputError: a model that reads items in order, and interactions whose order is not known.
+        InputError: a sequence model, and interactions whose order is unknown.
     """
     length = length_read(model)
     if length is None:
@@ -138,14 +138,14 @@ def training_source(data: Interactions, model: object) -> Source:
 def evaluate_fold(
     ranker: Ranker, length: int | None, fold: FoldIn, metrics: Sequence[str], device: torch.device
 ) -> Evaluation:
-    """Ask a ranker for what was held out of each user; see ``isthmus.tasks.evaluation.evaluate``.
+    """Evaluate a ranker on the held-out items of each user; see ``isthmus.tasks.evaluation.evaluate``.
 
     Args:
-        ranker: of bags, or of items in order.
-        length: how many items it reads in order at most; None for one of bags.
-        fold: who is asked, and for what.
+        ranker: ranker of bags, or of items in order.
+        length: maximum number of items that it reads in order; None for a ranker of bags.
+        fold: histories and held-out items.
         metrics: names such as "recall@20".
-        device: where the ranker is.
+        device: device of the ranker.
 
     Returns:
         Means, standard errors and values of the metrics; higher is better.
@@ -163,7 +163,7 @@ def evaluate_fold(
 
 
 class _RankerOfFold:
-    """Reads bags that hold nothing but the number of a row of the fold, and ranks by the events of that row."""
+    """Receives bags that only contain the number of a row of the fold, and ranks by the events of that row."""
 
     def __init__(self, ranker: Ranker, histories: OrderedHistories, length: int) -> None:
         self._ranker, self._histories, self._length = ranker, histories, length

@@ -1,7 +1,7 @@
-"""Training, validation and test: four ways to split interactions, each reproducible by its seed.
+"""Training, validation and test data: four ways to split interactions, each reproducible by its seed.
 
-Every split has the same form: a model is trained on ``train``, then given the ``history`` of some users and asked for
-what was ``held_out``. History and held-out items are over the items of ``train``.
+All splits have the same form. A model is trained on ``train``; it then receives the ``history`` of some users and has
+to find the ``held_out`` items. Both refer to the items of ``train``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class FoldIn:
     """Users to evaluate on; each has at least one held-out item.
 
     Attributes:
-        history: what a model is given, shape (users, items).
-        held_out: what it is asked for, same shape.
-        users: whose rows they are.
-        ordered: the events behind ``history`` in order, for models of sequences; None where the order is not known.
+        history: items that the model receives, shape (users, items).
+        held_out: items that it should find, same shape.
+        users: the users, one for each row.
+        ordered: the events behind ``history`` in order, for sequence models; None if the order is unknown.
     """
 
     history: Csr
@@ -54,7 +54,7 @@ class FoldIn:
 @brief
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What to train on, what to choose a model by (or None), and what to evaluate it on."""
+    """Training data, a fold for choosing a model (or None), and a fold for evaluation."""
 
     train: Interactions
     validation: FoldIn | None
@@ -64,22 +64,22 @@ class Split:
 def strong(
     interactions: Interactions, *, held_out: int | None = None, fold_in: float = 0.8, min_items: int = 5, seed: int = 0
 ) -> Split:
-    """Strong generalisation: the users asked about are not in the training data (Liang et al., WWW 2018, section 4.1).
+    """Strong generalisation: evaluate on users who are not in the training data (Liang et al., WWW 2018, section 4.1).
 
-    Users with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` are for validation
-    and as many for test. Items are those of the training users: other items of the held-out users are dropped. Of
-    each held-out user's n items, ``floor((1 - fold_in) n)`` random ones are hidden; users with none hidden (with
-    four fifths, users with fewer than five items left) are not asked about.
+    Users with fewer than ``min_items`` items are left out. The others are shuffled; ``held_out`` of them are used for
+    validation and as many for test. Only items of the training users are kept. Of each held-out user's n items,
+    ``floor((1 - fold_in) n)`` random ones are hidden; users without a hidden item (by default those with fewer than
+    five remaining items) are not evaluated.
 
     Args:
-        interactions: the whole data.
-        held_out: users for validation, and again for test; by default a tenth, at most 10,000.
-        fold_in: the share of a held-out user's items that the model is given.
+        interactions: all data.
+        held_out: number of users for validation, and again for test; by default a tenth, at most 10,000.
+        fold_in: share of a held-out user's items that the model receives.
         min_items: users with fewer items are left out.
-        seed: of a generator that only this split uses.
+        seed: seed of this split.
 
     Returns:
-        Training data, and a fold for validation and for test, over the items of the training data.
+        Training data, and folds for validation and test over the items of the training data.
 
     Raises:
         SettingError: a share outside 0 to 1, or too few users or items.
@@ -104,22 +104,22 @@ def strong(
 
 
 def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> Split:
-    """Weak generalisation: a random share of each user's items is held out, the rest is both training and history.
+    """Weak generalisation: a random share of each user's items is held out; the rest is both training data and history.
 
-    Of a user's n items, ``floor(test n)`` go to the test and ``floor(validation n)`` to the validation; all users
-    and items stay in the training data's vocabularies.
+    Of a user's n items, ``floor(test n)`` are used for test and ``floor(validation n)`` for validation; all users and
+    items stay in the vocabularies of the training data.
 
     Args:
-        interactions: the whole data.
-        test: the share of each user's items to test with.
-        validation: the share of each user's items to validate with; 0 for no validation.
-        seed: of a generator that only this split uses.
+        interactions: all data.
+        test: share of each user's items for test.
+        validation: share of each user's items for validation; 0 for no validation.
+        seed: seed of this split.
 
     Returns:
-        Training data, and a fold for validation (or None) and for test.
+        Training data, and folds for validation (or None) and test.
 
     Raises:
-        SettingError: shares outside 0 to 1, together 1 or more, or too small to hold out anything.
+        SettingError: shares outside 0 to 1, with a sum of 1 or more, or too small to hold out anything.
     """
     _check_share("test", test)
     if not 0 <= validation < 1 - test:
@@ -135,10 +135,11 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
 
 
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
-    """The latest item of each user is the test and the one before it the validation; the rest is training and history.
+    """Use the most recent item of each user for test and the one before it for validation; the rest is training and
+    history.
 
-    Equal times are ordered by item row; where only an order is known, the last event is the latest. Users with fewer
-    than three items (two without validation) only train.
+    Equal times are ordered by item row; if only an order is known, the last event is the most recent. Users with fewer
+    than three items (two without validation) are only used for training.
 
     Raises:
         ColumnError: the interactions have no times.
@@ -147,9 +148,9 @@ def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Sp
     if interactions.histories is None:
         raise ColumnError(
             "the interactions have no times",
-            expected="a column that says when",
-            remedy="name it with time=NAME, read rows that are in order with ordered=True, or split by weak()",
-            option="name it with --time NAME, or say --ordered of rows that are in order",
+            expected="a column of times",
+            remedy="name it with time=NAME, pass ordered=True if the rows are in order, or use weak()",
+            option="name it with --time NAME, or pass --ordered if the rows are in order",
         )
     matrix, times = interactions.matrix, interactions.times
     latest = interactions.histories.last_places(matrix) if times is None else times
@@ -170,23 +171,23 @@ def from_files(
 ) -> Split:
     """A published split, or one of your own.
 
-    Each argument is whatever ``Interactions.read`` reads, or ``Interactions``. The rule for values is decided by the
-    training file and used for all. Items that it does not hold are dropped from the others.
+    Each argument is anything that ``Interactions.read`` accepts, or ``Interactions``. The rule for values is determined
+    from the training data and applied to all. Items that are not in the training data are dropped.
 
     Args:
-        train: what to train on.
-        validation: the items to ask for, or None.
-        test: the items to ask for.
-        validation_history: what the model is given of the users of ``validation``; by default their training rows.
+        train: training data.
+        validation: items to find in validation, or None.
+        test: items to find in the test.
+        validation_history: histories of the users of ``validation``; by default their training data.
         test_history: the same for ``test``.
         options: columns, ``keep`` and ``weights`` for ``Interactions.read``.
 
     Returns:
-        The same split over the items of ``train``.
+        The split over the items of ``train``.
 
     Raises:
         SettingError: no held-out item is left.
-        InputError: as ``Interactions.read`` does.
+        InputError: as raised by ``Interactions.read``.
     """
     known = _read(train, options)
     if options.get("keep") is None:
@@ -204,30 +205,30 @@ def from_files(
 
 
 def aligned(history: Csr, held_out: Csr, users: Vocabulary, ordered: OrderedHistories | None = None) -> FoldIn:
-    """A fold of rows that already match; users without a held-out item are left out.
+    """A fold of matching rows, without users who have no held-out item.
 
     Args:
-        history: what a model is given, shape (users, items).
-        held_out: what it is asked for, same shape.
-        users: whose rows they are.
-        ordered: of the same users; events that ``history`` does not hold are left out.
+        history: items that a model receives, shape (users, items).
+        held_out: items that it should find, same shape.
+        users: the users, one for each row.
+        ordered: events of the same users; events that are not in ``history`` are left out.
 
     Returns:
-        The users with something held out.
+        The users with held-out items.
 
     Raises:
         InputError: the shapes differ.
         SettingError: no user has a held-out item.
     """
     if not history.shape == held_out.shape or history.shape[0] != len(users):
-        raise InputError(f"shapes {history.shape}, {held_out.shape} and {len(users)} users", expected="equal ones")
+        raise InputError(f"shapes {history.shape}, {held_out.shape} and {len(users)} users", expected="matching shapes")
     rows = np.flatnonzero(np.diff(held_out.indptr))
     if not len(rows):
         raise SettingError(
-            "nothing is held out", expected="users with enough items", remedy="hold out a larger share, or more users"
+            "no item is held out", expected="users with enough items", remedy="hold out a larger share, or more users"
         )
     if len(rows) < len(users):
-        logger.info("%s of %s users have no held-out item and are not asked about", len(users) - len(rows), len(users))
+        logger.info("%s of %s users have no held-out item and are not evaluated", len(users) - len(rows), len(users))
     known = select_rows(history, rows)
     events = None if ordered is None else ordered.take(rows).inside(known)
     return FoldIn(known, select_rows(held_out, rows), users.take(rows), events)
@@ -243,12 +244,12 @@ def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> 
 
 
 def hide(part: Interactions, share: float, generator: np.random.Generator) -> FoldIn:
-    """Hide ``floor(share n)`` random ones of each user's n items; users with none hidden are left out.
+    """Hide ``floor(share n)`` random items of each user's n items; users without a hidden item are left out.
 
     Args:
-        part: interactions of the users to ask about.
-        share: of each user's items, from 0 to 1.
-        generator: of the choice of hidden items.
+        part: interactions of the users to evaluate.
+        share: share of each user's items, from 0 to 1.
+        generator: generator for the choice of hidden items.
 
     Returns:
         Histories and hidden items.
@@ -268,7 +269,7 @@ def _floor(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 
 def _rows_of(given: Interactions, users: Vocabulary) -> tuple[Csr, OrderedHistories | None]:
-    """The rows and events of ``users`` in ``given``, empty for users that it does not hold."""
+    """The rows and events of ``users`` in ``given``, empty for users that it does not contain."""
     rows = translate(users, given.users)
     known = np.flatnonzero(rows >= 0)
     part = select_rows(given.matrix, rows[known])

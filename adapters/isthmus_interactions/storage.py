@@ -1,9 +1,9 @@
-"""A recommender as a bundle, and back.
+"""Saving a recommender as a bundle and loading it.
 
-Ordered histories are in the bundle where the training data had them: with a column of times, or where the caller said
-that rows are in order. They take 4 bytes an event, 8 more for its time, and 8 a user; the matrix takes 8 a cell. A
-model of sequences cannot be updated or asked about known users without them, and nobody else pays: data without times
-have none. ``time=""`` (``--time ""``) leaves them out of data that have times. Bundles of before have none, either.
+A bundle contains ordered histories if the training data had them, that is, if they had a column of times or the caller
+stated that the rows are in order. They take 4 bytes per event, 8 more for its time, and 8 per user; the matrix takes 8
+bytes per cell. Sequence models need them for updates and for recommendations to known users. ``time=""`` (``--time
+""``) leaves them out. Bundles of earlier versions do not have them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TITLES = "titles.json"
 HISTORIES = "histories.json"
 INTERACTIONS = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
 FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
-"""What facts were called in bundles of version 0.1."""
+"""Names of facts in bundles of version 0.1."""
 
 ORDERED = ("histories.offsets", "histories.items", "histories.times")
 
@@ -64,10 +64,10 @@ def content(fitted: FittedRecommender) -> Content:
 
 
 def read(path: str | Path) -> FittedRecommender:
-    """The state of a saved recommender; its model is on the CPU.
+    """Load the state of a saved recommender; its model is on the CPU.
 
     Raises:
-        BundleError: a directory that is truncated, altered, foreign or too new.
+        BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
     """
     saved = bundle.read(path)
     manifest = saved.manifest
@@ -103,7 +103,7 @@ def restored(saved: bundle.Bundle) -> FittedRecommender:
 
 
 def _facts(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a bundle, under the names that they have today."""
+    """The facts of a bundle under their current names."""
     facts = _renamed(saved)
     if "updates" in facts:
         facts["updates"] = [_renamed(update) for update in facts["updates"]]
@@ -143,10 +143,10 @@ def _history_tensors(histories: OrderedHistories | None) -> dict[str, Tensor]:
 
 
 def _histories(saved: bundle.Bundle, interactions: Csr) -> OrderedHistories | None:
-    """Ordered histories that fit the matrix; None where none were saved.
+    """Load ordered histories that match the matrix; None if none were saved.
 
     Raises:
-        BundleError: a part is missing or does not fit the others.
+        BundleError: a part is missing or does not match the others.
     """
     if HISTORIES not in saved.documents:
         return None
@@ -155,13 +155,13 @@ def _histories(saved: bundle.Bundle, interactions: Csr) -> OrderedHistories | No
     offsets, items, times = (None if tensor is None else tensor.numpy() for tensor in tensors)
     users, width = interactions.shape
     if offsets is None or items is None or (times is None) != (unit is None) or unit not in (None, "us", "as given"):
-        raise BundleError("ordered histories are not whole", expected="offsets and items, and times with their unit")
+        raise BundleError("incomplete ordered histories", expected="offsets and items, and times with their unit")
     if offsets.dtype != np.int64 or items.dtype != np.int32 or offsets.shape != (users + 1,) or items.ndim != 1:
-        raise BundleError("ordered histories of another type or size", expected=f"int64 offsets of {users:,} users")
+        raise BundleError("ordered histories of the wrong type or size", expected=f"int64 offsets of {users:,} users")
     if offsets[0] != 0 or offsets[-1] != len(items) or (np.diff(offsets) < 0).any():
-        raise BundleError("the offsets of ordered histories do not ascend to the number of events")
+        raise BundleError("the offsets of ordered histories are not ascending up to the number of events")
     if len(items) and not 0 <= items.min() <= items.max() < width:
-        raise BundleError("ordered histories hold items that do not exist", expected=f"items below {width:,}")
+        raise BundleError("ordered histories contain items that do not exist", expected=f"items below {width:,}")
     histories = OrderedHistories(offsets, items, times, unit)
     _check_times(histories)
     return histories
@@ -172,14 +172,14 @@ def _check_times(histories: OrderedHistories) -> None:
     if times is None:
         return
     if times.dtype not in (np.int64, np.float64) or times.shape != histories.items.shape:
-        raise BundleError(f"times of {times.dtype} and shape {times.shape}", expected="int64 or float64, one an event")
+        raise BundleError(f"times of {times.dtype} and shape {times.shape}", expected="int64 or float64, one per event")
     same_user = np.diff(histories.owners()) == 0
     if not (times[1:] >= times[:-1])[same_user].all():
-        raise BundleError("the times of ordered histories do not ascend", expected="the events of a user in order")
+        raise BundleError("the times of ordered histories are not ascending", expected="the events of a user in order")
 
 
 def _titles(documents: Mapping[str, str]) -> dict[Id, str]:
     titles = dict(json.loads(documents.get(TITLES, "[]")))
     if not all(isinstance(id_, int | str) and isinstance(text, str) for id_, text in titles.items()):
-        raise BundleError(f"{TITLES} holds something else than ids and texts")
+        raise BundleError(f"{TITLES} does not contain ids with texts")
     return titles

@@ -1,4 +1,4 @@
-"""From the rows of one vocabulary to those of another."""
+"""Mapping between the rows of two vocabularies."""
 
 from __future__ import annotations
 
@@ -10,26 +10,15 @@ import numpy.typing as npt
 from isthmus.vocabulary import Id, Vocabulary
 
 Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
-"""Ids, one for each of something."""
+"""An array of ids."""
 
 
 def translate(old: Vocabulary, new: Vocabulary) -> npt.NDArray[np.int64]:
-    """The row in ``new`` of each row of ``old``; -1 where there is none.
+    """The row in ``new`` for each row of ``old``; -1 for ids that are missing there.
 
-    Integers are looked up as text in a vocabulary of text, and text as integers in one of integers, as one file may
-    hold only plain integers where another, of the same catalogue, holds other ids too.
+    Integers are looked up as text in a vocabulary of text, and text as integers in a vocabulary of integers, because
+    one file of a catalogue may contain only integer ids while another one also contains other ids.
     """
-    ids = [as_kind(id_, new) for id_ in old.ids.tolist()]
-    known = np.fromiter((id_ in new for id_ in ids), dtype=bool, count=len(ids))
-    rows = np.full(len(ids), -1, dtype=np.int64)
-    rows[known] = new.split(ids)[0]
-    return rows
-
-
-def as_kind(id_: Id, vocabulary: Vocabulary) -> Id:
-    """An id as the vocabulary would hold it, if it can: an integer as text, or a plain integer's text as integer."""
-    if vocabulary.kind == "string":
-        return str(id_)
-    # A text is an integer only if the integer would be written like it: "7", not "007".
-    plain = isinstance(id_, str) and id_.removeprefix("-").isdecimal() and str(int(id_)) == id_
-    return int(id_) if plain else id_
+    if old == new:
+        return np.arange(len(old))
+    return new.places(old.ids.tolist())

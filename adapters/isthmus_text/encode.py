@@ -1,4 +1,4 @@
-"""From texts to codes: streamed, in batches of similar length, in the order of the texts."""
+"""Encodes texts: streamed, in batches of similar length, in the order of the texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from isthmus.disk import allocate, check_new_file, is_stream, written
 from isthmus.errors import InputError
 from isthmus.training.batching import by_length
 from isthmus_text.adapter import TextAdapter
-from isthmus_text.pretrained.cached_vectors import TOKENS
+from isthmus_text.pretrained.cached_vectors import batch_tokens
 from isthmus_text.texts import Texts
 
 CHUNK = 8192
-"""Texts that are sorted by length together."""
+"""Number of texts that are sorted by length together."""
 
 Codes = Float32[np.ndarray, "n code"]
 
@@ -86,11 +86,11 @@ def _check(chunk: list[Any], first: int) -> None:
 
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     device = next(model.parameters()).device
-    # Equal rows are encoded once, so that they get equal codes whatever else is in their batch.
+    # Equal rows are encoded once, so that they have equal codes whatever else is in their batch.
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
-    batches = by_length(torch.tensor([len(row) for row in distinct]), TOKENS[device.type])
+    batches = by_length(torch.tensor([len(row) for row in distinct]), batch_tokens(device))
     rows = (token_rows([distinct[row] for row in batch.tolist()], device) for batch in batches)
     codes = torch.cat([model.encode(some).point.float().cpu() for some in rows])
     placed = torch.empty_like(codes)

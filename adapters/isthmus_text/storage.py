@@ -1,4 +1,4 @@
-"""How a text autoencoder is kept in a bundle."""
+"""The layout of text autoencoders in bundles."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from isthmus.fitted import BundleLayout, GalleryFormat, LikelihoodScorer
 from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
 from isthmus_text.input_output import InputOutput
+from isthmus_text.pretrained.checkpoints import check_saved
 from isthmus_text.word_search import word_search
 
 
 def _scorer(documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer | None:
-    # Bundles of version 0.1 have none.
+    # Bundles of version 0.1 do not have one.
     return LikelihoodScorer.restore(documents, tensors) if THRESHOLD in documents else None
 
 
@@ -23,5 +24,6 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
     InputOutput.restore,
     GalleryFormat(tensor="corpus.codes", document="corpus.json", labelled=False, metric="cosine"),
     _scorer,
+    check_settings=check_saved,
     keys=word_search,
 )

@@ -1,4 +1,4 @@
-"""What is measured of a text model while it trains: its own objective on held-out texts, and the use of its code."""
+"""Metrics of a text model during training: its objective on held-out texts, and the use of its code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"
-"""The model's own loss at the end of its schedule, negated: nats a text, higher is better. With a rate weight of 1 it
-is the evidence lower bound."""
+"""The negative loss at the end of the schedule: nats per text, higher is better. With a rate weight of 1 it is the
+evidence lower bound."""
 
 TOKENS = 8192
 SEED = 97
-"""Of the noise of the codes: the same in every epoch, so that scores differ by the model alone."""
+"""Seed of the noise of codes: the same in every epoch, so that scores only depend on the model."""
 
 
 REMEDIES = (
@@ -33,7 +33,7 @@ REMEDIES = (
     "annealing='cyclical'",
     "word_dropout",
 )
-"""What a user can change when the decoder ignores the code, by the settings of ``sequence_vae``."""
+"""What a user can change if the decoder ignores the code, as settings of ``sequence_vae``."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class HeldOutMonitor:
 
     Attributes:
         source: the held-out texts.
-        run: device and precision.
+        run: precision.
         diagnosis: of the latest pass; None for deterministic models.
         each: ``nll`` and ``rate`` of each text in the latest pass, in no particular order.
     """
@@ -54,21 +54,21 @@ class HeldOutMonitor:
     _nll: float | None = None
 
     def validation(self) -> Validation:
-        """For the training loop."""
+        """The validation score for the training loop."""
         return Validation(METRIC, self.score, watch=lambda model: self.metrics())
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float:
-        """The objective of the model, negated; nats a text, higher is better."""
+        """The negative loss of the model; nats per text, higher is better."""
         assert isinstance(model, Autoencoder)
-        device = self.run.torch_device()
-        noise = torch.Generator(device).manual_seed(SEED)
+        device = next(model.parameters()).device
+        there, noise = self.source.to(device), torch.Generator(device).manual_seed(SEED)
         sums = torch.zeros(3, dtype=torch.float64)
         posteriors: list[DiagonalGaussian] = []
         parts = []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
-                step = model.step(self.source.batch(rows.to(device)), generator=noise, corrupt=False)
+                step = model.step(there.batch(rows.to(device)), generator=noise, corrupt=False)
                 loss = model.loss(step)
                 parts.append(nats_of(step))
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
@@ -81,7 +81,7 @@ class HeldOutMonitor:
         return -float(total)
 
     def metrics(self) -> dict[str, float]:
-        """Figures of the latest pass, if any, in nats a text; the mutual information is at most ln ``of_texts``."""
+        """Metrics of the latest pass, if any, in nats per text; the mutual information is at most ln ``of_texts``."""
         if self.diagnosis is None:
             return {} if self._nll is None else {"held_out_nll": self._nll}
         return {

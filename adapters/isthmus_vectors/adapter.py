@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from isthmus.batch import Bag, Vector
 from isthmus.errors import BundleError, ValueRangeError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.reprs import brief
 from isthmus.sources import BagSource, VectorSource
 from isthmus_vectors.columns import Columns, Known, Places
@@ -32,12 +33,14 @@ class VectorAdapter:
         columns: their names, if they have any.
         is_sparse: whether rows become bags, of which only what is not zero is stored.
         places: where the columns stand in rows without names, if some of them were left out.
+        written: how the file was written that they were read from, as far as that was said.
     """
 
     scaling: Scaling
     columns: tuple[str, ...] | None
     is_sparse: bool
     places: Places | None = None
+    written: Told = NOTHING_TOLD
 
     @property
     def signal(self) -> Vector | Bag:
@@ -52,16 +55,19 @@ class VectorAdapter:
     @classmethod
     def fit(cls, records: Vectors, scaling: str = "robust") -> VectorAdapter:
         """Learn the scale of each column. Raises what ``Scaling.fit`` raises."""
-        return cls(Scaling.fit(records, scaling), records.columns, records.is_sparse, records.places)
+        scales = Scaling.fit(records, scaling)
+        return cls(scales, records.columns, records.is_sparse, records.places, records.written)
 
     @property
     def known(self) -> Known:
         """The columns that were trained on."""
-        return Known(self.columns, self.scaling.width, self.places)
+        return Known(self.columns, self.scaling.width, self.places, self.written)
 
-    def rows(self, source: Any, *, columns: Columns | None = None, drop: Columns = ()) -> Vectors:
+    def rows(
+        self, source: Any, *, columns: Columns | None = None, drop: Columns = (), **file: Unpack[FileOptions]
+    ) -> Vectors:
         """Rows with the columns that were trained on; others are ignored. Raises what ``Vectors.read`` raises."""
-        return Vectors.read(source, columns=columns, drop=drop, known=self.known)
+        return Vectors.read(source, columns=columns, drop=drop, known=self.known, **file)
 
     def prepare(self, records: Vectors) -> VectorSource | BagSource:
         """All rows scaled, fp32. Columns are found by name where both sides have names.
@@ -99,6 +105,8 @@ class VectorAdapter:
         table: dict[str, Any] = {"columns": self.columns, "is_sparse": self.is_sparse}
         if self.places is not None:
             table |= {"places": self.places.chosen, "places_of": self.places.width}
+        if self.written.said():
+            table["file"] = self.written.said()
         return {SCALING: self.scaling.to_json(), TABLE: json.dumps(table, ensure_ascii=False)}
 
     @classmethod
@@ -115,7 +123,8 @@ class VectorAdapter:
             table = json.loads(state[TABLE])
             columns, is_sparse = table["columns"], table["is_sparse"]
             places = Places(tuple(map(int, table["places"])), int(table["places_of"])) if "places" in table else None
-        except (ValueError, KeyError, TypeError, RecursionError):
+            written = told_in(table.get("file", {}))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BundleError("not a table document", expected="columns and is_sparse") from None
         named = columns is None or (isinstance(columns, list) and all(isinstance(name, str) for name in columns))
         if not named or not isinstance(is_sparse, bool) or (columns is not None and len(columns) != scaling.width):
@@ -124,7 +133,7 @@ class VectorAdapter:
             len(places.chosen) == scaling.width and all(0 <= place < places.width for place in places.chosen)
         ):
             raise BundleError("an invalid table document", expected="a place for each column")
-        return cls(scaling, None if columns is None else tuple(columns), is_sparse, places)
+        return cls(scaling, None if columns is None else tuple(columns), is_sparse, places, written)
 
 
 def _check_finite(values: torch.Tensor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, InputError
+from isthmus.files import NOTHING_TOLD, Told
 from isthmus.plugins import closest
 from isthmus.reprs import brief
 
@@ -50,11 +51,13 @@ class Known:
         names: of the columns; None where they had none.
         width: how many there are.
         places: where they stand in rows without names, if some were left out.
+        written: how the file was written that they were read from, as far as that was said.
     """
 
     names: tuple[str, ...] | None
     width: int
     places: Places | None = None
+    written: Told = NOTHING_TOLD
 
 
 @dataclass(frozen=True)
@@ -148,22 +151,31 @@ def as_table(source: object) -> pa.Table | None:
         raise ColumnError(f"a table that Arrow cannot hold ({error})", expected="columns of different names") from None
 
 
-def numbers(table: pa.Table, where: str, choice: Choice) -> Numbers:
+def row_number(row: int, name: str | None = None) -> str:
+    """A row (counted from 0), and perhaps a column, as messages name them: counted from 1."""
+    return f"row {row + 1:,}" + ("" if name is None else f", column {name!r}")
+
+
+def numbers(
+    table: pa.Table, where: str, choice: Choice, place: Callable[[int, str | None], str] = row_number
+) -> Numbers:
     """The chosen columns side by side, and their names; a missing value is NaN.
 
     Args:
         table: the source.
         where: its name, for messages.
         choice: of columns.
+        place: how messages name a row and a column of it.
 
     Raises:
-        ColumnError: a column that is missing or holds no numbers.
+        ColumnError: a column that is missing, is there twice or holds no numbers.
         InputError: a column of lists of different lengths.
     """
     index = _index_of(table.schema)
     present = [name for name in table.column_names if name not in index or name in choice.taken_by_name]
     names = choice.among(present, where)
-    _check_numbers(table, names, where, choice)
+    _check_distinct(present, names, where)
+    _check_numbers(table, names, where, choice, place)
     parts = [_part(table.column(name), name, where) for name in names]
     whole = all(part.dtype == np.float32 for part, _ in parts)
     kind = np.float32 if whole and parts else np.float64
@@ -278,7 +290,20 @@ def _index_of(schema: pa.Schema) -> set[str]:
     return {name for name in held["index_columns"] if isinstance(name, str)} if held else set()
 
 
-def _check_numbers(table: pa.Table, names: Sequence[str], where: str, choice: Choice) -> None:
+def _check_distinct(present: Sequence[str], names: Sequence[str], where: str) -> None:
+    for name in names:
+        if present.count(name) > 1:
+            numbers_of = " and ".join(str(place + 1) for place, held in enumerate(present) if held == name)
+            raise ColumnError(
+                f"{present.count(name)} columns {name!r} in {where}, its columns {numbers_of}",
+                expected="a name of its own for every column",
+                remedy="rename one of them, or choose others with columns= (--columns)",
+            )
+
+
+def _check_numbers(
+    table: pa.Table, names: Sequence[str], where: str, choice: Choice, place: Callable[[int, str | None], str]
+) -> None:
     schema = table.schema
     strange = [name for name in names if not _is_number(_inner(schema.field(name).type))]
     if not strange:
@@ -286,7 +311,7 @@ def _check_numbers(table: pa.Table, names: Sequence[str], where: str, choice: Ch
     one = len(strange) == 1
     them = "it" if one else "them"
     kinds = ", ".join(dict.fromkeys(_kind(schema.field(name).type) for name in strange))
-    cell = next((found for name in strange if (found := _odd_cell(table.column(name), name))), "")
+    cell = next((found for name in strange if (found := _odd_cell(table.column(name), name, place))), "")
     if choice.sought is not None:
         remedy = f"turn {them} into numbers, as in the rows that were trained on"
     elif choice.known is not None:
@@ -303,13 +328,13 @@ def _check_numbers(table: pa.Table, names: Sequence[str], where: str, choice: Ch
     )
 
 
-def _odd_cell(column: pa.ChunkedArray, name: str) -> str:
+def _odd_cell(column: pa.ChunkedArray, name: str, place: Callable[[int, str | None], str]) -> str:
     """The first cell that is no number, of a column of text that mostly reads like numbers."""
     if not _is_text(column.type):
         return ""
     cells = column.slice(0, LOOKED_AT).to_pylist()
     odd = [row for row, cell in enumerate(cells) if cell is not None and not _reads_like_number(cell)]
-    return f" ({cells[odd[0]]!r} in row {odd[0]} of {name!r})" if 0 < len(odd) < len(cells) / 2 else ""
+    return f" ({place(odd[0], name)} holds {cells[odd[0]]!r})" if 0 < len(odd) < len(cells) / 2 else ""
 
 
 def _reads_like_number(cell: str) -> bool:
@@ -342,8 +367,8 @@ def _part(column: pa.ChunkedArray, name: str, where: str) -> tuple[npt.NDArray[n
     if not (lengths == lengths[0]).all():
         row = int(np.nonzero(lengths != lengths[0])[0][0])
         raise InputError(
-            f"row {row} of column {name!r} of {where} holds {_count(lengths[row])}",
-            expected=f"{_count(lengths[0])}, as in row 0",
+            f"row {row + 1:,} of column {name!r} of {where} holds {_count(lengths[row])}",
+            expected=f"{_count(lengths[0])}, as in row 1",
         )
     width = int(lengths[0])
     flat = _floats(pc.list_flatten(column))

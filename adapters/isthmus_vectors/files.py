@@ -1,80 +1,115 @@
-"""Files of numbers: CSV, Parquet, NumPy arrays, sparse matrices. Nothing in them is executed."""
+"""Files of numbers: delimited text, JSON, Parquet, NumPy arrays, sparse matrices. Nothing in them is executed."""
 
 from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from isthmus.checked.arrays import read_npy, read_sparse
-from isthmus.errors import InputError, SourceError
-from isthmus_vectors.columns import Choice, Numbers, numbers
+from isthmus.checked.paths import plain_file
+from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.files import INFERRED, Told, open_alike
+from isthmus_vectors.columns import Choice, Numbers, numbers, row_number
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ".csv, .tsv, .parquet, .npy or .npz"
-PACKED = (".gz", ".bz2", ".zst", ".lz4")
+FORMATS = "CSV, TSV or other delimited text, JSON, .parquet, .npy or .npz"
+UNNAMED = ("", "unnamed: 0")
+"""What a column without a name is called, in lower case: by nothing, or by pandas."""
 
 
-def read_file(path: Path, choice: Choice) -> tuple[Any, Numbers | None]:
+@dataclass(frozen=True)
+class FileContents:
+    """What a file of numbers holds.
+
+    Attributes:
+        array: an array or a sparse matrix, of a file without columns.
+        table: the chosen columns, of a table.
+        where: how messages name a row (counted from 0) and a column of it.
+    """
+
+    array: Any = None
+    table: Numbers | None = None
+    where: Callable[[int, str | None], str] = row_number
+
+
+def read_file(path: Path, choice: Choice, told: Told | None = None) -> FileContents:
     """The contents of a file: an array or a sparse matrix, or else the chosen columns of a table.
 
     Args:
-        path: its ending tells the format.
+        path: .npy and .npz by its ending; whatever else it holds is found out.
         choice: of columns of a table.
+        told: how a file of text is written, as far as the caller says it; what the model knows of that counts as far as
+            it fits.
 
     Raises:
-        SourceError: no such file, another format, or a damaged one.
+        SourceError: no such file, one that holds no table, or a damaged one.
         ColumnError: a column of the table that is missing or holds no numbers.
+        SettingError: how a text is written, said of an array.
     """
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise SourceError(f"{str(path)!r} {what}", expected=f"a file: {FORMATS}")
-    kind = Path(path.stem).suffix.lower() if path.suffix in PACKED else path.suffix.lower()
+    plain_file(path, f"a file: {FORMATS}")
+    told, known = told or Told(), Told() if choice.known is None else choice.known.written
+    kind = path.suffix.lower()
+    if kind in (".npy", ".npz"):
+        if told.said():
+            raise SettingError(f"{', '.join(told.said())} for {path}", expected="a file of text")
+        return FileContents(_array(path, kind))
+    opened = open_alike(path, told, known, numbered=True)
+    table = opened.read(types=dict.fromkeys(opened.header, INFERRED))
+    if not opened.headed:
+        logger.info("%s has no line of names: its columns are called f0, f1, ...", path)
+        table = table.rename_columns([f"f{place}" for place in range(table.num_columns)])
+
+    def where(row: int, name: str | None) -> str:
+        given = name if opened.headed or name is None else str(int(name.removeprefix("f")) + 1)
+        return opened.where(row, given if given in opened.header else None)
+
+    return FileContents(table=numbers(_without_row_numbers(table, path, choice), str(path), choice, where), where=where)
+
+
+def _array(path: Path, kind: str) -> Any:
     try:
-        match kind:
-            case ".npy":
-                return read_npy(path), None
-            case ".npz":
-                return read_sparse(path), None
-            case ".csv" | ".tsv":
-                return None, numbers(_csv(path, "\t" if kind == ".tsv" else ","), str(path), choice)
-            case ".parquet":
-                return None, numbers(pq.read_table(path), str(path), choice)
+        return read_npy(path) if kind == ".npy" else read_sparse(path)
     except (pa.ArrowException, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{str(path)!r} cannot be read ({error})", expected=f"a whole file: {FORMATS}") from error
+        raise SourceError(f"{str(path)!r} cannot be read ({error})", expected="a whole .npy or .npz file") from error
     except InputError:
         raise
     except ValueError as error:
         raise SourceError(f"{str(path)!r} cannot be read ({error})", expected="numbers, no objects") from error
-    raise SourceError(f"{str(path)!r} has the ending {path.suffix!r}", expected=FORMATS)
 
 
-def _csv(path: Path, delimiter: str) -> pa.Table:
-    table = _parsed(path, delimiter, named=True)
-    if _are_numbers(table.column_names):
-        logger.info("%s has no line of names: its columns are called f0, f1, ...", path)
-        return _parsed(path, delimiter, named=False)
-    return table
+def _without_row_numbers(table: pa.Table, path: Path, choice: Choice) -> pa.Table:
+    """Without columns that nobody named and that hold nothing, or, in the first place, the numbers of the rows."""
+    places = []
+    for place, name in enumerate(table.column_names):
+        if name.strip().lower() not in UNNAMED or name in choice.taken_by_name:
+            continue
+        column = table.column(place)
+        if place == 0 and _counts(column):
+            logger.info("%s: the first column, which has no name and counts the rows, is left out", path)
+            places.append(place)
+        elif not name and _is_empty(column):
+            logger.info("%s: column %d, which has no name and holds nothing, is left out", path, place + 1)
+            places.append(place)
+    return table.select([place for place in range(table.num_columns) if place not in places])
 
 
-def _parsed(path: Path, delimiter: str, *, named: bool) -> pa.Table:
-    with pa.input_stream(str(path), compression="detect") as stream:
-        return pacsv.read_csv(
-            stream,
-            pacsv.ReadOptions(autogenerate_column_names=not named),
-            pacsv.ParseOptions(delimiter=delimiter),
-        )
-
-
-def _are_numbers(names: Sequence[str]) -> bool:
-    try:
-        return bool([float(name) for name in names])
-    except ValueError:
+def _counts(column: pa.ChunkedArray) -> bool:
+    if not pa.types.is_integer(column.type) or column.null_count or not len(column):
         return False
+    held = column.to_numpy()
+    return bool((np.diff(held) == 1).all()) and (len(held) > 1 or held[0] in (0, 1))
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_null(column.type) or column.null_count == len(column):
+        return True
+    return bool(pa.types.is_string(column.type) and pc.all(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py())

@@ -1,13 +1,13 @@
-"""Rows of numbers from files, arrays and tables, dense or sparse, with the names of their columns if they have any."""
+"""``Vectors``: rows of numbers from files, arrays and tables, dense or sparse, with column names if they have any."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import torch
 from scipy.sparse import csr_array, issparse
 
 from isthmus.checked.sparse import checked_csr
-from isthmus.errors import InputError, SourceError, ValueRangeError
+from isthmus.errors import InputError, SettingError, SourceError, ValueRangeError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.reprs import counted, described, joined
 from isthmus.sources import even_rows
 from isthmus_vectors import columns as arrow
@@ -28,13 +29,13 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 logger = logging.getLogger(__name__)
 
 BLOCK = 4096
-"""Rows that are processed together, where all of them would take too much memory."""
+"""Number of rows that are processed together if all of them would need too much memory."""
 
 FEWEST_NUMBERED = 16
-"""Rows from which on a column can be seen to number them."""
+"""Minimum number of rows for the check whether a column numbers them."""
 
 ID_NAMES = re.compile(r"(?i:(^|[\W_])(id|idx|index|row|rownum|row_?number)$|^unnamed: ?\d+$)|[a-z]I[Dd]$")
-"""What columns of ids and row numbers are called."""
+"""Usual names of columns of ids and row numbers."""
 
 TOO_WIDE = (
     "take the columns that were trained on, with isthmus_vectors.Vectors.read(source, columns=[...]) in Python or "
@@ -44,71 +45,83 @@ TOO_WIDE = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Vectors:
-    """Finite numbers, shape (rows, width). Made by ``read`` or ``of``.
+    """Finite numbers, shape (rows, width). Created by ``read`` or ``of``.
 
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
         columns: their names; None where none were given.
         places: where the columns stood, if some were taken by position.
+        written: how the file was written, as far as that was said.
     """
 
     values: Dense | csr_array
     columns: tuple[str, ...] | None = None
     places: Places | None = None
+    written: Told = NOTHING_TOLD
 
     @classmethod
     def read(
-        cls, source: Any, *, columns: Columns | None = None, drop: Columns = (), known: Known | None = None
+        cls,
+        source: Any,
+        *,
+        columns: Columns | None = None,
+        drop: Columns = (),
+        known: Known | None = None,
+        **file: Unpack[FileOptions],
     ) -> Vectors:
-        """Rows of a file or of an object.
+        """Read rows from a file or an object.
 
         Args:
-            source: the path of a CSV, TSV or Parquet file, of a NumPy array (.npy) or of a sparse matrix (.npz, as
-                ``scipy.sparse.save_npz`` writes it); a NumPy array, a torch tensor, a sparse matrix of SciPy, nested
-                lists, or a table of pandas, polars, pyarrow, DuckDB. A column of equally long lists counts as so many
-                columns: that is how tables hold embeddings.
+            source: the path of a file of delimited text (CSV, TSV, ...), JSON or Parquet, of a NumPy array (.npy) or of
+                a sparse matrix (.npz, as ``scipy.sparse.save_npz`` writes it); a NumPy array, a torch tensor, a sparse
+                matrix of SciPy, nested lists, or a table of pandas, polars, pyarrow, DuckDB. A column of equally long
+                lists counts as so many columns: that is how tables hold embeddings.
             columns: the names of the columns to take, in this order; all if not given. Of arrays, which have no names,
                 the positions, counted from 0.
             drop: names or positions of columns to leave out.
             known: of the model that the rows are for: its columns are found by name, in any order, and others are
                 ignored, whatever they hold. Rows without names are taken as they are.
+            file: encoding, delimiter and header of a file of text, where they are not found out.
 
         Raises:
             SourceError: a file that cannot be read, or no rows.
-            ColumnError: a column that is missing or holds no numbers, or names for what has none.
-            InputError: something else than rows of numbers, or rows of another width than the model knows.
-            ValueRangeError: NaN, infinity or a missing value; row and column are named.
+            ColumnError: a column that is missing or not numeric, or names for an object without names.
+            InputError: not rows of numbers, or rows of another width than the model's.
+            ValueRangeError: NaN, infinity or a missing value; the message names row and column.
         """
-        choice = Choice.of(columns, drop, known)
+        choice, told = Choice.of(columns, drop, known), told_in(file)
+        if isinstance(source, str | Path):
+            path, read = str(source), files.read_file(Path(source), choice, told)
+            if read.table is None:
+                made = cls(_matrix(read.array))._with_columns(choice)
+            else:
+                made = cls(*read.table, written=told)
+            return made._for(known, path)._checked(path, known, read.where)
+        if told.said():
+            raise SettingError(f"{' and '.join(told.said())} for {type(source).__name__}", expected="a file of text")
         if isinstance(source, Vectors):
             return source._with_columns(choice)._for(known, "the rows")
-        where, table = "the table", None
-        if isinstance(source, str | Path):
-            where = str(source)
-            found, table = files.read_file(Path(source), choice)
-        else:
-            stream = arrow.as_table(source)
-            found, table = source, None if stream is None else arrow.numbers(stream, where, choice)
-        if table is None:
-            where = "the source" if where == "the table" else where
-            return cls(_matrix(found))._with_columns(choice)._for(known, where)._checked(where, known)
-        return cls(*table)._for(known, where)._checked(where, known)
+        stream = arrow.as_table(source)
+        if stream is None:
+            return cls(_matrix(source))._with_columns(choice)._for(known, "the source")._checked("the source", known)
+        table = arrow.numbers(stream, "the table", choice)
+        return cls(*table)._for(known, "the table")._checked("the table", known)
 
     of = read
 
     @classmethod
-    def for_training(cls, source: Any, columns: Columns | None, drop: Columns) -> Vectors:
+    def for_training(cls, source: Any, columns: Columns | None, drop: Columns, **file: Unpack[FileOptions]) -> Vectors:
         """``read``, with a line in the log that says what will be trained on, and a warning of columns that look like
         row numbers or ids. Raises what ``read`` raises."""
-        rows = cls.read(source, columns=columns, drop=drop)
+        rows = cls.read(source, columns=columns, drop=drop, **file)
         # Sparse rows may be very wide, and none of their columns is looked at.
         names = rows.columns or (() if rows.is_sparse else tuple(map(str, range(rows.width))))
         called = "" if rows.columns is None else f": {arrow.listed(names)}"
-        logger.info("trains on %s rows of %s columns%s", f"{len(rows):,}", f"{rows.width:,}", called)
+        logger.info("trains on %s of %s%s", counted(len(rows), "row"), counted(rows.width, "column"), called)
         strange = [name for place, name in enumerate(names) if rows._numbers_rows(place, name)]
         if strange:
             logger.warning(
-                "columns that look like row numbers or ids are trained on: %s; if they are no measurements, leave "
+                "columns that look like row numbers or ids are used: %s; if they are not measurements, leave "
                 "them out (%s)",
                 arrow.listed(strange),
                 arrow.left_out(strange),
@@ -126,16 +139,16 @@ class Vectors:
 
     @property
     def width(self) -> int:
-        """Numbers of a row."""
+        """The number of columns."""
         return int(self.values.shape[1])
 
     @property
     def is_sparse(self) -> bool:
-        """Whether only what is not zero is stored."""
+        """Whether only nonzero values are stored."""
         return not isinstance(self.values, np.ndarray)
 
     def select(self, rows: Rows) -> Vectors:
-        """The given rows, in the order given."""
+        """The given rows, in the given order."""
         return replace(self, values=self.values[rows])
 
     def subsample(self, count: int) -> Vectors:
@@ -143,19 +156,19 @@ class Vectors:
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:
-        """All rows in their order, some at a time."""
+        """All rows in order, some at a time."""
         for start in range(0, len(self), size):
             yield replace(self, values=self.values[start : start + size])
 
     def dense(self) -> Dense:
-        """All numbers, zeros included: only for a few rows at a time."""
+        """All values, including zeros; only use it for a few rows at a time."""
         return self.values if isinstance(self.values, np.ndarray) else self.values.toarray()
 
     def select_columns(self, columns: tuple[str, ...] | None) -> Vectors:
-        """The columns of these names, in this order; as they are where either side has no names.
+        """The columns with these names, in this order; all columns if either side has no names.
 
         Raises:
-            ColumnError: a name that these rows lack.
+            ColumnError: a name that these rows do not have.
         """
         if columns is None or self.columns is None or columns == self.columns:
             return self
@@ -170,7 +183,7 @@ class Vectors:
         return self._named(arrow.choose_columns(self.columns, "the table", choice.columns, choice.drop))
 
     def _for(self, known: Known | None, where: str) -> Vectors:
-        """The columns that a model knows: by name where both sides have names, else by position."""
+        """The columns of a model: by name if both sides have names, otherwise by position."""
         if known is None:
             return self
         if known.names is not None and self.columns is not None:
@@ -192,22 +205,25 @@ class Vectors:
 
     def _named(self, names: Sequence[str]) -> Vectors:
         assert self.columns is not None
-        return Vectors(self.values[:, [self.columns.index(name) for name in names]], tuple(names))
+        values = self.values[:, [self.columns.index(name) for name in names]]
+        return Vectors(values, tuple(names), written=self.written)
 
     def _numbers_rows(self, place: int, name: str) -> bool:
-        """Whether a column looks like a number of the row or an id: named like one and never twice the same whole
-        number, or rising by 1 from row to row."""
+        """Whether a column looks like a row number or an id: it has such a name and distinct integers, or it increases
+        by 1 from row to row."""
         if not isinstance(self.values, np.ndarray) or len(self) < FEWEST_NUMBERED:
             return False
         values = self.values[:, place]
-        # The first rows tell most columns of measurements, so that wide tables are not gone through twice.
+        # The first rows identify most columns of measurements, so that wide tables are not read twice.
         if not all(np.array_equal(some, np.floor(some)) for some in (values[:FEWEST_NUMBERED], values)):
             return False
         return bool((np.diff(values) == 1).all()) or (
             ID_NAMES.search(name) is not None and len(np.unique(values)) == len(values)
         )
 
-    def _checked(self, where: str, known: Known | None = None) -> Vectors:
+    def _checked(
+        self, where: str, known: Known | None = None, place: Callable[[int, str | None], str] = arrow.row_number
+    ) -> Vectors:
         if not len(self):
             raise SourceError(f"{where} has no rows", expected="at least one")
         if not self.width:
@@ -216,16 +232,20 @@ class Vectors:
             stored = block.values if isinstance(block.values, np.ndarray) else block.values.data
             if not np.isfinite(stored).all():
                 row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(block.dense())))
-                name = f"column {column}" if self.columns is None else f"column {self.columns[column]!r}"
+                held = block.dense()[row, column]
+                if self.columns is None:
+                    said = f"{place(start + row, None)}, column {column + 1}"
+                else:
+                    said = place(start + row, self.columns[column])
                 raise ValueRangeError(
-                    f"row {start + row} of {where} has {block.dense()[row, column]} in {name}{self._holes()}",
+                    f"{said} of {where} holds {'no number' if np.isnan(held) else held}{self._holes()}",
                     expected="finite numbers",
                     remedy="fill in what is missing, or leave these rows out" + ("" if known else " or the column"),
                 )
         return self
 
     def _holes(self) -> str:
-        """How many rows have a cell that is no finite number, if more than one."""
+        """The number of rows with a cell that is not a finite number, if more than one."""
         if self.is_sparse:
             return ""
         rows = sum(int((~np.isfinite(block.dense())).any(1).sum()) for block in self.blocks())

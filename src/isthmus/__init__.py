@@ -1,4 +1,4 @@
-"""isthmus: one narrow bridge (shared autoencoder cores) between many lands (interactions, text, images, vectors).
+"""isthmus: autoencoders for interactions, texts, images, tables and vectors, built from shared parts.
 
     records ─ Adapter ─▶ Batch ─ Corruption ─ Encoder ─▶ hidden ─ Bottleneck ─▶ Code ─ Decoder ─▶ decoded ─ Readout · Likelihood ─▶ nats
                                                                           │                          │
@@ -6,12 +6,12 @@
                                                                           └───────────▶ Index ◀──────┘
                                                                                           └─▶ Neighbours ─ Task ─▶ answers
 
-Every arrow is one protocol (``isthmus.protocols``); every protocol is one folder or file. Start with ``Recommender``,
-``TextAutoencoder``, ``ImageAutoencoder``, ``VectorAutoencoder``, ``Detector``, ``Compressor`` or ``Index``, or with
-``isthmus demo`` on the command line; ``isthmus.load`` opens what any of them saved.
+Each arrow is a protocol in ``isthmus.protocols``, and each protocol has its own folder or file. Start with
+``Recommender``, ``TextAutoencoder``, ``ImageAutoencoder``, ``VectorAutoencoder``, ``Detector``, ``Compressor`` or
+``Index``, or with ``isthmus demo`` on the command line; ``isthmus.load`` opens everything that they save.
 
-Importing this package imports nothing heavy and no adapter: these names are looked up among the installed plugins when
-they are asked for. To a type checker all but ``Index`` are therefore ``Any``; the same classes with their types are
+Importing this package imports no adapter and nothing heavy: these names are looked up among the installed plugins on
+first use. Type checkers therefore see all of them except ``Index`` as ``Any``; the typed classes are
 ``isthmus_interactions.Recommender``, ``isthmus_text.TextAutoencoder`` and so on.
 """  # noqa: E501
 
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
         from isthmus.index import Index
 
         return Index
-    # Python asks for modules here before it imports them: only names of classes may lead to plugins.
+    # Python looks up modules here before it imports them; only class names may lead to plugins.
     found = find_face(name) if name[:1].isupper() else None
     if found is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])

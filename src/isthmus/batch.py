@@ -1,10 +1,9 @@
-"""What flows through the bridge.
+"""Inputs and outputs of models.
 
-A *signal* describes the sizes of a domain's data and nothing else; the core chooses its parts by it.
-A *batch* carries tensors on one device, in one of three forms: bags, token rows or plain values.
-
+A *signal* describes only the sizes of a domain's data; the core chooses its parts by it.
+A *batch* contains tensors on one device, in one of three forms: bags, token rows or plain values.
 Rows of a batch can be repeated: ``repeat(samples)`` puts the copies of one row next to each other
-(row 0, row 0, row 1, row 1, ...). Samples of a code are laid out in the same order.
+(row 0, row 0, row 1, row 1, ...). Samples of a code are arranged in the same order.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ Signal = Bag | Vector | Tokens | Grid
 @brief
 @dataclass(frozen=True)
 class Bags:
-    """Sparse rows without their zeros: row r holds entries ``offsets[r]`` to ``offsets[r + 1]``."""
+    """Sparse rows without their zeros: row r contains entries ``offsets[r]`` to ``offsets[r + 1]``."""
 
     indices: Int64[Tensor, " entries"]
     offsets: Int64[Tensor, " ends"]
@@ -73,18 +72,18 @@ class Bags:
         return len(self.offsets) - 1
 
     def lengths(self) -> Int64[Tensor, " batch"]:
-        """Entries of each row."""
+        """The number of entries of each row."""
         return self.offsets.diff()
 
     def rows(self) -> Int64[Tensor, " entries"]:
-        """The row that each entry belongs to."""
+        """The row of each entry."""
         if "rows" not in self._known:
             row = torch.arange(self.size, device=self.offsets.device)
             self._known["rows"] = row.repeat_interleave(self.lengths(), output_size=len(self.indices))
         return self._known["rows"]
 
     def by_item(self) -> Int64[Tensor, " entries"]:
-        """Positions of the entries in ascending order of item; inside an item, of row."""
+        """Positions of the entries in ascending order of item, then of row."""
         if "by_item" not in self._known:
             self._known["by_item"] = torch.sort(self.indices.int(), stable=True).indices
         return self._known["by_item"]
@@ -95,17 +94,18 @@ class Bags:
         return totals.index_add_(0, self.rows(), self.weights)
 
     def reweighted(self, weights: Float[Tensor, " entries"]) -> Bags:
-        """The same entries with other weights. What is known of the layout is shared: it does not depend on them."""
+        """The same entries with other weights. Information about the layout is shared, because it does not depend on
+        them."""
         return Bags(self.indices, self.offsets, weights, self._known)
 
     def repeat(self, samples: int) -> Bags:
-        """Each row ``samples`` times, copies side by side."""
+        """Repeat each row ``samples`` times, with copies next to each other."""
         if samples == 1:
             return self
         return self.take(torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> Bags:
-        """The given rows, in the order given."""
+        """The given rows, in the given order."""
         entries, offsets = gather_ranges(self.offsets, rows)
         return Bags(self.indices[entries], offsets, self.weights[entries])
 
@@ -119,19 +119,19 @@ class Bags:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.indices.device
 
 
 @brief
 @dataclass(frozen=True)
 class TokenRows:
-    """Token ids with a mask that is true where a token stands and false on padding, which is at the end of a row.
+    """Token ids with a mask that is True for tokens and False for padding, which is at the end of a row.
 
     Attributes:
-        ids: any id below the vocabulary on padding: the mask decides.
-        unseen: positions whose token a decoder is not shown as its input (word dropout); encoders and likelihoods
-            ignore it.
+        ids: padding may have any id below the vocabulary size; only the mask counts.
+        unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
+            it.
     """
 
     ids: Int64[Tensor, "batch steps"]
@@ -144,12 +144,12 @@ class TokenRows:
         return len(self.ids)
 
     def repeat(self, samples: int) -> TokenRows:
-        """Each row ``samples`` times, copies side by side."""
+        """Repeat each row ``samples`` times, with copies next to each other."""
         ids, mask = (t.repeat_interleave(samples, 0) for t in (self.ids, self.mask))
         return TokenRows(ids, mask, None if self.unseen is None else self.unseen.repeat_interleave(samples, 0))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> TokenRows:
-        """The given rows, in the order given."""
+        """The given rows, in the given order."""
         return TokenRows(self.ids[rows], self.mask[rows], None if self.unseen is None else self.unseen[rows])
 
     def part(self, start: int, stop: int) -> TokenRows:
@@ -159,7 +159,7 @@ class TokenRows:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.ids.device
 
 
@@ -176,11 +176,11 @@ class Values:
         return len(self.values)
 
     def repeat(self, samples: int) -> Values:
-        """Each row ``samples`` times, copies side by side."""
+        """Repeat each row ``samples`` times, with copies next to each other."""
         return Values(self.values.repeat_interleave(samples, 0))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> Values:
-        """The given rows, in the order given."""
+        """The given rows, in the given order."""
         return Values(self.values[rows])
 
     def part(self, start: int, stop: int) -> Values:
@@ -189,7 +189,7 @@ class Values:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.values.device
 
 
@@ -199,7 +199,7 @@ Tensors = Bags | TokenRows | Values
 @brief
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a source: what the encoder reads and what the likelihood scores."""
+    """Some rows of a source: the input of the encoder and the targets of the likelihood."""
 
     rows: Int64[Tensor, " batch"]
     inputs: Tensors
@@ -211,7 +211,7 @@ class Batch:
         return self.inputs.size
 
     def repeat(self, samples: int) -> Batch:
-        """Each row ``samples`` times, copies side by side."""
+        """Repeat each row ``samples`` times, with copies next to each other."""
         if samples == 1:
             return self
         rows = self.rows.repeat_interleave(samples)
@@ -219,11 +219,14 @@ class Batch:
 
 
 def require_bags(tensors: Tensors, reader: str) -> Bags:
-    """The same, known to be bags.
+    """Check that tensors are bags.
 
     Args:
         tensors: inputs or targets of a batch.
-        reader: who reads them, for the error.
+        reader: the part that reads them, for the error message.
+
+    Returns:
+        The same tensors.
 
     Raises:
         SettingError: token rows or dense values.
@@ -234,14 +237,14 @@ def require_bags(tensors: Tensors, reader: str) -> Bags:
 
 
 def require_values(tensors: Tensors, reader: str) -> Values:
-    """The same, known to be dense values; otherwise as ``require_bags``."""
+    """Check that tensors are dense values; like ``require_bags``."""
     if not isinstance(tensors, Values):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="dense values")
     return tensors
 
 
 def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
-    """The same, known to be token rows; otherwise as ``require_bags``."""
+    """Check that tensors are token rows; like ``require_bags``."""
     if not isinstance(tensors, TokenRows):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
     return tensors

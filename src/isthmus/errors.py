@@ -1,39 +1,40 @@
-"""Every error that isthmus raises on purpose::
+"""All errors that isthmus raises on purpose::
 
     IsthmusError
-    ├── InputError            what was given cannot be used (also a ValueError)
-    │   ├── SourceError       a file or table that cannot be read, or holds nothing
+    ├── InputError            an input cannot be used (also a ValueError)
+    │   ├── SourceError       a file or table that cannot be read, or is empty
     │   ├── ColumnError       a column that is missing or ambiguous
-    │   ├── ValueRangeError   a cell, a row or an array with values that have no meaning here
-    │   ├── UnknownIdError    an id that the vocabulary does not hold
-    │   ├── DuplicateIdError  an id that is there already, or given twice
-    │   ├── BudgetError       what was asked for does not fit the time or the memory that were granted
+    │   ├── ValueRangeError   a cell, a row or an array with invalid values
+    │   ├── UnknownIdError    an id that is not in the vocabulary
+    │   ├── DuplicateIdError  an id that already exists, or is given twice
+    │   ├── BudgetError       a request that exceeds its limits of time or memory
     │   └── SettingError      a setting outside its range, or unknown to the builder
-    ├── BundleError           a saved directory that is truncated, altered, foreign or too new
-    ├── PluginError           plugins as installed
+    ├── BundleError           a saved directory that is truncated, altered, not a bundle, or too new
+    ├── PluginError           a problem with installed plugins
     │   ├── MissingPluginError    no installed plugin has that name
-    │   ├── MissingLibraryError   announced, but a library that it needs is not installed
-    │   └── NameClashError        two distributions announce one name
-    └── TrainingError         training cannot go on
+    │   ├── MissingLibraryError   a library that the plugin needs is not installed
+    │   └── NameClashError        two distributions register the same name
+    └── TrainingError         training cannot continue
         └── NonFiniteLossError    the loss became NaN or infinite
 
     UserWarning
-    ├── ModelQualityWarning       a fitted model does no better than no model
-    └── UnknownIdWarning          ids that the vocabulary does not hold, where the rest could be answered
-        └── UnknownHistoryWarning     nothing of a history is known, so that something else was answered
+    ├── FewRowsKeptWarning        a rule for values removed almost all rows
+    ├── ModelQualityWarning       a fitted model is no better than a trivial one
+    └── UnknownIdWarning          unknown ids that were ignored
+        └── UnknownHistoryWarning     all ids of a history are unknown, so a fallback was used
 
-Each message says what was given, what was expected and what to do about it.
+Each message says what was given, what was expected, and what to do.
 """
 
 
 class IsthmusError(Exception):
-    """The root of the tree.
+    """Base class of all errors.
 
     Args:
         given: what was found, with the name of the row, column, file or setting.
-        expected: what would have been right.
-        remedy: what the reader can do now.
-        option: the remedy in options of the command line, where it is another than in Python.
+        expected: what would have been valid.
+        remedy: what the reader can do.
+        option: the remedy on the command line, if it differs from that in Python.
     """
 
     def __init__(self, given: str, *, expected: str = "", remedy: str = "", option: str = "") -> None:
@@ -50,39 +51,39 @@ class IsthmusError(Exception):
 
 
 class InputError(IsthmusError, ValueError):
-    """What was given cannot be used."""
+    """An input cannot be used."""
 
 
 class SourceError(InputError):
-    """A file or table that cannot be read, or holds nothing."""
+    """A file or table cannot be read, or is empty."""
 
 
 class ColumnError(InputError):
-    """A column that is missing or ambiguous."""
+    """A column is missing or ambiguous."""
 
 
 class ValueRangeError(InputError):
-    """A cell, a row or an array with values that have no meaning here."""
+    """A cell, a row or an array contains invalid values."""
 
 
 class UnknownIdError(InputError):
-    """An id that the vocabulary does not hold."""
+    """An id is not in the vocabulary."""
 
 
 class DuplicateIdError(InputError):
-    """An id that is there already, or given twice."""
+    """An id already exists, or is given twice."""
 
 
 class BudgetError(InputError):
-    """What was asked for does not fit the time or the memory that were granted."""
+    """A request exceeds its limits of time or memory."""
 
 
 class SettingError(InputError):
-    """A setting outside its range, or unknown to the builder."""
+    """A setting is outside its range, or unknown to the builder."""
 
 
 class BundleError(IsthmusError):
-    """A saved directory that is truncated, altered, foreign or too new."""
+    """A saved directory is truncated, altered, not a bundle, or from a newer version."""
 
 
 class PluginError(IsthmusError):
@@ -102,21 +103,25 @@ class NameClashError(PluginError):
 
 
 class TrainingError(IsthmusError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
 
 
+class FewRowsKeptWarning(UserWarning):
+    """A rule for values removed almost all rows: the message says which rule it was, and how to keep every row."""
+
+
 class ModelQualityWarning(UserWarning):
-    """A fitted model does no better than no model: the message says what was measured, against what, and what to
-    change."""
+    """A fitted model is no better than a trivial one: the message contains the measured value, the value it is compared
+    with, and what to change."""
 
 
 class UnknownIdWarning(UserWarning):
-    """Ids that the vocabulary does not hold were left out; the rest was answered."""
+    """Unknown ids were ignored; the result is based on the others."""
 
 
 class UnknownHistoryWarning(UnknownIdWarning):
-    """Nothing of a history is known, so that something else was answered, such as the most popular items."""
+    """All ids of a history are unknown, so a fallback was used, such as the most popular items."""

@@ -1,23 +1,25 @@
-"""The faces of the installed plugins: by name, and by the bundle that one of them saved.
+"""Finds the faces of the installed plugins, by their names or by the bundles that they saved.
 
-A face is what users meet of a domain, such as ``Recommender``; its plugin lists it in ``Plugin.faces``. Importing this
-module imports no plugin and nothing heavy: the plugin of a face is imported when the face is asked for.
+A face is the class of a domain that users meet, such as ``Recommender``; its plugin lists it in ``Plugin.faces``.
+Importing
+this module imports no plugin and nothing heavy: the plugin of a face is imported when the face is requested.
 """
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import bundle, plugins
 from isthmus.bundle.manifest import Manifest, peek
-from isthmus.errors import MissingPluginError, NameClashError, PluginError
+from isthmus.errors import MissingPluginError, NameClashError, PluginError, SettingError
 
 if TYPE_CHECKING:
     from isthmus.protocols import Face
 
 INDEX = "index"
-"""What the manifest of an index names; it is not an adapter."""
+"""The plugin name in the manifest of an index, which has no adapter."""
 
 HOMES = {
     "Compressor": "vectors",
@@ -27,44 +29,56 @@ HOMES = {
     "TextAutoencoder": "text",
     "VectorAutoencoder": "vectors",
 }
-"""The plugins of isthmus's own faces: one that is missing can be named, and no other is imported to look for it."""
+"""The plugins of isthmus's own faces, so that a missing one can be named and no other plugin is imported."""
 
 
-def load(path: str | Path) -> Any:
-    """Load any bundle as what it was saved by: ``Recommender``, ``TextAutoencoder``, ``Index``, a plugin's own face.
+def load(path: str | Path, *, device: str = "cpu") -> Any:
+    """Load any bundle with the class that saved it: ``Recommender``, ``TextAutoencoder``, ``Index``, a plugin's own
+    face.
 
-    The class is known only when the manifest has been read, hence the type ``Any``; ``Recommender.load`` and the like
+    The class is only known after the manifest was read, so the return type is ``Any``; ``Recommender.load`` and so on
     are typed, and refuse bundles of other classes.
 
     Args:
         path: the directory that ``save`` wrote.
+        device: where it answers: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is a device and
+            the class can answer there.
 
     Returns:
-        A fitted object of that class, on the CPU.
+        A fitted object of that class, on that device.
 
     Raises:
-        BundleError: no bundle there, or one that is truncated, altered, foreign or too new.
+        BundleError: the directory is not a bundle, or is truncated, altered, or from a newer version.
         MissingPluginError: the plugin that saved it is not installed.
-        MissingLibraryError: a library that the plugin needs is not; the message names the remedy.
+        MissingLibraryError: a library that the plugin needs is not installed; the message says what to install.
         PluginError: the plugin cannot be imported for another reason, or has no face for the bundle.
+        SettingError: a device that is not there, or one for a class that answers on the CPU alone.
     """
     manifest = peek(path)
     if manifest.plugin == INDEX:
         from isthmus.index import Index
 
-        return Index.load(path)
-    return _face_of(manifest, path).load(path)
+        return _loaded(Index, path, device)
+    return _loaded(_face_of(manifest, path), path, device)
+
+
+def _loaded(face: Any, path: str | Path, device: str) -> Any:
+    if "device" in inspect.signature(face.load).parameters:
+        return face.load(path, device=device)
+    if device not in ("auto", "cpu"):
+        raise SettingError(f"device {device} for a bundle of {face.__name__}", expected="cpu, where it answers")
+    return face.load(path)
 
 
 def find_face(name: str) -> type[Face] | None:
-    """A face by the name of its class; only its plugin is imported, or those of other distributions for a name that is
-    none of isthmus's own.
+    """Find a face by the name of its class. Only its plugin is imported; for names that are not isthmus's own, also
+    those of other distributions.
 
     Returns:
-        The class, or None where no plugin has it.
+        The class, or None if no plugin has it.
 
     Raises:
-        PluginError: the plugin of one of isthmus's own faces cannot be had; the message names the remedy.
+        PluginError: the plugin of one of isthmus's own faces cannot be imported; the message says what to do.
         NameClashError: two plugins have different faces of that name.
     """
     if name in HOMES:
@@ -77,14 +91,14 @@ def find_face(name: str) -> type[Face] | None:
 
 
 def _face_of(manifest: Manifest, path: str | Path) -> type[Face]:
-    """The face that opens the bundle at ``path``."""
+    """The face of the bundle at ``path``."""
     try:
         plugin = plugins.load(manifest.plugin)
     except MissingPluginError as error:
         raise MissingPluginError(
             f"{str(path)!r} is a bundle of the plugin {manifest.plugin!r}, which is not installed",
             expected=error.expected,
-            remedy=error.remedy or "install the distribution that announces it",
+            remedy=error.remedy or "install the distribution that provides it",
         ) from None
     with bundle.as_damage(path):
         name = plugin.face_for(manifest.builder, manifest.facts) if plugin.face_for else next(iter(plugin.faces), "")

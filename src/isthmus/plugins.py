@@ -1,7 +1,7 @@
-"""Finds plugins by entry points of the group ``isthmus.adapters``; imports one when it is asked for by name.
+"""Finds plugins by entry points in the group ``isthmus.adapters``, and imports one when it is requested by name.
 
-Looking them up reads installed metadata only, a few milliseconds, and is done anew each time: what was installed a
-moment ago is found. Python itself keeps what was imported.
+The search only reads installed metadata, which takes a few milliseconds, and is repeated each time, so that newly
+installed plugins are found. Python caches the imports.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
@@ -28,20 +29,20 @@ if TYPE_CHECKING:
 
 GROUP = "isthmus.adapters"
 FIRST_PARTY = ("images", "interactions", "text", "vectors")
-"""Adapters of the isthmus distribution itself; each has a pip extra of its name."""
+"""Adapters of the isthmus distribution; each has a pip extra of the same name."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """What a distribution says about one of its plugins.
+    """The metadata of a plugin.
 
     Attributes:
-        name: of the plugin, as in ``isthmus fit NAME``.
-        distribution: that announces it, as pip calls it.
-        version: of that distribution.
-        value: ``module:attribute`` where it is found.
+        name: name of the plugin, as in ``isthmus fit NAME``.
+        distribution: name of its distribution, as in pip.
+        version: version of that distribution.
+        value: location of the plugin object, ``module:attribute``.
     """
 
     name: str
@@ -51,25 +52,25 @@ class Announcement:
 
 
 def installed() -> list[Announcement]:
-    """Every plugin that is installed, by name; none is imported.
+    """All installed plugins, by name; none is imported.
 
     Raises:
-        NameClashError: two distributions announce one name.
+        NameClashError: two distributions register the same name.
     """
     return [_only(found) for _, found in sorted(_announced().items())]
 
 
 def names() -> list[str]:
-    """The names of all installed plugins, those that clash included."""
+    """The names of all installed plugins, including those that clash."""
     return sorted(_announced())
 
 
 def announcement(name: str) -> Announcement:
-    """What is announced under a name; nothing is imported.
+    """The metadata of a plugin; nothing is imported.
 
     Raises:
-        MissingPluginError: nothing is.
-        NameClashError: two distributions announce the name.
+        MissingPluginError: there is no plugin of that name.
+        NameClashError: two distributions register the name.
     """
     found = _announced().get(name)
     if not found:
@@ -78,13 +79,13 @@ def announcement(name: str) -> Announcement:
 
 
 def load(name: str) -> isthmus.protocols.Plugin:
-    """Import one plugin.
+    """Import a plugin.
 
     Raises:
         MissingPluginError: no installed plugin has that name.
-        NameClashError: two distributions announce the name.
-        MissingLibraryError: a library that the plugin needs is not installed; the message names the remedy.
-        PluginError: the plugin cannot be imported for another reason, or is no ``Plugin``.
+        NameClashError: two distributions register the name.
+        MissingLibraryError: a library that the plugin needs is not installed; the message says what to install.
+        PluginError: the plugin cannot be imported for another reason, or is not a ``Plugin``.
     """
     from isthmus.protocols import Plugin
 
@@ -104,8 +105,8 @@ def load(name: str) -> isthmus.protocols.Plugin:
 
 
 def load_all(among: Iterable[str] | None = None) -> dict[str, isthmus.protocols.Plugin]:
-    """Import every plugin that can be, or those of the given names; one that cannot is left out with a warning in the
-    log."""
+    """Import all plugins, or those of the given names; plugins that cannot be imported are left out with a warning in
+    the log."""
     loaded = {}
     for name in names() if among is None else sorted(among):
         try:
@@ -115,20 +116,26 @@ def load_all(among: Iterable[str] | None = None) -> dict[str, isthmus.protocols.
     return loaded
 
 
+def load_imported() -> dict[str, isthmus.protocols.Plugin]:
+    """The plugins whose modules are imported already; none is imported that is not."""
+    homes = {name: found[0].value.partition(":")[0] for name, found in _announced().items() if len(found) == 1}
+    return load_all(name for name, home in homes.items() if home in sys.modules)
+
+
 def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.protocols.Builder]:
-    """A builder by its name, as in Python or with hyphens, among installed plugins.
+    """Find a builder by its name, as in Python or with hyphens, among installed plugins.
 
     Args:
         name: such as ``mult_vae`` or ``mult-vae``.
-        plugin: look only there, and in plugins of other distributions that add models to its adapter.
+        plugin: only search this plugin, and plugins of other distributions that add models to its adapter.
 
     Returns:
-        The name of the plugin that has it, and the builder.
+        The name of its plugin, and the builder.
 
     Raises:
         SettingError: no such builder.
-        NameClashError: several plugins have different builders of that name, and ``plugin`` does not say which.
-        PluginError: the named plugin cannot be had.
+        NameClashError: several plugins have different builders of that name, and ``plugin`` is not given.
+        PluginError: the named plugin cannot be imported.
     """
     wanted = python_name(name)
     plugins = load_all() if plugin is None else _over_one_adapter(plugin, wanted)
@@ -138,13 +145,13 @@ def find_builder(name: str, plugin: str | None = None) -> tuple[str, isthmus.pro
     owner, builder = next(iter(having.items()))
     if any(other is not builder for other in having.values()):
         raise NameClashError(
-            f"builder {name!r} is offered by the plugins {', '.join(having)}", remedy="say which plugin"
+            f"builder {name!r} is offered by the plugins {', '.join(having)}", remedy="name the plugin"
         )
     return owner, builder
 
 
 def _over_one_adapter(plugin: str, wanted: str) -> dict[str, isthmus.protocols.Plugin]:
-    """The plugin; where it lacks a builder, also those of other distributions over the same adapter."""
+    """The plugin and, if it does not have the builder, plugins of other distributions with the same adapter."""
     own = load(plugin)
     if wanted in own.builders:
         return {plugin: own}
@@ -163,13 +170,19 @@ def command_name(name: str) -> str:
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """A question that offers the nearest known name, or nothing."""
+    """A question that suggests the most similar known name, or an empty text."""
+    near = nearest(name, known)
+    return f"did you mean {near!r}?" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The most similar known name, or None."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else None
 
 
 def _announced() -> Mapping[str, list[Announcement]]:
-    """Announcements by plugin name, one for each distribution: the first on the path is the one that Python imports."""
+    """Metadata by plugin name, one for each distribution: the first one on the path is the one that Python imports."""
     found: dict[str, dict[str, Announcement]] = {}
     for point in entry_points(group=GROUP):
         title, release = _origin(point.dist)
@@ -191,7 +204,7 @@ def _only(found: list[Announcement]) -> Announcement:
     if len(found) > 1:
         origins = " and ".join(f"{said.distribution} {said.version} ({said.value})" for said in found)
         raise NameClashError(
-            f"the plugin name {found[0].name!r} is announced by {origins}",
+            f"the plugin name {found[0].name!r} is registered by {origins}",
             expected="one distribution for each name",
             remedy=f"pip uninstall {found[-1].distribution} (or another of them)",
         )
@@ -206,16 +219,16 @@ def _missing(name: str) -> MissingPluginError:
 
 
 def saved_builder(name: str, plugin: str, path: object) -> isthmus.protocols.Builder:
-    """The builder that a bundle at ``path`` names.
+    """The builder of the bundle at ``path``.
 
     Raises:
-        BundleError: the installed plugin does not know it.
+        BundleError: the installed plugin does not have it.
     """
     try:
         return find_builder(name, plugin)[1]
     except SettingError as error:
         raise BundleError(
-            f"{str(path)!r} holds a model {name!r}, which the installed {plugin} plugin does not know",
+            f"{str(path)!r} contains a model {name!r}, which the installed {plugin} plugin does not have",
             expected=error.expected,
             remedy="install the isthmus that saved it (isthmus info names the version)",
         ) from None
@@ -244,7 +257,7 @@ def _not_importable(said: Announcement, origin: str, error: ImportError) -> Plug
 
 
 def _mends(said: Announcement, library: str) -> str:
-    """What pip has to install: the extra that carries the plugin's name or lists the library, else the library."""
+    """What to install: the extra that has the plugin's name or lists the library, otherwise the library."""
     try:
         dist = distribution(said.distribution)
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""Data sets that are prepared for a device: sparse bags and plain vectors.
+"""Data sets on a device: sparse bags and dense vectors.
 
-There are no loader workers. Everything stays on the device, and a batch is a gather of rows.
+There are no loader workers. All data stay on the device, and a batch is a gather of rows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from isthmus.reprs import brief
 @brief
 @dataclass(frozen=True, eq=False)
 class BagSource:
-    """Sparse rows over a catalogue: 4 bytes an entry, 8 with weights.
+    """Sparse rows over a catalogue: 4 bytes per entry, 8 with weights.
 
     Inputs and targets of a batch are the same bags, and their weights are the values of the matrix.
 
     Attributes:
-        offsets: where each row's entries start, and after the last row, where they end.
-        indices: the column of each entry; widened to int64 a batch at a time.
-        weights: the value of each entry; None where all are 1.
+        offsets: start of the entries of each row and, after the last row, their end.
+        indices: column of each entry; converted to int64 one batch at a time.
+        weights: value of each entry; None if all are 1.
     """
 
     offsets: Int64[Tensor, " ends"]
@@ -38,7 +38,7 @@ class BagSource:
 
     @classmethod
     def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
-        """Copy a SciPy CSR matrix, shape (rows, width), onto a device; the CPU when none is given.
+        """Copy a SciPy CSR matrix, shape (rows, width), to a device; by default the CPU.
 
         Raises:
             InputError: no CSR matrix, one whose parts do not fit each other, or 2**31 columns or more.
@@ -54,7 +54,7 @@ class BagSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Entries of each row."""
+        """The number of entries of each row."""
         return self.offsets.diff()
 
     def to(self, device: torch.device) -> BagSource:
@@ -116,7 +116,7 @@ class SomeRows:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Those of the other source."""
+        """The lengths of the chosen rows in the other source."""
         lengths = self.source.lengths
         return lengths[self.rows.to(lengths.device)]
 
@@ -130,6 +130,6 @@ class SomeRows:
 
 
 def even_rows(rows: int, most: int) -> Int64[Tensor, " some"]:
-    """At most this many row numbers, evenly spaced from 0; always the same ones."""
+    """At most ``most`` row numbers, evenly spaced from 0; deterministic."""
     count = min(rows, most)
     return torch.arange(count) * rows // max(count, 1)

@@ -172,7 +172,7 @@ def test_mistakes_in_names(run: Run, saved: Path) -> None:
 
 def test_mistakes_in_arguments(run: Run, saved: Path) -> None:
     mistake(run("fit", "letters"), "'file'", "see isthmus fit letters --help")
-    mistake(run("letters", saved, "--times", "many"), "'--times'", "integer", "see isthmus letters --help")
+    mistake(run("letters", saved, "--times", "many"), "--times 'many'", "a whole number", "see isthmus letters --help")
     mistake(run("letters", saved, "--tmes", "3"), "--tmes")
     mistake(run("letters", saved, "more"), "more")
     mistake(run("info"), "DIR")
@@ -182,9 +182,9 @@ def test_mistakes_in_places(run: Run, announce: Announce, tmp_path: Path) -> Non
     announce("letters")
     mistake(run("letters"), "needs a bundle")
     mistake(run("letters", "--json"), "needs a bundle")
-    mistake(run("letters", tmp_path / "missing"), "is not a directory")
+    mistake(run("letters", tmp_path / "missing"), "does not exist")
     mistake(run("letters", tmp_path), "no manifest.json")
-    mistake(run("info", tmp_path / "missing"), "is not a directory")
+    mistake(run("info", tmp_path / "missing"), "does not exist")
     mistake(run("fit", "letters", tmp_path / "missing", "--out", tmp_path / "a"), "No such file", "missing")
     assert not (tmp_path / "a").exists()
 
@@ -208,7 +208,11 @@ def test_every_error_is_one_line(run: Run, saved: Path) -> None:
         ("folder", 2, "isthmus: Is a directory: 'folder'"),
         ("full", 2, "isthmus: No space left on device"),
         ("memory", 1, "isthmus: not enough memory"),
-        ("ours", 1, "isthmus: internal error: ZeroDivisionError: division by zero (ISTHMUS_DEBUG=1 shows where"),
+        (
+            "ours",
+            1,
+            "isthmus: internal error: ZeroDivisionError: division by zero (ISTHMUS_DEBUG=1 shows the traceback",
+        ),
         ("ctrl-c", 130, "isthmus: interrupted"),
         ("abort", 130, "isthmus: interrupted"),
         ("exit", 3, ""),

@@ -69,7 +69,11 @@ def test_other_codes_take_the_place_of_those_of_the_bundle(bundle, tmp_path, run
 def test_codes_that_cannot_be_read_are_named(bundle, tmp_path, run):
     (tmp_path / "text.npy").write_text("no codes")
     np.save(tmp_path / "flat.npy", np.arange(4.0))
-    for name, part in (("text.npy", "cannot be read"), ("flat.npy", "holds no codes"), ("none.npy", "does not exist")):
+    for name, part in (
+        ("text.npy", "cannot be read"),
+        ("flat.npy", "contains no codes"),
+        ("none.npy", "does not exist"),
+    ):
         code, _, said = run("plot", bundle, "--codes", tmp_path / name)
         assert code == 2
         assert part in said

@@ -53,7 +53,7 @@ def test_without_codes_it_is_saved_loaded_and_says_so(number: int, tmp_path: Pat
     loaded = VectorAutoencoder.load(tmp_path / "m")
     assert loaded.history.interrupted
     assert loaded.facts["left_out"] == ["codes to search among"]
-    with pytest.raises(InputError, match="its fit was interrupted before that"):
+    with pytest.raises(InputError, match="because fit was interrupted"):
         loaded.search(ROWS[:1])
     assert loaded.anomaly_scores(ROWS[:2]).shape == (2,)
     assert len(loaded.with_gallery(ROWS).search(ROWS[:1], 3)[0]) == 3

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator, nn
@@ -59,3 +62,14 @@ def test_what_does_not_fit_is_refused_before_memory_is_taken(settings: dict, cha
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     with pytest.raises(BundleError, match=said):
         rebuild(tied, Bag(5), settings, given)
+
+
+@pytest.mark.parametrize("layers", [10**4, 2**31, 2**62])
+def test_settings_of_endless_parts_are_refused_at_once(layers: int):
+    recipe = mult_vae(Bag(6), generator=Generator().manual_seed(0))
+    with pytest.raises(BundleError, match="parts"):
+        rebuild(_endless, Bag(6), {"layers": layers}, state_of(recipe.model))
+
+
+def _endless(signal: Bag, *, generator: Generator, layers: int) -> Any:
+    return SimpleNamespace(model=nn.Sequential(*(nn.Linear(1, 1) for _ in range(layers))))

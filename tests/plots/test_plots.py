@@ -50,7 +50,7 @@ def test_curves_are_the_numbers_of_the_history_and_a_score_has_an_axis_on_the_ri
     assert lines(loss)["training, reconstruction alone"] == [[epoch, 9.0 / epoch] for epoch in range(1, 5)]
     assert lines(score)["held-out score"] == [[epoch, -abs(epoch - 3)] for epoch in range(1, 5)]
     assert list(loss.lines[-1].get_xdata()) == [3, 3]
-    assert loss.get_ylabel() == "loss, nats a record; lower is better"
+    assert loss.get_ylabel() == "loss, nats per record; lower is better"
     assert score.get_ylabel() == "held-out score; higher is better"
 
 
@@ -65,7 +65,7 @@ def varied(**more):
 def test_further_numbers_have_a_panel_each_and_what_never_changes_has_none():
     assert titles(training_curves(varied(rate=2.0, anchor=0.5))) == [
         "Training",
-        "Rate (what the code carries)",
+        "Rate (information in the code)",
         "Anchor",
     ]
     made = history(rate=2.0, of_texts=150)
@@ -109,11 +109,15 @@ def test_numbers_that_are_not_of_every_epoch_stand_at_theirs():
     assert [x for x, _ in lines(training_curves(made).axes[1])["held-out score"]] == [2, 4]
 
 
-def test_a_model_in_closed_form_has_no_course_and_that_is_said():
-    (panel,) = training_panels(history(epochs=1))
-    assert isinstance(panel, Missing)
-    with pytest.raises(InputError, match="in one step"):
-        drawn([panel])
+def test_a_training_without_a_course_says_why():
+    for course, why in (
+        (History(records=[{"epoch": 1, "phase": "solving", "seconds": 0.1}]), "in one step"),
+        (history(epochs=1), "one epoch makes no curve"),
+    ):
+        (panel,) = training_panels(course)
+        assert isinstance(panel, Missing)
+        with pytest.raises(InputError, match=why):
+            drawn([panel])
 
 
 def test_a_history_without_epochs_is_refused():

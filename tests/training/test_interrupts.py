@@ -95,7 +95,7 @@ def test_the_third_one_is_an_exception(capsys: Any) -> None:
     with interruptible() as stop:
         send(signal.SIGINT, 2)
         assert stop.signals == 2
-        assert "a third time" in capsys.readouterr().err
+        assert "a third signal" in capsys.readouterr().err
         with pytest.raises(StoppedError) as caught:
             send(signal.SIGTERM)
     assert caught.value.status == 143
@@ -114,7 +114,7 @@ def test_a_second_one_while_an_epoch_is_scored_drops_that_epoch() -> None:
 def test_before_the_first_epoch_there_is_nothing_and_the_answer_says_so(capsys: Any) -> None:
     history, _ = train(Sending(1, [signal.SIGINT]))
     assert (history.interrupted, history.records) == (True, [])
-    assert "no epoch is done yet" in capsys.readouterr().err
+    assert "no epoch is finished yet" in capsys.readouterr().err
 
 
 def test_a_first_epoch_that_went_far_enough_is_scored_and_kept(monkeypatch: Any, capsys: Any) -> None:

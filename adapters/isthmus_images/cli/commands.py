@@ -1,4 +1,4 @@
-"""The commands that take an image bundle: each builds one document and prints it."""
+"""Commands for image bundles; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from isthmus.cli.options import (
     Seed,
     StepCount,
     Within,
+    check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import flagged
-from isthmus.disk import check_new_file, written
+from isthmus.disk import written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_images import contact_sheet, denoising
 from isthmus_images.autoencoder import ImageAutoencoder
-from isthmus_images.cli.options import Out, Picture, Skip, Source, on_error
+from isthmus_images.cli.options import Out, Picture, Skip, Source, check_pictures, on_error
 
 
 def encode(
@@ -39,11 +40,10 @@ def encode(
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Turn images into codes, one row an image."""
+    """Turn images into codes, one row per image."""
     if out is None and not as_json:
-        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
-    if out is not None:
-        check_new_file(out)
+        raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
+    check_out_file(out, (".npy",))
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     codes = model.encode(records)
@@ -60,7 +60,8 @@ def encode(
 def reconstruct(
     directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
 ) -> None:
-    """Encode images and decode them again."""
+    """Encode images and decode their codes again."""
+    check_pictures(out)
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     _written(model.reconstruct(records), records.names, out, as_json)
@@ -68,6 +69,7 @@ def reconstruct(
 
 def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
     """Remove noise from images."""
+    check_pictures(out)
     model = ImageAutoencoder.load(directory)
     noisy = denoising.noisy_from(model.fitted, images, on_error(skip_broken))
     _written(denoising.denoised(model.fitted, noisy), noisy.names, out, as_json)
@@ -81,7 +83,8 @@ def sample(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new images from randomly drawn codes."""
+    """Generate new images from random codes."""
+    check_pictures(out)
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
     _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
 
@@ -95,6 +98,7 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Interpolate between two images."""
+    check_pictures(out)
     between = ImageAutoencoder.load(directory).interpolate(a, b, steps)
     _written(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
 
@@ -148,7 +152,7 @@ def evaluate(
     directory: Directory,
     images: Source,
     samples: ImportanceSamples = 0,
-    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this standard deviation and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
     as_json: Json = False,

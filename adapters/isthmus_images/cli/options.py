@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.options import check_ending
 from isthmus.errors import SettingError
+from isthmus_images import contact_sheet
 from isthmus_images.contact_sheet import check_place
 
 Source = Annotated[
     str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
-Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
+Skip = Annotated[bool, typer.Option("--skip-broken", help="Skip files that cannot be read, with a remark.")]
 
 
 def _writable(out: Path) -> Path:
@@ -32,10 +34,10 @@ Out = Annotated[
 
 
 def parsed_size(text: str | None) -> int | tuple[int, int] | None:
-    """``64``, or ``48x64`` for height and width.
+    """Parse ``64``, or ``48x64`` for height and width.
 
     Raises:
-        SettingError: something else.
+        SettingError: any other text.
     """
     if text is None:
         return None
@@ -45,6 +47,22 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
+def check_pictures(out: Path) -> None:
+    """Refuse, before any work is done, a place where no pictures can be written.
+
+    Raises:
+        InputError: something stands there, nothing may be written there, or a name that ends as another kind of file
+            does.
+    """
+    contact_sheet.check_place(out)
+    if out.suffix.lower() in OTHERS:
+        check_ending(out, (".png", ".npy"), "a folder")
+
+
+OTHERS = (".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".svg", ".tif", ".tiff", ".webp")
+"""Endings that are not written; a folder of such a name is hardly meant."""
+
+
 def on_error(skip_broken: bool) -> str:
-    """The argument of ``Images.read``."""
+    """The argument ``on_error`` of ``Images.read``."""
     return "skip" if skip_broken else "raise"

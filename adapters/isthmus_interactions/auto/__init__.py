@@ -1,1 +1,1 @@
-"""Which model: ``auto``, compared on held-out users."""
+"""Model selection: ``auto`` compares models on held-out users."""

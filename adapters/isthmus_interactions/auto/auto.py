@@ -1,16 +1,17 @@
-"""``model="auto"``: a small portfolio within a budget, chosen by users held out. No test data come near it."""
+"""``model="auto"``: tries several models within a time limit and selects one on held-out users, never on test data."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
+from isthmus.models.recipes.settings import keywords_of, unknown_setting
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
@@ -23,10 +24,13 @@ from isthmus_interactions.overview import held_out
 from isthmus_interactions.splits import FoldIn
 
 BUDGET = 600.0
-"""Seconds, where nothing is said."""
+"""Default time limit in seconds."""
 
 SEARCH = 0.6
-"""The share of the budget in which to search; the rest is for fitting the best on everybody."""
+"""Share of the time limit for the search; the rest is for fitting the best model on all users."""
+
+EXAMPLES = ("edlae", "mult_vae", "rec_vae", "vanilla")
+"""Models that a message names: the first that has the settings, or else the last."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,41 +38,39 @@ logger = logging.getLogger(__name__)
 def fit(
     data: Interactions, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedRecommender:
-    """Try linear models, then networks, then their blend; fit the best on everybody, as far as time allows.
+    """Try linear models, then networks, then their blend; fit the best one on all users, as far as time allows.
 
-    Ctrl-C ends the search or the last fit, and what is best so far is kept.
+    Ctrl-C ends the search or the last fit, and the best model so far is kept.
 
     Args:
         data: interactions of all users.
-        validation: users to choose by, or the share of ``data`` to hold out for that.
-        metric: what the models are compared by, higher is better.
-        run: device, seed, precision, progress and checkpoints; its time limit is for all of it, by best estimate.
+        validation: held-out users who choose the model, or the share of the users of ``data`` to hold out.
+        metric: the metric by which models are compared, higher is better.
+        run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
         settings: must be empty.
 
     Returns:
-        The best model, with the course of the search in ``facts["tried"]``.
+        The best model; ``facts["tried"]`` lists all candidates.
 
     Raises:
-        SettingError: settings, which only a named model can have; no such metric.
-        KeyboardInterrupt: Ctrl-C before anything was tried.
+        SettingError: settings, which need the name of a model; or no such metric.
+        KeyboardInterrupt: Ctrl-C before the first candidate was finished.
     """
-    if settings:
-        given = ", ".join(settings)
-        raise SettingError(f"{given} without a model", remedy="name the model that is to have it, as in --model edlae")
+    check_settings(settings)
     MetricAt.parse(metric)
     started = time.perf_counter()
     budget = BUDGET if run.time_limit is None else run.time_limit
     end, run = started + budget, replace(run, time_limit=None)
     train, fold = fitting.hold_out_users(data, validation, run.seed)
     if fold is None:
-        logger.info("no users can be held out to choose a model by: EDLAE with its default settings is fitted")
+        logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
     search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
     with interruptible() as stop, stop.telling(search.kept):
         search.run_all()
         best = search.ranked[0]
         logger.info(
-            "the best is %s: %s %.4f among %d users", plugins.command_name(best.name), metric, best.score, len(fold)
+            "the best is %s: %s %.4f on %d users", plugins.command_name(best.name), metric, best.score, len(fold)
         )
         assert best.recipe is not None
         scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
@@ -88,3 +90,24 @@ def fit(
         "fitted_on_everybody": again,
     }
     return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
+
+
+def check_settings(settings: Iterable[str]) -> None:
+    """Refuse settings of a model where none is named, and mistyped keywords of ``fit``.
+
+    Raises:
+        SettingError: any setting at all; the message says what may have been meant.
+    """
+    given = list(settings)
+    having = {name: keywords_of(builder) for name, builder in plugins.load("interactions").builders.items()}
+    known = {setting for some in having.values() for setting in some}
+    for setting in given:
+        if setting not in known:
+            raise unknown_setting(setting, known, f"no keyword {setting!r}")
+    if given:
+        name = next((name for name in EXAMPLES if having[name].keys() >= set(given)), EXAMPLES[-1])
+        raise SettingError(
+            f"{', '.join(given)} without a model",
+            remedy=f"name the model that is to have it, as in {name!r}",
+            option=f"name the model that is to have it, as in --model {plugins.command_name(name)}",
+        )

@@ -1,4 +1,4 @@
-"""What ``auto`` tries, by the size of the data, the memory and the time there is."""
+"""Candidates of ``auto``, depending on the size of the data, the memory and the time."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from isthmus.models.linear import LARGEST
 from isthmus_interactions.interactions import Interactions
 
 MEMORY_SHARE = 0.6
-"""Of the free memory, what a model may take while it is fitted."""
+"""Share of the free memory that a model may use while it is fitted."""
 
 DENSE_BYTES = 20
-"""A Gram matrix, a solution in its copy and the weights, for each pair of items."""
+"""Bytes per pair of items: a Gram matrix, a solution in its copy, and the weights."""
 
 DENSE_SECONDS = 4e-11
-"""Of one core for each cubed item; measured."""
+"""Seconds on one core per cubed number of items (measured)."""
 
 ADAM_BYTES = 16
-"""A weight, its gradient and two moments."""
+"""Bytes per weight: the weight, its gradient and two moments."""
 
 
 SPARSE_SECONDS = 3e-3
-"""Of one core for each item, with 100 neighbours; measured."""
+"""Seconds on one core per item, with 100 neighbours (measured)."""
 
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Settings of the linear family: λ, p and ξ."""
+    """Settings of the linear models: λ, p and ξ."""
 
     regularisation: float
     dropout: float
@@ -39,16 +39,15 @@ class LinearSettings:
 
 
 def initial_settings(data: Interactions) -> LinearSettings:
-    """Where to begin: λ of the size of the Gram matrix's diagonal, twice the mean number of users of an item.
+    """The starting point: λ is the mean diagonal of the Gram matrix, twice the mean number of users per item.
 
-    On six data sets between 20 and 220 users an item, what was best on held-out users lay within a factor of about 4
-    of it.
+    On six data sets with 20 to 220 users per item, the best value on held-out users was within a factor of about 4.
     """
     return LinearSettings(max(1.0, float(round(2 * data.nnz / len(data.items)))), 0.5, 0.0)
 
 
 def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
-    """What to try next to the best so far: first the scale of λ, then the others."""
+    """Settings to try next to the best ones so far: first other scales of λ, then p and ξ."""
     for factor in (2.5, 0.4):
         yield replace(best, regularisation=best.regularisation * factor)
     for xi in (0.3, 0.6, 0.0):
@@ -58,26 +57,26 @@ def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
 
 
 def dense_fits(items: int, seconds: float) -> bool:
-    """Whether items × items matrices fit into memory, and a few solutions into the time."""
+    """Whether items × items matrices fit in memory, and a few solutions in the time limit."""
     free = available_bytes()
     room = free is None or DENSE_BYTES * items**2 <= MEMORY_SHARE * free
     return items <= LARGEST and room and 3 * DENSE_SECONDS * items**3 / torch.get_num_threads() <= seconds
 
 
 def sparse_fits(items: int, seconds: float) -> bool:
-    """Whether a sparse linear model fits into the time."""
+    """Whether a sparse linear model fits in the time limit."""
     return SPARSE_SECONDS * items / torch.get_num_threads() <= seconds
 
 
 def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
-    """Deep models, the quick one first, with settings for the number of users; those that fit into memory.
+    """Networks that fit in memory, the fastest first, with settings for the number of users.
 
-    Batches are smaller where users are few, so that an epoch has enough steps.
+    Batches are smaller for few users, so that an epoch has enough steps.
     """
     batch = 100 if len(data) < 3_000 else 200 if len(data) < 20_000 else 500
-    # On the held-out part of MovieLens-1M a code of 64 is 4 % ahead of the published 200, which is for many users.
+    # On held-out users of MovieLens-1M a code of 64 is 4 % better than the published 200, which is for many users.
     narrow = {"code": 64, "dropout": 0.65} if len(data) < 20_000 else {}
-    # ELSA's steps are large, and it wants some 20 of them an epoch.
+    # ELSA takes large steps and needs about 20 of them per epoch.
     fewer = min(512, max(64, len(data) // 20))
     everything: list[tuple[str, int, Mapping[str, Any]]] = [
         ("elsa", 256, {"batch_size": fewer, "patience": 4}),

@@ -1,4 +1,4 @@
-"""The winner once more, on everybody: the users who were held out to choose it count, too."""
+"""Fits the winner again on all users, including those who were held out to choose it."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def refit(
 ) -> tuple[Candidate, list[str]]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
-    What is solved is solved again, and a network is trained anew to its best epoch, if that took less time than is
-    left; else the one that was chosen stays. The weights of a blend stay, too.
+    Closed forms are solved again. A network is trained again to its best epoch if this took less time than is left;
+    otherwise the chosen one is kept. The weights of a blend are kept, too.
 
     Args:
         best: the winner.
-        others: what else was tried; the parts of a blend are among them.
-        end: when to stop, as ``time.perf_counter`` counts.
+        others: the other candidates, including the parts of a blend.
+        end: when to stop, on the clock of ``time.perf_counter``.
 
     Returns:
-        The winner with its new model, and the names of what was fitted on everybody. What Ctrl-C left undone stays as
-        it was chosen.
+        The winner with its new model, and the names of the models that were fitted on all users. After Ctrl-C the
+        remaining models are kept as they were.
     """
     source = BagSource.from_csr(data.matrix)
     if not isinstance(best.recipe, BlendRecipe):
@@ -59,29 +59,29 @@ def refit(
 
 
 def _refit_one(tried: Candidate, source: BagSource, items: int, run: Run, end: float) -> tuple[Recipe, bool, bool]:
-    """The recipe, fitted on the source if there is time; whether it was; and whether Ctrl-C came."""
+    """The recipe, fitted on the source if there is time; whether it was fitted; and whether Ctrl-C was pressed."""
     assert tried.recipe is not None
     epochs = tried.history.best_epoch or 1
     records = tried.history.records[:epochs] if tried.recipe.chooses_epoch else tried.history.records
     if time.perf_counter() + sum(float(record["seconds"]) for record in records) > end:
-        logger.info("no time is left to fit %s on everybody", plugins.command_name(tried.name))
+        logger.info("no time is left to fit %s on all users", plugins.command_name(tried.name))
         return tried.recipe, False, False
     if not tried.recipe.chooses_epoch:
         silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
         try:
-            with doing(run.progress, f"fitting {plugins.command_name(tried.name)} on everybody"):
+            with doing(run.progress, f"fitting {plugins.command_name(tried.name)} on all users"):
                 tried.recipe.fit(source, silent)
         except KeyboardInterrupt:
-            # Its model is whole at any moment: of those who trained, or of everybody.
+            # An interruption leaves the model of the training users or of all users intact.
             return tried.recipe, False, True
         return tried.recipe, True, False
     _, builder = plugins.find_builder(tried.name, "interactions")
     recipe = built(tried.name, builder, Bag(items), run, tried.settings)
     try:
-        with doing(run.progress, f"training {plugins.command_name(tried.name)} on everybody"):
+        with doing(run.progress, f"training {plugins.command_name(tried.name)} on all users"):
             history = recipe.fit(source, replace(run, until=epochs, checkpoints=None, resume=False))
     except NonFiniteLossError as error:
-        logger.warning("%s stays as it was chosen: %s", plugins.command_name(tried.name), error)
+        logger.warning("%s is kept as it was chosen: %s", plugins.command_name(tried.name), error)
         return tried.recipe, False, False
-    # Half a training is worth less than the whole one that was chosen.
+    # An unfinished training is not better than the complete one that was chosen.
     return (tried.recipe, False, True) if history.interrupted else (recipe, True, False)

@@ -1,4 +1,4 @@
-"""A search among models, compared on held-out users, within a limit of time."""
+"""Search for the best model on held-out users within a time limit."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from isthmus_interactions.auto.candidates import (
 from isthmus_interactions.interactions import Interactions
 
 LINEAR = 0.35
-"""The share of the time that linear models may take."""
+"""Share of the time for linear models."""
 
 MOST = 8
-"""Linear models to try at most."""
+"""Maximum number of linear models."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ class Candidate:
     """One candidate.
 
     Attributes:
-        name: the builder's, as in Python.
+        name: name of the builder, as in Python.
         settings: all its keywords.
-        recipe: its fitted model and how to fit it again; dropped where a better one of that name was found.
-        history: the course of its training.
-        score: of the held-out users, higher is better; None where time ran out before the first one, or it failed.
-        seconds: fitting and scoring.
-        why: of a failure.
+        recipe: its fitted model and how to fit it again; dropped when a better candidate of that name is found.
+        history: history of its training.
+        score: score on the held-out users, higher is better; None if it failed or had no score within the time limit.
+        seconds: time for fitting and scoring.
+        why: reason of a failure.
     """
 
     name: str
@@ -82,13 +82,13 @@ class Candidate:
 
 
 class ModelSearch:
-    """What was tried, and what is best so far.
+    """The candidates so far.
 
     Args:
-        train: those who train.
+        train: the training users.
         validation: the score that decides.
-        run: device, seed, precision, progress and checkpoints, of which every network has its own.
-        end: when to stop, as ``time.perf_counter`` counts.
+        run: device, seed, precision, progress and checkpoints; each network has its own checkpoints.
+        end: when to stop, on the clock of ``time.perf_counter``.
     """
 
     def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
@@ -98,15 +98,15 @@ class ModelSearch:
 
     @property
     def ranked(self) -> list[Candidate]:
-        """Those that time was enough for, the best first."""
+        """Candidates that have a score, the best first."""
         done = [tried for tried in self.tried if tried.score is not None]
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
 
     def run_all(self) -> None:
-        """Linear models, networks, and a blend of the best of each kind.
+        """Try linear models, networks, and a blend of the best of each kind.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C before anything was tried.
+            KeyboardInterrupt: Ctrl-C before the first candidate was finished.
         """
         with interruptible() as stop:
             try:
@@ -122,12 +122,12 @@ class ModelSearch:
                     raise
 
     def kept(self) -> str:
-        """What a signal is answered with; nothing while there is nothing to keep but what trains."""
+        """The message after a signal; empty if there is nothing to keep but the running training."""
         ranked = self.ranked
         return f"keeping {plugins.command_name(ranked[0].name)}, the best of {len(ranked)} models" if ranked else ""
 
     def _linear(self) -> None:
-        """From one point to its better neighbours, until none is better or the time is up."""
+        """Move from one point to better neighbours until none is better or the time is used up."""
         started, width = time.perf_counter(), len(self.train.items)
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
@@ -146,27 +146,27 @@ class ModelSearch:
             around = neighbouring_settings(LinearSettings(best["regularisation"], best["dropout"], best["xi"]))
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
-            # Fewer weights overfit less where items are many and users few.
+            # Fewer weights overfit less if there are many items and few users.
             best = self.ranked[0].settings
             self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
 
     def _forget(self) -> None:
-        """The models of candidates that a better one of their name has overtaken; a dense one may take gigabytes."""
+        """Drop models that a better candidate of the same name has overtaken; a dense model may take gigabytes."""
         kept = {id(tried) for tried in self.best_of_each()}
         self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
 
     def best_of_each(self) -> list[Candidate]:
-        """The best candidate of each name, the best name first."""
+        """The best candidate of each name, the best one first."""
         best: dict[str, Candidate] = {}
         for tried in self.ranked:
             best.setdefault(tried.name, tried)
         return list(best.values())
 
     def _try(self, name: str, settings: Mapping[str, Any], seconds: float | None, gram: Gram | None = None) -> None:
-        """Fit one candidate, at most so long, and take its score.
+        """Fit one candidate within a time limit and score it.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; what was trained until then counts.
+            KeyboardInterrupt: Ctrl-C; the training until then counts.
         """
         started = time.perf_counter()
         _, builder = plugins.find_builder(name, "interactions")
@@ -180,14 +180,14 @@ class ModelSearch:
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
             history = recipe.fit(self.source, run, self.validation)
         if isinstance(recipe, ClosedFormRecipe):
-            # It was of those who train; the next fit is of everybody.
+            # This matrix is of the training users; the next fit is on all users.
             recipe = replace(recipe, gram=None)
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt
 
     def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
-        """The same, where others go on without it if its training fails."""
+        """The same for a network; if its training fails, the search continues without it."""
         started = time.perf_counter()
         try:
             self._try(name, settings, seconds)
@@ -209,7 +209,7 @@ class ModelSearch:
             record = weigh(model, names, self.source, self.validation, 1)
         history = History(metric=self.validation.name)
         history.take(record)
-        # A part without a weight would be saved and fitted again for nothing.
+        # A part without weight would be saved and fitted again for no use.
         counts = [part for part, weight in enumerate(model.weights.tolist()) if weight]
         weights, exponents = model.weights[counts].tolist(), model.exponents[counts].tolist()
         parts, names, recipes = [parts[i] for i in counts], [names[i] for i in counts], [recipes[i] for i in counts]

@@ -1,4 +1,4 @@
-"""What is asked for on the command line: histories, users and items as typed, and what may have been meant by them."""
+"""Histories, users and items as typed on the command line, with suggestions for unknown ids."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from isthmus_interactions.recommender import Recommender
 
 ALL = "all"
 NAMED = 5
-"""Unknown ids that a remark names at most."""
+"""Maximum number of unknown ids in a remark."""
 
 
 def histories(recommender: Recommender, texts: Sequence[str]) -> list[Typed]:
-    """The histories of ``--history``, one for each text, or for each line of a file.
+    """The histories of ``--history``, one for each text, or one for each line of a file.
 
     Raises:
-        UnknownIdError: a text where the ids are numbers; titles that are like it are suggested.
-        InputError: a file or an array that cannot be read, or a text that can be read in two ways.
+        UnknownIdError: a text where the ids are numbers; items with similar titles are suggested.
+        InputError: a file or an array that cannot be read, or an ambiguous text.
     """
-    return _reader(recommender, "--history").lists(texts)
+    found = _reader(recommender, "--history").lists(texts)
+    if texts and not found:
+        raise InputError(f"--history {' '.join(texts)} holds no ids", expected="a line of ids for each history")
+    return found
 
 
 def items(recommender: Recommender, option: str, texts: Sequence[str] | None) -> list[Id] | None:
-    """The items of ``--allow`` or such, in one list; None where there are none. Raises what ``histories`` raises."""
+    """The items of an option such as ``--allow`` in one list; None without any. Raises the errors of ``histories``."""
     return None if texts is None else _reader(recommender, option).flat(texts)
 
 
@@ -36,7 +39,7 @@ def item(recommender: Recommender, text: str) -> Id:
     """One item of the catalogue.
 
     Raises:
-        UnknownIdError: no such item; ids and titles that are like it are suggested.
+        UnknownIdError: there is no such item; similar ids and titles are suggested.
     """
     reader = _reader(recommender, "--item")
     found = reader.one(text)
@@ -44,51 +47,51 @@ def item(recommender: Recommender, text: str) -> Id:
         raise UnknownIdError(
             f"unknown item {found!r}",
             expected=f"one of {len(recommender.adapter.items):,} items",
-            remedy=reader.suggest(text) or "isthmus items DIR TEXT looks for some",
+            remedy=reader.suggest(text) or "isthmus items DIR TEXT searches for items",
         )
     return found
 
 
 def users(recommender: Recommender, texts: Sequence[str]) -> list[Id]:
-    """The users of ``--users``, all of whom are in the training data.
+    """The users of ``--users``, all of whom must be in the training data.
 
     Raises:
-        UnknownIdError: one who is not; the nearest ids are suggested.
-        InputError: nobody is named.
+        UnknownIdError: a user is not in the training data; similar ids are suggested.
+        InputError: no user is given.
     """
     known = recommender.adapter.users
     ids = known.take(range(len(known))) if list(texts) == [ALL] else IdReader(known, "--users").flat(texts)
     known.rows(ids)
     if not ids:
-        raise InputError(f"--users {' '.join(texts)!r} names nobody", expected="ids of users of the training data")
+        raise InputError(f"--users {' '.join(texts)!r} names no user", expected="ids of users of the training data")
     return ids
 
 
 def unknown_items(recommender: Recommender, unknown: Sequence[Id], where: str = "") -> str:
-    """The remark on items that are left out because the catalogue does not hold them."""
+    """The remark about items that are left out because they are not in the catalogue."""
     shown = ", ".join(map(str, unknown[:NAMED]))
     said = f"{counted(len(unknown), 'unknown id')}{where} left out: {shown}{' ...' if len(unknown) > NAMED else ''}"
     meant = did_you_mean(suggest(recommender, unknown[0]))
-    # Of several, the question is about the first.
+    # With several unknown ids, the suggestion is for the first one.
     about = f"for {unknown[0]}, " if meant and len(unknown) > 1 else ""
     return f"{said}; {about}{meant}" if meant else said
 
 
 def remarks(recommender: Recommender, answer: Answer, whose: str = "") -> list[str]:
-    """What a user should know beside the answer.
+    """Remarks about an answer.
 
     Args:
-        recommender: whose catalogue is asked.
-        answer: to one history.
-        whose: which history it is, where there are several.
+        recommender: the recommender.
+        answer: the answer to one history.
+        whose: which history it is, if there are several.
     """
     said = []
     if answer.unknown:
         said.append(unknown_items(recommender, answer.unknown))
     if not answer.ids:
-        said.append("nothing is left that may be answered")
+        said.append("no item is left that may be recommended")
     elif answer.popular:
-        said.append("nothing of the history is known: these are the most popular items")
+        said.append("no item of the history is known; these are the most popular items")
     return [f"{whose}: {one}" if whose else one for one in said]
 
 

@@ -1,4 +1,4 @@
-"""The verbs of the command line: each builds one document and shows it."""
+"""Commands that use a recommender; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from isthmus.cli.options import (
     ResultCount,
     ResultCountOrAll,
     Seed,
+    check_ending,
 )
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.disk import check_file
@@ -52,21 +53,22 @@ def recommend(
         list[str] | None,
         typer.Option(help='Users of the training data: ids, a JSON array, @FILE, or "all"; may be repeated.'),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A Parquet file for the answers.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Parquet file for the recommendations.")] = None,
     k: ResultCount = 10,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also answer items of the history.")] = False,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Recommend items of the history, too.")] = False,
     exclude: Exclude = None,
     allow: Allow = None,
-    diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as unlike as possible).")] = 0.0,
+    diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as different as possible).")] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Recommend for histories, or for users of the training data."""
+    """Recommend items for histories, or for users of the training data."""
     if (history is None) == (users is None):
-        raise InputError("recommend needs --history or --users, and not both", remedy='try --history "id,id"')
+        raise InputError("recommend needs either --history or --users", remedy='try --history "id,id"')
     if out is not None and users is None:
-        raise InputError("--out without --users", remedy="histories are answered on standard output")
+        raise InputError("--out without --users", remedy="recommendations for histories go to standard output")
     if out is not None:
         check_file(out)
+        check_ending(out, (".parquet", ".pq"))
     recommender = Recommender.load(directory)
     named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
     for name, ids in named.items():
@@ -92,7 +94,7 @@ def similar(
     k: ResultCount = 10,
     as_json: Json = False,
 ) -> None:
-    """Show the items nearest to an item."""
+    """Show the items that are most similar to an item."""
     recommender = Recommender.load(directory)
     near = recommender.similar_items([asked.item(recommender, item)], k)
     _answer(recommender, "item", None, list(near), as_json)
@@ -105,7 +107,7 @@ def explain(
     k: ResultCountOrAll = None,
     as_json: Json = False,
 ) -> None:
-    """Show how much each item of a history contributes to an item."""
+    """Show how much each item of a history contributes to the score of an item."""
     if history is None:
         raise InputError("explain needs --history", remedy='try --history "id,id"')
     recommender = Recommender.load(directory)
@@ -116,7 +118,9 @@ def explain(
 
 def items(
     directory: Directory,
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="Of a title, or an id [the most popular items].")] = "",
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Part of a title, or an id [the most popular items].")
+    ] = "",
     k: ResultCount = 10,
     as_json: Json = False,
 ) -> None:
@@ -125,7 +129,7 @@ def items(
     found = find_items(recommender, text, k)
     document = {"query": text, "items": [one._asdict() for one in found]}
     if not found:
-        status(f"no item is like {text!r}")
+        status(f"no item matches {text!r}")
     titled = any(one.title is not None for one in found)
     columns = ("id", "title", "users") if titled else ("id", "users")
     rows = [(one.id, one.title or "", one.users) if titled else (one.id, one.users) for one in found]
@@ -146,14 +150,16 @@ def evaluate(
     ordered: Ordered = False,
     split: Annotated[
         str | None,
-        typer.Option(help="users (new ones), known (later interactions) or last (the latest item) [by the data]."),
+        typer.Option(
+            help="users (new users), known (later interactions) or last (most recent item) [depends on FILE]."
+        ),
     ] = None,
-    hide: Annotated[float, typer.Option(help="The share of each user's items that --split users hides.")] = 0.2,
+    hide: Annotated[float, typer.Option(help="Share of each user's items that --split users hides.")] = 0.2,
     seed: Seed = 0,
     metric: Metrics = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a bundle for items that were held out."""
+    """Evaluate a bundle on held-out interactions."""
     recommender = Recommender.load(directory)
     metrics = metric or ["recall@20", "recall_capped@20", "ndcg@100"]
     reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
@@ -188,7 +194,7 @@ def _recommend_users(
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
-    """A number for each history; none where one was typed, whose answer then stands alone."""
+    """A number for each history; None if one was typed, whose answer then stands alone."""
     alone = len(texts) == 1 and not texts[0].startswith("@")
     return None if alone else list(range(1, len(answers) + 1))
 
@@ -196,14 +202,14 @@ def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
 def _answer(
     recommender: Recommender, what: str, names: Sequence[Id] | None, answers: Sequence[Answer], as_json: bool
 ) -> None:
-    """Print one answer, or one for each name.
+    """Print one answer, or several with their names.
 
     Args:
-        recommender: that answered.
-        what: was asked for: a history, say.
-        names: of what was asked for; None for a single one.
-        answers: as many as names.
-        as_json: whether the caller is a program.
+        recommender: the recommender.
+        what: what the names are, such as a history.
+        names: names of the answers; None for a single one.
+        answers: one for each name.
+        as_json: whether to print a JSON document.
     """
     entries = [documents.answer_document(recommender, answer) for answer in answers]
     for name, answer in zip(names or [""], answers, strict=True):

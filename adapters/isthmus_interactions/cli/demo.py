@@ -1,4 +1,4 @@
-"""``isthmus demo``: the whole way, on books that users really rated."""
+"""``isthmus demo``: all steps on real ratings of books."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ PARTS: dict[str, dict[str, Any]] = {
     "rdlae": {"regularisation": 100.0, "dropout": 0.33, "xi": 0.6},
     "elsa": {"batch_size": 93, "epochs": 12},
 }
-"""Three autoencoders and their settings. They were chosen, as was the number of neighbours below, on splits of the
-readers who are not asked about with seed 0."""
+"""Three autoencoders and their settings. These and the number of neighbours below were chosen on splits of the readers
+who are not evaluated with seed 0."""
 
 ITEM_NEIGHBOURS, NEIGHBOURS = "item neighbours", 20
 BLEND = "blend of the three"
 
 HELD_OUT = 250
-"""Readers to choose the weights of the blend by, and as many others to compare with."""
+"""Number of readers who choose the weights of the blend, and number of other readers for the comparison."""
 
 READER = ("The Hobbit", "The Fellowship of the Ring", "Dune", "Foundation")
 BOOK = "Pride and Prejudice"
@@ -47,11 +47,11 @@ BOOK = "Pride and Prejudice"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of the same readers.
+    """Scores of the models on the same readers.
 
     Attributes:
-        evaluations: by what ranked, the blend last.
-        shares: of the parts in the blend.
+        evaluations: by the name of the model, the blend last.
+        shares: weights of the parts in the blend.
     """
 
     evaluations: Mapping[str, Evaluation]
@@ -65,7 +65,7 @@ class Comparison:
         ]
 
     def ahead(self) -> dict[str, float]:
-        """By how much the blend is ahead of the item neighbours, reader by reader, in the last metric."""
+        """Mean of the paired differences between the blend and the item neighbours in the last metric."""
         blend, others = (self.evaluations[name].values[METRICS[-1]] for name in (BLEND, ITEM_NEIGHBOURS))
         apart = blend - others
         return _figure(float(apart.mean()), float(apart.std() / len(apart) ** 0.5))
@@ -73,10 +73,10 @@ class Comparison:
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where to save the bundle.")] = Path("books.bundle"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and the models.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the models.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train on 2,000 books and 2,622 readers, compare, recommend, explain, and save; no network is used."""
+    """Train on ratings of 2,000 books, compare models, recommend, explain and save. No network is needed."""
     with demonstration(COMMAND, out) as run:
         books, titles = demo_goodbooks()
         run.announce(f"goodbooks-10k, a sample: {len(books):,} readers, {len(books.items):,} books", EXPECTED)
@@ -93,11 +93,11 @@ def demo(
 
 
 def compared(blend: Recommender, split: Split) -> Comparison:
-    """The blend beside its parts, item neighbours and popularity, on readers who trained and chose nothing.
+    """Evaluate the blend, its parts, item neighbours and popularity on readers who were not used in training.
 
     Args:
-        blend: of the models in ``PARTS``.
-        split: what it was trained on, and who is asked.
+        blend: a blend of the models in ``PARTS``.
+        split: its training data, and the readers to evaluate on.
     """
     model, fold = blend.model, split.test
     assert isinstance(model, Blend)
@@ -154,15 +154,17 @@ def _page(document: Mapping[str, Any]) -> RenderableType:
     because = [(entry["title"], _short(entry["because"]["title"])) for entry in document["recommended"]]
     ahead = _shown(document["ahead_of_item_neighbours"])
     return Group(
-        Text(f"\n{HELD_OUT} readers from whom nothing was learned; a fifth of each one's books was hidden"),
+        Text(f"\n{HELD_OUT} readers who were not in the training data; a fifth of each reader's books was hidden"),
         table(("", *METRICS), rows),
-        Text(f"\nmean ± standard error, higher is better; of {METRICS[-1]} the blend has {ahead}"),
-        Text(f"more than {ITEM_NEIGHBOURS}, reader by reader"),
-        Text("\nA reader whom nobody has seen before likes"),
+        Text(f"\nmean ± standard error, higher is better; in {METRICS[-1]}, the blend is {ahead}"),
+        Text(f"above {ITEM_NEIGHBOURS} (paired difference)"),
+        Text("\nA new reader likes"),
         *(Text(f"  {_short(one['title'])}") for one in reader),
         Text(""),
-        table(("and is recommended", "because of"), because),
-        Text(f"\nBooks like {book['title']}\n" + "\n".join(f"  {entry['title']}" for entry in document["similar"])),
+        table(("recommended", "because of"), because),
+        Text(
+            f"\nBooks similar to {book['title']}\n" + "\n".join(f"  {entry['title']}" for entry in document["similar"])
+        ),
         Text(f"\nsaved to {out} after {document['seconds']:.0f} s; next:"),
         Text(f'  isthmus recommend {out} --history "{ids}"'),
         Text(f"  isthmus similar {out} --item {book['id']}"),
@@ -185,5 +187,5 @@ def _shown(figure: Mapping[str, float]) -> str:
 
 
 def _short(title: str) -> str:
-    """Without the series."""
+    """The title without the series."""
     return title.split(" (")[0].split(", ")[0]

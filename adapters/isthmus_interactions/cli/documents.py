@@ -1,4 +1,4 @@
-"""Between the command line and the recommender: documents, folds, remarks."""
+"""Documents, folds and remarks for the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isthmus_interactions.recommender import Recommender
 
 
 class Filters(TypedDict):
-    """What may be answered; keywords of ``Recommender.recommend``."""
+    """Items that may be recommended; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
     exclude: list[Id] | None
@@ -28,10 +28,10 @@ class Filters(TypedDict):
 
 
 def weighting(text: str) -> Weights:
-    """The rule for cells.
+    """Parse the rule for cells.
 
     Raises:
-        SettingError: no such rule.
+        SettingError: there is no such rule.
     """
     rules: dict[str, Weights] = {"binary": "binary", "value": "value", "log": "log"}
     if text not in rules:
@@ -40,7 +40,7 @@ def weighting(text: str) -> Weights:
 
 
 def answer_document(recommender: Recommender, answer: Answer) -> dict[str, Any]:
-    """An answer's document, with titles where there are some."""
+    """The document for an answer, with titles if there are any."""
     document = answer.to_json()
     for entry in document["items"]:
         if entry["id"] in recommender.titles:
@@ -52,7 +52,7 @@ _FACTS = ("users", "items", "interactions", "keep", "kept", "validation_users")
 
 
 def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
-    """What a training came to."""
+    """The document for a training."""
     history = recommender.history
     return {
         "path": str(out),
@@ -64,29 +64,29 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "metric": history.metric,
         "score": history.best_score,
-        # Of auto's whole way; its history is that of the model that was chosen.
+        # The time of all of auto; its history is that of the chosen model.
         "seconds": round(recommender.facts.get("seconds_in_all", history.seconds), 2),
         "interrupted": history.interrupted,
         "stopped_early": history.stopped_early,
         "warnings": list(recommender.facts.get("warnings", ())),
-        # What auto tells beside that, and with_features.
+        # Additional facts of auto and with_features.
         **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
     }
 
 
 def sizes(document: dict[str, Any]) -> str:
-    """Interactions, users and items of a document, as people say it."""
+    """Interactions, users and items of a document in words."""
     interactions, users = counted(document["interactions"], "interaction"), counted(document["users"], "user")
     return f"{interactions} of {users} and {counted(document['items'], 'item')}"
 
 
 def held_out(document: dict[str, Any]) -> str:
-    """The score among users who were held out, and the epoch that had it; empty where nobody was."""
+    """The score on held-out users and its epoch; empty if no users were held out."""
     if document["score"] is None:
         return ""
     said = f"{document['metric']} {document['score']:.4f}"
     users = document.get("validation_users")
-    said += f" among {counted(users, 'user')} who did not train" if users else " among users who did not train"
+    said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
 
 
@@ -98,7 +98,7 @@ def features(
     vectors: list[str] | None,
     title: str | None,
 ) -> ItemFeatures | None:
-    """The features in a table of items, if there is one. Raises what ``ItemFeatures.read`` raises.
+    """Read the features in a table of items, if there is one. Raises the errors of ``ItemFeatures.read``.
 
     Args:
         file: the table of items.
@@ -117,12 +117,13 @@ def features(
     if file is not None:
         return ItemFeatures.read(file, id=id_, tags=tags, text=text, vectors=vectors, title=title)
     if any((id_, tags, text, vectors, title)):
-        raise InputError("columns of features without a table", remedy="name it with --features FILE")
+        raise InputError("columns of features without a table", remedy="give the table with --features FILE")
     return None
 
 
 def example(recommender: Recommender, out: Path) -> str:
-    """What to type next: two well-known items, or one user where ids of items cannot stand in a list."""
+    """An example of the next command: two well-known items, or a user if the ids of items cannot be written in a
+    list."""
     shares = recommender.popularity.shares.cpu().numpy()
     items = recommender.adapter.items.take(np.argsort(-shares, kind="stable")[:2])
     users = recommender.adapter.users.take(range(1))
@@ -130,11 +131,11 @@ def example(recommender: Recommender, out: Path) -> str:
         texts = [str(id_) for id_ in ids]
         if not any(text != text.strip() or set(text) & set(',"$`\\!') for text in texts):
             return f'isthmus recommend {out} {option} "{",".join(texts)}"'
-    return f"isthmus recommend {out} --history @FILE, with a history a line"
+    return f"isthmus recommend {out} --history @FILE, with one history per line"
 
 
 def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
-    """Means and standard errors by metric, and how they came about."""
+    """Means and standard errors by metric, and the protocol."""
     metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
     for name, error in evaluation.standard_errors.items():
         metrics[name]["standard_error"] = error

@@ -15,6 +15,8 @@ from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
 from isthmus.files import FileOptions
+from isthmus.tasks.evaluation import MetricAt
+from isthmus_interactions.auto.auto import check_settings
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
     Data,
@@ -53,8 +55,8 @@ def fit(
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
-    metric: Annotated[str, typer.Option(help="What the best epoch is best at.")] = "ndcg@100",
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
+    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     features: FeatureFile = None,
     feature_id: FeatureId = None,
     tags: Tags = None,
@@ -62,7 +64,12 @@ def fit(
     vectors: Vectors = None,
     title: FeatureTitle = None,
 ) -> None:
-    """Train a recommender on interactions and save it; without --model, the best of several."""
+    """Train a recommender on interactions and save it. Without --model, several models are tried."""
+    MetricAt.parse(metric)
+    if model == "auto":
+        check_settings(training.settings)
+    else:
+        training.check_model("interactions", model)
     about = documents.features(features, feature_id, tags, text, vectors, title)
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
@@ -86,7 +93,7 @@ def fit(
 def _page(document: dict[str, Any], example: str) -> RenderableType:
     said = [
         f"{document['model']} on {documents.sizes(document)}",
-        f"what counts: {document['kept']}" if document["kept"] else "",
+        f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]
@@ -94,7 +101,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
 
 
 def _tried(document: dict[str, Any]) -> list[RenderableType]:
-    """What ``auto`` tried, the best first."""
+    """The models that ``auto`` tried, the best first."""
     lines = document.get("tried", [])
     if not lines:
         return []
@@ -109,12 +116,12 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"tried on {document['validation_users']:,} users who were held out"
+    title = f"scores on {document['validation_users']:,} held-out users"
     return [table(("model", metric, "time", ""), rows, title), Line("")]
 
 
 def _settings(line: dict[str, Any]) -> str:
-    """What tells candidates of one name apart; of a blend, who has which share."""
+    """Settings that distinguish candidates of the same name; for a blend, the weights of its parts."""
     shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
     if shares:
         return ", ".join(f"{plugins.command_name(name)} {share:.0%}" for name, share in shares.items())

@@ -1,4 +1,4 @@
-"""The verb ``tune``."""
+"""The command ``isthmus tune``."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from isthmus_interactions.tuning.tune import tune as search
 def tune(
     file: Data,
     model: Annotated[str, typer.Option(help="A name from isthmus models.")],
-    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of an earlier run included.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Total number of trials, including those of an earlier run.")] = 20,
     time_limit: Annotated[
-        str | None, typer.Option(help="Time to search in, such as 90s, 10m or 2h [no limit].")
+        str | None, typer.Option(help="Time limit of the search, such as 90s, 10m or 2h [no limit].")
     ] = None,
-    study: Annotated[Path | None, typer.Option(help="A directory that keeps the trials, to go on from later.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to save a bundle fitted with the best settings.")] = None,
+    study: Annotated[Path | None, typer.Option(help="Directory for the trials, to continue later.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to save a bundle with the best settings.")] = None,
     user: UserColumn = None,
     item: ItemColumn = None,
     value: ValueColumn = None,
@@ -68,22 +68,20 @@ def tune(
     keep: Keep = None,
     weights: Weights = "binary",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data in each trial.")] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE that is given and not searched; may be repeated.")
-    ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the users who are asked and do not train.")] = 0.1,
-    metric: Annotated[str, typer.Option(help="What is to be high.")] = "ndcg@100",
+    setting: Annotated[list[str] | None, typer.Option(help="Fixed setting NAME=VALUE; may be repeated.")] = None,
+    validation: Annotated[float, typer.Option(help="Share of the users that are held out.")] = 0.1,
+    metric: Annotated[str, typer.Option(help="The metric to maximise.")] = "ndcg@100",
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search the settings of one model on held-out users."""
+    """Search for the best settings of one model on held-out users."""
     limit = None if time_limit is None else parsed_duration(time_limit)
     if out is not None:
         bundle.check_target(out)
-    # Ten lines of epochs for each trial would bury the one that tells its score.
+    # Ten lines of epochs per trial would hide the line with its score.
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
     searching = replace(run, time_limit=limit)
     fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
@@ -113,12 +111,12 @@ def tune(
         saved = None if tuned.interrupted else out
         emit(_document(tuned, study, saved), as_json, lambda: _page(tuned, file, study, saved))
         if tuned.interrupted and out is not None:
-            # The bundle that was asked for is not there, and the exit status says so.
+            # The requested bundle was not saved, which the exit status reports.
             raise KeyboardInterrupt
 
 
 class _TrialReporter:
-    """A line for each trial: its number, its score, the best so far, the time left."""
+    """Prints a line for each trial: its number, its score, the best score so far, the time left."""
 
     def __init__(self, trials: int, seconds: float | None) -> None:
         self.trials, self.seconds, self.started, self.done = trials, seconds, time.monotonic(), 0
@@ -172,12 +170,15 @@ def _page(tuned: TuningResult, file: Path, study: Path | None, saved: Path | Non
     else:
         lines.append(f"isthmus fit interactions {shlex.quote(str(file))} --out my.bundle --model {name} {given}")
     if tuned.interrupted:
-        lines.append("interrupted: " + ("the same command goes on" if study else "with --study DIR it could go on"))
+        lines.append(
+            "interrupted: "
+            + ("the same command continues the search" if study else "use --study DIR to continue later")
+        )
     return Group(table(("trial", tuned.metric, "time", "", *names), rows), *map(Text, lines))
 
 
 def _typed(value: Any) -> str:
-    """As ``parsed_settings`` reads it."""
+    """A setting as ``parsed_settings`` reads it."""
     return shlex.quote(value if isinstance(value, str) else json.dumps(value))
 
 

@@ -1,4 +1,4 @@
-"""The verb ``update``."""
+"""The command ``isthmus update``."""
 
 from __future__ import annotations
 
@@ -46,17 +46,19 @@ def update(
     delimiter: Delimiter = None,
     header: Header = None,
     keep: Keep = None,
-    epochs: Annotated[int | None, typer.Option(min=0, help="Passes over all data [a tenth of the training's].")] = None,
-    validation: Annotated[float, typer.Option(help="Share of users with something new who choose the epoch.")] = 0.1,
-    metric: Annotated[str | None, typer.Option(help="What the best epoch is best at [as in the training].")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="Passes over all data [a tenth of the original number].")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of users with new interactions to hold out.")] = 0.1,
+    metric: Annotated[str | None, typer.Option(help="Metric that chooses the best epoch [as in fit].")] = None,
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     time_limit: TimeLimit = None,
-    items: Annotated[Path | None, typer.Option("--titles", help="A table of items and their titles.")] = None,
+    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Take new interactions, users and items into a bundle."""
+    """Update a bundle with new interactions, users and items."""
     target = directory if out is None else out
     bundle.check_target(target)
     old = Recommender.load(directory)

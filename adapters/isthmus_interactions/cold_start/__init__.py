@@ -1,1 +1,1 @@
-"""Items without interactions, placed by what else is known of them: tags, texts, vectors."""
+"""Recommendation of items without interactions, by their tags, texts or vectors."""

@@ -22,25 +22,25 @@ from isthmus_interactions.cold_start.holdout import ItemHoldout
 from isthmus_interactions.cold_start.ridge import LARGEST, mixing
 
 REGRESSIONS = ((1, 0.1), (2, 0.1), (2, 1.0))
-"""Powers of the kernel, and μ."""
+"""Powers of the kernel, and values of μ."""
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""Of the model's scores, against the history."""
+"""Weights of the model's scores relative to the history."""
 
 FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
 class FeatureWeights:
-    """What was chosen.
+    """The chosen weights.
 
     Attributes:
         power: p of the kernel.
         regularisation: μ.
         model: α, the weight of the model's scores.
         history: γ, the weight of the history.
-        share: of the model's scores in what orders unknown items, from 0 to 1; the rest is the history's.
-        score: nDCG@20 among left-out items; None where there was too little to choose by.
+        share: share of the model's scores in the ranking of new items, from 0 to 1; the rest is the history's.
+        score: nDCG@20 among left-out items; None if there were too few items to choose.
     """
 
     power: int = 1
@@ -52,14 +52,14 @@ class FeatureWeights:
 
 
 def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
-    """The best choice for some trials, by the mean of what each of them measures; without trials the default.
+    """Choose the weights that are best on average over several trials; without trials the default.
 
     Args:
         trials: users whose histories lack some known items.
         features: a row for each known item.
 
     Raises:
-        SettingError: more features and items than can be solved with.
+        SettingError: too many features and items to solve the regression.
     """
     found = {}
     for power, regularisation in REGRESSIONS if features.shape[0] <= LARGEST else REGRESSIONS[:1]:
@@ -79,7 +79,7 @@ def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
 def _measured(
     trial: ItemHoldout, features: Matrix, power: int, regularisation: float
 ) -> dict[float, tuple[float, float, float]]:
-    """For each share the weights α and γ that make both parts equally wide before, and nDCG@20."""
+    """For each share the weights α and γ, with both parts scaled to equal variance, and nDCG@20."""
     by_model, by_history = trial.carried(mixing(features[trial.rest], features[trial.left_out], regularisation, power))
     widths = [max(float(part.std()), 1e-12) for part in (by_model, by_history)]
     found = {}
@@ -90,7 +90,7 @@ def _measured(
 
 
 def _size(trial: ItemHoldout, features: Matrix, choice: FeatureWeights) -> float:
-    """What brings the chosen sum to the size of the model's scores."""
+    """The factor that scales the chosen sum to the size of the model's scores."""
     by_model, by_history = trial.carried(
         mixing(features[trial.rest], features[trial.left_out], choice.regularisation, choice.power)
     )
@@ -98,6 +98,6 @@ def _size(trial: ItemHoldout, features: Matrix, choice: FeatureWeights) -> float
     raw = (choice.model * by_model + choice.history * by_history).astype(np.float32)
     slope = float((raw * true).sum() / max(float(np.square(raw).sum()), 1e-12))
     if slope <= 0:
-        # The model knows nothing of these items; they still need a width.
+        # The model knows nothing about these items; their scores still need a scale.
         slope = max(float(true.std()), 1e-12) / max(float(raw.std()), 1e-12)
     return max(FACTORS, key=lambda factor: trial.among_all(np.float32(slope * factor) * raw)) * slope

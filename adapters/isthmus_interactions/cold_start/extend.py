@@ -1,4 +1,4 @@
-"""A recommender whose catalogue also holds items that only their features know; saved, restored, and taken back."""
+"""Extends a recommender by items that are known only by their features; also saves, restores and removes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.recommend.similar_users import bags_to
 from isthmus_interactions.sequences import reads_order
-from isthmus_interactions.vocabularies import as_kind
 
 FACTS = "features"
 TRIALS = 2
@@ -46,19 +45,19 @@ logger = logging.getLogger(__name__)
 
 
 def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, seed: int) -> FittedRecommender:
-    """The state of the extended recommender. Raises what ``Recommender.with_features`` raises.
+    """The state of the extended recommender. Raises the errors of ``Recommender.with_features``.
 
     Args:
-        old: with or without features of before, which are replaced.
-        features: of known and of new items.
+        old: the state, with or without earlier features, which are replaced.
+        features: features of known and of new items.
         boost: a factor on the scores of new items.
-        seed: of the users and items that the weights are chosen on.
+        seed: seed for the users and items on which the weights are chosen.
 
     Returns:
-        The state over the larger catalogue; ``old`` itself where nothing is new.
+        The state over the larger catalogue; ``old`` itself if there are no new items.
     """
     if not 0 < boost < float("inf"):
-        raise SettingError(f"boost={boost}", expected="a number above 0; 1 changes nothing")
+        raise SettingError(f"boost={boost}", expected="a number above 0; 1 is neutral")
     if reads_order(old.model):
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
     old = without_features(old)
@@ -66,7 +65,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
-        logger.warning("every item with features has interactions: nothing is added")
+        logger.warning("all items with features have interactions; no item is added")
         return old
     about, unknown = features.rows(place[known]), features.rows(place[new])
     choice = choose(_trials(old, known, seed), about)
@@ -74,7 +73,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     mixed = mixing(about, unknown, choice.regularisation, choice.power)
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
-    logger.info("%d items without interactions join %d with them%s", len(new), len(known), quality)
+    logger.info("%d items without interactions are added to %d with interactions%s", len(new), len(known), quality)
     model = ColdStartRanker(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
     return replace(
@@ -88,7 +87,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
 
 
 def without_features(old: FittedRecommender) -> FittedRecommender:
-    """The recommender without items that only their features know."""
+    """The recommender without items that are known only by their features."""
     if not isinstance(old.model, ColdStartRanker):
         return old
     items = Vocabulary(old.adapter.items.ids[: old.model.known])
@@ -104,37 +103,37 @@ def without_features(old: FittedRecommender) -> FittedRecommender:
 
 
 def check_without_features(model: nn.Module) -> None:
-    """Raises SettingError: some of its items are known only by their features."""
+    """Raise SettingError if some items are known only by their features."""
     if isinstance(model, ColdStartRanker):
         raise SettingError(
-            "a recommender with items that only their features know cannot be updated",
+            "an update of a recommender with items that are known only by their features",
             remedy="fit on all data with --features; or, in Python, update what without_features() returns, and "
             "give the features again",
         )
 
 
 def readable(model: nn.Module, bags: Bags) -> Bags:
-    """Bags on the CPU without items that only their features know; others stand for them."""
+    """Bags on the CPU in which known items replace those that are known only by their features."""
     if not isinstance(model, ColdStartRanker):
         return bags
     return bags_to(model.with_known_items(bags_to(bags, model.place.device)), torch.device("cpu"))
 
 
 def documents(model: nn.Module) -> dict[str, str]:
-    """What a bundle must hold beside the tensors of a model."""
+    """Documents that a bundle must contain in addition to the tensors of a model."""
     return {"features.json": json.dumps({"known": model.known})} if isinstance(model, ColdStartRanker) else {}
 
 
 def rebuilt(
     builder: Builder, items: int, settings: Mapping[str, Any], tensors: Mapping[str, Tensor], saved: Mapping[str, str]
 ) -> nn.Module:
-    """A model from what was saved, with or without new items.
+    """Rebuild a saved model, with or without new items.
 
     Args:
-        builder: of the model below.
-        items: how many items the catalogue has, new ones included.
+        builder: builder of the underlying model.
+        items: number of items in the catalogue, including new ones.
         settings: all keywords of the builder.
-        tensors: of the model, by name.
+        tensors: tensors of the model, by name.
         saved: documents of the bundle.
 
     Returns:
@@ -153,11 +152,11 @@ def rebuilt(
 
 
 def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]:
-    """Several draws of items, asked of the same users.
+    """Several draws of left-out items for the same users.
 
-    A model knows the users that it was fitted to better than others, and would be trusted too much. One in closed form
-    is therefore solved again without them, as are such parts of a blend; what is trained is not, for the time that it
-    would take.
+    A model fits its training users better than others, so it would be trusted too much on them. A closed-form model is
+    therefore solved again without these users, as are such parts of a blend; trained models are not, because that would
+    take too long.
     """
     interactions, device, generator = old.interactions, old.device, np.random.default_rng(seed)
     users = sample_users(interactions, generator)
@@ -182,7 +181,7 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
 def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
     missing = [name for name in NAMES if name not in own]
     if missing:
-        raise BundleError(f"{missing[0]} is missing", expected="what places new items")
+        raise BundleError(f"{missing[0]} is missing", expected="the tensors of new items")
     inner, new = own["left"].shape[-1] - 1, len(own["near"])
     factored = own["right"].numel() > 0
     shapes = {
@@ -199,7 +198,7 @@ def _check(own: Mapping[str, Tensor], known: int, items: int) -> None:
             raise BundleError(f"{name} is {own[name].dtype} {list(own[name].shape)}", expected=f"{shape}")
     places, near = own["place"], own["near"]
     if not torch.equal(places[places >= 0].sort().values, torch.arange(new)) or (not factored and inner != new):
-        raise BundleError("the places of new items are not one for each", expected=f"0 to {new - 1}")
+        raise BundleError("the positions of new items are not distinct", expected=f"0 to {new - 1}")
     if bool((places[known:] < 0).any()) or bool((near < 0).any()) or bool((near >= known).any()):
         raise BundleError("new items refer to columns that do not exist", expected=f"columns below {known}")
 
@@ -247,4 +246,4 @@ def _wide(interactions: Csr, width: int) -> Csr:
 
 
 def _titles(old: Mapping[Any, str], features: ItemFeatures, whole: Vocabulary) -> dict[Any, str]:
-    return {as_kind(id_, whole): title for id_, title in features.titles.items()} | dict(old)
+    return {whole.held(id_): title for id_, title in features.titles.items()} | dict(old)

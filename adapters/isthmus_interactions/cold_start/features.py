@@ -1,6 +1,6 @@
-"""What is known of items beside interactions: tags, texts, vectors.
+"""Features of items: tags, texts, vectors.
 
-``Recommender.with_features`` gives items without interactions a place in the ranking by them.
+``Recommender.with_features`` uses them to rank items without interactions.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Matrix = Csr | Dense
 @brief
 @dataclass(frozen=True, eq=False)
 class ItemFeatures:
-    """Items and what is known of them. Made by ``of`` or ``read``; nothing in it changes.
+    """Items and their features. Created by ``of`` or ``read``; immutable.
 
     Attributes:
         items: the items, one for each row of ``matrix``.
-        matrix: float32, shape (items, features), rows of norm 1, so that inner products are cosines; a row of zeros
-            where nothing is known of an item.
-        titles: what to show for an item, where there is something.
+        matrix: float32, shape (items, features), rows of norm 1, so that inner products are cosines; zeros for items
+            without features.
+        titles: titles of items, for those that have one.
     """
 
     items: Vocabulary
@@ -54,20 +54,21 @@ class ItemFeatures:
         idf: bool = False,
         titles: Mapping[Id, str] | None = None,
     ) -> ItemFeatures:
-        """Take over a matrix, shape (items, features).
+        """Features from a matrix, shape (items, features).
 
         Args:
             ids: an id for each row.
-            matrix: a SciPy sparse matrix, or an array such as the embeddings of a language model; copied.
-            idf: weigh a feature by log((1 + items) / (1 + items that have it)) + 1, which is right for plain tags.
-            titles: texts to show with items, by id.
+            matrix: a SciPy sparse matrix, or an array such as embeddings; copied.
+            idf: weight each feature by log((1 + items) / (1 + items that have it)) + 1, which is recommended for plain
+                tags.
+            titles: titles of items, by id.
 
         Returns:
             Features with rows of norm 1.
 
         Raises:
-            InputError: not two dimensions, no items, no features, an id twice, or ids that are not as many as rows.
-            ValueRangeError: a number that is NaN or infinite, or no number at all.
+            InputError: not two dimensions, no items, no features, duplicate ids, or a different number of ids and rows.
+            ValueRangeError: values that are NaN, infinite or not numbers.
         """
         items = ids if isinstance(ids, Vocabulary) else Vocabulary(ids)
         taken = _adopted(matrix)
@@ -78,7 +79,7 @@ class ItemFeatures:
         unit = _unit(_rarer(taken) if idf else taken)
         silent = int((_norms(unit) == 0).sum())
         if silent:
-            logger.warning("nothing is known of %d of %d items: their features are all 0", silent, len(items))
+            logger.warning("%d of %d items have no features: their rows are all 0", silent, len(items))
         return cls(items, unit, dict(titles or {}))
 
     @classmethod
@@ -94,7 +95,8 @@ class ItemFeatures:
         separator: str = "|",
         **file: Unpack[FileOptions],
     ) -> ItemFeatures:
-        """Read a table with an item a row. Each of tags, text and vectors becomes rows of norm 1, side by side.
+        """Read a table with one item per row. Tags, texts and vectors each become rows of norm 1, which are
+        concatenated.
 
         Args:
             source: a path to delimited text (CSV, TSV, ...), JSON or Parquet, or anything with the Arrow PyCapsule
@@ -108,12 +110,12 @@ class ItemFeatures:
             file: encoding, delimiter and header of a file of text, where they are not found out.
 
         Returns:
-            Features with rows of norm 1, an item a row.
+            Features with rows of norm 1, one item per row.
 
         Raises:
             SourceError: nothing that can be read as a table, or no rows.
-            ColumnError: a column that is missing or of another type.
-            InputError: an id twice, or no column of features.
+            ColumnError: a column that is missing or has the wrong type.
+            InputError: duplicate ids, or no column of features.
             ValueRangeError: a number that is NaN or missing.
             MissingLibraryError: texts without scikit-learn.
         """
@@ -127,7 +129,7 @@ class ItemFeatures:
         return len(self.items)
 
     def rows(self, rows: npt.NDArray[np.int64]) -> Matrix:
-        """The features of some items, in the order given."""
+        """The features of some items, in the given order."""
         return self.matrix[rows]
 
 
@@ -147,12 +149,12 @@ def _adopted(matrix: Any) -> Matrix:
         taken.sum_duplicates()
     values = taken.data if isinstance(taken, csr_array) else taken
     if not np.isfinite(values).all():
-        raise ValueRangeError("features hold NaN or infinity", expected="finite numbers")
+        raise ValueRangeError("features contain NaN or infinity", expected="finite numbers")
     return taken
 
 
 def _rarer(matrix: Matrix) -> Matrix:
-    """The same features, each weighed by its inverse document frequency (Spärck Jones 1972, smoothed)."""
+    """The same features, each weighted by its inverse document frequency (Spärck Jones 1972, smoothed)."""
     stored: Any = matrix != 0
     had = np.asarray(stored.sum(0)).ravel()
     weights = (np.log((1 + matrix.shape[0]) / (1 + had)) + 1).astype(np.float32)

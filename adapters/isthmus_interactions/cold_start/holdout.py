@@ -1,7 +1,7 @@
-"""Known items that are treated as if they had no interactions, and users who are asked about them.
+"""Known items that are treated as new, and users on whom this is evaluated.
 
-The items are left out of users' histories, predicted from the others by their features, and compared with what those
-users do have interactions with. Nothing is trained again: the model is only not given them.
+The items are removed from the users' histories, predicted from the other items by their features, and compared with the
+users' actual interactions. The model is not trained again; it only does not see these items.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, stored_w
 MOST_USERS, FEWEST_USERS = 1_000, 10
 MOST_ITEMS = 3_000
 LEFT_OUT = 0.2
-"""Of the items, and of what each user has."""
+"""Share of the items that is left out, and share of each user's items to find."""
 
 CELLS = 1 << 25
-"""Scores of a trial, at most: 128 MB."""
+"""Maximum number of scores in a trial: 128 MB."""
 
 MIN_HISTORY = 5
 K = 20
@@ -38,17 +38,17 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ItemHoldout:
-    """Some users, whose histories are given without some items.
+    """Some users, with histories from which some items are removed.
 
     Attributes:
-        rest: places, in the list of known items, of those that stay.
-        left_out: places of those that are left out.
-        columns: columns of ``scores`` of what stays, and of what is left out.
-        scores: of the model that was not given the left-out items, shape (users, width).
-        history: what it was given, shape (users, rest).
+        rest: positions, in the list of known items, of the remaining items.
+        left_out: positions of the items that are left out.
+        columns: columns of ``scores`` for the remaining items, and for those that are left out.
+        scores: scores of the model without the left-out items, shape (users, width).
+        history: histories that the model received, shape (users, rest).
         touched: interactions of the users with left-out items, shape (users, left_out).
-        seen: what must not be answered when everything is ranked, shape (users, width).
-        asked: what is asked for then: a fifth of everything that each user has.
+        seen: items that are not ranked when all items are ranked, shape (users, width).
+        asked: items to find in that ranking: a fifth of the items of each user.
     """
 
     rest: Rows
@@ -64,14 +64,14 @@ class ItemHoldout:
     def drawn(
         cls, ranker: Ranker, interactions: Csr, columns: Rows, generator: np.random.Generator, device: torch.device
     ) -> ItemHoldout | None:
-        """Draw items; None where there are too few, or too few users.
+        """Draw items to leave out; None if there are too few items or users.
 
         Args:
-            ranker: over the columns of ``interactions``, on ``device``.
-            interactions: of the users who are asked, shape (users, width).
+            ranker: ranks the columns of ``interactions``, on ``device``.
+            interactions: interactions of the evaluated users, shape (users, width).
             columns: the known items.
-            generator: for items, and for what is hidden of each user.
-            device: where the ranker reads.
+            generator: random generator for the items, and for the hidden items of each user.
+            device: device of the ranker.
 
         Returns:
             The users and items of one draw.
@@ -96,26 +96,26 @@ class ItemHoldout:
 
     @property
     def level(self) -> Scores:
-        """The mean score of what stays, shape (users, 1)."""
+        """The mean score of the remaining items, shape (users, 1)."""
         level: Scores = self.scores[:, self.columns[0]].mean(1, keepdims=True)
         return level
 
     @property
     def true(self) -> Scores:
-        """The model's own scores of left-out items, above the level."""
+        """The model's own scores of left-out items, minus the mean score."""
         above: Scores = self.scores[:, self.columns[1]] - self.level
         return above
 
     def carried(self, mixed: Mixing) -> tuple[Scores, Scores]:
-        """What the model's scores, and what the history, say of the left-out items."""
+        """The predictions for left-out items from the model's scores, and from the history."""
         return mixed.of(self.scores[:, self.columns[0]]), mixed.of(self.history)
 
     def among_left_out(self, above: Scores) -> float:
-        """nDCG@20 when only left-out items are ranked, by their scores above the level."""
+        """nDCG@20 when only left-out items are ranked, by their scores minus the mean score."""
         return _ndcg(above, self.touched)
 
     def among_all(self, above: Scores) -> float:
-        """nDCG@20 when everything is ranked that was not seen."""
+        """nDCG@20 when all unseen items are ranked."""
         whole = self.scores.copy()
         whole[:, self.columns[1]] = self.level + above
         whole[self.seen.nonzero()] = -np.inf
@@ -123,7 +123,7 @@ class ItemHoldout:
 
 
 def sample_users(interactions: Csr, generator: np.random.Generator) -> Rows:
-    """Rows of a fifth of the users who have enough items, a thousand at most."""
+    """Rows of a fifth of the users who have enough items, at most a thousand."""
     enough = np.flatnonzero(np.diff(interactions.indptr) >= MIN_HISTORY)
     many = min(MOST_USERS, round(LEFT_OUT * len(enough)), max(FEWEST_USERS, CELLS // max(1, interactions.shape[1])))
     return np.sort(generator.permutation(enough)[:many])

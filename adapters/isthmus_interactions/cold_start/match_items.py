@@ -1,4 +1,4 @@
-"""Which items have features: those with interactions, to learn from, and those without, to find a place for."""
+"""Matches items with features: those with interactions, to learn from, and new items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from isthmus.errors import InputError
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Csr
-from isthmus_interactions.vocabularies import as_kind
 
 Rows = npt.NDArray[np.int64]
 
@@ -21,10 +20,10 @@ class MatchedItems:
     """Items and their features.
 
     Attributes:
-        items: the old ones, then those that only the features hold.
-        place: the row of features of each item, or -1.
+        items: the old items, then those that are only in the features.
+        place: row of features of each item, or -1.
         known: items with features and interactions, ascending.
-        new: items with features and no interactions, ascending.
+        new: items with features and without interactions, ascending.
     """
 
     items: Vocabulary
@@ -34,19 +33,20 @@ class MatchedItems:
 
 
 def match_items_to_features(items: Vocabulary, interactions: Csr, features: ItemFeatures) -> MatchedItems:
-    """Find each item's features.
+    """Find the features of each item.
 
     Args:
-        items: of the training data.
-        interactions: of the training data, shape (users, items).
+        items: items of the training data.
+        interactions: training interactions, shape (users, items).
+        features: features of items.
 
     Returns:
-        The catalogue with the new items appended, and where the features of each item are.
+        The catalogue with the new items appended, and the positions of the features of each item.
 
     Raises:
         InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
     """
-    ids = [as_kind(id_, items) for id_ in features.items.ids.tolist()]
+    ids = [items.held(id_) for id_ in features.items.ids.tolist()]
     wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
     if wrong:
         raise InputError(f"features of the item {wrong[0]!r}", expected=f"{items.kind} ids, as in the training data")
@@ -61,6 +61,6 @@ def match_items_to_features(items: Vocabulary, interactions: Csr, features: Item
             f"{len(known)} of {len(features):,} items with features have interactions",
             expected="some of the training data's items, whose ids look like "
             + ", ".join(map(repr, items.take(range(min(3, len(items)))))),
-            remedy="name the column of ids (id=NAME, --feature-id NAME)",
+            remedy="name the right column of ids (id=NAME, --feature-id NAME)",
         )
     return MatchedItems(whole, place, known, new)

@@ -1,4 +1,4 @@
-"""A model whose columns are continued by items that only their features know."""
+"""A ranker that extends a model by items that are known only by their features."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from isthmus.core.rankers import ranker_of
 from isthmus.protocols import Columns
 
 NEAR = 5
-"""So many known items stand in for an unknown one in a history."""
+"""Number of known items that replace a new one in a history."""
 
 
 class ColdStartRanker(nn.Module):
     """Scores of a model, and of further columns: score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj.
 
-    A column j with features and without interactions has ``place[j] >= 0``; the others score as the model scores
-    them, to the bit. s̄ is the mean score of the items that M starts from. In a history an unknown item is replaced by
-    the ``NEAR`` known ones that stand for it.
+    A column j with features and without interactions has ``place[j] >= 0``; the other columns have exactly the scores
+    of the model. s̄ is the mean score of the items from which M predicts. In a history a new item is replaced by the
+    ``NEAR`` most similar known ones.
 
     Args:
         model: ranks the first columns.
         tensors: ``left`` [known, 1 + inner], whose first column is the mean and whose others are M's left factor;
-            ``right`` [inner, unknown], empty where the left factor is M; ``place`` [width]; ``near`` and
-            ``near_weights`` [unknown, NEAR]; ``sizes`` [2], α and γ.
+            ``right`` [inner, unknown], empty if the left factor is M; ``place`` [width]; ``near`` and ``near_weights``
+            [unknown, NEAR]; ``sizes`` [2], α and γ.
     """
 
     left: Tensor
@@ -48,16 +48,16 @@ class ColdStartRanker(nn.Module):
 
     @property
     def width(self) -> int:
-        """How many columns are ranked."""
+        """The number of items."""
         return len(self.place)
 
     @property
     def known(self) -> int:
-        """How many columns the model itself has."""
+        """The number of columns of the model itself."""
         return len(self.left)
 
     def prepare(self, inputs: Tensors) -> tuple[Any, Float[Tensor, "batch inner"]]:
-        """The model's state; and s̄ with both sums as far as they do not depend on the column."""
+        """The state of the model, and the parts of s̄ and both sums that do not depend on the column."""
         readable = self.with_known_items(require_bags(inputs, "a ranking by features"))
         state = self._ranker.prepare(readable)
         with torch.no_grad():
@@ -69,7 +69,7 @@ class ColdStartRanker(nn.Module):
     def scores(
         self, state: tuple[Any, Float[Tensor, "batch inner"]], columns: Columns = None
     ) -> Float[Tensor, "batch columns"]:
-        """Of the model where it knows the column, else by features."""
+        """Scores of the model for the columns that it knows, otherwise by features."""
         inner, summed = state
         with torch.no_grad():
             own = self._own(inner, len(summed), columns)
@@ -82,12 +82,12 @@ class ColdStartRanker(nn.Module):
     def new_scores(
         self, summed: Float[Tensor, "batch inner"], places: Int64[Tensor, " new"]
     ) -> Float[Tensor, "batch new"]:
-        """s̄ + what the features say, for some unknown items."""
+        """s̄ plus the prediction by features, for some new items."""
         above = summed[:, 1:][:, places] if not self.right.numel() else summed[:, 1:] @ self.right[:, places]
         return above + summed[:, :1]
 
     def with_known_items(self, bags: Bags) -> Bags:
-        """The bags as the model can read them."""
+        """The bags with new items replaced by known ones, as the model reads them."""
         new = self.place[bags.indices] >= 0
         if not bool(new.any()):
             return bags

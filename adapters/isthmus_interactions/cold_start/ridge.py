@@ -1,16 +1,16 @@
-"""Columns of unknown items as combinations of known ones, by ridge regression on features.
+"""Predicts columns of new items as combinations of known ones, by ridge regression on features.
 
-With f_k the features of n known items and K a kernel, here a power of the cosine, K_kl = ⟨f_k, f_l⟩^p, a quantity y_k
-that is known for them is predicted for an item j as
+Let f_k be the features of n known items and K a kernel, here a power of the cosine, K_kl = ⟨f_k, f_l⟩^p. A quantity y_k
+that is known for these items is predicted for an item j as
 
     ŷ_j = ȳ-like level + Σ_k y_k M_kj,     M = κ − 1/n,     Σ_k M_kj = 0
 
-where κ_j = A⁻¹ (k_j + 1 · (1 − 1ᵀA⁻¹k_j) / (1ᵀA⁻¹1)) and A = K + μ I: generalised least squares with a constant that is
-not held back, which is kernel ridge regression with an intercept (Saunders, Gammerman & Vovk, ICML 1998). As the
-weights do not depend on y, one M serves every user: the scores of known items are the ys.
+where κ_j = A⁻¹ (k_j + 1 · (1 − 1ᵀA⁻¹k_j) / (1ᵀA⁻¹1)) and A = K + μ I: generalised least squares with an unpenalised
+constant, which is kernel ridge regression with an intercept (Saunders, Gammerman & Vovk, ICML 1998). Because the
+weights do not depend on y, the same M is used for all users, with the scores of known items as y.
 
-For p = 1 and fewer features than items the same M is (F − 1 f̄ᵀ) G⁻¹ (f_j − f̄) with G = FᵀF − n f̄ f̄ᵀ + μ I, which is
-kept as two thin factors.
+For p = 1 and fewer features than items, the same M is (F − 1 f̄ᵀ) G⁻¹ (f_j − f̄) with G = FᵀF − n f̄ f̄ᵀ + μ I, which
+is stored as two thin factors.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from isthmus.errors import SettingError
 from isthmus_interactions.cold_start.features import Dense, Matrix
 
 LARGEST = 30_000
-"""Of a square matrix that is solved with: 3.6 GB in 32 bits."""
+"""Maximum size of a linear system: 3.6 GB in 32 bits."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """M = left · right, how known items (rows) stand for unknown ones (columns).
+    """M = left · right, the weights of known items (rows) for new ones (columns).
 
     Attributes:
         left: float32, shape (known, inner).
-        right: float32, shape (inner, unknown); None where ``left`` is M itself.
+        right: float32, shape (inner, unknown); None if ``left`` is M itself.
     """
 
     left: Dense
@@ -56,16 +56,19 @@ class Mixing:
 
 
 def mixing(known: Matrix, unknown: Matrix, regularisation: float, power: int = 1) -> Mixing:
-    """Solve for M.
+    """Compute M.
 
     Args:
         known: features of the known items, rows of norm 1 or 0.
-        unknown: those of the unknown items, over the same features.
+        unknown: features of the new items, with the same columns.
         regularisation: μ, above 0.
         power: p; above 1, nearer items count more.
 
+    Returns:
+        The weights M.
+
     Raises:
-        SettingError: the smaller of items and features is too large to solve with, or μ is too small.
+        SettingError: the smaller of the numbers of items and features is too large, or μ is too small.
     """
     items, features = known.shape
     dual = power > 1 or features > items
@@ -77,19 +80,19 @@ def mixing(known: Matrix, unknown: Matrix, regularisation: float, power: int = 1
 
 
 def check_size(items: int, features: int, dual: bool) -> None:
-    """Raises SettingError: a system of that size takes too much memory."""
+    """Raise SettingError if a linear system of that size takes too much memory."""
     size = items if dual else features
     logger.debug("ridge regression on %d features of %d items: a system of %d", features, items, size)
     if size > LARGEST:
         raise SettingError(
             f"{features:,} features of {items:,} items",
             expected=f"at most {LARGEST:,} of either",
-            remedy="give fewer tags, or embeddings of some hundred numbers",
+            remedy="give fewer tags, or embeddings with a few hundred dimensions",
         )
 
 
 def products(one: Any, other: Any) -> Dense:
-    """Inner products of all rows of two matrices, sparse or not: shape (one, other)."""
+    """Inner products of all rows of two matrices, sparse or dense: shape (one, other)."""
     found = one @ other.T
     return np.asarray(found if isinstance(found, np.ndarray) else found.toarray(), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""What is close to what, when some items are known only by their features."""
+"""Similar items when some items are known only by their features."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from isthmus_interactions.cold_start.ranker import ColdStartRanker
 
 
 class ColdStartSimilarity:
-    """Nearest items, new ones among them.
+    """Finds nearest items, including new ones.
 
-    For an autoencoder the score is the cosine between rows of the readout, where the row of a new item is the mean row
-    plus what M makes of the others; for every other model it is the score of an item for a history of the given one
-    alone. Higher is nearer.
+    For an autoencoder the score is the cosine similarity between rows of the readout, where the row of a new item is
+    the mean row plus a combination of the others by M. For all other models it is the score of an item for a history
+    that contains only the given one. Higher is nearer.
 
     Args:
-        model: its vectors, if it has any, are normalised once, here.
+        model: the ranker; its vectors, if it has any, are normalised once.
     """
 
     def __init__(self, model: ColdStartRanker) -> None:
@@ -36,7 +36,7 @@ class ColdStartSimilarity:
             self._searcher = searcher_over(self._vectors, "cosine")
 
     def search(self, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
-        """The k columns nearest to each of the given ones, which are not among their own neighbours.
+        """The k nearest columns of each given one, without the column itself.
 
         Raises:
             SettingError: ``k`` below 1.

@@ -17,7 +17,7 @@ from isthmus_interactions.files.ids import IdColumn
 from isthmus_interactions.files.tables import open_table
 
 IDS = ("item", "itemid", "movieid", "bookid", "id")
-"""Names of the column of ids, after case and underscores are taken away."""
+"""Names of the column of ids, without case and underscores."""
 
 TITLE = "title"
 MOST_WORDS = 20_000
@@ -25,7 +25,7 @@ MOST_WORDS = 20_000
 
 @dataclass(frozen=True)
 class FeatureColumns:
-    """Which column plays which part; ``id`` and ``title`` may be found by their names."""
+    """The roles of the columns; ``id`` and ``title`` may be found by their names."""
 
     id: str | None
     tags: list[str]
@@ -42,7 +42,7 @@ class FeatureColumns:
         vectors: str | Sequence[str] | None,
         title: str | None,
     ) -> FeatureColumns:
-        """One name or several for each part.
+        """Normalise the arguments: one name or several for each role.
 
         Args:
             id_: the column of ids; None to find it by its name.
@@ -52,7 +52,7 @@ class FeatureColumns:
             title: the column of titles; None to find it by its name.
 
         Returns:
-            The columns, each part as a list.
+            The columns, as a list for each role.
 
         Raises:
             InputError: no column of features.
@@ -68,12 +68,12 @@ class FeatureColumns:
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """What a table holds.
+    """The content of a table.
 
     Attributes:
         items: the ids, in the order of the rows.
-        blocks: matrices with a row for each item, and whether rare features should weigh more.
-        titles: texts to show, by id.
+        blocks: matrices with a row for each item, and whether rare features should have a higher weight.
+        titles: titles by id.
     """
 
     items: Vocabulary
@@ -101,7 +101,7 @@ def read(source: object, columns: FeatureColumns, separator: str, told: Told | N
     wanted = dict.fromkeys([id_, *columns.tags, *columns.text, *columns.vectors, *([shown] if shown else [])])
     table = opened.read(list(wanted), dict.fromkeys(columns.vectors, INFERRED))
     if not table.num_rows:
-        raise SourceError(f"{opened.name} has a header and no rows", expected="at least one item")
+        raise SourceError(f"{opened.name} has a header but no rows", expected="at least one item")
     items = _ids(table[id_], id_, opened.text)
     blocks: list[tuple[Any, bool]] = []
     if columns.tags:
@@ -134,7 +134,7 @@ def _check(header: list[str], name: str) -> None:
 
 
 def _ids(column: pa.ChunkedArray, name: str, text: bool) -> Vocabulary:
-    """The ids in the order of their rows, of the type that ``Interactions.read`` gives them."""
+    """The ids in the order of their rows, with the same type as in ``Interactions.read``."""
     ids = IdColumn(name, text=text)
     encoded = ids.encode(column.combine_chunks())
     if encoded.indices.null_count:
@@ -147,7 +147,7 @@ def _ids(column: pa.ChunkedArray, name: str, text: bool) -> Vocabulary:
 
 
 def _tags(columns: list[pa.ChunkedArray], separator: str) -> Any:
-    """1 where an item has a tag; each column has tags of its own."""
+    """1 where an item has a tag; each column has its own tags."""
     place: dict[tuple[int, str], int] = {}
     rows, found = [], []
     for number, column in enumerate(columns):
@@ -162,13 +162,13 @@ def _tags(columns: list[pa.ChunkedArray], separator: str) -> Any:
 
 
 def _words(columns: list[pa.ChunkedArray]) -> Any:
-    """tf-idf of the words that at least two items have, and at most half of them."""
+    """tf-idf of the words that at least two items and at most half of the items have."""
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
         raise MissingLibraryError(
             "texts need scikit-learn, which is not installed",
-            remedy='pip install "isthmus[features]", or give vectors that a language model made of them',
+            remedy='pip install "isthmus[features]", or pass embeddings of the texts as vectors',
         ) from None
     texts = [" ".join(cell for cell in cells if cell) for cells in zip(*(c.to_pylist() for c in columns), strict=True)]
     few = len(texts) < 4
@@ -182,7 +182,9 @@ def _words(columns: list[pa.ChunkedArray]) -> Any:
     try:
         return vectorizer.fit_transform(texts)
     except ValueError as error:
-        raise InputError(f"the texts hold no words to go by ({error})", expected="words that two items share") from None
+        raise InputError(
+            f"the texts contain no usable words ({error})", expected="words that at least two items share"
+        ) from None
 
 
 def _vectors(table: pa.Table, names: list[str]) -> Any:
@@ -193,6 +195,6 @@ def _vectors(table: pa.Table, names: list[str]) -> Any:
         return np.array(first.to_pylist(), dtype=np.float32)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise ColumnError(
-            f"the vectors in {', '.join(names)} are not numbers, or not equally long ({error})",
+            f"the vectors in {', '.join(names)} are not numbers or differ in length ({error})",
             expected="lists of equal length, or columns of numbers",
         ) from None

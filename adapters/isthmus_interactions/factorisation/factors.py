@@ -1,13 +1,13 @@
-"""Matrix factorisation as an autoencoder: the readout's rows are the factors of the items, and the encoder solves, for
-any user, the problem that training solved for each user, with the items held fixed ("fold-in").
+"""Matrix factorisation as an autoencoder. The rows of the readout are the item factors, and the encoder solves the
+problem that training solves for each user, with fixed item factors ("fold-in"):
 
     als   weighted least squares       Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets",
                                        ICDM 2008
     bpr   pairwise logistic loss       Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized
                                        Ranking from Implicit Feedback", UAI 2009 (in ``pairwise``)
 
-The code is a user's factor, nothing is decoded, and the readout is asked for inner products: recommending, searching
-similar items and users, and an index work as for every other autoencoder.
+The code is the user's factor, the decoder is the identity, and scores are inner products with the readout.
+Recommendation, similar items and users, and an index therefore work as for every other autoencoder.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout
 
 NUMBERS = 1 << 22
-"""Float64 numbers that a block of users may take: 32 MB."""
+"""Maximum number of float64 values for a block of users: 32 MB."""
 
 LEAST_RIDGE = 1e-9
-"""Of the mean diagonal of the Gram matrix: keeps a problem without regularisation solvable."""
+"""Fraction of the mean diagonal of the Gram matrix that keeps a problem without regularisation solvable."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some bags as a rectangle.
+    """Some bags, padded to a rectangle.
 
     Attributes:
         rows: which bags.
-        items: their items; 0 where a bag is shorter than the longest.
-        weights: their weights; 0 there.
-        there: where items are.
+        items: their items, padded with 0.
+        weights: their weights, padded with 0.
+        there: True where there is an item, False for padding.
     """
 
     rows: Int64[Tensor, " block"]
@@ -50,11 +50,12 @@ class Block:
 
 
 def blocks(bags: Bags, per_item: int, per_row: int) -> Iterator[Block]:
-    """All bags, long ones first, in blocks that take at most ``NUMBERS`` numbers.
+    """All bags, long ones first, in blocks that take at most ``NUMBERS`` values.
 
     Args:
-        per_item: numbers that one place of the rectangle takes.
-        per_row: numbers that a row takes beside that.
+        bags: histories.
+        per_item: values per item of the rectangle.
+        per_row: further values per row.
     """
     lengths = bags.lengths()
     order = torch.argsort(lengths, descending=True, stable=True)
@@ -73,15 +74,16 @@ def blocks(bags: Bags, per_item: int, per_row: int) -> Iterator[Block]:
 
 
 class LeastSquares(nn.Module):
-    """A user's factor x by the normal equations of weighted least squares (Hu, Koren & Volinsky 2008, equation 4):
+    """Computes a user's factor x by the normal equations of weighted least squares (Hu, Koren & Volinsky 2008, equation
+    4):
 
         (YᵀY + Yᵀ(C − I)Y + λI) x = YᵀC p
 
-    with p = 1 and a confidence of C = α · weight where the history has an item, and p = 0, C = 1 everywhere else, as
-    ``implicit`` has it. Solved in float64, some users at a time.
+    with p = 1 and a confidence of C = α · weight for items of the history, and p = 0, C = 1 for all others, as in
+    ``implicit``. Solved in float64, some users at a time.
 
     Args:
-        readout: its weight is Y; its bias plays no part.
+        readout: its weight is Y; its bias is ignored.
         alpha: α.
         regularisation: λ.
     """
@@ -96,7 +98,7 @@ class LeastSquares(nn.Module):
         return bag_sum(self.readout.weight, bags.reweighted(self.alpha * bags.weights))
 
     def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
-        """x, given the right side and the history that makes the left one."""
+        """Solve for x, given the right-hand side and the history that determines the left-hand side."""
         bags, code = only_bags(inputs), entered.shape[1]
         common, solved = self._common(), list[tuple[Tensor, Tensor]]()
         for part in blocks(bags, 2 * code, 2 * code**2):
@@ -108,7 +110,7 @@ class LeastSquares(nn.Module):
         return in_order(solved, entered)
 
     def _common(self) -> Float[Tensor, "code code"]:
-        """YᵀY + λI."""
+        """The part of the system that all users share, YᵀY + λI."""
         parts = (part.double() for part in self.readout.weight.split(1 << 16))
         gram = torch.stack([part.T @ part for part in parts]).sum(0)
         ridge = max(self.regularisation, LEAST_RIDGE * float(gram.diagonal().mean().detach()))
@@ -117,7 +119,7 @@ class LeastSquares(nn.Module):
 
 class WeightedSquares:
     """log p = −½ Σ_i C_i (p_i − y_i · x)² up to a constant, over all items (Hu, Koren & Volinsky 2008, equation 3
-    without its regularisation): what ``LeastSquares`` maximises.
+    without its regularisation); ``LeastSquares`` maximises it.
 
     Args:
         alpha: α of the confidence C = α · weight.
@@ -129,7 +131,7 @@ class WeightedSquares:
     def __call__(
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """The log-likelihood log p(targets | decoded)."""
         bags, weight = only_bags(targets), readout.weight
         everywhere = ((decoded @ (weight.T @ weight)) * decoded).sum(1)
         scores = (weight[bags.indices] * decoded[bags.rows()]).sum(1)
@@ -137,16 +139,16 @@ class WeightedSquares:
         return -0.5 * everywhere.index_add(0, bags.rows(), here)
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """The scores: they are the mean."""
+        """The expected values, which are the scores."""
         return readout.logits(decoded).float()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """The mean with noise of variance 1, as for an empty history.
+        """The mean plus noise of variance 1, as for an empty history.
 
         Args:
-            readout: of the items.
+            readout: readout of the items.
             decoded: a factor for each user, shape (batch, factors).
-            generator: of the noise.
+            generator: random generator of the noise.
 
         Returns:
             Scores with noise of variance 1, shape (batch, items).
@@ -156,7 +158,7 @@ class WeightedSquares:
 
 
 def in_order(solved: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-    """What was solved for some rows at a time, in the order of the rows, in the type of ``like``."""
+    """Join results of several blocks, in the order of the rows and in the type of ``like``."""
     if not solved:
         return torch.zeros_like(like)
     places = torch.cat([rows for rows, _ in solved])
@@ -164,11 +166,11 @@ def in_order(solved: list[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
 
 
 def only_bags(inputs: Tensors | None) -> Bags:
-    """The inputs, which have to be bags.
+    """Check that the inputs are bags.
 
     Raises:
         SettingError: they are not.
     """
     if not isinstance(inputs, Bags):
-        raise SettingError(f"item factors asked with {type(inputs).__name__}", expected="bags")
+        raise SettingError(f"item factors with inputs of type {type(inputs).__name__}", expected="bags")
     return inputs

@@ -1,4 +1,4 @@
-"""A model that ``implicit`` has trained, as ours."""
+"""Converts a model that ``implicit`` has trained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from isthmus_interactions.interactions import Interactions
 
 
 def from_implicit(model: Any, data: Interactions) -> FittedRecommender:
-    """The factors of a trained model in an autoencoder of ours. Raises what ``Recommender.from_implicit`` raises."""
+    """Build an autoencoder with the factors of a trained model. Raises the errors of ``Recommender.from_implicit``."""
     name, builder, settings, code = _read(model)
     if model.item_factors is None or model.user_factors is None:
         raise SettingError(f"a {type(model).__name__} that is not trained", remedy="call its fit first")
@@ -41,7 +41,7 @@ def from_implicit(model: Any, data: Interactions) -> FittedRecommender:
 
 
 def _read(model: Any) -> tuple[str, Callable[..., ImplicitRecipe], dict[str, Any], int]:
-    """Our builder, its keywords, and how many columns of the factors hold something else."""
+    """The builder, its keywords, and the number of columns of the factors that are not factors."""
     known = library()
     if not isinstance(model, (known.als, known.bpr)):
         kind = type(model)

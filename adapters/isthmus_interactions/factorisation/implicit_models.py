@@ -1,6 +1,6 @@
-"""``implicit``'s ALS and BPR as models like any other: it trains the factors of the items, all the rest is ours.
+"""``implicit``'s ALS and BPR as models of isthmus: the library trains the factors of the items.
 
-The library is needed for training only. What it trained is asked, saved and loaded without it.
+It is needed for training only. Trained models are used, saved and loaded without it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def als(
 ) -> ImplicitRecipe:
     """ALS: implicit's weighted matrix factorisation (Hu, Koren & Volinsky, ICDM 2008); needs ``isthmus[implicit]``.
 
-    Advice: a matrix factorisation to compare with; it ranks better with far more factors than the usual 64.
+    Advice: a baseline by matrix factorisation; it ranks better with far more factors than the usual 64.
 
     Minimises Σ_ui c_ui (p_ui − x_u · y_i)² + λ (Σ_u |x_u|² + Σ_i |y_i|²), equation 3 of the paper, with p_ui = 1 and
-    c_ui = α w_ui for an entry of weight w_ui, and p_ui = 0 and c_ui = 1 for every missing one. Users who were never
-    seen get the factor that minimises the same loss with the items held fixed.
+    c_ui = α w_ui for an entry of weight w_ui, and p_ui = 0 and c_ui = 1 for every missing entry. The factor of a new
+    user minimises the same loss with fixed item factors.
 
     Args:
         factors: dimensions of the code.
@@ -71,22 +71,22 @@ def bpr(
     negatives: int = 500,
     prior: float = 4.0,
 ) -> ImplicitRecipe:
-    """BPR: implicit's matrix factorisation by pairs (Rendle et al., UAI 2009); needs ``isthmus[implicit]``.
+    """BPR: implicit's pairwise matrix factorisation (Rendle et al., UAI 2009); needs ``isthmus[implicit]``.
 
-    Advice: a baseline to compare with; EASE ranks better on Gowalla, Yelp2018 and Amazon-Book.
+    Advice: a baseline; EASE ranks better on Gowalla, Yelp2018 and Amazon-Book.
 
     Maximises Σ ln σ(x_ui − x_uj) − λ |Θ|², BPR-OPT in section 4.1 of the paper, over items i of a history and items j
-    drawn by popularity. Trained by a single thread, so that the same seed gives the same factors. Users who were never
-    seen get the factor that minimises the expected loss with the items held fixed. Weights play no part.
+    that are drawn by popularity. Training uses a single thread, so that the same seed gives the same factors. The
+    factor of a new user minimises the expected loss with fixed item factors. Weights are ignored.
 
     Args:
-        factors: dimensions of the code; items have a bias beside.
+        factors: dimensions of the code; items also have a bias.
         regularisation: λ, on the squared length of every factor, at each draw.
         learning_rate: step size of the stochastic gradient descent.
         iterations: passes over the interactions.
-        verify: whether items that the user interacted with are not negatives.
-        negatives: how many draws stand for all items when the factor of a new user is computed.
-        prior: how strongly the factor of a new user is drawn to 0; the default was chosen on validation readers of
+        verify: whether items that the user interacted with are excluded from the negatives.
+        negatives: number of draws that represent all items when the factor of a new user is computed.
+        prior: how strongly the factor of a new user is pulled to 0; the default was chosen on validation readers of
             goodbooks-10k, over four lengths of training.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The only file that imports ``implicit``: it trains there, and the factors are taken over."""
+"""Training by ``implicit``, whose factors are copied; the only file that imports it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Record = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Library:
-    """What is used of ``implicit``, and of ``threadpoolctl``, which comes with it.
+    """The parts of ``implicit`` that are used, and of ``threadpoolctl``, which it depends on.
 
     Attributes:
         als, bpr: the classes of the models on the CPU.
-        failure: raised for factors that are NaN.
-        limits: of the threads of a BLAS.
+        failure: raised if factors are NaN.
+        limits: limits the threads of a BLAS.
     """
 
     als: Any
@@ -47,12 +47,12 @@ class Library:
 
 
 class _EnoughError(Exception):
-    """Raised between two passes to leave ``implicit``'s loop."""
+    """Raised between two passes to leave the loop of ``implicit``."""
 
 
 @dataclass
 class _Watch:
-    """Takes a record of each pass, and ends the training on Ctrl-C or when time is over."""
+    """Records each pass, and ends the training on Ctrl-C or at the time limit."""
 
     run: Run
     history: History
@@ -62,7 +62,7 @@ class _Watch:
     record: dict[str, float | int | str] | None = None
 
     def __call__(self, iteration: int, seconds: float, *_: Any) -> None:
-        """``implicit`` calls this after each pass."""
+        """Called by ``implicit`` after each pass."""
         self.flush()
         self.record = {"epoch": iteration + 1, "phase": "train", "seconds": float(seconds)}
         late = self.run.time_limit is not None and time.perf_counter() - self.started > self.run.time_limit
@@ -71,13 +71,13 @@ class _Watch:
             raise _EnoughError
 
     def score(self, validation: Validation, model: nn.Module) -> None:
-        """Into the record of the last pass, unless a signal says that there is no time for it."""
+        """Add the score to the record of the last pass, unless a signal asks to finish quickly."""
         record = self.record
         assert record is not None
         self.stop.attempt(lambda: record.update({validation.name: validation.score(model)}))
 
     def flush(self) -> None:
-        """Hand on the record of the pass before, which was not the last one."""
+        """Report the record of the previous pass, which was not the last one."""
         if self.record is not None:
             self.history.take(self.record)
             self.run.progress.epoch(self.record)
@@ -86,14 +86,14 @@ class _Watch:
 @brief
 @dataclass(frozen=True)
 class ImplicitRecipe:
-    """An autoencoder whose readout ``implicit`` trains.
+    """An autoencoder whose readout is trained by ``implicit``.
 
     Attributes:
-        model: the readout gets the factors of the items.
-        trainer: which model there.
-        settings: keywords there.
-        readout: of ``model``.
-        opponents: of ``model``, for BPR.
+        model: its readout receives the factors of the items.
+        trainer: name of the model in ``implicit``.
+        settings: keywords of that model.
+        readout: the readout of ``model``.
+        opponents: the negative items of ``model``, for BPR.
     """
 
     model: Autoencoder
@@ -104,21 +104,21 @@ class ImplicitRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """It does not: its score is taken after the last pass."""
+        """Whether the validation score chooses an epoch. It does not: the score is computed after the last pass."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Train on the CPU, take the factors over, and put the model on the run's device.
+        """Train on the CPU, copy the factors, and move the model to the device of the run.
 
-        Ctrl-C and ``run.time_limit`` end the training after the pass that is going on.
+        Ctrl-C and ``run.time_limit`` end the training after the current pass.
 
         Args:
             source: bags.
             run: seed, time limit, progress and checkpoints.
-            validation: the score to take at the end.
+            validation: the score to compute at the end.
 
         Returns:
-            The course of the training.
+            The history of the training.
 
         Raises:
             MissingLibraryError: ``implicit`` is not installed.
@@ -149,11 +149,11 @@ class ImplicitRecipe:
         return history
 
     def load_factors(self, factors: npt.NDArray[np.floating[Any]], matrix: Csr) -> None:
-        """Copy items' factors into the readout, and into BPR's opponents how many interactions each item has.
+        """Copy item factors into the readout, and for BPR the popularity of the items into the opponents.
 
         Args:
-            factors: of ALS [width, code]; of BPR [width, code + 1], biases in the last column.
-            matrix: what they were trained on, shape (users, items).
+            factors: of ALS [width, code]; of BPR [width, code + 1], with the biases in the last column.
+            matrix: the training data, shape (users, items).
 
         Raises:
             NonFiniteLossError: a factor is NaN or infinite.
@@ -171,7 +171,7 @@ class ImplicitRecipe:
 
 
 def library() -> Library:
-    """``implicit``'s models on the CPU.
+    """The models of ``implicit`` on the CPU.
 
     Raises:
         MissingLibraryError: it is not installed, or cannot be imported.
@@ -183,14 +183,14 @@ def library() -> Library:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingLibraryError(
-            f"als and bpr are trained by implicit, which cannot be imported ({error})",
+            f"als and bpr need implicit, which cannot be imported ({error})",
             remedy='pip install "isthmus[implicit]"',
         ) from error
     return Library(AlternatingLeastSquares, BayesianPersonalizedRanking, ModelFitError, threadpool_limits)
 
 
 def _train(made: Library, model: Any, matrix: Csr, watch: _Watch) -> None:
-    # Its own threads and those of the BLAS get into each other's way.
+    # Its own threads and those of the BLAS interfere.
     with made.limits(1, "blas"):
         try:
             model.fit(csr_matrix(matrix), show_progress=False, callback=watch)

@@ -1,5 +1,5 @@
-"""The fold-in of BPR (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from
-Implicit Feedback", UAI 2009) with the items held fixed."""
+"""Fold-in for BPR (Rendle, Freudenthaler, Gantner & Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
+Feedback", UAI 2009), with fixed item factors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from isthmus_interactions.factorisation.factors import Block, blocks, in_order, 
 
 STEPS, HALVINGS = 60, 30
 TOLERANCE = 1e-5
-"""Of the gradient's largest entry, per item of the history."""
+"""Tolerance, relative to the largest entry of the gradient, per item of the history."""
 
 
 class Opponents(nn.Module):
-    """The items that those of a history are compared with: drawn by how many interactions they have, as ``implicit``
-    draws them, those of the history left out.
+    """The negative items for each history: drawn by their number of interactions, as ``implicit`` draws them, without
+    the items of the history.
 
-    A catalogue of at most ``count`` items takes part whole; of a larger one the items at ``count`` equidistant
-    quantiles of the popularity do, the same for everybody, weighted by how many quantiles fall on each.
+    All items of a catalogue of at most ``count`` items are used. For larger catalogues, the items at ``count``
+    equidistant quantiles of the popularity are used, the same for all users, weighted by the number of quantiles that
+    fall on each.
 
     Args:
-        width: how many items.
-        count: how many draws stand for all.
-        verify: whether the items of a history are left out.
+        width: number of items.
+        count: number of draws that represent all items.
+        verify: whether items of the history are left out.
     """
 
     shares: Tensor
@@ -43,7 +44,7 @@ class Opponents(nn.Module):
         self.register_buffer("shares", torch.full((width,), 1 / width))
 
     def drawn(self) -> tuple[Int64[Tensor, " drawn"], Float[Tensor, " drawn"]]:
-        """Items and their weights, which sum to 1."""
+        """The items and their weights, which sum to 1."""
         shares = self.shares.double()
         if len(shares) <= self.count:
             return torch.arange(len(shares), device=shares.device), shares
@@ -55,10 +56,10 @@ class Opponents(nn.Module):
     def weights(
         self, part: Block, items: Int64[Tensor, " drawn"], each: Float[Tensor, " drawn"]
     ) -> Float[Tensor, "block drawn"]:
-        """The weight of each opponent for each user of a block: 0 for what is in the history."""
+        """The weight of each negative item for each user of a block: 0 for items of the history."""
         wide = torch.cat([each, each.new_zeros(1)]).repeat(len(part.rows), 1)
         if self.verify:
-            # Items that are not opponents, and the filling of the rectangle, point to a last column that is cut off.
+            # Other items, and the padding of the rectangle, point to an additional last column that is cut off.
             place = torch.full((len(self.shares),), len(items), device=items.device)
             place[items] = torch.arange(len(items), device=items.device)
             wide.scatter_(1, place[part.items].masked_fill(~part.there, len(items)), 0.0)
@@ -67,7 +68,7 @@ class Opponents(nn.Module):
 
 @dataclass(frozen=True)
 class _Problem:
-    """Σ_i Σ_j weight_j softplus(s_j − s_i) + ½ ridge ‖x‖² for each user of a block, s = y · x + b."""
+    """Σ_i Σ_j weight_j softplus(s_j − s_i) + ½ ridge ‖x‖² for each user of a block, with s = y · x + b."""
 
     own: Float[Tensor, "block longest code"]
     own_bias: Float[Tensor, "block longest"]
@@ -78,24 +79,24 @@ class _Problem:
     ridge: Float[Tensor, " block"]
 
     def margins(self, x: Float[Tensor, "block code"]) -> Float[Tensor, "block longest drawn"]:
-        """s_j − s_i."""
+        """The score differences s_j − s_i between all negative items j and all items i of the history."""
         mine = (self.own @ x[:, :, None])[:, :, 0] + self.own_bias
         return (x @ self.others.T + self.other_bias)[:, None, :] - mine[:, :, None]
 
     def misfit(self, x: Float[Tensor, "block code"]) -> Float[Tensor, " block"]:
-        """The double sum alone."""
+        """The double sum over pairs, without the ridge term."""
         lost = (F.softplus(self.margins(x)) @ self.weights[:, :, None])[:, :, 0]
         return (lost * self.there).sum(1)
 
     def value(self, x: Float[Tensor, "block code"]) -> Float[Tensor, " block"]:
-        """What is minimised."""
+        """The value of the objective, which is minimised."""
         return self.misfit(x) + 0.5 * self.ridge * x.square().sum(1)
 
     def derivatives(
         self, x: Float[Tensor, "block code"]
     ) -> tuple[Float[Tensor, "block code"], Float[Tensor, "block code code"]]:
-        """Gradient and Hessian: sums over pairs of (y_j − y_i) and of its outer products, taken apart into sums over i,
-        over j, and one mixed term, so that no pair has a vector of its own."""
+        """Gradient and Hessian: sums over pairs of (y_j − y_i) and of its outer products, separated into sums over i,
+        over j, and a mixed term, so that no vector per pair is needed."""
         slope = self.margins(x).sigmoid_()
         pairs = self.there[:, :, None] * self.weights[:, None, :]
         first = pairs * slope
@@ -108,7 +109,8 @@ class _Problem:
         return gradient + self.ridge[:, None] * x, hessian + self.ridge[:, None, None] * identity
 
     def solved(self) -> Float[Tensor, "block code"]:
-        """Newton's method from 0 with backtracking; the problem is strictly convex, so there is one answer."""
+        """Minimise by Newton's method from 0 with backtracking; the problem is strictly convex, so the minimum is
+        unique."""
         x = torch.zeros(len(self.ridge), self.others.shape[1], dtype=self.ridge.dtype, device=self.ridge.device)
         value, enough = self.value(x), TOLERANCE * self.there.sum(1).clamp(min=1)
         for _ in range(STEPS):
@@ -120,7 +122,7 @@ class _Problem:
         return x
 
     def _moved(self, x: Tensor, value: Tensor, step: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
-        """Along the step, halved for each user until it keeps its promise (Armijo), but for rounding."""
+        """Move along the step, halved for each user until the Armijo condition holds (up to rounding)."""
         length, slack = torch.ones_like(value), 1e-6 * value.abs()
         for _ in range(HALVINGS):
             moved = x + length[:, None] * step
@@ -135,7 +137,7 @@ class _Problem:
 def problems(
     readout: RankingReadout, opponents: Opponents, inputs: Tensors | None, regularisation: float, prior: float
 ) -> Iterator[tuple[Block, _Problem]]:
-    """Each block of users with what it minimises."""
+    """Yield each block of users with its objective."""
     items, each = opponents.drawn()
     others, other_bias = readout.weight[items].float(), readout.bias[items].float()
     drawn, code = others.shape
@@ -147,17 +149,17 @@ def problems(
 
 
 class PairwiseFit(nn.Module):
-    """A user's factor x as the minimum of BPR's expected loss, given the history:
+    """Computes a user's factor x as the minimum of BPR's expected loss, given the history:
 
         Σ_{i in history} E_j [softplus(s_j − s_i) + ½ λ ‖x‖²] + ½ π ‖x‖²,     s = y · x + b
 
-    over opponents j as training draws them. The last term is the normal prior of a factor: training stops early and
-    shares the items among everybody, a factor that is found alone would fit its history without an end. Weights play no
-    part, as in training.
+    The expectation is over the negative items j as drawn in training. The last term is a normal prior. Training stops
+    early and shares the items among all users, while a factor that is fitted alone would grow without bound. As in
+    training, weights are ignored.
 
     Args:
-        readout: items' factors and biases.
-        opponents: what the items of a history are compared with.
+        readout: factors and biases of the items.
+        opponents: negative items for each history.
         regularisation: λ.
         prior: π, the precision of the prior.
     """
@@ -174,7 +176,7 @@ class PairwiseFit(nn.Module):
 
     @torch.no_grad()
     def trunk(self, entered: Float[Tensor, "batch code"], inputs: Tensors | None) -> Float[Tensor, "batch code"]:
-        """x, by Newton's method."""
+        """Solve for x by Newton's method."""
         stated = problems(self.readout, self.opponents, inputs, self.regularisation, self.prior)
         return in_order([(part.rows, problem.solved()) for part, problem in stated], entered)
 
@@ -183,7 +185,7 @@ class PairwiseLogistic:
     """log p = Σ_i E_j log σ(s_i − s_j), BPR-Opt without its regularisation (Rendle et al. 2009, section 4.1).
 
     Args:
-        opponents: what the targets are compared with.
+        opponents: negative items for the targets.
     """
 
     def __init__(self, opponents: Opponents) -> None:
@@ -192,22 +194,22 @@ class PairwiseLogistic:
     def __call__(
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """The log-likelihood log p(targets | decoded)."""
         stated = problems(readout, self.opponents, targets, 0.0, 0.0)
         misfits = [(part.rows, problem.misfit(decoded[part.rows].float())) for part, problem in stated]
         return -in_order(misfits, decoded.new_zeros(len(decoded)))
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """The chance to be preferred to an item of score 0."""
+        """The probability that an item is preferred to an item of score 0."""
         return readout.logits(decoded).float().sigmoid()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """Zeros and ones, drawn for each item.
+        """Draw zeros and ones, independently for each item.
 
         Args:
-            readout: of the items.
+            readout: readout of the items.
             decoded: a factor for each user, shape (batch, factors).
-            generator: of the draws.
+            generator: random generator.
 
         Returns:
             Zeros and ones, shape (batch, items).

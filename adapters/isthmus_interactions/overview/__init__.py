@@ -1,1 +1,1 @@
-"""What a recommender tells of itself: scores of held-out users beside those of popularity, and panels for a picture."""
+"""Scores of a recommender on held-out users, compared with popularity, and the panels of its picture."""

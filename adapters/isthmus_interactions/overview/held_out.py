@@ -1,4 +1,4 @@
-"""How well a model does for the users who were held out, beside popularity: what a bundle keeps of it."""
+"""Scores of a model on the held-out users, compared with popularity, as stored in a bundle."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from isthmus_interactions.sequences import evaluate_fold, length_read
 from isthmus_interactions.splits import FoldIn
 
 BINS = 6
-"""Groups of users by the number of their items, at most."""
+"""Maximum number of groups of users, by the length of their histories."""
 
 FEWEST = 10
-"""Users of a group, at least."""
+"""Minimum number of users in a group."""
 
 ERRORS = 1.96
-"""Standard errors on either side of a mean that make an interval of 95 %."""
+"""Number of standard errors on either side of a mean in a 95 % interval."""
 
 FACT = "held_out"
-"""The name in the facts of a bundle."""
+"""Key in the facts of a bundle."""
 
 
 def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: torch.device) -> dict[str, Any] | None:
-    """Scores of the model and of popularity among the same users, and of groups of them by the number of their items.
+    """Score the model and popularity on the same users, and on groups of users by the length of their histories.
 
     Args:
-        model: that was not trained on the users of the fold.
-        fold: who is asked, and for what.
-        train: the interactions that popularity is counted in.
+        model: the model, which must not have been trained on the users of the fold.
+        fold: histories and held-out items of the users.
+        train: the interactions from which popularity is counted.
         metric: such as "ndcg@100"; higher is better.
-        device: where the model is.
+        device: device of the model.
 
     Returns:
-        A JSON document: ``metric``, ``users``; ``model``, ``popularity`` and ``difference`` with ``mean`` and
-        ``standard_error`` each, the difference of each user being taken first; ``answered``, the number of different
-        items among the ten best of all users, and ``answered_by_popularity``, the same of popularity; ``by_history``,
-        for each group ``least`` and ``most`` items of a history, ``users``, and both scores. None for a metric without
-        a value for each user.
+        A JSON document with ``metric``, ``users``; ``model``, ``popularity`` and ``difference`` (the mean of the paired
+            differences), each with ``mean`` and ``standard_error``; ``answered``, the number of different items among
+            the top ten of all users, and ``answered_by_popularity``, the same for popularity; and ``by_history``, which
+            has for each group the ``least`` and ``most`` items of a history, ``users``, and both scores. None if the
+            metric has no value for each user.
     """
     own = evaluate_fold(ranker_of(model), length_read(model), fold, (metric, "coverage@10"), device)
     if metric not in own.values:
@@ -76,14 +76,14 @@ def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: to
 
 
 def findings(kept: Mapping[str, Any] | None, builder: str) -> list[str | None]:
-    """Whether a model is worth more than popularity.
+    """Check whether a model is better than popularity.
 
     Args:
-        kept: what ``measured`` found; None where nothing was measured.
-        builder: the name of the model; popularity itself is not compared with itself.
+        kept: the result of ``measured``, or None.
+        builder: name of the model; popularity is not compared with itself.
 
     Returns:
-        Sentences; None for what was not found.
+        Warnings as sentences; None for each check that passed.
     """
     if kept is None or builder == "popularity" or kept["users"] < FEWEST:
         return []
@@ -95,7 +95,7 @@ def _no_better(kept: Mapping[str, Any]) -> str | None:
     if ahead["mean"] > ERRORS * ahead["standard_error"]:
         return None
     return (
-        f"the model is no better than recommending what is popular: {kept['metric']} {kept['model']['mean']:.4f} "
+        f"the model is no better than recommending popular items: {kept['metric']} {kept['model']['mean']:.4f} "
         f"against {kept['popularity']['mean']:.4f} on {kept['users']:,} held-out users, a difference of "
         f"{ahead['mean']:+.4f} ± {ERRORS * ahead['standard_error']:.4f} (95 % interval); try model='auto', more "
         "epochs, or more interactions"
@@ -106,7 +106,7 @@ def _the_same(kept: Mapping[str, Any]) -> str | None:
     if kept["answered"] > kept["answered_by_popularity"]:
         return None
     return (
-        f"the model recommends the same items to everybody: the ten best of {kept['users']:,} held-out users are "
+        f"the model recommends the same items to all users: the top tens of {kept['users']:,} held-out users are "
         f"{kept['answered']:,} different items (by popularity alone: {kept['answered_by_popularity']:,}); try "
         "model='auto', less regularisation, or more epochs"
     )
@@ -122,7 +122,8 @@ def _summary(values: Any) -> dict[str, float]:
 
 
 def _groups(lengths: Any) -> list[Any]:
-    """Rows of groups of about the same size, by the number of items; users with as many items share a group."""
+    """Rows of groups of about equal size, by the number of items; users with equally many items are in the same
+    group."""
     bins = max(1, min(BINS, len(lengths) // FEWEST))
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
     group = np.searchsorted(edges, lengths, side="right")

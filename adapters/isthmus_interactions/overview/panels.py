@@ -1,4 +1,4 @@
-"""The panels of a recommender's picture."""
+"""The panels in the picture of a recommender."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from isthmus_interactions.recommend.engine import RecommendationEngine
 from isthmus_interactions.recommend.filters import ItemFilters
 
 USERS, ANSWERS = 500, 10
-"""So many users of the training data are recommended to, evenly spaced ones, and so many items each."""
+"""Number of training users, evenly spaced, for whom items are recommended, and number of items for each."""
 
 BANDS = (0.01, 0.05, 0.2, 0.5, 1.0)
-"""Shares of the catalogue, the most popular items first, where the bands of popularity end."""
+"""Shares of the catalogue, from the most popular items on, at which the popularity bands end."""
 
 CANDIDATES = 12
-"""Of what was tried, so many are drawn, the best ones."""
+"""Maximum number of candidates in the picture; the best ones are shown."""
 
 SHARE = "share of "
 Scored = tuple[str, float, float | None]
-"""A name, its mean score, and the standard error where it is known."""
+"""Name, mean score, and standard error (None if unknown)."""
 
 ABOVE: Mapping[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": "x-small"}
-"""Where the number of a point or bar stands."""
+"""Positions of the numbers at points and bars."""
 
-NOT_KEPT = "the bundle does not keep them: it was updated, or saved by an earlier version"
+NOT_KEPT = "the bundle does not contain them: it was updated, or saved by an earlier version"
 
 
 def panels(fitted: FittedRecommender, engine: RecommendationEngine) -> list[Panel | Missing]:
-    """What was tried, the parts of a blend, the course of the training, scores by the number of items of a history, and
-    the popularity of what is recommended.
+    """Candidates, parts of a blend, training curves, scores by length of the history, and popularity of
+    recommendations.
 
     Args:
-        fitted: the model and what its bundle tells.
-        engine: answers for it.
+        fitted: the model and the facts of its bundle.
+        engine: recommends with this model.
 
     Returns:
-        Panels, and what is missing.
+        Panels, and in place of those that cannot be drawn the reasons.
     """
     return [_scores(fitted), *_blend(fitted), *_training(fitted), _by_history(fitted), _popularity(fitted, engine)]
 
 
 def _scores(fitted: FittedRecommender) -> Panel | Missing:
-    """What was tried, or the model alone, with popularity."""
+    """Scores of the candidates, or of the model alone, and of popularity."""
     facts, metric, kept = fitted.facts, fitted.history.metric, fitted.facts.get(FACT)
     if metric is None or not facts.get("validation_users"):
-        return Missing("scores", "no users were held out to score the model by")
+        return Missing("scores", "no users were held out to evaluate the model on")
     lines = [
         (_named(line), float(line[metric]), line.get("standard_error"))
         for line in facts.get("tried", ())
@@ -75,7 +75,7 @@ def _scores(fitted: FittedRecommender) -> Panel | Missing:
 
 
 def _named(line: Mapping[str, Any]) -> str:
-    """A candidate by its model and the settings that tell it from others of that name."""
+    """Name of a candidate with the settings that distinguish it from others of the same name."""
     short = {"regularisation": "λ", "dropout": "p", "xi": "ξ"}
     settings = [f"{sign} {line['settings'][name]:g}" for name, sign in short.items() if name in line["settings"]]
     linear = settings and line["model"] in ("rdlae", "sparse_linear", "edlae", "ease")
@@ -83,7 +83,7 @@ def _named(line: Mapping[str, Any]) -> str:
 
 
 def _parts(records: Sequence[Mapping[str, Any]], metric: str) -> list[Scored]:
-    """A blend that was asked for by name, and each of its parts alone."""
+    """Scores of a blend that was chosen by name and of its parts."""
     last = records[-1] if records else {}
     alone = {key.removesuffix(" alone"): value for key, value in last.items() if key.endswith(" alone")}
     if not alone:
@@ -102,40 +102,40 @@ def _draw_scores(lines: Sequence[Scored], metric: str, users: int, axes: Axes) -
     axes.set_ylim(len(lines) - 0.4, -0.7)
     axes.margins(x=0.12)
     bars_are = "; bars: 95 % interval" if known else ""
-    what = "What was tried" if len(lines) > 2 else "Score"
+    what = "Models tried" if len(lines) > 2 else "Score"
     finish(axes, f"{what}, on {users:,} held-out users", f"{metric}; higher is better{bars_are}", "", grid="x")
 
 
 def _blend(fitted: FittedRecommender) -> list[Panel | Missing]:
-    """The shares of the parts, where there are parts."""
+    """Weights of the parts, if there are any."""
     if fitted.builder != "blend" or not fitted.history.records:
         return []
     last = fitted.history.records[-1]
     shares = {key.removeprefix(SHARE): float(value) for key, value in last.items() if str(key).startswith(SHARE)}
     if not shares:
-        return [Missing("blend", "the bundle does not tell the weights")]
+        return [Missing("blend", "the bundle does not contain the weights")]
     ordered = sorted(shares, key=lambda name: -shares[name])
     values = [shares[name] for name in ordered]
 
     def draw(axes: Axes) -> None:
         bars(axes, [command_name(name) for name in ordered], values, [f"{share:.0%}" for share in values])
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        finish(axes, "Parts of the blend", "share of the summed scores, each on one scale", "", grid="x")
+        finish(axes, "Parts of the blend", "weight in the sum of scaled scores", "", grid="x")
 
     return [Panel("blend", draw)]
 
 
 def _training(fitted: FittedRecommender) -> list[Panel | Missing]:
-    """Curves, where epochs were trained; the lines of a blend's history are its parts and no epochs."""
+    """Training curves; the records of a blend's history are its parts instead of epochs."""
     if fitted.builder == "blend":
-        return [Missing("training", "each part of a blend has a course of its own, which the bundle does not keep")]
+        return [Missing("training", "the bundle does not contain the training histories of a blend's parts")]
     return training_panels(fitted.history)
 
 
 def _by_history(fitted: FittedRecommender) -> Panel | Missing:
     kept = fitted.facts.get(FACT)
     if not fitted.facts.get("validation_users"):
-        return Missing("scores by history", "no users were held out to score the model by")
+        return Missing("scores by history", "no users were held out to evaluate the model on")
     if not kept:
         return Missing(
             "scores by history",
@@ -172,7 +172,7 @@ def _popularity(fitted: FittedRecommender, engine: RecommendationEngine) -> Pane
         return Missing(name, str(error))
     ids = [id_ for answer in answers for id_ in answer.ids]
     if not ids:
-        return Missing(name, "nothing is left that could be recommended")
+        return Missing(name, "no item is left to recommend")
     items = fitted.adapter.items
     recommended = np.bincount(items.rows(ids), minlength=len(items))
     counts = np.bincount(fitted.interactions.indices, minlength=len(items))
@@ -180,7 +180,7 @@ def _popularity(fitted: FittedRecommender, engine: RecommendationEngine) -> Pane
 
 
 def _draw_popularity(counts: Any, recommended: Any, users: int, axes: Axes) -> None:
-    """Shares of interactions and of recommendations that fall into bands of the catalogue, the most popular first."""
+    """Shares of interactions and of recommendations in popularity bands of the catalogue, most popular first."""
     order, ends = np.argsort(-counts, kind="stable"), [max(1, round(share * len(counts))) for share in BANDS]
     starts = [0, *ends[:-1]]
     told, asked = (
@@ -197,5 +197,7 @@ def _draw_popularity(counts: Any, recommended: Any, users: int, axes: Axes) -> N
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.legend(fontsize="x-small", frameon=False)
     different = int((recommended > 0).sum())
-    title = f"Popularity of the {ANSWERS} best for {users:,} users\n({different:,} of {len(counts):,} items appear)"
-    finish(axes, title, "items by popularity, the most popular first", "share of interactions or answers", grid="y")
+    title = f"Popularity of the top {ANSWERS} for {users:,} users\n({different:,} of {len(counts):,} items appear)"
+    finish(
+        axes, title, "items by popularity, the most popular first", "share of interactions or recommendations", grid="y"
+    )

@@ -1,1 +1,1 @@
-"""What a fitted recommender answers: the best items, similar users, why, and to files."""
+"""Recommendations, similar items and users, explanations, and export to files."""

@@ -1,4 +1,4 @@
-"""What a recommender answers: its verbs over histories, users and items."""
+"""Methods of a recommender for histories, users and items."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from isthmus_interactions.recommend.protocols import asked_fold
 
 
 class AnswerVerbs(FeatureVerbs):
-    """What a fitted recommender can be asked."""
+    """The methods of a fitted recommender that return answers."""
 
     @property
     def ranker(self) -> Ranker:
-        """What answers: the model for every history of which it knows something, popularity for the others."""
+        """The ranker: the model for histories with known items, popularity for the others."""
         return self._engine.ranker
 
     @property
@@ -52,29 +52,30 @@ class AnswerVerbs(FeatureVerbs):
         allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> Answers[Answer]:
-        """The best items for users who need not be in the training data.
+        """The best items for users who do not have to be in the training data.
 
-        All items are ranked exactly, except by a network over a catalogue of which one pass takes more than 50 ms:
-        it may answer through an approximate index that was measured to find 95 % of the best items.
+        All items are ranked exactly, with one exception: for a network over a catalogue for which exact search takes
+            more than 50
+        ms, an approximate index may be used that was measured to find 95 % of the best items.
 
         Args:
-            histories: for each user the ids of their items, oldest first (only models of sequences read the order), or
-                ids with weights. Ids that the catalogue does not hold are left out and listed in the answer; where none
-                is left, the most popular items are answered.
-            k: how many items.
+            histories: for each user the ids of their items, oldest first (only sequence models use the order), or ids
+                with weights. Unknown ids are ignored and listed in the answer; if all ids are unknown, the most popular
+                items are returned.
+            k: number of items.
             exclude_seen: leave out the items of the history.
-            exclude: items that must not be answered: ids for all histories, or a list of ids for each.
-            allow: the only items that may be answered, likewise. Unknown ids in both are ignored.
-            diversity: from 0, best first, to 1, as unlike each other as possible: the answers are chosen from the 10 k
-                best (at least 100) by maximal marginal relevance (``recommend/diversity.py``). They keep the model's
-                scores, which then need not fall from one to the next.
+            exclude: items that must not be recommended: ids for all histories, or a list of ids for each.
+            allow: the only items that may be recommended, likewise. Unknown ids in both are ignored.
+            diversity: from 0 (best first) to 1 (as different from each other as possible). The items are chosen from
+                the 10 k best (at least 100) by maximal marginal relevance (``recommend/diversity.py``). They keep the
+                scores of the model, which then do not always decrease.
 
         Returns:
             An answer for each history, best item first.
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
-            InputError: something that is not a history, or one without order for a model that reads items in order.
+            InputError: a value that is not a history, or a history without order for a sequence model.
         """
         batch = history_batch(histories, self.adapter.items)
         filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
@@ -90,17 +91,17 @@ class AnswerVerbs(FeatureVerbs):
         allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> Answers[Answer]:
-        """The best items for users of the training data, by their interactions there.
+        """The best items for users of the training data, based on their interactions there.
 
         Args:
-            ids: of users.
+            ids: ids of users.
             k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
 
         Returns:
             An answer for each user, best item first.
 
         Raises:
-            UnknownIdError: a user who is not among them; ``recommend`` takes a history instead.
+            UnknownIdError: a user who is not in the training data; ``recommend`` accepts a history instead.
             InputError: a single id instead of several.
         """
         batch = self._engine.users(ids)
@@ -117,20 +118,20 @@ class AnswerVerbs(FeatureVerbs):
         allow: GivenItems | None = None,
         diversity: float = 0.0,
     ) -> int:
-        """Write the best items of all users of the training data to a Parquet file: user, rank (from 1), item, score.
+        """Write the best items for all users of the training data to a Parquet file: user, rank (from 1), item, score.
 
-        Users are processed in blocks, so that the answers never are in memory together. The file appears whole or not
-        at all, and replaces an older one.
+        Users are processed in blocks, so that the answers are never in memory together. The file is written whole or
+        not at all, and replaces an older one.
 
         Args:
-            path: of the file.
+            path: path of the file.
             k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
 
         Returns:
             The number of rows written.
 
         Raises:
-            InputError: no directory to hold the file.
+            InputError: the directory of the file does not exist.
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
         users = self.adapter.users.ids
@@ -146,46 +147,47 @@ class AnswerVerbs(FeatureVerbs):
         return export.write(Path(path), users, self.adapter, ask)
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
-        """Scores of the same items for each history, for re-ranking: those that ``recommend`` sorts by.
+        """Scores of the same items for each history, for re-ranking; ``recommend`` sorts by the same scores.
 
         Args:
             histories: as in ``recommend``.
             candidates: ids of items.
 
         Returns:
-            Shape (histories, candidates); higher is better, and -inf for items that the catalogue does not hold.
+            Shape (histories, candidates); higher is better, and -inf for items that are not in the catalogue.
         """
         return self._engine.score(history_batch(histories, self.adapter.items), candidates)
 
     def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> Answers[Answer]:
-        """The items nearest to each of the given ones.
+        """The items most similar to each of the given items.
 
         Args:
-            ids: of items.
-            k: how many for each.
+            ids: ids of items.
+            k: number of similar items for each.
 
         Returns:
-            An answer for each item, nearest first. Scores are the cosine between rows of the readout, without the bias;
-            for linear models the weight with which the given item contributes to the other. Higher is nearer.
+            An answer for each item, most similar first. Scores are the cosine similarity between rows of the readout,
+            without the bias; for linear models, the weight from the given item to the other one. Higher is more
+            similar.
 
         Raises:
-            UnknownIdError: an item that the catalogue does not hold.
+            UnknownIdError: an item that is not in the catalogue.
             InputError: a single id instead of several.
-            SettingError: ``k`` below 1, or a model without vectors of its items.
+            SettingError: ``k`` below 1, or a model without item vectors.
         """
         return self._engine.similar_items(ids, k)
 
     def similar_users(self, histories: Histories, k: int = 10) -> Answers[Answer]:
-        """The users of the training data nearest to each history.
+        """The users of the training data most similar to each history.
 
         Args:
             histories: as in ``recommend``.
-            k: how many for each.
+            k: number of users for each.
 
         Returns:
-            An answer for each history, nearest first. Scores are the cosine between codes; for models without codes,
-            between the histories themselves. A user's own history finds that user first; an unknown history finds no
-            user.
+            An answer for each history, most similar first. Scores are the cosine similarity between codes or, for
+            models without codes, between the histories themselves. A user's own history finds that user first; a
+            history without known items finds no user.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -193,20 +195,21 @@ class AnswerVerbs(FeatureVerbs):
         return self._engine.similar_users(history_batch(histories, self.adapter.items), k)
 
     def explain(self, history: History, item: GivenId, k: int | None = None) -> Answer:
-        """How much each item of a history contributes to the score of an item.
+        """The contribution of each item of a history to the score of an item.
 
         Args:
             history: ids, or ids with weights.
-            item: whose score is explained.
-            k: at most this many items of the history; all of them by default.
+            item: the item whose score is explained.
+            k: maximum number of items of the history; all of them by default.
 
         Returns:
-            Items of the history, largest contribution first; a score is by how much that of ``item`` falls without it.
+            Items of the history, largest contribution first; a contribution is the decrease of the score of ``item``
+            when the other item is removed from the history.
 
         Raises:
             UnknownIdError: the item is not in the catalogue.
             InputError: not a history.
-            SettingError: ``k`` below 1, or a model that reads items in order.
+            SettingError: ``k`` below 1, or a sequence model.
         """
         return self._engine.explain(history_batch([history], self.adapter.items), item, k)
 
@@ -220,30 +223,32 @@ class AnswerVerbs(FeatureVerbs):
         seed: int = 0,
         **reading: Unpack[Reading],
     ) -> Evaluation:
-        """Rank the items of each user by a history, and compare with what was held out.
+        """Rank the items for each user by a history, and compare the ranking with the held-out items.
 
         Args:
-            test: a file, a data frame, a matrix or arrays, as ``Interactions.read`` takes them, interactions, or a fold
-                of ``isthmus_interactions.splits`` over this catalogue. Columns, values that count and weights are those
-                of the training data; a column that these lacks is looked for under the usual names.
+            test: a file, a data frame, a matrix or arrays, as accepted by ``Interactions.read``, interactions, or a
+                fold of ``isthmus_interactions.splits`` over this catalogue. Columns, the rule for values and weights
+                are those of the training data; columns that ``test`` does not have are searched for under their usual
+                names.
             metrics: names such as "recall@20"; see ``isthmus.tasks.evaluation.evaluate``.
-            split: the protocol. "users", strong generalisation, for users who were not trained on: a share of each
-                one's items is hidden, the others are the history. "known", weak generalisation: the history is what was
-                trained on, and what the test data add to it is to be found. "last", leave-last-out: the latest item of
-                each user is to be found. By default "known" where at least half of the users are in the training data
-                and have something new, else "users"; ``remarks`` tells which. A fold has no split.
-            hide: the share that "users" hides.
-            seed: of the hidden items.
-            reading: columns and other keywords of ``Interactions.read``, where they are others than in ``fit``.
+            split: the protocol. "users" is strong generalisation, for users who were not trained on: a share of each
+                user's items is hidden, and the others are the history. "known" is weak generalisation: the history is
+                the training data, and the new items of ``test`` must be found. "last" is leave-last-out: the most
+                recent item of each user must be found. The default is "known" if at least half of the users are in the
+                training data and have new items, and "users" otherwise; ``remarks`` says which one was chosen. Not used
+                for a fold.
+            hide: share of items that "users" hides.
+            seed: seed for the choice of hidden items.
+            reading: columns and other keywords of ``Interactions.read`` that differ from those of ``fit``.
 
         Returns:
-            Means, standard errors and values of each metric; higher is better. ``protocol`` says what was done, and
-            ``remarks`` which users and interactions were left out.
+            Means, standard errors and values of each metric; higher is better. ``protocol`` describes the protocol, and
+            ``remarks`` the users and interactions that were left out.
 
         Raises:
             SettingError: an unknown metric or split.
-            InputError: data that cannot be read, of which no item or, for "known", no user is known, that hold nothing
-                to be found, or a fold over another catalogue.
+            InputError: data that cannot be read, without known items or (for "known") known users, or without items to
+                find; or a fold over another catalogue.
         """
         asked = asked_fold(self.fitted, test, split, hide, seed, **reading)
         measured = self._engine.evaluate(asked.fold, metrics)

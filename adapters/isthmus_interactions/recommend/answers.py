@@ -1,4 +1,4 @@
-"""What a recommender answers, in external ids."""
+"""Answers of a recommender, in external ids."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from isthmus.vocabulary import Id, Kind, Vocabulary
 
 
 class Result(NamedTuple):
-    """One item, or one user, of an answer.
+    """One item or user in an answer.
 
     Attributes:
-        id: of the item or user.
-        score: higher is better; comparable inside one answer.
-        title: of the item, where it is known.
+        id: id of the item or user.
+        score: higher is better; comparable within one answer.
+        title: title of the item, if known.
     """
 
     id: Id
@@ -30,16 +30,16 @@ class Result(NamedTuple):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Answer(RankedList[Result]):
-    """Items, or users, best first: a sequence of ``Result`` (id, score, title), and a table of them.
+    """Items or users, best first: a sequence of ``Result`` (id, score, title) that is also a table.
 
     Attributes:
-        ids: at most k; fewer where fewer may be answered.
-        scores: higher is better; comparable inside one answer.
-        unknown: ids of the question that the catalogue does not hold and that were left out.
-        popular: whether nothing of the history was known, so that the most popular items were answered; their scores
+        ids: at most k; fewer if fewer items pass the filters.
+        scores: higher is better; comparable within one answer.
+        unknown: ids in the query that are not in the catalogue and were ignored.
+        popular: whether no item of the history was known, so that the most popular items were returned; their scores
             are shares of users.
-        titles: of the items, None for each that has none; without any, all are None.
-        kind: whether ids are numbers or text; where it is not given, the ids tell.
+        titles: titles of the items, None for items without one; if not given, all are None.
+        kind: whether ids are numbers or text; by default determined from the ids.
     """
 
     ids: list[Id]
@@ -64,8 +64,8 @@ class Answer(RankedList[Result]):
         return result_types(self.kind, self.ids)
 
     def remarks(self) -> list[str]:
-        """That popular items were answered, and what was unknown."""
-        popular = ["the most popular items, as nothing of the history is known"] if self.popular else []
+        """Remarks about popular items and unknown ids."""
+        popular = ["the most popular items, because no item of the history is known"] if self.popular else []
         unknown = [f"unknown: {', '.join(map(repr, self.unknown))}"] if self.unknown else []
         return popular + unknown
 
@@ -86,21 +86,21 @@ def result_types(kind: Kind | None, ids: Sequence[Id] = ()) -> dict[str, pa.Data
     """The Arrow types of a ``Result``.
 
     Args:
-        kind: of the vocabulary of the ids; None where only the ids tell.
-        ids: by which to tell.
+        kind: type of the ids in the vocabulary; None to determine it from ``ids``.
+        ids: ids to determine the type from.
     """
     return {"id": id_type(kind, ids), "score": pa.float64(), "title": pa.large_string()}
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What was asked, one of each for each answer.
+    """The queries, one for each answer.
 
     Attributes:
-        unknown: ids that the catalogue does not hold and that were left out; None for none.
-        popular: whether the most popular items answer; None for never.
-        ids: that were asked about; None for histories, which are numbered.
-        kind: of those ids.
+        unknown: unknown ids of each query; None if there are none.
+        popular: whether the most popular items are the answer; None for never.
+        ids: ids of the queries; None for histories, which are numbered.
+        kind: type of these ids.
     """
 
     unknown: Sequence[list[Id]] | None = None
@@ -112,16 +112,16 @@ class Questions:
 def to_answers(
     found: Neighbours, vocabulary: Vocabulary, asked: Questions, titles: Mapping[Id, str] | None = None
 ) -> Answers[Answer]:
-    """Rows as ids, one answer for each question; places that no row fills are left out.
+    """Convert rows to ids, one answer for each query; positions without a row are left out.
 
     Args:
         found: rows and scores, best first.
-        vocabulary: whose rows they are.
-        asked: the questions.
-        titles: texts to show with ids; none, if not given.
+        vocabulary: the vocabulary of the rows.
+        asked: the queries.
+        titles: titles to show with the ids, by id; none by default.
 
     Returns:
-        An answer for each question.
+        An answer for each query.
     """
     rows, scores = found.rows.cpu().numpy(), found.scores.cpu().numpy()
     kind, names = vocabulary.kind, titles or {}

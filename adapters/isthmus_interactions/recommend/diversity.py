@@ -1,13 +1,13 @@
-"""Answers that are less alike: maximal marginal relevance over the best candidates.
+"""Diverse recommendations: maximal marginal relevance over the best candidates.
 
 Carbonell & Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing Summaries",
-SIGIR 1998. With d from 0 (the plain ranking) to 1, each next answer is the candidate i with the largest
+SIGIR 1998. With d from 0 (the plain ranking) to 1, each next item is the candidate i with the largest
 
-    (1 − d) · relevance_i − d · max_{j already answered} similarity_ij
+    (1 − d) · relevance_i − d · max_{j already chosen} similarity_ij
 
-The first answer is always the best one. relevance is the score, brought to 0..1 by the least and the largest score of
-the user's candidates; equal scores are all 0. similarity is the cosine of two items' columns of interactions, from 0
-(no user has both) to 1 (the same users have them), whatever the model. Equal values go to the better candidate.
+The first item is always the best one. The relevance is the score, scaled to 0..1 over the candidates of the user (0 if
+all scores are equal). The similarity is the cosine between two items' columns of interactions, from 0 (no user has
+both) to 1 (the same users have both), for every model. Ties are resolved in favour of the better candidate.
 """
 
 from __future__ import annotations
@@ -27,49 +27,49 @@ from isthmus.protocols import Neighbours
 from isthmus_interactions.csr import Csr, row_of_entry, select_rows
 
 CANDIDATES = 10
-"""So many candidates for each answer that is wanted."""
+"""Number of candidates per requested item."""
 
 FEWEST_CANDIDATES = 100
 
 CELLS = 1 << 24
-"""Similarities that exist at a time, at most, but for a single user's: 128 MB."""
+"""Maximum number of similarities at a time (except for a single user): 128 MB."""
 
 Rows = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 
 def check_diversity(diversity: float) -> None:
-    """Raises SettingError: not from 0 to 1."""
+    """Raise SettingError if the diversity is not from 0 to 1."""
     if not 0 <= diversity <= 1:
         raise SettingError(
-            f"diversity={diversity}", expected="a number from 0 (best first) to 1 (as unlike as possible)"
+            f"diversity={diversity}", expected="a number from 0 (best first) to 1 (as different as possible)"
         )
 
 
 def candidates(k: int) -> int:
-    """How many of the best to choose ``k`` answers from."""
+    """Number of candidates from which ``k`` items are chosen."""
     return max(CANDIDATES * k, FEWEST_CANDIDATES)
 
 
 class Diversity:
-    """Re-ranks answers by which items the same users have.
+    """Re-ranks recommendations by the similarity of items.
 
-    Nothing of size items × items is made: similarities are computed, exactly and sparsely, between what some users
-    were answered last and their candidates.
+    There is no matrix of items × items: similarities are computed, exactly and sparsely, between the item chosen last
+    for each user and the user's candidates.
 
     Args:
-        interactions: of the training data, shape (users, items).
+        interactions: training interactions, shape (users, items).
     """
 
     def __init__(self, interactions: Csr) -> None:
         self._interactions = interactions
 
     def rerank(self, found: Neighbours, k: int, diversity: float) -> Neighbours:
-        """The ``k`` answers of each user in the order of maximal marginal relevance, with their old scores.
+        """The ``k`` items of each user in the order of maximal marginal relevance, with their original scores.
 
         Args:
-            found: candidates, best first, as a search answers them.
-            k: how many answers; with fewer candidates, all of them, and row -1 with score -inf after them.
+            found: candidates, best first, as returned by a search.
+            k: number of items; with fewer candidates all of them, followed by row -1 with score -inf.
             diversity: d, from 0 to 1; 0 keeps the first ``k``.
 
         Returns:
@@ -93,13 +93,13 @@ class Diversity:
         return Neighbours(found.rows.gather(1, places), found.scores.gather(1, places))
 
     def intra_list_similarity(self, rows: Int64[Tensor, "batch k"]) -> Float64[Tensor, " batch"]:
-        """The mean cosine over all pairs of each list; NaN for fewer than two rows. Lower is more diverse.
+        """The mean cosine over all pairs of each list; NaN for fewer than two items. Lower is more diverse.
 
         Ziegler, McNee, Konstan & Lausen, "Improving Recommendation Lists Through Topic Diversification", WWW 2005, as a
         mean instead of a sum.
 
         Args:
-            rows: items, -1 where there are fewer.
+            rows: items, -1 if there are fewer.
         """
         found = np.full(len(rows), np.nan)
         step = self._users_at_a_time(rows.shape[1])
@@ -118,7 +118,7 @@ class Diversity:
 
     @cached_property
     def _columns(self) -> Csr:
-        """Items as rows, so that some of them can be taken: shape (items, users)."""
+        """Items as rows, so that they can be selected: shape (items, users)."""
         columns: Csr = self._interactions.T.tocsr()
         columns.sort_indices()
         return columns
@@ -127,16 +127,16 @@ class Diversity:
     def _norms(self) -> Values:
         squares = np.square(self._columns.data, dtype=np.float64)
         sums = np.bincount(row_of_entry(self._columns), weights=squares, minlength=self._columns.shape[0])
-        # Without interactions, its cosine with anything is 0.
+        # An item without interactions has cosine 0 with every other one.
         norms: Values = np.where(sums > 0, np.sqrt(sums), 1.0)
         return norms
 
     def _users_at_a_time(self, width: int) -> int:
-        """Similarities have a row for each user at most, as long as there are items or candidates of all of them."""
+        """Similarities have at most one row per user and one column per item or candidate."""
         return max(1, CELLS // max(1, self._columns.shape[0]), math.isqrt(CELLS // max(1, width)))
 
     def _order(self, rows: Rows, scores: Values, k: int, diversity: float) -> Rows:
-        """Places of candidates in their new order, shape (users, at most k)."""
+        """Positions of candidates in their new order, shape (users, at most k)."""
         users, width = rows.shape
         everybody, filled = np.arange(users), rows >= 0
         relevance = _scaled(scores, filled)
@@ -147,25 +147,25 @@ class Diversity:
             if step:
                 np.maximum(nearest, block.similarities(order[:, step - 1]), out=nearest)
                 worth = (1 - diversity) * relevance - diversity * nearest
-                # Where no candidate is left the places after them follow, which hold row -1.
+                # If no candidate is left, the following positions contain row -1.
                 order[:, step] = np.where(open_.any(1), np.where(open_, worth, -np.inf).argmax(1), step)
             open_[everybody, order[:, step]] = False
         return order
 
 
 class _Block:
-    """Some users's candidates, and how near they are to one of them."""
+    """Candidates of some users, and their similarity to one of them."""
 
     def __init__(self, columns: Csr, norms: Values, rows: Rows) -> None:
         items, places = np.unique(np.maximum(rows, 0), return_inverse=True)
         self._places = places.reshape(rows.shape)
-        # Any, as SciPy's types take a product for what it might be.
+        # Any, because SciPy's types do not describe the product.
         self._unit: Any = select_rows(columns, items).astype(np.float64)
         self._unit.data /= np.repeat(norms[items], np.diff(self._unit.indptr))
         self._transposed = self._unit.T.tocsr()
 
     def similarities(self, chosen: Rows) -> Values:
-        """The cosine of each user's candidates with the one at the place ``chosen``, shape (users, candidates)."""
+        """The cosine of each user's candidates with the one at position ``chosen``, shape (users, candidates)."""
         own = self._places[np.arange(len(chosen)), chosen]
         asked, which = np.unique(own, return_inverse=True)
         near = (self._unit[asked] @ self._transposed).toarray()

@@ -1,4 +1,4 @@
-"""What answers questions about a fitted recommender: rankings, neighbours, explanations."""
+"""Computes the answers of a fitted recommender: rankings, neighbours, explanations."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from isthmus_interactions.splits import FoldIn
 
 
 class RecommendationEngine:
-    """The parts that answer, over external ids; each is made on first use and then kept.
+    """The components of a recommender in operation, with external ids; each one is created on first use and then kept.
 
     Args:
-        fitted: the model and what it was trained on; it does not change.
+        fitted: the model and its training data.
     """
 
     def __init__(self, fitted: FittedRecommender) -> None:
@@ -47,7 +47,7 @@ class RecommendationEngine:
 
     @cached_property
     def ranker(self) -> Ranker:
-        """The model for every history of which it knows something, popularity for the others."""
+        """The model for histories with known items, popularity for the others."""
         return PopularityFallback(ranker_of(self._fitted.model), self.popularity)
 
     @cached_property
@@ -62,10 +62,10 @@ class RecommendationEngine:
 
         Args:
             batch: the histories.
-            k: how many items.
-            exclude_seen: leave out what is in the history.
-            filters: which items may be answered.
-            diversity: from 0, best first, to 1, as unlike as possible.
+            k: number of items.
+            exclude_seen: leave out the items of the history.
+            filters: which items may be recommended.
+            diversity: from 0 (best first) to 1 (as different as possible).
 
         Returns:
             An answer for each history, best item first.
@@ -75,7 +75,7 @@ class RecommendationEngine:
         """
         check_k(k)
         check_diversity(diversity)
-        self._warn(batch, "the most popular items are answered")
+        self._warn(batch, "the most popular items are recommended")
         device, items = self._fitted.device, self._fitted.adapter.items
         bags = bags_to(batch.bags, device)
         seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
@@ -93,10 +93,11 @@ class RecommendationEngine:
         """The histories of users of the training data.
 
         Raises:
-            UnknownIdError: a user who is not among them.
+            UnknownIdError: a user who is not in the training data.
             InputError: a single id instead of several.
         """
-        users, asked = self._fitted.adapter.users, id_list(ids)
+        users = self._fitted.adapter.users
+        asked = id_list(ids, users)
         rows = torch.from_numpy(users.rows(asked))
         events = self._fitted.histories
         ordered = None if events is None else events.take(rows.numpy())
@@ -107,7 +108,7 @@ class RecommendationEngine:
         items, device = self._fitted.adapter.items, self._fitted.device
         self._warn(batch, "items are scored by their popularity")
         inputs = bags_to(batch.bags, device) if self._length is None else self._tokens(batch)
-        ids = id_list(wanted)
+        ids = id_list(wanted, items)
         known = [place for place, id_ in enumerate(ids) if id_ in items]
         out = np.full((inputs.size, len(ids)), -np.inf, dtype=np.float32)
         if known:
@@ -119,24 +120,24 @@ class RecommendationEngine:
     def similar_items(self, ids: Sequence[GivenId], k: int) -> Answers[Answer]:
         """The nearest items of each item; see ``Recommender.similar_items``."""
         items = self._fitted.adapter.items
-        asked = Questions(ids=id_list(ids), kind=items.kind)
+        asked = Questions(ids=id_list(ids, items), kind=items.kind)
         rows = torch.from_numpy(item_rows(self._fitted, asked.ids or ())).to(self._fitted.device)
         return to_answers(self._similar.search(rows, min(k, len(items))), items, asked, self._fitted.titles)
 
     def similar_users(self, batch: HistoryBatch, k: int) -> Answers[Answer]:
         """The nearest users of each history; see ``Recommender.similar_users``."""
-        self._warn(batch, "no user is near")
+        self._warn(batch, "there are no similar users")
         bags = extend.readable(self._fitted.model, batch.bags)
         found = self._users.nearest(bags, k, self._fitted.device)
         return to_answers(found, self._fitted.adapter.users, Questions(batch.unknown, None, batch.users, batch.kind))
 
     def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
-        """What each item of a single history contributes to the score of an item; see ``Recommender.explain``.
+        """The contribution of each item of a history to the score of an item; see ``Recommender.explain``.
 
         Args:
             batch: a single history.
-            item: whose score is explained.
-            k: how many items of the history at most.
+            item: the item whose score is explained.
+            k: maximum number of items of the history.
 
         Returns:
             Items of the history, largest contribution first.
@@ -145,7 +146,9 @@ class RecommendationEngine:
             check_k(k)
         fitted = self._fitted
         if self._length is not None:
-            raise SettingError(f"{fitted.builder} cannot explain: it reads items in order", expected="a model of bags")
+            raise SettingError(
+                f"explanations by {fitted.builder}, which reads items in order", expected="a model of bags"
+            )
         column = int(item_rows(fitted, [item])[0])
         parts = contributions(ranker_of(fitted.model), bags_to(batch.bags, fitted.device), column).cpu()
         order = torch.sort(parts, descending=True, stable=True).indices[:k]
@@ -155,17 +158,17 @@ class RecommendationEngine:
         return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)
 
     def evaluate(self, fold: FoldIn, metrics: Sequence[str]) -> Evaluation:
-        """Ask for what was held out of each user; see ``Recommender.evaluate``."""
+        """Evaluate on held-out items; see ``Recommender.evaluate``."""
         return evaluate_fold(self.ranker, self._length, fold, metrics, self._fitted.device)
 
     def _warn(self, batch: HistoryBatch, instead: str) -> None:
-        """Tell the caller of the public method that nothing of a history is known."""
+        """Warn the caller of the public method about histories without known items."""
         known = (batch.bags.lengths() > 0).tolist()
         warn_of_unknown_histories(self._fitted, batch.unknown, known, instead, stacklevel=4)
 
     @property
     def _length(self) -> int | None:
-        """How many items the model reads in order; None for a model of bags."""
+        """Number of items that the model reads in order; None for a model of bags."""
         return length_read(self._fitted.model)
 
     def _tokens(self, batch: HistoryBatch) -> TokenRows:

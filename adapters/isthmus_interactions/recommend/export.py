@@ -1,4 +1,4 @@
-"""Recommendations for many users, streamed to a Parquet file."""
+"""Recommendations for many users, written to a Parquet file in blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.answers import Answers
+from isthmus.answers import Answers, id_type
 from isthmus.disk import written
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -17,7 +17,7 @@ from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
 USERS_AT_A_TIME = 2048
-"""Asked about at a time, and a row group of the file."""
+"""Number of users at a time, and in a row group of the file."""
 
 
 def write(
@@ -26,13 +26,14 @@ def write(
     adapter: InteractionsAdapter,
     ask: Callable[[Sequence[GivenId]], Answers[Answer]],
 ) -> int:
-    """Ask in blocks and write user, rank (from 1), item and score. The file appears whole or not at all.
+    """Recommend in blocks and write the columns user, rank (from 1), item and score. The file is written whole or not
+    at all.
 
     Args:
-        path: of the Parquet file.
+        path: path of the Parquet file.
         users: ids, in the order of the rows.
-        adapter: for the types of ids.
-        ask: answers for some users.
+        adapter: determines the types of the ids.
+        ask: recommends for some users.
 
     Returns:
         The number of rows.
@@ -64,4 +65,4 @@ def _table(users: Sequence[GivenId], answers: Iterable[Answer], schema: pa.Schem
 
 
 def _type(vocabulary: Vocabulary) -> pa.DataType:
-    return pa.int64() if vocabulary.kind == "int64" else pa.string()
+    return pa.string() if vocabulary.kind == "string" else id_type(vocabulary.kind)

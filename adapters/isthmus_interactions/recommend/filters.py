@@ -1,4 +1,4 @@
-"""Which items may be answered: the ids that a caller names, for all histories or for each, as rows."""
+"""Filters of items: ids that a caller excludes or allows, for all histories or for each, as rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.errors import InputError, UnknownIdWarning
 from isthmus.rowlists import RowLists, distinct, owners, part
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.recommend.histories import GivenId, id_list
+from isthmus_interactions.recommend.histories import GivenId, id_list, is_single
 
 GivenItems = Iterable[GivenId] | Sequence[Iterable[GivenId]]
 """Ids for all histories, or a list of ids for each history."""
@@ -26,11 +26,11 @@ ItemRows = Int64[Tensor, " _"] | RowLists
 
 @dataclass(frozen=True)
 class ItemFilters:
-    """Which items may be answered.
+    """Which items may be recommended.
 
     Attributes:
-        exclude: rows that must not be answered; None for no such rows.
-        allow: the only rows that may be answered; None for all of them.
+        exclude: rows that must not be recommended; None for no such rows.
+        allow: the only rows that may be recommended; None for all of them.
     """
 
     exclude: ItemRows | None = None
@@ -46,10 +46,10 @@ class ItemFilters:
         return ItemFilters(*(None if one is None else _moved(one, device) for one in self._both))
 
     def excluded(self, histories: int, seen: RowLists | None) -> RowLists | None:
-        """What must not be answered to each history.
+        """The items that must not be recommended for each history.
 
         Args:
-            histories: how many there are.
+            histories: number of histories.
             seen: further rows, one list for each history.
 
         Returns:
@@ -73,20 +73,20 @@ class ItemFilters:
 def item_filters(
     items: Vocabulary, histories: int, exclude: GivenItems | None, allow: GivenItems | None, stacklevel: int = 2
 ) -> ItemFilters:
-    """Rows of the ids that a caller names. Unknown ids are ignored, and where none of a filter is known, warned of.
+    """Convert ids to rows. Unknown ids are ignored, with a warning if all ids of a filter are unknown.
 
     Args:
         items: the catalogue.
-        histories: how many there are.
-        exclude: what must not be answered, for all histories or a list for each; None for nothing.
-        allow: the only items that may be answered, likewise; None for all of them.
+        histories: number of histories.
+        exclude: ids that must not be recommended, for all histories or a list for each; None for nothing.
+        allow: the only ids that may be recommended, likewise; None for all of them.
         stacklevel: as for ``warnings.warn``.
 
     Returns:
         The filters, on the CPU.
 
     Raises:
-        InputError: lists, but not one for each history, or something that holds no ids.
+        InputError: several lists, but not one for each history, or a value that contains no ids.
     """
     given = {"exclude": exclude, "allow": allow}
     read = {name: None if one is None else _rows(items, histories, one, name) for name, one in given.items()}
@@ -98,20 +98,22 @@ def item_filters(
 
 
 def _rows(items: Vocabulary, histories: int, given: Any, name: str) -> tuple[int, list[Any], ItemRows]:
-    """How many ids are known, the unknown ones, and the rows of the known ones."""
-    if isinstance(given, str | int | np.integer) or not isinstance(given, Iterable):
+    """The number of known ids, the unknown ids, and the rows of the known ones."""
+    if is_single(given):
         raise InputError(
             f"{name}= is {given!r} instead of several ids",
             expected="a list of ids, or a list of ids for each history",
             remedy=f"write {name}=[{given!r}]",
         )
     listed = given.tolist() if isinstance(given, np.ndarray | Tensor) else list(given)
-    if not listed or isinstance(listed[0], str | int | np.integer):
-        rows, unknown = items.split(id_list(listed))
+    if not listed or is_single(listed[0]):
+        rows, unknown = items.split(id_list(listed, items))
         return len(rows), unknown, torch.from_numpy(np.unique(rows))
     if len(listed) != histories:
-        raise InputError(f"{name} holds {len(listed):,} lists", expected=f"one for each of {histories:,} histories")
-    parts = [items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one)) for one in listed]
+        raise InputError(f"{name} contains {len(listed):,} lists", expected=f"one for each of {histories:,} histories")
+    parts = [
+        items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one, items)) for one in listed
+    ]
     lists = [np.unique(rows) for rows, _ in parts]
     ends = torch.from_numpy(np.cumsum([0, *map(len, lists)]))
     flat = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists]))

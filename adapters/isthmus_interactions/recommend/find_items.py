@@ -1,4 +1,4 @@
-"""Items by their titles or ids: what somebody who knows a name but no id looks for."""
+"""Finds items by their titles or ids."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class FoundItem(NamedTuple):
 
     Attributes:
         id: as in the training data.
-        title: None where it has none.
-        users: how many users of the training data interacted with it.
+        title: None if it has none.
+        users: number of users in the training data who interacted with the item.
     """
 
     id: Id
@@ -30,15 +30,15 @@ class FoundItem(NamedTuple):
 
 
 def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[FoundItem]:
-    """The items whose titles or ids match a text, best matches first; upper and lower case count as the same.
+    """The items whose titles or ids match a text, best matches first; case is ignored.
 
-    Best is a title or an id that is the text itself, then one with all of its words, then one that holds it somewhere;
-    among these, the more popular items come first. Titles and ids that are only like the text fill what is left.
+    Titles or ids equal to the text come first, then those with all of its words, then those that contain it; equal
+    matches are ordered by popularity. If there are fewer than ``k`` matches, similar titles and ids follow.
 
     Args:
-        recommender: whose catalogue is looked through.
-        text: of a title, or an id; without one, the most popular items.
-        k: how many at most.
+        recommender: the recommender whose catalogue is searched.
+        text: part of a title, or an id; empty for the most popular items.
+        k: maximum number of items.
 
     Returns:
         At most ``k`` items.
@@ -81,6 +81,6 @@ def _name(id_: Id, title: str | None) -> str:
 
 
 def _users(recommender: Recommender) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """For each item of the catalogue; items that are known by features alone have none."""
+    """The number of users of each item of the catalogue; 0 for items that are known only by features."""
     counted = np.bincount(recommender.interactions.indices, minlength=len(recommender.adapter.items))
     return counted.astype(np.int64)

@@ -1,11 +1,11 @@
-"""How a recommender is tested: from data of any kind to histories and what is to be found.
+"""Evaluation protocols of a recommender: from any data to histories and items to find.
 
-- ``"users"``, strong generalisation: of each user, a random share of the items is hidden; the others are the history.
-  For users who were not trained on.
-- ``"known"``, weak generalisation: the history of each user is what they have in the training data; what the test data
-  add to it is to be found. For later interactions, or for a random part that was held out of each history.
-- ``"last"``, leave-last-out: the latest item of each user is to be found; the history is what came before it, in the
-  test data and, for users of the training data, in those.
+- ``"users"``, strong generalisation: for users who were not trained on. A random share of each user's items is hidden;
+  the others are the history.
+- ``"known"``, weak generalisation: the history of each user is the training data, and the new items in the test data
+  must be found. For later interactions, or for a random part that was held out of each history.
+- ``"last"``, leave-last-out: the most recent item of each user must be found; the history consists of the earlier items
+  in the test data and, for users of the training data, in the training data.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError
+from isthmus.plugins import closest
 from isthmus.reprs import counted
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
@@ -35,13 +36,13 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class AskedFold:
-    """Who is asked, for what, and how that came about.
+    """Histories and items to find, and where they come from.
 
     Attributes:
-        fold: histories and what is to be found.
-        split: the name of the protocol; empty for a fold that was given.
-        protocol: the same in a sentence.
-        remarks: what was left out, and what a reader of the scores should know beside.
+        fold: histories and items to find.
+        split: name of the protocol; empty for a given fold.
+        protocol: description of the protocol.
+        remarks: what was left out, and other remarks on the scores.
     """
 
     fold: FoldIn
@@ -53,27 +54,28 @@ class AskedFold:
 def asked_fold(
     fitted: FittedRecommender, test: Any, split: str | None, share: float, seed: int, **reading: Unpack[Reading]
 ) -> AskedFold:
-    """Who is asked, and for what. Raises what ``Recommender.evaluate`` raises.
+    """Prepare an evaluation. Raises the errors of ``Recommender.evaluate``.
 
     Args:
-        fitted: what is tested.
-        test: a fold, interactions, or whatever ``Interactions.read`` takes.
-        split: "users", "known" or "last"; None to choose between the first two.
-        share: of each user's items that "users" hides.
-        seed: of the choice of hidden items.
-        reading: how to read ``test``, where otherwise than the training data.
+        fitted: the recommender to evaluate.
+        test: a fold, interactions, or anything that ``Interactions.read`` accepts.
+        split: "users", "known" or "last"; None to choose one of the first two.
+        share: share of each user's items that "users" hides.
+        seed: seed for the choice of hidden items.
+        reading: how to read ``test`` if it differs from the training data.
 
     Returns:
         The fold over the catalogue of ``fitted``.
     """
     if isinstance(test, FoldIn):
         if split is not None or reading:
-            raise SettingError("split= or columns for a fold", expected="data that are not split yet")
-        return AskedFold(test, "", "a fold that was given", ())
+            raise SettingError("split= or columns for a fold", expected="data that are not a fold")
+        return AskedFold(test, "", "given fold", ())
     if split is not None and split not in SPLITS:
         raise SettingError(
             f"split {split!r}",
             expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
+            remedy=closest(split, SPLITS),
         )
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")
@@ -100,18 +102,18 @@ class _Case:
     seed: int
 
     def trained(self, users: Rows) -> Csr:
-        """What some users, by their row in ``data``, have in the training data; nothing for those who are not there."""
+        """Training interactions of some users, given by their row in ``data``; empty for users who are not there."""
         rows = self.rows[users]
         known = self.fitted.interactions[np.maximum(rows, 0)]
         return stored_where(known, (rows >= 0)[row_of_entry(known)])
 
     def trained_events(self, users: Rows) -> OrderedHistories | None:
-        """The same in order, where it is known."""
+        """The same in order, if known."""
         events = self.fitted.histories
         return None if events is None else events.take(self.rows[users])
 
     def new_to(self, users: Rows) -> Csr:
-        """What some users have in ``data`` and not in the training data."""
+        """Interactions of some users in ``data`` that are not in the training data."""
         matrix, trained = select_rows(self.data.matrix, users), self.trained(users)
         new: Csr = (matrix - matrix.multiply(trained.astype(bool))).tocsr()
         new.eliminate_zeros()
@@ -119,12 +121,12 @@ class _Case:
         return new
 
     def fitting(self) -> str:
-        """The protocol that the data suggest."""
+        """The protocol that fits the data."""
         known = np.flatnonzero(self.rows >= 0)
         return "known" if 2 * len(known) >= len(self.rows) and self.new_to(known).nnz else "users"
 
     def why(self, asked: str | None, chosen: str) -> tuple[str, ...]:
-        """Why a protocol was chosen that nobody named."""
+        """The reason for a protocol that was chosen by default."""
         if asked is not None:
             return ()
         known = int((self.rows >= 0).sum())
@@ -140,10 +142,10 @@ def _users(case: _Case) -> _Made:
     few = len(data) - len(fold)
     return (
         fold,
-        f"strong generalisation: of each user, {case.share:.0%} of the items are hidden, the others are the history",
+        f"strong generalisation: of each user, {case.share:.0%} of the items are hidden, the rest is the history",
         (
-            _counted(known, "user was", "users were", "trained on: the scores of such users are too high"),
-            _counted(few, "user has", "users have", "too few known items to hide one, and cannot be asked"),
+            _counted(known, "user was", "users were", "trained on, so their scores are too high"),
+            _counted(few, "user has", "users have", "too few known items to hide one and cannot be evaluated"),
         ),
     )
 
@@ -152,29 +154,31 @@ def _known(case: _Case) -> _Made:
     known = np.flatnonzero(case.rows >= 0)
     if not len(known):
         raise InputError(
-            "nobody in the test data is in the training data",
+            "no user of the test data is in the training data",
             expected="users of the training data",
-            remedy="for new users there is split='users'",
-            option="for new users there is --split users",
+            remedy="for new users use split='users'",
+            option="for new users use --split users",
         )
     new = case.new_to(known)
     if not new.nnz:
         raise InputError(
-            "nothing in the test data is new to the users of the training data",
+            "the test data contain no new interactions of the users of the training data",
             expected="interactions that were not trained on",
-            remedy="for new users there is split='users'",
-            option="for new users there is --split users",
+            remedy="for new users use split='users'",
+            option="for new users use --split users",
         )
     history, users = case.trained(known), case.data.select_users(known).users
     fold = aligned(history, new, users, case.trained_events(known))
     repeated = case.data.select_users(known).nnz - new.nnz
     return (
         fold,
-        "weak generalisation: the history of each user is what was trained on, and what is new is to be found",
+        "weak generalisation: the training data of each user are the history, and new items must be found",
         (
-            _counted(len(case.data) - len(known), "user is", "users are", "not in the training data: left out"),
-            _counted(repeated, "interaction was", "interactions were", "trained on: not asked for"),
-            _counted(len(known) - len(fold), "known user has", "known users have", "nothing new, and cannot be asked"),
+            _counted(len(case.data) - len(known), "user is", "users are", "not in the training data and left out"),
+            _counted(repeated, "interaction was", "interactions were", "trained on and left out"),
+            _counted(
+                len(known) - len(fold), "known user has", "known users have", "no new items and cannot be evaluated"
+            ),
         ),
     )
 
@@ -184,9 +188,9 @@ def _last(case: _Case) -> _Made:
     if data.histories is None:
         raise InputError(
             "test data without times",
-            expected="a column that says when",
-            remedy="name it with time=NAME, or say ordered=True of rows that are in order",
-            option="name it with --time NAME, or say --ordered of rows that are in order",
+            expected="a column of times",
+            remedy="name it with time=NAME, or pass ordered=True if the rows are in order",
+            option="name it with --time NAME, or pass --ordered if the rows are in order",
         )
     latest = data.histories.last_places(data.matrix)
     last = places_in_rows(data.matrix, latest) == np.diff(data.matrix.indptr)[row_of_entry(data.matrix)] - 1
@@ -201,16 +205,16 @@ def _last(case: _Case) -> _Made:
     few = len(data) - len(fold) - repeated
     return (
         fold,
-        "leave-last-out: the latest item of each user is to be found, what came before is the history",
+        "leave-last-out: the most recent item of each user must be found, and the earlier ones are the history",
         (
-            _counted(repeated, "latest item was", "latest items were", "trained on: not asked for"),
-            _counted(few, "user has", "users have", "nothing before the latest known item, and cannot be asked"),
+            _counted(repeated, "most recent item was", "most recent items were", "trained on and left out"),
+            _counted(few, "user has", "users have", "no item before the most recent known one and cannot be evaluated"),
         ),
     )
 
 
 def _events_before(case: _Case, earlier: Csr) -> OrderedHistories | None:
-    """The events behind a history, those of the training first."""
+    """The events behind a history, those of the training data first."""
     data, everybody = case.data, np.arange(len(case.data))
     assert data.histories is not None
     before, trained = data.histories.inside(earlier), case.trained_events(everybody)
@@ -221,7 +225,7 @@ def _events_before(case: _Case, earlier: Csr) -> OrderedHistories | None:
 
 
 SPLITS: Mapping[str, Callable[[_Case], _Made]] = MappingProxyType({"users": _users, "known": _known, "last": _last})
-"""The protocols, by name."""
+"""The protocols by name."""
 
 
 def _check_items(fitted: FittedRecommender, data: Interactions, over: Interactions) -> None:
@@ -237,10 +241,10 @@ def _check_items(fitted: FittedRecommender, data: Interactions, over: Interactio
 def _unknown_items(data: Interactions, over: Interactions) -> tuple[str, ...]:
     lost = data.nnz - over.nnz
     items = len(np.unique(data.matrix.indices)) - len(np.unique(over.matrix.indices))
-    which = f"with {counted(items, 'item')} that the catalogue does not hold: left out"
+    which = f"with {counted(items, 'unknown item')} and left out"
     return (_counted(lost, "interaction is", "interactions are", which),)
 
 
 def _counted(count: int, one: str, many: str, what: str) -> str:
-    """A remark about a number of things; empty for none."""
+    """A remark about a number of things; empty for 0."""
     return f"{count:,} {one if count == 1 else many} {what}" if count else ""

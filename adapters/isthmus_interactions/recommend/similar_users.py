@@ -1,4 +1,4 @@
-"""The users of the training data: their bags, and who of them is near to a history."""
+"""Users of the training data: their bags, and the users nearest to a history."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from isthmus.tasks.similar import encoded
 from isthmus_interactions.csr import Csr
 
 SOME = 512
-"""Users whose bags stand for all."""
+"""Number of users whose bags represent all of them."""
 
 ENCODED = 4096
-"""Histories that are encoded at a time."""
+"""Number of histories that are encoded at a time."""
 
 CELLS = 1 << 22
-"""Cosines between histories and users that exist at a time, at most, but for a single history's: some 50 MB."""
+"""Maximum number of cosines between histories and users at a time (except for a single history): about 50 MB."""
 
 
 class SimilarUsers:
-    """Everybody of the training data, and a model that may have codes for them.
+    """The users of the training data, with codes if the model has them.
 
     Args:
-        model: with an autoencoder users are compared by their codes, with any other model by their interactions.
-        interactions: of the training data, shape (users, items).
+        model: autoencoders compare users by their codes, other models by their interactions.
+        interactions: training interactions, shape (users, items).
     """
 
     def __init__(self, model: nn.Module, interactions: Csr) -> None:
@@ -51,14 +51,16 @@ class SimilarUsers:
         return bags
 
     def some(self) -> Bags:
-        """The interactions of a few hundred users, spread over all of them; on the CPU."""
+        """The interactions of a few hundred users, evenly spaced over all of them; on the CPU."""
         return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
 
     def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
-        """The k users nearest to each bag, which is on the CPU; no user is near to an empty one.
+        """The k nearest users for each bag; bags are on the CPU, and an empty bag has no neighbours.
 
         Args:
-            device: where the model is.
+            bags: histories, on the CPU.
+            k: number of users.
+            device: device of the model.
 
         Returns:
             Rows of users and their scores, nearest first; higher is nearer.
@@ -102,31 +104,31 @@ def bags_to(bags: Bags, device: torch.device) -> Bags:
 
 @dataclass(frozen=True, eq=False)
 class NearestRows:
-    """Rows of a matrix by their cosine with bags, without codes.
+    """Rows of a matrix by their cosine similarity with bags, without codes.
 
     Attributes:
-        columns: the rows, each divided by its length, as columns: shape (items, users).
+        columns: the rows, normalised, as columns: shape (items, users).
     """
 
     columns: Csr
 
     @classmethod
     def of(cls, interactions: Csr) -> NearestRows:
-        """The rows of a matrix, shape (users, items)."""
+        """Normalise the rows of a matrix of shape (users, items)."""
         return cls(_unit(interactions).T.tocsr())
 
     def search(self, bags: Bags, k: int) -> Neighbours:
-        """The k rows with the largest cosine to each bag, equal ones in ascending order of row.
+        """The k rows with the largest cosine similarity to each bag; equal ones in ascending order of row.
 
-        Rows that share nothing with the bag do not answer. Bags are taken a few at a time, so that at most ``CELLS``
-        cosines exist at once.
+        Rows that have no item in common with the bag are not returned. Bags are processed a few at a time, so that at
+        most ``CELLS`` cosines exist at once.
 
         Args:
-            bags: on the CPU.
-            k: how many.
+            bags: histories, on the CPU.
+            k: number of rows.
 
         Returns:
-            Rows and cosines from 0 to 1, nearest first; row -1 with score -inf where there are fewer.
+            Rows and cosines from 0 to 1, nearest first; row -1 with score -inf if there are fewer.
         """
         parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
         asked = _unit(csr_array(parts, shape=(bags.size, self.columns.shape[0])))
@@ -143,9 +145,9 @@ class NearestRows:
 
 
 def _best(found: npt.NDArray[Any], values: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The k largest values, largest first, and where they were found; only these are sorted."""
+    """The k largest values, largest first, and their positions; only these are sorted."""
     if len(values) > k:
-        # All that equal the k-th, so that the first of them can be taken.
+        # All values that equal the k-th, so that the first of them can be chosen.
         near = values >= np.partition(values, len(values) - k)[len(values) - k]
         found, values = found[near], values[near]
     best = np.lexsort((found, -values))[:k]

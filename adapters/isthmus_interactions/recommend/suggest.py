@@ -1,4 +1,4 @@
-"""What somebody may have meant by an id that nobody knows: the nearest known ids and titles."""
+"""Suggestions for unknown ids: similar ids and titles of the catalogue."""
 
 from __future__ import annotations
 
@@ -7,44 +7,43 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from isthmus.errors import UnknownHistoryWarning, UnknownIdError
+from isthmus.ids import plain_id
 from isthmus.similar_texts import similar_texts
 from isthmus.vocabulary import Id, Rows
 from isthmus_interactions.fitted import FittedRecommender, FittedView
 from isthmus_interactions.recommend.histories import GivenId, id_list
-from isthmus_interactions.vocabularies import as_kind
 
 SHOWN = 3
-"""Unknown ids and suggestions that a message names at most."""
+"""Maximum number of unknown ids and suggestions in a message."""
 
 
 class Suggestion(NamedTuple):
-    """An item that the catalogue holds, and its title; None where it has none."""
+    """An item of the catalogue and its title; None if it has none."""
 
     id: Id
     title: str | None
 
 
 Catalogue = FittedRecommender | FittedView
-"""What is suggested from: a ``Recommender``, or its state."""
+"""The object that suggestions come from: a ``Recommender`` or its state."""
 
 
 def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[Suggestion]:
-    """The items whose ids or titles are most like an id that the catalogue does not hold.
+    """The items whose ids or titles are most similar to an unknown id.
 
-    An id in the other type (7 and "7") comes first, then similar ids, if ids are text, then similar titles. One pass
-    over all ids and titles: about a second for a million.
+    An item with that very id comes first, then similar ids, if ids are text, then similar titles. All ids and titles
+    are compared, which takes about a second for a million of them.
 
     Args:
         catalogue: a recommender, or its state.
-        wanted: the id that was given; a part of a title finds the items of such titles.
-        count: how many at most.
+        wanted: the unknown id; part of a title finds items with such titles.
+        count: maximum number of suggestions.
 
     Returns:
-        At most ``count`` items, the nearest first; none where nothing is like it.
+        At most ``count`` items, most similar first; empty if nothing is similar.
     """
-    items, text = catalogue.adapter.items, str(wanted)
-    other = as_kind(wanted if isinstance(wanted, str) else int(wanted), items)
-    found: list[Id] = [other] if other in items else []
+    items, text = catalogue.adapter.items, str(plain_id(wanted))
+    found: list[Id] = [items.held(wanted)] if wanted in items else []
     if items.kind == "string":
         ids = items.ids.tolist()
         found += [ids[place] for place in similar_texts(text, ids, count)]
@@ -55,7 +54,7 @@ def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[S
 
 
 def did_you_mean(suggestions: Sequence[Suggestion]) -> str:
-    """The suggestions as a question; empty without any."""
+    """The suggestions as a question; empty if there are none."""
     shown = [repr(one.id) if one.title is None else f"{one.id!r} ({one.title})" for one in suggestions]
     return f"did you mean {', '.join(shown[:-1])}{' or ' if len(shown) > 1 else ''}{shown[-1]}?" if shown else ""
 
@@ -64,11 +63,11 @@ def item_rows(catalogue: Catalogue, ids: Iterable[GivenId]) -> Rows:
     """Rows of items.
 
     Raises:
-        UnknownIdError: an id that the catalogue does not hold, with what may have been meant.
+        UnknownIdError: an id that is not in the catalogue, with suggestions.
         InputError: a single id instead of several.
     """
     items = catalogue.adapter.items
-    rows, unknown = items.split(id_list(ids))
+    rows, unknown = items.split(id_list(ids, items))
     if unknown:
         meant = did_you_mean(suggest(catalogue, unknown[0]))
         further = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -84,13 +83,13 @@ def item_rows(catalogue: Catalogue, ids: Iterable[GivenId]) -> Rows:
 def warn_of_unknown_histories(
     catalogue: Catalogue, unknown: Sequence[Sequence[Id]], known: Sequence[bool], instead: str, stacklevel: int
 ) -> None:
-    """Warn once of histories of which nothing is known; empty histories do not count.
+    """Warn once about histories without known items; empty histories do not count.
 
     Args:
         catalogue: a recommender, or its state.
-        unknown: for each history the ids that the catalogue does not hold.
-        known: for each history whether it holds anything else.
-        instead: what is answered to them.
+        unknown: the unknown ids of each history.
+        known: for each history, whether it has other ids.
+        instead: what is returned for these histories.
         stacklevel: as for ``warnings.warn``, counted from the caller.
     """
     missing = [ids for ids, some in zip(unknown, known, strict=True) if ids and not some]

@@ -1,4 +1,4 @@
-"""The best items for histories: through an index where scores are inner products, else by scoring every item."""
+"""The best items for histories: through an index if scores are inner products, otherwise by scoring every item."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
 
 AT_A_TIME = 1024
-"""Sequences that are prepared together."""
+"""Number of sequences that are processed together."""
 
 
 class TopItems:
-    """What ``Recommender.recommend`` sorts by.
+    """Ranks items for ``Recommender.recommend``.
 
-    The scores of a network are inner products of its decoded state with rows of its readout, so that an index over the
-    rows ranks as it does; it is exact unless the catalogue is so large that one question would take more than
-    ``isthmus.index.searchers.EXACT_SECONDS``. Scores of linear models, blends and new items are not inner products with
-    few numbers: there every item is scored.
+    The scores of a network are inner products of its decoded state with rows of its readout, so an index of these rows
+    gives the same ranking. It is exact unless the catalogue is so large that one query would take more than
+    ``isthmus.index.searchers.EXACT_SECONDS``. The scores of linear models, blends and new items are not inner products
+    of short vectors, so every item is scored.
 
     Args:
         model: the network or matrix.
-        ranker: answers with popular items where the model knows nothing.
-        popularity: what those are.
-        histories: makes some that are like those to come.
+        ranker: ranks popular items if the model knows nothing of a history.
+        popularity: ranks the popular items.
+        histories: creates histories similar to the queries, to tune an index.
     """
 
     def __init__(self, model: nn.Module, ranker: Ranker, popularity: Popularity, histories: Callable[[], Bags]) -> None:
@@ -49,9 +49,9 @@ class TopItems:
 
         Args:
             inputs: histories as the model reads them.
-            k: how many items.
-            exclude: items that must not be answered, for each history.
-            allow: the only items that may be answered, for all histories or for each.
+            k: number of items.
+            exclude: items that must not be recommended, for each history.
+            allow: the only items that may be recommended, for all histories or for each.
 
         Returns:
             Rows of items and their scores, best first; higher is better.

@@ -1,1 +1,1 @@
-"""Which settings: the search behind ``isthmus tune``."""
+"""Hyperparameter search behind ``isthmus tune``."""

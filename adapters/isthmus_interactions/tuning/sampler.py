@@ -1,4 +1,5 @@
-"""What to try next: the only file that imports Optuna (Akiba et al., KDD 2019), which the extra ``tune`` brings."""
+"""Choice of the next trial. This is the only file that imports Optuna (Akiba et al., KDD 2019), from the extra
+``tune``."""
 
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ from isthmus_interactions.tuning.spaces import Categorical, Range, Space
 from isthmus_interactions.tuning.study import State, Trial
 
 STARTUP = 6
-"""Trials before the sampler draws conclusions, the defaults among them; before that it draws at random."""
+"""Number of initial trials, including the defaults, that are sampled at random."""
 
 FULL = 4
-"""Trials that reach their end before another may be ended early."""
+"""Number of finished trials before another one may be stopped early."""
 
 WARMUP = 5
-"""Epochs that every trial may have."""
+"""Number of epochs before a trial may be stopped early."""
 
 _STATES: Mapping[State, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -31,22 +32,22 @@ _STATES: Mapping[State, TrialState] = {
 
 
 class Suggestion:
-    """The settings of the next trial, and whether it is worth going on with.
+    """The settings of the next trial, and the rule that stops it early.
 
-    They follow from the space, the trials so far and the seed alone, so that a study that was interrupted goes on as if
-    it had not been. The sampler is the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011); a trial is
-    hopeless where its best score so far is below the median of what the others had at that epoch.
+    Both depend only on the space, the earlier trials and the seed, so an interrupted study continues as if it had not
+    been interrupted. The sampler is the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011); a trial is
+    stopped if its best score so far is below the median of the other trials at that epoch.
 
     Args:
-        space: what is searched.
-        first: settings of the very first trial.
-        trials: those that are done.
-        seed: of the sampler.
+        space: the search space.
+        first: settings of the first trial.
+        trials: finished trials.
+        seed: seed of the sampler.
     """
 
     def __init__(self, space: Space, first: Mapping[str, Any], trials: Sequence[Trial], seed: int) -> None:
         spans = {name: _distribution(span) for name, span in space.items()}
-        # One seed for each trial: a single stream would begin anew at every resume.
+        # Each trial has its own seed; a single random stream would start again at every resume.
         sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + len(trials)) % 2**32, n_startup_trials=STARTUP)
         pruner = optuna.pruners.MedianPruner(n_startup_trials=FULL, n_warmup_steps=WARMUP)
         with _quiet():
@@ -58,7 +59,7 @@ class Suggestion:
         self.settings: dict[str, Any] = self._trial.params
 
     def should_prune(self, epoch: int, score: float) -> bool:
-        """Whether to end the trial, after the score of an epoch, counted from 0."""
+        """Whether to stop the trial after the score of an epoch, counted from 0."""
         self._trial.report(score, epoch)
         return bool(self._trial.should_prune())
 
@@ -83,7 +84,7 @@ def _frozen(trial: Trial, spans: dict[str, BaseDistribution]) -> FrozenTrial:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna would announce every study on standard error."""
+    """Suppress the messages that Optuna prints to standard error for each study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

@@ -1,6 +1,7 @@
-"""Where ``tune`` searches: for each builder its settings with their ranges. Data, not code.
+"""Search spaces of ``tune``: for each builder its settings with their ranges.
 
-What is left out stays at its default: epochs and patience say how long to train, not what to train, and can be given.
+Settings that are not listed keep their defaults. Epochs and patience control the length of the training and can be
+given.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from isthmus.errors import SettingError
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included; whole ones where both ends are.
+    """Numbers from ``low`` to ``high``, both included; integers if both ends are integers.
 
     Attributes:
-        low: the smallest.
-        high: the largest.
-        log: whether a factor means the same everywhere, and not a difference.
+        low: smallest value.
+        high: largest value.
+        log: whether values are sampled on a logarithmic scale.
     """
 
     low: int | float
@@ -33,7 +34,7 @@ class Range:
 
 
 Categorical = tuple[str | int | float | bool, ...]
-"""One of several values, among which nothing lies."""
+"""One of several values without an order."""
 
 Space = Mapping[str, Range | Categorical]
 
@@ -49,7 +50,7 @@ _KIND: Space = {
     "batch_size": (64, 128, 256, 512),
     "learning_rate": _RATE,
 }
-"""What the five kinds of autoencoder have in common."""
+"""Settings that the five kinds of autoencoders share."""
 
 SPACES: Mapping[str, Space] = {
     "als": {
@@ -108,27 +109,29 @@ SPACES: Mapping[str, Space] = {
     "sparse": {**_KIND, "code": Range(128, 4096, log=True), "k": Range(4, 256, log=True)},
     "contractive": {**_KIND, "weight": Range(1e-3, 10.0, log=True)},
 }
-"""By the builder's Python name. Every default lies inside, for the first trial is the defaults."""
+"""By the builder's Python name. The default of each setting lies inside its range, because the first trial uses it."""
 
 
 def space_of(name: str, fixed: Mapping[str, Any]) -> Space:
-    """What is searched of a model once some settings are fixed.
+    """The search space of a model without its fixed settings.
 
     Args:
-        name: of the builder, as in Python or with hyphens.
-        fixed: settings that are given and not searched.
+        name: name of the builder, as in Python or with hyphens.
+        fixed: settings that are not searched.
 
     Raises:
-        SettingError: nothing can be searched, because the model has no space or all of it is fixed.
+        SettingError: nothing can be searched, because the model has no search space or all of its settings are fixed.
     """
     whole = SPACES.get(plugins.python_name(name))
     if whole is None:
         known = ", ".join(plugins.command_name(known) for known in SPACES)
-        raise SettingError(f"{name} has no settings to search", expected=f"one of: {known}", remedy="fit it as it is")
+        raise SettingError(
+            f"{name} has no settings to search", expected=f"one of: {known}", remedy="fit it with its defaults"
+        )
     left = {setting: span for setting, span in whole.items() if setting not in fixed}
     if not left:
         raise SettingError(
-            f"every setting of {name} that could be searched is given", expected=f"one of {', '.join(whole)} left free"
+            f"all searchable settings of {name} are given", expected=f"one of {', '.join(whole)} not given"
         )
     return left
 

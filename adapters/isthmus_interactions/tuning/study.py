@@ -1,4 +1,4 @@
-"""A study on disk: what is searched (``study.json``) and the trials that are done (``trials.jsonl``, one a line)."""
+"""A study on disk: its description (``study.json``) and the finished trials (``trials.jsonl``, one per line)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus_interactions.splits import FoldIn
 
 FORMAT = 1
 FORMER_KEYS = {"people": "users"}
-"""What parts of a study were called by version 0.1."""
+"""Names of parts of a study in version 0.1."""
 
 HEAD, TRIALS = "study.json", "trials.jsonl"
 
@@ -31,17 +31,17 @@ STATES = ("complete", "pruned", "cut", "failed")
 @brief
 @dataclass(frozen=True)
 class Trial:
-    """One try.
+    """One trial.
 
     Attributes:
-        number: from 1; number 1 has the builder's defaults.
-        state: ``complete``; ``pruned``, ended early because others were ahead at that epoch; ``cut``, ended because
-            time was up; ``failed``, settings with which the model cannot be trained.
-        settings: what was searched, not what was fixed.
-        score: the best validation score, higher is better; None where it failed.
-        scores: the validation score of each epoch.
-        seconds: how long it took.
-        why: of a failure.
+        number: counted from 1; number 1 uses the builder's defaults.
+        state: ``complete``; ``pruned``, stopped early because others were better at that epoch; ``cut``, stopped by the
+            time limit; ``failed``, the model could not be trained with these settings.
+        settings: the searched settings, without the fixed ones.
+        score: best validation score, higher is better; None if the trial failed.
+        scores: validation score after each epoch.
+        seconds: duration.
+        why: reason of a failure.
     """
 
     number: int
@@ -58,15 +58,15 @@ class Trial:
 
 
 class Study:
-    """The trials of one search, in order; with a directory each is on disk as soon as it is added.
+    """The trials of one search, in order; with a directory, each trial is written to disk when it is added.
 
     Args:
-        directory: where to; None keeps everything in memory. A directory that holds a study goes on with it.
-        head: what is searched, as a JSON document. Two studies are the same where their heads are.
+        directory: where to store the trials; None keeps them in memory. An existing study is continued.
+        head: description of the search, as a JSON document. Two studies are equal if their descriptions are equal.
 
     Raises:
-        SettingError: the directory holds the study of something else.
-        SourceError: it holds other files, or a study that cannot be read.
+        SettingError: the directory contains another study.
+        SourceError: the directory contains other files, or a study that cannot be read.
     """
 
     def __init__(self, directory: Path | None, head: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Study:
         _write(directory / HEAD, {"format": FORMAT, **head})
 
     def add(self, trial: Trial) -> None:
-        """Keep a trial; it has reached the disk when this returns."""
+        """Add a trial; with a directory, it is on disk when this returns."""
         if self._directory is not None:
             with open(self._directory / TRIALS, "ab") as file:
                 file.write(json.dumps(trial.to_json()).encode() + b"\n")
@@ -94,7 +94,7 @@ class Study:
 
 
 def fingerprint(*matrices: Csr) -> str:
-    """SHA-256 of sparse matrices: shape, places and values."""
+    """SHA-256 of sparse matrices: shape, indices and values."""
     digest = hashlib.sha256()
     for matrix in matrices:
         digest.update(json.dumps(matrix.shape).encode())
@@ -104,7 +104,7 @@ def fingerprint(*matrices: Csr) -> str:
 
 
 def fold_fingerprint(fold: FoldIn) -> str:
-    """The fingerprint of who is asked, and for what."""
+    """Fingerprint of the histories and held-out items of a fold."""
     return fingerprint(fold.history, fold.held_out)
 
 
@@ -116,9 +116,9 @@ def _compare(directory: Path, head: Mapping[str, Any]) -> None:
         if found.get(key) != value:
             shown = "" if key in ("data", "users") else f" ({_short(found.get(key))} there, {_short(value)} here)"
             raise SettingError(
-                f"the study in {directory} is of another {_WORDS.get(key, key)}{shown}",
-                expected="what the study was begun with",
-                remedy="name another directory, or go on with what was given then",
+                f"the study in {directory} has another {_WORDS.get(key, key)}{shown}",
+                expected="the same as when the study was started",
+                remedy="use another directory, or the original arguments",
             )
 
 
@@ -131,7 +131,8 @@ _WORDS: Mapping[str, str] = {
 
 
 def _trials(path: Path) -> list[Trial]:
-    """Whole lines; what a crash left of the last one is cut off, so that the next trial does not join it."""
+    """Complete lines only; an incomplete last line (after a crash) is removed, so that the next trial is not joined to
+    it."""
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
@@ -147,7 +148,7 @@ def _trial(line: bytes, place: int, path: Path) -> Trial:
     except (TypeError, KeyError):
         right = False
     if not right:
-        raise SourceError(f"line {place + 1} of {path} is not trial {place + 1}", remedy="begin a new study")
+        raise SourceError(f"line {place + 1} of {path} is not trial {place + 1}", remedy="start a new study")
     return trial
 
 
@@ -157,7 +158,7 @@ def _document(content: bytes, path: Path) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise SourceError(f"{path} holds no JSON document", remedy="begin a new study in another directory")
+        raise SourceError(f"{path} is not a JSON document", remedy="start a new study in another directory")
     return document
 
 

@@ -1,4 +1,4 @@
-"""One try at a model: built, trained, scored by held-out users, ended early where it lags behind."""
+"""One trial: a model is built, trained and scored on held-out users, and stopped early if it falls behind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class TuningSearch:
-    """What stays the same from trial to trial."""
+    """The part of a search that is the same for all trials."""
 
     name: str
     builder: Builder
@@ -52,13 +52,13 @@ class TuningSearch:
     def of(
         cls, data: Interactions, model: str, metric: str, validation: FoldIn | float, run: Run, fixed: Mapping[str, Any]
     ) -> TuningSearch:
-        """Raises what ``tune`` raises of settings, models and users.
+        """Prepare a search. Raises the errors of ``tune`` about settings, models and users.
 
         Args:
             data: interactions of all users.
-            model: a builder's name.
-            metric: what is to be high.
-            validation: users to score by, or the share of ``data`` to hold out.
+            model: name of a builder.
+            metric: the metric to maximise.
+            validation: held-out users, or the share of the users of ``data`` to hold out.
             run: device, seed, precision and progress.
             fixed: settings that are not searched.
 
@@ -72,15 +72,15 @@ class TuningSearch:
         train, fold = fit.hold_out_users(data, validation, run.seed)
         if fold is None:
             raise SettingError(
-                f"{len(data):,} users and validation={validation}, which holds nobody out",
-                expected=f"at least {fit.FEWEST} users, some of them with {fit.MIN_ITEMS} items or more",
+                f"{len(data):,} users and validation={validation}, so no users are held out",
+                expected=f"at least {fit.FEWEST} users, some of them with {fit.SHORTEST} items that others have, too",
             )
         given = {key: defaults[key] for key in fixed}
         return cls(name, builder, defaults, given, space, train, fold, metric, run)
 
     @property
     def head(self) -> dict[str, Any]:
-        """What tells this search from others."""
+        """Description that distinguishes this search from others."""
         return {
             "model": self.name,
             "metric": self.metric,
@@ -92,7 +92,7 @@ class TuningSearch:
         }
 
     def trial(self, done: Sequence[Trial], seconds: float | None) -> Trial | None:
-        """The next trial; None where time ran out before its first score."""
+        """Run the next trial; None if the time limit was reached before its first score."""
         first = {name: self.defaults[name] for name in self.space}
         asked = sampler_module().Suggestion(self.space, first, done, self.run.seed)
         watch = _Watch(self.run.progress, self.metric, asked.should_prune)
@@ -107,7 +107,7 @@ class TuningSearch:
             if history.interrupted:
                 raise KeyboardInterrupt
             if history.out_of_time:
-                logger.info("the time is up in trial %d, after %d epochs", number, len(watch.scores))
+                logger.info("time limit reached in trial %d, after %d epochs", number, len(watch.scores))
                 state = "cut"
         except _PrunedError:
             state = "pruned"
@@ -130,12 +130,12 @@ class TuningSearch:
 
     @cached_property
     def source(self) -> BagSource:
-        """The users who train, as bags."""
+        """The training users, as bags."""
         return BagSource.from_csr(self.train.matrix)
 
     @cached_property
     def gram(self) -> Gram | None:
-        """XᵀX, which no setting changes; None where memory does not hold it beside a solution."""
+        """XᵀX, which is the same for all trials; None if it does not fit in memory together with a solution."""
         width, free = len(self.train.items), available_bytes()
         if free is not None and free < (8 + dense.BYTES) * width**2:
             return None
@@ -143,11 +143,11 @@ class TuningSearch:
 
 
 class _PrunedError(Exception):
-    """Others were ahead: the trial ends here."""
+    """The trial is stopped early because others were better."""
 
 
 class _Watch:
-    """Passes a training's progress on, keeps its scores, and ends it where they are hopeless."""
+    """Forwards the progress of a training, keeps its scores, and stops it if they are too low."""
 
     def __init__(self, progress: Progress, metric: str, should_prune: Callable[[int, float], bool]) -> None:
         self.progress, self.metric, self.should_prune = progress, metric, should_prune
@@ -180,7 +180,7 @@ def sampler_module() -> ModuleType:
         from isthmus_interactions.tuning import sampler as module
     except ImportError as error:
         raise MissingLibraryError(
-            f"tuning needs the library {error.name!r}, which cannot be imported",
+            f"tuning needs the library {error.name!r}, which could not be imported",
             remedy='pip install "isthmus[tune]"',
         ) from error
     return module

@@ -1,4 +1,4 @@
-"""The settings of one model, searched on held-out users."""
+"""Search for the best settings of one model on held-out users."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from isthmus_interactions.tuning.trial import TuningSearch, sampler_module
 
 @dataclass(frozen=True, repr=False)
 class TuningResult:
-    """A search, finished or not.
+    """Result of a search, finished or interrupted.
 
     Attributes:
-        model: the builder's name, as in Python.
-        metric: what the scores are.
-        fixed: settings that were given and not searched.
-        trials: in their order; the first has the defaults.
-        interrupted: whether Ctrl-C ended it.
+        model: name of the builder, as in Python.
+        metric: metric of the scores.
+        fixed: settings that were given instead of searched.
+        trials: in order; the first one uses the defaults.
+        interrupted: whether the search was ended by Ctrl-C.
     """
 
     model: str
@@ -39,19 +39,19 @@ class TuningResult:
     interrupted: bool = False
 
     def __repr__(self) -> str:
-        # Trials are few, and none of them is large.
+        # There are few trials, and none of them is large.
         score = self.best.score if self.trials else None
         best = "" if score is None else f"best {self.metric} {score:.4f}"
         return described(self, joined([self.model, counted(len(self.trials), "trial"), best]))
 
     @property
     def best(self) -> Trial:
-        """The trial with the highest score, the first of equal ones."""
+        """The trial with the highest score; the first one among equal scores."""
         return max(self.trials, key=lambda trial: (-math.inf if trial.score is None else trial.score, -trial.number))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Keywords for ``Recommender.fit``: those of the best trial, and the fixed ones."""
+        """Keywords for ``Recommender.fit``: the settings of the best trial and the fixed ones."""
         return {**self.fixed, **self.best.settings}
 
 
@@ -75,38 +75,40 @@ def tune(
     header: bool | None = None,
     **fixed: Any,
 ) -> TuningResult:
-    """Search the settings of one model, by its score among users who do not train.
+    """Search for the best settings of one model by its score on held-out users.
 
-    The first trial has the defaults, so that the best is never below them. Trained models are scored after every epoch,
-    and a trial that lags behind is ended early. Ctrl-C ends the search: the trials that are done are kept, the one in
-    flight is dropped. With ``study`` the same call goes on where an earlier one ended, up to ``trials`` in all, and
-    tries what it would have tried without the interruption.
+    The first trial uses the defaults, so the result is never worse than they are. Trained models are scored after every
+    epoch, and a trial that falls behind is stopped early. Ctrl-C ends the search: finished trials are kept, and the
+    running one is dropped. With ``study`` the same call continues an earlier search up to ``trials`` in all, with the
+    same trials as without the interruption.
 
     Args:
-        data: interactions, or anything that ``Interactions.read`` takes. Give it no test users: all of them are used.
-        model: a builder's name; ``isthmus_interactions.tuning.spaces`` says what is searched.
-        trials: how many in all, those of an earlier call included.
-        study: a directory to keep the trials in; JSON, nothing else.
-        metric: what is to be high; see ``isthmus.tasks.evaluation``.
-        validation: users to score by, or the share of ``data`` to hold out, as in ``Recommender.fit``.
-        seed, device, precision: how training runs, see ``isthmus.training.run.Run``.
-        progress: whether it is shown, or a ``Progress`` that is called instead.
-        time_limit: seconds that this call may take; a trial under way is ended at its last whole epoch. A model in
-            closed form is not stopped in the middle. None sets no limit.
+        data: interactions, or anything that ``Interactions.read`` accepts. All users are used, so do not include test
+            users.
+        model: name of a builder; see ``isthmus_interactions.tuning.spaces`` for the settings that are searched.
+        trials: total number of trials, including those of an earlier call.
+        study: a directory in which to store the trials, as JSON.
+        metric: the metric to maximise; see ``isthmus.tasks.evaluation``.
+        validation: held-out users, or the share of the users of ``data`` to hold out, as in ``Recommender.fit``.
+        seed, device, precision: how training is run, see ``isthmus.training.run.Run``.
+        progress: whether to show the progress, or a ``Progress`` object that receives it.
+        time_limit: seconds for this call; a running trial then ends after its last complete epoch. Models with a
+            closed-form solution are not interrupted. None sets no limit.
         run: all of these as one object; checkpoints are not written.
         on_trial: called after every trial with the search so far.
         encoding, delimiter, header: how a file of text is written, where that is not found out.
         fixed: settings that are given and not searched, such as ``epochs``.
 
     Returns:
-        The trials so far; ``settings`` are keywords for ``Recommender.fit``.
+        The trials so far; ``settings`` of the result are keywords for ``Recommender.fit``.
 
     Raises:
         MissingLibraryError: Optuna is not installed.
-        SettingError: a model without settings to search, settings that it cannot have, too few users to hold some out,
-            not one epoch in the given time, or a study of other data, model, metric, seed or settings.
-        SourceError: ``study`` is something else.
-        KeyboardInterrupt: Ctrl-C before the first trial was done.
+        SettingError: the model has no settings to search or cannot have the given ones, there are too few users to hold
+            some out, the time limit is too short for one epoch, or the study has other data, model, metric, seed or
+            settings.
+        SourceError: ``study`` exists and is not a study.
+        KeyboardInterrupt: Ctrl-C before the first trial was finished.
     """
     if trials < 1:
         raise SettingError(f"trials={trials}", expected="at least 1")
@@ -117,7 +119,7 @@ def tune(
     whole = Interactions.read(data, encoding=encoding, delimiter=delimiter, header=header)
     search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
-    with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} trials that are done"):
+    with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} finished trials"):
         try:
             while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0 and not stop.requested:
                 trial = search.trial(kept.trials, None if limit is None else left)
@@ -136,7 +138,9 @@ def tune(
     if interrupted and not kept.trials:
         raise StoppedError(stop.number)
     if not kept.trials:
-        raise SettingError(f"{model} has no epoch after {limit:g} seconds", expected="time for one epoch at least")
+        raise SettingError(
+            f"no epoch of {model} was finished within {limit:g} seconds", expected="time for at least one epoch"
+        )
     return _so_far(search, kept, interrupted)
 
 

@@ -1,1 +1,1 @@
-"""A fitted recommender and new data: joined, continued, or fitted again."""
+"""Updates a fitted recommender with new data: merges, continues training, or fits again."""

@@ -1,4 +1,4 @@
-"""A blend takes in new interactions part by part, each in its own way; the weights of the parts stay."""
+"""Updates a blend part by part; the weights of the parts stay."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ from isthmus.training.run import Run, Validation
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
 
 Action = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
-"""What is done with a part: ``widened`` only has room for what is new, ``left out`` has the weight 0 and no part in any
-answer."""
+"""What is done with a part: ``widened`` parts are only extended by the new items, ``left out`` parts have weight 0."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class UpdatePlan:
-    """What decides how parts are fitted.
+    """How the parts are fitted.
 
     Attributes:
-        train: those who train.
-        everybody: they and those who choose epochs; the same object where nobody does.
-        chooser: the score of those who do.
-        epochs: for each part that goes on; None for a tenth of its own.
+        train: the training users.
+        everybody: training and validation users; the same object if there are no validation users.
+        chooser: score on the validation users.
+        epochs: epochs for each part that continues training; None for a tenth of its own number.
     """
 
     train: Source
@@ -50,16 +49,16 @@ class UpdatePlan:
 
 @dataclass
 class PartUpdate:
-    """A part on its way.
+    """The update of one part.
 
     Attributes:
-        name: in the blend.
-        settings: all keywords of its builder, with the epochs that it was trained for at first.
+        name: name in the blend.
+        settings: all keywords of its builder, with the original number of epochs.
         learned: the old model.
-        wide: whether what was learned can be widened.
-        recipe: of the wider model.
-        history: of what was done; None where nothing was fitted.
-        before: the score of the widened model, where it was taken.
+        wide: whether the old weights can be widened.
+        recipe: recipe of the wider model.
+        history: history of the update; None if nothing was fitted.
+        before: score of the widened model, if it was measured.
     """
 
     name: str
@@ -73,7 +72,7 @@ class PartUpdate:
 
     @property
     def fits_everybody(self) -> bool:
-        """Whether it has no epoch to choose, so that those who choose may be learned from, too."""
+        """Whether it has no epoch to choose, so that the validation users can be trained on, too."""
         return self.action == "solved again"
 
     def report(self) -> dict[str, Any]:
@@ -92,17 +91,17 @@ class PartUpdate:
 def plan_parts(
     old: Blend, sketch: BlendRecipe, settings: Mapping[str, Any], columns: tuple[int, int], epochs: int | None
 ) -> list[PartUpdate]:
-    """What is to be done with each part.
+    """Plan the update of each part.
 
     Args:
         old: the narrower blend.
         sketch: the wider one, on the meta device.
         settings: all keywords of the builder and of its parts.
-        columns: of the old blend and of the wider one.
+        columns: number of columns of the old blend and of the wider one.
         epochs: as in ``UpdatePlan``.
 
     Returns:
-        A plan for each part, in their order.
+        A plan for each part, in order.
     """
     parts = []
     for place, (name, recipe) in enumerate(zip(sketch.names, sketch.recipes, strict=True)):
@@ -124,12 +123,12 @@ def _action(
 
 
 def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs: int | None) -> dict[str, Any]:
-    """Settings of the blend to build: of the parts that go on, with fewer epochs.
+    """Settings of the wider blend, with fewer epochs for the parts that continue training.
 
     Args:
-        settings: of the blend.
-        parts: of ``plan_parts``.
-        epochs: for each part that continues; None for a tenth of its own.
+        settings: settings of the blend.
+        parts: result of ``plan_parts``.
+        epochs: epochs for each part that continues; None for a tenth of its own number.
 
     Returns:
         All keywords of the blend.
@@ -142,19 +141,19 @@ def shortened_parts(settings: Mapping[str, Any], parts: list[PartUpdate], epochs
 
 
 def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: UpdatePlan) -> tuple[History, float | None]:
-    """Fit each part in its way, in place. Ctrl-C ends what is trained; the parts after that are widened only.
+    """Update each part in place. Ctrl-C ends the running training; the remaining parts are only widened.
 
-    Each trained part chooses its epoch by itself. What is solved is solved without the users who choose, so that the
-    score of the blend is fair, and then for everybody.
+    Each trained part chooses its own epoch. Closed forms are first solved without the validation users, so that the
+    score of the blend is fair, and then for all users.
 
     Args:
         old: the narrower blend.
         blended: the wider one, from ``shortened_parts``.
-        parts: of ``plan_parts``; their ways and histories are written down here.
+        parts: result of ``plan_parts``; actions and histories are recorded in it.
 
     Returns:
-        The history, a line for each part and one for the blend, and the score of the blend before: None where nobody
-        chooses, or where what a part has learned cannot be widened.
+        The history, with a record for each part and one for the blend, and the score of the blend before the update
+        (None without validation users, or if the weights of a part cannot be widened).
     """
     chooser, run, model = plan.chooser, plan.run, blended.model
     model.weigh(old.weights.tolist(), old.exponents.tolist())
@@ -167,7 +166,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
     before = finite(chooser.score(model)) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
     with interruptible() as stop:
-        # First what cannot be done without.
+        # The parts that are needed in any case come first.
         for part in sorted(parts, key=lambda part: (not part.fits_everybody, part.action == "trained on")):
             _fit(part, plan, history, stop)
     if chooser is not None:
@@ -190,10 +189,10 @@ def _fit_everybody(recipe: Recipe, everybody: Source, run: Run) -> None:
 
 
 def _fit(part: PartUpdate, plan: UpdatePlan, history: History, stop: StopRequest) -> None:
-    """Fit a part and take a line for it.
+    """Fit a part and add its record to the history.
 
     Raises:
-        StoppedError: Ctrl-C before a part was fitted without which there is no blend.
+        StoppedError: Ctrl-C before a part was fitted that the blend needs.
     """
     if stop.requested and part.action == "trained on":
         part.action = "widened"
@@ -218,7 +217,7 @@ def _fit(part: PartUpdate, plan: UpdatePlan, history: History, stop: StopRequest
 
 
 def learned_from_everybody(parts: list[PartUpdate], plan: UpdatePlan) -> list[str]:
-    """The names of the parts whose weights now come from everybody, old and new, who chose epochs included."""
+    """Names of the parts that are now trained on all old and new users, including validation users."""
     return [part.name for part in parts if part.fits_everybody or (plan.chooser is None and _whole(part.history))]
 
 

@@ -1,4 +1,4 @@
-"""Old interactions and new ones as one: old ids keep their rows, new ones follow."""
+"""Merges old and new interactions: old ids keep their rows, new ids follow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.ids import integer_of
 from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
@@ -18,7 +19,6 @@ from isthmus_interactions.files.report import Report
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
-from isthmus_interactions.vocabularies import as_kind
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 @brief
 @dataclass(frozen=True, eq=False)
 class MergedData:
-    """Everything that is known now.
+    """Old and new data together.
 
     Attributes:
         data: old and new interactions.
-        fresh: which of its entries were not there before, aligned with ``data.matrix.data``.
+        fresh: which of its entries are new, aligned with ``data.matrix.data``.
     """
 
     data: Interactions
@@ -38,19 +38,20 @@ class MergedData:
 
 
 def merge(old: FittedRecommender, new: Interactions) -> MergedData:
-    """The union of old and new interactions.
+    """Merge old and new interactions.
 
-    A cell that both have is 1 where weights are ``binary``, the sum where they are ``value``, and log(1 + sum) of the
-    amounts behind both where they are ``log``: what one reading of all rows would have made of them. The same holds of
-    ordered histories, where the old ones are known: new events are sorted in by time, or follow where one of the two
-    has no times or counts them otherwise; then only the order is known afterwards.
+    A cell that is in both becomes 1 if weights are ``binary``, the sum if they are ``value``, and log(1 + sum) of the
+    original amounts if they are ``log``, as if all rows had been read at once. Ordered histories are merged in the same
+    way
+    if the old ones are known: new events are sorted in by time. If one of the two has no times, or times in another
+    unit, new events follow the old ones and only the order is kept.
 
     Args:
-        old: what is known so far; ``facts["weights"]`` is the rule for cells.
-        new: of old and new users with old and new items.
+        old: the recommender so far; ``facts["weights"]`` is the rule for cells.
+        new: interactions of old and new users with old and new items.
 
     Raises:
-        InputError: no interactions, or ids of another kind (text and numbers).
+        InputError: no interactions, or ids of another kind (text instead of numbers, or the reverse).
         ValueRangeError: a sum does not fit in 32 bits.
     """
     adapter, known, facts = old.adapter, old.interactions, old.facts
@@ -84,11 +85,11 @@ def _histories(
     if before is None:
         return None
     if later is None:
-        logger.warning("the new interactions have no order: in histories they follow the old ones by item")
+        logger.warning("the new interactions have no order; in histories they follow the old ones, sorted by item")
         later = OrderedHistories.of(row_of_entry(new.matrix), new.matrix.indices, None, len(new))
     timed = before.times is not None and later.times is not None and before.unit == later.unit
     if before.times is not None and not timed:
-        logger.warning("the new interactions have no times like the old ones: only the order of events is kept")
+        logger.warning("the new interactions have no times, or times in another unit; only the order of events is kept")
     return before.followed_by(later, rows, columns, users, timed=timed)
 
 
@@ -103,32 +104,34 @@ def _weighed(amounts: npt.NDArray[np.float64], weights: str) -> npt.NDArray[np.f
     with np.errstate(over="ignore"):
         values = (np.log1p(amounts) if weights == "log" else amounts).astype(np.float32)
     if not np.isfinite(values).all():
-        raise ValueRangeError("values of one user and item add up to more than 32 bits hold", expected="less")
+        raise ValueRangeError(
+            "the values of one user and item add up to more than fits in 32 bits", expected="a smaller sum"
+        )
     return values
 
 
 def ids_like(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
-    """The new ids in the type of the old ones: a file that happens to hold only plain integers is read as numbers where
-    other files of the same catalogue are read as text, and the reverse.
+    """Convert new ids to the type of the old ones. A file that happens to contain only integer ids is read as numbers,
+    while other files of the same catalogue may be read as text, and the reverse.
 
     Args:
-        new: as they were read.
-        old: of the recommender.
-        what: they are ids of, for the error.
+        new: ids as they were read.
+        old: ids of the recommender.
+        what: the kind of ids, for the error message.
 
     Returns:
         The new ids, in their order.
 
     Raises:
-        InputError: they are of another kind.
+        InputError: the ids cannot be converted.
     """
-    ids = [as_kind(id_, old) for id_ in new.ids.tolist()]
-    if new.kind != old.kind:
+    ids = [old.held(id_) for id_ in new.ids.tolist()]
+    if (new.kind == "string") != (old.kind == "string"):
         # All new texts must be numbers; among old texts a single number shows that numbers are ids there, too.
-        numbers = [type(as_kind(id_, new)) is int for id_ in old.ids.tolist()] if old.kind == "string" else []
-        if not (any(numbers) or (old.kind == "int64" and all(type(id_) is int for id_ in ids))):
+        numbers = [integer_of(str(id_)) is not None for id_ in old.ids.tolist()] if old.kind == "string" else []
+        if not (any(numbers) or (old.kind != "string" and all(type(id_) is int for id_ in ids))):
             raise InputError(
                 f"ids of {what} such as {new.ids.tolist()[0]!r}",
-                expected=f"{old.kind} ids such as {old.ids.tolist()[0]!r}, as in the data of the training",
+                expected=f"{old.kind} ids such as {old.ids.tolist()[0]!r}, as in the training data",
             )
     return ids

@@ -1,4 +1,4 @@
-"""A recommender that has taken in new interactions, users and items."""
+"""Updates a recommender with new interactions, users and items."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from isthmus_interactions.update.merge_data import MergedData, merge
 from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened
 
 HIDDEN = 5
-"""Of each user who validates, every fifth item is hidden, rounded down, as in ``fit``."""
+"""Share of items that are hidden of each validation user, rounded down, as in ``fit``."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,19 +51,19 @@ def update(
     run: Run,
     titles: Mapping[Any, str],
 ) -> FittedRecommender:
-    """The state of the updated recommender. Raises what ``Recommender.update`` raises.
+    """Compute the state of the updated recommender. Raises the errors of ``Recommender.update``.
 
     Args:
-        old: what is known so far.
+        old: state so far.
         new: interactions of old and new users with old and new items.
-        epochs: passes of a model that continues; None for a tenth of its own.
-        validation: the share of the users with something new who choose the epoch.
-        metric: what the best epoch is best at; None for that of the last training.
+        epochs: passes for a model that continues training; None for a tenth of its own number.
+        validation: share of the users with new interactions who choose the epoch.
+        metric: metric that chooses the best epoch; None for that of the last training.
         run: device, seed, precision, progress and checkpoints.
         titles: further titles, by id.
 
     Returns:
-        The state over all users and items.
+        The state for all users and items.
     """
     metric = metric or old.facts["training"]["metric"] or "ndcg@100"
     MetricAt.parse(metric)
@@ -103,8 +103,8 @@ class _Updated:
     """An updated model.
 
     Attributes:
-        details: what is particular to the way it was made, for the report.
-        everybody: the names of what has learned from everybody, held-out users included.
+        details: details of the update, for the report.
+        everybody: names of the models that were trained on all users, including held-out ones.
     """
 
     fitted: FittedRecommender
@@ -112,15 +112,15 @@ class _Updated:
     everybody: Sequence[str]
 
     def interrupted(self) -> _Updated:
-        """The same, whose history says so."""
+        """The same, with its history marked as interrupted."""
         history = {**self.fitted.facts["training"], "interrupted": True}
         warn_of_interruption(History.from_json(history), [])
         return replace(self, fitted=replace(self.fitted, facts={**self.fitted.facts, "training": history}))
 
 
 def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:
-    """What was tried to choose the model, and within which budget, stays as it was, as nothing was chosen again. Which
-    library trained the weights, and what has learned from everybody, does not."""
+    """Facts of the updated model. The candidates and the time limit of the model selection stay, because no model was
+    selected again. The library that trained the weights and the models trained on all users are updated."""
     facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
     if "fitted_on_everybody" in old.facts:
         facts["fitted_on_everybody"] = list(made.everybody)
@@ -131,7 +131,7 @@ def _check(old: FittedRecommender, epochs: int | None, validation: float) -> Non
     parts = old.settings.get("parts", [])
     if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in parts))):
         raise SettingError(
-            f"epochs={epochs} for {plugins.command_name(old.builder)}, which has none", remedy="leave it out"
+            f"epochs={epochs} for {plugins.command_name(old.builder)}, which is not trained in epochs", remedy="omit it"
         )
     if epochs is not None and epochs < 0:
         raise SettingError(f"epochs={epochs}", expected="0 or more")
@@ -149,7 +149,7 @@ def _refit(
     run: Run,
 ) -> _Updated:
     if epochs is not None:
-        logger.warning("%s cannot go on from its weights: fitted anew, by its own settings", old.builder)
+        logger.warning("%s cannot continue from its weights and is fitted again with its settings", old.builder)
     fitted = fit.fit(data, old.builder, validation, metric, run, old.settings)
     whole = not sketch.chooses_epoch or not fitted.facts["validation_users"]
     return _Updated(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if whole else [])
@@ -164,7 +164,7 @@ def _continue(
     metric: str,
     run: Run,
 ) -> _Updated:
-    """Train on from the old weights."""
+    """Continue training from the old weights."""
     data = merged.data
     recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
     assert isinstance(recipe, GradientRecipe)
@@ -187,7 +187,7 @@ def _update_blend(
     metric: str,
     run: Run,
 ) -> _Updated:
-    """Each part in its own way; the weights stay."""
+    """Update each part in its own way; the weights of the parts stay."""
     data, before = merged.data, old.model
     assert isinstance(before, Blend)
     train, fold = _hold_out(merged, validation, run.seed)
@@ -209,10 +209,10 @@ def _update_blend(
 
 
 def _hold_out(merged: MergedData, share: float, seed: int) -> tuple[Interactions, FoldIn | None]:
-    """Who trains, and who chooses the best epoch: users with something new, of which a part is hidden.
+    """Choose validation users among those with new interactions, and hide a part of these.
 
-    The old weights know everything old, also of users who do not train now. Hidden is therefore only what is new, or
-    else epoch 0 would be praised for its memory.
+    The old weights were trained on all old interactions, also those of validation users. Therefore only new
+    interactions are hidden; otherwise epoch 0 would be rewarded for having memorised the old ones.
     """
     data, matrix = merged.data, merged.data.matrix
     sizes = np.diff(matrix.indptr)
@@ -222,8 +222,8 @@ def _hold_out(merged: MergedData, share: float, seed: int) -> tuple[Interactions
     if share == 0:
         return data, None
     if news.sum() < FEWEST or users < 1:
-        logger.info("training runs to its last epoch: %d users with something new, %d of them with %d items or more, "
-                    "are too few to hold some out", int(news.sum()), len(able), MIN_ITEMS)  # fmt: skip
+        logger.info("no users are held out and the last epoch is kept: %d users with new interactions, %d of them with "
+                    "%d items or more, are too few", int(news.sum()), len(able), MIN_ITEMS)  # fmt: skip
         return data, None
     generator = np.random.default_rng(seed % 2**63)
     rows = np.sort(generator.choice(able, users, replace=False))

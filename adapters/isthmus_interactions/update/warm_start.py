@@ -1,4 +1,4 @@
-"""A trained model goes on from its weights, over a larger catalogue."""
+"""Continues training from the old weights, for a larger catalogue."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from isthmus.training.history import History, finite
 from isthmus.training.run import Run, Validation
 
 TENTH = 10
-"""Going on takes a tenth of the epochs of the first training, and at least one: the old weights are already where many
-epochs have brought them, and only the new rows have everything before them. Adam moves each number by up to the
-learning rate in a step, however small its gradient, so that a few passes are enough for rows that start near zero."""
+"""Default share of the original epochs, at least one. The old weights are already trained, and only the new rows start
+from scratch. Adam moves each number by up to the learning rate per step, however small its gradient, so a few passes
+are enough for rows that start near zero."""
 
 
 def can_continue(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module, before: int, after: int) -> bool:
-    """Whether training can go on from the old weights: the loop trains the model, and every tensor can be widened.
+    """Whether training can continue from the old weights: the model is trained by gradient descent, and all tensors can
+    be widened.
 
     Args:
-        sketch: the wider recipe; it may be on the meta device.
-        settings: all its keywords.
+        sketch: recipe of the wider model, possibly on the meta device.
+        settings: all keywords of the builder.
         learned: the old model.
-        before: columns of the old model.
-        after: columns of the wider one.
+        before: number of columns of the old model.
+        after: number of columns of the wider model.
 
     Returns:
-        True where it can.
+        True if training can continue.
     """
     return (
         isinstance(sketch, GradientRecipe)
@@ -43,31 +44,31 @@ def can_continue(sketch: Recipe, settings: Mapping[str, Any], learned: nn.Module
 
 
 def epochs_of(settings: Mapping[str, Any], asked: int | None) -> int:
-    """How many epochs to go on for: those asked for, or a tenth of those in the settings."""
+    """The number of further epochs: the given one, or a tenth of the number in the settings."""
     epochs = int(settings["epochs"])
     return max(1, epochs // TENTH) if asked is None else asked
 
 
 def shortened(settings: Mapping[str, Any], asked: int | None) -> dict[str, Any]:
-    """The settings of a recipe to go on with; a plan has one epoch at least, also where none is asked for."""
+    """The settings of a recipe that continues training; the plan has at least one epoch, even if 0 are requested."""
     return {**settings, "epochs": max(1, epochs_of(settings, asked))}
 
 
 def widen(model: nn.Module, learned: nn.Module) -> None:
-    """Copy what a narrower model has learned into a wider one, in place; the rest of it stays as it was built."""
+    """Copy the weights of a narrower model into a wider one, in place; the remaining weights stay as initialised."""
     load_state(model, widened(state_of(model), state_of(learned)))
 
 
 def continue_training(
     recipe: GradientRecipe, learned: nn.Module, source: Source, run: Run, chooser: Validation | None, epochs: int
 ) -> tuple[History, float | None]:
-    """Train from the old weights, in place; where no epoch is better than none, the model has the old weights.
+    """Continue training from the old weights, in place. If no epoch improves the score, the old weights are kept.
 
     Args:
-        recipe: of the wider model, for which ``can_continue`` is true.
+        recipe: recipe of the wider model, for which ``can_continue`` is true.
         learned: the old model.
-        chooser: the score that chooses the epoch; None keeps the last one.
-        epochs: of the recipe's plan; 0 only widens.
+        chooser: score that chooses the epoch; None keeps the last one.
+        epochs: epochs of the recipe's plan; 0 only widens the model.
 
     Returns:
         The history, and the score before the first epoch.
@@ -80,15 +81,15 @@ def continue_training(
     if epochs:
         history = _with_full_weights(recipe).fit(source, run, chooser)
     if not history.records or (before is not None and (history.best_score is None or history.best_score <= before)):
-        # Epoch 0: none of the epochs was better than none at all.
+        # No epoch was better than epoch 0.
         load_state(recipe.model, start)
         history.best_epoch, history.best_score = 0, before
     return history, before
 
 
 def _with_full_weights(recipe: GradientRecipe) -> GradientRecipe:
-    """The recipe with what its objective anneals at the end of annealing: the old weights have been through it, and a
-    rate that cost nothing for a while would let codes drift apart again."""
+    """The recipe with the final values of annealed weights: the old weights have already been annealed, and a rate
+    without weight would let the codes drift apart again."""
     plan, model = recipe.plan, recipe.model
     phases = tuple(replace(phase, objective=_at_the_end(phase.objective or model.objective)) for phase in plan.phases)
     return replace(recipe, plan=replace(plan, phases=phases))

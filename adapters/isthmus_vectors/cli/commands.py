@@ -1,4 +1,4 @@
-"""The commands on a bundle of vectors: each builds one JSON document and a table of it."""
+"""Commands for bundles of vectors; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from isthmus import bundle
 from isthmus.cli.evaluation import emit_evaluation
 from isthmus.cli.options import (
     AllFlagged,
+    Delimiter,
     Directory,
+    Encoding,
+    Header,
     ImportanceSamples,
     PriorName,
     ResultCount,
@@ -34,10 +37,10 @@ from isthmus_vectors.detection.storage import BUILDER
 from isthmus_vectors.vectors import Vectors
 
 REASONS = 3
-"""Columns that are named for an anomalous row."""
+"""Maximum number of columns that are listed for an anomalous row."""
 
 METRICS = {"l2": "−distance²", "ip": "inner product"}
-"""What a score is called by the metric; cosine is called that."""
+"""Names of scores by metric, if they differ from the metric."""
 
 
 def encode(
@@ -46,12 +49,17 @@ def encode(
     out: OutFile = None,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Turn rows of numbers into codes."""
     check_out(out, as_json)
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     _emit_numbers("codes", model.encode(rows), out, as_json)
 
 
@@ -61,12 +69,17 @@ def reconstruct(
     out: OutFile = None,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct rows from their codes, in their own units."""
+    """Reconstruct rows from their codes, in their original units."""
     check_out(out, as_json)
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     _emit_numbers("vectors", model.reconstruct(rows), out, as_json, model.adapter.columns)
 
 
@@ -78,7 +91,7 @@ def sample(
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Generate new rows, from codes drawn at random."""
+    """Generate new rows from random codes."""
     if out is not None or as_json:
         check_out(out, as_json)
     model = _autoencoder(directory)
@@ -98,16 +111,29 @@ def search(
     metric: Annotated[str, typer.Option(help="Of codes: l2, cosine or ip.")] = "l2",
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
-    """Find the rows whose codes are nearest to those of the rows of a file."""
+    """Find the rows whose codes are nearest to those of each row of a file."""
     model = _autoencoder(directory)
     if within is not None:
-        model = model.with_gallery(model.adapter.rows(within, columns=columns, drop=drop or ()))
-    near = model.search(model.adapter.rows(file, columns=columns, drop=drop or ()), k, metric=metric)
+        model = model.with_gallery(
+            model.adapter.rows(
+                within, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+            )
+        )
+    near = model.search(
+        model.adapter.rows(
+            file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+        ),
+        k,
+        metric=metric,
+    )
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
-    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", METRICS.get(metric, metric)), lines))
+    emit({"found": found}, as_json, lambda: table(("row of FILE", "nearest row", METRICS.get(metric, metric)), lines))
 
 
 def anomalies(
@@ -117,11 +143,16 @@ def anomalies(
     all_rows: AllFlagged = False,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous rows are, the most anomalous first."""
     model = _scorer(directory)
-    rows = model.fitted.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.fitted.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     scores = model.anomaly_scores(rows)
     above = scores > model.threshold.value
     order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
@@ -142,9 +173,7 @@ def anomalies(
     shown: list[tuple[Any, ...]] = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
     if reasons is not None:
         shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
-    heads = (
-        ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "columns that are least as usual")
-    )
+    heads = ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "most unusual columns")
     emit(document, as_json, lambda: Group(Text(f"{title}\n"), table(heads, shown)))
 
 
@@ -154,12 +183,17 @@ def evaluate(
     samples: ImportanceSamples = 0,
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out rows are reconstructed."""
     model = _autoencoder(directory)
-    rows = model.adapter.rows(file, columns=columns, drop=drop or ())
+    rows = model.adapter.rows(
+        file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
+    )
     found = model.evaluate(rows, samples=samples, seed=seed)
     said = f"{counted(found.rows, 'row')} of {counted(found.width, 'number')}, codes of {found.code:,}"
     emit_evaluation(found, as_json, said, ("rows", "width", "code", "samples"))
@@ -178,7 +212,7 @@ def _emit_numbers(
 
 
 def _scorer(directory: Path) -> Detector | VectorAutoencoder:
-    """Whatever of the bundle scores anomalies. Raises what ``VectorAutoencoder.load`` raises."""
+    """The anomaly scorer of the bundle. Raises the errors of ``VectorAutoencoder.load``."""
     found = bundle.peek(directory).builder
     return Detector.load(directory) if found == BUILDER else VectorAutoencoder.load(directory)
 
@@ -187,19 +221,20 @@ def _autoencoder(directory: Path) -> VectorAutoencoder:
     """A model with codes.
 
     Raises:
-        BundleError: what ``VectorAutoencoder.load`` raises, or a detector.
+        BundleError: as raised by ``VectorAutoencoder.load``, or the bundle contains a detector.
     """
     if bundle.peek(directory).builder == BUILDER:
         raise BundleError(
-            f"{str(directory)!r} holds an anomaly detector, which has no codes",
-            expected="a model such as isthmus fit vectors makes without --model auto",
-            remedy=f"ask it with isthmus anomalies {directory} FILE",
+            f"{str(directory)!r} contains an anomaly detector, which has no codes",
+            expected="a model trained by isthmus fit vectors without --model auto",
+            remedy=f"use isthmus anomalies {directory} FILE",
         )
     return VectorAutoencoder.load(directory)
 
 
 def _reasons(model: Detector | VectorAutoencoder, rows: Vectors) -> list[list[str]] | None:
-    """The columns that make each row anomalous, the worst first; None of models that score whole rows only."""
+    """The columns that make each row anomalous, the most anomalous first; None for models that only score whole
+    rows."""
     if not isinstance(model, Detector):
         return None
     names = model.columns or tuple(map(str, range(rows.width)))

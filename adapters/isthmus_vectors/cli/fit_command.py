@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from isthmus import plugins
-from isthmus.cli.options import Contamination, NoIndex
+from isthmus.cli.options import Contamination, Delimiter, Encoding, Header, NoIndex
 from isthmus.cli.training import Training, fit_command
 from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
@@ -27,14 +28,19 @@ def fit(
     ] = "vanilla",
     columns: Columns = None,
     drop: Drop = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     scaling: Annotated[str, typer.Option(help="robust: medians and quartiles of columns; none.")] = "robust",
-    code: Annotated[int | None, typer.Option(min=1, help="Numbers of a code.")] = None,
+    code: Annotated[int | None, typer.Option(min=1, help="Dimensions of the code.")] = None,
     contamination: Contamination = 0.05,
     no_index: NoIndex = False,
 ) -> None:
-    """Train on rows of numbers: codes to search, to sample from, and to detect anomalies with."""
+    """Train on rows of numbers, for codes that can be searched and sampled, and for anomaly detection."""
     settings = dict(training.settings) | ({} if code is None else {"code": code})
-    rows = Vectors.read(file, columns=columns, drop=drop or ())
+    if model != AUTO:
+        replace(training, settings=settings).check_model("vectors", model)
+    rows = Vectors.read(file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header)
     if model == AUTO:
         return _fit_detector(rows, training, contamination, settings)
     fitted = VectorAutoencoder.fit(
@@ -56,7 +62,7 @@ def fit(
             "width": fitted.width,
             "code": fitted.code_width,
             "sparse": fitted.adapter.is_sparse,
-            # Without one where Ctrl-C came before it.
+            # None if Ctrl-C came before it was computed.
             "threshold": None if fitted.fitted.anomaly_scorer is None else fitted.threshold.value,
         },
         sizes=f"{counted(fitted.facts['rows'], 'row')} of {counted(fitted.width, 'number')}, "

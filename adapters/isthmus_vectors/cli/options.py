@@ -1,4 +1,4 @@
-"""Options that several commands share, and how numbers are written to files."""
+"""Options that several commands share, and writing of numbers to files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import typer
 
-from isthmus.disk import check_new_file, written
+from isthmus.cli.options import check_out_file
+from isthmus.disk import written
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
-Columns = Annotated[list[str] | None, typer.Option("--columns", help="A column to take; may be repeated [all].")]
+Columns = Annotated[list[str] | None, typer.Option("--columns", help="A column to use; may be repeated [all].")]
 Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
 OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
 
@@ -24,18 +25,16 @@ ENDINGS = (".npy", ".csv", ".parquet")
 
 
 def check_out(out: Path | None, as_json: bool) -> None:
-    """Refuse, before any work is done, a missing or unusable output file.
+    """Check, before any work is done, that an output file is given if needed and can be written.
 
     Raises:
-        InputError: no file where one is needed, one that exists, or an unknown ending.
+        InputError: no file although one is needed, an existing file, or an unknown suffix.
     """
     if out is None:
         if not as_json:
             raise InputError("no file for the numbers", remedy="add --out FILE.npy, or --json to print them")
         return
-    check_new_file(out)
-    if out.suffix.lower() not in ENDINGS:
-        raise InputError(f"{str(out)!r} has the ending {out.suffix!r}", expected=" or ".join(ENDINGS))
+    check_out_file(out, ENDINGS)
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:

@@ -49,6 +49,9 @@ class Detector:
         *,
         columns: Columns | None = None,
         drop: Columns = (),
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         contamination: float = 0.05,
         method: str = "quantile",
         scaling: str = "standard",
@@ -69,6 +72,7 @@ class Detector:
             columns: names of the columns to learn from; positions, for rows without names. None for all. The detector
                 remembers them: afterwards they are found by name, and other columns are ignored.
             drop: names or positions of columns to leave out, such as ids and labels.
+            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             contamination: share of normal rows that may be flagged as anomalies.
             method: of the threshold, see ``Threshold.fit``.
             scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
@@ -88,7 +92,8 @@ class Detector:
         """
         usual = Run(device="cpu", precision="fp32")
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
-        return cls(fit.fit(Vectors.for_training(vectors, columns, drop), contamination, method, scaling, how, settings))
+        rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
+        return cls(fit.fit(rows, contamination, method, scaling, how, settings))
 
     def __getstate__(self) -> dict[str, Any]:
         return packed(storage.content(self.fitted))

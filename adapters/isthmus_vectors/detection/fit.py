@@ -106,7 +106,7 @@ def fit(
     """
     check_dense(records)
     if len(records) < FEWEST:
-        raise InputError(f"{len(records)} rows to learn from", expected=f"at least {FEWEST}")
+        raise InputError(f"{counted(len(records), 'row')} to learn from", expected=f"at least {FEWEST}")
     check_rule(method, contamination)
     check_choice("scaling", scaling, SCALINGS)
     keywords = _keywords(len(records), settings)

@@ -1,4 +1,4 @@
-"""What questions are answered with: sequences of results, which are tables too.
+"""Answers to queries: sequences of results that are also tables.
 
 answers = recommender.recommend(histories)      # Answers, one of each query
 answers[0]                                      # the answer to the first, a sequence of results

@@ -1,4 +1,4 @@
-"""Pieces of HTML for notebooks. Whatever is shown is escaped here, and only here."""
+"""HTML for notebooks. All displayed text is escaped here, and only here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from isthmus.reprs import number, one_line
 
 CELL = 120
-"""The most characters of a cell."""
+"""Maximum number of characters in a cell."""
 
 WIDTH, HEIGHT = 240, 60
-"""Of a curve, in pixels."""
+"""Size of a curve in pixels."""
 
 
 def facts(pairs: Mapping[str, Any]) -> str:
-    """What is known of something, as a table of two columns."""
+    """Facts as a table of two columns."""
     return table(("", ""), [(name, value) for name, value in pairs.items() if value is not None])
 
 
@@ -27,10 +27,10 @@ def paragraph(text: str) -> str:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; numbers stand to the right, None is an empty cell.
+    """A table with right-aligned numbers; None is an empty cell.
 
     Args:
-        names: of the columns.
+        names: names of the columns.
         rows: as many values as names.
     """
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
@@ -39,11 +39,11 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def curve(points: Sequence[tuple[float, float]], label: str) -> str:
-    """A small line chart, drawn inside the page; nothing for fewer than two points.
+    """A small line chart as inline SVG; empty for fewer than two points.
 
     Args:
-        points: x and y, by rising x; those that are not finite are left out.
-        label: what is drawn; its first and last values are written beside it.
+        points: x and y, in ascending order of x; values that are not finite are left out.
+        label: name of the curve; its first and last values are written next to it.
     """
     known = [(x, y) for x, y in points if math.isfinite(y)]
     if len(known) < 2:

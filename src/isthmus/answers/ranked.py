@@ -1,4 +1,4 @@
-"""Ranked results: of one query, and of several."""
+"""Ranked results of one query, and of several."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ OwnLists = TypeVar("OwnLists", bound="RankedLists[Any]")
 
 SHOWN_ROWS = 10
 SHOWN_LISTS = 3
-"""So much of an answer is shown in a notebook."""
+"""Number of results and answers that are shown in a notebook."""
 
-_ID_TYPES = {"int64": pa.int64(), "string": pa.large_string()}
+_ID_TYPES = {"int64": pa.int64(), "uint64": pa.uint64(), "string": pa.large_string()}
 
 
 def id_type(kind: Kind | None, ids: Iterable[Id] = ()) -> pa.DataType:
     """The Arrow type of ids.
 
     Args:
-        kind: of the vocabulary that they come from; None where only the ids can tell.
-        ids: by which to tell; without any they count as integers.
+        kind: type of the ids in their vocabulary; None to determine it from ``ids``.
+        ids: ids to determine the type from; without any, integers.
     """
     told: Kind = kind or ("string" if any(isinstance(id_, str) for id_ in ids) else "int64")
     return _ID_TYPES[told]
 
 
 class RankedList(Tabular, Generic[Row]):
-    """The results of one query, best first: a sequence of named tuples, which is a table too.
+    """The results of one query, best first: a sequence of named tuples that is also a table.
 
-    A subclass holds the columns. Equal to another one with the same results and remarks, and to a list of its results.
+    A subclass defines the columns. Equal to another one with the same results and remarks, and to a list of its
+    results.
     """
 
     row_type: ClassVar[Any]
-    """The named tuple of one result; its fields are the columns."""
+    """The named tuple of one result, whose fields are the columns."""
 
-    # --- what a subclass supplies ----------------------------------------------------------------------------------
+    # --- implemented by subclasses ----------------------------------------------------------------------------------
 
     @abstractmethod
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """The values of all results, a sequence for each field of ``row_type``, in plain Python values."""
+        """The values of all results as plain Python values, one sequence for each field of ``row_type``."""
 
     @abstractmethod
     def column_types(self) -> Mapping[str, pa.DataType]:
@@ -59,17 +60,17 @@ class RankedList(Tabular, Generic[Row]):
 
     @abstractmethod
     def remarks(self) -> list[str]:
-        """Sentences about this answer that its reader should know; usually none."""
+        """Remarks on this answer for its reader; usually none."""
 
     @abstractmethod
     def _cut(self: Own, places: slice) -> Own:
-        """Some of the results, with all the rest."""
+        """A slice of the results, with all other attributes."""
 
     @abstractmethod
     def _labels(self) -> Sequence[Any]:
-        """What to call each result where there is little room."""
+        """A short label for each result."""
 
-    # --- what all have ---------------------------------------------------------------------------------------------
+    # --- shared ------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.columns()[0])
@@ -97,7 +98,7 @@ class RankedList(Tabular, Generic[Row]):
     __hash__ = None  # type: ignore[assignment]
 
     def to_arrow(self) -> pa.Table:
-        """A row for each result: ``rank``, from 1, and the fields of a result."""
+        """A row for each result: ``rank``, from 1, and the fields of the result."""
         ranks = pa.array(range(1, len(self) + 1), pa.int64())
         return _table({"rank": ranks}, self.columns(), self.column_types())
 
@@ -105,7 +106,7 @@ class RankedList(Tabular, Generic[Row]):
         return f"<{type(self).__name__}: {self.summary()}>"
 
     def summary(self) -> str:
-        """The best results in one line, and a second one where there is something to remark."""
+        """The best results in one line, and the first remark, if any, in a second line."""
         scores = dict(zip(self.column_types(), self.columns(), strict=True))["score"]
         places = range(min(len(self), 3))
         labels = self._labels()
@@ -129,17 +130,17 @@ class RankedList(Tabular, Generic[Row]):
 
 
 class RankedLists(Tabular, Generic[One]):
-    """The answers to several queries, in their order: a sequence, which is one table too.
+    """The answers to several queries, in order: a sequence that is also one table.
 
     Equal to another one, or to a list, with the same answers.
     """
 
-    # --- what a subclass supplies ----------------------------------------------------------------------------------
+    # --- implemented by subclasses ----------------------------------------------------------------------------------
 
     @property
     @abstractmethod
     def queries(self) -> Sequence[Id]:
-        """What stands for each query in the table: the id that was asked about, or its number, from 0."""
+        """The value for each query in the table: the id of the query, or its number, from 0."""
 
     @abstractmethod
     def column_types(self) -> Mapping[str, pa.DataType]:
@@ -147,13 +148,13 @@ class RankedLists(Tabular, Generic[One]):
 
     @abstractmethod
     def _answer(self, place: int) -> One:
-        """The answer to one query; ``IndexError`` where there is none."""
+        """The answer to one query; raises ``IndexError`` if there is none."""
 
     @abstractmethod
     def _cut(self: OwnLists, places: slice) -> OwnLists:
         """The answers to some of the queries."""
 
-    # --- what all have ---------------------------------------------------------------------------------------------
+    # --- shared ------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -176,7 +177,7 @@ class RankedLists(Tabular, Generic[One]):
     __hash__ = None  # type: ignore[assignment]
 
     def to_arrow(self) -> pa.Table:
-        """A row for each result of each query: ``query``, ``rank``, from 1, and the fields of a result."""
+        """A row for each result of each query: ``query``, ``rank`` (from 1), and the fields of the result."""
         types = dict(self.column_types())
         answers = list(self)
         counts = list(map(len, answers))
@@ -203,13 +204,13 @@ class RankedLists(Tabular, Generic[One]):
 
 @final
 class Answers(RankedLists[One]):
-    """The answers to several queries, kept as a list.
+    """The answers to several queries, stored as a list.
 
     Args:
         answers: one for each query.
-        types: the Arrow types of the fields of a result.
-        queries: the ids that were asked about; by default the queries are numbered.
-        query_kind: of these ids.
+        types: Arrow types of the fields of a result.
+        queries: ids of the queries; by default the queries are numbered.
+        query_kind: type of these ids.
     """
 
     def __init__(
@@ -224,7 +225,7 @@ class Answers(RankedLists[One]):
 
     @property
     def queries(self) -> Sequence[Id]:
-        """The ids that were asked about, or the numbers of the queries, from 0."""
+        """The ids of the queries, or their numbers, from 0."""
         return self._queries
 
     def column_types(self) -> Mapping[str, pa.DataType]:

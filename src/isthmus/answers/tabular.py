@@ -1,4 +1,4 @@
-"""Anything that can be read as a table by whatever reads Arrow."""
+"""Objects that can be read as Arrow tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from isthmus.errors import MissingLibraryError
 
 
 class Tabular(ABC):
-    """An object that is a table, too: pyarrow, pandas, polars and DuckDB read it as it is.
+    """An object that is also a table: pyarrow, pandas, polars and DuckDB can read it directly.
 
-    None of these is imported but pyarrow. Not a ``collections.abc.Sequence``, which polars would read row by row.
+    Only pyarrow is imported. Not a ``collections.abc.Sequence``, which polars would read row by row.
     """
 
     @abstractmethod
     def to_arrow(self) -> pa.Table:
-        """The table in Arrow's form, made at every call."""
+        """The table in Arrow format, created at every call."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The table by the Arrow PyCapsule interface."""
@@ -32,5 +32,5 @@ class Tabular(ABC):
             MissingLibraryError: pandas is not installed.
         """
         if find_spec("pandas") is None:
-            raise MissingLibraryError("to_pandas() without pandas", remedy="pip install pandas, or take to_arrow()")
+            raise MissingLibraryError("to_pandas() without pandas", remedy="pip install pandas, or use to_arrow()")
         return self.to_arrow().to_pandas()

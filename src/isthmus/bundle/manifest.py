@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -124,6 +125,8 @@ def _peeked(directory: Path) -> Manifest:
     path = directory / MANIFEST
     if not path.is_file() or path.is_symlink():
         what = "has no manifest.json" if directory.is_dir() else "is not a directory"
+        if not os.path.lexists(directory):
+            what = "does not exist"
         raise BundleError(f"{str(directory)!r} {what}", expected="a directory that isthmus saved")
     return _parse(_json(path), path)
 

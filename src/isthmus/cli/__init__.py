@@ -1,4 +1,4 @@
-"""The command line: a frame that finds a plugin and runs its commands. The only place that prints."""
+"""The command line: finds a plugin and runs its commands. Apart from plugins, only this package prints."""
 
 from isthmus.cli.app import main
 

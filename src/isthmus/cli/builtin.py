@@ -1,4 +1,4 @@
-"""The commands that need no particular plugin."""
+"""Commands that do not depend on a plugin."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from isthmus.cli.wording import size as in_bytes
 
 
 def adapters(as_json: Json = False) -> None:
-    """List the adapters that are installed, without importing any."""
+    """List the installed adapters, without importing them."""
     found = [asdict(said) for said in plugins.installed()]
     emit({"adapters": found}, as_json, lambda: table(("name", "distribution", "version"), map(_three, found)))
 
 
 def info(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")],
-    verify: Annotated[bool, typer.Option("--verify", help="Also check every file against its SHA-256.")] = False,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A saved bundle.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Also check the SHA-256 of every file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe a bundle, from its manifest."""
+    """Describe a bundle as recorded in its manifest."""
     manifest = _verified(directory) if verify else peek(directory)
     document: dict[str, Any] = {"path": str(directory), **asdict(manifest)}
     document["bytes"] = sum(stamp.bytes for stamp in manifest.files.values())
@@ -64,7 +64,7 @@ def _fact(name: str, value: Any) -> str:
 
 
 def _setting(name: str, value: Any) -> list[tuple[str, str]]:
-    """The lines of one setting: one for each model where it is a list of them, as a blend's parts are."""
+    """The lines of one setting; for a list of models, such as the parts of a blend, one line per model."""
     if not (isinstance(value, list) and value and all(isinstance(part, dict) and "model" in part for part in value)):
         return [(f"setting {name}", one_line(value))]
     return [

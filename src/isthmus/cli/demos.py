@@ -1,4 +1,4 @@
-"""What all demos do: what is said before the work begins, and an end that shows what there is when they are cut short.
+"""Common parts of all demos: the announcement, and what happens when a demo is interrupted.
 
 with demonstration("isthmus demo text", out) as demo:
     demo.announce("12,000 sentences", "about two minutes on two cores")
@@ -27,18 +27,18 @@ from isthmus.training.interrupts import StoppedError, saving
 M = TypeVar("M", bound=Trained)
 
 INTERRUPTED = 130
-"""The exit status of a process that Ctrl-C ended."""
+"""Exit status of a process that was ended by Ctrl-C."""
 
 
 @dataclass
 class Demonstration:
-    """A demo while it runs.
+    """A running demo.
 
     Attributes:
-        command: what the user types to see it all.
-        out: where the bundle goes.
-        started: as ``time.perf_counter`` counts.
-        saved: whether the bundle is there.
+        command: the command that shows the complete demo.
+        out: path of the bundle.
+        started: start time on the clock of ``time.perf_counter``.
+        saved: whether the bundle was saved.
     """
 
     command: str
@@ -48,19 +48,22 @@ class Demonstration:
 
     @property
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """The elapsed time of the demo in seconds."""
         return round(time.perf_counter() - self.started, 1)
 
     def announce(self, data: str, expected: str) -> None:
-        """Say what is trained on and how long it takes, before it does."""
+        """Print the data and the expected duration before the work begins."""
         status(f"{data}; takes {expected}")
 
     def train(self, fit: Callable[[], M], epochs: int | None = None) -> M:
-        """Train and save. An interruption saves what was trained until then, and ends the demo.
+        """Train and save. An interruption saves the model so far and ends the demo.
 
         Args:
             fit: the training.
-            epochs: how many were planned, for the remark; None leaves them out.
+            epochs: planned number of epochs, for the message; None omits it.
+
+        Returns:
+            The trained model.
 
         Raises:
             StoppedError: training was interrupted.
@@ -81,15 +84,16 @@ class Demonstration:
 
 @contextmanager
 def demonstration(command: str, out: Path, picture: Path | None = None) -> Iterator[Demonstration]:
-    """A demo that may be interrupted: what was saved stays, and the exit status tells.
+    """A context for a demo that may be interrupted: saved results are kept, and the exit status reports the
+    interruption.
 
     Args:
-        command: what the user types to see it all.
-        out: where the bundle goes; an older one is replaced, which is said.
-        picture: where a picture goes, if there is one.
+        command: the command that shows the complete demo.
+        out: path of the bundle; an older one is replaced, with a remark.
+        picture: path of the picture, if there is one.
 
     Raises:
-        InputError: ``out`` or ``picture`` cannot be written; nothing has been done then.
+        InputError: ``out`` or ``picture`` cannot be written; nothing has been done yet.
         KeyboardInterrupt: an interruption before anything was saved.
         typer.Exit: an interruption after that.
     """
@@ -98,23 +102,22 @@ def demonstration(command: str, out: Path, picture: Path | None = None) -> Itera
         check_picture(picture)
     for path in (out, picture):
         if path is not None and path.exists() and not _is_empty(path):
-            status(f"{path} is there already and will be replaced")
+            status(f"{path} exists and will be replaced")
     demo = Demonstration(command, out)
     try:
         yield demo
     except KeyboardInterrupt as stopped:
         if not demo.saved:
             raise
-        status(f"the best model so far is saved to {out} (isthmus info {out}); to see it all: {command}")
+        status(f"the best model so far is saved to {out} (isthmus info {out}); for the complete demo: {command}")
         raise typer.Exit(getattr(stopped, "status", INTERRUPTED)) from None
 
 
 def check_picture(path: Path) -> None:
-    """Ask before long work whether a picture could be written there.
+    """Check before long work that a picture can be written.
 
     Raises:
-        InputError: a directory, a name that does not end in .png, or a directory above it in which nothing may be
-            written.
+        InputError: a directory, a name that does not end in .png, or a directory that is not writable.
     """
     if path.is_dir() or path.suffix.lower() != ".png":
         raise InputError(f"a picture {str(path)!r}", expected="the name of a file that ends in .png")

@@ -1,6 +1,7 @@
-"""From a verb to the function that a plugin gave for it, and from a function to a command.
+"""Finds the function of a plugin for a command, and runs functions as commands.
 
-``fit``, ``tune`` and ``demo`` name a plugin; every other verb takes a bundle, whose manifest names the plugin.
+``fit``, ``tune`` and ``demo`` are followed by the name of a plugin; all other commands by a bundle, whose manifest
+names it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import typer
 
 from isthmus import plugins
 from isthmus.bundle.manifest import MANIFEST, peek
+from isthmus.cli.refusals import refused
 from isthmus.errors import InputError
 from isthmus.faces import INDEX
 
 HELP = ("-h", "--help")
 DEFAULT_DEMO = "interactions"
 ON_DATA = ("fit", "tune")
-"""Verbs that need a plugin and its data, and no bundle."""
+"""Commands that need a plugin and data, but no bundle."""
 
 Function = Callable[..., None]
 
@@ -27,7 +29,7 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
     """Run an annotated function as a command.
 
     Args:
-        function: parameters annotated for typer; the docstring is the help.
+        function: parameters annotated for typer; the docstring is the help text.
         program: what the user typed before the arguments.
         args: the arguments.
 
@@ -35,7 +37,7 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
         The exit status.
 
     Raises:
-        InputError: arguments that the function does not take.
+        InputError: arguments that the function does not accept.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command(context_settings={"help_option_names": list(HELP)})(function)
@@ -46,30 +48,33 @@ def run(function: Function, program: str, args: Sequence[str]) -> int:
     except typer.Exit as leave:
         return leave.exit_code
     except typer.TyperException as error:
-        raise InputError(error.format_message().rstrip("."), remedy=f"see {program} --help") from None
+        raise refused(error, program, args) from None
     return 0
 
 
 def on_data(name: str, args: Sequence[str]) -> int:
-    """``isthmus fit NAME FILE ...``, or another verb of ``ON_DATA``."""
+    """Run ``isthmus fit NAME FILE ...``, or another command of ``ON_DATA``."""
     if args and not args[0].startswith("-"):
         return _run_named(args[0], name, args[1:])
     if set(HELP) & set(args):
         return _help(name, _having(name), " NAME")
-    raise InputError(f"{name} needs the name of an adapter first", expected=f"one of: {', '.join(plugins.names())}")
+    able = ", ".join(_having(name)) or "(none)"
+    raise InputError(
+        f"{name} needs the name of an adapter first", expected=f"one of: {able}", remedy=f"see isthmus {name} --help"
+    )
 
 
 def demo(args: Sequence[str]) -> int:
-    """``isthmus demo [NAME] ...``"""
+    """Run ``isthmus demo [NAME] ...``."""
     named = bool(args) and not args[0].startswith("-")
     return _run_named(args[0] if named else DEFAULT_DEMO, "demo", args[1:] if named else args)
 
 
 def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> int:
-    """``isthmus NAME VERB ...``, where the verbs are ours.
+    """Run ``isthmus NAME VERB ...``, a built-in group of commands.
 
     Raises:
-        InputError: no verb, or an unknown one.
+        InputError: no command, or an unknown one.
     """
     if args and args[0] in commands:
         return run(commands[args[0]], f"isthmus {name} {args[0]}", args[1:])
@@ -78,23 +83,24 @@ def group(name: str, commands: Mapping[str, Function], args: Sequence[str]) -> i
             run(function, f"isthmus {name} {known}", ["--help"])
         return 0
     if args:
-        raise unknown(args[0], set(commands), f" for {name}")
+        raise unknown(args[0], set(commands), f" for {name}", f"see isthmus {name} --help")
     raise InputError(f"{name} needs a verb", expected=", ".join(commands), remedy=f"see isthmus {name} --help")
 
 
 def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterable[str] = ()) -> int:
-    """``isthmus VERB DIR ...``: run the verb of the plugin that the bundle's manifest names.
+    """Run ``isthmus VERB DIR ...``, a command of the plugin that is named in the bundle's manifest.
 
     Args:
-        name: the verb.
-        args: what follows it.
-        frame: commands that need no bundle, which the user may have meant.
-        of_index: verbs of ``isthmus index``, which the user may have meant where an index is given.
+        name: the command.
+        args: its arguments.
+        frame: commands without a bundle, for suggestions.
+        of_index: commands of ``isthmus index``, for suggestions if an index is given.
 
     Raises:
-        InputError: no installed plugin, or not the bundle's, knows the verb, or an index or no bundle was given.
-        BundleError: what was given is not a bundle.
-        PluginError: the bundle's plugin cannot be had.
+        InputError: no installed plugin, or not the bundle's plugin, has the command; or an index or no bundle was
+            given.
+        BundleError: the directory is not a bundle.
+        PluginError: the bundle's plugin cannot be imported.
     """
     directory = next((arg for arg in args if _is_bundle(arg)), None)
     if directory is not None:
@@ -112,20 +118,39 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
     if given is None:
         raise InputError(f"{name} needs a bundle", expected=f"isthmus {name} DIR", remedy=f"see isthmus {name} --help")
     peek(given)
-    raise InputError(f"{name} needs a bundle first", expected=f"isthmus {name} DIR")
+    raise InputError(f"{name} needs a bundle", expected=f"isthmus {name} DIR")
 
 
-def unknown(name: str, known: set[str], where: str = "") -> InputError:
-    """The error for an unknown verb."""
-    remedy = plugins.closest(name, known) or "see isthmus --help"
-    return InputError(f"no command {name!r}{where}", remedy=remedy)
+def unknown(name: str, known: set[str], where: str = "", otherwise: str = "see isthmus --help") -> InputError:
+    """The error for an unknown verb.
+
+    Args:
+        name: the verb.
+        known: those that there are.
+        where: of what they are the verbs.
+        otherwise: the remedy where none of them is like it.
+    """
+    return InputError(f"no command {name!r}{where}", remedy=plugins.closest(name, known) or otherwise)
 
 
 def _run_named(plugin: str, name: str, args: Sequence[str], *, named: bool = True) -> int:
     commands = plugins.load(plugin).commands
     if name not in commands:
-        raise unknown(name, set(commands), f" for {plugin}")
+        raise _unknown_for(plugin, name, set(commands), named=named)
     return run(commands[name], f"isthmus {name} {plugin}" if named else f"isthmus {name}", args)
+
+
+def _unknown_for(plugin: str, name: str, known: set[str], *, named: bool) -> InputError:
+    """The error for a verb that the plugin does not have; others may."""
+    able = " or ".join(_having(name))
+    if not able:
+        return unknown(name, known, f" for {plugin}")
+    taken = ", ".join(sorted(known - {"demo", *ON_DATA}))
+    return InputError(
+        f"no command {name!r} for {plugin}",
+        expected=able if named else f"a bundle of {able}",
+        remedy="" if named or not taken else f"this bundle takes {taken}",
+    )
 
 
 def _having(name: str) -> Mapping[str, Function]:

@@ -1,4 +1,4 @@
-"""How the figures of ``evaluate`` are printed: one a line, with its standard error where it is a mean over records."""
+"""Prints the results of ``evaluate``: one metric per line, with its standard error if it is a mean over records."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ERRORS = "standard_errors"
 
 
 def emit_evaluation(found: Evaluation, as_json: bool, said: str, sizes: Sequence[str]) -> None:
-    """Print an evaluation: all of it for programs, what was measured for people.
+    """Print an evaluation: the whole document, or a readable summary.
 
     Args:
-        found: what ``evaluate`` of a model returned.
-        as_json: whether the caller is a program.
-        said: how many records of which size, as a person reads it.
-        sizes: the figures that ``said`` tells, or that are settings.
+        found: the result of a model's ``evaluate``.
+        as_json: whether to print a JSON document.
+        said: number and size of the records in words.
+        sizes: fields that ``said`` already contains, or that are settings.
     """
     document = found.to_json()
     errors = document[ERRORS]

@@ -1,7 +1,7 @@
-"""Ids as they are typed: with commas between, as a JSON array, or in a file whose name follows ``@``.
+"""Parses ids as they are typed: separated by commas, as a JSON array, or in a file given as ``@FILE``.
 
-An id may hold commas itself ("Silence of the Lambs, The (1991)"): what stands between commas is put together again
-where that makes a known id.
+An id may itself contain commas ("Silence of the Lambs, The (1991)"): parts between commas are joined again if this
+gives a known id.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from isthmus.errors import InputError, UnknownIdError
+from isthmus.checked.paths import plain_file
+from isthmus.errors import InputError, SourceError, UnknownIdError
+from isthmus.ids import integer_of, plain_id, without_surrogates
 from isthmus.vocabulary import Id
 
 MOST_COMMAS = 12
-"""Of one id, so that a history of a thousand ids is read in no time."""
+"""Maximum number of parts of one id, so that a history of a thousand ids is parsed quickly."""
 
 Typed = list[Id] | dict[Id, float]
-"""One list of ids as typed; with weights where they were given."""
+"""One list of ids as typed, with weights if given."""
 
 
 @runtime_checkable
 class Known(Protocol):
-    """What knows which ids there are: a ``Vocabulary``, say."""
+    """Knows which ids exist, such as a ``Vocabulary``."""
 
     @property
     def kind(self) -> str:
-        """``int64`` for whole numbers, ``string`` for texts."""
+        """``int64`` for integers, ``string`` for texts."""
         ...
 
     def __contains__(self, id_: object) -> bool: ...
@@ -41,12 +43,12 @@ def _nothing(text: str) -> str:
 
 @dataclass(frozen=True)
 class IdReader:
-    """Reads ids from the texts of one option.
+    """Parses the ids of one option.
 
     Attributes:
-        known: the ids that there are. Unknown ones are read, too; what becomes of them is the caller's business.
-        option: as it is typed, such as ``--history``; for messages.
-        suggest: what may have been meant by a text that is not an id, as a sentence.
+        known: the ids that exist. Unknown ids are parsed, too; the caller decides what to do with them.
+        option: the option as it is typed, such as ``--history``, for messages.
+        suggest: suggestions for a text that is not an id, as a sentence.
     """
 
     known: Known
@@ -54,7 +56,7 @@ class IdReader:
     suggest: Callable[[str], str] = _nothing
 
     def one(self, text: str) -> Id:
-        """A single id, commas and all.
+        """A single id, including any commas.
 
         Raises:
             UnknownIdError: a text where the ids are numbers.
@@ -62,16 +64,16 @@ class IdReader:
         return self._id(text.strip(), text)
 
     def flat(self, texts: Sequence[str]) -> list[Id]:
-        """All ids of an option that may be repeated, as one list; a file holds an id, or several, a line.
+        """All ids of an option that may be repeated, as one list; a file contains one or more ids per line.
 
         Raises:
             UnknownIdError: a text where the ids are numbers.
-            InputError: a file or an array that cannot be read, or a text that can be read in two ways.
+            InputError: a file or an array that cannot be read, or an ambiguous text.
         """
         return [id_ for one in self.lists(texts) for id_ in one]
 
     def lists(self, texts: Sequence[str]) -> list[Typed]:
-        """A list for each text, and for each line of a file. Raises what ``flat`` raises."""
+        """One list for each text, and for each line of a file. Raises the errors of ``flat``."""
         found: list[Typed] = []
         for text in texts:
             if text.startswith("@") and text not in self.known:
@@ -103,9 +105,10 @@ class IdReader:
         raise InputError(f"{self.option} {text!r}", expected="an array of ids, or of pairs [id, weight]")
 
     def _json_id(self, value: object, text: str) -> Id:
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        whole = isinstance(value, float) and value.is_integer()
+        if isinstance(value, bool) or not (whole or isinstance(value, int | str)):
             raise InputError(f"{json.dumps(value)} in {self.option} {text!r}", expected="ids: numbers or texts")
-        return self._id(str(value), text)
+        return self._id(str(plain_id(value)), text)
 
     def _separated(self, text: str) -> list[Id]:
         parts = text.split(",")
@@ -118,17 +121,17 @@ class IdReader:
 
     def _id(self, text: str, whole: str) -> Id:
         if self.known.kind == "string":
-            return text
-        try:
-            return int(text)
-        except ValueError:
-            self._check_file(whole)
-            meant = self.suggest(whole)
-            raise UnknownIdError(
-                f"{self.option} {(whole.strip() if meant else text)!r} is not a number",
-                expected="ids, which are whole numbers here",
-                remedy=meant or self.suggest(text),
-            ) from None
+            return without_surrogates(text)
+        number = integer_of(text)
+        if number is not None:
+            return number
+        self._check_file(whole)
+        meant = self.suggest(whole)
+        raise UnknownIdError(
+            f"{self.option} {(whole.strip() if meant else text)!r} is not a number",
+            expected="ids, which are integers in these data",
+            remedy=meant or self.suggest(text),
+        )
 
     def _check_file(self, text: str) -> None:
         if _is_file(text):
@@ -136,12 +139,13 @@ class IdReader:
 
 
 def _put_together(parts: list[str], known: Known, option: str, text: str) -> list[str]:
-    """The reading with the fewest unknown ids.
+    """The interpretation with the fewest unknown ids.
 
     Raises:
-        InputError: several readings that know equally much.
+        InputError: several interpretations are equally good.
     """
-    # From the end: how many ids are unknown from each part on, in how many ways, and where the first id ends.
+    # Dynamic programming from the end: the number of unknown ids from each part on, the number of ways, and the end of
+    # the first id.
     unknown, ways, ends = [0] * (len(parts) + 1), [1] * (len(parts) + 1), [0] * (len(parts) + 1)
     for start in range(len(parts) - 1, -1, -1):
         options = {start + 1: 0 if parts[start].strip() in known or not parts[start].strip() else 1}
@@ -154,7 +158,7 @@ def _put_together(parts: list[str], known: Known, option: str, text: str) -> lis
     if ways[0] > 1:
         first = json.dumps(_ids(parts, ends), ensure_ascii=False)
         raise InputError(
-            f"{option} {text!r} can be read in {ways[0]} ways, because ids hold commas",
+            f"{option} {text!r} can be read in {ways[0]} ways, because ids contain commas",
             remedy=f"write the ids as a JSON array: {option} '{first}', say",
         )
     return _ids(parts, ends)
@@ -174,9 +178,13 @@ def _is_number(value: object) -> bool:
 
 def _lines(name: str, option: str) -> list[str]:
     try:
-        return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")).splitlines()
+        if name == "-":
+            return sys.stdin.read().splitlines()
+        return plain_file(name, "a file of ids").read_text(encoding="utf-8-sig").splitlines()
+    except SourceError as error:
+        raise InputError(f"{option} @{name} cannot be read: {error.given}", expected="a file of ids") from None
     except UnicodeDecodeError:
-        raise InputError(f"{option} @{name} is not text", expected="UTF-8, a line for each list of ids") from None
+        raise InputError(f"{option} @{name} is not text", expected="UTF-8, with one list of ids per line") from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{option} @{name} cannot be read ({reason})", expected="a file of ids") from None

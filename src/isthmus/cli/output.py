@@ -1,10 +1,10 @@
-"""How commands print: results on standard output, everything else on standard error.
+"""Output of commands: results on standard output, everything else on standard error.
 
-A command builds one document, a JSON value, and one way to show it to a person:
+A command builds one document (a JSON value) and a readable form of it:
 
     emit({"items": items}, as_json, lambda: table(("id", "score"), rows))
 
-With ``--json`` the document is all that standard output gets.
+With ``--json``, standard output contains only the document.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _UNLIMITED = 10_000
 _PAGE = 80
 
 _GAP = 2
-"""Blanks between the columns of a table."""
+"""Number of spaces between the columns of a table."""
 
 _WRAPPED = 16
-"""Narrowest column that text is wrapped into."""
+"""Minimum width of a column of wrapped text."""
 
 
 def emit(document: Any, as_json: bool, render: Callable[[], RenderableType]) -> None:
-    """Print an answer: the document itself for programs, or what ``render`` makes of it for people.
+    """Print a result: the JSON document, or the readable form that ``render`` returns.
 
     Args:
-        document: JSON values; numpy scalars, paths and tuples are turned into such, NaN and infinities into null.
-        as_json: whether the caller is a program.
-        render: called for people only.
+        document: JSON values; numpy scalars, paths and tuples are converted, NaN and infinities become null.
+        as_json: whether to print the document.
+        render: only called for the readable form.
     """
     if as_json:
         sys.stdout.write(_encodable(plain(document)) + "\n")
@@ -62,25 +62,26 @@ def status(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that takes text literally: ids and titles may hold brackets. Piped, it neither wraps nor colours."""
+    """A console that prints text literally, because ids and titles may contain brackets. In a pipe it neither wraps nor
+    colours."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _UNLIMITED
     return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
 def page_width() -> int:
-    """Columns of the terminal, or 80 where there is none. ``COLUMNS`` in the environment comes before both."""
+    """The width of the terminal, or 80 without one. The environment variable ``COLUMNS`` overrides both."""
     return shutil.get_terminal_size((_PAGE, 24)).columns
 
 
 def page(content: RenderableType) -> Constrain:
-    """Prose, no wider than ``page_width`` even where it is piped."""
+    """Prose that is no wider than ``page_width``, even in a pipe."""
     return Constrain(content, page_width())
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> FittedTable:
-    """A table of plain values; columns of numbers are aligned right. Floats are shown with as many
-    digits as the largest of the column needs, four after the point at most."""
+    """A table of plain values with right-aligned columns of numbers. Floats have as many digits as the largest value of
+    the column needs, at most four decimals."""
     values = [list(row) for row in rows]
     made = []
     for place, header in enumerate(columns):
@@ -98,17 +99,16 @@ class _Column:
 
     @property
     def least(self) -> int:
-        """The width that it needs: numbers stay on one line, text may be wrapped."""
+        """The width that the column needs: numbers stay on one line, text may be wrapped."""
         longest = max(map(cell_len, (self.header, *self.cells)))
         return longest if self.numeric else min(longest, _WRAPPED)
 
 
 @dataclass(frozen=True)
 class FittedTable:
-    """A table that is never wider than the console it is printed on.
+    """A table that is never wider than the console.
 
-    Texts are wrapped. Columns that do not fit even so follow below, in further blocks that begin with the first column
-    again.
+    Texts are wrapped. Columns that still do not fit are printed below, in further blocks that repeat the first column.
     """
 
     columns: tuple[_Column, ...]
@@ -138,7 +138,7 @@ def _drawn(columns: Sequence[_Column], title: str | None) -> Table:
     made.padding = (0, _GAP, 0, 0)
     made.show_header = any(column.header for column in columns)
     for column in columns:
-        # Folding loses nothing of a long path or id; an ellipsis would.
+        # Folding keeps all of a long path or id; an ellipsis would not.
         justify: Literal["left", "right"] = "right" if column.numeric else "left"
         made.add_column(column.header, justify=justify, no_wrap=column.numeric, overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
@@ -147,19 +147,19 @@ def _drawn(columns: Sequence[_Column], title: str | None) -> Table:
 
 
 def printable(text: str) -> str:
-    """The text on one line without control characters, which could steer a terminal."""
+    """The text on one line without control characters, which could affect the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
 
 
 def one_line(value: Any) -> str:
-    """A value as it is typed after ``--setting NAME=``: text as it is, the rest as JSON, floats with six digits."""
+    """A value as typed after ``--setting NAME=``: text as it is, everything else as JSON, floats with six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types."""
+    """The value as JSON types."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -170,13 +170,13 @@ def plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, str | int):
         return value
-    # What is left are scalars and arrays of numpy and torch, which share this method.
+    # The remaining values are scalars and arrays of numpy and torch, which share this method.
     return plain(value.tolist())
 
 
 @contextmanager
 def log_on_stderr() -> Iterator[None]:
-    """Show what the library logs (warnings, and what it decided) on standard error while the block runs."""
+    """Show the log of the library (warnings and information) on standard error inside this context."""
     handler = logging.StreamHandler(_StandardError())
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith("isthmus"))
@@ -192,7 +192,7 @@ def log_on_stderr() -> Iterator[None]:
 
 
 class _StandardError:
-    """Standard error as it is at each moment: a progress bar puts itself in front of it while it is shown."""
+    """The current standard error: a progress bar replaces it while it is shown."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -204,7 +204,7 @@ class _StandardError:
 def _shown(value: object, digits: int) -> str:
     if not isinstance(value, float):
         return str(value)
-    # What four digits would show as 0.0000 is shown by its own first digits.
+    # A number that four decimals would show as 0.0000 is shown with significant digits.
     return f"{value:.{digits}f}" if value == 0 or abs(value) >= 0.0005 or not math.isfinite(value) else f"{value:.2g}"
 
 

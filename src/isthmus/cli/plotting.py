@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus.bundle.manifest import Manifest, peek
+from isthmus.checked.paths import plain_file
 from isthmus.cli.output import Json, emit
 from isthmus.disk import check_file
 from isthmus.errors import InputError
@@ -18,21 +19,21 @@ from isthmus.plugins import command_name
 
 
 def plot(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What fit or index build saved.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A saved bundle or index.")],
     out: Annotated[
-        Path | None, typer.Option(help="The picture: .png, .svg or .pdf; by default DIR.png. A folder takes it in.")
+        Path | None, typer.Option(help="The picture (.png, .svg or .pdf) or its folder; by default DIR.png.")
     ] = None,
-    codes: Annotated[Path | None, typer.Option(help="Other codes to map, a .npy file as encode writes it.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Labels that colour that map, a line for each code.")] = None,
+    codes: Annotated[Path | None, typer.Option(help="Other codes to map, a .npy file written by encode.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels that colour this map, one line per code.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Plot what a bundle knows of itself: scores, the course of the training, its codes."""
-    # Imported here because they bring torch, which the other commands of the frame do not need.
+    """Plot a bundle: scores, training curves, codes."""
+    # Imported here because they import torch, which the other built-in commands do not need.
     from isthmus.faces import load
     from isthmus.plots import Missing, Panel, drawn, panels_of, save
 
     if labels is not None and codes is None:
-        raise InputError("labels without codes", remedy="write the codes with encode --out and name them with --codes")
+        raise InputError("labels without codes", remedy="save codes with encode --out and pass them with --codes")
     manifest, place = peek(directory), _place(directory, out)
     own = [] if codes is None else [Panel("codes", _map(codes, labels))]
     panels = [*own, *(one for one in panels_of(load(directory)) if codes is None or one.name != "codes")]
@@ -51,10 +52,10 @@ def _page(document: dict[str, Any]) -> Group:
 
 
 def _place(directory: Path, out: Path | None) -> Path:
-    """Where the picture goes.
+    """The path of the picture.
 
     Raises:
-        InputError: a name with another ending, or no folder to hold it.
+        InputError: a name with another suffix, or a folder that does not exist.
     """
     from isthmus.plots.drawing import check_ending
 
@@ -76,9 +77,16 @@ def _map(codes: Path, labels: Path | None) -> Any:
     from isthmus.plots.maps import check_map, draw_map
 
     found = _codes(codes)
-    named = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
+    named = None if labels is None else _lines(labels)
     check_map(found, named)
     return lambda axes: draw_map(axes, found, named, f"Map of the codes in {codes.name}")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return plain_file(path, "a label a line").read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text", expected="UTF-8, a label a line") from None
 
 
 def _codes(path: Path) -> Any:
@@ -86,5 +94,5 @@ def _codes(path: Path) -> Any:
 
     found = read_npy(path)
     if found.ndim != 2 or found.dtype.kind != "f":
-        raise InputError(f"{path} holds no codes", expected="floating-point numbers of shape (n, code)")
+        raise InputError(f"{path} contains no codes", expected="floating-point numbers of shape (n, code)")
     return found

@@ -1,4 +1,4 @@
-"""The options that every ``fit`` command has, and what all of them do before and after the training.
+"""The options that all ``fit`` commands share, and their common steps before and after the training.
 
     @fit_command
     def fit(file: Source, training: Training, column: Column = None) -> None:
@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +25,11 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle
+from isthmus import bundle, plugins
 from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
-from isthmus.errors import TrainingError
+from isthmus.errors import SettingError, TrainingError
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
 from isthmus.training.run import Run
@@ -37,16 +37,16 @@ from isthmus.training.run import Run
 
 @runtime_checkable
 class Trained(Protocol):
-    """What a ``fit`` command has made."""
+    """The result of a ``fit`` command."""
 
     @property
     def history(self) -> History:
-        """The course of the training."""
+        """The history of the training."""
         ...
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the bundle tells of itself; ``warnings`` among it, if any."""
+        """The facts of the bundle, including ``warnings``, if any."""
         ...
 
     def save(self, path: str | Path) -> None:
@@ -59,11 +59,11 @@ class Training:
     """The values of the shared options.
 
     Attributes:
-        out: where the bundle goes.
+        out: path of the bundle.
         run: device, seed, precision, progress and checkpoints.
         validation: share of the records that is held out to choose the best epoch.
         settings: keywords of the builder.
-        as_json: whether the report is a JSON document.
+        as_json: whether to print a JSON document.
     """
 
     out: Path
@@ -71,6 +71,18 @@ class Training:
     validation: float
     settings: Mapping[str, Any]
     as_json: bool
+
+    def check_model(self, plugin: str, model: str) -> None:
+        """Refuse a mistyped model or setting before any data are read.
+
+        Raises:
+            SettingError: no such model, or a setting that it does not know, or of another type.
+        """
+        # Imported here because it brings torch, which a help page does not need.
+        from isthmus.models.recipes.settings import checked
+
+        _, builder = plugins.find_builder(model, plugin)
+        checked(model, builder, self.settings)
 
     def save(self, fitted: Trained, *, by_epoch: bool = True) -> None:
         """Save what was fitted. After Ctrl-C, the best model so far is saved, with a remark on standard error.
@@ -109,11 +121,11 @@ class Training:
         """Print what was trained and how the training went.
 
         Args:
-            fitted: what was fitted.
+            fitted: the fitted model.
             model: its name on the command line.
             about: sizes of the data and the model.
-            sizes: the same as people say it, such as "1,200 texts of at most 88 tokens".
-            metrics: names of figures of the best epoch, printed where they were measured.
+            sizes: the same in words, such as "1,200 texts of at most 88 tokens".
+            metrics: names of metrics of the best epoch, printed if they were measured.
             remarks: printed last.
             examples: commands that the user may type next.
         """
@@ -139,10 +151,10 @@ class Training:
 
 @contextmanager
 def saved_at_signals() -> Iterator[None]:
-    """Around a command that fits and saves: a signal during the ``fit`` ends neither it nor the ``save``.
+    """A context around a command that fits and saves: a signal during ``fit`` does not prevent saving.
 
     Raises:
-        SystemExit: SIGTERM came, and all is saved; whoever sent it is told that this is not the whole training.
+        SystemExit: SIGTERM arrived and everything is saved; the exit status reports that the training is incomplete.
         KeyboardInterrupt: there was nothing to save.
     """
     with saving() as stop:
@@ -160,20 +172,22 @@ def training_options(
     out: Annotated[Path, typer.Option(help="Where to save the bundle.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
-    validation: Annotated[float, typer.Option(help="Share of the records that choose the best epoch.")] = 0.1,
+    validation: Annotated[
+        float, typer.Option(help="Share of the records to hold out for choosing the best epoch.")
+    ] = 0.1,
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
-    checkpoints: Annotated[Path | None, typer.Option(help="A directory to resume from later.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Directory for checkpoints, to resume later.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
     time_limit: TimeLimit = None,
     as_json: Json = False,
 ) -> Training:
     """The shared options as one object.
 
     Raises:
-        InputError: something that is not a bundle stands at ``out``.
+        InputError: ``out`` exists and is not a bundle.
         SettingError: a value outside its range.
     """
     bundle.check_target(out)
@@ -184,7 +198,7 @@ def training_options(
 
 
 def fit_command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command with the parameters of the function and, in place of its parameter ``training``, the shared options."""
+    """A command with the parameters of the function and the shared options in place of its parameter ``training``."""
     own = dict(inspect.signature(function, eval_str=True).parameters)
     shared = dict(inspect.signature(training_options, eval_str=True).parameters)
     del own["training"]
@@ -192,14 +206,38 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**given: Any) -> None:
         training = training_options(**{name: given.pop(name) for name in shared if name in given})
+        check_settings(training.settings, {*own, *shared})
         with saved_at_signals():
             function(training=training, **given)
 
-    # Only as keywords may parameters with and without defaults stand in any order.
+    # As keyword-only parameters, those with and without defaults can be in any order.
     merged = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own.values(), *shared.values())]
     command.__signature__ = inspect.Signature(merged)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in merged}
     return command
+
+
+def check_settings(settings: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Refuse a setting that is an option of the command, or a keyword of ``fit`` in Python.
+
+    Args:
+        settings: of a model, as typed after ``--setting``.
+        options: the parameters of the command.
+
+    Raises:
+        SettingError: such a setting.
+    """
+    # Imported here because it brings torch, which a help page does not need.
+    from isthmus.models.recipes.settings import all_settings
+
+    options = {*options, "titles"} - {"file", "setting", "epochs"}
+    for name in settings.keys() & ({*options, *ONLY_IN_PYTHON} - all_settings()):
+        remedy = "leave it out" if name in ONLY_IN_PYTHON else f"use the option --{name.replace('_', '-')}"
+        raise SettingError(f"--setting {name}, which is no setting of a model", remedy=remedy)
+
+
+ONLY_IN_PYTHON = ("run", "progress", "gallery")
+"""Keywords of ``fit`` that are no options."""
 
 
 def _shown(
@@ -222,6 +260,6 @@ def _listed(about: Mapping[str, Any]) -> str:
 
 
 def _lines(remarks: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """A line for each remark; several where its value is a list."""
+    """A line for each remark; several if its value is a list."""
     several = {name: value if isinstance(value, list) else [value] for name, value in remarks.items()}
     return [(name, line) for name, lines in several.items() for line in lines if line is not None]

@@ -1,4 +1,4 @@
-"""Numbers as people read them: lengths of time, sizes, shares, figures with their units."""
+"""Numbers in words: durations, sizes, shares, metrics with their units."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "weighted_nll": ("−log-likelihood by importance sampling", "nats"),
     "mutual_information": ("mutual information of records and codes", "nats"),
     "of_texts": ("measured on held-out", "texts"),
-    "active_units": ("numbers of the code that vary", ""),
+    "active_units": ("active dimensions of the code", ""),
     "weighted_perplexity": ("perplexity by importance sampling", ""),
     "bleu": ("BLEU of reconstructions", "of 100"),
-    "exact": ("reconstructed without a change", "%"),
-    "mse": ("squared error of a number", ""),
-    "squared_error": ("squared error of a number", ""),
+    "exact": ("exact reconstructions", "%"),
+    "mse": ("mean squared error", ""),
+    "squared_error": ("mean squared error", ""),
     "psnr": ("PSNR of reconstructions", "dB"),
     "noisy_psnr": ("PSNR with noise", "dB"),
-    "denoised_psnr": ("PSNR after removing it", "dB"),
+    "denoised_psnr": ("PSNR after denoising", "dB"),
     "noise": ("standard deviation of the noise", ""),
-    "unexplained_variance": ("variance that reconstructions leave", "%"),
-    "pca_unexplained_variance": ("variance that PCA of that size leaves", "%"),
-    "mean_nonzero": ("numbers of a code that are not 0", ""),
-    "unused": ("numbers of the code that are always 0", "%"),
+    "unexplained_variance": ("unexplained variance", "%"),
+    "pca_unexplained_variance": ("unexplained variance of PCA", "%"),
+    "mean_nonzero": ("nonzero numbers per code", ""),
+    "unused": ("unused dimensions", "%"),
     "flagged": ("above the anomaly threshold", "%"),
     "threshold": ("anomaly threshold", "nats"),
 }
-"""How a figure of a training or an evaluation is called, and its unit; % for shares."""
+"""Names and units of metrics; % for shares."""
 
 
 def duration(seconds: float | int) -> str:
-    """A length of time with two digits or so: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
+    """A duration with about two digits: ``0.4 s``, ``43 s``, ``33 min``, ``2.5 h``."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
@@ -48,7 +48,7 @@ def duration(seconds: float | int) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
+    """A size in bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
     if number < 1000:
         return counted(number, "byte")
     power = min(4, max(1, int(math.log10(number * 1.0005)) // 3))
@@ -57,7 +57,7 @@ def size(number: int) -> str:
 
 
 def number(value: float | int) -> str:
-    """Four digits that tell something, and commas in large numbers."""
+    """A number with four significant digits, and commas in large numbers."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
@@ -66,26 +66,26 @@ def number(value: float | int) -> str:
 
 
 def share(value: float) -> str:
-    """``1 in 20`` for 0.05."""
+    """A share in words, such as ``1 in 20`` for 0.05."""
     part = Fraction(value).limit_denominator(1000)
     return f"{part.numerator:,} in {part.denominator:,}" if part else "none"
 
 
 def decimals(values: Iterable[float]) -> int:
-    """Digits after the point that a column of numbers needs to show four that tell something, four at most."""
+    """Number of decimals with which all numbers of a column have four significant digits, at most four."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     return 4 if largest < 10 else max(0, 3 - int(math.log10(largest)))
 
 
 def flagged(number_above: int, of: int, noun: str, threshold: float, contamination: float) -> str:
-    """How many records are anomalies, and how many of normal ones would be.
+    """The number of anomalies, and how many would be expected among normal records.
 
     Args:
-        number_above: scores above the threshold.
-        of: all scores.
+        number_above: number of scores above the threshold.
+        of: number of all scores.
         noun: what is scored, in the plural.
-        threshold: above which a score counts as an anomaly.
-        contamination: share of normal records that is expected above it.
+        threshold: scores above it count as anomalies.
+        contamination: expected share of normal records above it.
 
     Returns:
         A sentence without a full stop.
@@ -97,15 +97,15 @@ def flagged(number_above: int, of: int, noun: str, threshold: float, contaminati
 def figures(
     document: Mapping[str, Any], leave_out: Iterable[str] = (), errors: Mapping[str, float] | None = None
 ) -> list[tuple[str, str]]:
-    """Figures by name as rows of a table.
+    """Metrics by name as rows of a table.
 
     Args:
-        document: by name; those that are None are left out.
+        document: metrics by name; those that are None are left out.
         leave_out: names of others that are left out.
         errors: standard errors of some of them.
 
     Returns:
-        What each figure is called, and its value with the unit.
+        The label of each metric, and its value with the unit.
     """
     hidden = set(leave_out)
     return [

@@ -93,8 +93,9 @@ class Blend(nn.Module):
         self._rankers = [ranker_of(part) for part in parts]
         if not parts or len({ranker.width for ranker in self._rankers}) != 1:
             raise SettingError("models over different columns, or none", expected="models over the same columns")
-        self.register_buffer("weights", torch.zeros(len(parts)))
-        self.register_buffer("exponents", torch.zeros(len(parts)))
+        there = next(parts[0].parameters(), next(parts[0].buffers(), torch.empty(0))).device
+        self.register_buffer("weights", torch.zeros(len(parts), device=there))
+        self.register_buffer("exponents", torch.zeros(len(parts), device=there))
 
     @property
     def width(self) -> int:

@@ -2,11 +2,12 @@
 
 from isthmus.files.delimited import INFERRED, DelimitedTable
 from isthmus.files.opening import Contents, opened
-from isthmus.files.options import FileOptions, Told, told_in
+from isthmus.files.options import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.files.table import FileTable, TypedTable, open_alike, open_table, read_table
 
 __all__ = [
     "INFERRED",
+    "NOTHING_TOLD",
     "Contents",
     "DelimitedTable",
     "FileOptions",

@@ -85,18 +85,23 @@ class DelimitedTable:
             SourceError: a row that is too short or too long, a file that breaks off, or rows that got lost.
             ValueRangeError: a cell that is not of its column's type; line and column are named.
         """
+        return self._batches(pacsv.open_csv, names, types)
+
+    def _batches(
+        self, parser: Any, names: Sequence[str] | None, types: Mapping[str, Any] | None
+    ) -> Iterator[pa.RecordBatch]:
         places = range(len(self.header)) if names is None else [self.place_of(name) for name in names]
         kinds = {str(place): (types or {}).get(self.header[place], pa.large_string()) for place in places}
         mended, rows = Mended(), 0
         with self._errors(), closing(self._blocks(mended)) as blocks:
-            for batch in self._parsed(blocks, kinds):
+            for batch in self._parsed(parser, blocks, kinds):
                 rows += batch.num_rows
                 yield pa.RecordBatch.from_arrays(batch.columns, names=[self.header[place] for place in places])
         self._check_rows(rows, mended)
 
     def read(self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """All rows as one table; otherwise as ``batches``."""
-        batches = list(self.batches(names, types))
+        """All rows as one table, for whose types all rows are looked at; otherwise as ``batches``."""
+        batches = list(self._batches(pacsv.read_csv, names, types))
         if batches:
             return pa.Table.from_batches(batches)
         chosen = self.header if names is None else list(names)
@@ -155,7 +160,7 @@ class DelimitedTable:
         byte, escape = self.plan.byte.decode(), self.quotes.escaped
         return Mender(self.name, byte, len(self.header), escape, self.plan.skipped + 1, mended).rows(blocks)
 
-    def _parsed(self, blocks: Iterator[bytes], kinds: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+    def _parsed(self, parser: Any, blocks: Iterator[bytes], kinds: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         reading = pacsv.ReadOptions(
             column_names=[str(place) for place in range(len(self.header))],
             block_size=BLOCK,
@@ -175,12 +180,12 @@ class DelimitedTable:
             decimal_point=self.dialect.decimal,
         )
         try:
-            reader = pacsv.open_csv(BlockFile(blocks), reading, parsing, converting)
+            parsed = parser(BlockFile(blocks), reading, parsing, converting)
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
                 return  # A header without rows.
             raise
-        yield from reader
+        yield from parsed.to_batches() if isinstance(parsed, pa.Table) else parsed
 
     def _check_rows(self, rows: int, mended: Mended) -> None:
         """Rows are lines, but for blank ones and those within quotes; whatever else is missing got lost."""

@@ -159,7 +159,9 @@ def _column(cells: list[Any], key: str, name: str) -> pa.Array:
         return pa.array(cells)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
         kinds = [type(cell) for cell in cells if cell is not None]
-        odd = next(row for row, cell in enumerate(cells) if cell is not None and type(cell) is not kinds[0])
+        others = (row for row, cell in enumerate(cells) if cell is not None and type(cell) is not kinds[0])
+        # All of one kind may be numbers beyond 64 bits.
+        odd = next(others, next(row for row, cell in enumerate(cells) if cell is not None))
         raise SourceError(
             f"{key!r} in row {odd + 1:,} of {name} is {json.dumps(cells[odd], default=str)[:60]}",
             expected="values of one kind in a column",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from isthmus.checked.paths import plain_file
 from isthmus.errors import SourceError
 
 BLOCK = 1 << 22
@@ -129,10 +130,9 @@ def opened(path: Path, expected: str = "a file of text") -> Contents:
     Raises:
         SourceError: no such file, no regular one, an empty one, or one that is known to be no text.
     """
-    if not path.is_file():
-        if not path.exists():
-            raise SourceError(f"no file {str(path)[:200]}", expected=expected)
-        raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}", expected=expected)
+    if not path.exists():
+        raise SourceError(f"no file {str(path)[:200]}", expected=expected)
+    plain_file(path, expected)
     contents = Contents(path)
     start, _ = contents.start(64)
     if not start:

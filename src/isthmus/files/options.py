@@ -79,6 +79,9 @@ class Told:
         return {name: value for name, value in self.asdict().items() if value is not None}
 
 
+NOTHING_TOLD = Told()
+"""Everything is found out."""
+
 NAMES = ("encoding", "delimiter", "header")
 """The keywords of ``FileOptions``."""
 

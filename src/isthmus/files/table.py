@@ -130,13 +130,14 @@ def open_table(path: str | Path, told: Told | None = None, *, numbered: bool = F
     return delimited_table(contents, told, numbered=numbered)
 
 
-def open_alike(path: str | Path, told: Told, other: Told) -> FileTable:
+def open_alike(path: str | Path, told: Told, other: Told, *, numbered: bool = False) -> FileTable:
     """A file as a table, written as another file is, as far as that fits it.
 
     Args:
         path: of the file; see ``open_table``.
         told: what is known of it.
         other: what is known of the other file.
+        numbered: whether a header may be a row of evenly spaced numbers.
 
     Returns:
         The table; what ``other`` says is found out instead where the file cannot be read so, or would be one column.
@@ -146,15 +147,15 @@ def open_alike(path: str | Path, told: Told, other: Told) -> FileTable:
     """
     both = told.over(other)
     if both == told:
-        return open_table(path, told)
+        return open_table(path, told, numbered=numbered)
     try:
-        table = open_table(path, both)
+        table = open_table(path, both, numbered=numbered)
         if len(table.header) > 1 or both.delimiter is None:
             return table
     except InputError:
         pass
     logger.info("%s is not written as the other file is: how, is found out", path)
-    return open_table(path, told)
+    return open_table(path, told, numbered=numbered)
 
 
 def read_table(

@@ -1,7 +1,7 @@
-"""What the face of every domain is made of: a trained autoencoder, what was learned from its codes, and the
-verbs over both.
+"""Building blocks of the faces of all domains: a trained autoencoder, what is fitted to its codes, and methods for
+both.
 
-A domain writes its records, its adapter and a class that derives from ``AutoencoderFace``; see ``adapters/README.md``.
+A domain defines its records, its adapter and a subclass of ``AutoencoderFace``; see ``adapters/README.md``.
 """
 
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer, LikelihoodScorer

@@ -1,4 +1,4 @@
-"""How anomalous a record is to a trained model, calibrated so that a chosen share of normal records is flagged."""
+"""Anomaly scores of a trained model, calibrated so that a chosen share of normal records is flagged."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ PREFIX = "strangeness."
 DOCUMENT = "strangeness.json"
 THRESHOLD = "threshold.json"
 NORMAL = "normal-scores.json"
-"""Names in bundles, as version 0.1 wrote them."""
+"""Names in bundles, unchanged since version 0.1."""
 
 NEIGHBOURS = 5
 MOST_KNOWN = 20_000
-"""Codes of training records that distances are measured to; more would change little and take room in the bundle."""
+"""Maximum number of training codes for distances; more would change little and enlarge the bundle."""
 
 CONTAMINATION = 0.05
-"""The share of normal records that is expected above the threshold, where nothing else is asked for."""
+"""Default share of normal records above the threshold."""
 
 
 @runtime_checkable
 class AnomalyScorer(Protocol):
-    """Scores records and knows where anomalies begin. A bundle keeps its documents and tensors."""
+    """Scores records, and knows the threshold of anomalies. A bundle contains its documents and tensors."""
 
     @property
     def threshold(self) -> Threshold:
@@ -46,27 +46,27 @@ class AnomalyScorer(Protocol):
         ...
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
-        """One score a record, nats; higher is more anomalous."""
+        """One score per record, nats; higher is more anomalous."""
         ...
 
     def documents(self) -> dict[str, str]:
-        """What a bundle keeps as text."""
+        """The documents of the scorer in a bundle."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a bundle keeps as tensors, by name."""
+        """The tensors of the scorer in a bundle, by name."""
         ...
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class CalibratedScorer:
-    """Two scores, each on the scale of normal records: the nats that the reconstruction of a record costs, and the mean
-    distance of its code from the five nearest known codes.
+    """Two scores, each calibrated on normal records: the reconstruction loss in nats, and the mean distance of the code
+    from the five nearest known codes.
 
     Attributes:
-        codes: of training records.
-        ranks: both scores of records that are taken as normal.
+        codes: codes of training records.
+        ranks: both scores of the normal records.
         threshold: scores above it are anomalies.
         normal: quantiles of the scores of those records, ascending; empty in bundles of version 0.1.
     """
@@ -86,15 +86,18 @@ class CalibratedScorer:
         *,
         contamination: float = CONTAMINATION,
     ) -> CalibratedScorer:
-        """Calibrate on held-out records; where there are none, on the training records, whose codes are then compared
-        with one another.
+        """Calibrate on held-out records or, without any, on the training records, whose codes are then compared with
+        one another.
 
         Args:
             model: in evaluation mode.
             known: codes of ``train``, at least two.
-            train: what the model was trained on.
-            held_out: what it was not trained on.
-            contamination: the share of normal records that is expected above the threshold.
+            train: the training records.
+            held_out: records that the model was not trained on.
+            contamination: expected share of normal records above the threshold.
+
+        Returns:
+            The calibrated scorer.
 
         Raises:
             InputError: a single training record and no held-out ones.
@@ -112,34 +115,34 @@ class CalibratedScorer:
 
     @cached_property
     def nearest(self) -> Nearest:
-        """The search over the known codes; built on first use."""
+        """The search over the known codes, built on first use."""
         return Nearest.build(self.codes, NEIGHBOURS)
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
-        """For both scores −log of the share of normal records that score as high, and their mean: nats, higher is more
-        anomalous."""
+        """The mean of −log of the share of normal records that score at least as high, over both scores: nats, higher
+        is more anomalous."""
         return self.ranks.average(_both(model, self.nearest, source))
 
     def documents(self) -> dict[str, str]:
-        """What a bundle keeps as text."""
+        """The documents of the scorer in a bundle."""
         return {DOCUMENT: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a bundle keeps as tensors."""
+        """The tensors of the scorer in a bundle."""
         return {f"{PREFIX}codes": self.codes, f"{PREFIX}known": self.ranks.known.contiguous()}
 
     @classmethod
     def restore(cls, documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> CalibratedScorer | None:
-        """The inverse of ``documents`` and ``tensors``; None where a bundle has none.
+        """The inverse of ``documents`` and ``tensors``; None if a bundle has no scorer.
 
         Raises:
-            BundleError: something else.
+            BundleError: invalid documents or tensors.
         """
         if DOCUMENT not in documents:
             return None
         codes, known = tensors.get(f"{PREFIX}codes"), tensors.get(f"{PREFIX}known")
         if codes is None or known is None or codes.ndim != 2 or codes.dtype != torch.float32:
-            raise BundleError("a threshold without the codes it belongs to", expected="both, as saved")
+            raise BundleError("a threshold without its codes", expected="both, as saved")
         return cls(
             codes,
             Ranks.from_tensors({"known": known}),
@@ -151,7 +154,7 @@ class CalibratedScorer:
 @brief
 @dataclass(frozen=True, eq=False)
 class LikelihoodScorer:
-    """−log p(record | its code) alone, nats, on the scale of the model.
+    """−log p(record | its code) alone, nats.
 
     Attributes:
         threshold: scores above it are anomalies.
@@ -163,8 +166,8 @@ class LikelihoodScorer:
 
     @classmethod
     def fit(cls, scores: Float[Tensor, " rows"], *, contamination: float = CONTAMINATION) -> LikelihoodScorer:
-        """Calibrate on scores of normal records: the threshold is their quantile of 1 − ``contamination``. Raises what
-        ``Threshold.fit`` raises."""
+        """Calibrate on scores of normal records: the threshold is their quantile of 1 − ``contamination``. Raises the
+        errors of ``Threshold.fit``."""
         return cls(Threshold.fit(scores, "quantile", contamination), tuple(score_quantiles(scores)))
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
@@ -172,11 +175,11 @@ class LikelihoodScorer:
         return surprise(model, source, batch=BATCH)
 
     def documents(self) -> dict[str, str]:
-        """What a bundle keeps as text."""
+        """The document of the threshold."""
         return {THRESHOLD: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
-        """No tensors: the threshold is all that there is."""
+        """No tensors; the threshold is a document."""
         return {}
 
     @classmethod
@@ -184,7 +187,7 @@ class LikelihoodScorer:
         """The inverse of ``documents``.
 
         Raises:
-            BundleError: the document is missing or not what it should be.
+            BundleError: the document is missing or invalid.
         """
         if THRESHOLD not in documents:
             raise BundleError(f"a bundle without {THRESHOLD}", expected="the threshold of the anomaly scores")

@@ -1,4 +1,4 @@
-"""Codes as users hold them (arrays) and as models take them (tensors), and how wide the codes of a model are."""
+"""Conversion of codes between arrays and tensors, and the shape of a model's codes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["as_codes", "code_shape"]
 
 
 def as_codes(codes: Any, width: int, *, dtype: torch.dtype = torch.float32) -> Float[Tensor, "n code"]:
-    """Codes that a user brought, as a new tensor on the CPU.
+    """Convert codes given by a user to a new tensor on the CPU.
 
     Args:
         codes: an array, a tensor or nested lists of numbers, shape (n, width); n may be 0.
-        width: how many numbers a code of the model has.
-        dtype: of the result.
+        width: number of dimensions of the model's codes.
+        dtype: data type of the result.
 
     Returns:
         The same numbers, shape (n, width).
 
     Raises:
-        InputError: no numbers, or codes of another shape.
+        InputError: not numbers, or codes of another shape.
         ValueRangeError: NaN or infinity.
     """
     held = codes.detach().cpu().double().numpy() if isinstance(codes, Tensor) else codes

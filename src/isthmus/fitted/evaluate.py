@@ -1,4 +1,4 @@
-"""How much of held-out records gets through a model's code, in nats."""
+"""Evaluation of an autoencoder on held-out records, in nats."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ EXACT = Run(device="cpu", precision="fp32")
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Evaluation:
-    """Figures of one model on held-out records. Each domain adds its own; what was not asked for, or a model lacks, is
-    None.
+    """Metrics of a model on held-out records; each domain adds its own. Metrics that were not requested, or that the
+    model does not have, are None.
 
     Attributes:
-        standard_errors: of those figures that are means over the records, by name.
+        standard_errors: standard errors of those metrics that are means over records, by name.
     """
 
     standard_errors: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The figures by name, as plain values for JSON."""
+        """The metrics by name, as plain values for JSON."""
         figures = asdict(self)
         errors = figures.pop("standard_errors")
         return {**figures, "standard_errors": errors}
@@ -46,7 +46,7 @@ class Evaluation:
         return html.facts(self._shown())
 
     def _shown(self) -> dict[str, str]:
-        """What is known, by name, with standard errors after ±."""
+        """Known metrics by name, with standard errors after ±."""
         known = {name: value for name, value in self.to_json().items() if isinstance(value, int | float)}
         errors = {name: f" ± {number(error)}" for name, error in self.standard_errors.items()}
         return {name: number(value) + errors.get(name, "") for name, value in known.items()}
@@ -54,16 +54,16 @@ class Evaluation:
 
 @dataclass(frozen=True, repr=False)
 class CodeEvaluation(Evaluation):
-    """Nats are sums over a record and means over the records.
+    """Values in nats are means over records of the sum over each record.
 
     Attributes:
-        records: how many.
-        objective: the model's own loss, negated; higher is better.
+        records: number of records.
+        objective: negative loss of the model; higher is better.
         nll: negative log-likelihood given a code, nats; lower is better.
-        rate: the KL divergence of the codes from the prior, nats; 0 for deterministic models.
-        active_units: dimensions of the code whose mean varies by more than 0.01 (Burda et al. 2016).
+        rate: KL divergence of the codes from the prior, nats; 0 for deterministic models.
+        active_units: dimensions of the code whose mean has a variance above 0.01 (Burda et al. 2016).
         weighted_nll: −log p(record) by importance sampling (Burda et al. 2016), nats; lower is better.
-        samples: of the importance sampling.
+        samples: number of importance samples.
     """
 
     records: int
@@ -76,7 +76,7 @@ class CodeEvaluation(Evaluation):
 
 
 def check_samples(samples: int) -> None:
-    """Refuse a number of importance samples below 0.
+    """Check a number of importance samples.
 
     Raises:
         SettingError: below 0.
@@ -86,13 +86,13 @@ def check_samples(samples: int) -> None:
 
 
 def standard_errors(**each: Any) -> dict[str, float]:
-    """Standard errors of means over records: the sample's standard deviation (n − 1) over √n.
+    """Standard errors of means over records: the sample standard deviation (n − 1) over √n.
 
     Args:
-        each: by the name of the figure, its value for each record: an array or a tensor; None where there is none.
+        each: for each metric its values for all records, as an array or a tensor; None if there are none.
 
     Returns:
-        By name, in the unit of the figure. Nothing for fewer than two records, and where a value is infinite.
+        Standard errors by name, in the unit of the metric; none for fewer than two records or infinite values.
     """
     found = {}
     for name, values in each.items():
@@ -103,16 +103,19 @@ def standard_errors(**each: Any) -> dict[str, float]:
 
 
 def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed: int = 0) -> CodeEvaluation:
-    """Measure a model on records that it was not trained on.
+    """Evaluate a model on records that it was not trained on.
 
     Args:
         model: in evaluation mode.
         source: the records.
-        samples: importance samples a record; 0 leaves ``weighted_nll`` out, 500 is usual.
-        seed: of those samples.
+        samples: importance samples per record; 0 skips ``weighted_nll``, 500 is usual.
+        seed: seed of these samples.
+
+    Returns:
+        The metrics.
 
     Raises:
-        SettingError: samples below 0, or of a model without a posterior.
+        SettingError: samples below 0, or samples for a model without a posterior.
         InputError: no records.
     """
     check_samples(samples)

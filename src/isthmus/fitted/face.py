@@ -1,4 +1,4 @@
-"""The verbs that every domain has, over a few that a domain supplies."""
+"""Methods that all domains share, based on a few that each domain implements."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery, Keys
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
+from isthmus.machine.devices import named_device
 from isthmus.tasks.coding import between
 from isthmus.training.history import History
 
@@ -36,53 +37,53 @@ F = TypeVar("F", bound="AutoencoderFace[Any, Any, Any]")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AutoencoderFace(ABC, Generic[A, R, W]):
-    """A trained autoencoder as users meet it. Made by ``fit`` or ``load``; nothing in it changes.
+    """A trained autoencoder as users meet it. Created by ``fit`` or ``load``; immutable.
 
-    ``A`` is the domain's adapter, ``R`` its records, and ``W`` what records are written as. A domain supplies the
-    public ``fit``, ``encode`` and ``evaluate`` and the hooks below them, and adds verbs of its own. Wherever records
-    are taken, so is anything that ``_read`` turns into records.
+    ``A`` is the domain's adapter, ``R`` its records, and ``W`` the type of decoded records. A domain implements
+    ``fit``, ``encode``, ``evaluate`` and the hooks below, and may add methods. All methods that take records accept
+    anything that ``_read`` can convert to records.
 
     Attributes:
-        fitted: everything that was learned.
+        fitted: the state.
     """
 
     fitted: FittedAutoencoder[A]
 
     code_dtype: ClassVar[torch.dtype] = torch.float32
-    """The precision in which codes are decoded."""
+    """Precision of the codes that are decoded."""
 
     write_options: ClassVar[tuple[str, ...]] = ()
-    """Keywords of ``decode`` that choose how this domain writes records."""
+    """Keyword arguments of ``decode`` that control how this domain decodes."""
 
     sample_options: ClassVar[Mapping[str, Any]] = {}
-    """Their defaults in ``sample``, where they differ."""
+    """Their defaults in ``sample``, if different."""
 
-    # --- what a domain supplies ------------------------------------------------------------------------------------
+    # --- implemented by each domain ---------------------------------------------------------------------------------
 
     @classmethod
     @abstractmethod
     def fit(cls: type[F], records: Any, /, *choices: Any, **settings: Any) -> F:
-        """Train a model. Every domain has the arguments below beside its own.
+        """Train a model. Each domain has the arguments below and its own.
 
         Args:
-            records: what to learn.
+            records: training data.
             choices: ``model``, the name of a builder.
             settings: keywords of the builder, and those below.
 
         Every ``fit`` also takes ``validation``, the share of the records that is held out to choose the best epoch
-        (0.1); ``contamination``, the share of normal records that ``is_anomaly`` is expected to flag (0.05);
-        ``gallery``, whether ``search`` can find the records afterwards, for which the bundle keeps their codes (True);
-        ``seed``, ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, how training
-        runs (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
+        (0.1); ``contamination``, the expected share of normal records that ``is_anomaly`` flags (0.05); ``gallery``,
+        whether ``search`` can find the records afterwards, for which the bundle contains their codes (True); ``seed``,
+        ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, which control the
+        training (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
 
         Raises:
-            SettingError: no such model, or a setting that it does not know or cannot have.
+            SettingError: no such model, or a setting that it does not have or accept.
             InputError: records that cannot be read or trained on.
         """
 
     @abstractmethod
     def encode(self, records: Any, /) -> Float32[np.ndarray, "records code"]:
-        """One code a record, float32, in their order: the best single guess, the same at every call.
+        """Encode records: one code per record, float32, in order. Encoding is deterministic.
 
         Raises:
             InputError: records that cannot be read, or a model without codes.
@@ -90,41 +91,44 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @abstractmethod
     def evaluate(self, records: Any, /, *, samples: int = 0, seed: int = 0) -> Evaluation:
-        """How well held-out records are encoded and reconstructed.
+        """Evaluate how well held-out records are encoded and reconstructed.
 
         Args:
-            records: that the model was not trained on.
-            samples: importance samples a record, for a tighter bound of the likelihood; 0 leaves it out.
-            seed: of the random draws.
+            records: records that the model was not trained on.
+            samples: importance samples per record, for a tighter bound of the likelihood; 0 skips it.
+            seed: seed of the random draws.
+
+        Returns:
+            The metrics, with standard errors.
 
         Raises:
-            SettingError: a number of samples below 0, or samples of a model without a posterior.
+            SettingError: a negative number of samples, or samples for a model without a posterior.
         """
 
     @classmethod
     @abstractmethod
     def _layout(cls) -> BundleLayout[A]:
-        """How bundles of this domain are laid out."""
+        """The layout of bundles of this domain."""
 
     @abstractmethod
     def _read(self, source: Any) -> R:
-        """Records from anything that users may give; records are returned as they are. Raises ``InputError``."""
+        """Convert any input to records; records are returned as they are. Raises ``InputError``."""
 
     @abstractmethod
     def _codes(self, records: R) -> Tensor:
-        """The best guess of each record's code, in the precision in which codes are decoded, on the CPU."""
+        """The code of each record, in the precision in which codes are decoded, on the CPU."""
 
     @abstractmethod
     def _write(self, codes: Tensor, seed: int, **options: Any) -> W:
-        """What codes stand for. ``seed`` is for domains that draw; ``options`` are among ``write_options``."""
+        """Decode codes. ``seed`` is for domains that sample; ``options`` are among ``write_options``."""
 
     @abstractmethod
     def _names(self, records: R) -> tuple[Sequence[str] | None, Sequence[str] | None]:
-        """What ``search`` calls each record, and what it is labelled; None for none."""
+        """Names and labels of records for ``search``; None if there are none."""
 
     @abstractmethod
     def _anomaly_scores(self, records: R) -> Tensor:
-        """By ``anomaly_scorer``."""
+        """Scores by ``anomaly_scorer``."""
 
     def __getstate__(self) -> dict[str, Any]:
         own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "fitted"}
@@ -144,7 +148,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @property
     def adapter(self) -> A:
-        """What turns records into batches, fitted to the training records."""
+        """The adapter, which turns records into batches."""
         return self.fitted.adapter
 
     @property
@@ -164,17 +168,17 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """How many records were trained on, the seed, and what else the domain keeps."""
+        """Number of training records, the seed, and further facts of the domain."""
         return self.fitted.facts
 
     @property
     def history(self) -> History:
-        """The course of the training, epoch by epoch."""
+        """The history of the training, epoch by epoch."""
         return self.fitted.history
 
     @property
     def code_width(self) -> int:
-        """How many numbers a code has.
+        """The number of dimensions of a code.
 
         Raises:
             InputError: the model has no codes.
@@ -183,21 +187,19 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     @property
     def gallery(self) -> Gallery:
-        """What ``search`` looks in.
+        """The records that ``search`` searches.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no gallery.
         """
         if self.fitted.gallery is None:
             why = self._left_out("codes to search among")
-            raise InputError(
-                f"a model without records to search in{why}", remedy="give it some with with_gallery(records)"
-            )
+            raise InputError(f"a model without records to search{why}", remedy="add some with with_gallery(records)")
         return self.fitted.gallery
 
     @property
     def anomaly_scorer(self) -> AnomalyScorer:
-        """What ``anomaly_scores`` compares with, and its threshold.
+        """The scorer behind ``anomaly_scores``, with its threshold.
 
         Raises:
             InputError: there is none.
@@ -210,39 +212,45 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return self.fitted.anomaly_scorer
 
     def _left_out(self, what: str) -> str:
-        return ", for its fit was interrupted before that" if what in self.facts.get("left_out", ()) else ""
+        return ", because fit was interrupted" if what in self.facts.get("left_out", ()) else ""
 
     def decode(self, codes: Any, *, seed: int = 0, **options: Any) -> W:
-        """The records that codes stand for.
+        """Decode codes to records.
 
         Args:
             codes: shape (n, ``code_width``).
-            seed: of the random draws; most domains draw nothing.
-            options: how this domain writes, if it has a choice.
+            seed: seed of the random draws; most domains draw nothing.
+            options: options of this domain for decoding.
+
+        Returns:
+            The decoded records.
 
         Raises:
-            InputError: codes of another width, or no numbers; NaN or infinity (a ``ValueRangeError``).
-            SettingError: an option that the domain does not know.
+            InputError: codes of another width, or not numbers; NaN or infinity (a ``ValueRangeError``).
+            SettingError: an option that the domain does not have.
         """
         wanted = as_codes(codes, self.code_width, dtype=self.code_dtype)
         return self._written(wanted, seed, options)
 
     def reconstruct(self, records: Any, /, *, seed: int = 0, **options: Any) -> W:
-        """Records after they went through their codes: ``decode(encode(records))``. Raises what both raise."""
+        """Encode records and decode their codes: ``decode(encode(records))``. Raises the errors of both."""
         return self._written(self._coded(records), seed, options)
 
     def sample(self, n: int, *, seed: int = 0, prior: str = "fitted", **options: Any) -> W:
-        """New records, from codes drawn at random.
+        """Generate new records from random codes.
 
         Args:
-            n: how many.
+            n: number of records.
             seed: the same seed gives the same records.
-            prior: ``fitted`` draws codes from a mixture over the codes of the training records; ``standard`` from the
-                model's own prior, which deterministic models lack.
-            options: how this domain writes, if it has a choice.
+            prior: ``fitted`` draws codes from a mixture fitted to the codes of the training records; ``standard`` draws
+                from the model's own prior, which deterministic models do not have.
+            options: options of this domain for decoding.
+
+        Returns:
+            The generated records.
 
         Raises:
-            SettingError: fewer than one, or a prior that this model lacks.
+            SettingError: fewer than one record, or a prior that this model does not have.
             InputError: the model has no codes.
         """
         self.fitted.check_codes()
@@ -250,14 +258,17 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return self._written(codes.to(self.code_dtype), seed, {**self.sample_options, **options})
 
     def interpolate(self, a: Any, b: Any, steps: int = 7, *, seed: int = 0, **options: Any) -> W:
-        """What lies between two records: points of the straight line between their codes.
+        """Interpolate between two records: decode points on the straight line between their codes.
 
         Args:
             a: one record.
-            b: another.
-            steps: how many points, both ends among them.
-            seed: of the random draws.
-            options: how this domain writes, if it has a choice.
+            b: another record.
+            steps: number of points, including both ends.
+            seed: seed of the random draws.
+            options: options of this domain for decoding.
+
+        Returns:
+            The decoded records, from ``a`` to ``b``.
 
         Raises:
             SettingError: fewer than 2 steps.
@@ -277,8 +288,9 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             metric: how codes are compared: "l2", "cosine" or "ip"; by default the domain decides what is compared.
 
         Returns:
-            The records found for each query, also for a single one, nearest first: a sequence of sequences of
-            ``SearchHit`` (item, row, score, label), and one table. Fewer where the gallery has fewer.
+            The records found for each query (also for a single one), nearest first: a sequence of sequences of
+            ``SearchHit`` (item, row, score, label), which is also one table. Fewer than k if the gallery has fewer
+            records.
 
         Raises:
             InputError: there is no gallery.
@@ -291,14 +303,17 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return keys.gallery.search(keys.keys(self._read(records)), k)
 
     def with_gallery(self: F, records: Any, /, *, codes: Any = None) -> F:
-        """The same model with other records to search in; this one does not change.
+        """Return the same model with other records to search; this one does not change.
 
         Args:
-            records: to be found.
-            codes: of these records, where they are known already.
+            records: the records to search.
+            codes: codes of these records, if they are already known.
+
+        Returns:
+            A model with a new gallery.
 
         Raises:
-            InputError: the numbers of codes and records differ. Otherwise what ``encode`` raises.
+            InputError: the numbers of codes and records differ; and the errors of ``encode``.
         """
         read = self._read(records)
         found = self._codes(read).float() if codes is None else as_codes(codes, self.code_width)
@@ -309,31 +324,39 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return replace(self, fitted=replace(self.fitted, gallery=gallery))
 
     def anomaly_scores(self, records: Any, /) -> Float64[np.ndarray, " records"]:
-        """How anomalous each record is, nats; higher is more anomalous.
+        """How anomalous each record is, in nats; higher is more anomalous.
 
         Raises:
-            InputError: the model has no anomaly scorer, or what ``encode`` raises.
+            InputError: the model has no anomaly scorer; and the errors of ``encode``.
         """
         scores: Float64[np.ndarray, " records"] = self._anomaly_scores(self._read(records)).numpy()
         return scores
 
     def is_anomaly(self, records: Any, /) -> Bool[np.ndarray, " records"]:
-        """Whether each record scores above the threshold, as the share ``contamination`` of normal ones is expected
-        to. Raises what ``anomaly_scores`` raises."""
+        """Whether the score of each record is above the threshold, which is expected for a share ``contamination`` of
+        normal records. Raises the errors of ``anomaly_scores``."""
         return self.anomaly_scores(records) > self.anomaly_scorer.threshold.value
 
     def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
+        """Save as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``."""
         self._layout().write(path, self.fitted)
 
     @classmethod
-    def load(cls: type[F], path: str | Path) -> F:
-        """What was saved, on the CPU.
+    def load(cls: type[F], path: str | Path, *, device: str = "cpu") -> F:
+        """Load a saved model.
+
+        Args:
+            path: of the bundle.
+            device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
+                there is a device.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
+            SettingError: a device that is not there.
         """
-        return cls(cls._layout().read(path))
+        place, found = named_device(device), cls._layout().read(path)
+        found.model.to(place)
+        return cls(found)
 
     @cached_property
     def _keys(self) -> Keys | None:

@@ -1,5 +1,5 @@
-"""The steps of ``fit`` that every domain shares: which model, how epochs are scored, and what is learned from the
-codes afterwards."""
+"""Steps of ``fit`` that all domains share: finding the builder, scoring epochs, and fitting to the codes after the
+training."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"
-"""The model's own loss on held-out records, negated: nats a record, higher is better."""
+"""The negative loss on held-out records: nats per record, higher is better."""
 
 CODES, THRESHOLD, PRIOR = "codes to search among", "anomaly threshold", "mixture to sample from"
-"""What comes after training, as it is said."""
+"""Names of what is computed after the training, for messages."""
 
 FEW = 500
-"""Records that stand for all of them where somebody waits for the end."""
+"""Number of records that represent all of them when the user waits for the end."""
 
 A = TypeVar("A", bound=AdapterState)
 T = TypeVar("T")
@@ -46,14 +46,14 @@ T = TypeVar("T")
 @brief
 @dataclass(frozen=True)
 class FitRequest:
-    """What a user asks ``fit`` for, in every domain.
+    """The arguments of ``fit`` that all domains share.
 
     Attributes:
-        plugin: where the model's builder is looked up.
-        model: the builder's name, as in Python or with hyphens.
+        plugin: name of the plugin in which the builder is looked up.
+        model: name of the builder, as in Python or with hyphens.
         settings: its keywords.
-        validation: the share of the records that is held out to choose the best epoch.
-        contamination: the share of normal records that ``is_anomaly`` is expected to flag.
+        validation: share of the records that is held out to choose the best epoch.
+        contamination: expected share of normal records that ``is_anomaly`` flags.
         gallery: whether the records can be searched afterwards.
     """
 
@@ -69,13 +69,16 @@ class FitRequest:
             raise SettingError(f"contamination={self.contamination}", expected="a share of the records, 0 to 1")
 
     def resolve(self, defaults: Callable[[Builder], Mapping[str, Any]] | None = None) -> ModelSpec:
-        """The builder with all its keywords.
+        """Find the builder and complete its keywords.
 
         Args:
-            defaults: what suits the records better than the builder's own defaults.
+            defaults: default keywords that suit the records better than those of the builder.
+
+        Returns:
+            The builder with all its keywords.
 
         Raises:
-            SettingError: no such model, or a setting that it does not know or cannot have.
+            SettingError: no such model, or a setting that it does not have or accept.
         """
         _, builder = plugins.find_builder(self.model, self.plugin)
         found = defaults(builder) if defaults is not None else {}
@@ -91,9 +94,9 @@ class ModelSpec:
     """A builder with all its keywords.
 
     Attributes:
-        name: of the builder, as in Python; what a bundle keeps.
+        name: name of the builder, as in Python and in bundles.
         builder: the function.
-        settings: all its keywords, the defaults among them.
+        settings: all its keywords, including defaults.
     """
 
     name: str
@@ -101,11 +104,14 @@ class ModelSpec:
     settings: Mapping[str, Any]
 
     def build(self, signal: Signal, run: Run) -> tuple[Recipe, Autoencoder]:
-        """The recipe and the untrained model in it.
+        """Build the recipe and its untrained model.
 
         Args:
-            signal: sizes of a record.
-            run: its seed decides the first weights.
+            signal: shape of a record.
+            run: its seed determines the initial weights.
+
+        Returns:
+            The recipe, and the model in it.
 
         Raises:
             SettingError: settings that the model cannot have, or a model that is not an autoencoder.
@@ -117,13 +123,16 @@ class ModelSpec:
 
 
 def validation_on(source: Source, run: Run, *, corrupt: bool = False, watch: bool = True) -> Validation:
-    """Scores each epoch by the model's own loss on held-out records, negated: nats a record, higher is better.
+    """Score each epoch by the negative loss on held-out records: nats per record, higher is better.
 
     Args:
         source: the held-out records.
-        run: for its precision.
-        corrupt: whether they are corrupted first, which only a pure denoiser needs.
-        watch: whether the history also keeps ``held_out_nll`` and ``held_out_rate``.
+        run: its precision is used.
+        corrupt: whether to corrupt the records, which only a pure denoiser needs.
+        watch: whether the history also records ``held_out_nll`` and ``held_out_rate``.
+
+    Returns:
+        The validation score.
     """
     latest: dict[str, float] = {}
 
@@ -139,15 +148,15 @@ def validation_on(source: Source, run: Run, *, corrupt: bool = False, watch: boo
 def training_facts(
     kind: str, records: int, held_out: int, run: Run, history: History, **more: int | float | str | list[str] | None
 ) -> dict[str, Any]:
-    """What a bundle's manifest tells of a training.
+    """Facts about a training for the manifest of a bundle.
 
     Args:
-        kind: what records are called, such as ``images``.
-        records: how many there were.
-        held_out: how many of them chose the epoch.
-        run: its seed is kept.
-        history: of the training.
-        more: facts of the domain.
+        kind: name of the records, such as ``images``.
+        records: number of records.
+        held_out: number of held-out records.
+        run: its seed is recorded.
+        history: history of the training.
+        more: further facts of the domain.
     """
     return {
         kind: records,
@@ -159,12 +168,12 @@ def training_facts(
 
 
 class AfterTraining:
-    """What is learned once the network is trained: a thing at a time, and each only as long as nobody asks for an end.
+    """Steps after the training, each of which is skipped if the user has asked to stop.
 
     Args:
-        stop: of the whole ``fit``.
-        progress: is told of each.
-        history: of the training, for the answer to a signal.
+        stop: signals received during the whole ``fit``.
+        progress: reports each step.
+        history: history of the training, for the message after a signal.
     """
 
     def __init__(self, stop: StopRequest, progress: Progress, history: History) -> None:
@@ -172,12 +181,12 @@ class AfterTraining:
         self.left_out: list[str] = []
 
     def made(self, name: str, work: Callable[[], T], short: Callable[[], T] | None = None) -> T | None:
-        """What ``work`` returns; None where it is left out.
+        """The result of ``work``; None if the step is skipped.
 
         Args:
-            name: what it is, such as "codes to search among".
-            work: makes it.
-            short: makes a rougher one in a moment, which is better than none.
+            name: name of the result, such as "codes to search among".
+            work: computes it.
+            short: computes an approximation quickly, if the user wants to stop.
         """
         if self._stop.requested and short is None:
             self.left_out.append(name)
@@ -195,26 +204,26 @@ class AfterTraining:
         return None
 
     def quick(self, work: Callable[[], T]) -> T | None:
-        """What ``work`` returns in a moment, also after a signal; None after a second one."""
+        """The result of a fast step, which also runs after a signal; None after a second one."""
         found: list[T] = []
         return found[0] if self._stop.attempt(lambda: found.append(work())) else None
 
     def judged(self, work: Callable[[], Sequence[str | None]]) -> list[str]:
-        """What is wrong with the model, as ``isthmus.fitted.quality`` tells it; nothing is looked for after a signal.
+        """Problems of the model, as found by ``isthmus.fitted.quality``; not checked after a signal.
 
         Args:
-            work: looks for it; a sentence for each finding, None where nothing was found.
+            work: returns a sentence for each problem, and None for each check that passed.
 
         Returns:
-            The sentences, each of which was warned of.
+            The sentences; a warning is issued for each.
         """
         found: list[str | None] = []
-        with doing(self._progress, "measuring what the model is worth"):
+        with doing(self._progress, "checking the quality of the model"):
             self._stop.optional(lambda: found.extend(work()))
         return warn(found, stacklevel=4)
 
     def closed(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The facts of a bundle, with what was left out; a warning tells of it, too."""
+        """The facts of a bundle, including the steps that were skipped, for which a warning is issued, too."""
         if not self._stop.requested:
             return dict(facts)
         self._history.interrupted = True
@@ -234,17 +243,20 @@ def complete(
     run: Run,
     stop: StopRequest | None = None,
 ) -> FittedAutoencoder[A]:
-    """The same state with everything that is learned from codes: the latent prior, the anomaly scorer, the gallery.
+    """Complete a fitted model with the latent prior, the anomaly scorer and the gallery.
 
     Args:
         fitted: a trained model.
-        gallery: makes that of all records of ``fit``.
-        rows: which of them were trained on.
-        train: those records.
-        held_out: the others; None where there are none.
-        request: the contamination, and whether the gallery is kept.
-        run: its seed, and its progress.
-        stop: of the whole ``fit``, after which the rest is left out.
+        gallery: creates the gallery of all records of ``fit``.
+        rows: positions of the training records.
+        train: the training records.
+        held_out: the other records; None if there are none.
+        request: the contamination, and whether a gallery is kept.
+        run: seed and progress.
+        stop: signals received during the whole ``fit``, after which remaining steps are skipped.
+
+    Returns:
+        The completed state.
     """
     after = AfterTraining(stop or StopRequest(), run.progress, fitted.history)
     some, some_held = SomeRows.of(train, FEW), None if held_out is None else SomeRows.of(held_out, FEW)

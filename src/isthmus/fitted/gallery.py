@@ -1,5 +1,4 @@
-"""Records that can be searched: what each is called, and the search over their codes. The records themselves stay where
-they were."""
+"""Galleries: names of records, and search over their codes. The records themselves are not stored."""
 
 from __future__ import annotations
 
@@ -22,13 +21,13 @@ from isthmus.reprs import counted, described
 
 
 class SearchHit(NamedTuple):
-    """One record that was found.
+    """A record found by a search.
 
     Attributes:
-        item: the record's name: a text itself, an image's path below its folder, or the row's number.
-        row: its place in the gallery, from 0.
-        score: a negative squared distance, a cosine or an inner product of codes; higher is nearer.
-        label: what it is labelled, if anything.
+        item: name of the record: a text itself, the path of an image in its folder, or the number of a row.
+        row: position in the gallery, from 0.
+        score: negative squared distance, cosine or inner product of codes; higher is nearer.
+        label: label of the record, if any.
     """
 
     item: str
@@ -40,13 +39,13 @@ class SearchHit(NamedTuple):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class FoundRecords(RankedList[SearchHit]):
-    """The records nearest to one query: a sequence of ``SearchHit`` (item, row, score, label), and a table of them.
+    """The records nearest to one query: a sequence of ``SearchHit`` (item, row, score, label) that is also a table.
 
     Attributes:
         items: names of the records; for texts, the texts.
-        rows: their places in the gallery, from 0.
+        rows: positions in the gallery, from 0.
         scores: negative squared distances, cosines or inner products of codes; higher is nearer.
-        labels: of the records, None for each that has none.
+        labels: labels of the records, None for records without one.
     """
 
     items: list[str]
@@ -65,7 +64,7 @@ class FoundRecords(RankedList[SearchHit]):
         return FOUND_TYPES
 
     def remarks(self) -> list[str]:
-        """None: the columns say all."""
+        """No remarks, because the columns are complete."""
         return []
 
     def _cut(self, places: slice) -> FoundRecords:
@@ -80,13 +79,13 @@ FOUND_TYPES = {"item": pa.large_string(), "row": pa.int64(), "score": pa.float64
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Gallery:
-    """Codes of records with their names, in the same order.
+    """Codes of records and their names, in the same order.
 
     Attributes:
-        codes: one a record, float32.
-        items: names of the records; None names them by row.
-        labels: of the records, if they have any.
-        metric: how codes are compared where ``search`` is not told: "l2", "cosine" or "ip".
+        codes: one per record, float32.
+        items: names of the records; None uses row numbers.
+        labels: labels of the records, if any.
+        metric: default metric of ``search``: "l2", "cosine" or "ip".
     """
 
     codes: Float[Tensor, "rows code"]
@@ -108,15 +107,15 @@ class Gallery:
         return described(self, f"{counted(len(self), 'record')}, {codes}, {self.metric}")
 
     def search(self, queries: Float[Tensor, "batch code"], k: int, metric: str | None = None) -> Answers[FoundRecords]:
-        """The nearest records of each query.
+        """Find the nearest records for each query.
 
         Args:
             queries: codes.
-            k: how many answers.
-            metric: another than the gallery's own.
+            k: number of results.
+            metric: another metric than the gallery's own.
 
         Returns:
-            The records found for each query, nearest first; fewer where the gallery has fewer.
+            The records found for each query, nearest first; fewer than k if the gallery has fewer.
 
         Raises:
             SettingError: ``k`` below 1, or an unknown metric.
@@ -152,13 +151,13 @@ class Keys(Protocol):
 
 @dataclass(frozen=True)
 class GalleryFormat:
-    """How a gallery is kept in a bundle.
+    """The format of a gallery in a bundle.
 
     Attributes:
-        tensor: the name of its codes.
-        document: the name of the document with the names; None where records have no names.
-        labelled: whether that document is an object of names and labels, or just a list of names.
-        metric: how the codes are compared.
+        tensor: name of the tensor of codes.
+        document: name of the document with the names; None if records have no names.
+        labelled: whether that document is an object with names and labels, or just a list of names.
+        metric: metric of the codes.
     """
 
     tensor: str = "gallery.codes"
@@ -167,11 +166,11 @@ class GalleryFormat:
     metric: Metric = "l2"
 
     def tensors(self, gallery: Gallery) -> dict[str, Tensor]:
-        """What a bundle keeps as tensors."""
+        """The tensors of a gallery in a bundle."""
         return {self.tensor: gallery.codes.contiguous()}
 
     def documents(self, gallery: Gallery) -> dict[str, str]:
-        """What a bundle keeps as text."""
+        """The documents of a gallery in a bundle."""
         if self.document is None:
             return {}
         names = None if gallery.items is None else list(gallery.items)
@@ -180,10 +179,10 @@ class GalleryFormat:
         return {self.document: json.dumps(kept, ensure_ascii=False)}
 
     def restore(self, documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Gallery | None:
-        """The inverse of both; None where a bundle has no gallery.
+        """The inverse of ``tensors`` and ``documents``; None if a bundle has no gallery.
 
         Raises:
-            BundleError: names without codes, or numbers of names and codes that differ.
+            BundleError: names without codes, or different numbers of names and codes.
         """
         text, codes = documents.get(self.document or ""), tensors.get(self.tensor)
         if text is None and codes is None:
@@ -204,7 +203,7 @@ class GalleryFormat:
         if text is None:
             if self.document is None:
                 return None, None
-            raise BundleError(f"codes without {self.document}", expected="their names beside them")
+            raise BundleError(f"codes without {self.document}", expected="codes with names")
         kept: Any = json.loads(text)
         names, labels = (kept["names"], kept["labels"]) if isinstance(kept, dict) else (kept, None)
         for given in (names, labels):

@@ -1,4 +1,4 @@
-"""Where new codes come from: a mixture fitted to the codes of the training records, or the model's own prior."""
+"""Priors for new codes: a mixture fitted to the codes of the training records, or the model's own prior."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from torch import Tensor
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError
+from isthmus.plugins import closest
 from isthmus.sources import even_rows
 from isthmus.tasks.coding import drawn
 from isthmus.training.run import Run
 
 FEWEST = 50
-"""With fewer codes than this no mixture is fitted to them."""
+"""Minimum number of codes to fit a mixture."""
 
 MOST = 20_000
 COMPONENTS = 10
@@ -28,49 +29,56 @@ logger = logging.getLogger(__name__)
 def fit_latent_prior(
     codes: Float[Tensor, "n code"], run: Run, *, fewest: int = FEWEST, most: int = MOST, components: int = COMPONENTS
 ) -> FittedMixture | None:
-    """A Gaussian mixture over codes (Ghosh et al. 2020, section 4).
+    """Fit a Gaussian mixture to codes (Ghosh et al. 2020, section 4).
 
     Args:
-        codes: of the training records.
-        run: its seed decides where the fit starts.
-        fewest: with fewer codes than this there is no mixture.
-        most: codes that are used, evenly spaced ones.
-        components: of the mixture.
+        codes: codes of the training records.
+        run: its seed determines the start of the fit.
+        fewest: minimum number of codes.
+        most: maximum number of codes that are used, evenly spaced.
+        components: number of mixture components.
 
     Returns:
-        The mixture; None where there are too few codes, or scikit-learn is not installed, which is logged.
+        The mixture; None (with a log message) if there are too few codes or scikit-learn is not installed.
     """
     if len(codes) < fewest:
         return None
     try:
         return FittedMixture.fit(codes[even_rows(len(codes), most)], components, generator=run.generator(stream=3))
     except MissingLibraryError as error:
-        logger.info("no fitted prior to sample from: %s", error)
+        logger.info("no prior was fitted to the codes: %s", error)
         return None
 
 
 def draw_codes(
     model: Autoencoder, latent_prior: FittedMixture | None, n: int, *, seed: int = 0, prior: str = "fitted"
 ) -> Float[Tensor, "n *cells code"]:
-    """New codes, drawn at random.
+    """Draw random codes.
 
     Args:
         model: its own prior is ``standard``.
-        latent_prior: the mixture that is ``fitted``, if there is one.
-        n: how many.
+        latent_prior: the ``fitted`` mixture, if there is one.
+        n: number of codes.
         seed: the same seed draws the same codes.
         prior: ``fitted`` or ``standard``.
 
+    Returns:
+        The codes.
+
     Raises:
-        SettingError: fewer than one code, or a prior that this model lacks.
+        SettingError: fewer than one code, or a prior that this model does not have.
     """
     if prior not in PRIORS:
-        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)))
+        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)), remedy=closest(prior, PRIORS))
     if prior == "fitted" and latent_prior is None:
         raise SettingError(
             "prior='fitted' of a model without one",
             expected="enough training records, and scikit-learn",
-            remedy="write prior='standard' for a variational model",
+            remedy="use prior='standard' for a variational model",
+            option="use --prior standard for a variational model",
         )
-    generator = torch.Generator().manual_seed(seed)
-    return drawn(model, n, generator, latent_prior if prior == "fitted" else None)
+    if prior == "fitted":
+        return drawn(model, n, torch.Generator().manual_seed(seed), latent_prior)
+    # A prior that was learned is where the model is.
+    device = next(model.parameters()).device
+    return drawn(model, n, torch.Generator(device).manual_seed(seed)).cpu()

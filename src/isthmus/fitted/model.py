@@ -1,4 +1,4 @@
-"""The state below every face: a trained autoencoder with its adapter, and what was learned from its codes."""
+"""The state of every face: a trained autoencoder with its adapter, and what was fitted to its codes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from isthmus.training.history import History
 
 @runtime_checkable
 class AdapterState(Protocol):
-    """What a fitted model asks of its adapter. Every ``isthmus.protocols.Adapter`` has it."""
+    """The part of ``isthmus.protocols.Adapter`` that a fitted model needs."""
 
     @property
     def signal(self) -> Signal:
-        """Sizes of what the model reads."""
+        """Shape of the model's input."""
         ...
 
     def state(self) -> Mapping[str, str]:
@@ -35,23 +35,23 @@ class AdapterState(Protocol):
 A = TypeVar("A", bound=AdapterState)
 
 HELD_OUT = "validation_"
-"""Begins the fact that says how many records were held out, and ends with what they are."""
+"""Prefix of the fact with the number of held-out records; the name of the records follows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedAutoencoder(Generic[A]):
-    """A trained autoencoder and everything that a bundle keeps of it. ``fit`` makes it, storage writes and reads it, a
-    face holds it.
+    """A trained autoencoder with everything that a bundle contains. ``fit`` creates it, storage saves and loads it, and
+    a face wraps it.
 
     Attributes:
         adapter: turns records into batches.
         model: the network, in evaluation mode.
-        builder: the name of the model's builder, as in Python.
+        builder: name of the model's builder, as in Python.
         settings: all keywords of the builder.
-        facts: how many records were trained on, the seed, and under ``training`` the history.
+        facts: number of training records, the seed, and under ``training`` the history.
         latent_prior: a Gaussian mixture fitted to the codes of the training records, for ``sample(prior="fitted")``.
-        gallery: the records that ``search`` looks in.
-        anomaly_scorer: what ``anomaly_scores`` compares with, and the threshold.
+        gallery: the records that ``search`` searches.
+        anomaly_scorer: computes ``anomaly_scores``, and holds the threshold.
     """
 
     adapter: A
@@ -67,26 +67,26 @@ class FittedAutoencoder(Generic[A]):
         return described(self, self.summary())
 
     def summary(self) -> str:
-        """The model, its codes and its data, in a line."""
+        """The model, its codes and its data in one line."""
         codes = f"codes of {counted(self.code_width, 'number')}" if self.has_codes else "no codes"
         kind = next((name.removeprefix(HELD_OUT) for name in self.facts if name.startswith(HELD_OUT)), "records")
         trained = f"trained on {self.facts[kind]:,} {kind}" if kind in self.facts else ""
-        found = "" if self.gallery is None else f"{len(self.gallery):,} to search in"
+        found = "" if self.gallery is None else f"{len(self.gallery):,} records to search"
         return f"{self.builder}: {joined([codes, trained, found])}"
 
     @cached_property
     def history(self) -> History:
-        """The course of the training."""
+        """The history of the training."""
         return History.from_json(dict(self.facts["training"]))
 
     @cached_property
     def has_codes(self) -> bool:
-        """Whether a code is a row of numbers; what a network without a bottleneck passes on is as large as a record."""
+        """Whether codes are rows of numbers. The output of a network without a bottleneck is as large as a record."""
         return len(self._code_shape) == 1
 
     @property
     def code_width(self) -> int:
-        """How many numbers a code has.
+        """The number of dimensions of a code.
 
         Raises:
             InputError: the model has no codes.
@@ -95,14 +95,16 @@ class FittedAutoencoder(Generic[A]):
         return self._code_shape[0]
 
     def check_codes(self) -> None:
-        """Refuse to ask a model for codes that it does not have.
+        """Raise an error if the model has no codes.
 
         Raises:
             InputError: the model has no codes.
         """
         if not self.has_codes:
             raise InputError(
-                f"{self.builder} has no codes", expected="a model with a bottleneck", remedy="train vanilla, say"
+                f"{self.builder} has no codes",
+                expected="a model with a bottleneck",
+                remedy="train another model, such as vanilla",
             )
 
     @cached_property

@@ -1,7 +1,8 @@
-"""Whether a model is worth anything: measured once, at the end of ``fit``, on a bounded sample of held-out records.
+"""Checks whether a model learned anything, once at the end of ``fit``, on a limited sample of held-out records.
 
-Each domain collects its findings, sentences that say what was measured, against what, and what to change; ``warn``
-passes them on. The limits are low: a model is warned about where it does no better than no model at all.
+Each domain collects its findings: sentences with a measured value, the value it is compared with, and what to change.
+``warn`` issues them as warnings. The limits are lenient: only models that are no better than a trivial model get a
+warning.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from isthmus.errors import ModelQualityWarning
 from isthmus.metrics.codes import active_units
 
 SAME = 1e-4
-"""Codes are the same where none of their numbers varies by more than this share of their size."""
+"""Codes count as equal if none of their numbers varies by more than this share of its size."""
 
 QUANTILES = 512
-"""Of anomaly scores, kept for pictures."""
+"""Number of quantiles of anomaly scores that are stored for plots."""
 
 MORE = "train longer (epochs=), with a larger learning_rate, or on more records"
 
 
 def warn(findings: Sequence[str | None], *, stacklevel: int = 3) -> list[str]:
-    """Pass on what was found, a warning each.
+    """Issue a warning for each finding.
 
     Args:
-        findings: sentences; None where nothing was found.
+        findings: sentences; None for checks that passed.
         stacklevel: frames up to the user's call; by default the caller's caller's caller.
 
     Returns:
@@ -42,10 +43,10 @@ def warn(findings: Sequence[str | None], *, stacklevel: int = 3) -> list[str]:
 
 
 def same_codes(codes: Float[Tensor, "rows code"]) -> str | None:
-    """A finding where all records have the same code, within rounding.
+    """Report if all records have the same code, up to rounding.
 
     Args:
-        codes: of at least two records; fewer are not judged.
+        codes: at least two codes; fewer are not checked.
     """
     if len(codes) < 2 or not codes.shape[1]:
         return None
@@ -54,33 +55,33 @@ def same_codes(codes: Float[Tensor, "rows code"]) -> str | None:
     if spread > SAME * max(size, 1e-12) and size > 0:
         return None
     return (
-        f"all of {len(codes):,} records have the same code (no dimension varies by more than {spread:.1g}), so that "
-        f"search and reconstruction tell nothing apart; {MORE}, or, for a variational model, choose a smaller beta"
+        f"all of {len(codes):,} records have the same code (no dimension varies by more than {spread:.1g}), so "
+        f"search and reconstruction cannot distinguish them; {MORE}, or, for a variational model, choose a smaller beta"
     )
 
 
 def collapsed(codes: Float[Tensor, "rows code"]) -> str | None:
-    """A finding where a variational model uses no dimension of its code.
+    """Report if a variational model uses no dimension of its code.
 
     Args:
-        codes: means of the posterior, of at least two records; fewer are not judged.
+        codes: means of the posterior of at least two records; fewer are not checked.
     """
     if len(codes) < 2 or not codes.shape[1] or active_units(codes):
         return None
     return (
         f"the posterior has collapsed: none of {codes.shape[1]} dimensions of the code varies by 0.01 or more over "
-        f"{len(codes):,} held-out records, so that the decoder does not listen to it; choose a smaller beta, or {MORE}"
+        f"{len(codes):,} held-out records, so the decoder ignores the code; choose a smaller beta, or {MORE}"
     )
 
 
 def unexplained(error: float, variance: float, of: str, limit: float = 1.0) -> str | None:
-    """A finding where a reconstruction is no better than the mean.
+    """Report if a reconstruction is no better than the mean.
 
     Args:
         error: squared error of the reconstruction.
-        variance: squared error of the mean of the records, measured on the same ones.
-        of: what was reconstructed, such as "rows".
-        limit: the share of the variance from which on too much is left.
+        variance: squared error of the mean of the same records.
+        of: name of the records, such as "rows".
+        limit: share of unexplained variance from which a problem is reported.
     """
     if not variance > 0 or (error < limit * variance and np.isfinite(error)):
         return None
@@ -92,13 +93,13 @@ def unexplained(error: float, variance: float, of: str, limit: float = 1.0) -> s
 
 
 def score_quantiles(scores: Float[Tensor, " rows"]) -> list[float]:
-    """Evenly spaced quantiles of anomaly scores, ascending: what a bundle keeps for the picture of their distribution.
+    """Evenly spaced quantiles of anomaly scores, ascending, which a bundle stores for plots.
 
     Args:
-        scores: of normal records.
+        scores: scores of normal records.
 
     Returns:
-        All scores where there are at most ``QUANTILES``, else so many quantiles; six significant digits.
+        All scores if there are at most ``QUANTILES``, otherwise that many quantiles; six significant digits.
     """
     ordered = scores.detach().cpu().double().sort().values.numpy()
     if len(ordered) > QUANTILES:

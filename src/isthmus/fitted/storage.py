@@ -1,4 +1,4 @@
-"""A fitted autoencoder as a bundle, and back."""
+"""Saving a fitted autoencoder as a bundle and loading it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_keys(fitted: FittedAutoencoder[Any]) -> None:
 @brief
 @dataclass(frozen=True)
 class BundleLayout(Generic[A]):
-    """What the bundles of one domain are made of.
+    """The layout of the bundles of one domain.
 
     Attributes:
         plugin: whose bundles they are.
@@ -44,6 +44,7 @@ class BundleLayout(Generic[A]):
         keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
             is their codes.
         marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
+        check_settings: refuses a builder's settings that no bundle may have, before the builder sees them.
     """
 
     plugin: str
@@ -51,10 +52,11 @@ class BundleLayout(Generic[A]):
     gallery: GalleryFormat = field(default_factory=GalleryFormat)
     restore_scorer: Callable[[Mapping[str, str], Mapping[str, Tensor]], AnomalyScorer | None] = CalibratedScorer.restore
     marked_by: str = "training"
+    check_settings: Callable[[Mapping[str, Any]], None] = lambda settings: None
     keys: Callable[[FittedAutoencoder[A]], Keys | None] = no_keys
 
     def tensors(self, fitted: FittedAutoencoder[A]) -> dict[str, Tensor]:
-        """All tensors that a bundle keeps, by name."""
+        """All tensors of a bundle, by name."""
         found = named(MODEL, state_of(fitted.model))
         if fitted.latent_prior is not None:
             found |= named(MIXTURE, fitted.latent_prior.tensors())
@@ -63,7 +65,7 @@ class BundleLayout(Generic[A]):
         return found | (fitted.anomaly_scorer.tensors() if fitted.anomaly_scorer is not None else {})
 
     def documents(self, fitted: FittedAutoencoder[A]) -> dict[str, str]:
-        """All text documents that a bundle keeps, by name."""
+        """All text documents of a bundle, by name."""
         found = dict(fitted.adapter.state())
         if fitted.gallery is not None:
             found |= self.gallery.documents(fitted.gallery)
@@ -77,17 +79,21 @@ class BundleLayout(Generic[A]):
         tensors: Mapping[str, Tensor],
         documents: Mapping[str, str],
     ) -> FittedAutoencoder[A]:
-        """The inverse of ``tensors`` and ``documents``, on the CPU. Where they do not fit each other, anything may be
-        raised: call it within ``isthmus.bundle.as_damage``.
+        """The inverse of ``tensors`` and ``documents``, on the CPU. If they do not match, any exception may be raised,
+        so call it within ``isthmus.bundle.as_damage``.
 
         Args:
-            builder: the builder's name.
+            builder: name of the builder.
             settings: all its keywords.
-            facts: the history among them.
-            tensors: by name.
-            documents: by name.
+            facts: facts, including the history.
+            tensors: tensors by name.
+            documents: documents by name.
+
+        Returns:
+            The fitted autoencoder.
         """
         History.from_json(dict(facts["training"]))
+        self.check_settings(settings)
         adapter = self.restore_adapter(documents)
         _, found = plugins.find_builder(builder, self.plugin)
         model = rebuild(found, adapter.signal, settings, part_of(tensors, MODEL))
@@ -120,10 +126,10 @@ class BundleLayout(Generic[A]):
         )
 
     def read(self, path: str | Path) -> FittedAutoencoder[A]:
-        """What ``write`` saved, on the CPU.
+        """Load a saved autoencoder, on the CPU.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
         """
         saved = bundle.read(path)
         manifest = saved.manifest

@@ -19,7 +19,7 @@ from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.choose import choose, keep
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_lengths, check_queries
-from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
+from isthmus.vocabulary import Id, Kind, Rows, Vocabulary, empty_ids
 
 EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
 
@@ -39,7 +39,7 @@ def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Voca
     if ids is None:
         return Vocabulary(np.arange(rows))
     check_distinct(ids)
-    return Vocabulary(ids if ids else np.empty(0, np.int64 if kind == "int64" else object))
+    return Vocabulary(ids if ids else empty_ids(kind))
 
 
 def build_snapshots(
@@ -154,7 +154,7 @@ def next_ids(snapshot: Snapshot, count: int) -> list[Id]:
     Raises:
         InputError: the ids are text.
     """
-    if snapshot.kind != "int64" and len(snapshot):
+    if snapshot.kind == "string" and len(snapshot):
         raise InputError("no ids", expected="one text for each vector, as the others have")
     first = 1 + max((id_ for id_ in snapshot.live()[1] if isinstance(id_, int)), default=-1)
     return list(range(first, first + count))

@@ -14,6 +14,7 @@ from isthmus.capabilities import missing_members
 from isthmus.errors import NameClashError, PluginError, SettingError
 from isthmus.index.kinds import IndexKind
 from isthmus.index.vectors import Metric
+from isthmus.plugins import closest
 
 GROUP = "isthmus.index_kinds"
 
@@ -56,8 +57,9 @@ def find(name: str) -> IndexKind:
     announced = _announced()
     if name in announced:
         return _load(announced[name])
-    names = ", ".join((*known, *announced))
-    raise SettingError(f"kind {name!r}", expected=f"one of {names}", remedy="import or install what registers it")
+    names = [*dict.fromkeys((*RESERVED, *known, *announced))]
+    remedy = closest(name, names) or "import or install what registers it"
+    raise SettingError(f"kind {name!r}", expected=f"one of {', '.join(names)}", remedy=remedy)
 
 
 def tried(metric: Metric) -> list[IndexKind]:

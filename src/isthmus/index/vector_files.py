@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
@@ -18,15 +17,16 @@ from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.files import INFERRED, open_table
+from isthmus.ids import Id, proper_id
 from isthmus.plugins import closest
-from isthmus.vocabulary import Id
 
 logger = logging.getLogger(__name__)
 
 ID, VECTOR = "id", "vector"
 """The columns of a table, by default."""
 
-FORMATS = ".npy, .parquet, .csv or .tsv"
+FORMATS = ".npy, .parquet, .csv, .tsv, .txt or .json"
 
 VectorsWithIds = tuple[Float[Tensor, "rows width"], list[Id] | None]
 
@@ -71,14 +71,10 @@ def as_ids(ids: Any) -> list[Id]:
     """Ids as plain Python values.
 
     Raises:
-        InputError: something that is neither a whole number nor text.
+        InputError: what ``isthmus.ids.proper_id`` refuses.
     """
     given = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
-    plain = [one.item() if isinstance(one, np.generic) else one for one in given]
-    for one in plain:
-        if isinstance(one, bool) or not isinstance(one, int | str):
-            raise InputError(f"id {one!r} of type {type(one).__name__}", expected="whole numbers or text")
-    return plain
+    return [proper_id(one) for one in given]
 
 
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
@@ -150,15 +146,13 @@ def _opened(source: Any) -> tuple[Any, str]:
                 return read_npy(path), str(path)
             case ".parquet" | ".pq":
                 return pq.read_table(path), str(path)
-            case ".csv" | ".tsv":
-                delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-                return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)), str(path)
+            case ".csv" | ".tsv" | ".txt" | ".json" | ".jsonl" | ".ndjson" | ".gz":
+                table = open_table(path, numbered=True)
+                return table.read(types=dict.fromkeys(table.header, INFERRED)), str(path)
     except InputError:
         raise
     except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
-        kind = {".npy": ".npy file of numbers", ".csv": "table", ".tsv": "table"}.get(
-            path.suffix.lower(), "Parquet file"
-        )
+        kind = ".npy file of numbers" if path.suffix.lower() == ".npy" else "Parquet file"
         raise SourceError(f"{str(path)!r} is no {kind} ({' '.join(str(error).split())[:200]})") from None
     raise SourceError(f"{str(path)!r}", expected=f"a name that ends in {FORMATS}")
 

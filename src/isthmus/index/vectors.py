@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.machine.hardware import available_bytes
+from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
 """Inner product, cosine, or negative squared Euclidean distance; higher is nearer in all three."""
@@ -24,7 +25,7 @@ def check_metric(metric: str) -> None:
         SettingError: none of "ip", "cosine", "l2".
     """
     if metric not in get_args(Metric):
-        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2")
+        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2", remedy=closest(metric, get_args(Metric)))
 
 
 def check_k(k: int, queries: int = 0) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 def multiplies_bf16(device: str) -> bool:
     """Whether products in bf16 are faster than in fp32: on a CPU with AMX or AVX512-BF16 (AMD from Zen 4 on), on CUDA
-    from compute capability 8 on."""
+    from compute capability 8 on. Of other kinds nothing is known, and fp32 is used."""
     # Whoever asks for the memory alone needs no torch.
     import torch
 
     if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
+    if device != "cpu":
+        return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 

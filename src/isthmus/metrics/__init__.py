@@ -1,1 +1,1 @@
-"""Plain functions that measure answers."""
+"""Metrics as plain functions."""

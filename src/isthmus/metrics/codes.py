@@ -1,8 +1,8 @@
-"""What codes carry, and how probable records are under a model with a code. All in nats but for counts.
+"""Information in codes, and likelihoods of latent variable models. Everything except counts is in nats.
 
 The protocol is that of He et al. 2019 ("Lagging inference networks and posterior collapse") with the aggregated
-posterior of Li et al. 2019 ("A surprisingly effective fix for deep latent variable modeling of text"): taken over the
-whole set. Mutual information cannot exceed ln N, so figures over sets of different sizes N do not compare.
+posterior of Li et al. 2019 ("A surprisingly effective fix for deep latent variable modeling of text"), taken over the
+whole set. Mutual information cannot exceed ln N, so values for sets of different sizes N cannot be compared.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.errors import InputError, SettingError
 
 CELLS = 1 << 22
-"""Pairs of records whose densities are computed at a time."""
+"""Number of pairs of records whose densities are computed at a time."""
 
 
 def active_units(means: Float[Tensor, "n code"], threshold: float = 0.01) -> int:
-    """Dimensions of the code that tell records apart: the variance (n − 1) of the posterior's mean over the set is
-    ``threshold`` or more (Burda et al. 2016, section 5.2). 0.01 is the published one; strong models reach it in
-    every dimension, then 0.2 tells more.
+    """Number of active dimensions of the code: the variance (n − 1) of the posterior mean over the set is at least
+    ``threshold`` (Burda et al. 2016, section 5.2). The published threshold is 0.01; strong models reach it in every
+    dimension, and 0.2 is then more informative.
 
     Raises:
         InputError: fewer than two records.
@@ -37,17 +37,17 @@ def active_units(means: Float[Tensor, "n code"], threshold: float = 0.01) -> int
 
 
 def rate(means: Float[Tensor, "n code"], log_scales: Float[Tensor, "n code"]) -> float:
-    """Mean KL divergence of diagonal Gaussian posteriors from N(0, 1), in closed form, nats a record."""
+    """Mean KL divergence of diagonal Gaussian posteriors from N(0, 1), in closed form, nats per record."""
     return float(DiagonalGaussian(means.double(), log_scales.double()).standard_normal_rates().sum(1).mean())
 
 
 @dataclass(frozen=True)
 class MutualInformation:
-    """Between record and code, estimated.
+    """Estimated mutual information of record and code.
 
     Attributes:
-        nats: 0 where codes say nothing of the record; small sets of nearly equal posteriors may come out below 0.
-        records: N; it cannot exceed ln N, which is reached where no two posteriors overlap.
+        nats: 0 if codes are uninformative; can be below 0 for small sets of nearly equal posteriors.
+        records: N; the value cannot exceed ln N, which is reached if no two posteriors overlap.
     """
 
     nats: float
@@ -55,7 +55,7 @@ class MutualInformation:
 
     @property
     def most(self) -> float:
-        """The largest value that N records can show: ln N nats."""
+        """The largest possible value for N records: ln N nats."""
         return math.log(self.records)
 
 
@@ -66,12 +66,12 @@ def mutual_information(
     """E_x E_q(z|x) [log q(z|x) − log q(z)] with q(z) = 1/N Σ_j q(z|x_j) over the whole set, one draw z a record
     (Hoffman & Johnson 2016, "ELBO surgery"; Li et al. 2019 evaluate the same over the whole test set).
 
-    Both densities are taken at the draw: a closed-form entropy beside a drawn log q(z), as in published code, has the
+    Both densities are evaluated at the draw: a closed-form entropy with a drawn log q(z), as in published code, has the
     same expectation and more noise. Time is N² · code, in fp64, block by block.
 
     Args:
         means, log_scales: diagonal Gaussian posteriors, one for each record.
-        generator: where the draws come from.
+        generator: random generator.
 
     Raises:
         InputError: no records.
@@ -87,7 +87,8 @@ def mutual_information(
     start = 0
     for z, density in blocks:
         pairs = _pairs(z, posterior)
-        # The expanded square rounds; a record's own density is known better, and keeps the bound ln N exact.
+        # The expanded square has rounding errors; the record's own density is computed directly, so that the bound ln N
+        # is exact.
         place = torch.arange(len(z), device=z.device)
         pairs[place, start + place] = density
         total += float((density - pairs.logsumexp(1) + math.log(n)).sum())
@@ -110,14 +111,14 @@ def importance_weighted(
     """log p(x) of each record, nats: log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016,
     equation 8). A lower bound in expectation that rises with S to the truth; −ELBO is its S = 1.
 
-    Inputs are not corrupted. The model stays in the mode it is in: call ``eval()`` first.
+    Inputs are not corrupted. The mode of the model does not change: call ``eval()`` first.
 
     Args:
-        model: with a posterior and a prior that has a density.
+        model: a model with a posterior and a prior that has a density.
         batch: some records, on the model's device.
-        generator: where the draws come from, on the same device.
-        samples: S; 500 is what is published for text.
-        chunk: draws of each record at a time; memory holds batch · chunk rows.
+        generator: random generator, on the same device.
+        samples: S; 500 is usual for text.
+        chunk: number of draws per record at a time; memory holds batch · chunk rows.
 
     Raises:
         SettingError: samples or chunk below 1, or a model without posterior or prior.

@@ -1,4 +1,4 @@
-"""How near images are to what they should be, and sets of images to each other."""
+"""Metrics of images, and distances between sets of images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Meant = Float[np.ndarray, "others *numbers"]
 
 
 def mse(given: Shown, meant: Meant) -> Float64[np.ndarray, " images"]:
-    """Mean squared error of each image, a number of it; lower is better.
+    """Mean squared error of each image, per number; lower is better.
 
     Raises:
-        InputError: other shapes, or no images.
+        InputError: different shapes, or no images.
     """
     if given.shape != meant.shape or not given.size:
         raise InputError(f"images of shapes {given.shape} and {meant.shape}", expected="equal shapes, at least one")
@@ -26,11 +26,11 @@ def mse(given: Shown, meant: Meant) -> Float64[np.ndarray, " images"]:
 
 
 def psnr(given: Shown, meant: Meant) -> Float64[np.ndarray, " images"]:
-    """Peak signal-to-noise ratio of each image, dB: −10 log₁₀ of the mean squared error, of numbers cut to 0 to 1;
-    higher is better, infinite where nothing differs.
+    """Peak signal-to-noise ratio of each image, in dB: −10 log₁₀ of the mean squared error of numbers clipped to 0 to
+    1; higher is better, infinite for equal images.
 
     Raises:
-        InputError: other shapes, or no images.
+        InputError: different shapes, or no images.
     """
     errors = mse(np.clip(given, 0, 1), np.clip(meant, 0, 1))
     with np.errstate(divide="ignore"):

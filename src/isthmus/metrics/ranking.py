@@ -1,16 +1,16 @@
-"""How good ranked answers are: plain functions, one value for each query.
+"""Ranking metrics: plain functions that return one value for each query.
 
-First ``judge`` ranked rows by what was held out, then ask any metric at any k. Everything is a share between 0 and 1
-and higher is better, but for ``novelty``, which is bits. A query with nothing held out has the value NaN, for there
-was nothing to be right about; ``summarise`` leaves it out and counts it.
+First, ``judge`` compares ranked rows with the held-out ones; its result can be passed to any metric with any k. All
+metrics are shares between 0 and 1 and higher is better, except ``novelty``, which is in bits. Queries without held-out
+rows have the value NaN; ``summarise`` leaves them out and counts them.
 
-With h_i = 1 where the i-th answer was held out, else 0, and n rows held out:
+With h_i = 1 if the i-th answer was held out, otherwise 0, and n held-out rows:
 
     recall          Σ_{i≤k} h_i / n               (He et al. 2020, LightGCN)
-    recall_capped   Σ_{i≤k} h_i / min(k, n)       (Liang et al. 2018, section 4.2: 1 can always be reached)
+    recall_capped   Σ_{i≤k} h_i / min(k, n)       (Liang et al. 2018, section 4.2: can always reach 1)
     precision       Σ_{i≤k} h_i / k
     hit             1 if any h_i, i ≤ k
-    mrr             1 / the least i ≤ k with h_i, else 0
+    mrr             1 / the smallest i ≤ k with h_i, otherwise 0
     map             Σ_{i≤k} h_i · precision@i / min(k, n)
     ndcg            Σ_{i≤k} h_i / log₂(i + 1)  /  Σ_{i≤min(k, n)} 1 / log₂(i + 1)      (Järvelin & Kekäläinen 2002)
 """
@@ -33,11 +33,11 @@ from isthmus.rowlists import RowLists, contains, distinct
 @brief
 @dataclass(frozen=True)
 class RankingScores:
-    """Answers, judged.
+    """Rankings compared with held-out rows.
 
     Attributes:
-        hits: whether each answer was held out, best answer first.
-        relevant: how many distinct rows were held out.
+        hits: whether each ranked row was held out, best row first.
+        relevant: number of distinct held-out rows.
     """
 
     hits: Bool[Tensor, "batch k"]
@@ -48,11 +48,14 @@ PerQuery = Float64[Tensor, " batch"]
 
 
 def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> RankingScores:
-    """Look ranked rows up in what was held out.
+    """Compare ranked rows with the held-out ones.
 
     Args:
-        ranked: distinct rows, best first; -1 where there are fewer.
-        held_out: the rows that were hidden, one list for each query; a row listed twice counts once.
+        ranked: distinct rows, best first; -1 if there are fewer.
+        held_out: the held-out rows, one list for each query; a row that is listed twice counts once.
+
+    Returns:
+        The hits.
 
     Raises:
         InputError: not one list for each query.
@@ -64,40 +67,40 @@ def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> RankingScores
 
 
 def recall(judged: RankingScores, k: int) -> PerQuery:
-    """Hits among the first k, as a share of all that was held out."""
+    """Hits among the first k, as a share of all held-out rows."""
     return _share(_hits(judged, k).sum(1), judged.relevant)
 
 
 def recall_capped(judged: RankingScores, k: int) -> PerQuery:
-    """Hits among the first k, as a share of the most that k answers can hold."""
+    """Hits among the first k, as a share of the maximum for k answers."""
     return _share(_hits(judged, k).sum(1), judged.relevant.clamp(max=k))
 
 
 def precision(judged: RankingScores, k: int) -> PerQuery:
-    """Hits among the first k, as a share of k, also where fewer were answered."""
+    """Hits among the first k, as a share of k, even if fewer were ranked."""
     return _share(_hits(judged, k).sum(1) / k, judged.relevant > 0)
 
 
 def hit(judged: RankingScores, k: int) -> PerQuery:
-    """1 where any of the first k was held out."""
+    """1 if any of the first k was held out."""
     return _share(_hits(judged, k).any(1), judged.relevant > 0)
 
 
 def mrr(judged: RankingScores, k: int) -> PerQuery:
-    """One over the position of the first hit, 0 where there is none among the first k."""
+    """One over the position of the first hit; 0 if there is none among the first k."""
     hits = _hits(judged, k)
     return _share((hits / _positions(hits)).amax(1), judged.relevant > 0)
 
 
 def map_(judged: RankingScores, k: int) -> PerQuery:
-    """Mean over the held-out rows, or k of them, of the precision at the position where each was found."""
+    """Mean of the precision at the positions of the hits, over the held-out rows, or k of them."""
     hits = _hits(judged, k)
     precisions = hits.cumsum(1) / _positions(hits)
     return _share((precisions * hits).sum(1), judged.relevant.clamp(max=k))
 
 
 def ndcg(judged: RankingScores, k: int) -> PerQuery:
-    """Discounted hits, as a share of those of the best possible order."""
+    """Discounted hits, as a share of those of an ideal ranking."""
     hits = _hits(judged, k)
     discounts = 1 / torch.log2(_positions(hits) + 1)
     ideal = torch.cat([discounts.new_zeros(1), discounts.cumsum(0)])
@@ -105,16 +108,16 @@ def ndcg(judged: RankingScores, k: int) -> PerQuery:
 
 
 def novelty(ranked: Int64[Tensor, "batch k"], counts: Int64[Tensor, " width"], people: int, k: int) -> PerQuery:
-    """Mean self-information of the first k answers, −log₂(counts / people), in bits; NaN where nothing was answered.
+    """Mean self-information of the first k answers, −log₂(counts / people), in bits; NaN for empty rankings.
 
-    A column that nobody has counts as if one had it, so log₂(people) is the most (Zhou et al. 2010, "Solving the
+    A column without any users counts as if it had one, so the maximum is log₂(people) (Zhou et al. 2010, "Solving the
     apparent diversity-accuracy dilemma of recommender systems", surprisal).
 
     Args:
-        ranked: rows, best first; -1 where there are fewer.
-        counts: how many have each column.
-        people: how many there are in all.
-        k: how many answers count.
+        ranked: rows, best first; -1 if there are fewer.
+        counts: number of users of each column.
+        people: total number of users.
+        k: length of the ranking.
     """
     rows = _first(ranked, k)
     bits = torch.log2(torch.tensor(float(people), dtype=torch.float64)) - counts.clamp(min=1).double().log2()
@@ -123,7 +126,7 @@ def novelty(ranked: Int64[Tensor, "batch k"], counts: Int64[Tensor, " width"], p
 
 
 def coverage(ranked: Int64[Tensor, "batch k"], width: int, k: int) -> float:
-    """The share of all columns that stand among the first k of anybody (Ge et al. 2010, catalogue coverage)."""
+    """The share of all columns among the first k of any query (Ge et al. 2010, catalogue coverage)."""
     rows = _first(ranked, k)
     return len(rows[rows >= 0].unique()) / width
 
@@ -139,7 +142,7 @@ METRICS: Mapping[str, Callable[[RankingScores, int], PerQuery]] = MappingProxyTy
         "hit": hit,
     }
 )
-"""The metrics of judged answers, by name."""
+"""The metrics by name."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,10 @@ class Summary:
     """A mean over queries.
 
     Attributes:
-        mean: NaN where no query counts.
-        standard_error: of the mean: the sample's standard deviation (n − 1) over √n; NaN for fewer than two queries.
-        counted: queries that had something held out.
-        skipped: queries that had not.
+        mean: NaN if no query counts.
+        standard_error: of the mean: the sample standard deviation (n − 1) over √n; NaN for fewer than two queries.
+        counted: number of queries with held-out rows.
+        skipped: number of queries without.
     """
 
     mean: float

@@ -1,4 +1,4 @@
-"""How sparse codes are, and how much of the data they leave unexplained."""
+"""Sparsity of codes, and the variance that they leave unexplained."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from isthmus.errors import InputError
 
 @dataclass(frozen=True)
 class Sparsity:
-    """What a set of codes uses.
+    """The use of units in a set of codes.
 
     Attributes:
-        active: L0, the mean number of units of a record that are not 0.
-        dead: the share of units that are 0 for every record; of few records it says little.
+        active: L0, the mean number of nonzero units per record.
+        dead: share of units that are 0 for all records; not informative for few records.
     """
 
     active: float
@@ -24,7 +24,8 @@ class Sparsity:
 
 
 def sparsity_of(codes: Float[Tensor, "rows code"], threshold: float = 0.0) -> Sparsity:
-    """Units whose size is above ``threshold`` count as used; sigmoid units, which never reach 0, need one.
+    """Measure sparsity. Units with an absolute value above ``threshold`` count as used; sigmoid units, which are never
+    exactly 0, need a threshold.
 
     Raises:
         InputError: no rows.
@@ -36,10 +37,10 @@ def sparsity_of(codes: Float[Tensor, "rows code"], threshold: float = 0.0) -> Sp
 
 
 def fraction_unexplained(targets: Float[Tensor, "rows ..."], reconstructions: Float[Tensor, "rows ..."]) -> float:
-    """Σ ‖x − x̂‖² / Σ ‖x − mean‖²: 0 is perfect, 1 no better than the mean of these very rows; fp64.
+    """Σ ‖x − x̂‖² / Σ ‖x − mean‖²: 0 is perfect, 1 is no better than the mean of these rows; fp64.
 
     Raises:
-        InputError: rows that are all the same, or none.
+        InputError: rows that are all equal, or none.
     """
     targets, reconstructions = targets.double(), reconstructions.double()
     spread = float((targets - targets.mean(0)).square().sum()) if len(targets) else 0.0

@@ -1,4 +1,4 @@
-"""How well texts were read back. BLEU is between 0 and 100, as it is published; exact matches are a share of 1."""
+"""Metrics of reconstructed texts. BLEU ranges from 0 to 100, as in publications; exact matches are a share of 1."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from isthmus.errors import InputError, MissingLibraryError
 
 
 def corpus_bleu(said: Sequence[str], meant: Sequence[str], *, tokenize: str = "none") -> float:
-    """BLEU-4 of a whole corpus with one reference a text, 0 to 100, higher is better (Papineni et al. 2002; Post 2018).
+    """BLEU-4 of a whole corpus with one reference per text, 0 to 100, higher is better (Papineni et al. 2002; Post
+    2018).
 
     Args:
-        said: what a model wrote.
-        meant: what it should have written, in the same order.
-        tokenize: a tokenizer of sacrebleu. "none" counts what stands between spaces; "13a", sacrebleu's own default,
-            separates punctuation first, and its figures are not comparable with those.
+        said: texts that a model wrote.
+        meant: the references, in the same order.
+        tokenize: a tokenizer of sacrebleu. "none" splits at spaces; "13a", sacrebleu's default, first separates
+            punctuation. Results of different tokenizers cannot be compared.
+
+    Returns:
+        The score.
 
     Raises:
         InputError: no texts, or not one reference for each.
@@ -28,12 +32,12 @@ def corpus_bleu(said: Sequence[str], meant: Sequence[str], *, tokenize: str = "n
         raise MissingLibraryError(
             f"BLEU needs the library {error.name!r}, which cannot be imported", remedy='pip install "isthmus[text]"'
         ) from error
-    # force: texts that come tokenised, with a space before each full stop, are what is meant here.
+    # force: suppress the warning about tokenised texts, with a space before each full stop, which are intended here.
     return float(BLEU(tokenize=tokenize, force=True).corpus_score(list(said), [list(meant)]).score)
 
 
 def exact_match(said: Sequence[object], meant: Sequence[object]) -> float:
-    """The share of texts, or rows of ids, that equal what was meant: 0 to 1.
+    """The share of texts, or rows of ids, that equal their reference: 0 to 1.
 
     Raises:
         InputError: no texts, or not one reference for each.
@@ -47,7 +51,8 @@ def perplexity(nats: float, tokens: int) -> float:
 
     Args:
         nats: negative log-likelihood of all texts together.
-        tokens: of all texts, each one's end counted and no start. Only perplexities over the same tokens compare.
+        tokens: number of tokens of all texts, including end tokens but no start tokens. Only perplexities over the same
+            tokens can be compared.
 
     Raises:
         InputError: no tokens.

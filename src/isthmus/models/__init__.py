@@ -1,4 +1,4 @@
-"""Builders: published models as settings of the shared parts, and what their recipes are made of."""
+"""Builders: published models as combinations of shared parts, and the components of their recipes."""
 
 from isthmus.models.blend import BlendRecipe, blend
 from isthmus.models.description import Description, Setting, describe

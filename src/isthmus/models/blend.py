@@ -1,4 +1,4 @@
-"""A deep core plus linear logits, stacked, with weights fitted on people who were held out."""
+"""Blends of models whose scores are added, with weights fitted on held-out users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae
 @brief
 @dataclass(frozen=True)
 class BlendRecipe:
-    """A blend, and its parts' names and recipes."""
+    """A blend, with the names and recipes of its parts."""
 
     model: Blend
     names: Sequence[str]
@@ -37,18 +37,19 @@ class BlendRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """Parts that do are left alone when the blend is fitted once more on everybody."""
+        """Whether parts choose an epoch; those are unchanged when the blend is fitted again on all users."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Fit each part, then the weights. Without validation only what is solved is solved again, and all else stays.
+        """Fit each part, then the weights. Without validation only closed forms are solved again, and everything else
+        stays.
 
-        Ctrl-C ends it: the best part that was fitted until then answers alone.
+        Ctrl-C ends it: the best part so far then becomes the whole blend.
 
         Args:
-            source: bags to train on.
-            run: device, seed, precision; each part has checkpoints in a folder of its own.
-            validation: a score of rows held out, higher is better, which chooses the weights.
+            source: training data (bags).
+            run: device, seed, precision; each part has its own folder of checkpoints.
+            validation: a score on held-out rows, higher is better, which chooses the weights.
 
         Returns:
             One record for each part, and one for the weights.
@@ -68,14 +69,19 @@ class BlendRecipe:
                 history.out_of_time |= part.out_of_time
                 if part.interrupted:
                     break
-            with stop.telling(lambda: "keeping the best part alone"), doing(run.progress, "weighing the parts"):
+            with (
+                stop.telling(lambda: "keeping the best part alone"),
+                doing(run.progress, "fitting the weights of the parts"),
+            ):
                 if not stop.optional(lambda: self._weigh(source, validation, history)):
                     self._keep_the_best_part(validation, history)
             history.interrupted = stop.requested
+        # Parts are where they were fitted; the weights, and a part that was not reached, are not.
+        self.model.to(run.torch_device()).eval()
         return history
 
     def _keep_the_best_part(self, validation: Validation, history: History) -> None:
-        """Without the time to weigh."""
+        """Keep only the best part, if there is no time to fit the weights."""
         scored = [(float(line[validation.name]), -part) for part, line in enumerate(history.records[: len(self.names)])
                   if validation.name in line]  # fmt: skip
         if not scored:
@@ -90,7 +96,7 @@ class BlendRecipe:
         history.best_epoch, history.best_score = number, score
 
     def _weigh(self, source: Source, validation: Validation, history: History) -> None:
-        """Among the parts that have a score: those that were fitted, the first ones."""
+        """Fit the weights of the parts that have a score, which are the first ones."""
         fitted = sum(validation.name in record for record in history.records)
         if not fitted:
             history.records.clear()
@@ -104,7 +110,7 @@ class BlendRecipe:
 
     def _solve_again(self, source: Source, run: Run) -> History:
         if not self.model.weights.any():
-            raise SettingError("a blend without people held out", expected="validation above 0, to fit its weights")
+            raise SettingError("a blend without held-out users", expected="validation above 0, to fit its weights")
         for recipe in self.recipes:
             if not recipe.chooses_epoch:
                 recipe.fit(source, run)
@@ -112,17 +118,20 @@ class BlendRecipe:
 
 
 def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) -> BlendRecipe:
-    """Blend: several models whose scores are added, as VASP joins a deep and a linear one (Vančura & Kordík 2021).
+    """Blend: a weighted sum of the scores of several models, like the deep and linear paths of VASP (Vančura & Kordík
+    2021).
 
-    Each part is fitted by itself. Then the weight of each next part beside those before it is chosen on the people held
-    out, from 0 (it is left out, and the history says so), together with the power of the history's length that its
-    scores are divided by: 0, 1/4 or 1/2. VASP multiplies probabilities, which adds logits, and trains both paths at
-    once ("Deep Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP)"); here they are
-    stacked. Advice: for the last few per cent, where deep and linear models come close to each other.
+    Each part is fitted separately. Then the weight of each part relative to those before it is chosen on held-out
+    users, from 0 (the part is left out, which the history reports), together with the power of the history's length by
+    which its scores are
+    divided: 0, 1/4 or 1/2. VASP multiplies probabilities, which adds logits, and trains both paths jointly ("Deep
+    Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP)"); here the models are stacked.
+
+    Advice: for the last few per cent, if deep and linear models have similar scores.
 
     Args:
-        parts: builders' names, with settings as in [{"model": "rec_vae", "settings": {"epochs": 20}}, "edlae"]; by
-            default RecVAE and EDLAE as they come.
+        parts: names of builders, optionally with settings as in [{"model": "rec_vae", "settings": {"epochs": 20}},
+            "edlae"]; by default RecVAE and EDLAE with their default settings.
     """
     built = [_built(signal, generator, *part) for part in named_parts(parts)]
     names = [name if name not in [n for n, _ in built[:i]] else f"{name} {i + 1}" for i, (name, _) in enumerate(built)]
@@ -131,13 +140,13 @@ def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) 
 
 
 def named_parts(parts: Any) -> list[tuple[str, Builder, Mapping[str, Any]]]:
-    """Of each part of a blend the builder's Python name, the builder, and the settings that were given.
+    """The Python name of the builder, the builder and the given settings of each part of a blend.
 
     Args:
-        parts: as ``blend`` takes them; None for its default.
+        parts: as in ``blend``; None for the default.
 
     Raises:
-        SettingError: no list of parts, a part of another form, or no such builder.
+        SettingError: not a list of parts, a part of another form, or no such builder.
     """
     if not isinstance(parts, list | tuple | None):
         raise SettingError(f"parts={parts!r}", expected="a list of models")
@@ -165,32 +174,32 @@ def _built(
 
 
 def with_own_checkpoints(run: Run, name: str) -> Run:
-    """The run, with a directory of checkpoints of its own for the part of that name."""
+    """The run with a separate directory of checkpoints for the part of that name."""
     return run if run.checkpoints is None else replace(run, checkpoints=run.checkpoints / name.replace(" ", "-"))
 
 
 def _summary(number: int, name: str, part: History, metric: str) -> Record:
-    """One line for the whole training of a part."""
+    """One record for the whole training of a part."""
     score = {metric: part.best_score} if part.best_score is not None else {}
     return {"epoch": number, "phase": name, **score, "epochs": part.best_epoch or 0, "seconds": part.seconds}
 
 
 COARSE, STEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.1, 0.05)
-"""Shares to try first, and how far around the best of them to look afterwards."""
+"""Weights to try first, and step sizes around the best of them afterwards."""
 
 
 EXPONENT, EXPONENTS = 0.25, (0.0, 0.5)
-"""Powers of a history's length to divide by: the first while shares are sought, then the others."""
+"""Powers of a history's length to divide by: the first one while weights are searched, then the others."""
 
 
 SAMPLE = 500
-"""Rows whose scores tell the scale of a part."""
+"""Number of rows whose scores determine the scale of a part."""
 
 
 @brief
 @dataclass(frozen=True)
 class BlendWeights:
-    """Weights as ``Blend.weigh`` takes them, and the validation score that they reach."""
+    """Weights for ``Blend.weigh``, and the validation score that they reach."""
 
     weights: tuple[float, ...]
     exponents: tuple[float, ...]
@@ -198,21 +207,21 @@ class BlendWeights:
 
 
 def weigh(model: Blend, names: Sequence[str], source: Source, validation: Validation, number: int) -> Record:
-    """Choose the weights and exponents of a blend whose parts are fitted, in place.
+    """Choose the weights and exponents of a blend of fitted parts, in place.
 
-    The best part comes first. Each next one, in the order of their own scores, may take a share of what has been
-    joined so far, and keeps the share that scores best; 0 leaves it out. Shares are of scores in units of their
+    The parts are added in the order of their own scores, starting with the best one. Each one receives the weight,
+    relative to the parts before it, that scores best; 0 leaves it out. Weights refer to scores in units of their
     standard deviation over some rows of ``source``.
 
     Args:
         model: the blend.
-        names: of its parts, for the record.
+        names: names of its parts, for the record.
         source: bags on which the scale of each part is measured.
-        validation: what chooses; higher is better.
-        number: of the line in the history.
+        validation: the score that decides; higher is better.
+        number: number of the record in the history.
 
     Returns:
-        A line of the history: the score, that of each part alone, and the shares.
+        A record of the history: the score, the scores of the parts, and the weights.
     """
     started = time.perf_counter()
     bags = _some(source)
@@ -226,14 +235,14 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     parts = [weight * spread for weight, spread in zip(best.weights, spreads, strict=True)]
     shares = {f"share of {name}": part / sum(parts) for name, part in zip(names, parts, strict=True)}
     own = {f"{name} alone": one.score for name, one in zip(names, alone, strict=True)}
-    # Once more with the weights that were chosen: what is watched, such as a standard error, is that of the last score.
+    # Once more with the chosen weights: watched values, such as a standard error, are those of the last score.
     scored = validation.numbers(model) if validation.watch else {validation.name: best.score}
     spent = time.perf_counter() - started
     return {"epoch": number, "phase": "blend", **scored, **own, **shares, "seconds": spent}
 
 
 def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Bags) -> BlendWeights:
-    """The best of leaving a part out and of the shares and exponents that are tried."""
+    """The best choice among leaving a part out and the weights and exponents that are tried."""
 
     spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
 

@@ -1,4 +1,4 @@
-"""What a model is and what its settings mean, read from its builder: annotations, defaults and docstring."""
+"""Descriptions of models and their settings, read from the builder: annotations, defaults and docstring."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Setting:
 
     Attributes:
         name: as in ``fit(..., name=value)`` and ``--setting name=value``.
-        default: its value where none is given.
-        meaning: what it does; empty where the builder's docstring does not say.
-        published: the paper's value, where the docstring ends with ``Published: ...``.
+        default: its default value.
+        meaning: its meaning; empty if the builder's docstring does not describe it.
+        published: the value in the paper, if the docstring ends with ``Published: ...``.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Setting:
 
 @dataclass(frozen=True, repr=False)
 class Description:
-    """A model: what it is, whom it works for, and its settings. ``print`` shows all of it.
+    """A model: a description, its adapters, and its settings. ``print`` shows everything.
 
     Attributes:
         name: as on the command line.
         adapters: the plugins that offer it.
-        about: what it is, in a line.
-        paper: where it was published, if it was.
+        about: a description in one line.
+        paper: the paper, if it is published.
         advice: when to use it.
         settings: in the order of the builder's keywords.
     """
@@ -76,19 +76,19 @@ class Description:
 
 
 def describe(name: str, plugin: str | None = None) -> Description:
-    """What a model of the installed adapters is, and what its settings mean.
+    """Describe a model of the installed adapters and its settings.
 
     Args:
         name: such as ``mult-vae`` or ``mult_vae``.
-        plugin: look only there; needed where several plugins have different models of that name.
+        plugin: only search this plugin; needed if several plugins have different models of that name.
 
     Returns:
-        The description; ``print`` it to read.
+        The description, which can be printed.
 
     Raises:
-        SettingError: no such model; the message offers the nearest known name.
-        NameClashError: several plugins have different models of that name, and ``plugin`` does not say which.
-        PluginError: the named plugin cannot be had.
+        SettingError: no such model; the message suggests the most similar name.
+        NameClashError: several plugins have different models of that name, and ``plugin`` is not given.
+        PluginError: the named plugin cannot be imported.
     """
     _, builder = plugins.find_builder(name, plugin)
     wanted = plugins.python_name(name)
@@ -100,8 +100,8 @@ def described(name: str, builder: Builder, adapters: tuple[str, ...]) -> Descrip
     """The description of a builder.
 
     Args:
-        name: of the builder.
-        builder: the function that makes the model.
+        name: name of the builder.
+        builder: the function.
         adapters: the plugins that offer it.
     """
     said, meanings = summary(inspect.getdoc(builder) or ""), _meanings(builder)
@@ -112,7 +112,8 @@ def described(name: str, builder: Builder, adapters: tuple[str, ...]) -> Descrip
 
 
 def described_all() -> list[Description]:
-    """Every model of the installed adapters, once, also where several adapters offer it; by adapters and names."""
+    """All models of the installed adapters, sorted by adapters and names; a model of several adapters is listed
+    once."""
     having: dict[tuple[str, int], list[str]] = {}
     builders: dict[tuple[str, int], Builder] = {}
     for owner, plugin in plugins.load_all().items():
@@ -124,7 +125,7 @@ def described_all() -> list[Description]:
 
 
 def _meanings(builder: Builder) -> dict[str, str]:
-    """What is said of each keyword: by the builder itself, or else by the ``TypedDict`` that it shares with others."""
+    """The meaning of each keyword: from the builder itself, or from the ``TypedDict`` that it shares with others."""
     found: dict[str, str] = {}
     hints = get_type_hints(builder)
     for parameter in inspect.signature(builder).parameters.values():

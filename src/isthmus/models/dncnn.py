@@ -1,5 +1,5 @@
-"""DnCNN: Zhang, Zuo, Chen, Meng & Zhang, "Beyond a Gaussian Denoiser", IEEE TIP 2017: a residual denoiser for images
-of any size, without a bottleneck, and the parts that it alone uses."""
+"""DnCNN: Zhang, Zuo, Chen, Meng & Zhang, "Beyond a Gaussian Denoiser", IEEE TIP 2017: a residual denoiser for images of
+any size, without a bottleneck, and its parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 
 TILE = 512
-"""Pixels of the edge of what is cleaned at once: maps of 64 filters take some 70 MB each."""
+"""Edge length in pixels of the tiles that are processed at once: 64 feature maps take about 70 MB each."""
 
 
 def residual_denoiser(
@@ -39,25 +39,26 @@ def residual_denoiser(
     weight_decay: float = 0.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """DnCNN: predicts the noise and takes it away, for images of any size (Zhang et al., IEEE TIP 2017).
+    """DnCNN: predicts the noise and subtracts it, for images of any size (Zhang et al., IEEE TIP 2017).
 
-    Advice: to clean photographs, which no narrow code can hold; train it on crops, and clean whole images with it.
+    Advice: to denoise photographs, which no narrow code can represent; train it on crops, and apply it to whole images.
 
-    The size of the signal is that of the crops; nothing of the network depends on it. One network serves all levels of
-    noise between ``low`` and ``high``, which is not an input of it; equal ones make it a network for that level.
+    The loss is equation 1 of the paper. The size of the signal is that of the crops; the network does not depend on it.
+    One network handles all noise levels between ``low`` and ``high``, without the level as an input; equal values give
+    a network for a single level.
 
     Args:
-        low: smallest standard deviation of the noise that it is trained on, for pixels from 0 to 1. Published: 0 for
-            the network of a range of levels.
-        high: largest standard deviation of the noise; 25/255 is what tables call σ = 25. Published: 55/255 for the
+        low: smallest standard deviation of the noise in training, for pixels from 0 to 1. Published: 0 for the network
+            of a range of levels.
+        high: largest standard deviation of the noise; 25/255 is σ = 25 in published tables. Published: 55/255 for the
             network of a range of levels.
-        filters: maps of each layer. Published: 64.
+        filters: feature maps of each layer. Published: 64.
         depth: number of layers. Published: 17 for one level, 20 for a range, 15 with ``shrink`` 2.
-        shrink: 2 puts rows and columns side by side in pairs, for about a quarter of the cost (Zhang et al. 2018); 1
-            leaves them.
+        shrink: 2 splits the image into every second row and column, for about a quarter of the cost (Zhang et al.
+            2018); 1 does not.
         epochs: passes over the crops. Published: 50.
-        batch_size: crops in a batch. Published: 128.
-        learning_rate: step size of Adam at the start of training.
+        batch_size: crops per batch. Published: 128.
+        learning_rate: initial step size of Adam.
         decay: how the learning rate changes: "constant", or "cosine", which lowers it to 0.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -86,25 +87,29 @@ def residual_denoiser(
 def restored(
     model: Autoencoder, images: Float[Tensor, "batch channels height width"], *, tile: int = TILE
 ) -> Float[Tensor, "batch channels height width"]:
-    """Images without their noise, as a trained ``residual_denoiser`` sees them; not clipped.
+    """Remove the noise from images with a trained ``residual_denoiser``; the result is not clipped.
 
-    Large images are cleaned a tile at a time, each with as much around it as its pixels depend on: the result is that
-    of the whole image.
+    Large images are processed in tiles, each with the margin that its pixels depend on, so the result is the same as
+    for the whole image.
 
     Args:
+        model: a trained ``residual_denoiser``.
         images: of any size, pixels from 0 to 1, on the model's device.
-        tile: pixels of the edge of what is cleaned at once.
+        tile: edge length of a tile in pixels.
+
+    Returns:
+        Denoised images of the same shape.
 
     Raises:
         SettingError: another model, or a tile without pixels.
-        InputError: images of other channels.
+        InputError: images with other channels.
     """
     encoder = model.encoder
     if not isinstance(encoder, NoiseEncoder):
         raise SettingError(f"an image restored with {type(encoder).__name__}", expected="a residual_denoiser")
     if tile < 1:
         raise SettingError(f"tile={tile}", expected="at least 1 pixel")
-    # Tiles begin where rows begin to go side by side, or other pixels would come together.
+    # Tiles start at multiples of ``shrink``, so that the same rows and columns are combined as in the whole image.
     step = -(-tile // encoder.shrink) * encoder.shrink
     height, width = images.shape[2:]
     training = model.training
@@ -120,7 +125,7 @@ def restored(
 def _restore(
     model: Autoencoder, images: Tensor, result: Tensor, corner: tuple[int, int], step: int, reach: int
 ) -> None:
-    """One tile of the result, in place."""
+    """Compute one tile of the result, in place."""
     (top, left), (above, before) = corner, (max(0, side - reach) for side in corner)
     seen = images[:, :, above : top + step + reach, before : left + step + reach]
     values = Values(seen)
@@ -132,27 +137,29 @@ def _restore(
 
 class NoiseEncoder(nn.Module):
     """DnCNN (Zhang, Zuo, Chen, Meng & Zhang, "Beyond a Gaussian Denoiser", IEEE TIP 2017, section III) without its last
-    layer: ``enter`` reaches the pixels, ``trunk`` the maps [batch, filters, rows, columns] that the noise is read from.
+    layer: ``enter`` returns the pixels, ``trunk`` the feature maps [batch, filters, rows, columns] from which the noise
+    is predicted.
 
-    The first layer has biases and is rectified, the others are normalised over the batch and rectified. Those others
-    begin near the identity (Zagoruyko & Komodakis, "DiracNets", 2017): through weights of the usual size the noise does
-    not find its way at first, and hundreds of steps are lost until it does.
+    The first layer has biases and ReLU, the others batch normalisation and ReLU. These others are initialised near the
+    identity (Zagoruyko & Komodakis, "DiracNets", 2017): with the usual initialisation, hundreds of steps pass before
+    the noise reaches the output.
 
     With ``shrink`` 2 the layers work on the four images of every second row and column (Zhang, Zuo & Zhang, "FFDNet",
     IEEE TIP 2018, section III), at about a quarter of the cost. A pixel of the result depends on pixels at most
-    ``reach`` away from the ``shrink`` x ``shrink`` of them that it is folded with.
+    ``reach`` away from its block of ``shrink`` x ``shrink`` pixels.
 
     Args:
-        channels: of the images.
-        filters: maps of each layer; published: 64.
-        depth: layers, the last one counted; published: 17 for noise of one level, 20 for a range, 15 with ``shrink`` 2.
-        shrink: rows, and columns, that go side by side.
+        channels: channels of the images.
+        filters: feature maps of each layer; published: 64.
+        depth: number of layers, including the last one; published: 17 for one noise level, 20 for a range, 15 with
+            ``shrink`` 2.
+        shrink: step of the rows and columns that are split.
 
     Raises:
         SettingError: fewer than 3 layers, or a size below 1.
     """
 
-    # Of the last batches: crops are many pixels, so that few batches say enough.
+    # Running statistics of few batches: a batch of crops has many pixels.
     momentum = 0.05
 
     def __init__(
@@ -173,7 +180,7 @@ class NoiseEncoder(nn.Module):
         """The pixels.
 
         Raises:
-            InputError: no images, or of other channels.
+            InputError: not images, or images with other channels.
         """
         return images_of(inputs, self.channels)
 
@@ -192,11 +199,11 @@ class NoiseEncoder(nn.Module):
 
 
 class ResidualDecoder(nn.Module):
-    """The last layer: what is left of ``given.inputs`` without the noise that it reads from the maps.
+    """The last layer: subtracts the predicted noise from ``given.inputs``.
 
     Args:
-        filters: maps that it reads.
-        channels: of the images.
+        filters: number of input feature maps.
+        channels: channels of the images.
         shrink: as in ``NoiseEncoder``.
     """
 
@@ -205,16 +212,16 @@ class ResidualDecoder(nn.Module):
         self.channels, self.shrink = channels, shrink
         self.noise = convolution(filters, channels * shrink**2, generator, bias=False)
         with torch.no_grad():
-            # Of the size of noise: weights of the usual size would begin with noise ten times as strong.
+            # At the scale of noise: with the usual initialisation, the first predictions would be ten times as strong.
             self.noise.weight.mul_(0.1)
 
     def forward(
         self, sample: Float[Tensor, "batch filters rows columns"], given: Batch | None
     ) -> Float[Tensor, "batch channels height width"]:
-        """Images, fp32 under autocast too.
+        """Denoised images, fp32 also under autocast.
 
         Raises:
-            SettingError: nothing to take the noise away from.
+            SettingError: no inputs from which to subtract the noise.
         """
         if given is None:
             raise SettingError("a denoiser without its inputs", expected="the batch that was encoded")
@@ -225,15 +232,15 @@ class ResidualDecoder(nn.Module):
 
 
 class IdentityReadout:
-    """The decoder has written the image already."""
+    """Returns the images of the decoder unchanged."""
 
     def logits(
         self, decoded: Float[Tensor, "batch channels height width"], columns: Columns = None
     ) -> Float[Tensor, "batch channels height width"]:
-        """What was decoded.
+        """The decoded images.
 
         Raises:
-            SettingError: columns are asked for.
+            SettingError: only some columns are requested.
         """
         if columns is not None:
             raise SettingError("some columns of an image", expected="columns=None: images are read whole")
@@ -241,7 +248,7 @@ class IdentityReadout:
 
 
 class UniformNoiseLevel:
-    """Adds N(0, σ²) to every pixel; σ is drawn for each image, evenly from ``low`` to ``high``.
+    """Adds N(0, σ²) to every pixel; σ is drawn for each image, uniformly from ``low`` to ``high``.
 
     Raises:
         SettingError: a level below 0, or ``low`` above ``high``.

@@ -1,4 +1,4 @@
-"""What docstrings in Google's style say: the entries of a section, a summary with its paper, and the advice."""
+"""Reads Google-style docstrings: the entries of a section, a summary with its paper, and the advice."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LITERAL = re.compile(r"(?::[a-z]+:)?(`+)(.+?)\1")
 
 @dataclass(frozen=True)
 class Summary:
-    """What the paragraphs of a docstring say.
+    """The parts of a docstring.
 
     Attributes:
         about: the first paragraph, up to the paper in brackets if there is one.
-        paper: authors, place and year.
+        paper: authors, venue and year.
         advice: the paragraph ``Advice:``.
     """
 
@@ -28,7 +28,7 @@ class Summary:
 
 
 def summary(docstring: str) -> Summary:
-    """What a model is, its paper and its advice, on one line each and without markup."""
+    """The description of a model, its paper and its advice, each on one line and without markup."""
     paragraphs = [plain(part) for part in inspect.cleandoc(docstring).split("\n\n")]
     about, paper = paragraphs[0], _PAPER.search(paragraphs[0])
     advice = next((found[1] for found in map(_ADVICE.search, paragraphs) if found), None)
@@ -41,11 +41,12 @@ def entries(docstring: str, section: str) -> dict[str, str]:
     """The entries of a section such as ``Args`` or ``Attributes``.
 
     Args:
-        docstring: as written; names may carry a type in brackets, and several may share an entry (``low, high: ...``).
+        docstring: the docstring; names may have a type in brackets, and several may share an entry (``low, high:
+            ...``).
         section: its heading, without the colon.
 
     Returns:
-        What is said of each name, on one line and without markup, in the order of the docstring. Empty without the
+        The text for each name, on one line and without markup, in the order of the docstring. Empty if there is no such
         section.
     """
     found: dict[str, str] = {}
@@ -69,7 +70,7 @@ def plain(text: str) -> str:
 
 
 def _section(docstring: str, section: str) -> list[str]:
-    """The lines of a section that hold text, with their indentation."""
+    """The non-empty lines of a section, with their indentation."""
     lines = inspect.cleandoc(docstring).splitlines()
     if f"{section}:" not in lines:
         return []

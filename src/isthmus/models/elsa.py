@@ -1,9 +1,10 @@
 """ELSA: Vančura, Alves, Kasalický & Kordík, "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys
-2022, and the parts that it alone uses: one table of unit rows for both ends, and the cosine that it is trained with.
+2022,
+and its parts: one table of unit rows that encoder and decoder share, and the cosine loss.
 
     decoded = x A,     prediction = x A Aᵀ − x,     A [width, code] with rows of length 1
 
-Since the rows are of length 1, the diagonal of A Aᵀ − I is 0, as EASE's is.
+Because the rows have length 1, the diagonal of A Aᵀ − I is 0, as in EASE.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ def elsa(
     decay: str = "cosine",
     patience: int | None = None,
 ) -> GradientRecipe:
-    """ELSA: a linear autoencoder of low rank (Vančura et al., RecSys 2022); its rows are the index.
+    """ELSA: a low-rank linear autoencoder, trained by gradient descent (Vančura et al., RecSys 2022).
 
-    Advice: catalogues that are too large for EASE and EDLAE; memory grows with the items, not with their square.
+    Advice: catalogues that are too large for EASE and EDLAE; memory grows linearly with the number of items.
 
-    x is predicted as x A Aᵀ − x with one table A of unit rows, trained to make the unit vectors of both near each
-    other. The authors cut the prediction at 0 in the loss, which needs all its columns; that is left out, and nothing
-    of people × items is made. A step costs items × code² products whatever the batch. Scores are x A Aᵀ: the −x only
-    counts for what is in the bag already.
+    x is predicted as x A Aᵀ − x with a table A of unit rows, which is trained to maximise the cosine of both (equation
+    5 of the paper). The authors clip the prediction at 0 in the loss, which needs all its columns; this is omitted
+    here, so that no matrix of users × items is built. A step costs items × code² products for any batch size. Scores
+    are x A Aᵀ; the term −x only affects items that are already in the bag.
 
     Args:
-        code: length of the rows; more of it follows rare pairs of items better.
+        code: length of the rows; a larger code represents rare pairs of items better.
         epochs: passes over the data.
-        batch_size: people in a batch.
-        learning_rate: step size of Adam at the start of training.
+        batch_size: users per batch.
+        learning_rate: initial step size of Adam.
         decay: how the learning rate changes: "cosine", which lowers it to 0, or "constant".
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
@@ -78,12 +79,12 @@ def elsa(
 class UnitNormReadout(nn.Module):
     """logit_i = a_i · d for unit rows a_i: a ranking readout whose bias is 0.
 
-    The table itself has unit rows, at first by ``__init__`` and in training by ``keep_unit_rows``, so that it can be
-    read as it is. Where a gradient is taken it is that of ``table / ‖table‖``, which has no part along the rows.
+    The rows of the table are normalised by ``__init__`` and during training by ``keep_unit_rows``, so that it can be
+    used directly. Gradients are those of ``table / ‖table‖``, which have no component along the rows.
 
     Args:
-        width: how many rows.
-        code: how long they are.
+        width: number of rows.
+        code: length of the rows.
     """
 
     def __init__(self, width: int, code: int, *, generator: Generator) -> None:
@@ -114,7 +115,7 @@ class UnitNormReadout(nn.Module):
         return F.pad(decoded, (0, 1), value=1.0)
 
     def sums(self, bags: Bags) -> Float[Tensor, "batch code"]:
-        """x A; only the rows that the bags hold are touched."""
+        """x A; only the rows of items in the bags are accessed."""
         if not torch.is_grad_enabled():
             return bag_sum(self.table, bags)
         rows, places = bags.indices.unique(return_inverse=True)
@@ -125,12 +126,12 @@ class UnitNormReadout(nn.Module):
         with torch.autocast(decoded.device.type, enabled=False):
             rows, decoded = self.weight, decoded.to(self.table.dtype)
             half = rows.T @ rows.detach()
-            # The gradient with respect to AᵀA is symmetric: one of its two products is enough, taken twice.
+            # The gradient with respect to AᵀA is symmetric, so one of its two products is computed and doubled.
             gram = 2 * half - half.detach()
             return ((decoded @ gram) * decoded).sum(1)
 
     def normalise(self, model: Model | None = None) -> None:
-        """Rows of length 1 again, in place; the model that a hook hands over is not needed."""
+        """Normalise the rows, in place; the argument of the hook is not used."""
         with torch.no_grad():
             self.table.div_(self.table.norm(dim=1, keepdim=True).clamp(min=torch.finfo(self.table.dtype).tiny))
 
@@ -139,7 +140,7 @@ class UnitNormReadout(nn.Module):
 
 
 class TiedEncoder(nn.Module):
-    """``enter``: the sum of the readout's rows of a bag, x A; there is nothing more."""
+    """``enter`` is the sum of the readout's rows for the items of a bag, x A; there are no further layers."""
 
     def __init__(self, readout: UnitNormReadout) -> None:
         super().__init__()
@@ -169,10 +170,11 @@ class TiedEncoder(nn.Module):
 
 
 class CosineError:
-    """−‖x/‖x‖ − y/‖y‖‖² = 2 cos(x, y) − 2 for y = d Aᵀ − x: a score from −4 to 0, not nats (equation 5 of the paper).
+    """−‖x/‖x‖ − y/‖y‖‖² = 2 cos(x, y) − 2 for y = d Aᵀ − x: a score from −4 to 0, not in nats (equation 5 of the
+    paper).
 
-    From x · y = d · xA − ‖x‖² and ‖y‖² = ‖d Aᵀ‖² − 2 d · xA + ‖x‖² it is had without a row of the catalogue's width.
-    The authors' code cuts y at 0 first, which needs that row and is left out. A bag without entries scores −2.
+    With x · y = d · xA − ‖x‖² and ‖y‖² = ‖d Aᵀ‖² − 2 d · xA + ‖x‖², no row of the catalogue's width is needed. The
+    authors' code clips y at 0 first, which needs this row and is omitted. A bag without entries scores −2.
     """
 
     def __call__(
@@ -182,7 +184,7 @@ class CosineError:
         bags = require_bags(targets, "a cosine error")
         own = bags.reweighted(bags.weights.square()).totals()
         shared = (decoded * readout.sums(bags)).sum(1)
-        # Rounding may leave a little below 0 of a prediction that is nearly 0.
+        # Rounding may give a value slightly below 0 for a prediction near 0.
         squares = (readout.square_sum(decoded) - 2 * shared + own).clamp(min=torch.finfo(own.dtype).eps)
         cosine = (shared - own) / (squares * own.clamp(min=torch.finfo(own.dtype).eps)).sqrt()
         return 2 * cosine - 2
@@ -192,11 +194,20 @@ class CosineError:
         return readout.logits(decoded).float()
 
     def sample(self, readout: UnitNormReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """The logits too: there is no noise."""
+        """The logits; there is no noise.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         return self.mean(readout, decoded)
 
 
 def keep_unit_rows(readout: UnitNormReadout) -> Hook:
-    """After every step the rows of the readout are of length 1 again."""
-    # A bound method, so that a copy of the model normalises the rows of the copy.
+    """A hook that normalises the rows of the readout after every step."""
+    # A bound method, so that a copy of the model normalises its own rows.
     return Hook("step", readout.normalise)

@@ -1,5 +1,5 @@
-"""The five kinds of autoencoder, each over bags, vectors, images and tokens: encoder, decoder and likelihood come from
-``isthmus.models.parts.backbones``, a kind adds what lies between them."""
+"""The five kinds of autoencoders, each for bags, vectors, images and tokens: encoder, decoder and likelihood come from
+``isthmus.models.parts.backbones``, and a kind adds the part between them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from isthmus.training.calibration import calibrate
 __all__ = ["contractive", "denoising", "sparse", "vanilla", "variational"]
 
 SPREAD = 0.6
-"""Of the posterior means of tokens, whose codes collapse otherwise."""
+"""Standard deviation of the posterior means of tokens, whose codes would otherwise collapse."""
 
 
 def vanilla(
@@ -44,9 +44,9 @@ def vanilla(
     code: int = 32,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A plain autoencoder: a narrow code and nothing else (Hinton & Salakhutdinov, Science 2006).
+    """A plain autoencoder with a narrow code (Hinton & Salakhutdinov, Science 2006).
 
-    Advice: to reduce dimensions; the first one to try, and what the other kinds are compared with.
+    Advice: to reduce dimensions; the first one to try, and the baseline for the other kinds.
 
     Args:
         code: dimensions of the code.
@@ -74,17 +74,17 @@ def denoising(
     level: float | None = None,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A denoising autoencoder: reads damaged rows, writes whole ones (Vincent et al., ICML 2008).
+    """A denoising autoencoder: reconstructs rows from corrupted ones (Vincent et al., ICML 2008).
 
-    Advice: to clean what is noisy or fill what is missing, and for codes that small damage leaves where they are.
+    Advice: to remove noise or fill in missing values, and for codes that are robust to small perturbations.
 
     Args:
         code: dimensions of the code.
-        noise: what damages the inputs in training: "dropout" for bags; "gaussian", "dropout", "masking" or "swap" for
+        noise: corruption of the inputs in training: "dropout" for bags; "gaussian", "dropout", "masking" or "swap" for
             vectors; "gaussian", "dropout", "masking", "salt-pepper" or "patches" for images; "deletion" for tokens.
-            None is the first of these. See ``isthmus.models.parts.corruptions``.
-        level: how much damage: the standard deviation of "gaussian", otherwise the share of the numbers or tokens; None
-            is the usual level of the noise.
+            None uses the first of these. See ``isthmus.models.parts.corruptions``.
+        level: amount of noise: the standard deviation of "gaussian", otherwise the share of the numbers or tokens; None
+            uses the default of the noise.
         shared: as in ``vanilla``.
     """
     sides = backbone(signal, generator=generator, **shared)
@@ -114,27 +114,28 @@ def variational(
     components: int = 50,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A variational autoencoder: codes are drawn, and pay for the information they carry (Kingma & Welling, ICLR 2014).
+    """A variational autoencoder: codes are sampled and regularised towards a prior (Kingma & Welling, ICLR 2014).
 
-    Advice: to generate and to interpolate, and where a likelihood is wanted; for bags a beta of 0.2 ranks better.
+    Advice: to generate and to interpolate, and if a likelihood is needed; for bags a beta of 0.2 ranks better.
 
-    Over tokens the means of the posterior have a fixed spread (Zhu et al., ACL 2020), without which the decoder learns
-    to ignore the code; ``sequence_vae`` has more cures and forms.
+    Over tokens the posterior means have a fixed standard deviation (Zhu et al., ACL 2020), without which the decoder
+    learns to ignore the code; ``sequence_vae`` has more remedies and architectures.
 
     Args:
         code: dimensions of the code.
         beta: weight of the rate (KL divergence from the prior) at the end of annealing; 1 is the evidence lower bound.
         annealing: share of the training over which the weight rises from 0.
-        free_bits: nats a dimension that count as paid (Kingma et al. 2016), with the standard prior.
-        samples: codes drawn for each row; more than one make an importance weighted autoencoder (Burda et al. 2016),
-            for which ``beta``, ``annealing`` and ``free_bits`` mean nothing.
-        prior: "standard" is N(0, 1); "mixture" a mixture of Gaussians that trains; "pseudo-inputs" the posteriors of
-            inputs that train, which begin as rows of the data (the VampPrior, Tomczak & Welling, AISTATS 2018; not for
-            tokens). The last two fit many shapes of data better, and cost more.
-        components: how many Gaussians a "mixture" has, or how many "pseudo-inputs" there are.
-        likelihood: how the error of a reconstruction is measured, one of those of ``vanilla``; None is "learned-scale"
-            for vectors and images: one spread, which is learned, so that it need not be weighed against the rate by
-            hand (Rybkin, Daniilidis & Levine, ICML 2021).
+        free_bits: nats per dimension that are not penalised (Kingma et al. 2016), with the standard prior.
+        samples: codes drawn for each row; more than one give an importance weighted autoencoder (Burda et al. 2016),
+            for which ``beta``, ``annealing`` and ``free_bits`` have no effect.
+        prior: "standard" is N(0, 1); "mixture" a trainable mixture of Gaussians; "pseudo-inputs" the posteriors of
+            trainable inputs, which are initialised with rows of the data (the VampPrior, Tomczak & Welling, AISTATS
+            2018; not for tokens). The last two fit many distributions better, but are slower.
+        components: number of Gaussians of a "mixture", or number of "pseudo-inputs".
+        likelihood: likelihood of the reconstruction, one of those of ``vanilla``; None is "learned-scale" for vectors
+            and
+            images: one learned standard deviation, so that it need not be balanced against the rate by hand (Rybkin,
+            Daniilidis & Levine, ICML 2021).
         shared: as in ``vanilla``.
     """
     if shared.get("likelihood") is None and isinstance(signal, Vector | Grid):
@@ -172,11 +173,11 @@ FORMS = ("topk", "batch-topk", "jumprelu", "l1", "kl")
 
 
 WEIGHTS = {"topk": 0.0, "batch-topk": 0.0, "jumprelu": 1.0, "l1": 0.1, "kl": 3.0}
-"""Of the penalty, where nothing else is said."""
+"""Default weights of the penalties."""
 
 
 LONGEST_DEAD = 10_000
-"""Rows that a unit may be silent before it counts as dead, however many there are."""
+"""Maximum number of rows without activation after which a unit counts as dead."""
 
 
 def sparse(
@@ -192,30 +193,31 @@ def sparse(
     dead_after: int | None = None,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A sparse autoencoder: a wide code of which each row uses a few units (Gao et al., ICLR 2025).
+    """A sparse autoencoder: a wide code with few active units per row (Gao et al., ICLR 2025).
 
-    Advice: for codes whose single units mean something; take several times more units than inputs, and centred inputs.
+    Advice: for codes with interpretable units; use several times more units than inputs, and centred inputs.
 
-    Units that no row uses are fitted to what the others leave over, and what a unit writes has length 1, so that its
-    activation alone counts. Over vectors there are no further layers unless ``layers`` asks for them: the code is one
-    linear layer and its activation away from the data on either side. Behind an encoder the units of "topk" and
-    "batch-topk" are normalised over the rows and so compete on equal terms (``BatchNormLinear``): what all hidden
-    states share would give a few the lead in every row.
+    Units that no row uses are trained to reconstruct the residual of the others, and the decoder weights of a unit have
+    norm 1, so that only its activation matters. Over vectors there are no further layers unless ``layers`` is given:
+    encoder and decoder are one linear layer each, with an activation between them. After a deeper encoder, the units of
+    "topk" and "batch-topk" are batch-normalised so that they compete on equal terms (``BatchNormLinear``): otherwise
+    the component that all hidden states share would favour a few units in every row.
 
     Args:
         code: number of units.
-        form: "topk": the ``k`` largest of a row; "batch-topk": of a batch, so that rows may differ (Bussmann et
-            al. 2024); "jumprelu": units above a threshold of their own, which is learnt (Rajamanoharan et al. 2024);
-            "l1": rectified units whose sum is a penalty; "kl": sigmoid units that are on by ``target`` on average (Ng
+        form: "topk": the ``k`` largest units of a row; "batch-topk": the largest of a batch, so that rows may differ
+            (Bussmann et al. 2024); "jumprelu": units above their own learned thresholds (Rajamanoharan et al. 2024);
+            "l1": rectified units whose sum is penalised; "kl": sigmoid units with a mean activation of ``target`` (Ng
             2011).
-        k: units that a row uses, of "topk" and "batch-topk"; of "jumprelu" the number that the thresholds are drawn to.
-        weight: weight of the penalty of "jumprelu", "l1" and "kl"; None is 1, 0.1 and 3 in this order.
-        target: of "kl": how far a unit should be on, on average, between 0 and 1.
-        revival: weight of the loss that revives dead units; 0 leaves them dead. "kl" has none.
-        dead_after: training rows without a single use after which a unit counts as dead; None is one epoch of them, and
-            at most 10,000.
-        layers: how many layers the encoder has, and the decoder as many, as in ``vanilla``; None takes 0 for vectors, 1
-            for bags and 2 otherwise.
+        k: active units per row for "topk" and "batch-topk"; for "jumprelu" the number that the thresholds are trained
+            for.
+        weight: weight of the penalty of "jumprelu", "l1" and "kl"; None is 1, 0.1 and 3, respectively.
+        target: mean activation of a unit for "kl", between 0 and 1.
+        revival: weight of the loss that revives dead units; 0 leaves them dead. Not for "kl".
+        dead_after: number of training rows without activation after which a unit counts as dead; None is one epoch, but
+            at most 10,000 rows.
+        layers: number of layers of the encoder and of the decoder, as in ``vanilla``; None is 0 for vectors, 1 for bags
+            and 2 otherwise.
         shared: as in ``vanilla``.
     """
     if shared.get("layers") is None and isinstance(signal, Vector):
@@ -225,9 +227,9 @@ def sparse(
     check_choice("form", form, FORMS)
     penalty = _penalty(form, k, WEIGHTS[form] if weight is None else weight, target)
     auxiliary = None if form == "kl" or not revival else AuxiliaryLoss(revival, dead_after=dead_after or LONGEST_DEAD)
-    # Columns of length 1 make the scale of a code; sigmoid units, which end at 1, need columns of their own length.
+    # Columns of length 1 fix the scale of a code; sigmoid units, which are at most 1, need columns of any length.
     hooks: tuple[Hook, ...] = () if form == "kl" else (unit_norm_decoder(),)
-    # Encoders give hidden states that share a large part; bare vectors are centred, and amplitudes mean something.
+    # Hidden states of encoders share a large component; plain vectors are centred, and their amplitudes are meaningful.
     normalised = not (isinstance(signal, Vector) and shared["layers"] == 0)
     model = Autoencoder(
         encoder=sides.encoder,
@@ -246,7 +248,7 @@ def sparse(
 
 
 def _dead_after_an_epoch(model: Autoencoder, auxiliary: AuxiliaryLoss, source: Source) -> None:
-    """In a small source nothing would count as dead before the training ends."""
+    """In a small source no unit would count as dead before the training ends."""
     counted = replace(auxiliary, dead_after=min(LONGEST_DEAD, max(1, len(source))))
     model.penalties = tuple(counted if penalty is auxiliary else penalty for penalty in model.penalties)
 
@@ -261,16 +263,16 @@ def contractive(
     probes: int = 1,
     **shared: Unpack[SharedKeywords],
 ) -> GradientRecipe:
-    """A contractive autoencoder: small changes of a row leave its code nearly still (Rifai et al., ICML 2011).
+    """A contractive autoencoder: its codes change little under small changes of the input (Rifai et al., ICML 2011).
 
-    Advice: for codes that hold still under changes the data do not make, with no noise to choose; slower than noise.
+    Advice: for robust codes without choosing a noise; slower than denoising.
 
     Args:
         code: dimensions of the code.
-        weight: weight of the penalty, the squared norm of ∂code / ∂input, beside the likelihood.
-        method: how that norm is found: "closed", "gram", "jacobian", "hutchinson" or "difference", see
+        weight: weight of the penalty, the squared norm of ∂code / ∂input, relative to the likelihood.
+        method: how the norm is computed: "closed", "gram", "jacobian", "hutchinson" or "difference", see
             ``isthmus.core.penalties.jacobian``; "auto" is exact for an MLP and an estimate otherwise.
-        probes: random directions for each row, where the norm is estimated.
+        probes: number of random directions per row if the norm is estimated.
         shared: as in ``vanilla``.
     """
     sides = backbone(signal, generator=generator, **shared)
@@ -312,7 +314,7 @@ def _penalty(form: str, k: int, weight: float, target: float) -> tuple[Penalty, 
 
 
 def _start(model: Autoencoder, signal: Signal) -> None:
-    """Encoder and decoder agree from the first step where they are mirrors of each other."""
+    """Initialise encoder and decoder as transposes of each other, if their layers match."""
     if isinstance(signal, Bag | Vector):
         tied_start(model)
     else:

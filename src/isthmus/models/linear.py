@@ -1,4 +1,4 @@
-"""Linear models in closed form: settings of one problem, which ``isthmus.core.linear.dense`` states and solves."""
+"""Linear models in closed form, which are special cases of one problem, see ``isthmus.core.linear.dense``."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
 
 LARGEST = 50_000
-"""Items beyond which the dense width × width matrices are refused: 30 GB."""
+"""Maximum number of items for dense width × width matrices: 30 GB."""
 
-SMALLER = "use sparse-linear or elsa, whose memory grows with the items and not with their square"
+SMALLER = "use sparse-linear or elsa, whose memory grows linearly with the number of items"
 
 
 @brief
 @dataclass(frozen=True)
 class ClosedFormRecipe:
-    """A linear autoencoder and the λ, p and ξ that its weights are solved with.
+    """A linear autoencoder and the λ, p and ξ for which its weights are solved.
 
     Attributes:
-        gram: XᵀX of the source that ``fit`` is going to get, where it is known already; see ``gram_of``.
+        gram: XᵀX of the source of ``fit``, if it is already known; see ``gram_of``.
     """
 
     model: LinearAutoencoder
@@ -46,31 +46,32 @@ class ClosedFormRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """False: a closed form has no epochs."""
+        """Whether there is an epoch to choose. There is not, because a closed form has no epochs."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Solve for the weights on the CPU, then put the model on the run's device.
+        """Solve for the weights on the CPU, then move the model to the run's device.
 
-        Nothing is random, so that seed and precision change nothing. Ctrl-C ends the program; the weights are then as
-        they were before, or all of them new.
+        Deterministic: seed and precision have no effect. Ctrl-C ends the program, with the weights either unchanged or
+            completely
+        replaced.
 
         Args:
             source: bags.
-            run: for its device and its progress.
-            validation: a score to be recorded, if any.
+            run: device and progress.
+            validation: a score to record, if any.
 
         Returns:
-            A history of one record.
+            A history with one record.
 
         Raises:
-            SettingError: the free memory does not hold the matrices; or λ is too small for these data.
+            SettingError: the matrices do not fit in the free memory, or λ is too small for these data.
         """
         device = run.torch_device()
         _check_memory(self.model)
 
         def work() -> Record:
-            # Local: two thirds of the memory are free again before validation wants some.
+            # A local variable: two thirds of the memory are free again before validation needs memory.
             inverse = self._inverse(source)
             with interruptible() as stop, stop.held():
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
@@ -86,9 +87,10 @@ class ClosedFormRecipe:
 
 
 def gram_of(source: Source, width: int) -> Gram:
-    """XᵀX of a source, for models of other λ, p and ξ: ``dataclasses.replace(solved, gram=gram)`` spares them its cost.
+    """XᵀX of a source, for models with other λ, p and ξ: ``dataclasses.replace(solved, gram=gram)`` saves its
+    computation.
 
-    Memory: 8 bytes for each pair of items, beside what each solution takes.
+    Memory: 8 bytes for each pair of items, in addition to that of each solution.
     """
     return Gram.of(bags_matrix(source, width))
 
@@ -96,13 +98,13 @@ def gram_of(source: Source, width: int) -> Gram:
 def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> ClosedFormRecipe:
     """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck, WWW 2019).
 
-    Advice: a strong first answer in seconds, with one setting to choose; for sparse data with a long tail of items.
+    Advice: a strong baseline in seconds, with a single setting; for sparse data with a long tail of items.
 
     With C = (XᵀX + λ I)⁻¹ the weights are B_ij = −C_ij / C_jj and B_jj = 0 (equation 8).
     Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
-        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more. Published:
+        regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items. Published:
             500 for MovieLens-20M, 1,000 for Netflix, 200 for the Million Song data.
     """
     return _solved("EASE", signal, regularisation)
@@ -111,17 +113,19 @@ def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) ->
 def edlae(
     signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5
 ) -> ClosedFormRecipe:
-    """EDLAE: EASE with dropout, still in closed form (Steck, NeurIPS 2020).
+    """EDLAE: EASE with dropout, in closed form (Steck, NeurIPS 2020).
 
-    Advice: the first to try up to 50,000 items; on sparse data with a long tail no network here is near it.
+    Advice: the first model to try for up to 50,000 items; on sparse data with a long tail, better than all networks
+    here.
 
-    Dropping each entry of X with probability p while the whole row is to be predicted costs, in the mean, the penalty
-    ‖Λ^½ B‖² with Λ = p / (1 − p) · diag(XᵀX) + λ I: frequent items are held back more. With C = (XᵀX + Λ)⁻¹ the weights
-    are those of EASE, B_ij = −C_ij / C_jj and B_jj = 0 ("Autoencoders that don't overfit towards the Identity").
-    Memory grows with the square of the number of items: 12 bytes for each pair.
+    Dropping each entry of X with probability p and predicting the whole row adds, in expectation, the penalty ‖Λ^½ B‖²
+    with Λ = p / (1 − p) · diag(XᵀX) + λ I: frequent items are regularised more. With C = (XᵀX + Λ)⁻¹ the weights are
+    those of EASE, B_ij = −C_ij / C_jj and B_jj = 0 ("Autoencoders that don't overfit towards the Identity").
+    Memory grows with the
+    square of the number of items: 12 bytes for each pair.
 
     Args:
-        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
+        regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.
         dropout: p, the probability that an entry is dropped; 0 is EASE.
     """
     return _solved("EDLAE", signal, regularisation, dropout)
@@ -130,19 +134,20 @@ def edlae(
 def rdlae(
     signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.3, xi: float = 0.4
 ) -> ClosedFormRecipe:
-    """RDLAE: EDLAE whose items may predict themselves a little (Moon, Kim & Lee, SIGIR 2023).
+    """RDLAE: EDLAE with a relaxed diagonal (Moon, Kim & Lee, SIGIR 2023).
 
-    Advice: where rare items matter; one setting more to choose than EDLAE, and as quick.
+    Advice: if rare items matter; one setting more than EDLAE, and as fast.
 
     The diagonal of the weights is at most ξ instead of 0. With C and Λ as in EDLAE and μ_j = max(0, (1 − ξ) / C_jj −
-    Λ_j) they are B = I − C · diag(Λ + μ) ("It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for
-    Recommendation"). Off the diagonal that is EDLAE with column j times 1 − B_jj: items that hardly predict themselves,
-    the rare ones, are held back less. Memory grows with the square of the number of items: 12 bytes for each pair.
+    Λ_j), the weights are B = I − C · diag(Λ + μ) ("It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders
+    for Recommendation"). The off-diagonal weights are those of EDLAE with column j times 1 − B_jj: rare items, which
+    hardly predict themselves, are regularised less. Memory grows with the square of the number of items: 12 bytes for
+    each pair.
 
     Args:
-        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
-        dropout: p, the probability that an entry is dropped; 0 is without dropout.
-        xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 leaves the diagonal free.
+        regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.
+        dropout: p, the probability that an entry is dropped; 0 for no dropout.
+        xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 does not restrict the diagonal.
     """
     return _solved("RDLAE", signal, regularisation, dropout, xi)
 
@@ -163,7 +168,8 @@ def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0,
 
 
 def _check_memory(model: LinearAutoencoder) -> None:
-    """Before an hour of swapping, or a killed process. Loading a model needs a third, so builders do not ask."""
+    """Check the memory before the computation would swap or be killed. Loading a model needs a third, so builders do
+    not check."""
     free = available_bytes()
     # Weights of an earlier fit are in memory; pages that were never written are not.
     here = model.weights.device.type == "cpu" and bool(model.weights.diagonal(1).any())
@@ -171,7 +177,7 @@ def _check_memory(model: LinearAutoencoder) -> None:
     if free is not None and need > free:
         raise SettingError(
             f"a linear model of {model.width:,} items needs {need / 1e9:,.2f} GB more",
-            expected=f"at most the {free / 1e9:,.2f} GB of memory that are free",
+            expected=f"at most the {free / 1e9:,.2f} GB of free memory",
             remedy=SMALLER,
         )
 

@@ -1,4 +1,4 @@
-"""An autoencoder that makes vectors short: bytes in order of importance, from which neighbours can be found."""
+"""Matryoshka autoencoder: compresses vectors to bytes in order of importance that can be searched."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
 CHUNK = 8192
-"""Rows of a source that are read at once."""
+"""Number of rows of a source that are read at once."""
 
 K_MEANS_ROWS = 65536
-"""Examples that codebooks are made from: 256 for each of 256 words, as FAISS takes for product quantisation."""
+"""Number of training examples for codebooks: 256 for each of 256 words, as in FAISS's product quantisation."""
 
 
 @brief
 @dataclass(frozen=True)
 class MatryoshkaRecipe:
-    """The autoencoder, solved at once, and the plan that trains it further, if any. A recipe."""
+    """The autoencoder, with a closed-form initial solution, and the plan that trains it further, if any. A recipe."""
 
     model: Autoencoder
     encoder: DenseEncoder
@@ -54,16 +54,16 @@ class MatryoshkaRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """Where it is trained."""
+        """Whether the validation score chooses an epoch: only if there is a plan."""
         return self.plan is not None
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Set encoder, decoder and codebooks to their solution, in place; then train from there, if there is a plan.
+        """Set encoder, decoder and codebooks to their initial solution, in place; then train, if there is a plan.
 
         Args:
             source: vectors.
             run: device, seed, precision, progress.
-            validation: a score to be recorded and, where it is trained, to choose the best epoch by.
+            validation: a score to record and, with a plan, to choose the best epoch.
 
         Returns:
             The history: one record for the solution alone, or one for each epoch.
@@ -81,7 +81,7 @@ class MatryoshkaRecipe:
 
     @torch.no_grad()
     def _solve(self, source: Source) -> None:
-        """Principal components there and back, no correction yet, and the codebooks of k-means."""
+        """Principal components as encoder and decoder, no correction yet, and codebooks by k-means."""
         (first,) = self.encoder.affine_layers()
         mean, axes = _principal(source, len(first.weight))
         first.weight.copy_(axes)
@@ -110,37 +110,37 @@ def matryoshka(
     batch_size: int = 1024,
     learning_rate: float = 1e-4,
 ) -> MatryoshkaRecipe:
-    """Vectors as a few bytes each, coarse to fine, for search with whole queries.
+    """Compresses vectors to a few bytes each, from coarse to fine, for search with uncompressed queries.
 
-    Advice: ready embeddings that take too much memory; at the same bytes it finds more of the neighbours than scalar
-    or product quantisation.
+    Advice: precomputed embeddings that take too much memory; with the same number of bytes it finds more of the
+    neighbours than scalar or product quantisation.
 
-    A linear encoder, a bottleneck of residual words (one byte each) and a linear decoder, with a learned correction
-    where ``hidden`` is above 0. Encoder and decoder are principal components, codebooks come from k-means of what the
-    ones before leave over (Chen, Guan & Wang, "Approximate Nearest Neighbor Search by Residual Vector Quantization",
-    Sensors 2010), so every prefix of the bytes is a code. With ``epochs`` codebooks and decoder are then trained
-    together for the inner products with whole vectors, see ``MatryoshkaLoss``, with the nested losses of Kusupati et
-    al., "Matryoshka Representation Learning", NeurIPS 2022, over ``prefixes``; the encoder stays, so that the nearest
-    words remain the right ones. On sentence vectors one epoch of that found no more neighbours than the solved parts,
-    so none is the default.
+    A linear encoder, a residual quantiser (one byte per codebook) and a linear decoder, with a learned correction if
+    ``hidden`` is above 0. Encoder and decoder are principal components, and codebooks come from k-means of the
+    residuals of the previous ones (Chen, Guan & Wang, "Approximate Nearest Neighbor Search by Residual Vector
+    Quantization", Sensors 2010), so every prefix of the bytes is a code. With ``epochs``, codebooks and decoder are
+    then trained together for the inner products with the original vectors, see ``MatryoshkaLoss``, with the nested
+    losses of Kusupati et al., "Matryoshka Representation Learning", NeurIPS 2022, equation 1, over ``prefixes``; the
+    encoder is fixed, so that the nearest codewords stay the right ones. On sentence vectors one epoch did not improve
+    on the initial solution, so the default is none.
 
-    Give vectors whose numbers have a mean square of about 1: the learning rate is made for that.
+    The vectors should have a mean square of about 1 per number, which the learning rate assumes.
 
     Args:
         bytes: length of the code in bytes.
-        prefixes: leading bytes that training makes good codes as well, in ascending order, the last one ``bytes``; None
-            trains for the whole code only.
-        code: dimensions in which words are added; at most the width of the vectors counts.
-        hidden: width of the decoder's correction; 0 leaves it linear.
-        temperature: how much the nearest neighbours count beside the others.
-        similarity: weight of neighbours beside the squared error.
-        beams: partial sums kept in the search for words in training.
-        epochs: passes over the examples after the solution; 0 leaves it as it is.
-        batch_size: examples in a batch of that training.
-        learning_rate: step size of Adam at the start of that training.
+        prefixes: numbers of leading bytes that are trained to be good codes, too, in ascending order, the last one
+            ``bytes``; None trains only the whole code.
+        code: dimensions of the codewords; at most the width of the vectors.
+        hidden: width of the decoder's correction; 0 keeps it linear.
+        temperature: how much the nearest neighbours count relative to the others.
+        similarity: weight of the neighbours relative to the squared error.
+        beams: number of partial sums kept in the search for codewords in training.
+        epochs: passes over the examples after the initial solution; 0 for none.
+        batch_size: examples per batch.
+        learning_rate: initial step size of Adam.
 
     Raises:
-        SettingError: a size below 1, a negative number of epochs or width, prefixes that do not ascend to ``bytes``.
+        SettingError: a size below 1, a negative number of epochs or width, or prefixes that do not ascend to ``bytes``.
     """
     check_settings(bytes=bytes, code=code, beams=beams, batch_size=batch_size, width=signal.width)
     for name, value in (("hidden", hidden), ("epochs", epochs)):
@@ -178,7 +178,7 @@ def _plan(epochs: int, batch_size: int, learning_rate: float) -> Plan:
 
 
 def _principal(source: Source, count: int) -> tuple[Float[Tensor, " width"], Float[Tensor, "count width"]]:
-    """The mean of a source's vectors and the directions of their greatest variance, greatest first."""
+    """The mean of a source's vectors and the directions of largest variance, largest first."""
     parts = torch.arange(len(source)).split(CHUNK)
     mean = torch.stack([_values(source, rows).double().sum(0) for rows in parts]).sum(0) / len(source)
     centred = (_values(source, rows).double() - mean for rows in parts)
@@ -196,18 +196,18 @@ def _values(source: Source, rows: Tensor) -> Float[Tensor, "rows width"]:
 
 @dataclass(frozen=True)
 class MatryoshkaLoss:
-    """The mean over prefixes of the code (nested losses: Kusupati et al., "Matryoshka Representation Learning",
-    NeurIPS 2022, equation 1) of
+    """The mean over prefixes of the code (nested losses: Kusupati et al., "Matryoshka Representation Learning", NeurIPS
+    2022, equation 1) of
 
         mean_i ‖x_i − x̂_i‖²  +  weight · mean_i KL( softmax_j(x_i · x_j / t)  ‖  softmax_j(x_i · x̂_j / t) )
 
-    over the rows i of a batch and all others j ≠ i, where x and x̂ are of length 1 (only directions count, as for
-    cosines) and t is the temperature. The second term asks that every whole vector finds the same neighbours among the
-    decoded ones, nearest first: it is what a search with unquantised queries does. Needs ``Code.notes["nested"]``
+    over the rows i of a batch and all others j ≠ i, where x and x̂ are normalised (only directions count, as for
+    cosines) and t is the temperature. The second term rewards that each original vector has the same neighbours among
+    the decoded vectors, in the same order, because searches use uncompressed queries. Needs ``Code.notes["nested"]``
     [batch lengths code], see ``ResidualQuantizer``.
 
     Raises:
-        SettingError: no positive temperature, or a negative weight; targets that are not dense values.
+        SettingError: a temperature that is not positive, or a negative weight; targets that are not dense values.
     """
 
     temperature: float = 0.05
@@ -220,7 +220,7 @@ class MatryoshkaLoss:
             )
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
-        """The loss, lower is better; 0 where nothing is lost."""
+        """The loss, lower is better; 0 for a lossless code."""
         targets = step.batch.targets
         if not isinstance(targets, Values):
             raise SettingError(f"nested similarities of {type(targets).__name__}", expected="dense values")
@@ -230,7 +230,7 @@ class MatryoshkaLoss:
         return torch.stack(losses).mean()
 
     def lost(self, vectors: Float[Tensor, "batch width"], decoded: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
-        """What one prefix loses."""
+        """The loss of one prefix."""
         wanted, found = F.normalize(vectors), F.normalize(decoded)
         error = (wanted - found).square().sum(1).mean()
         if self.weight == 0 or len(vectors) < 3:
@@ -250,14 +250,14 @@ class MatryoshkaLoss:
 
 
 def decoded_of(model: Any, code: Float[Tensor, "rows code"]) -> Float[Tensor, "rows width"]:
-    """The vectors that a model of dense values makes of codes."""
+    """Decode codes to vectors by a model of dense values."""
     vectors: Tensor = model.readout.logits(model.decode(code))
     return vectors.float()
 
 
 class SkipConnectionDecoder(nn.Module):
     """[batch_samples code] to [batch_samples code + hidden]: the code, then an activated layer of it. A linear readout
-    over both is a linear decoder (principal components, say) plus a correction that is learned.
+    of both is a linear decoder (such as principal components) plus a learned correction.
 
     Args:
         code: dimensions of the code.
@@ -271,10 +271,10 @@ class SkipConnectionDecoder(nn.Module):
     def forward(
         self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
     ) -> Float[Tensor, "batch_samples hidden"]:
-        """What the readout reads; fp32, so that the code keeps its precision under autocast."""
+        """The input of the readout; fp32, so that the code keeps its precision under autocast."""
         return torch.cat([sample, self.mlp(sample).to(sample.dtype)], 1)
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those of the layer, and those of the readout that read the code itself."""
+        """The weights of the layer, and those of the readout that read the code itself."""
         layer = weight_of(self.mlp.layers[0])
         return CodeWeights(layer), CodeWeights(weight_of(readout), 0, layer.shape[1])

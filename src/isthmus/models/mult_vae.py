@@ -40,20 +40,21 @@ def mult_dae(
 ) -> GradientRecipe:
     """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
-    Advice: small and quick, a little behind Mult-VAE; a first network to try.
+    Advice: small and fast, slightly worse than Mult-VAE; a first network to try.
 
-    The network is width-200-width with tanh, L2-normalised input and dropout on it. The paper's penalty is
-    λ ‖W‖² with λ = 0.01 / 500 on the mean loss of a batch: in terms of Adam's weight decay 2λ.
+    The network is width-200-width with tanh, L2-normalised input and dropout on it. It minimises the multinomial
+    negative log-likelihood (equation 2 of the paper). The paper's penalty is λ ‖W‖² with λ = 0.01 / 500 on the mean
+    loss of a batch, which is a weight decay of 2λ in Adam.
 
     Args:
         code: dimensions of the code. Published: 200.
-        dropout: share of a person's items hidden from the encoder in training. Published: 0.5.
+        dropout: share of a user's items hidden from the encoder in training. Published: 0.5.
         epochs: passes over the data. Published: 200 for MovieLens-20M, 100 for Netflix and the Million Song data.
-        batch_size: people in a batch. Published: 500.
+        batch_size: users per batch. Published: 500.
         learning_rate: step size of Adam.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient; the default is the paper's.
         patience: epochs without a better validation score before training stops; None trains all epochs.
-        negatives: items drawn a batch to estimate the softmax; 0 computes it exactly; None decides by the number of
+        negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(code=code, epochs=epochs, batch_size=batch_size)
@@ -94,26 +95,26 @@ def mult_vae(
 ) -> GradientRecipe:
     """Mult-VAE: a variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
-    Advice: many people with dense histories, in less time than RecVAE; on sparse data a linear model ranks better.
+    Advice: many users with dense histories; faster than RecVAE. On sparse data a linear model ranks better.
 
-    The network is width-600-200-600-width with tanh, L2-normalised input and dropout on it. Noise is N(0, 1) and only
-    in training; the mean is used afterwards. β rises linearly to 0.2 over the first 85 % of the epochs (in the paper's
-    code for MovieLens-20M: step 40,000 in epoch 171 of 200), counted in people seen, so that another batch size
-    changes nothing.
+    The network is width-600-200-600-width with tanh, L2-normalised input and dropout on it. Codes are sampled in
+    training only; afterwards the posterior mean is used. β (section 2.2.2 of the paper) rises linearly to
+    0.2 over the first 85 % of the epochs (in the paper's code for MovieLens-20M: step 40,000 in epoch 171 of 200). It
+    depends on the number of users seen, not on the batch size.
 
     Args:
         hidden: width of the layer on either side of the code. Published: 600.
         code: dimensions of the code. Published: 200.
-        dropout: share of a person's items hidden from the encoder in training. Published: 0.5.
+        dropout: share of a user's items hidden from the encoder in training. Published: 0.5.
         beta: weight of the rate (KL divergence from the prior) at the end of annealing. Published: 0.2 for
             MovieLens-20M.
         annealing: share of the training over which β rises. Published: 171 of 200 epochs for MovieLens-20M.
         epochs: passes over the data. Published: 200 for MovieLens-20M, 100 for Netflix and the Million Song data.
-        batch_size: people in a batch. Published: 500.
+        batch_size: users per batch. Published: 500.
         learning_rate: step size of Adam.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
-        negatives: items drawn a batch to estimate the softmax; 0 computes it exactly; None decides by the number of
+        negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
     """
     check_settings(hidden=hidden, code=code, epochs=epochs, batch_size=batch_size, annealing=annealing)

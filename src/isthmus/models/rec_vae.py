@@ -1,5 +1,5 @@
 """RecVAE: Shenbin, Alekseev, Tutubalina, Malykh & Nikolenko, "RecVAE: a New Variational Autoencoder for Top-N
-Recommendations with Implicit Feedback", WSDM 2020, and the parts that it alone uses."""
+Recommendations with Implicit Feedback", WSDM 2020, and its parts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 
 NORM_EPS = 0.1
-"""Added to the variance in each layer norm: as in the authors' code, large enough that a faint state stays faint."""
+"""Added to the variance in each layer norm: as in the authors' code, large enough that small states stay small."""
 
 
 class DenselyConnectedEncoder(nn.Module):
@@ -39,9 +39,9 @@ class DenselyConnectedEncoder(nn.Module):
         h_1 = norm(f(Σ_i x_i table_i + bias)),     h_l = norm(f(W_l h_{l−1} + b_l + h_1 + … + h_{l−1}))
 
     Args:
-        width: how many items.
+        width: number of items.
         hidden: width of every layer.
-        layers: how many, at least 1.
+        layers: number of layers, at least 1.
         activation: f; "silu" is x · sigmoid(x), which the paper calls swish.
 
     Raises:
@@ -65,7 +65,7 @@ class DenselyConnectedEncoder(nn.Module):
         return bag_sum(self.table, require_bags(inputs, "a bag encoder"))
 
     def trunk(self, entered: Float[Tensor, "batch hidden"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
-        """All layers; the state of the last one."""
+        """Apply all layers; return the state of the last one."""
         before: Tensor = self.norms[0](self.activation(entered + self.bias))
         hidden = before
         for layer, norm in zip(self.layers, self.norms[1:], strict=True):
@@ -84,28 +84,28 @@ class DenselyConnectedEncoder(nn.Module):
 
 
 WIDE_LOG_SCALE = 5.0
-"""Half of the log variance of 10 that the authors' code gives the wide part."""
+"""Half of the log variance of 10 of the wide component in the authors' code."""
 
 
 LOG_2PI = math.log(2 * math.pi)
 
 
 class CompositePrior(nn.Module):
-    """Three densities mixed in each dimension of the code (Shenbin et al. 2020):
+    """A mixture of three densities in each dimension of the code (Shenbin et al. 2020, section 3):
 
         p(z | x) = Π_d [ a_1 N(z_d; 0, 1) + a_2 q_old(z_d | x) + a_3 N(z_d; 0, e¹⁰) ]
 
-    Dimension by dimension, as in the authors' code, and not one mixture of densities of whole codes. q_old is the
-    posterior of clean inputs, from frozen copies of the encoder and the bottleneck, which are saved with the model and
-    change only in ``remember``. The divergence from a mixture has no closed form: the rate is log q(z) − log p(z) of
-    the samples that were drawn.
+    The mixture is per dimension, as in the authors' code, not over whole codes. q_old is the posterior of clean inputs,
+    from frozen copies of the encoder and the bottleneck, which are saved with the model and only change in
+    ``remember``. The KL divergence from a mixture has no closed form, so the rate is log q(z) − log p(z) of the drawn
+    samples.
 
     Args:
-        encoder, bottleneck: the model's own, to be copied.
+        encoder, bottleneck: those of the model, which are copied.
         shares: a_1, a_2 and a_3: of the standard normal, the old posterior and the wide normal.
 
     Raises:
-        SettingError: shares that are not three positive numbers of sum 1.
+        SettingError: shares that are not three positive numbers with sum 1.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class CompositePrior(nn.Module):
         self.shares = shares
 
     def remember(self, model: Model) -> None:
-        """The old posterior becomes that of the model as it is now."""
+        """Set the old posterior to that of the current model."""
         with torch.no_grad():
             for old, new in ((self.encoder, model.encoder), (self.bottleneck, model.bottleneck)):
                 assert isinstance(old, nn.Module)
@@ -127,7 +127,7 @@ class CompositePrior(nn.Module):
                 old.load_state_dict(new.state_dict())
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Estimate of the divergence of the posterior from the prior, nats a record: the mean over samples."""
+        """An estimate of the KL divergence of the posterior from the prior, nats per record: the mean over samples."""
         return estimated_rate(step, self.log_prob)
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
@@ -141,7 +141,7 @@ class CompositePrior(nn.Module):
         return torch.stack(parts).logsumexp(0).flatten(1).sum(1).view(-1, step.samples)
 
     def sample(self, n: int, generator: Generator) -> Float[Tensor, "n code"]:
-        """Raises SettingError: this prior is one of codes of given inputs."""
+        """Raises SettingError: this prior depends on inputs."""
         raise SettingError(
             "codes from a composite prior without inputs", expected="inputs", remedy="sample from a mult-vae instead"
         )
@@ -154,7 +154,7 @@ class CompositePrior(nn.Module):
 
 
 def _log_density(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """log N(z; mean, exp(log_scale)²), number by number."""
+    """log N(z; mean, exp(log_scale)²), elementwise."""
     return -0.5 * ((z - mean) * torch.exp(-log_scale)).square() - log_scale - 0.5 * LOG_2PI
 
 
@@ -179,26 +179,26 @@ def rec_vae(
 ) -> GradientRecipe:
     """RecVAE: a deep variational autoencoder with a composite prior (Shenbin et al., WSDM 2020).
 
-    Advice: the best network here for many people with dense histories, such as film ratings; the slowest to train.
+    Advice: the best network here for many users with dense histories, such as film ratings; the slowest to train.
 
-    The encoder is five densely connected layers over the L2-normalised row, with dropout on it; the decoder is one
-    linear layer on the code. A person's rate has the weight γ Σ_i x_i, and the prior mixes N(0, 1), the posterior of the
-    encoder before this round, and a wide normal. Training goes in rounds: some epochs of the encoder, after which the
-    prior takes a copy of it, then some of the decoder, without dropout.
+    The encoder has five densely connected layers over the L2-normalised row, with dropout on it; the decoder is one
+    linear layer on the code. A user's rate has the weight γ Σ_i x_i, and the prior is a mixture of N(0, 1), the
+    posterior of the encoder before this round, and a wide normal (section 3 of the paper). Training proceeds in
+    rounds: some epochs of the encoder, after which the prior copies it, then some of the decoder, without dropout.
 
     Args:
         hidden: width of the encoder's layers. Published: 600.
         code: dimensions of the code. Published: 200.
-        gamma: γ, the weight of the rate (divergence from the prior) for each item that a person has. Published: 0.005
-            for MovieLens-20M, 0.0035 for Netflix, 0.01 for the Million Song data.
-        dropout: share of a person's items hidden from the encoder while it trains.
+        gamma: γ, the weight of the rate (KL divergence from the prior) for each item of a user. Published: 0.005 for
+            MovieLens-20M, 0.0035 for Netflix, 0.01 for the Million Song data.
+        dropout: share of a user's items hidden from the encoder while it is trained.
         epochs: rounds; each has ``encoder_epochs`` + ``decoder_epochs`` passes over the data.
         encoder_epochs: passes of a round that train the encoder. Published: 3.
         decoder_epochs: passes of a round that train the decoder. Published: 1.
-        batch_size: people in a batch. Published: 500.
+        batch_size: users per batch. Published: 500.
         learning_rate: step size of Adam. Published: 0.0005.
         patience: rounds without a better validation score before training stops; None trains all rounds.
-    """  # noqa: E501
+    """
     check_settings(hidden=hidden, code=code, gamma=gamma, epochs=epochs, batch_size=batch_size)
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
     if patience is not None:
@@ -220,7 +220,7 @@ def rec_vae(
         objective=Elbo(HistoryLengthWeight(gamma)),
     )
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
-    # The loop counts passes over the data.
+    # The training loop counts passes over the data.
     passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
     return GradientRecipe(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes))
 
@@ -228,9 +228,9 @@ def rec_vae(
 def _draw_by_inputs(
     encoder: DenselyConnectedEncoder, bottleneck: Gaussian, readout: LinearReadout, generator: Generator
 ) -> None:
-    """First weights and biases uniform in ±1 / √inputs, as in the authors' code (torch's default).
+    """Initial weights and biases, uniform in ±1 / √inputs, as in the authors' code (torch's default).
 
-    From the larger numbers of Glorot & Bengio it learns far more slowly.
+    With the larger values of Glorot & Bengio it learns far more slowly.
     """
     layers = [layer for part in (encoder, bottleneck) for layer in part.modules() if isinstance(layer, nn.Linear)]
     ends = [(encoder.table, encoder.bias, len(encoder.table)), (readout.weight, readout.bias, readout.weight.shape[1])]
@@ -240,10 +240,10 @@ def _draw_by_inputs(
 
 
 def _round(prior: CompositePrior, encoder_epochs: int, decoder_epochs: int) -> tuple[Phase, ...]:
-    """The encoder, a memory of it after its last epoch only, and the decoder.
+    """The phases of a round: the encoder, whose posterior is stored after its last epoch, and the decoder.
 
-    One Adam serves both like one each: it passes over parameters without a gradient, so that neither their moments nor
-    their counts of steps move while they are frozen.
+    A single Adam works like one for each: it skips parameters without a gradient, so their moments and step counts do
+    not change while they are frozen.
     """
     first = (Phase(encoder_epochs - 1, ENCODER, name="encoder"),) if encoder_epochs > 1 else ()
     last = Phase(1, ENCODER, hooks=(Hook("epoch", prior.remember),), name="encoder")

@@ -1,5 +1,5 @@
 """Sequence VAEs: Bowman, Vilnis, Vinyals, Dai, Jozefowicz & Bengio, "Generating Sentences from a Continuous Space",
-CoNLL 2016, with what was found since against posterior collapse."""
+CoNLL 2016, with later remedies for posterior collapse."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from isthmus.training.plan import Plan
 
 SEEDS = 1 << 62
 RATES = {"transformer": 1e-3, "lstm": 3e-3, "superposed": 2e-3}
-"""Learning rates."""
+"""Default learning rates."""
 SHARED = 4
-"""Of the dimensions of a superposed code one in so many begins alike for all positions."""
+"""Inverse share of the dimensions of a superposed code that are initialised equally for all positions."""
 
 TokenEncoder = LstmEncoder | TransformerEncoder | SuperposedEncoder
 TokenDecoder = LstmDecoder | TransformerDecoder | SuperposedDecoder
@@ -86,61 +86,61 @@ def sequence_vae(
     clip: float | None = 5.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """A sequence VAE: encodes rows of tokens, and writes them again from their codes (Bowman et al., CoNLL 2016).
+    """A sequence VAE: encodes rows of tokens and decodes their codes (Bowman et al., CoNLL 2016).
 
-    Advice: to generate, to interpolate, and for codes that can be read back; a Transformer learns faster than the LSTM,
-    which is for small machines and for comparison. For near-perfect reconstruction: ``variational=False`` and a code of
-    128 or more. Short texts, up to some 20 tokens, are written back almost always, and after a minute or two of
-    training, by ``form="superposed", variational=False, code=512``.
+    Advice: to generate, to interpolate, and for codes that can be decoded; a Transformer learns faster than the LSTM,
+    which is for small machines and for comparison. For near-perfect reconstruction use ``variational=False`` and a code
+    of 128 or more. Short texts, up to about 20 tokens, are almost always reconstructed after one or two minutes of
+    training with ``form="superposed", variational=False, code=512``.
 
-    Each cure of posterior collapse is a setting; by default the means of the posterior have a fixed spread (Zhu et al.,
-    ACL 2020). The protocol of Li et al. (EMNLP 2019) on the Penn Treebank is ``form="lstm", pooling="last", hidden=256,
-    dropout=0.5, encoder_dropout=0, collapse="free-bits", pretraining=N`` and a ramp of 10 epochs; on Yahoo and Yelp
-    ``hidden=1024, embedding=512``. They used SGD and batches of 32 rows of one length; here it is Adam and a budget of
-    tokens.
+    Each remedy for posterior collapse is a setting; by default the posterior means have a fixed standard deviation (Zhu
+    et al., ACL 2020). The objective is the evidence lower bound. The protocol of Li et
+    al. (EMNLP 2019) on the Penn Treebank is ``form="lstm", pooling="last", hidden=256, dropout=0.5, encoder_dropout=0,
+    collapse="free-bits", pretraining=N`` and a ramp of 10 epochs; on Yahoo and Yelp ``hidden=1024, embedding=512``.
+    They used SGD and batches of 32 rows of equal length; this model uses Adam and a budget of tokens.
 
     Args:
-        form: ``transformer``, with the code in every layer; ``lstm``, with the code at every step and in the first
+        form: ``transformer``, with the code in every layer; ``lstm``, with the code at every step and in the initial
             state; or ``superposed``, whose code is a sum of token vectors that are bound to their positions (Plate
-            1995; Gallant & Okaywe 2013), which a Transformer takes apart again: no ``variational`` one, and its token
-            vectors are always ``tied``.
+            1995; Gallant & Okaywe 2013) and that a Transformer decodes: not ``variational``, and its token vectors are
+            always ``tied``.
         code: dimensions of the code.
         hidden: width of every state.
-        embedding: width of a token vector of the LSTM; None for ``hidden``, which a Transformer always takes.
-        layers: blocks of the Transformer's encoder, and of its decoder; a superposed encoder has none.
+        embedding: width of the token vectors of the LSTM; None for ``hidden``, which a Transformer always uses.
+        layers: blocks of the Transformer's encoder and of its decoder; a superposed encoder has none.
         heads: attention heads of the Transformer; the number must divide ``hidden``.
-        pooling: how the LSTM's encoder ends: ``mean_max`` of all states (Long et al. 2019), or the ``last`` one.
-        dropout: share of the units that are set to 0 inside encoder and decoder, in training.
-        encoder_dropout: the same inside the encoder; None for ``dropout``.
-        tied: whether the decoder's token vectors are the rows of the readout (Press & Wolf, EACL 2017), so that there
-            are fewer weights.
-        variational: whether codes are drawn and cost something; False is a plain or, with ``deletion``, a denoising
-            autoencoder, for which the settings from ``collapse`` to ``inner`` mean nothing.
-        collapse: ``batch-norm``: means of a fixed spread (Zhu et al. 2020); ``free-bits``: a floor under each
-            dimension's rate (Kingma et al. 2016); or ``none``.
-        scale: the spread of the means with ``batch-norm``; the rate is at least ``code * scale**2 / 2`` nats.
-        free_bits: nats a dimension that ``free-bits`` takes as paid.
+        pooling: output of the LSTM's encoder: ``mean_max`` of all states (Long et al. 2019), or the ``last`` one.
+        dropout: share of the units that are set to 0 in encoder and decoder during training.
+        encoder_dropout: the same for the encoder; None for ``dropout``.
+        tied: whether the decoder's token vectors are the rows of the readout (Press & Wolf, EACL 2017), which saves
+            weights.
+        variational: whether codes are sampled and regularised; False gives a plain or, with ``deletion``, a denoising
+            autoencoder, for which the settings from ``collapse`` to ``inner`` have no effect.
+        collapse: ``batch-norm``: means with a fixed standard deviation (Zhu et al. 2020); ``free-bits``: a minimum rate
+            for each dimension (Kingma et al. 2016); or ``none``.
+        scale: standard deviation of the means with ``batch-norm``; the rate is at least ``code * scale**2 / 2`` nats.
+        free_bits: nats per dimension that ``free-bits`` does not penalise.
         beta: weight of the rate (KL divergence) at the end of annealing; 1 for the evidence lower bound.
         annealing: how the weight rises: ``linear``, ``cyclical`` (Fu et al. 2019) or ``none``.
-        ramp: share of the training, or of a cycle, in which the weight rises; pretraining is not counted. Published:
-            0.5 of a cycle.
-        cycles: how often it rises, if ``cyclical``.
+        ramp: share of the training, or of a cycle, in which the weight rises, not counting pretraining. Published: 0.5
+            of a cycle.
+        cycles: number of cycles, if ``cyclical``.
         rest: share of a cycle before the rise, if ``cyclical``.
-        pretraining: epochs as a plain autoencoder, after which the decoder is drawn anew (Li et al. 2019); they come
-            before ``epochs``. They are neither scored nor corrupted.
-        aggressive: this many first ``epochs`` train the encoder ``inner`` steps for each one of the decoder (He et
-            al. 2019, with fixed numbers in place of their two tests of when to stop).
-        inner: steps of the encoder for each one of the decoder, if ``aggressive``.
+        pretraining: epochs as a plain autoencoder before ``epochs``, after which the decoder is reinitialised (Li et
+            al. 2019). They are neither scored nor corrupted.
+        aggressive: in this many first ``epochs`` the encoder is trained ``inner`` steps for each step of the decoder
+            (He et al. 2019, with fixed numbers in place of their two stopping criteria).
+        inner: steps of the encoder for each step of the decoder, if ``aggressive``.
         word_dropout: share of the tokens hidden from the decoder in the first epoch (Bowman et al. 2016).
-        word_dropout_epochs: epochs over which that share falls to 0.
-        deletion: share of the tokens deleted from what the encoder reads, in training; not with ``word_dropout``.
+        word_dropout_epochs: epochs over which that share decreases to 0.
+        deletion: share of the tokens deleted from the encoder's input in training; not with ``word_dropout``.
         epochs: passes over the rows.
-        tokens: tokens in a batch, padding counted.
-        learning_rate: step size of Adam at the start of training; None for 0.001, and 0.003 of the LSTM, whose decoder
-            wants larger steps while its codes hold more at smaller ones (``python -m benchmarks text_vae``).
+        tokens: tokens per batch, including padding.
+        learning_rate: initial step size of Adam; None is 0.001, and 0.003 for the LSTM, whose decoder needs larger
+            steps although its codes hold more information with smaller ones (``python -m benchmarks text_vae``).
         decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
-        clip: largest norm of the gradient; None leaves it as it is.
+        clip: maximum norm of the gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains all epochs.
 
     Raises:
@@ -201,10 +201,10 @@ def _rate_weight(annealing: str, beta: float, ramp: float, cycles: int, rest: fl
 def _noise(
     word_dropout: float, word_dropout_epochs: int, deletion: float
 ) -> tuple[Corruption | None, tuple[Hook, ...]]:
-    """The corruption, and what counts its epochs."""
+    """The corruption, and the hook that counts its epochs."""
     if word_dropout and deletion:
         raise SettingError(
-            f"word_dropout={word_dropout} with deletion={deletion}", expected="one of them", remedy="set one to 0"
+            f"word_dropout={word_dropout} with deletion={deletion}", expected="only one of them", remedy="set one to 0"
         )
     if word_dropout:
         hidden = WordDropout(word_dropout, word_dropout_epochs)
@@ -239,7 +239,7 @@ def _phases(
 
 @dataclass(frozen=True)
 class Network:
-    """Settings of ``sequence_vae`` by their names there; ``drops`` are the dropouts of encoder and decoder."""
+    """Settings of ``sequence_vae`` under the same names; ``drops`` are the dropouts of encoder and decoder."""
 
     signal: Tokens
     form: str
@@ -257,7 +257,7 @@ class Network:
             raise SettingError(f"tied=True with embedding={self.embedding}", expected=f"hidden, {self.hidden}")
 
     def encoder(self, generator: Generator) -> TokenEncoder:
-        """From tokens to the state that the bottleneck reads."""
+        """The encoder from tokens to the input of the bottleneck."""
         words, drop = self.signal.vocabulary, self.drops[0]
         if self.form == "superposed":
             length, shared = self.signal.length, self.code // SHARED
@@ -269,7 +269,8 @@ class Network:
         return TransformerEncoder(words, *sizes, generator=generator, dropout=drop)
 
     def decoder(self, generator: Generator) -> tuple[TokenDecoder, LinearReadout]:
-        """And its readout, with which it is drawn anew; ``tied``, the readout's rows are the token vectors."""
+        """The decoder and its readout, which are reinitialised together; if ``tied``, the readout's rows are the token
+        vectors."""
         words, drop = self.signal.vocabulary, self.drops[1]
         decoder: TokenDecoder
         if self.form == "lstm":
@@ -285,24 +286,24 @@ class Network:
 
 
 def point(encoder: TokenEncoder, code: int, generator: Generator) -> Projected | Deterministic:
-    """The bottleneck of a model without a posterior; a sum of token vectors is a code as it is."""
+    """The bottleneck of a model without a posterior; a sum of token vectors is used as the code directly."""
     if isinstance(encoder, SuperposedEncoder):
         return Deterministic()
     return Projected(encoder.width, code, generator=generator)
 
 
 def join(encoder: TokenEncoder, decoder: TokenDecoder, readout: LinearReadout) -> None:
-    """A superposed encoder and its decoder share the matrices of positions and the token vectors, which are the rows of
-    the readout too, so that decoding begins as the transpose of encoding (tied weights, Vincent et al. 2010, section
-    3.2). Other forms share nothing."""
+    """Let a superposed encoder and its decoder share the matrices of positions and the token vectors, which are also
+    the rows of the readout, so that decoding initially is the transpose of encoding (tied weights, Vincent et al. 2010,
+    section 3.2). Other forms share nothing."""
     if isinstance(encoder, SuperposedEncoder) and isinstance(decoder, SuperposedDecoder):
         decoder.places = encoder.places
         decoder.shown.table = readout.weight = encoder.table
 
 
 def posterior(width: int, code: int, scale: float | None, generator: Generator) -> BatchNormGaussian | Gaussian:
-    """Posteriors start near unit variance: a Transformer's pooled states are large numbers, from which first weights of
-    the usual size make first rates of hundreds of nats."""
+    """A posterior that starts near unit variance. A Transformer's pooled states are large, so with the usual
+    initialisation the first rates would be hundreds of nats."""
     made: BatchNormGaussian | Gaussian
     if scale is None:
         made = Gaussian(width, code, generator=generator)

@@ -1,4 +1,5 @@
-"""A linear model for catalogues whose square does not fit: ``isthmus.core.linear.columnwise`` as a recipe."""
+"""A sparse linear model for catalogues whose squared size does not fit in memory, see
+``isthmus.core.linear.columnwise``."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 @brief
 @dataclass(frozen=True)
 class ColumnwiseRecipe:
-    """A sparse linear autoencoder and what its columns are solved with: m neighbours each, λ, p and ξ."""
+    """A sparse linear autoencoder and its settings: m neighbours per column, λ, p and ξ."""
 
     model: SparseLinear
     neighbours: int
@@ -37,23 +38,22 @@ class ColumnwiseRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """False: each column is solved to convergence."""
+        """Whether there is an epoch to choose. There is not, because each column is solved to convergence."""
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Solve for the weights on the CPU, some columns at a time, then put the model on the run's device.
+        """Solve for the weights on the CPU, some columns at a time, then move the model to the run's device.
 
-        Progress counts columns, and its loss is the mean share of a column's sum of squares that is left. Nothing is
-        random, so that seed and precision change nothing. Ctrl-C ends the program after the columns at hand: the model
-        is as it was before.
+        Progress counts columns, and its loss is the mean unexplained share of a column's sum of squares. Deterministic:
+        seed and precision have no effect. Ctrl-C ends the program after the current columns, with the model unchanged.
 
         Args:
             source: bags.
-            run: for its device and its progress.
-            validation: a score to be recorded, if any.
+            run: device and progress.
+            validation: a score to record, if any.
 
         Returns:
-            A history of one record, with the ``loss`` at the end.
+            A history with one record, including the final ``loss``.
 
         Raises:
             SettingError: the regularisation is too small for these data.
@@ -68,7 +68,7 @@ class ColumnwiseRecipe:
         )
 
     def _solve(self, matrix: csr_array, run: Run) -> float:
-        """The weights, in place; the mean share left."""
+        """Compute the weights in place; return the mean unexplained share."""
         width, slots = self.model.weights.shape
         need = columnwise.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
         logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need / 1e9)
@@ -92,18 +92,20 @@ def sparse_linear(
     dropout: float = 0.3,
     xi: float = 0.0,
 ) -> ColumnwiseRecipe:
-    """A sparse EDLAE: each item is predicted from its nearest items alone.
+    """A sparse EDLAE: each item is predicted only from its nearest items.
 
-    Advice: beyond 50,000 items the linear one to try, in the place of EDLAE.
+    Advice: the linear model for more than 50,000 items, instead of EDLAE.
 
     The weights of item j are those of the closed form over its m nearest items N, b = (G_NN + Λ_N)⁻¹ G_Nj with G = XᵀX
-    and Λ = p / (1 − p) · diag(G) + λ I: SLIM (Ning & Karypis, ICDM 2011) with neighbours chosen beforehand, and the
-    local problems in Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019. With all other items as
-    neighbours it is EDLAE. The model takes 8 bytes for each of items × m weights, solving it a few GB beside that.
+    and Λ = p / (1 − p) · diag(G) + λ I: SLIM (Ning & Karypis, ICDM 2011) with neighbours chosen in advance,
+    and the local problems in Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019. With all other
+    items as neighbours it equals EDLAE. The model takes 8 bytes for each of items × m weights; solving needs a few more
+    GB.
 
     Args:
-        neighbours: m, how many items each one is predicted from; time grows with its cube, memory with its square.
-        regularisation: λ, the L2 penalty on the weights; larger values trust frequent pairs of items more.
+        neighbours: m, the number of items from which each item is predicted; time grows with its cube, memory with its
+            square.
+        regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.
         dropout: p, the probability that an entry is dropped, as in EDLAE.
         xi: ξ, as in RDLAE: the largest weight of an item for itself.
     """

@@ -1,5 +1,5 @@
-"""Pictures of models, trainings, codes and images (extra ``plot``). Every function returns a figure of its own, which
-belongs to no window and no global state; ``save`` writes it.
+"""Plots of models, trainings, codes and images (extra ``plot``). Each function returns a new figure without a window or
+global state; ``save`` writes it to a file.
 
     from isthmus import load, plots
     plots.save(plots.overview(load("books.bundle")), "books.png")

@@ -1,4 +1,4 @@
-"""The panels of an autoencoder of any domain: how it was trained, what its codes look like, what it makes of them."""
+"""Panels of an autoencoder of any domain: training curves, codes, anomaly scores and images."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from isthmus.sources import even_rows
 from isthmus.tasks.coding import between
 
 SAMPLES, COLUMNS = 40, 8
-"""Images that are drawn, and how many of them stand in a line."""
+"""Number of images, and number of images per line."""
 
 SEED = 0
-"""Of the samples."""
+"""Seed of the samples."""
 
 LINES = 5
-"""Interpolations that are drawn below each other."""
+"""Number of interpolations."""
 
 MOST = 20_000
-"""Codes whose use is counted; of more, evenly spaced ones."""
+"""Maximum number of codes whose use is measured; of more codes, evenly spaced ones."""
 
 
 def autoencoder_panels(face: AutoencoderFace[Any, Any, Any]) -> list[Panel | Missing]:
-    """Curves of the training; a map and the use of the codes that can be searched; the scores of normal records with
-    the threshold; of images also samples and what lies between two of them.
+    """Training curves, a map and the use of the codes in the gallery, the scores of normal records with the threshold,
+    and for images samples and interpolations.
 
     Args:
         face: a fitted autoencoder.
 
     Returns:
-        Panels, and what is missing.
+        Panels, and in place of those that cannot be drawn the reasons.
     """
     panels = training_panels(face.history)
     if not face.fitted.has_codes:
@@ -55,9 +55,9 @@ def autoencoder_panels(face: AutoencoderFace[Any, Any, Any]) -> list[Panel | Mis
 
 def _code_panels(gallery: Gallery | None) -> list[Panel | Missing]:
     if gallery is None:
-        return [Missing("codes", "the bundle keeps no codes of records")]
+        return [Missing("codes", "the bundle contains no codes of records")]
     if len(gallery) < 2:
-        return [Missing("codes", "the bundle keeps the code of a single record")]
+        return [Missing("codes", "the bundle contains the code of a single record")]
     codes: Float[np.ndarray, "rows code"] = gallery.codes.numpy()
     some = codes[even_rows(len(codes), MOST).numpy()]
     title = f"Map of the codes of {len(codes):,} records"
@@ -73,7 +73,7 @@ def _score_panel(face: AutoencoderFace[Any, Any, Any]) -> Panel | Missing:
         return Missing("anomaly scores", "the model has no anomaly scorer")
     scores = getattr(scorer, "normal", ())
     if not scores:
-        return Missing("anomaly scores", "the bundle was saved by a version that did not keep them: fit it again")
+        return Missing("anomaly scores", "the bundle was saved by a version that did not store them; fit it again")
     threshold = scorer.threshold
     return Panel(
         "anomaly scores",
@@ -90,11 +90,11 @@ def _image_panels(face: AutoencoderFace[Any, Any, Any], gallery: Gallery | None)
     else:
         panels.append(Panel("samples", partial(draw_grid, images=samples, columns=COLUMNS, title="New images")))
     if gallery is None or len(gallery) < 2 * LINES:
-        return [*panels, Missing("between images", "the bundle keeps too few codes of images")]
+        return [*panels, Missing("between images", "the bundle contains too few codes of images")]
     ends = gallery.codes[even_rows(len(gallery), 2 * LINES)]
     steps = [between(ends[2 * line], ends[2 * line + 1], COLUMNS) for line in range(LINES)]
     images = np.concatenate([_channels_first(face.decode(some.numpy())) for some in steps])
-    title = "Between two images, both ends decoded"
+    title = "Interpolation between two images (all decoded)"
     return [*panels, Panel("between images", partial(draw_grid, images=images, columns=COLUMNS, title=title))]
 
 

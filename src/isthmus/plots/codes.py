@@ -1,4 +1,4 @@
-"""What the dimensions of a code are used for: how much each varies, or how often it is not zero."""
+"""The use of the dimensions of a code: how much each varies, or how often it is not zero."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from jaxtyping import Float
 from isthmus.plots.drawing import BLUE, Axes, finish
 
 SPARSE = 0.2
-"""With at least this share of zeros a code is sparse."""
+"""A code with at least this share of zeros counts as sparse."""
 
 VARIES = 0.1
-"""Standard deviation from which a dimension tells records apart: a variance of 0.01 (Burda et al. 2016)."""
+"""Standard deviation from which a dimension counts as used: a variance of 0.01 (Burda et al. 2016)."""
 
 
 def draw_code_use(axes: Axes, codes: Float[np.ndarray, "rows code"]) -> None:
-    """Dimensions by how much they are used: of a sparse code the share of the records in which each is not zero, of
-    another one its standard deviation over the records.
+    """Dimensions by their use: for a sparse code the share of records in which each is nonzero, otherwise its standard
+    deviation over the records.
 
     Args:
         axes: to draw on.
-        codes: of some records, at least two.
+        codes: codes of at least two records.
     """
     width = codes.shape[1]
     if float((codes == 0).mean()) >= SPARSE:

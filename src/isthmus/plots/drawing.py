@@ -1,4 +1,4 @@
-"""A figure to draw on, the colours and the look of all pictures, and the file that a figure ends in."""
+"""Figures, colours and styles of all plots, and saving of figures."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from isthmus.disk import written
 from isthmus.errors import InputError, MissingLibraryError
 
 INCHES = 3.6
-"""Of one panel, on either side."""
+"""Width and height of a panel in inches."""
 
 ENDINGS = (".png", ".svg", ".pdf")
 
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
-"""Told apart by readers who do not see all colours (Okabe & Ito 2008)."""
+"""Colours that colour-blind readers can distinguish (Okabe & Ito 2008)."""
 
 LABELS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-"""Of ten groups of points; told apart by readers who do not see all colours (Petroff 2021)."""
+"""Colours of ten groups that colour-blind readers can distinguish (Petroff 2021)."""
 
 Figure = Any
-"""``matplotlib.figure.Figure``: the library is loaded when something is drawn, not when this is imported."""
+"""``matplotlib.figure.Figure``; the library is imported when something is drawn, not when this module is imported."""
 
 Axes = Any
 """``matplotlib.axes.Axes``, likewise."""
@@ -43,14 +43,14 @@ def blank(width: float, height: float) -> Figure:
 
 
 def finish(axes: Axes, title: str, across: str, up: str, *, grid: str | None = "both") -> None:
-    """Name the axes, and take away what is no data.
+    """Label the axes, and remove everything that does not show data.
 
     Args:
-        axes: that were drawn on.
-        title: what is shown.
-        across: what the horizontal axis measures, with its unit and which direction is better.
-        up: the same of the vertical axis.
-        grid: which lines are ruled: ``x``, ``y``, ``both``, or None.
+        axes: the axes that were drawn on.
+        title: title of the panel.
+        across: label of the horizontal axis, with its unit and which direction is better.
+        up: the same for the vertical axis.
+        grid: which grid lines to draw: ``x``, ``y``, ``both``, or None.
     """
     axes.set_title(title, fontsize="medium", loc="left")
     axes.set_xlabel(across, fontsize="small")
@@ -63,13 +63,13 @@ def finish(axes: Axes, title: str, across: str, up: str, *, grid: str | None = "
 
 
 def bars(axes: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str], colour: str = BLUE) -> None:
-    """Horizontal bars from the top down, each with a text at its end."""
+    """Horizontal bars from top to bottom, each with a text at its end."""
     places = list(range(len(names)))
     axes.barh(places, values, color=colour, height=0.65)
     for place, value, text in zip(places, values, texts, strict=True):
         axes.annotate(text, (value, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small")
     axes.set_yticks(places, names)
-    # A bar alone does not fill the panel.
+    # A single bar does not fill the panel.
     axes.set_ylim(max(len(names), 5) - 0.5, -0.5)
     axes.set_xlim(0, 1.2 * max(*values, 1e-12))
 
@@ -97,10 +97,10 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a name that does not say how a figure is to be written.
+    """Check the suffix of the name of a figure.
 
     Raises:
-        InputError: another ending than one of ``ENDINGS``.
+        InputError: the suffix is not one of ``ENDINGS``.
     """
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"a picture named {path.name!r}", expected="a name that ends in .png, .svg or .pdf")

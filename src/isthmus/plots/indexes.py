@@ -1,4 +1,4 @@
-"""The panels of an index: what was tried, and a map of its vectors."""
+"""Panels of an index: the kinds that were tried, and a map of its vectors."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from isthmus.plots.overview import Missing, Panel
 from isthmus.sources import even_rows
 
 NEAR, ALIKE = 0.01, 1.25
-"""Kinds whose recall differs by less, and whose speed by a smaller factor, would have their names on each other."""
+"""Kinds whose recall and speed differ by less than this would have overlapping names."""
 
 
 def index_panels(index: Index) -> list[Panel | Missing]:
     """Recall and speed of the kinds that were tried, and a map of the vectors.
 
     Args:
-        index: any.
+        index: any index.
 
     Returns:
-        Panels, and what is missing.
+        Panels, and in place of those that cannot be drawn the reasons.
     """
     info, ids = index.info(), index.ids
     measured = [trial for trial in info["trials"] if trial["recall"] and trial["queries_per_second"]]
     panels: list[Panel | Missing] = [Panel("what was tried", lambda axes: _draw_trials(axes, info, measured))]
     if len(measured) < 2:
-        panels = [Missing("what was tried", f"nothing but {info['kind']} search: {info['reason']}")]
+        panels = [Missing("what was tried", f"only {info['kind']} search: {info['reason']}")]
     if len(ids) < 2:
         return [*panels, Missing("vectors", "fewer than two")]
     vectors = index.vectors(np.array([ids[row] for row in even_rows(len(ids), MOST).tolist()]))
@@ -38,14 +38,14 @@ def index_panels(index: Index) -> list[Panel | Missing]:
 
 
 def _draw_trials(axes: Axes, info: dict[str, Any], measured: list[dict[str, Any]]) -> None:
-    """Recall across, speed up; the kind that was chosen stands out."""
+    """Recall on the horizontal axis, speed on the vertical one; the chosen kind is highlighted."""
     before = (0.0, 0.0, 0)
     for trial in sorted(measured, key=lambda trial: -trial["queries_per_second"]):
         recall, speed = trial["recall"], trial["queries_per_second"]
         chosen = trial["kind"] == info["kind"] and abs(recall - info["recall"]) < 1e-9
         colour, name = (VERMILION, f"{trial['kind']} (chosen)") if chosen else (BLUE, trial["kind"])
         axes.plot(recall, speed, "o", color=colour, markersize=8 if chosen else 5)
-        # Names of kinds that are nearly alike stand below each other.
+        # Names of kinds that are close together are placed below each other.
         close = abs(recall - before[0]) < NEAR and before[1] < ALIKE * speed
         drop = before[2] + 1 if close else 0
         place = {"xytext": (-6, -10 * drop), "textcoords": "offset points", "ha": "right", "va": "center"}
@@ -57,7 +57,7 @@ def _draw_trials(axes: Axes, info: dict[str, Any], measured: list[dict[str, Any]
     axes.axvline(info["target_recall"], color=GREY, linestyle="--", linewidth=1)
     finish(
         axes,
-        "Kinds of index that were tried (dashed: the recall asked for)",
+        "Kinds of index that were tried (dashed: target recall)",
         f"recall@{info['k']}: share of the true neighbours found; higher is better",
-        "queries a second; higher is faster",
+        "queries per second; higher is faster",
     )

@@ -1,4 +1,4 @@
-"""Codes as points in the plane."""
+"""Maps of codes in the plane."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ from isthmus.plots.drawing import BLUE, INCHES, LABELS, Axes, Figure, blank, fin
 from isthmus.sources import even_rows
 
 MOST = 20_000
-"""Points that are drawn; of more codes, evenly spaced ones."""
+"""Maximum number of points; of more codes, evenly spaced ones."""
 
 COLOURS = len(LABELS)
-"""Labels with a colour of their own; the rarer ones share grey."""
+"""Number of labels with a distinct colour; rarer labels are grey."""
 
 SHAPES = "o^sD"
-"""Of the points: neighbouring colours differ in this, too."""
+"""Markers; neighbouring colours also differ in the marker."""
 
 NAMED = 18
-"""Letters of a label that are shown."""
+"""Maximum number of letters shown of a label."""
 
 
 def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None = None) -> Figure:
-    """Codes by their first two principal components, of which the axes say how much of all variance they hold; codes of
-    two dimensions as they are. Coloured by label, the ten most frequent in an order of their own.
+    """Codes by their first two principal components, with the explained variance on the axes; codes of two dimensions
+    are shown as they are. Coloured by label, for the ten most frequent labels.
 
     Args:
+        codes: at least two.
         labels: one for each code, compared as text.
+
+    Returns:
+        A matplotlib figure.
 
     Raises:
         InputError: fewer than two codes, codes that are not finite, or another number of labels.
@@ -44,13 +48,13 @@ def latent_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] |
 def draw_map(
     axes: Axes, codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None = None, title: str = ""
 ) -> None:
-    """The map of ``latent_map`` on axes that are there. Raises what ``latent_map`` raises for codes and labels.
+    """Draw the map of ``latent_map`` on existing axes. Raises the errors of ``latent_map`` about codes and labels.
 
     Args:
         axes: to draw on.
         codes: at least two.
         labels: one for each code, compared as text.
-        title: what is shown.
+        title: title of the panel.
     """
     check_map(codes, labels)
     rows = even_rows(len(codes), MOST).numpy()
@@ -72,7 +76,7 @@ def draw_map(
 
 
 def check_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | None) -> None:
-    """Refuse what makes no map.
+    """Check codes and labels before drawing a map.
 
     Raises:
         InputError: fewer than two codes, codes that are not finite, or another number of labels.
@@ -84,8 +88,8 @@ def check_map(codes: Float[np.ndarray, "rows code"], labels: Sequence[object] | 
 
 
 def plane(codes: Float[np.ndarray, "rows code"]) -> tuple[Float[np.ndarray, "rows 2"], tuple[str, str]]:
-    """Two numbers for each code, and what they are. Of a component's two directions the one is taken whose largest
-    weight is positive, so that the same codes always give the same map; a single dimension gets zeros beside it."""
+    """Two coordinates for each code, and their names. The sign of a component is chosen so that its largest weight is
+    positive, and the same codes always give the same map; a single dimension gets zeros as second coordinate."""
     wide = codes.astype(np.float64)
     if codes.shape[1] == 2:
         return wide, ("code 1", "code 2")
@@ -104,7 +108,7 @@ def plane(codes: Float[np.ndarray, "rows code"]) -> tuple[Float[np.ndarray, "row
 
 
 def _groups(labels: list[str]) -> list[tuple[str, Int64[np.ndarray, " chosen"], str]]:
-    """Name, rows and colour; the rarer labels first, for later ones are drawn over them."""
+    """Name, rows and colour of each group; rarer labels come first, because later ones are drawn over them."""
     held = np.array(labels)
     frequent = sorted(name for name, _ in Counter(labels).most_common(COLOURS))
     rare = np.flatnonzero(~np.isin(held, frequent))

@@ -1,4 +1,4 @@
-"""Which panels belong to which fitted model."""
+"""Chooses the panels for a fitted model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from isthmus.training.history import History
 
 
 def panels_of(model: Any) -> list[Panel | Missing]:
-    """What can be shown of a fitted model.
+    """The panels of a fitted model.
 
     Args:
-        model: what ``isthmus.load`` returns: of the four domains, an index, or of another plugin. One with a method
-            ``panels`` chooses itself; one with a history shows the course of its training.
+        model: an object returned by ``isthmus.load``. Objects with a method ``panels`` define their own panels; objects
+            with a history show their training curves.
 
     Returns:
         Panels, and those that are missing with the reason.
 
     Raises:
-        InputError: something of which nothing is known.
+        InputError: an object without known panels.
     """
     if hasattr(model, "panels"):
         drawable: Drawable = model
@@ -47,14 +47,14 @@ def overview(model: Any, *, title: str = "") -> Figure:
         isthmus.plots.save(isthmus.plots.overview(isthmus.load("books.bundle")), "books.png")
 
     Args:
-        model: what ``isthmus.load`` returns.
-        title: above the panels.
+        model: an object returned by ``isthmus.load``.
+        title: title above the panels.
 
     Returns:
-        A matplotlib figure of its own.
+        A matplotlib figure.
 
     Raises:
-        InputError: nothing can be drawn of it; the message says why.
+        InputError: nothing can be drawn; the message gives the reason.
         MissingLibraryError: matplotlib is not installed.
     """
     return drawn(panels_of(model), title)

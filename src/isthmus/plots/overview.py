@@ -1,4 +1,4 @@
-"""One picture of a fitted model: panels side by side, each with axes of its own."""
+"""One picture of a fitted model: panels side by side, each with its own axes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isthmus.plots.drawing import Axes, Figure, blank
 from isthmus.reprs import brief
 
 WIDTH, HEIGHT = 4.8, 3.6
-"""Inches of one panel."""
+"""Size of one panel in inches."""
 
 
 @brief
@@ -30,7 +30,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Missing:
-    """A panel that cannot be drawn of this model, and why."""
+    """A panel that cannot be drawn for this model, with the reason."""
 
     name: str
     why: str
@@ -38,10 +38,10 @@ class Missing:
 
 @runtime_checkable
 class Drawable(Protocol):
-    """A fitted model that knows what to show of itself."""
+    """A fitted model that defines its own panels."""
 
     def panels(self) -> Sequence[Panel | Missing]:
-        """The panels of its picture, and what is missing."""
+        """The panels of its picture, and those that are missing."""
         ...
 
 
@@ -49,20 +49,20 @@ def drawn(panels: Sequence[Panel | Missing], title: str = "") -> Figure:
     """The panels as one figure, at most three in a row.
 
     Args:
-        panels: those that are missing are left out.
-        title: above all of them.
+        panels: panels; missing ones are left out.
+        title: title above all of them.
 
     Returns:
         A matplotlib figure; ``isthmus.plots.save`` writes it.
 
     Raises:
-        InputError: nothing but missing panels; the message says why each of them is missing.
+        InputError: all panels are missing; the message gives the reasons.
         MissingLibraryError: matplotlib is not installed.
     """
     shown = [panel for panel in panels if isinstance(panel, Panel)]
     if not shown:
         why = "; ".join(f"{panel.name}: {panel.why}" for panel in panels if isinstance(panel, Missing))
-        raise InputError(f"nothing to draw{f' ({why})' if why else ''}", remedy="name codes to map with --codes")
+        raise InputError(f"nothing to draw{f' ({why})' if why else ''}", remedy="pass codes to map with --codes")
     columns = len(shown) if len(shown) < 4 else 2 if len(shown) == 4 else 3
     rows = -(-len(shown) // columns)
     figure = blank(WIDTH * columns, HEIGHT * rows + (0.4 if title else 0.0))

@@ -1,4 +1,4 @@
-"""Images beside each other: originals and what became of them, or a grid of samples."""
+"""Contact sheets: images and their reconstructions, or a grid of samples."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from isthmus.plots.drawing import Axes, Figure, blank
 Images = Float[np.ndarray, "rows channels height width"]
 
 INCHES = 0.75
-"""Of one image."""
+"""Size of one image in inches."""
 
 NAMED = 1.3
-"""Inches for the names of the strips."""
+"""Width of the names of strips in inches."""
 
 
 def sheet(strips: Mapping[str, Images], columns: int = 10) -> Figure:
-    """Strips of images, one below the other, each with its name on the left: the first ``columns`` images of every
-    strip stand below each other. Strips of one name alone run on over several lines, as a grid of samples.
+    """Strips of images, one below the other, each with its name on the left; the first ``columns`` images of all strips
+    are aligned. A single strip continues over several lines, as a grid of samples.
 
     Args:
-        strips: images of 1 (grey) or 3 channels, from 0 (black) to 1, by name; numbers outside are cut.
-        columns: images in a line.
+        strips: images with 1 (grey) or 3 channels, from 0 (black) to 1, by name; other values are clipped.
+        columns: images per line.
+
+    Returns:
+        A matplotlib figure.
 
     Raises:
-        InputError: no images, images of 2 or more than 3 channels, or no column.
+        InputError: no images, images with 2 or more than 3 channels, or no column.
         MissingLibraryError: matplotlib is not installed.
     """
     if columns < 1 or not strips or not all(len(images) for images in strips.values()):
@@ -56,19 +59,19 @@ def sheet(strips: Mapping[str, Images], columns: int = 10) -> Figure:
 
 
 def _pixels(image: Float[np.ndarray, "channels height width"]) -> Float[np.ndarray, "height width ..."]:
-    """As matplotlib reads them: channels last, grey ones without."""
+    """An image as matplotlib expects it: channels last, grey images without channels."""
     clipped: np.ndarray = np.clip(image, 0.0, 1.0)
     return clipped[0] if len(clipped) == 1 else clipped.transpose(1, 2, 0)
 
 
 def draw_grid(axes: Axes, images: Images, columns: int, title: str) -> None:
-    """Images line by line on one pair of axes.
+    """Draw images line by line on one pair of axes.
 
     Args:
         axes: to draw on.
-        images: of 1 (grey) or 3 channels, from 0 (black) to 1; numbers outside are cut.
-        columns: images in a line.
-        title: what is shown.
+        images: with 1 (grey) or 3 channels, from 0 (black) to 1; other values are clipped.
+        columns: images per line.
+        title: title of the panel.
     """
     height, width = images.shape[-2:]
     gap = max(1, height // 14)

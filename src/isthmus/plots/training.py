@@ -1,4 +1,4 @@
-"""The course of a training: figures of the training records and of held-out ones share a panel."""
+"""Training curves: values on training records and on held-out ones share a panel."""
 
 from __future__ import annotations
 
@@ -12,62 +12,67 @@ from isthmus.plots.overview import Missing, Panel, drawn
 from isthmus.training.history import ERROR, History
 
 BESIDE = ("epoch", "epochs", "phase", "seconds", "learning_rate")
-"""What a record holds beside its curves."""
+"""Entries of a record that have no curve."""
 
 TITLES = {
     "loss": "training",
     "nll": "reconstruction (negative log-likelihood)",
-    "rate": "rate (what the code carries)",
+    "rate": "rate (information in the code)",
+    "revival": "revival of unused units (AuxK)",
     "active_units": "dimensions of the code in use",
-    "mutual_information": "what code and record share",
+    "mutual_information": "mutual information of code and record",
 }
 UNITS = {
-    "loss": "loss, nats a record; lower is better",
-    "nll": "nats a record; lower is better",
-    "rate": "rate, nats a record",
+    "loss": "loss, nats per record; lower is better",
+    "nll": "nats per record; lower is better",
+    "rate": "rate, nats per record",
+    "revival": "auxiliary loss; lower is better",
     "active_units": "active units",
     "mutual_information": "mutual information, nats; higher is more",
 }
-"""What names of a history mean, and how they are measured."""
+"""Descriptions and units of the entries of a history."""
 
 WATCHED = ("active_units", "mutual_information")
-"""Measured on held-out records, whatever their names say."""
+"""Entries that are measured on held-out records although their names do not say so."""
 
 OBJECTIVE = "objective"
-"""The loss of held-out records, negated."""
+"""The negative loss on held-out records."""
 
 STYLES = ("-", ":", "-.")
-"""Of the lines of phases."""
+"""Line styles of phases."""
+
+COMPARABLE = 4.0
+"""A part of the loss that is this many times as large has a panel of its own."""
 
 MARKED = 30
-"""With fewer epochs than this each has a dot."""
+"""With fewer epochs than this, each epoch has a marker."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of a history, in the epochs that have it."""
+    """One entry of a history, in the epochs that have it."""
 
     epochs: tuple[int, ...]
     values: tuple[float, ...]
 
     @property
     def varies(self) -> bool:
-        """Whether it is worth a line: more than one value."""
+        """Whether the curve has more than one value."""
         return len(set(self.values)) > 1
 
 
 Pair = tuple[Curve | None, Curve | None]
-"""Of the training records and of the held-out ones."""
+"""Colours of training records and of held-out ones."""
 
 
 def training_curves(history: History) -> Figure:
     """The panels of ``training_panels`` as a figure.
 
     Args:
-        history: the course of a training.
+        history: history of a training.
 
     Returns:
-        A matplotlib figure: one panel for each quantity, nats a record where nothing else is said.
+        A matplotlib figure with one panel for each quantity, in nats per record unless stated otherwise.
 
     Raises:
         InputError: a history without epochs.
@@ -79,24 +84,24 @@ def training_curves(history: History) -> Figure:
 
 
 def training_panels(history: History) -> list[Panel | Missing]:
-    """One panel for each quantity of the history: of the training records in blue, of held-out ones in vermilion.
+    """One panel for each quantity of the history: training records in blue, held-out ones in vermilion.
 
-    A validation score that is no loss has an axis of its own on the right of the loss. A dashed line marks the epoch
-    whose weights were kept. What is the same in all epochs is left out, and so is what equals another curve.
+    A validation score that is not a loss has its own axis on the right of the loss. A dashed line marks the epoch whose
+    weights were kept. Constant curves, and curves that equal another one, are left out.
 
     Args:
-        history: the course of a training.
+        history: history of a training.
 
     Returns:
-        Panels, or what is missing where the model was not trained by epochs.
+        Panels, or what is missing if the model was not trained in epochs.
     """
     curves = _distinct(_curves(history))
     if not curves or len(history.records) < 2:
-        return [Missing("training", "the model was computed in one step, so that there is no course of a training")]
+        return [Missing("training", _why_no_curve(history))]
     own_axis = history.metric if history.metric in curves and history.metric != OBJECTIVE else None
     error = _curves(history).get(f"{own_axis}{ERROR}")
     panels: list[Panel | Missing] = []
-    beside = "nll" if {"loss", "nll"} <= curves.keys() and len(_phases(history)) < 2 else ""
+    beside = "nll" if len(_phases(history)) < 2 and _is_part(curves.get("nll"), curves.get("loss")) else ""
     elsewhere = (OBJECTIVE, own_axis, beside)
     for name in [name for name in curves if not name.startswith("held_out_") and name not in elsewhere]:
         held_out = _held_out(curves, name)
@@ -113,8 +118,21 @@ def training_panels(history: History) -> list[Panel | Missing]:
     ]
 
 
+def _why_no_curve(history: History) -> str:
+    if any("loss" in record for record in history.records):
+        return "one epoch makes no curve" if len(history.records) == 1 else "no figure changed from epoch to epoch"
+    return "the model was computed in one step"
+
+
+def _is_part(part: Curve | None, whole: Curve | None) -> bool:
+    """Whether one curve can share the scale of another: some objectives weigh the likelihood by next to nothing."""
+    if part is None or whole is None:
+        return False
+    return max(map(abs, part.values)) < COMPARABLE * max(map(abs, whole.values))
+
+
 def _curves(history: History) -> dict[str, Curve]:
-    """Numbers by name in the order in which they first appear, without what is the same in all epochs."""
+    """Curves by name in order of appearance, without those that are constant."""
     found: dict[str, tuple[list[int], list[float]]] = {}
     for record in history.records:
         for name, value in record.items():
@@ -127,7 +145,7 @@ def _curves(history: History) -> dict[str, Curve]:
 
 
 def _distinct(curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Without standard errors, and without a reconstruction that is the whole loss."""
+    """Curves without standard errors, and without a reconstruction loss that equals the whole loss."""
     kept = {name: curve for name, curve in curves.items() if not name.endswith(ERROR)}
     if "nll" in kept and "loss" in kept and _same(kept["nll"], kept["loss"]):
         del kept["nll"]
@@ -192,7 +210,7 @@ def _draw(
 
 
 def _draw_own(axes: Axes, history: History, curve: Curve, marker: str | None) -> list[Any]:
-    """The training records; where phases take turns, as encoder and decoder may, a line for each."""
+    """The curve of the training records; one line per phase if phases alternate, as for encoder and decoder."""
     phase_of = _phases_of(history)
     phases = _phases(history)
     if not 1 < len(phases) <= len(STYLES):
@@ -210,12 +228,12 @@ def _phases_of(history: History) -> dict[int, str]:
 
 
 def _phases(history: History) -> list[str]:
-    """In the order in which they first come."""
+    """The phases in order of appearance."""
     return list(dict.fromkeys(_phases_of(history).values()))
 
 
 def _draw_score(axes: Axes, name: str, curve: Curve, error: Curve | None, marker: str | None) -> list[Any]:
-    """The score that chose the epoch, on an axis on the right, with a band of two standard errors where known."""
+    """The score that chose the epoch, on an axis on the right, with a band of two standard errors if known."""
     other = axes.twinx()
     other.spines["top"].set_visible(False)
     other.tick_params(labelsize="small")

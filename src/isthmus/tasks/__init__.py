@@ -1,2 +1,2 @@
-"""Tasks over any ranker, any sequence decoder and any autoencoder: evaluate, explain, generate, encode, find
-anomalies."""
+"""Tasks for any ranker, any sequence decoder and any autoencoder: evaluation, explanation, generation, encoding,
+anomaly detection."""

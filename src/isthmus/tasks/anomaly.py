@@ -1,10 +1,10 @@
-"""Anomaly scores of three sorts, all higher for stranger records, which can be averaged as ranks.
+"""Anomaly scores of three kinds, all higher for more anomalous records, which can be averaged as ranks.
 
     surprise(model, source)            nats that the model needs for a record; a likelihood of its own scale
     Nearest.build(vectors).scores(..)  mean distance to the nearest known vectors: inputs, or codes of a model
     Ranks.fit(own).average(scores)     several such scores as one, by what the known records scored themselves
 
-Records are scored one by one: what a record scores does not depend on the others.
+Records are scored independently: the score of a record does not depend on the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ __all__ = ["Nearest", "Ranks", "Threshold", "hidden_in_turn", "surprise"]
 
 
 def hidden_in_turn(shape: Sequence[int], count: int, *, generator: Generator) -> Bool[Tensor, "count ..."]:
-    """Positions to hide in turn: true where hidden; each position is hidden by exactly one of ``count`` masks.
+    """Masks that hide each position exactly once: True at hidden positions, distributed over ``count`` masks.
+
+    Args:
+        shape: shape of a record.
+        count: number of masks.
+        generator: random generator.
 
     Raises:
         SettingError: fewer masks than 2, or more than positions.
@@ -51,13 +56,18 @@ def surprise(
     based anomaly detection using reconstruction probability", algorithm 4, with the code's point as its only sample).
 
     Args:
-        model: in evaluation mode; it codes and decodes without randomness.
-        masks: hide these positions of dense inputs (0 in their place), one mask after the other; the mean over masks is
-            returned, and the likelihood is always that of the whole record.
-        batch: records at a time.
+        Args:
+            model: in evaluation mode; encoding and decoding are deterministic.
+            source: the records.
+            masks: hide these positions of dense inputs (set to 0), one mask after the other; the mean over masks is
+                returned, and the likelihood is always that of the whole record.
+            batch: number of records per batch.
 
-    Raises:
-        SettingError: masks on records that are not dense values, or of another shape.
+        Returns:
+            Nats; higher is more anomalous.
+
+        Raises:
+            SettingError: masks for records that are not dense values, or masks of another shape.
     """
     device = next(model.parameters()).device
     source = source.to(device)
@@ -84,11 +94,11 @@ def _masked(batch: Batch, mask: Tensor) -> Batch:
 @dataclass(frozen=True, eq=False)
 class Nearest:
     """Mean Euclidean distance to the ``k`` nearest known vectors (Livernoche et al. 2024, "On diffusion modeling for
-    anomaly detection", section 4.1, the non-parametric estimate). Made by ``build``.
+    anomaly detection", section 4.1, the non-parametric estimate). Created by ``build``.
 
     Attributes:
-        vectors: the known ones.
-        k: how many count; fewer where fewer are known.
+        vectors: the known vectors.
+        k: number of neighbours; fewer if fewer vectors are known.
     """
 
     vectors: Float[Tensor, "rows width"]
@@ -97,7 +107,7 @@ class Nearest:
 
     @classmethod
     def build(cls, vectors: Float[Tensor, "rows width"], k: int = 5) -> Nearest:
-        """Over an index of them, exact where that is fast enough.
+        """Build an index of known vectors, exact if that is fast enough.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -108,7 +118,7 @@ class Nearest:
         return cls(vectors, k, searcher_over(vectors, "l2"))
 
     def scores(self, queries: Float[Tensor, "batch width"]) -> Float64[Tensor, " batch"]:
-        """Of vectors that are not among the known.
+        """Scores of vectors that are not among the known ones.
 
         Raises:
             InputError: queries of another width.
@@ -117,10 +127,10 @@ class Nearest:
         return self._distances(queries, min(self.k, len(self.vectors)), None)
 
     def own(self) -> Float64[Tensor, " rows"]:
-        """Of the known vectors, each without itself.
+        """Scores of the known vectors, each without itself.
 
         Raises:
-            InputError: a single vector has no other.
+            InputError: there is only one vector.
         """
         rows = len(self.vectors)
         if rows < 2:
@@ -131,7 +141,7 @@ class Nearest:
 
     def _distances(self, queries: Tensor, k: int, exclude: RowLists | None) -> Float64[Tensor, " batch"]:
         found = self.searcher.search(queries, k, exclude=exclude).rows
-        # Again from differences: the products of the search lose what near neighbours differ by.
+        # Computed again from differences: the products of the search lose precision for near neighbours.
         apart = self.vectors[found] - queries[:, None]
         return apart.square_().sum(2).double().sqrt().mean(1).cpu()
 
@@ -140,10 +150,11 @@ class Nearest:
 @brief
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """What known records scored, for each scorer: the measure by which scores of different scales become comparable.
+    """Scores of known records, for each scorer, which make scores of different scales comparable.
 
-    A score becomes −log of the share of known records that score as high, nats. Beyond the highest known score that
-    share falls on as a power, so that no two strange records tie; its scale is the mean excess over the upper tenth.
+    A score becomes −log of the share of known records that score at least as high, in nats. Beyond the highest known
+    score, this share decreases as a power law whose scale is the mean excess over the upper tenth, so that anomalous
+    records do not tie.
 
     Attributes:
         known: ascending scores of the known records.
@@ -153,7 +164,8 @@ class Ranks:
 
     @classmethod
     def fit(cls, own: Float[Tensor, "scorers rows"]) -> Ranks:
-        """From scores of known records, higher stranger; a distance must be one to the others (``Nearest.own``).
+        """Calibrate on scores of known records, higher is more anomalous; distances must be to other records
+        (``Nearest.own``).
 
         Raises:
             InputError: no scores.
@@ -165,7 +177,7 @@ class Ranks:
         return cls(own.detach().cpu().double().sort(1).values)
 
     def average(self, scores: Float[Tensor, "scorers batch"]) -> Float64[Tensor, " batch"]:
-        """The mean over scorers of −log share, nats; higher is stranger.
+        """The mean over scorers of −log share, nats; higher is more anomalous.
 
         Raises:
             InputError: another number of scorers.
@@ -174,7 +186,7 @@ class Ranks:
         return self.each(scores).mean(0)
 
     def each(self, scores: Float[Tensor, "scorers batch"]) -> Float64[Tensor, "scorers batch"]:
-        """−log share of every scorer. Raises what ``average`` raises."""
+        """−log share for every scorer. Raises the errors of ``average``."""
         if len(scores) != len(self.known):
             raise InputError(f"scores of {len(scores)} scorers", expected=f"{len(self.known)}")
         _check_finite(scores)
@@ -182,15 +194,15 @@ class Ranks:
         return torch.stack([_nats(known, one) for known, one in zip(self.known, exact, strict=True)])
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that there is, by name, to be stored."""
+        """The tensors to store, by name."""
         return {"known": self.known}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Ranks:
-        """What ``tensors`` gave.
+        """The inverse of ``tensors``.
 
         Raises:
-            BundleError: something else.
+            BundleError: invalid tensors.
         """
         known = tensors.get("known")
         if known is None or set(tensors) != {"known"} or known.dim() != 2 or not known.numel():
@@ -203,7 +215,7 @@ def _nats(known: Float64[Tensor, " rows"], scores: Float64[Tensor, " batch"]) ->
     below = torch.searchsorted(known, scores)
     upper, lower = known[below.clamp(max=rows - 1)], known[(below - 1).clamp(min=0)]
     gap = upper - lower
-    # Between two known scores the share goes on evenly.
+    # Between two known scores the share is interpolated linearly.
     part = torch.where(gap > 0, (scores - lower) / torch.where(gap > 0, gap, 1.0), 1.0).clamp(0, 1)
     place = torch.where(below == 0, 0.0, below - 1 + part)
     share = (rows - 0.5 - place.clamp(max=rows - 1)) / rows

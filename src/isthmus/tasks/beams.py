@@ -1,9 +1,10 @@
-"""Beam search: the most probable rows, several beginnings at a time.
+"""Beam search: finds probable rows by extending several prefixes at a time.
 
-A beginning that ends is kept and frees its place for the next step. A row of the batch is done when as many rows as
-there are beams have ended, or when nothing that is still open could become better than the best that has ended: log
-probabilities only fall, so log p / max_length ** length_power is the most that a beginning can reach.
-Equal scores keep the order of their beginnings, then of the ids; of equally good rows the shorter one wins.
+A prefix that ends is kept and frees its place in the next step. A row of the batch is finished when as many rows as
+there
+are beams have ended, or when no open prefix can become better than the best ended row: log probabilities only decrease,
+so log p / max_length ** length_power is an upper bound for a prefix.
+Equal scores keep the order of their prefixes, then of the ids; of equally good rows the shorter one wins.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from isthmus.tasks.stepwise import Stepwise, until
 def beam_search(
     steps: Stepwise, codes: Float[Tensor, "batch code"], beams: int, length_power: float
 ) -> list[list[int]]:
-    """The best row of each code that a beam search finds.
+    """The best row that a beam search finds for each code.
 
     Args:
         steps: the decoder, step by step.
         codes: one for each row.
-        beams: how many beginnings are kept after each step.
-        length_power: log p is divided by tokens ** length_power, so that long rows may win; 0 for log p itself.
+        beams: number of prefixes that are kept after each step.
+        length_power: log p is divided by tokens ** length_power, which favours long rows; 0 for log p itself.
 
     Returns:
-        Ids of each row without its end, in the order of the codes.
+        Ids of each row without the end token, in the order of the codes.
     """
     ended = _Ended.none(steps, len(codes), codes.device)
     where = torch.arange(len(codes), device=codes.device)
@@ -79,7 +80,8 @@ class _Ended:
         ends: Bool[Tensor, "rows beams"],
         tokens: float,
     ) -> None:
-        """Note rows that end now, all of one length: the first of each code is its best, for totals fall."""
+        """Record rows that end now, all of the same length; the first one of each code is its best, because totals
+        decrease."""
         first = ends.int().argmax(1, keepdim=True)
         scores = totals.gather(1, first)[:, 0] / tokens
         better = ends.any(1) & (scores > self.scores[where])

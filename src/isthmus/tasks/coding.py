@@ -1,9 +1,8 @@
-"""What any trained autoencoder can do, whatever its domain: encode, reconstruct, sample, interpolate, and say how
-probable records are.
+"""Tasks of any trained autoencoder: encoding, reconstruction, sampling, interpolation and likelihoods.
 
-Everything goes in batches of one fixed size, the last one filled up with copies of a row: the same row gets the same
-answer, whatever stands beside it. Without a generator there is no chance in any of it: a code is its best single guess.
-The model stays in the mode it is in; sources and codes are brought to its device, answers to the CPU.
+Rows are processed in batches of a fixed size, the last one padded with copies of a row, so that the result for a row
+does not depend on the other rows. Functions without a generator are deterministic: the code of a record is its point
+estimate. The mode of the model does not change; inputs are moved to its device, and results to the CPU.
 """
 
 from __future__ import annotations
@@ -25,15 +24,21 @@ from isthmus.training.run import Run
 
 BATCH = 256
 SEED = 97
-"""Of the noise of codes while held-out rows are scored: the same in every epoch, so that scores differ by the model."""
+"""Seed of the noise of codes when held-out rows are scored: the same in every epoch, so that scores only depend on the
+model."""
 
 
 @torch.no_grad()
 def codes_of(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, "rows *cells code"]:
-    """The best single guess of each row's code, fp32, in the order of the rows.
+    """The point estimate of each row's code, fp32, in the order of the rows.
 
     Args:
-        batch: rows that are encoded together.
+        model: a trained autoencoder.
+        source: the records.
+        batch: number of rows that are encoded together.
+
+    Returns:
+        Codes on the CPU.
 
     Raises:
         InputError: no rows.
@@ -43,12 +48,12 @@ def codes_of(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float
 
 @torch.no_grad()
 def reconstructions(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, "rows ..."]:
-    """Reconstructions of records: the mean of the likelihood at the best single guess of each code.
+    """Reconstructions of records: the mean of the likelihood at the point estimate of each code.
 
     Args:
         model: a trained autoencoder.
         source: the records.
-        batch: rows that are computed together.
+        batch: number of rows that are computed together.
 
     Returns:
         fp32 on the CPU, in the order and shape of the records.
@@ -93,19 +98,19 @@ def decoded(
 def drawn(
     model: Autoencoder, n: int, generator: Generator, mixture: FittedMixture | None = None
 ) -> Float[Tensor, "n *cells code"]:
-    """Draw codes, to be given to ``decoded``.
+    """Draw random codes, which ``decoded`` can decode.
 
     Args:
-        model: whose prior is drawn from, where there is no mixture.
-        n: how many.
-        generator: where they come from, on the model's device.
+        model: its prior is used if there is no mixture.
+        n: number of codes.
+        generator: random generator on the model's device.
         mixture: a density fitted to the codes of the training data.
 
     Returns:
         ``n`` codes on the generator's device.
 
     Raises:
-        SettingError: fewer than one, or a model without a prior and no mixture.
+        SettingError: fewer than one code, or a model without a prior and no mixture.
     """
     if n < 1:
         raise SettingError(f"{n} samples", expected="at least 1")
@@ -115,32 +120,35 @@ def drawn(
 def between(
     a: Float[Tensor, "*cells code"], b: Float[Tensor, "*cells code"], steps: int
 ) -> Float[Tensor, "steps *cells code"]:
-    """Points on the straight line from one code to another, both ends among them.
+    """Points on the straight line from one code to another, including both ends.
 
     Args:
         a, b: the two codes.
-        steps: how many points.
+        steps: number of points.
+
+    Returns:
+        The points, from ``a`` to ``b``.
 
     Raises:
-        SettingError: fewer than two.
+        SettingError: fewer than two points.
     """
     if steps < 2:
-        raise SettingError(f"{steps} steps", expected="at least 2, for both ends are among them")
+        raise SettingError(f"{steps} steps", expected="at least 2, because both ends are included")
     share = torch.linspace(0, 1, steps, dtype=a.dtype).view(-1, *[1] * a.ndim)
     return (1 - share) * a + share * b
 
 
 @torch.no_grad()
 def log_likelihoods(model: Autoencoder, source: Source, *, batch: int = BATCH) -> Float[Tensor, " rows"]:
-    """log p(row | code) at the best single guess of the code.
+    """log p(row | code) at the point estimate of the code.
 
     Args:
         model: a trained autoencoder.
         source: the records.
-        batch: rows that are computed together.
+        batch: number of rows that are computed together.
 
     Returns:
-        [rows], nats a record; higher where the model reconstructs better.
+        [rows], nats per record; higher is better.
 
     Raises:
         InputError: no rows.
@@ -155,9 +163,14 @@ def weighted_log_likelihoods(
     """log p(row) by importance sampling (Burda et al. 2016), nats; a lower bound in expectation.
 
     Args:
-        samples: draws of each row.
-        generator: where they come from, on the model's device.
-        batch, chunk: rows and draws of each row that are decoded together.
+        model: a trained autoencoder.
+        source: the records.
+        samples: number of draws per row.
+        generator: random generator on the model's device.
+        batch, chunk: rows, and draws per row, that are decoded together.
+
+    Returns:
+        [rows], nats per record; higher is better.
 
     Raises:
         SettingError: no samples, or a model without posterior or prior.
@@ -172,13 +185,13 @@ def weighted_log_likelihoods(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Means over rows that were not trained on, nats a row; lower is better.
+    """Means over rows that were not trained on, nats per row; lower is better.
 
     Attributes:
-        loss: the model's own objective at the end of its schedule, penalties included.
-        nll: what the decoder does not know, at a drawn code.
-        rate: what the code spends; 0 for deterministic models.
-        each: ``nll`` and ``rate`` of each row, where they were asked for.
+        loss: the model's objective at the end of its schedule, including penalties.
+        nll: reconstruction loss at a drawn code.
+        rate: KL divergence of the code; 0 for deterministic models.
+        each: ``nll`` and ``rate`` of each row, if requested.
     """
 
     loss: float
@@ -191,16 +204,19 @@ class HeldOut:
 def held_out(
     model: Autoencoder, source: Source, run: Run, *, corrupt: bool = False, each: bool = False, batch: int = BATCH
 ) -> HeldOut:
-    """The model's own objective, codes drawn with the same noise at every call.
+    """The model's objective on held-out rows, with the same noise of codes at every call.
 
     Args:
         model: a trained autoencoder.
         source: the rows.
-        run: for its precision.
-        corrupt: whether rows are damaged first, with the same noise at every call; what is nothing but a denoiser has
-            nothing to do on clean ones.
-        each: whether the figures of each row are wanted too.
-        batch: rows that are computed together.
+        run: its precision is used.
+        corrupt: whether to corrupt the rows, with the same noise at every call, because a pure denoiser has nothing to
+            do on clean rows.
+        each: whether to return the values of each row, too.
+        batch: number of rows that are computed together.
+
+    Returns:
+        Means over the rows.
 
     Raises:
         InputError: no rows.
@@ -238,7 +254,7 @@ def _each(model: Autoencoder, source: Source, batch: int, ask: Callable[[Batch],
 
 
 def _batches(rows: int, batch: int, device: torch.device) -> Iterator[tuple[Tensor, int]]:
-    """Row numbers, always ``batch`` of them, and how many of them are meant: the rest repeats the last row."""
+    """Row numbers, always ``batch`` of them, and how many are valid; the rest repeats the last row."""
     if batch < 1:
         raise SettingError(f"batches of {batch}", expected="at least 1")
     for start in range(0, rows, batch):

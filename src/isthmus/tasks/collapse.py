@@ -1,4 +1,4 @@
-"""Posterior collapse: how much information the codes of a model carry, and a warning where they carry none."""
+"""Posterior collapse: measures the information in codes, and warns if there is none."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from isthmus.metrics.codes import MutualInformation, active_units, mutual_inform
 from isthmus.protocols import Source
 
 NEAR_ZERO = 0.1
-"""Nats: a rate or a mutual information below this is none. Published collapsed models have 0.00 to 0.14."""
+"""A rate or mutual information below this many nats counts as zero. Published collapsed models have 0.00 to 0.14."""
 FEW = 0.1
-"""Share of the code: with fewer active dimensions than this, most of it is not in use."""
+"""With a smaller share of active dimensions than this, most of the code is unused."""
 CURES = (
     "a batch norm on the posterior's mean",
     "free bits",
@@ -30,15 +30,15 @@ CURES = (
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the codes of some records carry.
+    """The information in the codes of some records.
 
     Attributes:
-        nll: −log p(x|z) at one draw of the code, the reconstruction; nats a record.
-        rate: what the code spends; nats a record. nll + rate is −ELBO.
+        nll: −log p(x|z) at one draw of the code, the reconstruction loss; nats per record.
+        rate: KL divergence of the code; nats per record. nll + rate is −ELBO.
         active: dimensions whose posterior mean has a variance of 0.01 or more over the records.
-        clearly_active: the same at 0.2, where 0.01 is reached by all.
-        code: dimensions in all.
-        information: between record and code, with the number of records that it was measured on.
+        clearly_active: the same with a threshold of 0.2, for models in which all dimensions reach 0.01.
+        code: number of dimensions.
+        information: mutual information of record and code, with the number of records it was measured on.
     """
 
     nll: float
@@ -49,24 +49,24 @@ class Diagnosis:
     information: MutualInformation
 
     def warning(self, cures: Sequence[str] = CURES) -> str | None:
-        """Words for a collapsed posterior, None where it has not collapsed.
+        """The warning for a collapsed posterior; None if it has not collapsed.
 
         Args:
-            cures: what to change, as the reader knows it: settings of the builder that made the model.
+            cures: what to change, as settings of the builder.
         """
         found = [
-            (self.rate < NEAR_ZERO, f"its rate is {self.rate:.2f} nats a record"),
+            (self.rate < NEAR_ZERO, f"its rate is {self.rate:.2f} nats per record"),
             (self.active < FEW * self.code, f"{self.active} of {self.code} dimensions are active"),
-            (self._says_nothing(), f"it shares {self.information.nats:.2f} nats with its record"),
+            (self._says_nothing(), f"its mutual information with the record is {self.information.nats:.2f} nats"),
         ]
         reasons = [words for true, words in found if true]
         if not reasons:
             return None
         advice = f"; change {' or '.join(cures)}" if cures else ""
-        return f"the posterior collapses, the decoder hardly listens to the code: {', '.join(reasons)}{advice}"
+        return f"the posterior has collapsed and the decoder nearly ignores the code: {', '.join(reasons)}{advice}"
 
     def _says_nothing(self) -> bool:
-        # A handful of records cannot share more than ln N, however good the code is.
+        # A few records cannot share more than ln N nats with their codes, however good these are.
         return self.information.nats < NEAR_ZERO and self.information.most > 1
 
 
@@ -82,11 +82,14 @@ def diagnose(
     """Encode records without corruption, draw one code each, and measure.
 
     Args:
-        model: with a diagonal Gaussian posterior; put into ``eval`` meanwhile.
-        source: records held out from training, on the model's device.
-        generator: where draws come from, on the same device.
-        records: how many, chosen at random; all by default. Mutual information takes records² · code steps.
-        batch_size: records at a time; they go by length, so that little is padded.
+        model: a model with a diagonal Gaussian posterior; temporarily in ``eval`` mode.
+        source: held-out records, on the model's device.
+        generator: random generator, on the same device.
+        records: number of records, chosen at random; all by default. The time of mutual information is records² · code.
+        batch_size: number of records per batch; they are sorted by length, to reduce padding.
+
+    Returns:
+        The diagnosis.
 
     Raises:
         InputError: fewer than two records.
@@ -118,7 +121,7 @@ def diagnose(
 
 
 def _chosen(source: Source, records: int | None, generator: Generator) -> Int64[Tensor, " rows"]:
-    """Rows of the source by rising length."""
+    """Rows of the source in ascending order of length."""
     count = len(source) if records is None else min(records, len(source))
     if count < 2:
         raise InputError(f"{count} records", expected="at least two")
@@ -132,7 +135,7 @@ def _chosen(source: Source, records: int | None, generator: Generator) -> Int64[
 
 @contextmanager
 def _asked(model: nn.Module) -> Iterator[None]:
-    """``eval`` for a while; parts that were in it already stay in it."""
+    """Switch to ``eval`` temporarily; parts that were in it already stay in it."""
     training = [part for part in model.modules() if part.training]
     model.eval()
     try:

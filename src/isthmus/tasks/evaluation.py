@@ -1,6 +1,6 @@
-"""Measure a ranker by what was held out: rank in blocks, look the answers up, average.
+"""Evaluates a ranker on held-out items: ranks in blocks, looks up the held-out items, averages.
 
-Nothing of size queries × columns is made: blocks of scores live for a moment, the k best columns stay.
+No matrix of queries × columns is built: scores exist for one block at a time, and only the k best columns are kept.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from isthmus.checked.sparse import as_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
+from isthmus.plugins import closest
 from isthmus.protocols import Ranker
 from isthmus.reprs import described, joined
 from isthmus.rowlists import from_csr
@@ -37,16 +38,16 @@ NAMES = (*METRICS, "novelty", "coverage")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Tabular):
-    """What was measured, by names such as "ndcg@100"; a table, too.
+    """Results of an evaluation, by names such as "ndcg@100"; also a table.
 
     Attributes:
-        means: over the rows that count; for coverage, the value itself.
-        standard_errors: of those means; coverage has none.
-        values: one for each row that counts, for a bootstrap or a paired test; coverage has none.
-        rows: which rows of the matrices count: those with something held out.
-        skipped: how many rows had nothing held out.
-        protocol: how histories and what was held out came about, where the caller said.
-        remarks: what was left out, and what a reader should know beside.
+        means: means over the evaluated rows; for coverage, the value itself.
+        standard_errors: standard errors of these means; coverage has none.
+        values: values of each evaluated row, for a bootstrap or a paired test; coverage has none.
+        rows: rows of the matrices that were evaluated, because they have held-out items.
+        skipped: number of rows without held-out items.
+        protocol: how histories and held-out items were chosen, if the caller said so.
+        remarks: what was left out, and other remarks on the scores.
     """
 
     means: Mapping[str, float]
@@ -63,13 +64,13 @@ class Evaluation(Tabular):
         return "\n".join([*lines, asked, *self.remarks])
 
     def shown(self, name: str) -> str:
-        """One metric as text: the mean, and after ± its standard error."""
+        """One metric as text: the mean ± its standard error."""
         error = self.standard_errors.get(name)
         return f"{self.means[name]:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
 
     def to_arrow(self) -> pa.Table:
-        """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage) and ``users``, the rows
-        that count."""
+        """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage) and ``users``, the number
+        of evaluated rows."""
         errors = [self.standard_errors.get(name) for name in self.means]
         columns = {"metric": pa.array(list(self.means), pa.large_string())}
         columns["mean"] = pa.array(list(self.means.values()), pa.float64())
@@ -83,28 +84,31 @@ class Evaluation(Tabular):
 
     def _repr_html_(self) -> str:
         rows = [(name, mean, self.standard_errors.get(name)) for name, mean in self.means.items()]
-        below = f"over {len(self.rows):,} users; {self.skipped:,} had nothing held out"
+        below = f"over {len(self.rows):,} users; {self.skipped:,} had no held-out items"
         remarks = [below, *([self.protocol] if self.protocol else []), *self.remarks]
         return html.table(("metric", "mean", "standard error"), rows) + "".join(map(html.paragraph, remarks))
 
 
 @dataclass(frozen=True, order=True)
 class MetricAt:
-    """A metric and how many answers it looks at."""
+    """A metric and the length of the ranking."""
 
     name: str
     k: int
 
     @classmethod
     def parse(cls, text: str) -> MetricAt:
-        """Read a name such as "recall@20".
+        """Parse a name such as "recall@20".
 
         Raises:
-            SettingError: no metric of that name, or no k after it.
+            SettingError: no metric of that name, or no number after it.
         """
-        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", text)
+        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", str(text))
         if found is None or found[1] not in NAMES:
-            raise SettingError(f"metric {text!r}", expected=f"one of {', '.join(NAMES)}, then @ and k, as in recall@20")
+            name, at, k = str(text).partition("@")
+            near = closest(f"{name}@{k}" if at else name, [f"{one}@{k or 20}" for one in NAMES])
+            expected = f"one of {', '.join(NAMES)}, followed by @ and k, as in recall@20"
+            raise SettingError(f"metric {text!r}", expected=expected, remedy=near)
         return cls(found[1], int(found[2]))
 
     def __str__(self) -> str:
@@ -121,22 +125,25 @@ def evaluate(
     batch_size: int = 8192,
     device: torch.device | None = None,
 ) -> Evaluation:
-    """Rank what each row's history does not hold, and compare with what was held out.
+    """Rank the items that are not in each row's history, and compare the ranking with the held-out items.
 
     Args:
-        ranker: what is measured.
-        history: what each row is known to hold; never answered.
-        held_out: what was hidden of each row; every stored entry counts, and the same shape as ``history``.
-        metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, which
-            look at the same rows as the others and count columns in ``history``.
-        inputs: what the ranker reads, if that is not the history: another matrix, whose rows become bags, or tensors
-            such as the same histories in their order; as many rows.
-        batch_size: rows on the device at a time.
-        device: where the ranker reads; the CPU, if not given.
+        ranker: the ranker to evaluate.
+        history: known items of each row, which are not ranked.
+        held_out: hidden items of each row, same shape as ``history``; every stored entry counts.
+        metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, for
+            which the popularity is counted in ``history``.
+        inputs: input of the ranker if it differs from the history: another matrix, whose rows become bags, or tensors
+            such as ordered histories; as many rows.
+        batch_size: number of rows that are processed together.
+        device: device of the ranker; by default the CPU.
+
+    Returns:
+        Means, standard errors and values of the metrics; higher is better.
 
     Raises:
         SettingError: an unknown metric, or ``batch_size`` below 1.
-        InputError: matrices that do not fit each other or the ranker.
+        InputError: matrices that do not match each other or the ranker.
     """
     wanted = [MetricAt.parse(name) for name in metrics]
     history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
@@ -198,12 +205,12 @@ def _check(
     if batch_size < 1:
         raise SettingError(f"batch_size is {batch_size}", expected="at least 1")
     if history.shape != held_out.shape:
-        raise InputError(f"held_out of shape {held_out.shape}", expected=f"{history.shape}, that of history")
+        raise InputError(f"held_out of shape {held_out.shape}", expected=f"{history.shape}, the shape of history")
     if history.shape[1] != ranker.width:
-        raise InputError(f"history of {history.shape[1]} columns", expected=f"{ranker.width}, what the ranker scores")
+        raise InputError(f"history of {history.shape[1]} columns", expected=f"{ranker.width}, the width of the ranker")
     rows = inputs.shape[0] if isinstance(inputs, csr_array) else inputs.size
     if rows != history.shape[0]:
-        raise InputError(f"inputs of {rows} rows", expected=f"{history.shape[0]}, those of history")
+        raise InputError(f"inputs of {rows} rows", expected=f"{history.shape[0]}, as in history")
 
 
 def _take(matrix: csr_array, rows: Rows) -> csr_array:

@@ -1,4 +1,4 @@
-"""Which entries of a bag contribute to the score of a column."""
+"""Contributions of the entries of a bag to the score of a column."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from isthmus.core.rankers import is_linear
 from isthmus.protocols import Ranker
 
 ENTRIES = 1 << 20
-"""So many entries of bags with one entry left out are made at a time."""
+"""Maximum number of entries, over all bags with one entry left out, at a time."""
 
 
 @torch.no_grad()
 def contributions(ranker: Ranker, bag: Bags, column: int) -> Float[Tensor, " entries"]:
-    """How much the score of ``column`` falls when one entry of the bag is taken away, for each entry.
+    """The decrease of the score of ``column`` when one entry of the bag is removed, for each entry.
 
-    Higher speaks more for it, negative against it. For a linear ranker this is the entry's term of the sum,
-    ``weight · B[entry, column]``; for any other ranker the leave-one-out difference is computed (Li, Monroe & Jurafsky
-    2016, "erasure").
+    Positive values support the column, negative ones count against it. For a linear ranker this is the entry's term of
+    the sum, ``weight · B[entry, column]``; for all other rankers the leave-one-out difference is computed (Li, Monroe &
+    Jurafsky 2016, "erasure").
 
     Args:
+        ranker: the ranker.
         bag: a single row.
+        column: the column to explain.
     """
     if is_linear(ranker):
         return bag.weights * ranker.weights_for(column)[bag.indices]
@@ -39,7 +41,7 @@ def contributions(ranker: Ranker, bag: Bags, column: int) -> Float[Tensor, " ent
 
 
 def _without(bag: Bags, left_out: Tensor) -> Bags:
-    """The bag once for each of some entries, without that entry."""
+    """One copy of the bag for each of some entries, without that entry."""
     entries = len(bag.indices)
     stays = torch.arange(entries, device=left_out.device) != left_out[:, None]
     rest = stays.nonzero()[:, 1]

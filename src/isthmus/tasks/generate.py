@@ -1,4 +1,4 @@
-"""From codes to rows of token ids: greedy, beam search or nucleus sampling, in batches, over any sequence decoder."""
+"""Decodes codes to rows of token ids: greedy, beam search or nucleus sampling, in batches, for any sequence decoder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from isthmus.errors import SettingError
+from isthmus.plugins import closest
 from isthmus.protocols import Readout, SequenceDecoder
 from isthmus.tasks.beams import beam_search
 from isthmus.tasks.stepwise import Nucleus, Stepwise, likeliest, one_by_one
@@ -32,36 +33,37 @@ def generate(
     forbidden: Sequence[int] = (),
     chunk: int = 256,
 ) -> list[list[int]]:
-    """Say what codes mean.
+    """Decode codes to rows of token ids.
 
-    The decoder's ``start`` has to yield what predicts the first token, ``(hidden [batch hidden], state)``. Precision is
-    that of the surrounding autocast, probabilities are fp32; the mode (``eval``) is that of the decoder as given.
+    The decoder's ``start`` must return the state that predicts the first token, ``(hidden [batch hidden], state)``.
+    Precision is that of the surrounding autocast, with probabilities in fp32; the mode of the decoder does not change.
 
     Args:
+        decoder, readout: predict the next token.
         codes: one for each row, on the decoder's device.
-        end: the id that ends a row.
-        max_length: the most tokens of a row with its end, as ``Tokens.length``. A row that has not ended by then is
-            cut; beam search compares whole rows only, so its beginnings have to end there.
-        strategy: "greedy" takes the most probable token each time; "beam" looks for the most probable row; "nucleus"
-            draws.
-        beams: how many beginnings are followed.
-        length_power: of "beam"; rows are compared by log p / tokens ** length_power, the end counted: 0 is the
-            probability itself, 1 nats a token.
-        top_p, temperature: of "nucleus": draws are from the fewest tokens that hold ``top_p`` of the probability, after
-            logits were divided by ``temperature``.
-        generator: of "nucleus"; the same one, in the same state, gives the same rows.
-        forbidden: ids that are never said, such as padding.
-        chunk: rows that the decoder has at a time; beams are rows.
+        end: id of the end token.
+        max_length: maximum number of tokens of a row including the end, as ``Tokens.length``. A row that has not ended
+            by then is truncated; beam search only compares complete rows, so its prefixes have to end there.
+        strategy: "greedy" takes the most probable token each time; "beam" searches for the most probable row; "nucleus"
+            samples.
+        beams: number of prefixes for "beam".
+        length_power: for "beam"; rows are compared by log p / tokens ** length_power, where the end counts: 0 compares
+            the probability itself, 1 nats per token.
+        top_p, temperature: for "nucleus"; tokens are drawn from the smallest set that has the probability ``top_p``,
+            after logits were divided by ``temperature``.
+        generator: for "nucleus"; the same generator in the same state gives the same rows.
+        forbidden: ids that are never generated, such as padding.
+        chunk: number of rows that the decoder processes together; beams are rows.
 
     Returns:
-        The ids of each row in the order of the codes, without the end; no more than ``max_length`` − 1.
+        The ids of each row in the order of the codes, without the end; at most ``max_length`` − 1.
 
     Raises:
         SettingError: a setting outside its range, "nucleus" without a generator, or a forbidden end.
-        ValueRangeError: the decoder yields NaN.
+        ValueRangeError: the decoder returns NaN.
     """
     if end in forbidden:
-        raise SettingError(f"the end {end} is forbidden", expected="an end that can be said")
+        raise SettingError(f"the end {end} is forbidden", expected="an end token that can be generated")
     steps = Stepwise(decoder, readout, end, _at_least_one(max_length, "max_length"), tuple(forbidden))
     say: Callable[[Tensor], list[list[int]]]
     if strategy == "beam":
@@ -74,14 +76,15 @@ def generate(
     elif strategy == "greedy":
         say = partial(one_by_one, steps, choose=likeliest)
     else:
-        raise SettingError(f"strategy {strategy!r}", expected="greedy, beam or nucleus")
+        near = closest(strategy, ("greedy", "beam", "nucleus"))
+        raise SettingError(f"strategy {strategy!r}", expected="greedy, beam or nucleus", remedy=near)
     parts = codes.split(_at_least_one(chunk, "chunk")) if len(codes) else ()
     return [row for part in parts for row in say(part)]
 
 
 def _nucleus(top_p: float, temperature: float, generator: Generator | None) -> Nucleus:
     if generator is None:
-        raise SettingError("nucleus without a generator", expected="a generator", remedy="pass one, made from a seed")
+        raise SettingError("nucleus without a generator", expected="a generator", remedy="pass one with a seed")
     if not 0 < top_p <= 1:
         raise SettingError(f"top_p is {top_p}", expected="more than 0 and at most 1")
     if not temperature > 0:

@@ -1,4 +1,4 @@
-"""What is close to what: columns among columns, rows among rows."""
+"""Similarity of columns, and encoding of rows for the similarity of rows."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from isthmus.rowlists import RowLists
 from isthmus.sources import BagSource
 
 CODED = 8192
-"""Rows encoded at a time."""
+"""Number of rows that are encoded together."""
 
 
 class SimilarColumns:
-    """Which columns of a model are near to which.
+    """Finds the columns of a model that are most similar to a given one.
 
-    For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity); for
-    a linear core it is the weight with which the given column contributes to the other, and for a blend the score that
-    it gives to the other after the given one alone. Higher is nearer.
+    For an autoencoder the score is the cosine between rows of the readout, without the bias (which is popularity). For
+    a linear model it is the weight from the given column to the other one, and for a blend the score of the other
+    column given the first one alone. Higher is nearer.
 
     Args:
-        model: what was trained; its vectors are normalised once, here.
+        model: a trained model; its vectors are normalised once.
 
     Raises:
-        SettingError: a model that has neither.
+        SettingError: a model of another kind.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -49,7 +49,7 @@ class SimilarColumns:
             raise SettingError(f"{type(model).__name__} has no vectors of its columns", expected="a ranking readout")
 
     def search(self, columns: Int64[Tensor, " batch"], k: int) -> Neighbours:
-        """The k columns nearest to each of the given ones, which are not among their own neighbours.
+        """The k nearest columns of each given one, without the column itself.
 
         Raises:
             SettingError: ``k`` below 1.

@@ -1,4 +1,4 @@
-"""One token after another: a sequence decoder and its readout as log-probabilities of the next token."""
+"""Step-by-step decoding: a sequence decoder and its readout return log-probabilities of the next token."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from isthmus.index.exact.top_k import best_of
 from isthmus.protocols import Readout, SequenceDecoder
 
 Choose = Callable[[Tensor], Tensor]
-"""Log-probabilities [batch width] to one token id a row."""
+"""Chooses one token id per row from log-probabilities [batch width]."""
 HEAD = 256
-"""So many of the likeliest tokens are sorted first: a nucleus is rarely larger, and sorting all of a row is slow."""
+"""Number of most probable tokens that are sorted first: a nucleus is rarely larger, and sorting all tokens is slow."""
 
 
 @dataclass(frozen=True)
 class Stepwise:
-    """What every way to generate asks.
+    """The decoder that all strategies use.
 
     Attributes:
-        decoder, readout: what predicts.
-        end: the id that ends a row.
-        max_length: the most tokens of a row, its end included.
-        forbidden: ids that are never said.
+        decoder, readout: predict the next token.
+        end: id of the end token.
+        max_length: maximum number of tokens of a row, including the end.
+        forbidden: ids that are never generated.
     """
 
     decoder: SequenceDecoder
@@ -38,12 +38,12 @@ class Stepwise:
     forbidden: tuple[int, ...] = ()
 
     def start(self, codes: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch width"], Any]:
-        """Log-probabilities of the first token, and the state to go on from."""
+        """Log-probabilities of the first token, and the state to continue from."""
         hidden, state = self.decoder.start(codes)
         return self._log_probs(hidden), state
 
     def advance(self, state: Any, ids: Int64[Tensor, " batch"]) -> tuple[Float[Tensor, "batch width"], Any]:
-        """The same, after one more token a row."""
+        """The same after one more token per row."""
         hidden, state = self.decoder.advance(state, ids)
         return self._log_probs(hidden), state
 
@@ -52,9 +52,9 @@ class Stepwise:
         return self.decoder.reorder(state, rows)
 
     def _log_probs(self, hidden: Tensor) -> Float[Tensor, "batch width"]:
-        """The model's own, not normalised anew over what is allowed; -inf for what is forbidden."""
+        """The model's own log-probabilities, not renormalised over the allowed tokens; -inf for forbidden ones."""
         log_probs = self.readout.logits(hidden).float().log_softmax(1)
-        # One NaN among the logits makes the whole row NaN.
+        # A single NaN among the logits makes the whole row NaN.
         if bool(log_probs[:, 0].isnan().any()):
             raise ValueRangeError(
                 "a logit is NaN", expected="numbers", remedy="check the model's weights and the codes"
@@ -65,15 +65,15 @@ class Stepwise:
 
 
 def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choose) -> list[list[int]]:
-    """Rows that grow by one token at a time, without search.
+    """Generate rows one token at a time, without search.
 
     Args:
         steps: the decoder, step by step.
         codes: one for each row.
-        choose: picks a token of each row from its log probabilities.
+        choose: chooses a token for each row from its log probabilities.
 
     Returns:
-        Ids of each row without its end, in the order of the codes.
+        Ids of each row without the end token, in the order of the codes.
     """
     content = steps.max_length - 1
     said = torch.full((len(codes), content), steps.end, device=codes.device)
@@ -92,21 +92,21 @@ def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choo
 
 
 def until(ids: list[int], end: int) -> list[int]:
-    """What stands before the first ``end``."""
+    """The ids before the first ``end``."""
     return ids[: ids.index(end)] if end in ids else ids
 
 
 def likeliest(log_probs: Float[Tensor, "batch width"]) -> Int64[Tensor, " batch"]:
-    """The most probable token; the least id among equals."""
+    """The most probable token; the smallest id among equal ones."""
     return log_probs.argmax(1)
 
 
 @dataclass(frozen=True)
 class Nucleus:
-    """A draw from the fewest likely tokens that hold ``top_p`` of the probability (Holtzman et al. 2020, section 3.1).
+    """Samples from the smallest set of tokens with the probability ``top_p`` (Holtzman et al. 2020, section 3.1).
 
-    Uniform numbers come from the generator on its own device and are looked up in the cumulated probabilities: a
-    generator on the CPU gives the same tokens wherever the model is, up to rounding.
+    Uniform numbers come from the generator on its own device and are looked up in the cumulative probabilities: a
+    generator on the CPU gives the same tokens on every device, up to rounding.
     """
 
     top_p: float
@@ -114,19 +114,20 @@ class Nucleus:
     generator: Generator
 
     def __call__(self, log_probs: Float[Tensor, "batch width"]) -> Int64[Tensor, " batch"]:
-        """One token a row."""
+        """Draw one token per row."""
         falling, tokens = self._likely(log_probs)
         # A token stays if those before it do not yet reach top_p, so the first one always stays.
         kept = falling * (falling.cumsum(1) - falling < self.top_p)
         ends = kept.cumsum(1)
         uniform = torch.rand(len(ends), 1, dtype=torch.float64, device=self.generator.device, generator=self.generator)
         places = torch.searchsorted(ends, uniform.to(ends.device) * ends[:, -1:], right=True)
-        # Rounding may reach the very end, where tokens of no probability stand.
+        # Rounding may reach the very end, where tokens have probability 0.
         last = (kept > 0).sum(1, keepdim=True) - 1
         return tokens.gather(1, places.minimum(last))[:, 0]
 
     def _likely(self, log_probs: Float[Tensor, "batch width"]) -> tuple[Float64[Tensor, "b n"], Int64[Tensor, "b n"]]:
-        """Probabilities in falling order and their tokens: the first ``HEAD`` where they hold the nucleus, else all."""
+        """Probabilities in descending order and their tokens: the first ``HEAD`` if they contain the nucleus, otherwise
+        all."""
         scaled = log_probs.double() / self.temperature
         total = scaled.logsumexp(1, keepdim=True)
         best = best_of(scaled, HEAD)

@@ -1,4 +1,4 @@
-"""The threshold above which an anomaly score counts as an anomaly, calibrated on records taken as normal."""
+"""Thresholds of anomaly scores, calibrated on normal records."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from isthmus.errors import BundleError, InputError, SettingError, ValueRangeErro
 METHODS = ("quantile", "mad", "extreme")
 
 TAIL = 0.1
-"""The share of the scores that the tail of ``extreme`` is fitted to."""
+"""Share of the scores to which the tail of ``extreme`` is fitted."""
 
 FEWEST = 10
-"""Scores in that tail, at least."""
+"""Minimum number of scores in that tail."""
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Scores above ``value`` are anomalies; scores are higher for stranger records.
+    """Scores above ``value`` are anomalies; higher scores are more anomalous.
 
     Attributes:
-        value: the largest score that still passes.
-        method: how it was found, one of ``METHODS``.
-        contamination: the share of normal records that is expected above it.
+        value: the largest score that is still normal.
+        method: how it was determined, one of ``METHODS``.
+        contamination: expected share of normal records above it.
     """
 
     value: float
@@ -40,17 +40,21 @@ class Threshold:
 
     @classmethod
     def fit(cls, scores: Float[Tensor, " rows"], method: str = "quantile", contamination: float = 0.05) -> Threshold:
-        """Calibrate on scores of normal records: held-out ones, or training records that did not score themselves.
+        """Calibrate on scores of normal records: held-out ones, or training records whose scores do not involve
+        themselves.
 
         Args:
-            scores: higher is stranger.
-            method: ``quantile``: so that the share ``contamination`` of these very scores lies above. ``mad``: as if
-                the scores were normal, with median and 1.4826 · median absolute deviation in place of mean and
+            scores: higher is more anomalous.
+            method: ``quantile``: a share ``contamination`` of these scores is above the threshold. ``mad``: as if the
+                scores were normally distributed, with median and 1.4826 · median absolute deviation instead of mean and
                 standard deviation; robust to anomalies among the scores. ``extreme``: a generalised Pareto tail fitted
                 to the largest tenth of the scores, for shares too small to be counted (Siffer et al. 2017, "Anomaly
                 detection in streams with extreme value theory", equation 1; fitted by probability-weighted moments,
                 Hosking & Wallis 1987, section 3).
-            contamination: the share of normal records that may be flagged, between 0 and 1.
+            contamination: share of normal records that may be flagged, between 0 and 1.
+
+        Returns:
+            The calibrated threshold.
 
         Raises:
             SettingError: an unknown method or a share outside its range; for ``extreme``, a share above a tenth.
@@ -63,20 +67,20 @@ class Threshold:
         return cls(find(exact, contamination), method, float(contamination))
 
     def flags(self, scores: Float[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
-        """Whether each score lies above the threshold."""
+        """Whether each score is above the threshold."""
         return scores.double() > self.value
 
     def to_json(self) -> dict[str, Any]:
-        """All that there is, as JSON values."""
+        """The threshold as JSON values."""
         # "share" is the name that bundles of version 0.1 have.
         return {"value": self.value, "method": self.method, "share": self.contamination}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Threshold:
-        """What ``to_json`` gave.
+        """The inverse of ``to_json``.
 
         Raises:
-            BundleError: something else.
+            BundleError: invalid values.
         """
         value, method, share = (saved.get(name) for name in ("value", "method", "share"))
         numbers = all(isinstance(number, int | float) and math.isfinite(number) for number in (value, share))
@@ -109,7 +113,7 @@ def _extreme(scores: Float64[Tensor, " rows"], share: float) -> float:
     first, second = float(excess.mean()), float((weight * excess).mean())
     if first <= 0:
         return start
-    # Below ½ the mean excess exists; the moments say nothing about heavier tails.
+    # Below ½ the mean excess exists; for heavier tails the moments are not defined.
     shape = min(max(2 - first / (first - 2 * second), -0.5), 0.5) if first != 2 * second else 0.0
     scale = first * (1 - shape)
     growth = math.log(tail / share)
@@ -117,7 +121,7 @@ def _extreme(scores: Float64[Tensor, " rows"], share: float) -> float:
 
 
 def check_rule(method: str, share: float) -> None:
-    """Refuse, before any work is done, a rule that ``Threshold.fit`` would refuse.
+    """Check the arguments of ``Threshold.fit`` before any work is done.
 
     Raises:
         SettingError: an unknown method or a share outside its range; for ``extreme``, a share above a tenth.

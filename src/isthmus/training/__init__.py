@@ -1,1 +1,1 @@
-"""One training loop that names no domain: plan (what defines a model), run (what merely runs it), trainer."""
+"""One training loop for all domains: plan (what is trained), run (how it is run), trainer."""

@@ -1,4 +1,4 @@
-"""Batches of rows of about one length: little padding, and still another order in every epoch."""
+"""Batches of rows of similar length: little padding, and a different order in every epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.errors import SettingError
 
 @runtime_checkable
 class Batching(Protocol):
-    """How the rows of one epoch are cut into batches; every row once."""
+    """Splits the rows of an epoch into batches; each row occurs once."""
 
     def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
         """Row numbers, batch by batch, on the CPU."""
@@ -25,7 +25,7 @@ class Batching(Protocol):
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Uniformly shuffled batches of ``size`` rows, the last one smaller."""
+    """Uniformly shuffled batches of ``size`` rows; the last one may be smaller."""
 
     size: int = 500
 
@@ -34,24 +34,24 @@ class Shuffled:
             raise SettingError(f"batch size {self.size}", expected="at least 1")
 
     def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
-        """A new order for each call."""
+        """Batches in a new order for each call."""
         yield from torch.randperm(len(lengths), generator=generator).split(self.size)
 
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """Batches of at most ``tokens`` tokens, padding counted: rows × longest row.
+    """Batches of at most ``tokens`` tokens including padding: rows × longest row.
 
-    The rows are shuffled and cut into windows; inside a window they are sorted by length and cut into batches, and the
-    batches of all windows are shuffled. A larger window has less padding and fewer ways to mix rows. A row longer than
-    the budget is a batch of its own.
+    The rows are shuffled and cut into windows. The rows of a window are sorted by length and cut into batches, and the
+    batches of all windows are shuffled. A larger window has less padding but mixes rows less. A row longer than the
+    budget is a batch of its own.
 
     Args:
-        tokens: the budget of a batch.
-        window: rows that are sorted together.
+        tokens: maximum number of tokens in a batch.
+        window: number of rows that are sorted together.
 
     Raises:
-        SettingError: a budget or a window below 1.
+        SettingError: ``tokens`` or ``window`` below 1.
     """
 
     tokens: int = 4096
@@ -63,7 +63,7 @@ class TokenBudget:
                 raise SettingError(f"{name}={value}", expected="at least 1")
 
     def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
-        """Every row once; a new order for each call."""
+        """Batches that contain each row once, in a new order for each call."""
         batches: list[Tensor] = []
         for window in torch.randperm(len(lengths), generator=generator).split(self.window):
             batches += [window[rows] for rows in by_length(lengths[window], self.tokens)]
@@ -72,18 +72,18 @@ class TokenBudget:
 
 
 def by_length(lengths: Int64[Tensor, " rows"], tokens: int) -> list[Int64[Tensor, " batch"]]:
-    """All rows from the shortest to the longest, cut into batches as large as the budget of ``tokens`` allows, padding
-    counted; a longer row is a batch of its own."""
+    """All rows from the shortest to the longest, in batches as large as ``tokens`` allows, including padding; a longer
+    row is a batch of its own."""
     ascending, order = torch.sort(lengths, stable=True)
     return list(order.split(_cut(ascending.clamp(min=1).tolist(), tokens)))
 
 
 def _cut(ascending: list[int], tokens: int) -> list[int]:
-    """Sizes of batches."""
+    """The sizes of the batches."""
     sizes, start = [], 0
     while start < len(ascending):
         most = min(tokens // ascending[start], len(ascending) - start)
-        # Rows × longest grows with the rows, for they ascend.
+        # Rows × longest row grows with the rows, because they are ascending.
         size = bisect_right(range(1, most + 1), tokens, key=lambda rows: rows * ascending[start + rows - 1])
         sizes.append(max(1, size))
         start += sizes[-1]

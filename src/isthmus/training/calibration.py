@@ -1,4 +1,4 @@
-"""Statistics of the finished network, measured once more on clean rows when training has ended."""
+"""Measures statistics of the trained network on clean rows, after the training."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from isthmus.sources import even_rows
 from isthmus.training.batching import Batching
 
 MOST = 20_000
-"""Rows that are looked at, evenly spaced ones: means of so many are known to a hundredth of their spread."""
+"""Maximum number of rows, evenly spaced; their means are accurate to a hundredth of the standard deviation."""
 
 
 @torch.no_grad()
 def calibrate(model: Autoencoder, source: Source, batching: Batching) -> None:
     """Measure the statistics of a bottleneck (the means of a ``BatchNormGaussian``) on clean rows of the source,
-    without dropout and without corruption; with fewer than 2 rows nothing changes.
+    without dropout and without corruption; nothing changes for fewer than 2 rows.
 
-    Without it they keep running estimates made while the weights still moved, of states with dropout.
+    Otherwise the bottleneck would use running estimates from the training, with dropout and changing weights.
 
     Args:
-        model: changed in place; it stays in the mode that it is in.
-        source: the data that it was trained on; at most ``MOST`` rows, evenly spaced, are read.
+        model: changed in place; its mode stays the same.
+        source: the training data; at most ``MOST`` rows, evenly spaced, are read.
         batching: which rows are read together.
 
     Raises:
@@ -42,7 +42,7 @@ def calibrate(model: Autoencoder, source: Source, batching: Batching) -> None:
 def _hidden(model: Autoencoder, source: Source, batching: Batching) -> Iterator[Tensor]:
     device = next(model.parameters()).device
     source, chosen = source.to(device), even_rows(len(source), MOST)
-    # Sums do not ask for an order; a generator is needed to draw one.
+    # Sums do not depend on the order, but the batching needs a generator.
     for places in batching(source.lengths.cpu()[chosen], Generator().manual_seed(0)):
         inputs = source.batch(chosen[places].to(device)).inputs
         scaled = model.scaled(inputs)

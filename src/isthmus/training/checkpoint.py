@@ -1,4 +1,4 @@
-"""Checkpoints and best weights on disk, never in memory and never pickled.
+"""Checkpoints and best weights on disk, never pickled.
 
 DIRECTORY/
   epoch-000010/     a bundle: model, optimiser and generators as tensors, history as a document
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from isthmus.errors import BundleError, SettingError, TrainingError
 from isthmus.training.history import History
 
 KEPT = 2
-"""So many checkpoints stay: should the newest one be damaged, the one before it is whole."""
+"""Number of checkpoints that are kept, in case the newest one is damaged."""
 
 PLUGIN, CHECKPOINT, BEST = "training", "checkpoint", "best"
 """What the manifests name."""
@@ -39,10 +40,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Everything that changes while a model trains.
+    """Everything that changes while a model is trained.
 
     Attributes:
-        plan: what is being carried out, as text; a resumed run must agree with it.
+        plan: the plan as text; a resumed run must have the same plan.
     """
 
     plan: str
@@ -66,20 +67,21 @@ class CheckpointStore:
         self._written: dict[int, str] = {}
 
     def check_empty(self) -> None:
-        """Ask before a training that does not resume: two of them in one directory would delete each other's files.
+        """Check the directory before a training that does not resume, because two trainings would delete each other's
+        files.
 
         Raises:
-            SettingError: checkpoints of an earlier training are there.
+            SettingError: it contains checkpoints of an earlier training.
         """
         if self._checkpoints():
             raise SettingError(
-                f"{self.directory} holds checkpoints of an earlier training",
+                f"{self.directory} contains checkpoints of an earlier training",
                 expected="an empty directory",
-                remedy="resume it (--resume), or name another directory",
+                remedy="resume it (--resume), or use another directory",
             )
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
-        """Write a checkpoint, whole or not at all; older ones than the last two are deleted.
+        """Write a checkpoint, completely or not at all; only the last two are kept.
 
         Args:
             epoch: how many epochs are done.
@@ -105,13 +107,14 @@ class CheckpointStore:
         self._forget_weights(best)
 
     def resume(self, state: TrainingState) -> tuple[int, History]:
-        """Put the newest whole checkpoint into the state's parts; 0 epochs and an empty history where none exists.
+        """Load the newest undamaged checkpoint into the state; without checkpoints, return 0 epochs and an empty
+        history.
 
         A checkpoint without its best weights is not whole. That there is too little memory, or that the disk cannot be
         read now, is no damage: the error is raised.
 
         Raises:
-            TrainingError: checkpoints are there and none of them is whole.
+            TrainingError: there are checkpoints, but all are damaged.
             SettingError: they belong to another plan.
             OSError, MemoryError: a checkpoint cannot be read here and now.
         """
@@ -128,7 +131,7 @@ class CheckpointStore:
             _restore(state, saved.tensors)
             return int(saved.manifest.settings["epoch"]), history
         if found:
-            raise TrainingError(f"no checkpoint in {self.directory} is whole", remedy="start anew without resume")
+            raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
         return 0, History()
 
     def keep_best(self, epoch: int, model: nn.Module) -> None:
@@ -224,7 +227,7 @@ def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     whole: dict[str, Any] = training.optimizer.state_dict()
     training.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
     for name, generator in training.generators.items():
-        generator.set_state(parts["generator"][name])
+        _restore_generator(name, generator, parts["generator"][name])
 
 
 def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
@@ -234,3 +237,16 @@ def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None
             expected=f"the same data, seed and plan: {plan}",
             remedy="use the settings it was started with, or another directory",
         )
+
+
+def _restore_generator(name: str, generator: Generator, state: Tensor) -> None:
+    """The generator goes on where it was, or, where it was one of another kind of device, with numbers of its own."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+        return
+    generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
+    logger.warning(
+        "the checkpoint was written on another kind of device: training goes on, with other random numbers (%s) than "
+        "there, so that the weights will differ in detail",
+        name,
+    )

@@ -1,4 +1,4 @@
-"""What happened, epoch by epoch, as plain values."""
+"""The history of a training, epoch by epoch, as plain values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from isthmus.training.progress import Record
 logger = logging.getLogger(__name__)
 
 ERROR = " standard error"
-"""After the name of a score, in a record: its standard error."""
+"""Suffix of the name of a score for its standard error in a record."""
 
 
 @dataclass(repr=False)
 class History:
-    """The course of one training.
+    """The history of one training.
 
     Attributes:
         records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
@@ -28,8 +28,8 @@ class History:
         metric: the name of the validation score.
         best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
         best_score: its validation score, higher is better.
-        interrupted: whether Ctrl-C or SIGTERM ended it, or what was to come after it.
-        stopped_early: whether patience ended it.
+        interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
+        stopped_early: whether early stopping (patience) ended it.
         out_of_time: whether ``Run.time_limit`` ended it.
     """
 
@@ -61,7 +61,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time spent in epochs, validation included."""
+        """Time of all epochs, including validation."""
         return float(sum(float(record["seconds"]) for record in self.records))
 
     def take(self, record: Record) -> bool:

@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM while something is fitted: what has been learned is kept, and the rest is left out.
+"""Handling of Ctrl-C and SIGTERM during ``fit``: what was learned is kept, and the remaining work is skipped.
 
-The first signal says on standard error what happens and ends the training between two steps; what comes after it is
-left out. A second one gives up the step or the work in hand, and the best weights so far are still kept. A third one is
-an exception wherever it comes.
+The first signal prints a message on standard error and ends the training after the current step; later work is skipped.
+A second signal abandons the current step or work, and the best weights so far are still kept. A third one raises an
+exception wherever it arrives.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 class StoppedError(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM came where there was nothing to keep, or came once too often.
+    """Ctrl-C or SIGTERM when there was nothing to keep, or one signal too many.
 
     Attributes:
-        status: the exit status of a program that it ends.
+        status: exit status of a program that ends by it.
     """
 
     def __init__(self, number: int) -> None:
@@ -38,11 +38,11 @@ class StoppedError(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether the user asked for an end, and what may be given up for it.
+    """Whether the user asked to stop, and what may be abandoned.
 
     Attributes:
-        signals: how many came.
-        number: of the last of them.
+        signals: number of signals.
+        number: number of the last signal.
     """
 
     def __init__(self, limit: int = THIRD) -> None:
@@ -52,13 +52,13 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal arrived."""
         return self.signals > 0
 
     @contextmanager
     def telling(self, kept: Callable[[], str]) -> Iterator[None]:
-        """While inside, the first signal answers with this, such as "keeping the best model so far (epoch 5)"; of
-        several, the outermost one answers, unless it has nothing to say."""
+        """Inside this context, the first signal prints this text, such as "keeping the best model so far (epoch 5)". If
+        contexts are nested, the outermost non-empty text is used."""
         self._told.append(kept)
         try:
             yield
@@ -66,16 +66,17 @@ class StopRequest:
             self._told.pop()
 
     def attempt(self, work: Callable[[], object]) -> bool:
-        """Do what ends by itself after the first signal and is given up at the second one; false where it was."""
+        """Do work that ends by itself after the first signal and is abandoned at the second one; False if it was
+        abandoned."""
         return self._limited(work, SECOND)
 
     def optional(self, work: Callable[[], object]) -> bool:
-        """Do what is left out after a signal, and given up when one comes; false where it was not done."""
+        """Do work that is skipped after a signal and abandoned when one arrives; False if it was not done."""
         return self._limited(work, FIRST)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """While inside, there is nothing to keep yet: the first signal is an exception."""
+        """Inside this context there is nothing to keep yet: the first signal raises an exception."""
         before, self._limit = self._limit, FIRST
         try:
             self.check()
@@ -85,7 +86,7 @@ class StopRequest:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While inside, what is under way comes to its end, such as the step of an optimiser: a second signal waits."""
+        """Inside this context, work such as the step of an optimiser is completed: a second signal waits."""
         before, self._limit = self._limit, THIRD
         try:
             yield
@@ -94,12 +95,12 @@ class StopRequest:
         self.check()
 
     def nothing_is_lost(self) -> None:
-        """What ``saving`` waits for has begun: from here on, signals wait until all is saved."""
+        """Tell ``saving`` that there is something to save: from here on, signals wait until it is saved."""
         if self._waiting:
             self._waiting, self._limit = False, THIRD
 
     def check(self) -> None:
-        """Raise where enough signals have come.
+        """Raise if enough signals have arrived.
 
         Raises:
             StoppedError: they have.
@@ -108,7 +109,7 @@ class StopRequest:
             raise StoppedError(self.number)
 
     def _limited(self, work: Callable[[], object], limit: int) -> bool:
-        # Nothing of this stands in a finally clause: a signal would then get out of it.
+        # None of this is in a finally clause, from which a signal would escape.
         before = self._limit
         try:
             self._limit = limit
@@ -126,21 +127,21 @@ class StopRequest:
         return True
 
     def answer(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come. What Python calls."""
+        """The signal handler, called by Python."""
         self.signals, self.number = self.signals + 1, number
         if self.signals == FIRST and not self._waiting:
             self._say_first()
         elif self.signals == SECOND and self._limit == THIRD:
-            _say("still finishing; a third time gives up everything")
+            _say("still finishing; a third signal aborts")
         self.check()
 
     def _say_first(self) -> None:
         kept = next(filter(None, (tell() for tell in self._told)), "")
-        # What is given up at once needs no second signal.
+        # What is abandoned at once needs no second signal.
         again = self._limit > FIRST and self.number == signal.SIGINT
         text = f"finishing: {kept}" if kept else "finishing"
         if kept or again:
-            _say(text + ("; press again to stop without the rest" if again else ""))
+            _say(text + ("; press again to skip the rest" if again else ""))
 
 
 _active: StopRequest | None = None
@@ -154,10 +155,10 @@ _USUAL: dict[int, tuple[Any, ...]] = {
 
 @contextmanager
 def interruptible() -> Iterator[StopRequest]:
-    """While inside, Ctrl-C and SIGTERM are answered by the ``StopRequest``; inside another one it is the same.
+    """Inside this context, Ctrl-C and SIGTERM are handled by the ``StopRequest``; nested contexts share it.
 
-    Outside of the main thread signals cannot be caught, and there it is never set. A handler that somebody else has set
-    for a signal stays. Afterwards the handlers are as they were.
+    Outside the main thread signals cannot be caught, and it is never set. A signal handler that somebody else has
+    installed is kept. Afterwards the previous handlers are restored.
     """
     with _scope(THIRD) as stop:
         yield stop
@@ -165,8 +166,8 @@ def interruptible() -> Iterator[StopRequest]:
 
 @contextmanager
 def saving() -> Iterator[StopRequest]:
-    """Around a ``fit`` and the ``save`` after it: a signal before the ``fit`` is an exception, as always; one between
-    them waits until all is saved."""
+    """A context around ``fit`` and the following ``save``: a signal before ``fit`` raises an exception as usual; one
+    between them waits until everything is saved."""
     with _scope(FIRST) as stop:
         yield stop
 
@@ -210,11 +211,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def warn_of_interruption(history: History, left_out: Sequence[str]) -> None:
-    """Say what an interrupted ``fit`` returns.
+    """Warn about the result of an interrupted ``fit``.
 
     Args:
-        history: of the training.
-        left_out: what the model lacks.
+        history: history of the training.
+        left_out: what the model does not have.
     """
     when = f"after {history.done}" if history.records else "after a few steps: hardly anything is learned"
     kept = "" if history.best_epoch is None else f"; epoch {history.best_epoch} is kept"
@@ -223,8 +224,8 @@ def warn_of_interruption(history: History, left_out: Sequence[str]) -> None:
 
 
 def _say(text: str) -> None:
-    # Whoever pressed a key looks at the terminal, whatever becomes of the log. A write that was interrupted by the
-    # signal may refuse a second one inside of it.
+    # Print to the terminal, regardless of the log settings. A write that was interrupted by the signal may refuse a
+    # second one inside it.
     with contextlib.suppress(OSError, RuntimeError, ValueError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

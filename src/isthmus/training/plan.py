@@ -1,4 +1,4 @@
-"""What defines the training of a model; what merely runs it is in ``run``."""
+"""What is trained and how; device, seed and similar settings are in ``run``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from isthmus.training.batching import Batching, Shuffled
 @brief
 @dataclass(frozen=True)
 class Plan:
-    """Phases and the optimiser: Adam (Kingma & Ba 2015).
+    """Phases and the optimiser, which is Adam (Kingma & Ba 2015).
 
     Attributes:
-        phases: in their order; their epochs add up.
-        batching: how an epoch is cut.
-        learning_rate: at the start.
+        phases: in order; their epochs add up.
+        batching: how an epoch is split into batches.
+        learning_rate: initial learning rate.
         decay: ``constant``, or ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
-        betas: Adam's decay rates.
-        weight_decay: added to the gradient of matrices as weight_decay · W, as an L2 penalty would; not to biases.
-        clip: largest L2 norm of the whole gradient; None leaves it alone.
+        betas: decay rates of Adam.
+        weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
+        clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
-        rowwise: parameters whose gradient is sparse change in its rows only (``sparse_adam.RowwiseAdam``).
+        rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
     """
 
     phases: tuple[Phase, ...]
@@ -44,7 +44,7 @@ class Plan:
             if phase.samples < 1 or (phase.samples > 1 and not phase.sample_code):
                 raise SettingError(
                     f"{phase.samples} samples of a phase with sample_code={phase.sample_code}",
-                    expected="at least 1, and just 1 where nothing is drawn",
+                    expected="at least 1, and 1 if no code is drawn",
                 )
         if self.learning_rate <= 0:
             raise SettingError(f"learning rate {self.learning_rate}", expected="a positive number")
@@ -61,11 +61,11 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """The number of epochs of all phases together."""
+        """The total number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     def described(self) -> str:
-        """The plan in words that stay the same from one process to the next."""
+        """The plan as text that is the same in every process."""
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""

@@ -31,9 +31,9 @@ OMP_PAUSE_HARD = 2
 
 @contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """While inside, the process keeps what it frees (glibc on Linux; elsewhere nothing changes).
+    """Inside this context, the process keeps the memory that it frees (glibc on Linux; no effect elsewhere).
 
-    Afterwards the defaults hold again and unused memory is returned.
+    Afterwards the defaults are restored and unused memory is returned.
     """
     library = _glibc()
     if library is None:

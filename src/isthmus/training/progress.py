@@ -1,4 +1,4 @@
-"""How training reports its progress: what is called, and how to say what else is going on."""
+"""Reports of the progress of a training and of other work."""
 
 from __future__ import annotations
 
@@ -11,60 +11,74 @@ Record = Mapping[str, float | int | str]
 
 @runtime_checkable
 class Progress(Protocol):
-    """Called by the trainer, in this order: start, then for each epoch its steps and the epoch, then stop."""
+    """Called by the trainer: first start, then step and epoch for each epoch, finally stop."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """``rows`` are seen in each of ``epochs`` epochs; ``first_epoch`` is more than 0 after a resume."""
+        """Start a training of ``epochs`` epochs with ``rows`` rows each; ``first_epoch`` is above 0 after a resume.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         ...
 
     def step(self, rows: int, loss: float) -> None:
-        """``rows`` more have been seen; ``loss`` is the mean of the epoch so far."""
+        """Report that ``rows`` more rows were seen; ``loss`` is the mean loss of the epoch so far."""
         ...
 
     def epoch(self, record: Record) -> None:
-        """A line of the history."""
+        """Report the end of an epoch with its record in the history."""
         ...
 
     def stop(self) -> None:
-        """Training has ended, whatever the reason."""
+        """Report the end of the training, for whatever reason."""
         ...
 
 
 @runtime_checkable
 class PhaseProgress(Progress, Protocol):
-    """A ``Progress`` that is also told of work that is no training, or that has several trainings in it."""
+    """A ``Progress`` that also reports work other than training, or work that contains several trainings."""
 
     def begin(self, what: str, more: str = "") -> None:
-        """Something begins, such as "encoding 12,000 texts"; ``more`` is said where there is room for it."""
+        """Report the start of work, such as "encoding 12,000 texts"; ``more`` is shown if there is room for it."""
         ...
 
     def end(self) -> None:
-        """What began last has ended."""
+        """Report the end of the work that started last."""
         ...
 
 
 class NoProgress:
-    """Reports nothing."""
+    """A ``Progress`` that reports nothing."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Nothing."""
+        """Ignore the start of a training.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
 
     def step(self, rows: int, loss: float) -> None:
-        """Nothing."""
+        """Ignore the loss of a step."""
 
     def epoch(self, record: Record) -> None:
-        """Nothing."""
+        """Ignore the end of an epoch."""
 
     def stop(self) -> None:
-        """Nothing."""
+        """Ignore the end of a training."""
 
 
 @contextmanager
 def doing(progress: Progress, what: str, more: str = "") -> Iterator[None]:
-    """Say what is going on inside, if the progress is a ``PhaseProgress``.
+    """A context that reports the work inside it, if the progress is a ``PhaseProgress``.
 
     Args:
-        progress: of a ``Run``.
+        progress: the progress of a ``Run``.
         what: a few words, such as "encoding 12,000 texts".
         more: details, such as settings.
     """

@@ -1,6 +1,6 @@
-"""Where progress is shown: a bar in a terminal or a notebook, a line of the log now and then elsewhere.
+"""Displays progress: a bar in a terminal or a notebook, and occasional log lines elsewhere.
 
-This is the one module outside of the command line that writes to the screen; ``progress=False`` keeps it silent.
+This is the only module outside the command line that writes to the screen; ``progress=False`` silences it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from isthmus.errors import SettingError
 from isthmus.training.progress import NoProgress, Progress, Record
 
 EVERY = 30.0
-"""Seconds between two lines of the log, at least."""
+"""Minimum number of seconds between two log lines."""
 
 REDRAWN = 0.5
-"""Seconds between two states of the bar in a notebook, at least."""
+"""Minimum number of seconds between two updates of the bar in a notebook."""
 
 NOTEBOOK_WIDTH = 110
 
@@ -33,14 +33,17 @@ logger = logging.getLogger(__name__)
 
 
 def as_progress(progress: Progress | bool) -> Progress:
-    """What is called for ``progress=`` of a ``fit``.
+    """The ``Progress`` for the argument ``progress=`` of ``fit``.
 
     Args:
-        progress: True shows a bar where there is a terminal or a notebook, and log lines elsewhere; False nothing; a
-            ``Progress`` is taken as it is.
+        progress: True shows a bar in a terminal or a notebook and log lines elsewhere; False shows nothing; a
+            ``Progress`` is used as it is.
+
+    Returns:
+        The progress.
 
     Raises:
-        SettingError: something else.
+        SettingError: any other value.
     """
     if progress is False:
         return NoProgress()
@@ -54,7 +57,7 @@ def as_progress(progress: Progress | bool) -> Progress:
 
 
 class _Course:
-    """Where a training stands, and how that is said."""
+    """The state of a training, and its description in words."""
 
     def __init__(self) -> None:
         self.epochs, self.rows, self.metric, self.epoch, self.seen = 0, 0, "", 0, 0
@@ -75,7 +78,8 @@ class _Course:
         self.score = record.get(self.metric, self.score)
 
     def line(self) -> str:
-        """Such as "epoch 3/20, loss 2.1034, ndcg@100 0.4127"; what is solved at once has no number of epochs."""
+        """A line such as "epoch 3/20, loss 2.1034, ndcg@100 0.4127"; models solved in one step have no number of
+        epochs."""
         number = self.epoch + 1 if self.seen else self.epoch
         parts = [f"epoch {number}/{self.epochs}" if self.epochs > 1 and number else self.phase]
         parts += [f"loss {_short(self.loss)}"] if self.loss is not None else []
@@ -84,11 +88,11 @@ class _Course:
 
 
 class ProgressBar:
-    """A bar with loss, metric and time left on standard error, or below the cell of a notebook; it goes when all is
-    done.
+    """A bar with loss, metric and remaining time on standard error, or below the cell of a notebook; it disappears at
+    the end.
 
     Args:
-        console: where to; standard error if none is given.
+        console: where to print; by default standard error.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -103,41 +107,48 @@ class ProgressBar:
         self._course, self._training, self._begun = _Course(), False, list[str]()
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Training begins: so many epochs of so many rows each."""
+        """Start a training of ``epochs`` epochs with ``rows`` rows each.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         self._course.start(epochs, rows, metric, first_epoch)
         self._training = True
         self._anew()
 
     def step(self, rows: int, loss: float) -> None:
-        """So many more rows were seen; the mean loss of the epoch so far."""
+        """Report that ``rows`` more rows were seen, with the mean loss of the epoch so far."""
         course = self._course
         course.step(rows, loss)
         self._draw(total=course.epochs * course.rows, completed=course.epoch * course.rows + course.seen)
 
     def epoch(self, record: Record) -> None:
-        """An epoch is done: its line of the history."""
+        """Report the end of an epoch with its record in the history."""
         course = self._course
         course.take(record)
         self._draw(total=course.epochs * course.rows, completed=course.epoch * course.rows)
 
     def stop(self) -> None:
-        """Training is over, finished or not."""
+        """Report the end of the training."""
         self._training = False
         self._anew()
 
     def begin(self, what: str, more: str = "") -> None:
-        """Something else begins; of ``more`` there is no room."""
+        """Report the start of other work; ``more`` is not shown."""
         self._begun.append(what)
         self._anew()
 
     def end(self) -> None:
-        """The phase that began last has ended."""
+        """Report the end of the work that started last."""
         if self._begun:
             self._begun.pop()
         self._anew()
 
     def _anew(self) -> None:
-        """With nothing to count yet; without anything to show, no bar."""
+        """Reset the bar; without anything to show, there is no bar."""
         if not self._training and not self._begun:
             self._hide()
             return
@@ -166,10 +177,10 @@ class ProgressBar:
 
 
 class ProgressLog:
-    """Lines of the log: what begins, the first epoch, the last, and between them one every half minute.
+    """Log lines: the start of work, the first and the last epoch, and one line every half minute between them.
 
     Args:
-        clock: seconds, as ``time.monotonic`` counts them.
+        clock: returns seconds, like ``time.monotonic``.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -178,19 +189,26 @@ class ProgressLog:
         self._begun: list[str] = []
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Training begins: write the first line of the log."""
+        """Log the start of a training.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         self._course.start(epochs, rows, metric, first_epoch)
         self._said, self._whole, self._first = self._clock(), True, first_epoch
 
     def step(self, rows: int, loss: float) -> None:
-        """So many more rows were seen."""
+        """Report that ``rows`` more rows were seen."""
         course = self._course
         course.step(rows, loss)
         if self._clock() - self._said >= EVERY:
             self._say(f" ({course.seen / max(1, course.rows):.0%} of it)" if course.epochs > 1 else "")
 
     def epoch(self, record: Record) -> None:
-        """An epoch is done."""
+        """Report the end of an epoch."""
         course = self._course
         course.take(record)
         self._whole = False
@@ -198,17 +216,17 @@ class ProgressLog:
             self._say()
 
     def stop(self) -> None:
-        """Training is over: its last epoch, if that was not told."""
+        """Log the last epoch at the end of the training, if it was not logged yet."""
         if not self._whole:
             self._say()
 
     def begin(self, what: str, more: str = "") -> None:
-        """A phase that is not training begins."""
+        """Log the start of other work."""
         self._begun.append(what)
         logger.info("%s", f"{what}: {more}" if more else what)
 
     def end(self) -> None:
-        """The phase that began last has ended."""
+        """Report the end of the work that started last."""
         if self._begun:
             self._begun.pop()
 
@@ -218,17 +236,17 @@ class ProgressLog:
 
 
 class _TimeColumn(ProgressColumn):
-    """The time left where it can be told, and else the time spent."""
+    """The remaining time if known, otherwise the elapsed time."""
 
     def render(self, task: Task) -> Text:
-        """One state."""
+        """The text of the column."""
         if task.total is not None and task.time_remaining is not None:
             return Text(f"{_span(task.time_remaining)} left")
         return Text(_span(task.elapsed or 0.0))
 
 
 class _NotebookCell:
-    """A line of text below a cell that is replaced again and again; no widgets are needed."""
+    """A line of text below a cell that is updated in place, without widgets."""
 
     def __init__(self) -> None:
         self.console = Console(file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
@@ -236,7 +254,7 @@ class _NotebookCell:
         self._drawn = 0.0
 
     def draw(self, bar: Bar, *, at_once: bool = False) -> None:
-        """Show the bar as it stands, unless that was just done."""
+        """Show the bar, unless it was shown very recently."""
         now = time.monotonic()
         if not at_once and now - self._drawn < REDRAWN:
             return
@@ -246,7 +264,7 @@ class _NotebookCell:
         self._put(text.get().rstrip())
 
     def clear(self) -> None:
-        """Leave an empty line."""
+        """Clear the line."""
         if self._handle is not None:
             self._put("")
             self._handle = None

@@ -1,4 +1,4 @@
-"""What merely runs a training: device, seed, precision, where to write. None of it is part of a model."""
+"""How a training is run: device, seed, precision, checkpoints. None of it is part of a model."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ import torch
 from torch import nn
 
 from isthmus.errors import SettingError
-from isthmus.machine import processes
+from isthmus.machine.devices import named_device, parsed_device
 from isthmus.machine.hardware import multiplies_bf16
 from isthmus.reprs import brief
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
 
 LEAST_WORK = 2**24
-"""With fewer multiplications a pass takes longer in bf16: measured over networks of 9,000 and 98,000 weights and
-batches of 32 to 1,024 rows."""
+"""With fewer multiplications a pass takes longer in bf16 (measured for networks of 9,000 and 98,000 weights and batches
+of 32 to 1,024 rows)."""
 
 
 @brief
 @dataclass(frozen=True)
 class Run:
-    """How a plan is carried out.
+    """How a training is run.
 
     Attributes:
-        device: ``auto``, ``cpu`` or ``cuda``; ``auto`` takes CUDA where there is a device.
-        seed: of the order of rows, the noise and the initial weights; the same seed gives the same weights bit for bit
-            on one machine.
-        precision: of matrix products: ``fp32``, ``bf16``, or ``auto``, which takes bf16 where the machine multiplies
-            it in hardware and the products are large enough to pay for turning numbers into it.
-        progress: what is called after every step and epoch.
-        checkpoints: a directory for checkpoints; None writes none.
+        device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that PyTorch
+            knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
+        seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
+            weights bit for bit.
+        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 if the hardware
+            supports it and the products are large enough.
+        progress: receives a call after every step and epoch.
+        checkpoints: directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
         time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it;
@@ -56,8 +57,8 @@ class Run:
     until: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise SettingError(f"device {self.device!r}", expected="auto, cpu or cuda")
+        if self.device != "auto":
+            parsed_device(self.device)
         if self.precision not in ("auto", "fp32", "bf16"):
             raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
         if self.every < 1:
@@ -66,8 +67,10 @@ class Run:
             raise SettingError(f"time_limit={self.time_limit:g}", expected="more than 0 seconds, or no limit")
         if self.until is not None and self.until < 1:
             raise SettingError(f"training until epoch {self.until}", expected="at least 1, or no limit")
+        if self.checkpoints is not None and Path(self.checkpoints).is_file():
+            raise SettingError(f"checkpoints={str(self.checkpoints)!r} is a file", expected="a directory")
         if self.resume and self.checkpoints is None:
-            raise SettingError("resume without a directory of checkpoints", remedy="name the directory to resume from")
+            raise SettingError("resume without a directory of checkpoints", remedy="give the directory to resume from")
 
     @classmethod
     def gather(
@@ -83,16 +86,19 @@ class Run:
         *,
         default: Run | None = None,
     ) -> Run:
-        """What a ``fit`` was given one by one, as one object.
+        """Combine the keywords of a ``fit`` into one object.
 
         Args:
-            run: what was given as a whole instead.
+            run: a ``Run`` that was given instead of the keywords.
             seed, device, precision, checkpoints, resume, time_limit: as in ``Run``.
-            progress: whether it is shown, or what is called after every step and epoch.
-            default: what the keywords are where the caller says nothing, if that is not ``Run()``.
+            progress: whether to show the progress, or an object that receives it.
+            default: defaults of the keywords, if they differ from ``Run()``.
+
+        Returns:
+            The combined object.
 
         Raises:
-            SettingError: ``run`` and one of the keywords, or a value outside its range.
+            SettingError: both ``run`` and one of the keywords, or a value outside its range.
         """
         place = None if checkpoints is None else Path(checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
@@ -104,38 +110,30 @@ class Run:
         twice += [] if progress is True else ["progress"]
         if twice:
             raise SettingError(
-                f"run= together with {', '.join(twice)}", expected="one of them", remedy="put it into Run(...)"
+                f"run= together with {', '.join(twice)}",
+                expected="either run= or the keywords",
+                remedy="set it in Run(...)",
             )
         return run
 
     def generator(self, device: str | torch.device = "cpu", stream: int = 0) -> torch.Generator:
-        """A private generator; streams of one seed are independent."""
+        """A private random generator; streams of one seed are independent."""
         mixed = (self.seed * 0x9E3779B97F4A7C15 + stream * 0xBF58476D1CE4E5B9) % 2**63
         return torch.Generator(device).manual_seed(mixed)
 
     def torch_device(self) -> torch.device:
-        """The device in torch's terms.
+        """The device as a torch object.
 
         Raises:
-            SettingError: CUDA was asked for and is not there.
+            SettingError: a device was asked for that is not there.
         """
-        if processes.cuda_is_lost():
-            if self.device == "cuda":
-                raise SettingError(
-                    "device cuda in a process that was forked from one that used it",
-                    expected="a process of its own",
-                    remedy="start it by spawn or forkserver, or use device cpu",
-                )
-            return torch.device("cpu")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise SettingError("device cuda", expected="a CUDA device", remedy="use device auto or cpu")
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        return named_device(self.device)
 
     def products(self, work: int | float = math.inf) -> AbstractContextManager[Any]:
         """The context in which matrix products have the chosen precision.
 
         Args:
-            work: multiplications of one pass, roughly: rows times numbers in matrices. By default as many as it takes.
+            work: approximate number of multiplications per pass: rows times numbers in matrices. By default unlimited.
         """
         device = self.torch_device().type
         pays = work >= LEAST_WORK and multiplies_bf16(device)
@@ -146,13 +144,13 @@ class Run:
 @brief
 @dataclass(frozen=True)
 class Validation:
-    """A score that decides which weights are best.
+    """A score that chooses the best weights.
 
     Attributes:
         name: such as ``ndcg@100``.
-        score: of the model as it stands; higher is better.
+        score: computes the score of the model in its current state; higher is better.
         every: epochs between scores.
-        watch: more numbers for the record of a scored epoch, by name; they decide nothing.
+        watch: further values for the record of a scored epoch, by name; they do not affect the choice.
     """
 
     name: str
@@ -161,6 +159,6 @@ class Validation:
     watch: Callable[[nn.Module], Mapping[str, float]] | None = None
 
     def numbers(self, model: nn.Module, *, scored: bool = True) -> dict[str, float | int | str]:
-        """The score under its name, unless this epoch is not to be scored, and whatever is watched."""
+        """The score under its name, unless this epoch is not scored, and the watched values."""
         numbers: dict[str, float | int | str] = {self.name: self.score(model)} if scored else {}
         return numbers | dict(self.watch(model) if self.watch else {})

@@ -1,4 +1,4 @@
-"""Adam that leaves alone what a step did not touch: a large table costs what the touched rows cost."""
+"""Adam with sparse gradients: the cost of a step depends on the rows with a gradient, not on the size of the table."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 ROWS = 8192
-"""Rows that are gathered, changed and written back at a time; they fit a cache."""
+"""Number of rows that are gathered, changed and written back at a time, so that they fit in the cache."""
 
 
 class RowwiseAdam(torch.optim.Optimizer):
     """Adam (Kingma & Ba 2015) for dense gradients; for sparse ones, Adam on their rows only.
 
-    A row that a step did not touch waits. Dense Adam would let its moments decay and move it by what is left of them;
-    both are made up for when the row is touched next, n steps later: its moments m and v are multiplied by β1ⁿ and β2ⁿ,
-    and it has moved by −lr · m̂ / (√v̂ + ε) · (r + r² + … + rⁿ) with r = β1 / √β2. Without this, rows that occur rarely
-    would learn several times as slowly. What differs from dense Adam: a row is read before it is made up for, and
-    weight decay reaches a row only when it is touched. Steps are counted for the whole table; where every row is
-    touched, both are the same.
+    Rows without a gradient are updated later. Dense Adam would let their moments decay and move them by what is left of
+    these.
+    Both are caught up when a row has its next gradient, n steps later: its moments m and v are multiplied by β1ⁿ and
+    β2ⁿ, and it is moved by −lr · m̂ / (√v̂ + ε) · (r + r² + … + rⁿ) with r = β1 / √β2. Without this, rare rows would
+    learn several times as slowly. Two differences from dense Adam remain: a row is read before it is caught up, and
+    weight decay only reaches rows with a gradient. Steps are counted for the whole table; if all rows have a gradient,
+    both are the same.
 
     Args:
-        groups: as for ``torch.optim.Adam``; ``weight_decay`` is an L2 penalty's.
+        groups: as for ``torch.optim.Adam``; ``weight_decay`` is an L2 penalty.
         lr: learning rate.
         betas: decay rates of the moments.
     """
@@ -34,7 +35,7 @@ class RowwiseAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Change every parameter that has a gradient; what the closure, if there is one, returns."""
+        """Update all parameters that have a gradient; return the value of the closure, if there is one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -62,7 +63,7 @@ class RowwiseAdam(torch.optim.Optimizer):
         for rows, part in zip(grad.indices()[0].split(ROWS), grad.values().split(ROWS), strict=True):
             chosen = [table.index_select(0, rows) for table in tables]
             _make_up(chosen, before - state["last"][rows], float(before), group)
-            # Every block is of the same step, and the function counts one up.
+            # Every block belongs to the same step, and the function increments the counter.
             _adam(chosen, part, state["step"].copy_(before), group)
             for table, changed in zip(tables, chosen, strict=True):
                 table.index_copy_(0, rows, changed)
@@ -70,7 +71,7 @@ class RowwiseAdam(torch.optim.Optimizer):
 
 
 def _make_up(tables: Iterable[Tensor], missed: Tensor, step: float, group: dict[str, Any]) -> None:
-    """What ``missed`` steps without a gradient, the last of them number ``step``, would have done to each row."""
+    """Apply the effect of ``missed`` steps without a gradient, the last of them number ``step``, to each row."""
     parameter, mean, square = tables
     if not missed.any():
         return

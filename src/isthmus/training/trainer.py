@@ -1,5 +1,5 @@
-"""One loop for every autoencoder. It knows sources, batches and steps; it has nothing to do with domains, files of
-data, metrics, distributed training or printing."""
+"""One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics,
+distributed training or printing."""
 
 from __future__ import annotations
 
@@ -35,21 +35,22 @@ what can be had within it, be it a step."""
 def train(
     model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
 ) -> History:
-    """Train in place. Afterwards the model has the weights of the best validation score, or the last ones without one.
+    """Train in place. Afterwards the model has the weights with the best validation score, or without one the last
+    weights.
 
     Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
     ``isthmus.training.interrupts``. The epoch in which that happens, or the time limit, is scored like the others, so
     that what was learned in it is not lost.
 
     Args:
-        model: put on the run's device; in evaluation mode afterwards.
-        source: the data to train on.
+        model: moved to the device of the run; in evaluation mode afterwards.
+        source: training data.
         plan: phases, batches, optimiser.
         run: device, seed, precision, progress, checkpoints; by default ``Run()``.
         validation: a score that chooses the best epoch; higher is better.
 
     Returns:
-        One record for each epoch, and which of them was the best.
+        One record for each epoch, and the number of the best one.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
@@ -248,7 +249,7 @@ class _Training:
         return self.history.out_of_time
 
     def _progress(self) -> float:
-        """From 0 to 1, in rows seen over the whole plan."""
+        """Progress from 0 to 1, in rows seen over the whole plan."""
         return self.seen / (self.plan.epochs * len(self.source))
 
     def _rate(self) -> float:
@@ -274,7 +275,7 @@ class _Training:
             self.optimizer.state.pop(parameter, None)
 
     def _finish(self) -> None:
-        """Whatever ended the training: best weights back, every parameter as trainable as before, no gradients."""
+        """Clean up after the training: restore the best weights and ``requires_grad``, and drop gradients."""
         for parameter in self.trainable:
             parameter.requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
@@ -290,7 +291,7 @@ class _Training:
             logger.warning("the best weights could not be put back: %s", error)
 
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
-        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "no checkpoints were asked for"
+        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "there are no checkpoints"
         return NonFiniteLossError(
             f"the loss became {value} in epoch {epoch + 1}",
             expected="a finite number",
@@ -299,9 +300,9 @@ class _Training:
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser over whatever of the model trains."""
+    """The plan's optimiser for all trainable parameters of the model."""
     trainable = [p for p in model.parameters() if p.requires_grad]
-    # One group where nothing decays: each costs the time of a small matrix product in every step.
+    # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
     others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
     groups = [

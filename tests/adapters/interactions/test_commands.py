@@ -159,7 +159,7 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--setting", "code"], "NAME=VALUE"),
         (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=many"], "a whole number"),
         (["FILE", "--out", "o", "--model", "mult-vae", "--setting", "code=1000000000000000"], "cannot be built"),
-        (["FILE", "--out", "o", "--metric", "ndgc@100"], "metric 'ndgc@100'"),
+        (["FILE", "--out", "o", "--metric", "ndgc@100"], "did you mean 'ndcg@100'?"),
         (["FILE", "--out", "o", "--setting", "code=3"], "without a model"),
         (["FILE", "--out", "o", "--time-limit", "soon"], "a time of 'soon'"),
         (["FILE", "--out", "o", "--time-limit", "-3m"], "a time of '-3m'"),
@@ -245,7 +245,7 @@ def test_items_are_found_by_title_and_id(run: Run, folder: Path) -> None:
     assert len(popular) == 24
     assert [one["users"] for one in popular] == sorted((one["users"] for one in popular), reverse=True)
     code, _, said = run("items", folder / "b", "qqqq")
-    assert (code, said) == (0, "no item is like 'qqqq'\n")
+    assert (code, said) == (0, "no item matches 'qqqq'\n")
 
 
 def test_recommend_text_ids(run: Run, folder: Path) -> None:
@@ -261,7 +261,7 @@ def test_nothing_known_is_popular(run: Run, folder: Path) -> None:
     assert code == 0
     assert said.splitlines() == [
         "2 unknown ids left out: q1, q2",
-        "nothing of the history is known: these are the most popular items",
+        "no item of the history is known; these are the most popular items",
     ]
 
 
@@ -283,14 +283,14 @@ def test_recommend_for_known_people(run: Run, folder: Path, tmp_path: Path) -> N
 def test_mistakes_in_recommend(subtests: pytest.Subtests, run: Run, folder: Path, tmp_path: Path) -> None:
     for args, said in [
         ([], "--history or --users"),
-        (["--history", "0", "--users", "1000"], "not both"),
+        (["--history", "0", "--users", "1000"], "needs either --history or --users"),
         (["--history", "zero"], "'zero' is not a number"),
         (["--history", "0", "--allow", "zero"], "'zero' is not a number"),
         (["--history", "0", "-k", "0"], "-k"),
         (["--history", "0", "--out", "x.parquet"], "--out without --users"),
         (["--users", "1000,5"], "unknown id 5"),
         (["--users", "1000,5", "--out", "x.parquet"], "unknown id 5"),
-        (["--users", ","], "names nobody"),
+        (["--users", ","], "names no user"),
         (["--users", "all", "--out", "nowhere/x.parquet"], "no directory 'nowhere'"),
         (["--users", "all", "--out", "."], "is a directory"),
     ]:
@@ -328,7 +328,7 @@ def test_explain(run: Run, folder: Path) -> None:
 def test_evaluate_new_people_by_the_rule_of_the_training(run: Run, folder: Path) -> None:
     told = document(run("evaluate", folder / "b", folder / "ratings.csv", "--metric", "recall@5", "--json"))
     assert set(told) == {"users", "protocol", "remarks", "metrics"}
-    assert "were trained on: the scores of such users are too high" in " ".join(told["remarks"])
+    assert "were trained on, so their scores are too high" in " ".join(told["remarks"])
     assert set(told["metrics"]) == {"recall@5"}
     assert told["metrics"]["recall@5"]["mean"] > 0.5
     high = pacsv.read_csv(folder / "ratings.csv").filter(pa.compute.field("rating") >= 4)
@@ -349,7 +349,7 @@ def test_evaluate_known_people_later(run: Run, folder: Path, tmp_path: Path) -> 
     assert told["users"] == 1
     assert told["metrics"]["recall@8"]["mean"] == 1
     (tmp_path / "strangers.csv").write_text("user,item\n7,0\n")
-    mistake(run("evaluate", folder / "b", "strangers.csv", "--split", "known"), "nobody in the test data")
+    mistake(run("evaluate", folder / "b", "strangers.csv", "--split", "known"), "no user of the test data")
     (tmp_path / "other.csv").write_text("user,item\n7,1\n7,2\n")
     mistake(run("evaluate", folder / "b", "other.csv"), "none of the 2 items of the test data")
     for args, said in (

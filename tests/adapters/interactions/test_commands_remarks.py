@@ -47,7 +47,7 @@ def test_a_file_with_nothing_new_is_refused(run: Run) -> None:
     assert run(*EASE)[0] == 0
     code, _, said = run("evaluate", "b", "events.csv", "--split", "known")
     assert code == 2
-    assert "nothing in the test data is new to the users of the training data" in said
+    assert "the test data contain no new interactions of the users of the training data" in said
 
 
 @pytest.mark.slow

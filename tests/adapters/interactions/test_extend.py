@@ -183,7 +183,7 @@ def test_what_is_refused(features: ItemFeatures, options: Any, error: type[Excep
 def test_nothing_new_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     same = default("ease").with_features(about(new=False))
     assert same.model is default("ease").model
-    assert "nothing is added" in caplog.text
+    assert "no item is added" in caplog.text
 
 
 def test_an_extended_recommender_is_not_updated() -> None:

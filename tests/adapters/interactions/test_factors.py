@@ -20,7 +20,7 @@ from isthmus_interactions.factorisation import factors
 from isthmus_interactions.factorisation.factors import blocks, only_bags
 from isthmus_interactions.factorisation.implicit_models import als
 
-pytest.importorskip("implicit", reason="als and bpr are trained by implicit")
+pytest.importorskip("implicit", reason="als and bpr need implicit")
 
 
 class TestAls(RankerContract):

@@ -104,7 +104,7 @@ def test_tables_that_are_refused(subtests: pytest.Subtests, write: Any) -> None:
         ("item,genres\n1,a\n,b\n", {"tags": "genres"}, ValueRangeError, "without an id"),
         ("item,genres\n1,\n2,\n", {"tags": "genres"}, InputError, "tags are empty"),
         ("item,genres\n", {"tags": "genres"}, SourceError, "no rows"),
-        ("item,plot\n1,\n2,\n", {"text": "plot"}, InputError, "no words"),
+        ("item,plot\n1,\n2,\n", {"text": "plot"}, InputError, "no usable words"),
         ("item,v\n1,a\n", {"vectors": "v"}, ColumnError, "not numbers"),
         ("item,v\n1,1\n2,\n", {"vectors": "v"}, ValueRangeError, "NaN"),
     ]:

@@ -31,7 +31,7 @@ from isthmus_interactions.factorisation import implicit_training
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.splits import strong
 
-pytest.importorskip("implicit", reason="als and bpr are trained by implicit")
+pytest.importorskip("implicit", reason="als and bpr need implicit")
 
 NAMES = ("als", "bpr")
 

@@ -21,7 +21,7 @@ from isthmus_interactions.factorisation.implicit_models import bpr
 from isthmus_interactions.factorisation.pairwise import Opponents, PairwiseFit
 from isthmus_interactions.splits import weak
 
-pytest.importorskip("implicit", reason="als and bpr are trained by implicit")
+pytest.importorskip("implicit", reason="als and bpr need implicit")
 
 
 class TestBpr(RankerContract):

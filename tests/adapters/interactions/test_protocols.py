@@ -37,10 +37,10 @@ def test_known_users_are_asked_for_what_is_new(fitted: Recommender) -> None:
     assert rows_of(made, "held_out") == {"a": ["z"]}
     assert made.remarks == (
         "split 'known' was chosen: 3 of 4 users are in the training data",
-        "2 interactions are with 1 item that the catalogue does not hold: left out",
-        "1 user is not in the training data: left out",
-        "2 interactions were trained on: not asked for",
-        "2 known users have nothing new, and cannot be asked",
+        "2 interactions are with 1 unknown item and left out",
+        "1 user is not in the training data and left out",
+        "2 interactions were trained on and left out",
+        "2 known users have no new items and cannot be evaluated",
     )
 
 
@@ -52,8 +52,8 @@ def test_of_new_users_a_share_is_hidden(fitted: Recommender) -> None:
     assert {user: sorted(history[user] + held_out[user]) for user in history} == {"a": ["x", "y"], "d": ["x", "y"]}
     assert "50% of the items are hidden" in made.protocol
     assert made.remarks[1:] == (
-        "1 user was trained on: the scores of such users are too high",
-        "1 user has too few known items to hide one, and cannot be asked",
+        "1 user was trained on, so their scores are too high",
+        "1 user has too few known items to hide one and cannot be evaluated",
     )
 
 
@@ -63,8 +63,8 @@ def test_the_latest_item_is_asked_for_after_all_that_came_before(fitted: Recomme
     assert rows_of(made, "history") == {"a": ["x", "y"], "d": ["x"]}
     assert rows_of(made, "held_out") == {"a": ["z"], "d": ["z"]}
     assert made.remarks == (
-        "1 latest item was trained on: not asked for",
-        "1 user has nothing before the latest known item, and cannot be asked",
+        "1 most recent item was trained on and left out",
+        "1 user has no item before the most recent known one and cannot be evaluated",
     )
     assert made.fold.ordered is not None
     assert [made.fold.ordered.items_of(row).tolist() for row in range(2)] == [[0, 1], [0]]
@@ -72,10 +72,10 @@ def test_the_latest_item_is_asked_for_after_all_that_came_before(fitted: Recomme
 
 def test_what_cannot_be_asked_is_refused(fitted: Recommender) -> None:
     for table, split, message in [
-        ({"who": ["d"], "what": ["x"]}, "known", "nobody in the test data is in the training data"),
-        ({"who": ["a"], "what": ["x"]}, "known", "nothing in the test data is new"),
+        ({"who": ["d"], "what": ["x"]}, "known", "no user of the test data is in the training data"),
+        ({"who": ["a"], "what": ["x"]}, "known", "the test data contain no new interactions"),
         ({"who": ["a"], "what": ["q"]}, None, "none of the 1 items of the test data, such as 'q'"),
-        ({"who": ["d"], "what": ["x"]}, "users", "nothing is held out"),
+        ({"who": ["d"], "what": ["x"]}, "users", "no item is held out"),
         ({"who": ["a"], "what": ["z"]}, "last", "test data without times"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -104,6 +104,6 @@ def test_files_frames_matrices_arrays_interactions_and_folds_are_measured_alike(
     assert found[0].protocol.startswith("strong generalisation")
     fold = strong(Interactions.read(matrix), held_out=5, min_items=2).test
     assert isinstance(fold, FoldIn)
-    assert recommender.evaluate(fold, ["recall@3"]).protocol == "a fold that was given"
+    assert recommender.evaluate(fold, ["recall@3"]).protocol == "given fold"
     with pytest.raises(SettingError, match="for a fold"):
         recommender.evaluate(fold, split="users")

@@ -103,7 +103,7 @@ def test_strong_refuses(subtests):
         ({"fold_in": 1.0}, "fold_in=1.0"),
         ({"fold_in": 0.0}, "fold_in=0.0"),
         ({"min_items": 99}, "of 0 with 99 items"),
-        ({"fold_in": 0.99}, "nothing is held out"),
+        ({"fold_in": 0.99}, "no item is held out"),
     ]:
         with subtests.test(options=options, message=message), pytest.raises(SettingError, match=message):
             splits.strong(data(density=0.5), **options)
@@ -176,7 +176,7 @@ def test_leaving_the_last_out_needs_times_and_items():
     with pytest.raises(ColumnError, match="no times"):
         splits.leave_last_out(data(time=""))
     single = Interactions.read(pa.table({"user": [1, 2], "item": [1, 2], "time": [1, 2]}))
-    with pytest.raises(SettingError, match="nothing is held out"):
+    with pytest.raises(SettingError, match="no item is held out"):
         splits.leave_last_out(single)
 
 
@@ -214,7 +214,7 @@ def test_a_rule_of_the_callers_goes_before():
 
 def test_files_of_another_catalogue_hold_out_nothing():
     train = pa.table({"user": [1], "item": [1]})
-    with pytest.raises(SettingError, match="nothing is held out"):
+    with pytest.raises(SettingError, match="no item is held out"):
         splits.from_files(train, None, pa.table({"user": [1], "item": [2]}))
 
 

@@ -85,7 +85,7 @@ def test_ctrl_c_shows_what_is_done_and_saves_no_bundle(typed: Typed, monkeypatch
     monkeypatch.setattr(tune_command, "search", pressed)
     code, answer, _ = typed(*EASE, "--study", "study")
     assert code == 0
-    assert "interrupted: the same command goes on" in answer
+    assert "interrupted: the same command continues" in answer
     code, answer, said = typed(*EASE, "--study", "other", "--out", "best", "--json")
     assert code == 130
     assert json.loads(answer)["interrupted"] is True
@@ -97,7 +97,7 @@ def test_mistakes_are_one_line(subtests: pytest.Subtests, typed: Typed) -> None:
     for args, said in [
         ((), "tune needs the name of an adapter first"),
         ((*EASE, "--time-limit", "soon"), "a time of 'soon'"),
-        ((*EASE, "--setting", "regularisation=5"), "every setting of ease"),
+        ((*EASE, "--setting", "regularisation=5"), "all searchable settings of ease"),
         (("interactions", "events.csv"), "--model"),
         ((*EASE, "--out", "events.csv"), "events.csv"),
     ]:

@@ -186,7 +186,7 @@ def test_few_people_with_something_new_hold_nobody_out(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     after = updated("mult_vae", later(40), validation=0.1)
     assert after.facts["validation_users"] == 0
-    assert "40 users with something new" in caplog.text
+    assert "40 users with new interactions" in caplog.text
 
 
 def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> None:
@@ -228,7 +228,7 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
 
 def test_mistakes_are_told_before_anything_is_trained(subtests: pytest.Subtests) -> None:
     for model, options, said in [
-        ("ease", {"epochs": 2}, "ease, which has none"),
+        ("ease", {"epochs": 2}, "ease, which is not trained in epochs"),
         ("mult_vae", {"epochs": -1}, "epochs=-1"),
         ("mult_vae", {"validation": 0.5}, "validation=0.5"),
         ("mult_vae", {"validation": float("nan")}, "validation=nan"),
@@ -341,7 +341,7 @@ def test_no_epochs_only_widen_what_is_trained() -> None:
     assert ways(after)[:2] == ["widened", "solved again"]
     assert torch.equal(after.model.parts[0].readout.weight[:24], blended().model.parts[0].readout.weight)
     assert after.facts["updates"][0]["epochs"] == 0
-    with pytest.raises(SettingError, match="blend, which has none"):
+    with pytest.raises(SettingError, match="blend, which is not trained in epochs"):
         updated(blended("ease", "rdlae"), epochs=1)
 
 

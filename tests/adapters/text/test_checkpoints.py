@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from isthmus.errors import InputError, MissingLibraryError, SettingError, Source
 from isthmus_text import datasets
 from isthmus_text.input_output import checkpoint_adapter, pretrained_vectors
 from isthmus_text.pretrained import checkpoints
-from isthmus_text.pretrained.checkpoints import Checkpoint, describe, pretrained_encoder
+from isthmus_text.pretrained.checkpoints import Checkpoint, check_saved, describe, pretrained_encoder
+from isthmus_text.pretrained.configuration import architecture
 
 
 @pytest.fixture
@@ -157,3 +159,47 @@ def test_minilm_on_the_sts_benchmark():
     first, second = (pretrained_vectors(texts) for texts in (pairs.first, pairs.second))
     found = spearmanr((first * second).sum(1), pairs.scores).statistic
     assert found == pytest.approx(0.8203, abs=0.0005)
+
+
+WRONG = {
+    "auto_map": {"AutoConfig": "code.py"},
+    "hidden_act": "os.system",
+    "num_hidden_layers": 2**31,
+    "vocab_size": -1,
+    "hidden_dropout_prob": float("nan"),
+    "layer_norm_eps": "0",
+    "position_embedding_type": "kernels-community/x",
+    "model_type": "llama",
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_configuration_cannot_choose_code_or_any_size(key: str):
+    foreign = {"attn_implementation": "kernels-community/flash-attn", "_name_or_path": "/etc"}
+    plain = tiny_bert.config().to_dict() | foreign
+    assert architecture(plain).keys() & {"attn_implementation", "_name_or_path", "transformers_version"} == set()
+    if key == "auto_map":
+        assert key not in architecture(plain | {key: WRONG[key]})
+    else:
+        with pytest.raises(SettingError, match="expected"):
+            architecture(plain | {key: WRONG[key]})
+
+
+def test_what_a_bundle_says_of_its_checkpoint_is_no_path(saved: Path):
+    known = Checkpoint.read(saved).to_json()
+    check_saved({"checkpoint": known})
+    check_saved({"layers": 2})
+    for wrong in (str(saved), "minilm", None, {**known, "start": -1}, {**known, "longest": 2**40}, {"config": {}}):
+        with pytest.raises(SettingError):
+            check_saved({"checkpoint": wrong})
+
+
+def test_a_checkpoint_whose_settings_would_be_lost_is_refused(saved: Path, tmp_path: Path):
+    shutil.copytree(saved, tmp_path / "odd")
+    written = json.loads((tmp_path / "odd" / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(written | {"model_type": "esm", "token_dropout": True}))
+    with pytest.raises(SettingError, match="esm"):
+        Checkpoint.read(tmp_path / "odd")
+    (tmp_path / "odd" / "config.json").write_text("[" * 100_000)
+    with pytest.raises(SourceError, match="cannot be read"):
+        Checkpoint.read(tmp_path / "odd")

@@ -122,11 +122,11 @@ def test_places_for_numbers(asked, refused) -> None:
     assert "ending '.txt'" in refused("encode", "b", "t.csv", "--out", "c.txt")
     assert "no directory" in refused("encode", "b", "t.csv", "--out", "away/c.npy")
     Path("empty.csv").touch()
-    assert "cannot be read" in refused("anomalies", "b", "empty.csv")
+    assert "is empty" in refused("anomalies", "b", "empty.csv")
     Path("short.csv").write_text("a,b\n1,2\n")
     assert "no column 'c'" in refused("anomalies", "b", "short.csv")
     Path("hole.csv").write_text("a,b,c\n1,,2\n")
-    assert "row 0 of hole.csv has nan in column 'b'" in refused("anomalies", "b", "hole.csv")
+    assert "line 2, column 'b' (2) of hole.csv holds no number" in refused("anomalies", "b", "hole.csv")
 
 
 def test_ctrl_c_before_the_first_epoch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

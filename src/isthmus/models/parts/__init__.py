@@ -1,1 +1,1 @@
-"""What builders are put together from: parts by name, and what reads and writes each signal."""
+"""Components of builders: parts by name, and encoders and decoders for each signal."""

@@ -1,5 +1,5 @@
-"""Encoder, decoder and likelihood of a signal: all that the kinds of autoencoder in ``kinds`` share beside what lies
-between them.
+"""Encoder, decoder and likelihood for a signal, which all kinds of autoencoders in ``kinds`` share; the kinds add the
+bottleneck.
 
     Bag     sum of item vectors, MLP      MLP                          multinomial over all items
     Vector  MLP                           MLP                          Gaussian
@@ -33,7 +33,7 @@ from isthmus.training.batching import Batching, Shuffled, TokenBudget
 from isthmus.training.plan import Plan
 
 LAYERS = {Bag: 1, Vector: 2, Grid: 2, Tokens: 2}
-"""Where nothing else is said."""
+"""Default width of hidden layers."""
 
 BAG_LIKELIHOODS = ("multinomial", "gaussian")
 
@@ -41,15 +41,15 @@ BAG_LIKELIHOODS = ("multinomial", "gaussian")
 @brief
 @dataclass(frozen=True)
 class Backbone:
-    """What an autoencoder of one signal has beside its bottleneck.
+    """The parts of an autoencoder for one signal, except the bottleneck.
 
     Attributes:
-        hidden: width of the state that the encoder hands to the bottleneck.
-        decoder: makes the decoder for a code of a given width.
-        readout: makes what reads that decoder.
-        scaling: a fixed change of the inputs.
-        batching: how an epoch is cut.
-        clip: largest norm of the gradient.
+        hidden: width of the encoder's output.
+        decoder: creates the decoder for a code of a given width.
+        readout: creates the readout of that decoder.
+        scaling: a fixed transformation of the inputs.
+        batching: how an epoch is split into batches.
+        clip: maximum norm of the gradient.
     """
 
     encoder: Encoder
@@ -62,11 +62,11 @@ class Backbone:
     clip: float | None = None
 
     def plan(self, shared: SharedKeywords, *, samples: int = 1) -> Plan:
-        """One phase of all epochs.
+        """A plan with a single phase.
 
         Args:
-            shared: the keywords of the kind; what is not given has its default.
-            samples: of the code, for each row.
+            shared: keywords of the kind; missing ones have their defaults.
+            samples: number of codes drawn per row.
         """
         settings = complete(shared)
         return Plan(
@@ -84,12 +84,15 @@ def backbone(signal: Signal, *, generator: Generator, **shared: Unpack[SharedKey
     """The parts for a signal.
 
     Args:
-        signal: the sizes of the data.
-        generator: draws the first weights.
+        signal: sizes of the data.
+        generator: random generator for the initial weights.
         shared: see ``isthmus.models.parts.keywords.SharedKeywords``.
 
+    Returns:
+        Encoder, decoder, readout, likelihood and plan.
+
     Raises:
-        SettingError: a size below 1, or a setting that the signal cannot have.
+        SettingError: a size below 1, or a setting that the signal does not support.
     """
     keywords = complete(shared)
     depth = LAYERS[type(signal)] if keywords["layers"] is None else keywords["layers"]

@@ -27,10 +27,10 @@ NOISES = {
     Grid: ("gaussian", "dropout", "masking", "salt-pepper", "patches"),
     Tokens: ("deletion",),
 }
-"""What a signal can be damaged with; the first one is the default."""
+"""The corruptions of each signal; the first one is the default."""
 
 PATCH = 4
-"""Pixels of the edge of a masked square."""
+"""Edge length of a masked square in pixels."""
 
 MADE: dict[str, tuple[Callable[[float], Corruption], float]] = {
     "dropout": (Dropout, 0.5),
@@ -41,19 +41,22 @@ MADE: dict[str, tuple[Callable[[float], Corruption], float]] = {
     "patches": (partial(PatchMasking, size=PATCH), 0.5),
     "deletion": (TokenDeletion, 0.3),
 }
-"""Each noise with its usual level."""
+"""The corruptions with their default levels."""
 
 
 def corruption_of(signal: Signal, name: str | None = None, level: float | None = None) -> Corruption:
-    """The corruption of that name.
+    """Create the corruption of a given name.
 
     Args:
-        signal: what is corrupted.
+        signal: sizes of the inputs.
         name: one of ``NOISES`` of that signal; None for the first of them.
-        level: how much of it; None for the usual level.
+        level: amount of noise; None for the default level.
+
+    Returns:
+        The corruption.
 
     Raises:
-        SettingError: a corruption that the signal cannot have, or a level outside its range.
+        SettingError: a corruption that the signal does not support, or a level outside its range.
     """
     choices = NOISES[type(signal)]
     name = choices[0] if name is None else name

@@ -1,7 +1,7 @@
-"""How a model meets its catalogue: the exact softmax, or where that costs too much, an estimate and touched rows only.
+"""The softmax over a catalogue: exact, or for large catalogues sampled, with sparse gradients.
 
-From ``SAMPLED_FROM`` items on, ``NEGATIVES`` items a batch estimate the softmax, the gradients of both tables of items
-are sparse, and Adam changes the rows that a batch touched.
+From ``SAMPLED_FROM`` items on, the softmax is estimated from ``NEGATIVES`` items per batch, the gradients of both item
+tables are sparse, and Adam only updates the rows that a batch uses.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Likelihood, Source
 
 SAMPLED_FROM = 100_000
-"""Items from which on the estimate pays: about as fast as the exact softmax near 40,000 items, and 1.5 times as fast
-here, with batches of 500 histories of 43 items (``python -m benchmarks scaling``)."""
+"""Number of items from which the sampled softmax is used: it is about as fast as the exact one near 40,000 items, and
+1.5 times as fast here, with batches of 500 histories of 43 items (``python -m benchmarks scaling``)."""
 
 NEGATIVES = 16384
-"""Items drawn a batch, beside those of the batch itself."""
+"""Number of items drawn per batch, in addition to those in the batch."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class ItemSoftmax:
     """The parts that depend on whether the softmax is exact.
 
     Attributes:
-        likelihood: of the model.
-        rowwise: whether the tables of items have sparse gradients, and the plan changes touched rows only.
-        before_training: what has to be known of the source before training.
+        likelihood: likelihood of the model.
+        rowwise: whether the item tables have sparse gradients, and the plan only updates their rows.
+        before_training: computes what must be known about the source before training.
     """
 
     likelihood: Likelihood
@@ -41,8 +41,9 @@ class ItemSoftmax:
         """The parts for ``width`` items.
 
         Args:
-            negatives: items drawn a batch; 0 for the exact softmax; None for 0 below ``SAMPLED_FROM`` items and
-                ``NEGATIVES`` from there on.
+            width: number of items.
+            negatives: items drawn per batch; 0 for the exact softmax; None for 0 below ``SAMPLED_FROM`` items and
+                ``NEGATIVES`` otherwise.
 
         Raises:
             SettingError: fewer than 0 negatives.

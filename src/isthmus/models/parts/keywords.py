@@ -1,7 +1,7 @@
-"""The keywords that the five kinds of autoencoder share: their types and defaults, written once.
+"""The keywords that the five kinds of autoencoders share, with their types and defaults.
 
-A builder takes them as ``**shared: Unpack[SharedKeywords]``. Each is ``Annotated`` with its default, so that whoever
-lists the settings of a builder (``isthmus.models.recipes.settings.keywords_of``) reads them from here.
+A builder accepts them as ``**shared: Unpack[SharedKeywords]``. Each one is ``Annotated`` with its default, so that the
+list of a builder's settings (``isthmus.models.recipes.settings.keywords_of``) can be read from here.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from isthmus.errors import SettingError
 
 
 class SharedKeywords(TypedDict, total=False):
-    """What ``vanilla``, ``denoising``, ``variational``, ``sparse`` and ``contractive`` have in common.
+    """Keywords of ``vanilla``, ``denoising``, ``variational``, ``sparse`` and ``contractive``.
 
     Attributes:
         hidden: width of the layers of an MLP and of the states of a Transformer; after convolutions, of the last layer.
-        layers: how many layers the encoder has, and the decoder as many: layers of an MLP, blocks of a Transformer, or
-            halvings of an image. None takes 1 for bags and 2 otherwise. 0, for vectors alone, puts the code one linear
-            layer away from the data.
+        layers: number of layers of the encoder and of the decoder: layers of an MLP, blocks of a Transformer, or
+            halvings of an image. None is 1 for bags and 2 otherwise. 0 (vectors only) makes encoder and decoder single
+            linear layers.
         filters: channels after the first halving of an image; each further halving doubles them.
         heads: attention heads of a Transformer; the number must divide ``hidden``.
-        dropout: share of the units that are set to 0 inside a Transformer, in training.
-        likelihood: how the error of a reconstruction is measured. Vectors and images: "gaussian" (None),
-            "learned-scale", "per-dimension-scale", "optimal-scale", "laplace", "bernoulli", "continuous-bernoulli" or
+        dropout: share of the units that are set to 0 in a Transformer during training.
+        likelihood: likelihood of the reconstruction. Vectors and images: "gaussian" (None), "learned-scale",
+            "per-dimension-scale", "optimal-scale", "laplace", "bernoulli", "continuous-bernoulli" or
             "discretized-logistic", see ``isthmus.models.parts.likelihoods``. Bags: "multinomial" (None), or "gaussian"
-            for numbers of any sign. Tokens have one of their own.
+            for numbers of any sign. Tokens always use a categorical likelihood.
         epochs: passes over the data.
-        batch_size: rows in a batch.
-        tokens: tokens in a batch of token rows, padding counted; takes the place of ``batch_size``.
-        learning_rate: step size of Adam at the start of training.
+        batch_size: rows per batch.
+        tokens: tokens per batch of token rows, including padding; used instead of ``batch_size``.
+        learning_rate: initial step size of Adam.
         decay: how the learning rate changes: "constant", or "cosine", which lowers it to 0.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -61,7 +61,7 @@ class Keyword:
 
 
 def keywords_in(shared: type) -> dict[str, Keyword]:
-    """The keywords of a ``TypedDict`` whose fields are ``Annotated`` with their defaults, in its order."""
+    """The keywords of a ``TypedDict`` whose fields are ``Annotated`` with their defaults, in order."""
     return {
         name: Keyword(default=hint.__metadata__[0], type=get_args(hint)[0])
         for name, hint in get_type_hints(shared, include_extras=True).items()
@@ -69,7 +69,7 @@ def keywords_in(shared: type) -> dict[str, Keyword]:
 
 
 def complete(given: SharedKeywords) -> SharedKeywords:
-    """The keywords that were given, and the defaults of the others.
+    """Complete the given keywords with the defaults of the others.
 
     Raises:
         SettingError: an unknown keyword.

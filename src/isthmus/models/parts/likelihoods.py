@@ -38,14 +38,14 @@ COMPONENTS = 5
 
 @dataclass(frozen=True)
 class ChosenLikelihood:
-    """A likelihood, and how many numbers the readout gives it for each one of the signal."""
+    """A likelihood, and the number of parameters that the readout outputs for each number of the signal."""
 
     part: Likelihood
     outputs: int = 1
 
 
 def likelihood_of(name: str, signal: Vector | Grid) -> ChosenLikelihood:
-    """The likelihood with its parameters.
+    """Create the likelihood of a given name.
 
     Raises:
         SettingError: no such name.

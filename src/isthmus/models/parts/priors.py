@@ -20,18 +20,18 @@ from isthmus.protocols import Bottleneck, Encoder, Prior, Source
 from isthmus.sources import even_rows
 
 PRIORS = ("standard", "mixture", "pseudo-inputs")
-"""N(0, 1); a mixture of Gaussians that trains; the posteriors of inputs that train (the VampPrior)."""
+"""N(0, 1); a trainable mixture of Gaussians; the posteriors of trainable inputs (the VampPrior)."""
 
 
 @dataclass(frozen=True)
 class ChosenPrior:
-    """A prior, and its pseudo-inputs where it has some."""
+    """A prior, and its pseudo-inputs if it has some."""
 
     part: Prior
     pseudo: VampPrior | None = None
 
     def start(self, model: Autoencoder) -> Callable[[Source], None] | None:
-        """What has to be done before training: pseudo-inputs begin as rows of the source."""
+        """The initialisation before training, if any: pseudo-inputs are set to rows of the source."""
         return None if self.pseudo is None else partial(begin_with_rows, model, self.pseudo)
 
 
@@ -44,18 +44,22 @@ def prior_of(
     components: int,
     generator: Generator,
 ) -> ChosenPrior:
-    """The prior of that name.
+    """Create the prior of a given name.
 
     Args:
         name: one of ``PRIORS``.
-        signal: what the encoder reads.
-        encoder, bottleneck: of the model, for the posteriors of pseudo-inputs.
+        signal: sizes of the encoder's input.
+        encoder, bottleneck: those of the model, for the posteriors of pseudo-inputs.
         code: dimensions of the code.
-        components: of a mixture, or pseudo-inputs.
-        generator: draws their first numbers.
+        components: number of components of a mixture, or of pseudo-inputs.
+        generator: random generator for the initial values.
+
+    Returns:
+        The prior.
 
     Raises:
-        SettingError: another name, no components, or pseudo-inputs of tokens, whose posteriors are normalised together.
+        SettingError: an unknown name, no components, or pseudo-inputs of tokens, whose posteriors are normalised
+            together.
     """
     check_choice("prior", name, PRIORS)
     check_settings(components=components)
@@ -72,13 +76,13 @@ def prior_of(
 
 
 def begin_with_rows(model: Autoencoder, prior: VampPrior, source: Source) -> None:
-    """Set pseudo-inputs to rows of the source, evenly spaced; where there are fewer rows, the rest keep their first
-    draw.
+    """Set pseudo-inputs to rows of the source, evenly spaced; if there are fewer rows, the remaining ones keep their
+    initial values.
 
     Args:
-        model: whose encoder the rows enter.
+        model: the model whose encoder reads the rows.
         prior: the model's prior, changed in place.
-        source: the data to train on.
+        source: training data.
     """
     inputs = source.batch(even_rows(len(source), len(prior.pseudo))).inputs
     with torch.no_grad():

@@ -1,1 +1,1 @@
-"""What a builder yields: a model with the plan that trains it, its settings checked, rebuilt from saved tensors."""
+"""Recipes: models with the plans that train them, checks of settings, and rebuilding from saved tensors."""

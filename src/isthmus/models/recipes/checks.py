@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from isthmus.errors import SettingError
+from isthmus.plugins import closest
 
 
 def check_settings(**settings: int | float) -> None:
-    """Refuse sizes, counts and shares that are not above zero.
+    """Check that sizes, counts and shares are above zero.
 
     Raises:
-        SettingError: naming the setting.
+        SettingError: the message names the setting.
     """
     for name, value in settings.items():
         if not value > 0:
@@ -17,15 +18,16 @@ def check_settings(**settings: int | float) -> None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the choices.
+    """Check that a value is one of the choices.
 
     Args:
-        name: of the setting.
-        value: what was given.
-        choices: what may be given.
+        name: name of the setting.
+        value: the given value.
+        choices: the valid values.
 
     Raises:
-        SettingError: naming the setting and the choices.
+        SettingError: the message names the setting and the choices.
     """
     if value not in choices:
-        raise SettingError(f"{name}={value!r}", expected=" or ".join(map(repr, choices)))
+        expected = " or ".join(map(repr, choices))
+        raise SettingError(f"{name}={value!r}", expected=expected, remedy=closest(value, choices))

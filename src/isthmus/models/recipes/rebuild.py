@@ -1,12 +1,18 @@
-"""A model from what was saved: the builder's keywords and the tensors."""
+"""Rebuilds a saved model from the builder's keywords and the tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from isthmus.batch import Signal
 from isthmus.bundle.tensors import load_state
@@ -15,37 +21,61 @@ from isthmus.protocols import Builder
 
 
 def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build a model anew and copy the saved tensors in.
+    """Build a model and copy the saved tensors into it.
 
-    It is first built without memory, so that settings which do not fit the tensors cost none.
+    It is first built without allocating memory, so that settings that do not match the tensors need none.
 
     Args:
-        builder: the function that made the model.
-        signal: the sizes of its data.
-        settings: the builder's keywords.
-        tensors: the state that was saved.
+        builder: the builder.
+        signal: sizes of the data.
+        settings: keywords of the builder.
+        tensors: the saved state.
 
     Returns:
         The model on the CPU, in evaluation mode.
 
     Raises:
-        BundleError: tensors of other names or shapes than these settings make.
+        BundleError: the names or shapes of the tensors do not match the settings.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _counted_parts(len(tensors)):
         sketch = builder(signal, generator=Generator(), **settings).model
     _check_shapes(sketch, tensors)
-    # The first weights are overwritten; they come from a generator because nothing else may be random.
+    # The initial weights are overwritten; they come from a generator because nothing else may be random.
     model = builder(signal, generator=Generator().manual_seed(0), **settings).model
     load_state(model, tensors)
     model.eval()
     return model
 
 
+@contextmanager
+def _counted_parts(tensors: int) -> Iterator[None]:
+    """Stop a builder that makes far more parts than there are tensors: a number of layers may be any number."""
+    most, me, made = PARTS + PARTS_A_TENSOR * tensors, threading.get_ident(), 0
+
+    def count(module: nn.Module, name: str, part: object) -> None:
+        nonlocal made
+        # Hooks are of the process, and other threads may build models of their own.
+        made += threading.get_ident() == me
+        if made > most:
+            raise BundleError(f"its settings make more than {most:,} parts", expected=f"a model of {tensors:,} tensors")
+
+    hooks = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+PARTS, PARTS_A_TENSOR = 1_000, 20
+"""Modules and parameters of a model without tensors, and for each tensor: far more than any builder makes."""
+
+
 def _check_shapes(sketch: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     wanted: dict[str, list[int]] = {}
     seen: set[int] = set()
     for name, tensor in sketch.state_dict(keep_vars=True).items():
-        # What is tied is one object under several names, and saved under the first.
+        # Tied parameters are one object with several names, saved under the first one.
         if id(tensor) not in seen:
             seen.add(id(tensor))
             wanted[name] = list(tensor.shape)
@@ -59,21 +89,22 @@ def _check_shapes(sketch: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def can_widen(sketch: nn.Module, learned: Mapping[str, Tensor], before: int, after: int) -> bool:
-    """Whether ``widened`` knows what to do with every tensor.
+    """Whether ``widened`` can handle every tensor.
 
-    It does where names are the same and each axis either has kept its length or has gone from ``before`` to ``after``,
-    the numbers of columns: columns come first along an axis and new ones last. Anything else (a further row for a mask,
-    a table of pairs) has an order of its own, which must not be guessed.
+    It can if names are the same and each axis either keeps its length or changes from ``before`` to ``after``, the
+    numbers of
+    columns: columns come first along an axis and new ones last. Anything else (an additional row for a mask, a table of
+    pairs) has another order, which must not be guessed.
 
     Args:
-        sketch: the wider model; it may be on the meta device.
-        learned: the narrower model's tensors, as from ``isthmus.bundle.tensors.state_of``.
-        before: columns of the narrower model.
-        after: columns of the wider one.
+        sketch: the wider model, possibly on the meta device.
+        learned: tensors of the narrower model, as returned by ``isthmus.bundle.tensors.state_of``.
+        before: number of columns of the narrower model.
+        after: number of columns of the wider one.
     """
     wanted, seen = {}, set()
     for name, tensor in sketch.state_dict(keep_vars=True).items():
-        # What is tied is one object under several names, and kept under the first.
+        # Tied parameters are one object with several names, stored under the first one.
         if id(tensor) not in seen:
             seen.add(id(tensor))
             wanted[name] = tensor
@@ -83,11 +114,12 @@ def can_widen(sketch: nn.Module, learned: Mapping[str, Tensor], before: int, aft
 
 
 def widened(fresh: Mapping[str, Tensor], learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """New tensors of the shapes of ``fresh``: the learned numbers lead along every axis, the rest is as in ``fresh``.
+    """Tensors with the shapes of ``fresh``: the learned numbers come first along every axis, the rest is as in
+    ``fresh``.
 
     Args:
-        fresh: the wider model's first tensors, as from ``isthmus.bundle.tensors.state_of``.
-        learned: the narrower model's, for which ``can_widen`` is true.
+        fresh: initial tensors of the wider model, as returned by ``isthmus.bundle.tensors.state_of``.
+        learned: tensors of the narrower model, for which ``can_widen`` is true.
     """
     state = {}
     for name, tensor in fresh.items():

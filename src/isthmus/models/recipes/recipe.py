@@ -1,4 +1,4 @@
-"""What a builder yields when its model is trained by the loop."""
+"""Recipes of models that are trained by gradient descent, and of those that are fitted in one step."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class GradientRecipe:
     """An autoencoder and the plan that trains it.
 
     Attributes:
-        before_training: what has to be known of the source before training, such as how often each item occurs.
-        after_training: what is measured on the source afterwards, with the weights that are kept.
+        model: the autoencoder.
+        plan: phases, batches and optimiser.
+        before_training: computes what must be known about the source before training, such as item frequencies.
+        after_training: measures statistics on the source afterwards, with the weights that are kept.
     """
 
     model: Autoencoder
@@ -36,7 +38,7 @@ class GradientRecipe:
 
     @property
     def chooses_epoch(self) -> bool:
-        """True: the epoch with the best validation score is kept."""
+        """Whether the epoch with the best validation score is kept. It is."""
         return True
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
@@ -66,14 +68,14 @@ class GradientRecipe:
 def fit_in_one_step(
     model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
 ) -> History:
-    """The history of a model that is solved or counted: one epoch, its progress, its score and its time.
+    """Fit a model that is solved or counted: one epoch, with its progress, score and time.
 
-    Ctrl-C and SIGTERM are an exception before the model is solved; afterwards, they leave out its score.
+    Ctrl-C and SIGTERM raise an exception before the model is solved; afterwards, only the score is skipped.
 
     Args:
-        phase: the name of the epoch.
-        rows: how many progress counts in all.
-        work: fills the model and may return more for the record; afterwards the model is put on the run's device.
+        phase: name of the epoch.
+        rows: total for the progress.
+        work: fills the model and may return further values for the record; then the model is moved to the run's device.
     """
     started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
     run.progress.start(1, rows, metric)

@@ -1,10 +1,10 @@
-"""A builder's keywords: which it knows, of what types, those left at their defaults, and what it makes of them."""
+"""Keywords of builders: their names, types and defaults, and building with them."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -30,8 +30,8 @@ _LARGEST: Mapping[type, float] = {int: 2**63 - 1, float: sys.float_info.max}
 
 
 def keywords_of(builder: Builder) -> dict[str, Keyword]:
-    """The settings of a builder in their order: its keywords without the generator, and those that it shares with
-    others as ``**shared: Unpack[...]``, see ``isthmus.models.parts.keywords``."""
+    """The settings of a builder in order: its keywords without the generator, and those that it shares with others as
+    ``**shared: Unpack[...]``, see ``isthmus.models.parts.keywords``."""
     found: dict[str, Keyword] = {}
     hints = get_type_hints(builder)
     for parameter in list(inspect.signature(builder).parameters.values())[1:]:
@@ -45,27 +45,27 @@ def keywords_of(builder: Builder) -> dict[str, Keyword]:
 
 
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All keywords of a builder: those given, checked against its annotations, and the defaults of the others.
+    """All keywords of a builder: the given ones, checked against its annotations, and the defaults of the others.
 
-    Those of a blend hold all keywords of each part. Saving all of them keeps a bundle what it is when a later version
-    has other defaults.
+    Keywords of a blend contain all keywords of each part. Because all of them are saved, a bundle does not depend on
+    later changes of defaults.
 
     Args:
-        name: of the model, for errors.
-        builder: the function that makes it.
-        settings: what the user gave.
+        name: name of the model, for error messages.
+        builder: the builder.
+        settings: the given keywords.
+
+    Returns:
+        All keywords.
 
     Raises:
-        SettingError: a keyword that the builder does not know, or a value of another type, NaN or infinite.
+        SettingError: an unknown keyword, or a value of the wrong type, NaN or infinite.
     """
     known = keywords_of(builder)
     for key in settings:
         if key not in known:
-            raise SettingError(
-                f"{name} has no setting {key!r}",
-                expected=f"one of: {', '.join(known)}",
-                remedy=plugins.closest(key, known),
-            )
+            expected = f"one of: {', '.join(known)}"
+            raise unknown_setting(key, known, f"{name} has no setting {key!r}", expected=expected, builder=builder)
     whole = {key: keyword.default for key, keyword in known.items()}
     whole |= {key: _value(name, key, value, known[key].type) for key, value in settings.items()}
     if builder is blend:
@@ -75,23 +75,68 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
     return whole
 
 
-def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
-    """What the builder makes of all its settings.
+def unknown_setting(
+    key: str, known: Iterable[str], told: str, *, expected: str = "", builder: Builder | None = None
+) -> SettingError:
+    """The error for a keyword that neither a model nor ``fit`` knows; the nearest one of either is suggested.
 
     Args:
-        name: of the model, for errors.
-        builder: the function that makes it.
-        signal: the sizes of the data.
-        run: whose seed draws the first weights.
-        settings: all of them, as ``checked`` returns them.
+        key: what was given.
+        known: the settings of the model.
+        told: what is wrong with it.
+        expected: what would have been right.
+        builder: of the model; None where it is not known.
+    """
+    keywords = _keywords_of_fit(builder) - set(known)
+    near = key if key in keywords else plugins.nearest(key, {*known, *keywords})
+    option = f"the option --{str(near).replace('_', '-')}" if near in OPTIONS else ""
+    if near == key:
+        remedy = f"{key} is a keyword of fit and no setting of a model"
+        return SettingError(told, expected=expected, remedy=remedy, option=option and f"use {option}")
+    remedy, option = f"did you mean {near!r}?" if near else "", option and f"did you mean {option}?"
+    return SettingError(told, expected=expected, remedy=remedy, option=option)
+
+
+OPTIONS = ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "validation")
+"""Keywords of every ``fit`` that are options of every ``fit`` on the command line, too."""
+
+
+def all_settings() -> set[str]:
+    """The settings of all models whose plugins are imported."""
+    builders = [builder for plugin in plugins.load_imported().values() for builder in plugin.builders.values()]
+    return {keyword for builder in builders for keyword in keywords_of(builder)}
+
+
+def _keywords_of_fit(builder: Builder | None) -> set[str]:
+    """The keywords of ``fit`` of the faces of the imported plugins, or of those that have the builder."""
+    imported = list(plugins.load_imported().values())
+    having = [plugin for plugin in imported if builder in plugin.builders.values()]
+    faces = [face for plugin in having or imported for face in plugin.faces.values()]
+    fits = [inspect.signature(face.fit).parameters.values() for face in faces if hasattr(face, "fit")]
+    named = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {*OPTIONS} | {one.name for parameters in fits for one in parameters if one.kind in named}
+
+
+def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mapping[str, Any]) -> Recipe:
+    """Call the builder with all its settings.
+
+    Args:
+        name: name of the model, for error messages.
+        builder: the builder.
+        signal: sizes of the data.
+        run: its seed determines the initial weights.
+        settings: all keywords, as returned by ``checked``.
+
+    Returns:
+        The recipe.
 
     Raises:
-        SettingError: settings that it cannot have, or a model larger than the memory.
+        SettingError: settings that the model cannot have, or a model larger than the memory.
     """
     try:
         return builder(signal, generator=run.generator(), **settings)
     except (RuntimeError, OverflowError, MemoryError) as error:
-        # What torch says when a layer is larger than the memory.
+        # The error of torch for a layer that is larger than the memory.
         raise SettingError(
             f"{name} cannot be built for {signal} ({' '.join(str(error).split())[:200]})",
             expected="layers that fit into memory",
@@ -103,7 +148,7 @@ def _value(name: str, key: str, value: Any, wanted: Any) -> Any:
     plain, options = value.item() if isinstance(value, np.generic) else value, _options(wanted)
     if not any(_fits(plain, option) for option in options):
         raise SettingError(f"{key}={plain!r} for {name}", expected=_shown(wanted))
-    # A whole number where a float is meant becomes one, so that 1 and 1.0 are the same setting.
+    # Integers are converted where a float is expected, so that 1 and 1.0 are the same setting.
     return float(plain) if type(plain) is int and float in options and int not in options else plain
 
 

@@ -1,0 +1,28 @@
+"""Every autoencoder of texts, images and vectors and every verb on a pretend accelerator: no device is mixed with
+another, and answers equal those of the CPU."""
+
+import pytest
+from device_cases.comparing import EQUAL
+from device_cases.server import Server
+
+KINDS = ("contractive", "denoising", "mixture", "sparse", "vanilla", "variational")
+ALL = (
+    *((domain, kind) for domain in ("images", "text", "vectors") for kind in KINDS),
+    ("images", "pseudo-inputs"),
+    ("images", "residual-denoiser"),
+    ("text", "denoising-text"),
+    ("text", "readable-embeddings"),
+    ("text", "sequence-vae"),
+    ("text", "transformer"),
+    ("vectors", "pseudo-inputs"),
+)
+QUICK = (("images", "pseudo-inputs"), ("text", "readable-embeddings"), ("text", "sequence-vae"), ("vectors", "mixture"))
+
+
+@pytest.mark.parametrize(
+    ("domain", "builder"), [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in ALL]
+)
+def test_answers_are_those_of_the_cpu(pretend: Server, domain: str, builder: str) -> None:
+    found = pretend("autoencoders", "check", domain, builder)
+    assert len(found) >= 4
+    assert {verb: answer for verb, answer in found.items() if answer != EQUAL} == {}

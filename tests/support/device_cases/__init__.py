@@ -1,0 +1,1 @@
+"""What is asked of every builder on the pretend device and on the CPU, by domain."""
