@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError
 
 ENDS = ("</s>", "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[EOS]", "<end>")
@@ -79,11 +80,15 @@ def _named(folder: Path) -> dict[str, str]:
     return named
 
 
+MOST_BYTES = 1 << 24
+"""Of a document beside a tokenizer."""
+
+
 def _document(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_limited(path, MOST_BYTES, "a JSON document").decode("utf-8"))
     except (ValueError, OSError, RecursionError):
         raise InputError(f"{path} is not a JSON document", expected="what belongs to the tokenizer") from None
     return document if isinstance(document, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.reprs import counted, described
 from isthmus_text.texts import Texts
@@ -27,6 +28,9 @@ SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 TRAINED_IDS = SpecialIds(end=2, unknown=3, pad=0, start=1)
 SMALLEST = len(SPECIAL) + 256
 """Minimum size of a byte-level vocabulary: the special tokens and all bytes."""
+
+MOST_BYTES = 1 << 27
+"""Of a ``tokenizer.json``; that of a vocabulary of 250,000 tokens in all languages has 20 MB."""
 
 TRAINED_ON = 1 << 30
 """Maximum number of bytes of training text, because training needs many times as much memory."""
@@ -102,7 +106,9 @@ class Tokenizer:
         if not file.is_file():
             raise SourceError(f"no file {str(file)!r}", expected="a tokenizer.json, or a folder that holds one")
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_limited(file, MOST_BYTES, "a tokenizer.json").decode("utf-8")
+        except SourceError:
+            raise
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{file} cannot be read ({error})", expected="a tokenizer.json") from error
         inner = _parsed(text, str(file))
