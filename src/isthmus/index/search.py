@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.answers import RankedList, RankedLists, id_type
 from isthmus.checked.arguments import as_float, checked_k, listed, real, real_numbers
-from isthmus.errors import InputError, SettingError
+from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_queries
