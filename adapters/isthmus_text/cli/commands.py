@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     CodesFile,
@@ -25,7 +24,6 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -164,14 +162,11 @@ def anomalies(
     model = TextAutoencoder.load(directory)
     scores = model.anomaly_scores(texts)
     limit = model.anomaly_scorer.threshold
-    above = scores > limit.value
-    order = np.arange(len(scores)) if all_texts else np.argsort(-scores, kind="stable")[:k]
-    found = [
-        {"text": texts[row], "row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
-    ]
-    document = {"texts": len(scores), "anomalies": int(above.sum()), "threshold": limit.value, "found": found}
-    told = flagged(int(above.sum()), len(scores), "texts", limit.value, limit.contamination)
-    rows = [(one["score"], one["text"], "anomaly" if one["anomaly"] else "") for one in found]
+    above, told = count_anomalies(scores, limit, "texts")
+    ranked = scored_rows(scores, limit, None if all_texts else k)
+    found = [{"text": texts[one.row], **one._asdict()} for one in ranked]
+    document = {"texts": len(scores), "anomalies": above, "threshold": limit.value, "found": found}
+    rows = [(one.score, texts[one.row], one.flag) for one in ranked]
     emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats a token", "text", ""), rows)))
 
 

@@ -18,6 +18,7 @@ from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.steps import StepProgress, check_progress
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.machine.processes import ForkSafeLock
@@ -54,6 +55,7 @@ class Index:
         seed: int = 0,
         queries: Any = None,
         kind: str = "auto",
+        progress: StepProgress | None = None,
     ) -> Index:
         """An index of a copy of the vectors, as float32.
 
@@ -75,6 +77,8 @@ class Index:
             queries: such as will be asked, to measure with; vectors drawn at random, with noise, if not given. Where
                 queries come from elsewhere than the vectors (people and items), give some.
             kind: "auto"; "fastest", to try all however fast exact search is; "exact"; or one, whatever its speed.
+            progress: is told what is being tried, by its methods ``begin`` and ``end``; the bar of ``fit`` is
+                ``isthmus.training.progress_display.ProgressBar()``. None leaves it to the log.
 
         Raises:
             InputError: what ``vector_files.read`` refuses; ids of mixed types; fewer than two queries to measure with.
@@ -83,9 +87,10 @@ class Index:
             BudgetError: nothing that the budget allows reaches the target, exact search included.
         """
         check_metric(metric)
+        check_progress(progress)
         column = ids if isinstance(ids, str) else None
         request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column).checked()
-        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries)[0])
+        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries, progress)[0])
 
     @property
     def metric(self) -> Metric:

@@ -19,7 +19,9 @@ from isthmus.index.kinds import ApproximateSearcher, IndexKind
 from isthmus.index.registry import find, tried
 from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.measure import HeldOutQueries, held_out
+from isthmus.index.tuning.steps import StepProgress, step
 from isthmus.index.tuning.trials import ALL, ChosenIndex, IndexRequest, Trial
+from isthmus.reprs import counted
 
 logger = logging.getLogger(__name__)
 
@@ -196,7 +198,11 @@ class KindSearch:
 
 
 def choose(
-    exact: ExactSearcher, request: IndexRequest, queries: Tensor | None = None, builds: IndexBuilds | None = None
+    exact: ExactSearcher,
+    request: IndexRequest,
+    queries: Tensor | None = None,
+    builds: IndexBuilds | None = None,
+    progress: StepProgress | None = None,
 ) -> ChosenIndex:
     """The searcher for some vectors.
 
@@ -206,6 +212,7 @@ def choose(
         queries: to measure with; vectors drawn at random with noise, if None.
         builds: keeps what was built over these vectors for other requests of the same seed; all measurements are made
             anew.
+        progress: is told which kind is being tried.
 
     Raises:
         BudgetError: nothing that keeps the budget reaches the target, exact search included.
@@ -217,12 +224,15 @@ def choose(
         return ChosenIndex("exact", None, 1.0, "exact search was asked for")
     if request.kind == "auto" and request.budget.allows_exact(len(exact), exact.width):
         return ChosenIndex("exact", None, 1.0, "comparing with every vector is fast enough")
-    search = KindSearch(
-        builds or IndexBuilds(exact, request.seed), request, held_out(exact, queries, request.k, request.seed)
-    )
-    for kind in tried(exact.metric) if request.kind in ALL else [find(request.kind)]:
-        search.try_kind(kind)
-    return search.result()
+    with step(progress, f"measuring exact search of {counted(len(exact), 'vector')}"):
+        held = held_out(exact, queries, request.k, request.seed)
+        search = KindSearch(builds or IndexBuilds(exact, request.seed), request, held)
+    kinds = tried(exact.metric) if request.kind in ALL else [find(request.kind)]
+    for number, kind in enumerate(kinds, start=1):
+        with step(progress, f"trying {kind.name} ({number} of {len(kinds)})"):
+            search.try_kind(kind)
+    with step(progress, "comparing the fastest"):
+        return search.result()
 
 
 def keep(
