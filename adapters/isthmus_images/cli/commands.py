@@ -1,4 +1,4 @@
-"""The commands that take an image bundle: each builds one document and prints it."""
+"""Commands for image bundles; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def encode(
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Turn images into codes, one row an image."""
+    """Turn images into codes, one row per image."""
     if out is None and not as_json:
-        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
+        raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
     check_out_file(out, (".npy",))
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
@@ -59,7 +59,7 @@ def encode(
 def reconstruct(
     directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
 ) -> None:
-    """Encode images and decode them again."""
+    """Encode images and decode their codes again."""
     check_pictures(out)
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
@@ -82,7 +82,7 @@ def sample(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new images from randomly drawn codes."""
+    """Generate new images from random codes."""
     check_pictures(out)
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
     _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
@@ -147,7 +147,7 @@ def evaluate(
     directory: Directory,
     images: Source,
     samples: ImportanceSamples = 0,
-    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this standard deviation and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
     as_json: Json = False,
