@@ -1,4 +1,4 @@
-"""Images as grids of numbers: the adapter that the plugin announces, and the batches it makes."""
+"""The adapter for images, which are grids of numbers, and its batches."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.batch import Batch, Grid, Values
 from isthmus.errors import BundleError, InputError
 from isthmus.reprs import brief
+from isthmus_images.files.levels import SIXTEEN_BITS, Levels, checked_levels
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
 from isthmus_images.images import Images
 
@@ -23,10 +24,10 @@ DOCUMENT = "images.json"
 @brief
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """Images of one size; inputs and targets of a batch are the same numbers.
+    """Images of the same size; inputs and targets of a batch are the same numbers.
 
     Attributes:
-        pixels: bytes, or fp32 where images came as such (0 to 1, or noisy); on the device that batches are for.
+        pixels: bytes, or fp32 if images were given as floats (0 to 1, or noisy); on the device of the batches.
     """
 
     pixels: UInt8[Tensor, "rows channels height width"] | Float[Tensor, "rows channels height width"]
@@ -36,7 +37,7 @@ class ImageSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Numbers of an image, for each row."""
+        """The number of values of an image, for each row."""
         return torch.full((len(self.pixels),), self.pixels[:1].numel(), device=self.pixels.device)
 
     def to(self, device: torch.device) -> ImageSource:
@@ -53,13 +54,15 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class ImageAdapter:
-    """Knows the size of images and whether they have colour.
+    """The size of images, and whether they have colour.
 
     Attributes:
         signal: channels, height and width.
+        levels: the numbers of black and white in pictures of more than 8 bits; None where there was none.
     """
 
     signal: Grid
+    levels: Levels | None = None
 
     @classmethod
     def read(cls, source: Any, **options: Any) -> Images:
@@ -68,58 +71,63 @@ class ImageAdapter:
 
     @classmethod
     def fit(cls, records: Any) -> ImageAdapter:
-        """The size and colour of these images."""
+        """Take the size and colour of these images."""
         images = Images.of(records)
-        return cls(Grid(len(images.pixels[0]), *images.size))
+        return cls(Grid(len(images.pixels[0]), *images.size), images.levels)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels, of every image."""
+        """Height and width in pixels of all images."""
         return self.signal.height, self.signal.width
 
     @property
     def form(self) -> Form:
-        """The size and colour that files are read in."""
+        """The size and colour with which files are read."""
         names = {count: name for name, count in CHANNELS.items()}
         return Form(self.size, names[self.signal.channels])
 
     def records(self, source: Any, *, on_error: str = "raise", noisy: bool = False) -> Images:
-        """Images from files or arrays: files are read in the size and colour of this adapter.
+        """Images from files or arrays; files are read with the size and colour of this adapter.
 
         Args:
-            source: ``Images``, which stay as they are, or anything that ``Images.read`` takes.
-            on_error: "raise" for a file that cannot be read, or "skip" it.
-            noisy: floats may lie outside 0 to 1.
+            source: ``Images``, which are unchanged, or anything that ``Images.read`` accepts.
+            on_error: "raise" an error for a file that cannot be read, or "skip" it.
+            noisy: whether floats may be outside 0 to 1.
+
+        Returns:
+            The images.
 
         Raises:
-            InputError: an array of another size or colour.
+            InputError: an array with another size or colour.
         """
         if isinstance(source, Images):
             return source
         form = self.form
-        return Images.read(source, size=form.size, colour=form.colour, on_error=on_error, noisy=noisy)
+        how: dict[str, Any] = {"on_error": on_error, "noisy": noisy, "levels": self.levels}
+        return Images.read(source, size=form.size, colour=form.colour, **how)
 
     def prepare(self, records: Any) -> ImageSource:
-        """A row for every image, in that order.
+        """One row for each image, in order.
 
         Raises:
-            InputError: images of another size or colour.
+            InputError: images with another size or colour.
         """
         images = self.records(records)
         self.form.check(images.pixels, "images")
         return ImageSource(_tensor(images.pixels))
 
     def state(self) -> dict[str, str]:
-        """Channels, height and width as a JSON document."""
+        """Channels, height, width and levels as a JSON document."""
         grid = self.signal
-        return {DOCUMENT: json.dumps({"channels": grid.channels, "height": grid.height, "width": grid.width})}
+        sizes = {"channels": grid.channels, "height": grid.height, "width": grid.width}
+        return {DOCUMENT: json.dumps({**sizes, "levels": None if self.levels is None else list(self.levels)})}
 
     @classmethod
     def restore(cls, state: Mapping[str, str]) -> ImageAdapter:
         """The inverse of ``state``.
 
         Raises:
-            BundleError: the document is missing or not what it should be.
+            BundleError: the document is missing or invalid.
         """
         if DOCUMENT not in state:
             raise BundleError(f"the bundle holds no {DOCUMENT}", expected="the sizes of images")
@@ -129,12 +137,13 @@ class ImageAdapter:
             if channels not in CHANNELS.values():
                 raise InputError(f"{channels} channels", expected="1 or 3")
             form = Form.of([height, width], None)
+            levels = checked_levels(sizes.get("levels", SIXTEEN_BITS))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the sizes of images do not fit ({error})", expected="as saved") from None
         assert form.size is not None
-        return cls(Grid(channels, *form.size))
+        return cls(Grid(channels, *form.size), levels)
 
 
 def _tensor(pixels: Pixels) -> torch.Tensor:
-    # A copy where the array may not be written to: torch would share it.
+    # Copy read-only arrays, because torch would share their memory.
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())

@@ -1,9 +1,9 @@
-"""Records of this domain: images of one size."""
+"""``Images``: images of the same size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,30 @@ from jaxtyping import Float32
 from isthmus.errors import SettingError
 from isthmus.reprs import counted, described, joined
 from isthmus_images.files.cropping import cropped
+from isthmus_images.files.levels import Levels, checked_levels
 from isthmus_images.files.loading import How, Loaded, load
 from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images:
-    """Images of one size and colour, in order.
+    """Images of the same size and colour, in order.
 
     Attributes:
         pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
         names: the path below a folder, or the place in an array.
         labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
-        skipped: names of files that could not be read.
+        skipped: names of files that could not be read, or are no pictures.
+        levels: the numbers of black and white that pictures of more than 8 bits were read by; None where none was.
+        reasons: why each of the skipped files was.
     """
 
     pixels: Pixels
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    levels: Levels | None = None
+    reasons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         channels, height, width = self.pixels.shape[1:]
@@ -48,8 +53,13 @@ class Images:
         colour: str | None = None,
         on_error: str = "raise",
         noisy: bool = False,
+        levels: tuple[float, float] | None = None,
     ) -> Images:
-        """Images from files or arrays.
+        """Read images from files or arrays.
+
+        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats) the range counts: the least number of
+        all that are read becomes black, the largest white. What a folder holds beside pictures is listed in ``skipped``
+        and in the log.
 
         Args:
             source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
@@ -60,14 +70,16 @@ class Images:
             colour: ``grey`` or ``colour``; by default grey where all pictures are.
             on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
             noisy: floats may lie outside 0 to 1.
+            levels: the numbers of black and white in pictures of more than 8 bits, such as (0, 4095) for 12 bits, in
+                the place of the range of what is read.
 
         Raises:
-            SourceError: nothing there or nothing to be read; a broken file, by name.
+            SourceError: a path that does not exist, contains no pictures, or a broken file, which the message names.
             InputError: images of different sizes without ``size``, or an array of the wrong shape or type.
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
         """
-        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy)))
+        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy, checked_levels(levels))))
 
     @classmethod
     def crops(
@@ -80,43 +92,47 @@ class Images:
         on_error: str = "raise",
         seed: int = 0,
     ) -> Images:
-        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored at random.
+        """Patches of pictures at their original resolution, rotated and mirrored at random. Pictures may have different
+        sizes.
 
         Args:
-            source: what ``read`` takes, or ``Images``.
-            each: crops of each picture; names tell which.
-            size: of a crop, a side or height and width.
+            source: anything that ``read`` accepts, or ``Images``.
+            each: number of patches per picture; their names contain the number.
+            size: side length, or height and width, of a patch.
             colour, on_error: as for ``read``.
-            seed: of the places and turns.
+            seed: seed of positions and orientations.
+
+        Returns:
+            The patches.
 
         Raises:
-            SettingError: fewer than 1, or no size.
-            InputError: a picture that is smaller than a crop. Otherwise what ``read`` raises.
+            SettingError: fewer than 1 patch, or no size.
+            InputError: a picture smaller than a patch; and the errors of ``read``.
         """
         form = Form.of(size, colour)
         if each < 1 or form.size is None:
             raise SettingError(f"{each} crops of size {size}", expected="at least 1, and a size, such as size=40")
         if isinstance(source, Images):
-            loaded = Loaded(source.pixels, source.names, source.labels)
+            loaded = Loaded(source.pixels, source.names, source.labels, levels=source.levels)
         else:
             loaded = load(source, How(Form(None, colour), on_error))
         return cls._of(cropped(loaded, each, form.size, seed))
 
     @classmethod
     def of(cls, source: Any) -> Images:
-        """``source`` itself if it is ``Images``, else what ``read`` makes of it."""
+        """``source`` itself if it is ``Images``, otherwise ``read(source)``."""
         return source if isinstance(source, Images) else cls.read(source)
 
     @classmethod
     def _of(cls, loaded: Loaded) -> Images:
-        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped)
+        return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped, loaded.levels, loaded.reasons)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels, of every image."""
+        """Height and width in pixels of all images."""
         return self.pixels.shape[2], self.pixels.shape[3]
 
     @property
@@ -125,15 +141,15 @@ class Images:
         return "grey" if self.pixels.shape[1] == 1 else "colour"
 
     def array(self) -> Float32[np.ndarray, "images height width *channels"]:
-        """float32 from 0 to 1; channels last, and none of them where images are grey."""
+        """float32 from 0 to 1; channels last, without a channel axis for grey images."""
         return shown(self.pixels)
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Images:
-        """Some of them, in the order given."""
+        """The given images, in the given order."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
-        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels)
+        return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels, levels=self.levels)
 
     def in_bytes(self) -> Images:
         """The same, a byte for each number."""
-        return Images(as_bytes(self.pixels), self.names, self.labels, self.skipped)
+        return replace(self, pixels=as_bytes(self.pixels))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus import plugins
@@ -23,19 +22,25 @@ from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.csr import Csr
+from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, stored_where
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.overview import held_out
 from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
-from isthmus_interactions.splits import FoldIn, strong
+from isthmus_interactions.splits import FoldIn, aligned
 
 FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
 
 MOST_HELD_OUT = 10_000
 MIN_ITEMS = 5
-"""Minimum number of items of a held-out user, so that one can be hidden."""
+"""Of the items of a user who is held out one in so many is hidden, and one at least."""
+
+SHORTEST = 2
+"""Fewer items than this leave nothing to hide."""
+
+PART = 3
+"""At most one in so many of the users who could be held out is."""
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +176,8 @@ def facts_of(
 def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
     """Split users into training and validation. Both keep all items of the data, so that no known item is lost.
 
-    The same data, share and seed give the same users. None are held out if there are too few or if the share is 0.
+    The same data, share and seed give the same users. Hidden are items that somebody who trains has. None are held
+    out if there are too few, if nothing can be hidden, or if the share is 0.
 
     Args:
         data: interactions of all users.
@@ -191,33 +197,48 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
         return data, validation
     if not 0 <= validation < 0.5:
         raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
-    enough = int((np.diff(data.matrix.indptr) >= MIN_ITEMS).sum())
-    users = min(MOST_HELD_OUT, round(len(data) * validation), enough // 3)
     if validation == 0:
         return data, None
-    if len(data) < FEWEST or users < 1:
-        logger.info("no users are held out and the last epoch is kept: %d users, %d of them with %d items or more, "
-                    "are too few", len(data), enough, MIN_ITEMS)  # fmt: skip
+    rows = _askable(data, validation, seed)
+    fold = _hidden(data, rows, seed) if len(rows) else None
+    if fold is None:
+        logger.info(
+            "no users are held out and the last epoch is kept: %d users, %d of them with %d items or more, are too few",
+            len(data),
+            int((np.diff(data.matrix.indptr) >= SHORTEST).sum()),
+            SHORTEST,
+        )
         return data, None
-    split = strong(data, held_out=users, min_items=MIN_ITEMS, seed=seed % 2**63)
-    assert split.validation is not None
-    return _without(data, split.validation), _over(split.validation, split.train, data)
-
-
-def _without(data: Interactions, fold: FoldIn) -> Interactions:
     held = data.users.rows(fold.users)
-    return data.select_users(np.setdiff1d(np.arange(len(data)), held))
+    return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
-def _over(fold: FoldIn, narrow: Interactions, data: Interactions) -> FoldIn:
-    """The fold over the columns of all the data."""
-    columns = data.items.rows(narrow.items.ids.tolist())
-    shape = (len(fold), len(data.items))
+def _askable(data: Interactions, share: float, seed: int) -> Ints:
+    """Rows of the users to hold out: of those with enough items, and where they are few, of those with two."""
+    sizes = np.diff(data.matrix.indptr)
+    wanted = min(MOST_HELD_OUT, round(len(data) * share))
+    if len(data) < FEWEST or not wanted:
+        return np.empty(0, np.int64)
+    pool = np.flatnonzero(sizes >= MIN_ITEMS)
+    if len(pool) // PART < wanted:
+        logger.info(
+            "%d of %d users have %d items or more: users with fewer are held out, too", len(pool), len(data), MIN_ITEMS
+        )
+        pool = np.flatnonzero(sizes >= SHORTEST)
+    chosen = np.random.default_rng(seed % 2**63).choice(pool, min(wanted, len(pool) // PART), replace=False)
+    return np.sort(chosen)
 
-    def widened(matrix: Csr) -> Csr:
-        wide: Csr = csr_array((matrix.data, columns[matrix.indices], matrix.indptr), shape)
-        wide.sort_indices()
-        return wide
 
-    ordered = None if fold.ordered is None else fold.ordered.renumbered(columns)
-    return FoldIn(widened(fold.history), widened(fold.held_out), fold.users, ordered)
+def _hidden(data: Interactions, rows: Ints, seed: int) -> FoldIn | None:
+    """A part of the items of each of some users is hidden, one at least, of those that others have; None for none."""
+    part = data.select_users(rows)
+    others = np.bincount(data.matrix.indices, minlength=len(data.items))
+    others -= np.bincount(part.matrix.indices, minlength=len(data.items))
+    known = others[part.matrix.indices] > 0
+    order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
+    quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]
+    hidden = known & (places_in_rows(part.matrix, order) < quota)
+    if not hidden.any():
+        return None
+    history, held_out = stored_where(part.matrix, ~hidden), stored_where(part.matrix, hidden)
+    return aligned(history, held_out, part.users, part.histories)

@@ -66,9 +66,9 @@ class Interactions:
     ) -> Interactions:
         """Read a table with one event per row, or a matrix. The order of the rows only affects ``histories``.
 
-        Rows without a user or an item are dropped and counted. Users and items without any remaining row are not in the
-        result,
-        except for a matrix, which is used as it is: see ``from_csr``.
+        Rows without a user or an item (empty, null, NaN, or a text such as NULL or NA) are dropped and counted. Users
+        and items with no row left have no place in the result, but in a matrix, which is taken as it is: see
+        ``from_csr``.
 
         Args:
             source: a path to delimited text (CSV, TSV, ``::``, ...), JSON or Parquet, an Arrow table or record batch,
@@ -79,11 +79,13 @@ class Interactions:
                 The columns of a file without names are called by their numbers, counted from 1.
             item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
-            time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. With times,
-                ``histories`` are kept and sorted by them.
-            keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default every
-                row, or the top two fifths of a rating scale (see ``keep.default_keep``); ``report`` says which. Of a
-                matrix, by default, every entry.
+            time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. Numbers,
+                dates as 2024-01-31 12:00:00 (also with a zone, or without the time of day), or m/d/Y or d/m/Y where
+                only one of them fits. With times ``histories`` are kept, sorted by them. Of a column that is named
+                here, rows without a time are dropped and counted; one that is not, and lacks times, is left alone.
+            keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default the
+                top two fifths of a rating scale, and of anything else every value above 0 (see
+                ``threshold.default_keep``); ``report`` says which. Of a matrix, by default, every entry.
             weights: what a cell holds: 1 (``"binary"``, the default), the sum of its rows' values (``"value"``, the
                 default of a matrix) or log(1 + that sum) (``"log"``). Without a value column each row counts 1; under
                 the latter two, rows of value 0 go.
@@ -100,7 +102,8 @@ class Interactions:
         Raises:
             SourceError: no file, an unreadable or empty one, or no row left.
             ColumnError: a column that is missing or ambiguous, or has an unusable type.
-            ValueRangeError: a value that is negative, missing or not finite; the message names row and column.
+            ValueRangeError: a value that is missing or not finite, or negative if the rule keeps it; the message
+                names row and column.
             SettingError: an invalid ``keep`` or ``weights``, or an argument that does not apply to this kind of source.
         """
         if weights not in (None, "binary", "value", "log"):
@@ -124,7 +127,7 @@ class Interactions:
         # The events are handed on and not kept, so that their memory can be given back on the way.
         parts = assemble(read_events(source, **columns, told=file), asked, weights or "binary", ordered=bool(ordered))
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
-        built.report.log(logger)
+        built.report.tell(logger)
         return built
 
     @classmethod
@@ -165,6 +168,8 @@ class Interactions:
         if weights != "value":
             clean.data = np.ones_like(clean.data) if weights == "binary" else np.log1p(clean.data)
         report = Report(stored, filtered=filtered, zeros=zeros, keep=rule.rule, why=rule.why, weights=weights)
+        if filtered:
+            report.tell(logger)
         return cls(user_ids, item_ids, clean, None, report)
 
     def __len__(self) -> int:

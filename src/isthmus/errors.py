@@ -18,6 +18,7 @@
         └── NonFiniteLossError    the loss became NaN or infinite
 
     UserWarning
+    ├── FewRowsKeptWarning        a rule for values removed almost all rows
     ├── ModelQualityWarning       a fitted model is no better than a trivial one
     └── UnknownIdWarning          unknown ids that were ignored
         └── UnknownHistoryWarning     all ids of a history are unknown, so a fallback was used
@@ -107,6 +108,10 @@ class TrainingError(IsthmusError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite."""
+
+
+class FewRowsKeptWarning(UserWarning):
+    """A rule for values removed almost all rows: the message says which rule it was, and how to keep every row."""
 
 
 class ModelQualityWarning(UserWarning):

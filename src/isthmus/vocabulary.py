@@ -1,6 +1,7 @@
 """External id <-> row, frozen, written without pickle.
 
-Ids are int64 or string, never both: the vocabulary stores which.
+Ids are int64 (uint64 where one is above 2^63) or string, never both: the vocabulary stores which. In which forms an id
+may be asked for is said in ``isthmus.ids``.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.ids import Id, forms, in_kind, is_text, plain_id, proper_id
 from isthmus.reprs import counted, described
 from isthmus.similar_texts import similar_texts
 
-Kind = Literal["int64", "string"]
-Id = int | str
+__all__ = ["KINDS", "Id", "Kind", "Rows", "Vocabulary", "empty_ids"]
+
+Kind = Literal["int64", "uint64", "string"]
+KINDS: tuple[Kind, ...] = ("int64", "uint64", "string")
 Rows = npt.NDArray[np.int64]
 
 
@@ -26,13 +30,13 @@ class Vocabulary:
     """A frozen list of distinct ids; an id's position is its row.
 
     Args:
-        ids: distinct ids, in row order; integers (or an integer array) or strings.
+        ids: distinct ids, in row order; integers or strings, in the forms that ``isthmus.ids.plain_id`` takes.
 
     Raises:
-        InputError: ids of mixed or other types, or an id twice.
+        InputError: ids of mixed or other types, a missing one, a text that UTF-8 cannot write, or an id twice.
     """
 
-    def __init__(self, ids: Iterable[Id] | npt.NDArray[np.generic]) -> None:
+    def __init__(self, ids: Iterable[Any] | npt.NDArray[np.generic]) -> None:
         self._ids = _as_array(ids)
         if len(self._rows) != len(self._ids):
             values, counts = np.unique(self._ids, return_counts=True)
@@ -40,8 +44,8 @@ class Vocabulary:
 
     @property
     def kind(self) -> Kind:
-        """Which type the ids have."""
-        return "int64" if self._ids.dtype == np.int64 else "string"
+        """The type of the ids."""
+        return "string" if self._ids.dtype == object else "uint64" if self._ids.dtype == np.uint64 else "int64"
 
     @property
     def ids(self) -> npt.NDArray[np.generic]:
@@ -59,18 +63,47 @@ class Vocabulary:
         return described(self, f"{counted(len(self), f'{self.kind} id')}, such as {self._example()}")
 
     def __contains__(self, id_: object) -> bool:
-        return id_ in self._rows
+        try:
+            return self.find(id_) is not None
+        except InputError:
+            return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.kind == other.kind and np.array_equal(self._ids, other._ids)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def rows(self, ids: Iterable[Id]) -> Rows:
+    def find(self, id_: Any) -> int | None:
+        """The row of an id in any of its forms; None where it is not here.
+
+        Raises:
+            InputError: something that can be no id, such as a list.
+        """
+        if type(id_) is int or type(id_) is str:
+            row = self._rows.get(id_)
+            if row is not None:
+                return row
+        return next((self._rows[form] for form in forms(id_) if form in self._rows), None)
+
+    def held(self, id_: Any) -> Id:
+        """An id as it is held here, or would be if it were. Raises what ``find`` raises."""
+        row = self.find(id_)
+        if row is None:
+            return in_kind(plain_id(id_), self.kind)
+        found: Id = self._ids[row : row + 1].tolist()[0]
+        return found
+
+    def places(self, ids: Iterable[Any]) -> Rows:
+        """The row of each id, -1 where it is not here. Raises what ``find`` raises."""
+        rows = [self.find(id_) for id_ in ids]
+        return np.asarray([-1 if row is None else row for row in rows], dtype=np.int64)
+
+    def rows(self, ids: Iterable[Any]) -> Rows:
         """Rows of the given ids.
 
         Raises:
             UnknownIdError: an id that is not in the vocabulary.
+            InputError: something that can be no id.
         """
         rows, unknown = self.split(ids)
         if unknown:
@@ -81,14 +114,13 @@ class Vocabulary:
             )
         return rows
 
-    def split(self, ids: Iterable[Id]) -> tuple[Rows, list[Id]]:
-        """Rows of the known ids, and the ids that are unknown, each in the order given."""
-        rows, unknown = [], []
+    def split(self, ids: Iterable[Any]) -> tuple[Rows, list[Id]]:
+        """Rows of the known ids, and the ids that are unknown, each in the order given. Raises what ``find`` raises."""
+        rows, unknown = list[int](), list[Id]()
         for id_ in ids:
-            plain = id_.item() if isinstance(id_, np.generic) else id_
-            row = self._rows.get(plain) if isinstance(plain, int | str) else None
+            row = self.find(id_)
             if row is None:
-                unknown.append(plain)
+                unknown.append(plain_id(id_))
             else:
                 rows.append(row)
         return np.asarray(rows, dtype=np.int64), unknown
@@ -99,9 +131,10 @@ class Vocabulary:
         return taken
 
     def extended(self, ids: Iterable[Id]) -> Vocabulary:
-        """A vocabulary with the unknown ones among ``ids`` appended; old ids keep their rows."""
-        _, unknown = self.split(ids)
-        return Vocabulary([*self._ids.tolist(), *dict.fromkeys(unknown)])
+        """A vocabulary with the unknown ones among ``ids`` appended; existing ids keep their rows."""
+        more = dict.fromkeys(in_kind(plain_id(id_), self.kind) if len(self) else id_ for id_ in ids)
+        unknown = [id_ for id_ in more if id_ not in self._rows]
+        return Vocabulary([*self._ids.tolist(), *unknown]) if unknown else self
 
     def to_json(self) -> str:
         """The whole vocabulary as one JSON document."""
@@ -112,51 +145,71 @@ class Vocabulary:
         """The inverse of ``to_json``.
 
         Raises:
-            InputError: not such a document.
+            InputError: an invalid document.
         """
         try:
             document = json.loads(text)
             kind, ids = document["kind"], document["ids"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError("not a vocabulary document", expected='{"kind": ..., "ids": [...]}') from None
-        if not isinstance(ids, list) or kind not in ("int64", "string"):
+        if not isinstance(ids, list) or kind not in KINDS:
             raise InputError("not a vocabulary document", expected='{"kind": "int64" or "string", "ids": [...]}')
-        vocabulary = cls(ids if ids else np.empty(0, np.int64 if kind == "int64" else object))
+        vocabulary = cls(ids if ids else empty_ids(kind))
         if vocabulary.kind != kind:
             raise InputError(f"vocabulary says {kind} and holds {vocabulary.kind} ids", expected="one type of id")
         return vocabulary
 
     def _meant(self, unknown: Id) -> str:
-        """What may have been meant by an unknown id, as a question."""
-        if self.kind == "int64":
-            number = str(unknown)
-            near: list[Id] = [int(number)] if number.isdecimal() and int(number) in self else []
-        else:
-            known = self._ids.tolist()
-            near = [known[row] for row in similar_texts(str(unknown), known, 1)]
+        """A suggestion for an unknown id, as a question."""
+        if self.kind != "string":
+            return ""
+        known = self._ids.tolist()
+        near = [known[row] for row in similar_texts(str(unknown), known, 1)]
         return f"did you mean {near[0]!r}?" if near else ""
 
     def _example(self) -> str:
         return ", ".join(repr(id_) for id_ in self._ids[:3].tolist())
 
 
-def _as_array(ids: Iterable[Id] | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def empty_ids(kind: Kind) -> npt.NDArray[np.generic]:
+    """No ids, of a kind."""
+    return np.empty(0, object if kind == "string" else kind)
+
+
+def _as_array(ids: Iterable[Any] | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     if not given:
-        array: npt.NDArray[np.generic] = np.empty(0, ids.dtype if isinstance(ids, np.ndarray) else np.int64)
-    elif all(type(id_) is str for id_ in given):
-        array = np.array(given, dtype=object)
-    elif all(isinstance(id_, int | np.integer) and not isinstance(id_, bool) for id_ in given):
-        array = _as_int64(given)
+        # Of an empty array only the type tells whether its ids are texts.
+        text = isinstance(ids, np.ndarray) and ids.dtype.kind in "OUST"
+        array: npt.NDArray[np.generic] = empty_ids("string" if text else "int64")
     else:
-        odd = next(id_ for id_ in given if type(id_) is not type(given[0]) or not isinstance(id_, int | str))
-        raise InputError(f"id {odd!r} of type {type(odd).__name__}", expected="all ids int64 or all ids strings")
+        array = _of_one_type(given)
     array.flags.writeable = False
     return array
 
 
-def _as_int64(given: list[Id]) -> npt.NDArray[np.generic]:
-    try:
+def _of_one_type(given: list[Any]) -> npt.NDArray[np.generic]:
+    if not (all(type(id_) is str for id_ in given) or all(type(id_) is int for id_ in given)):
+        given = [proper_id(id_) for id_ in given]
+    if all(type(id_) is int for id_ in given):
+        return _as_integers(given)
+    odd = next((id_ for id_ in given if type(id_) is not type(given[0])), None)
+    if odd is not None:
+        raise InputError(f"id {odd!r} of type {type(odd).__name__}", expected="all ids int64 or all ids strings")
+    broken = next((id_ for id_ in given if not is_text(id_)), None)
+    if broken is not None:
+        raise InputError(
+            f"id {broken!r} holds half a character (a lone surrogate)",
+            expected="text that UTF-8 can write",
+            remedy="read its source with errors='replace'",
+        )
+    return np.array(given, dtype=object)
+
+
+def _as_integers(given: list[int]) -> npt.NDArray[np.generic]:
+    low, high = min(given), max(given)
+    if low >= -(2**63) and high < 2**63:
         return np.array(given, dtype=np.int64)
-    except OverflowError:
-        raise InputError("an integer id does not fit in 64 bits", expected="int64, or strings") from None
+    if low >= 0 and high < 2**64:
+        return np.array(given, dtype=np.uint64)
+    raise InputError("an integer id does not fit in 64 bits", expected="int64, or strings")

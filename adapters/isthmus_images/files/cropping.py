@@ -34,7 +34,7 @@ def cropped(loaded: Loaded, each: int, size: tuple[int, int], seed: int) -> Load
         pictures += [_one(picture, size, generator) for _ in range(each)]
     names = tuple(f"{name}#{number}" for name in loaded.names for number in range(each))
     labels = None if loaded.labels is None else tuple(label for label in loaded.labels for _ in range(each))
-    return Loaded(pictures, names, labels, loaded.skipped)
+    return Loaded(pictures, names, labels, loaded.skipped, loaded.levels, loaded.reasons)
 
 
 def _one(picture: Picture, size: tuple[int, int], generator: np.random.Generator) -> Picture:

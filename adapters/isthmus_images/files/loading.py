@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError, SourceError
-from isthmus.reprs import brief
+from isthmus.ids import without_surrogates
+from isthmus.reprs import brief, counted
 from isthmus_images.files.arrays import ENDS, is_array, read_arrays
+from isthmus_images.files.formats import NO_PICTURES, SUFFIXES
 from isthmus_images.files.idx import is_idx, labels_beside, read_idx
-from isthmus_images.files.pictures import SUFFIXES, picture_from, picture_of
+from isthmus_images.files.levels import Levels, levels_of
+from isthmus_images.files.pictures import picture_from, picture_of
 from isthmus_images.files.pixels import Form, Picture, Pixels, as_pixels
 
 logger = logging.getLogger(__name__)
@@ -34,11 +37,17 @@ class How:
         form: size and colour.
         on_error: "raise" where a file cannot be read, or "skip" it, which is logged with its name.
         noisy: floats of arrays may lie outside 0 to 1.
+        levels: the numbers of black and white in pictures of more than 8 bits; None for the range of what is read.
     """
 
     form: Form = field(default_factory=Form)
     on_error: str = "raise"
     noisy: bool = False
+    levels: Levels | None = None
+
+    def over(self, sources: Iterable[Any]) -> How:
+        """The same with the levels of these pictures, where none were given."""
+        return self if self.levels is not None else replace(self, levels=levels_of(sources))
 
     def __post_init__(self) -> None:
         if self.on_error not in ON_ERROR:
@@ -54,13 +63,17 @@ class Loaded:
         pictures: one array for all of them, or one for each.
         names: the path below the folder, or the place in an array.
         labels: the first folder below the one that was named, or those of an IDX file.
-        skipped: files that could not be read.
+        skipped: files that could not be read, or are no pictures.
+        levels: the numbers of black and white in pictures of more than 8 bits; None where there are none.
+        reasons: why each of the skipped files was.
     """
 
     pictures: Pixels | Sequence[Picture]
     names: tuple[str, ...]
     labels: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    levels: Levels | None = None
+    reasons: tuple[str, ...] = ()
 
     def stacked(self) -> Pixels:
         """One array, in colour if any of them is.
@@ -95,7 +108,8 @@ def load(source: Any, how: How) -> Loaded:
     if isinstance(source, str | os.PathLike):
         return _from_path(Path(source), how)
     if isinstance(source, Image.Image):
-        return Loaded([picture_from(source, how.form)], ("0",))
+        how = how.over([source])
+        return Loaded([picture_from(source, how.form, how.levels)], ("0",), levels=how.levels)
     if isinstance(source, np.ndarray | Tensor):
         return _from_array(source, "an array", how)
     if isinstance(source, Iterable):
@@ -119,43 +133,81 @@ def _from_path(path: Path, how: How) -> Loaded:
     if path.suffix.lower() not in SUFFIXES:
         kinds = ", ".join(sorted([*SUFFIXES, *ENDS]))
         raise SourceError(f"{path} has no ending of a picture", expected=f"a folder, an IDX file, or one of {kinds}")
-    return Loaded([picture_of(path, how.form)], (path.name,))
+    how = how.over([path])
+    return Loaded([picture_of(path, how.form, how.levels)], (without_surrogates(path.name),), levels=how.levels)
 
 
 def _from_folder(folder: Path, how: How) -> Loaded:
-    below = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    files = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    files, others = _pictures_below(folder)
     if not files:
-        raise SourceError(f"{folder} holds no picture", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}")
-    names = [path.relative_to(folder).as_posix() for path in files]
-    kept, skipped = _each(names, [_reader(path, how.form) for path in files], how, str(folder))
+        found = f", but {counted(len(others), 'other file')} such as {others[0].name}" if others else ""
+        raise SourceError(
+            f"{folder} holds no picture{found}", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}"
+        )
+    how = how.over(files)
+    names = [_below(path, folder) for path in files]
+    skipped = {_below(path, folder): f"no ending of a picture ({path.suffix or 'none'})" for path in others}
+    kept, broken = _each(names, [_reader(path, how) for path in files], how, str(folder))
+    skipped = {**skipped, **broken}
+    _say(skipped, str(folder))
     labels = [name.partition("/")[0] for name, _ in kept]
     nested = all("/" in name for name, _ in kept)
     return Loaded(
-        [picture for _, picture in kept], tuple(name for name, _ in kept), tuple(labels) if nested else None, skipped
+        [picture for _, picture in kept],
+        tuple(name for name, _ in kept),
+        tuple(labels) if nested else None,
+        tuple(sorted(skipped)),
+        how.levels,
+        tuple(skipped[name] for name in sorted(skipped)),
     )
+
+
+def _pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files of a folder and those below it, in order: by their ending pictures, and the others."""
+    found: tuple[list[Path], list[Path]] = ([], [])
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.name.lower() not in NO_PICTURES and path.is_file():
+            found[path.suffix.lower() not in SUFFIXES].append(path)
+    return found
+
+
+def _below(path: Path, folder: Path) -> str:
+    return without_surrogates(path.relative_to(folder).as_posix())
+
+
+def _say(skipped: Mapping[str, str], where: str) -> None:
+    """List what is left out, and why."""
+    if skipped:
+        shown = ", ".join(f"{name} ({why})" for name, why in list(skipped.items())[:NAMED_AT_MOST])
+        more = f" and {len(skipped) - NAMED_AT_MOST:,} more" if len(skipped) > NAMED_AT_MOST else ""
+        logger.warning("%s of %s skipped: %s%s", counted(len(skipped), "file"), where, shown, more)
 
 
 def _from_list(given: list[Any], how: How) -> Loaded:
     if not given:
         raise InputError("no images", expected="at least one")
+    given = [Path(one) if isinstance(one, str | os.PathLike) else one for one in given]
+    how = how.over(given)
     readers, names = [], []
     for place, one in enumerate(given):
-        is_path = isinstance(one, str | os.PathLike)
-        names.append(str(one) if is_path else str(place))
-        readers.append(_reader(Path(one), how.form) if is_path else _one(one, f"image {place}", how))
+        is_path = isinstance(one, Path)
+        names.append(without_surrogates(str(one)) if is_path else str(place))
+        readers.append(_reader(one, how) if is_path else _one(one, f"image {place}", how))
     kept, skipped = _each(names, readers, how, "the list")
-    return Loaded([picture for _, picture in kept], tuple(name for name, _ in kept), None, skipped)
+    _say(skipped, "the list")
+    whole, kept_names = [picture for _, picture in kept], tuple(name for name, _ in kept)
+    return Loaded(whole, kept_names, None, tuple(skipped), how.levels, tuple(skipped.values()))
 
 
-def _reader(path: Path, form: Form) -> Callable[[], Picture]:
-    return lambda: picture_of(path, form)
+def _reader(path: Path, how: How) -> Callable[[], Picture]:
+    return lambda: picture_of(path, how.form, how.levels)
 
 
 def _one(given: Any, what: str, how: How) -> Callable[[], Picture]:
     def read() -> Picture:
         if isinstance(given, Image.Image):
-            return picture_from(given, how.form)
+            return picture_from(given, how.form, how.levels)
         if np.ndim(given) not in (2, 3):
             raise InputError(f"{what} of shape {np.shape(given)}", expected="(height, width), with channels if any")
         pixels = as_pixels(np.asarray(given)[None], what, noisy=how.noisy)
@@ -168,9 +220,9 @@ def _one(given: Any, what: str, how: How) -> Callable[[], Picture]:
 
 def _each(
     names: list[str], readers: list[Callable[[], Picture]], how: How, where: str
-) -> tuple[list[tuple[str, Picture]], tuple[str, ...]]:
-    """What could be read, with its name, and the names of the rest."""
-    kept, skipped = [], []
+) -> tuple[list[tuple[str, Picture]], dict[str, str]]:
+    """What could be read, with its name, and the names of the rest, with the reasons."""
+    kept, skipped = [], dict[str, str]()
     for name, read in zip(names, readers, strict=True):
         try:
             kept.append((name, read()))
@@ -179,13 +231,10 @@ def _each(
                 raise SourceError(
                     error.given, expected=error.expected, remedy="remove it, or skip broken files with on_error='skip'"
                 ) from error
-            skipped.append(name)
-    if skipped:
-        more = f" and {len(skipped) - NAMED_AT_MOST:,} more" if len(skipped) > NAMED_AT_MOST else ""
-        logger.warning("%d broken: %s%s", len(skipped), ", ".join(skipped[:NAMED_AT_MOST]), more)
+            skipped[name] = "cannot be read"
     if not kept:
         raise SourceError(f"all {len(skipped):,} pictures of {where} are broken", expected="at least one whole one")
-    return kept, tuple(skipped)
+    return kept, skipped
 
 
 def _from_archive(path: Path, how: How) -> Loaded:

@@ -9,50 +9,49 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from isthmus.checked.paths import plain_file
 from isthmus.errors import InputError, SourceError
+from isthmus_images.files.formats import UNREADABLE, formats
+from isthmus_images.files.levels import Levels, in_bytes, is_deep
 from isthmus_images.files.pixels import CHANNELS, Form, Picture
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-
-GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L")
-DEEP = 257
-"""16 bits as 8: 65535 becomes 255."""
-
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+GREY = ("1", "L", "LA", "La")
 
 
-def picture_of(path: Path, form: Form) -> Picture:
+def picture_of(path: Path, form: Form, levels: Levels | None = None) -> Picture:
     """A file, rotated as its EXIF data say, the first of several frames; transparent parts become white.
 
     Where a size is given, the picture is scaled and cropped to it around its centre.
 
+    Args:
+        path: of the file.
+        form: size and colour.
+        levels: the numbers of black and white where it has more than 8 bits; its own range, if not given.
+
     Raises:
         SourceError: no picture, a truncated one, or one so large that it would fill the memory.
     """
+    plain_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with Image.open(path, formats=formats()) as opened:
                 opened.load()
-                return picture_from(opened, form)
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder", expected="a picture") from None
+                return picture_from(opened, form, levels)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SourceError(f"{path} is not a picture that can be read ({reason})", expected="a whole file") from error
 
 
-def picture_from(image: Any, form: Form) -> Picture:
+def picture_from(image: Any, form: Form, levels: Levels | None = None) -> Picture:
     """A Pillow image; see ``picture_of``.
 
     Raises:
-        InputError: pixels of an unknown range (Pillow's mode F).
+        InputError: a picture with NaN, or of a mode that Pillow cannot turn into grey or colour.
     """
-    if image.mode == "F":
-        raise InputError("a picture of floats (mode F)", expected="pixels of 8 or 16 bits")
     upright = ImageOps.exif_transpose(image)
+    if is_deep(upright):
+        upright = in_bytes(upright, levels)
     plain = _in_colour(upright, form.colour or ("grey" if _is_grey(upright) else "colour"))
     if form.size is not None and plain.size != form.size[::-1]:
         plain = ImageOps.fit(plain, form.size[::-1], Image.Resampling.LANCZOS)
@@ -74,9 +73,11 @@ def _is_grey(image: Any) -> bool:
 
 
 def _in_colour(image: Any, colour: str) -> Any:
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.clip(np.array(image), 0, 65535) // DEEP).astype(np.uint8))
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return image.convert("L" if colour == "grey" else "RGB")
+    wanted = "L" if colour == "grey" else "RGB"
+    try:
+        return image.convert(wanted)
+    except ValueError as error:
+        raise InputError(f"a picture of mode {image.mode} ({error})", expected="grey, RGB, CMYK or a palette") from None

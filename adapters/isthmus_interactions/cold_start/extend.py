@@ -36,7 +36,6 @@ from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.recommend.similar_users import bags_to
 from isthmus_interactions.sequences import reads_order
-from isthmus_interactions.vocabularies import as_kind
 
 FACTS = "features"
 TRIALS = 2
@@ -247,4 +246,4 @@ def _wide(interactions: Csr, width: int) -> Csr:
 
 
 def _titles(old: Mapping[Any, str], features: ItemFeatures, whole: Vocabulary) -> dict[Any, str]:
-    return {as_kind(id_, whole): title for id_, title in features.titles.items()} | dict(old)
+    return {whole.held(id_): title for id_, title in features.titles.items()} | dict(old)

@@ -11,7 +11,6 @@ from isthmus.errors import InputError
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Csr
-from isthmus_interactions.vocabularies import as_kind
 
 Rows = npt.NDArray[np.int64]
 
@@ -47,7 +46,7 @@ def match_items_to_features(items: Vocabulary, interactions: Csr, features: Item
     Raises:
         InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
     """
-    ids = [as_kind(id_, items) for id_ in features.items.ids.tolist()]
+    ids = [items.held(id_) for id_ in features.items.ids.tolist()]
     wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
     if wrong:
         raise InputError(f"features of the item {wrong[0]!r}", expected=f"{items.kind} ids, as in the training data")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from isthmus.errors import SettingError, SourceError
+from isthmus.errors import SettingError, SourceError, ValueRangeError
+from isthmus.reprs import counted
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.files.cells import Cells
 from isthmus_interactions.files.read import Events
 from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.files.report import Report
-from isthmus_interactions.files.threshold import Keep, default_keep
+from isthmus_interactions.files.threshold import Keep, default_keep, is_named_rating
 from isthmus_interactions.ordered_histories import OrderedHistories
 
 Assembled = tuple[Vocabulary, Vocabulary, Csr, OrderedHistories | None, Report]
@@ -33,16 +35,19 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
     Raises:
         SettingError: a threshold without values to compare.
         SourceError: no row is left.
+        ValueRangeError: a row that the rule keeps has a value below 0.
     """
     keep = _rule(events, asked)
     name, read, complete = events.name, events.rows_read, len(events)
+    untimed, words = events.untimed_rows, events.missing_words
     events = _above(events, keep)
     filtered = complete - len(events)
+    _check_signs(events, keep)
     events = events.unvalued() if weights == "binary" else _positive(events)
     zeros = complete - filtered - len(events)
     if not len(events):
         raise SourceError(
-            f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {filtered:,}"
+            f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {counted(filtered, 'row')}"
             + (f", and {zeros:,} have the value 0" if zeros else ""),
             expected="at least one interaction",
             remedy="choose another rule, such as keep='all'",
@@ -58,14 +63,24 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
     if weights == "log":
         matrix.data = np.log1p(matrix.data)
     report = Report(
-        read, read - complete, filtered, zeros, left - matrix.nnz, keep=keep.rule, why=keep.why, weights=weights
+        read,
+        read - complete - untimed,
+        filtered,
+        zeros,
+        left - matrix.nnz,
+        untimed=untimed,
+        missing_words=words,
+        keep=keep.rule,
+        why=keep.why,
+        weights=weights,
     )
     return users, items, matrix, histories, report
 
 
 def _rule(events: Events, asked: Keep | None) -> Keep:
     if asked is None:
-        return default_keep(events.levels, valued=events.values is not None)
+        rated = is_named_rating(events.value_name)
+        return default_keep(events.levels, valued=events.values is not None, rated=rated, counts=_counts(events))
     if asked.bound is not None and events.values is None:
         raise SettingError(
             f"keep={asked.rule!r} for {events.name}, which has no value column",
@@ -74,6 +89,24 @@ def _rule(events: Events, asked: Keep | None) -> Keep:
             option="say which column it is with --value NAME, or leave --keep away",
         )
     return asked
+
+
+def _counts(events: Events) -> npt.NDArray[np.int64] | None:
+    """How many rows have each of the levels."""
+    if events.values is None or events.levels is None:
+        return None
+    return np.bincount(np.searchsorted(events.levels, events.values), minlength=len(events.levels))
+
+
+def _check_signs(events: Events, keep: Keep) -> None:
+    if events.values is None or not (events.values < 0).any():
+        return
+    raise ValueRangeError(
+        f"{events.negative} and counts by the rule {keep.rule!r} ({keep.why})",
+        expected="a value of 0 or more in every row that counts",
+        remedy="leave such rows out with keep='>0', or ignore the column with value=''",
+        option="leave such rows out with --keep '>0', or ignore the column with --value ''",
+    )
 
 
 def _above(events: Events, keep: Keep) -> Events:

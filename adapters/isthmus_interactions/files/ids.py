@@ -1,12 +1,14 @@
 """Ids of any kind to dense codes, a batch at a time; the distinct ids of all batches at the end.
 
-A column of a text file is read as text. If every id in it is written as a plain integer the ids are int64, else they
-stay text, so ``007`` is never taken for ``7``. Typed columns (Parquet, Arrow, data frames) keep their type.
+What an id is, ``isthmus.ids`` says, for reading as for asking. A column of a text file is read as text. If every id in
+it is written as an integer, also as ``1.0``, the ids are integers, else they stay text, so ``007`` is never taken for
+``7``. Typed columns (Parquet, Arrow, data frames) keep their type.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, ValueRangeError
+from isthmus.ids import INTEGER_TEXT, MISSING
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.growing_array import GrowingArray
 
 Codes = npt.NDArray[np.int32]
 
-_PLAIN_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+UUID_BYTES = 16
+
+EXACT = {16: 2**11, 32: 2**24, 64: 2**53}
+"""From there on a float of so many bits does not hold every integer."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Coded:
 
     Attributes:
         codes: int32, one for each row.
-        ids: distinct ids, int64 or large_string, in the order of first appearance.
+        ids: distinct ids, int64, uint64 or large_string, in the order of first appearance.
         text: whether the ids come from a text file, where integers are written as text.
     """
 
@@ -41,24 +47,19 @@ class Coded:
         return Coded(self.codes[mask], self.ids, self.text)
 
     def numbered(self) -> tuple[Codes, Vocabulary]:
-        """Rows of the ids that are in use, integers ascending or text in code point order, and their vocabulary.
-
-        Raises:
-            ValueRangeError: text that is not UTF-8.
-        """
+        """Rows of the ids that are in use, integers ascending or text in code point order, and their vocabulary."""
         present = np.zeros(len(self.ids), dtype=bool)
         present[self.codes] = True
         ids = self.ids.filter(pa.array(present))
-        if self.text:
-            ids = _as_integers(ids)
-        order = pc.sort_indices(ids)
-        try:
-            vocabulary = Vocabulary(ids.take(order).to_numpy(zero_copy_only=False))
-        except pa.ArrowException as error:
-            raise ValueRangeError(f"an id is not UTF-8 text ({error})", expected="integers or UTF-8 text") from None
-        rank = np.zeros(len(self.ids), dtype=np.int32)
-        rank[np.flatnonzero(present)[order.to_numpy()]] = np.arange(len(ids), dtype=np.int32)
-        return rank[self.codes], vocabulary
+        # "1" and "1.0" are one integer.
+        distinct = (_as_integers(ids) if self.text else ids).dictionary_encode()
+        order = pc.sort_indices(distinct.dictionary)
+        vocabulary = Vocabulary(distinct.dictionary.take(order).to_numpy(zero_copy_only=False))
+        rank = np.empty(len(order), dtype=np.int32)
+        rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+        places = np.zeros(len(self.ids), dtype=np.int32)
+        places[present] = rank[distinct.indices.to_numpy()]
+        return places[self.codes], vocabulary
 
 
 class IdColumn:
@@ -74,22 +75,25 @@ class IdColumn:
         self._codes = GrowingArray()
         self._ids: list[pa.Array] = []
         self._seen = 0
+        self.missing_words: set[str] = set()
+        """The texts that stood for a missing id, such as NULL."""
 
     def encode(self, column: pa.Array) -> pa.DictionaryArray:
-        """Dictionary codes of one batch; null where the id is missing (null, NaN, an empty or blank text).
+        """Dictionary codes of one batch; null where the id is missing: null, NaN, and the texts of ``ids.MISSING``.
 
         Raises:
             ColumnError: the column's type cannot hold ids.
-            ValueRangeError: a number that is not a 64-bit integer.
+            ValueRangeError: a number that is not an integer of 64 bits, or bytes that are not text.
         """
         encoded = _as_ids(column, self._name).dictionary_encode()
-        if pa.types.is_int64(encoded.type.value_type):
+        if pa.types.is_integer(encoded.type.value_type):
             return encoded
-        ids = pc.utf8_trim_whitespace(encoded.dictionary) if self._text else encoded.dictionary
-        blank = pc.equal(ids, "")
+        ids = pc.utf8_trim_whitespace(encoded.dictionary)
+        absent = pc.is_in(ids, pa.array(sorted(MISSING), ids.type))
         indices = encoded.indices
-        if pc.any(blank).as_py():
-            indices = pc.if_else(blank.take(indices), pa.scalar(None, indices.type), indices)
+        if pc.any(absent).as_py():
+            self.missing_words.update(filter(None, ids.filter(absent).to_pylist()))
+            indices = pc.if_else(absent.take(indices), pa.scalar(None, indices.type), indices)
         return pa.DictionaryArray.from_arrays(indices, ids)
 
     def add(self, encoded: pa.DictionaryArray) -> None:
@@ -107,29 +111,106 @@ class IdColumn:
 
 
 def _as_ids(column: pa.Array, name: str) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+    """The column as int64, uint64 or large_string."""
+    column = _plain(column)
     kind = column.type
+    if pa.types.is_uint64(kind):
+        return column
     if pa.types.is_integer(kind) or pa.types.is_null(kind):
-        return _as_int64(column, name)
+        return column.cast(pa.int64())
     if pa.types.is_floating(kind):
-        return _as_int64(pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column), name)
+        return _whole(column, name)
+    if pa.types.is_decimal(kind):
+        return _as_integer_type(column, name)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.large_string())
+        return _valid(column.cast(pa.large_string()), name)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return _decoded(column.cast(pa.large_binary()), name)
+    if pa.types.is_fixed_size_binary(kind):
+        return _fixed(column, name)
     raise ColumnError(f"column {name!r} of type {kind}", expected="ids that are integers or text")
 
 
-def _as_int64(column: pa.Array, name: str) -> pa.Array:
-    try:
-        return column.cast(pa.int64())
-    except pa.ArrowInvalid as error:
+def _plain(column: pa.Array) -> pa.Array:
+    """Without the wrappings of dictionaries and runs; UUIDs as their text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    if isinstance(column.type, pa.BaseExtensionType):
+        uuid = str(getattr(column.type, "extension_name", "")) == "arrow.uuid"
+        column = _uuids(column.storage) if uuid else column.storage
+    return column
+
+
+def _whole(column: pa.Array, name: str) -> pa.Array:
+    exact = float(EXACT[column.type.bit_width])
+    numbers = column.cast(pa.float64())
+    numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+    rounded = numbers.filter(pc.and_(pc.greater_equal(pc.abs(numbers), exact), pc.is_finite(numbers)))
+    if len(rounded):
         raise ValueRangeError(
-            f"column {name!r} holds a number that cannot be an id ({error})",
+            f"column {name!r} holds {rounded[0].as_py():.0f} as a float, which has lost its last digits",
             expected="64-bit integers or text",
-            remedy="write the ids as integers, or as text",
+            remedy="read the column as integers or text, in pandas with dtype='Int64' or dtype=str",
+        )
+    return _as_integer_type(numbers, name)
+
+
+def _as_integer_type(column: pa.Array, name: str) -> pa.Array:
+    reason = ""
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid as error:
+            reason = reason or str(error)
+    raise ValueRangeError(
+        f"column {name!r} holds a number that cannot be an id ({reason})",
+        expected="64-bit integers or text",
+        remedy="write the ids as integers, or as text",
+    )
+
+
+def _decoded(column: pa.Array, name: str) -> pa.Array:
+    return _valid(column.cast(pa.large_string(), safe=False), name)
+
+
+def _valid(texts: pa.Array, name: str) -> pa.Array:
+    try:
+        texts.validate(full=True)
+        return texts
+    except pa.ArrowInvalid:
+        raise ValueRangeError(
+            f"column {name!r} holds bytes that are not UTF-8 text",
+            expected="ids that are integers or text",
+            remedy="write the bytes as text, such as id.hex()",
         ) from None
 
 
+def _fixed(column: pa.Array, name: str) -> pa.Array:
+    """Text of a fixed length, or UUIDs, which Parquet and databases hold as 16 bytes."""
+    try:
+        return _decoded(column.cast(pa.large_binary()), name)
+    except ValueRangeError:
+        if column.type.byte_width != UUID_BYTES:
+            raise
+    return _uuids(column)
+
+
+def _uuids(storage: pa.Array) -> pa.Array:
+    distinct = storage.dictionary_encode()
+    texts = [None if one is None else str(UUID(bytes=one)) for one in distinct.dictionary.to_pylist()]
+    return pa.array(texts, pa.large_string()).take(distinct.indices)
+
+
 def _as_integers(ids: pa.Array) -> pa.Array:
-    plain = pc.match_substring_regex(ids, _PLAIN_INTEGER)
-    return ids.cast(pa.int64()) if pc.all(plain, min_count=0).as_py() else ids
+    """Integers where every text is one that 64 bits hold; else the texts."""
+    if not pc.all(pc.match_substring_regex(ids, INTEGER_TEXT), min_count=0).as_py():
+        return ids
+    plain = pc.replace_substring_regex(ids, r"\.0+$", "")
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return plain.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return ids

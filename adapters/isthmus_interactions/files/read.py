@@ -12,17 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.errors import ColumnError, SourceError, ValueRangeError
+from isthmus.errors import SourceError
 from isthmus.files import DelimitedTable, Told
 from isthmus_interactions.files.columns import Columns, find_columns
-from isthmus_interactions.files.growing_array import GrowingArray
 from isthmus_interactions.files.ids import Coded, IdColumn
 from isthmus_interactions.files.tables import Table, events_in, open_table
-from isthmus_interactions.files.threshold import Levels, widen
+from isthmus_interactions.files.threshold import Levels
+from isthmus_interactions.files.times.column import TimeColumn
 from isthmus_interactions.files.unnamed import columns_by_content
+from isthmus_interactions.files.values import ValueColumn, Values
 from isthmus_interactions.ordered_histories import Times, TimeUnit
-
-Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,16 @@ class Events:
     Attributes:
         users: who.
         items: what.
-        values: how much (finite, not negative), or None without a value column.
-        times: when, or None without a time column: numbers as they are, dates as microseconds since 1970 (UTC).
-        unit: which of both; None without a time column.
-        levels: the distinct values, ascending; None for more than ``keep.MOST_LEVELS``; empty without a value column.
+        values: how much (finite), or None without a value column.
+        times: when, or None without times: numbers as they are, dates as microseconds since 1970 (UTC).
+        unit: which of both; None without times.
+        levels: the distinct values, ascending; None for more than ``threshold.MOST_LEVELS``; empty without values.
         rows_read: rows of the table.
         name: what was read, for messages.
+        value_name: the column of values.
+        negative: the first row with a value below 0, for messages; None where there is none.
+        untimed_rows: rows left out for want of a time.
+        missing_words: texts that stood for a missing id, such as NULL.
     """
 
     users: Coded
@@ -48,6 +51,10 @@ class Events:
     levels: Levels | None
     rows_read: int
     name: str
+    value_name: str = ""
+    negative: str | None = None
+    untimed_rows: int = 0
+    missing_words: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.users.codes)
@@ -78,7 +85,8 @@ def read_events(
 ) -> Events:
     """Read the columns that ``find_columns`` finds.
 
-    Rows without a user or an item are left out; ``rows_read - len(events)`` says how many.
+    Rows without a user or an item are left out, and rows without a time where times were asked for. A column of times
+    that nobody asked for and that holds something else is not read, which is logged.
 
     Args:
         source: a path or a table; see ``tables.open_table``.
@@ -94,7 +102,8 @@ def read_events(
     Raises:
         SourceError: nothing to read, or no row with both a user and an item.
         ColumnError: a column is missing, ambiguous or of a type that has no meaning there.
-        ValueRangeError: a value or time that is missing, not finite, or (a value) negative; row and column are named.
+        ValueRangeError: a value that is missing or not finite, or what is no time in a column that was asked for; row
+            and column are named.
     """
     return read_events_of(open_table(source, told), user=user, item=item, value=value, time=time)
 
@@ -107,7 +116,7 @@ def read_events_of(table: Table, *, user: str | None, item: str | None, value: s
         found = columns_by_content(table)
         asked = {role: found[role] if name is None else name for role, name in asked.items()}
     columns = find_columns(table.header, **asked, unsure=unsure)
-    reader = _EventReader(table, columns)
+    reader = _EventReader(table, columns, timed=bool(time))
     for batch in events_in(table, columns):
         reader.add(batch)
     return reader.events()
@@ -116,13 +125,12 @@ def read_events_of(table: Table, *, user: str | None, item: str | None, value: s
 class _EventReader:
     """What has been read so far; lives only inside ``read_events``."""
 
-    def __init__(self, table: Table, columns: Columns) -> None:
+    def __init__(self, table: Table, columns: Columns, *, timed: bool) -> None:
         self._table, self._columns = table, columns
         self._users = IdColumn(columns.user, text=table.text)
         self._items = IdColumn(columns.item, text=table.text)
-        self._values, self._times = GrowingArray(), GrowingArray()
-        self._levels: Levels | None = np.empty(0, np.float32)
-        self._unit: TimeUnit | None = None
+        self._values = None if columns.value is None else ValueColumn(columns.value, table.where)
+        self._times = None if columns.time is None else TimeColumn(columns.time, table.where, asked=timed)
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -137,15 +145,9 @@ class _EventReader:
             complete = valid.to_numpy(zero_copy_only=False)
         self._users.add(users)
         self._items.add(items)
-        if columns.value is not None:
-            values = _values(batch.column(columns.value), columns.value, self._rows)
-            values = values if complete is None else values[complete]
-            self._values.add(values)
-            self._levels = widen(self._levels, values)
-        if columns.time is not None:
-            times = _times(batch.column(columns.time), columns.time, self._rows)
-            self._unit = "us" if _is_date(batch.column(columns.time).type) else "as given"
-            self._times.add(times if complete is None else times[complete])
+        for kept, name in ((self._values, columns.value), (self._times, columns.time)):
+            if kept is not None and name is not None:
+                kept.add(batch.column(name), complete, self._rows)
         self._rows += batch.num_rows
 
     def events(self) -> Events:
@@ -158,56 +160,22 @@ class _EventReader:
                 f"none of the {self._rows:,} rows of {self._table.name} has both a user and an item",
                 expected=f"ids in the columns {self._columns.user!r} and {self._columns.item!r}",
             )
-        values, times = self._values.take_array(), self._times.take_array()
-        return Events(users, items, values, times, self._unit, self._levels, self._rows, self._table.name)
-
-
-def _values(column: pa.Array, name: str, before: int) -> Values:
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise ColumnError(
-            f"column {name!r} of type {kind}",
-            expected="numbers",
-            remedy="value='' ignores the column",
-            option="--value '' ignores the column",
+        values = None if self._values is None else self._values.taken()
+        times = None if self._times is None else self._times.taken()
+        words = self._users.missing_words | self._items.missing_words
+        events = Events(
+            users,
+            items,
+            None if values is None else values.numbers,
+            None if times is None else times.numbers,
+            None if times is None else times.unit,
+            np.empty(0, np.float32) if values is None else values.levels,
+            self._rows,
+            self._table.name,
+            self._columns.value or "",
+            None if values is None else values.negative,
+            missing_words=tuple(sorted(words)),
         )
-    values: Values = column.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-    bad = ~((values >= 0) & (values < np.inf))
-    if bad.any():
-        row = int(np.argmax(bad))
-        found = column[row].as_py()
-        raise ValueRangeError(
-            f"row {before + row + 1:,}, column {name!r} holds {'nothing' if found is None else found}",
-            expected="a value of 0 or more in every row, none missing",
-            remedy="correct or remove such rows, or ignore the column with value=''",
-            option="correct or remove such rows, or ignore the column with --value ''",
-        )
-    return values
-
-
-def _is_date(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
-
-
-def _times(column: pa.Array, name: str, before: int) -> Times:
-    kind = column.type
-    if _is_date(kind):
-        column = column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(pa.int64())
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise ColumnError(
-            f"column {name!r} of type {kind}",
-            expected="numbers, or dates as 2024-01-31 12:00:00",
-            remedy="time='' ignores the column",
-            option="--time '' ignores the column",
-        )
-    missing = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
-    if missing.any():
-        raise ValueRangeError(
-            f"row {before + int(np.argmax(missing)) + 1:,}, column {name!r} holds no time",
-            expected="a time in every row",
-            remedy="correct or remove such rows, or ignore the column with time=''",
-            option="correct or remove such rows, or ignore the column with --time ''",
-        )
-    wide = pa.float64() if pa.types.is_floating(column.type) else pa.int64()
-    times: Times = column.cast(wide, safe=False).to_numpy(zero_copy_only=False)
-    return times
+        if times is None or times.missing is None:
+            return events
+        return replace(events.kept(~times.missing), untimed_rows=int(times.missing.sum()))

@@ -65,7 +65,7 @@ def read_like(
     ordered = histories is not None if ordered is None else ordered
     parts = assemble(events, parse_keep(keep), weights, ordered=ordered)
     read = Interactions(*parts[:-1], replace(parts[-1], columns=columns_told(given), file=said_now.said()))
-    read.report.log(logger)
+    read.report.tell(logger)
     return read
 
 

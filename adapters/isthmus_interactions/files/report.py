@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.errors import FewRowsKeptWarning
 from isthmus.reprs import brief, counted
+from isthmus_interactions.files.threshold import LOUD
 
 
 @brief
@@ -22,6 +25,8 @@ class Report:
         zeros: rows of value 0 that were dropped where values become weights.
         duplicates: rows merged into another one of the same user and item.
         unknown_items: interactions dropped because a vocabulary does not hold their item.
+        untimed: rows dropped because they lack a time, in a column of times that was asked for.
+        missing_words: texts that stood for a missing user or item, such as NULL.
         keep: the rule that was applied, as ``Interactions.read(keep=)`` takes it.
         why: the rule in words, and where it comes from.
         weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
@@ -35,6 +40,8 @@ class Report:
     zeros: int = 0
     duplicates: int = 0
     unknown_items: int = 0
+    untimed: int = 0
+    missing_words: tuple[str, ...] = ()
     keep: str = "all"
     why: str = "every row"
     weights: str = "binary"
@@ -44,13 +51,15 @@ class Report:
     @property
     def rows_kept(self) -> int:
         """The number of interactions that are stored."""
-        dropped = self.missing_ids + self.filtered + self.zeros + self.duplicates + self.unknown_items
+        dropped = self.missing_ids + self.untimed + self.filtered + self.zeros + self.duplicates + self.unknown_items
         return self.rows_read - dropped
 
     def text(self) -> str:
         """The whole report as one line of text."""
+        words = ", ".join(self.missing_words)
         counts = [
-            (self.missing_ids, "without a user or an item"),
+            (self.missing_ids, f"without a user or an item{f' ({words})' if words else ''}"),
+            (self.untimed, "without a time"),
             (self.filtered, "removed by the rule"),
             (self.zeros, "of value 0"),
             (self.duplicates, "merged as duplicates"),
@@ -61,7 +70,21 @@ class Report:
             f"{counted(self.rows_kept, 'interaction')} from {counted(self.rows_read, 'row')}; kept: {self.why}{losses}"
         )
 
-    def log(self, logger: logging.Logger) -> None:
-        """Say it once: as a warning where ids were missing, else as information."""
-        level = logging.WARNING if self.missing_ids else logging.INFO
+    def tell(self, logger: logging.Logger, stacklevel: int = 2) -> None:
+        """Say it once: in the log, as a warning where ids or times were missing, else as information; and warn where
+        the rule leaves little.
+
+        Args:
+            logger: to say it with.
+            stacklevel: as for ``warnings.warn``.
+        """
+        level = logging.WARNING if self.missing_ids or self.untimed else logging.INFO
         logger.log(level, self.text())
+        asked = self.rows_read - self.missing_ids - self.untimed
+        if self.filtered > LOUD * asked:
+            warnings.warn(
+                f"the rule {self.keep!r} removed {self.filtered:,} of {asked:,} rows: kept are {self.why}; keep='all' "
+                "(--keep all) takes every row",
+                FewRowsKeptWarning,
+                stacklevel=stacklevel + 1,
+            )

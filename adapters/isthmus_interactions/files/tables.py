@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from isthmus.errors import SettingError, SourceError
-from isthmus.files import INFERRED, FileTable, Told, open_alike
+from isthmus.files import FileTable, Told, open_alike
 from isthmus_interactions.files.arrays import table_of_arrays
 from isthmus_interactions.files.columns import Columns
 
@@ -93,7 +93,7 @@ def open_table(source: object, told: Told | None = None, *, remembered: Told | N
     if hasattr(source, "__arrow_c_stream__"):
         try:
             return StreamTable(pa.RecordBatchReader.from_stream(source), name)
-        except (pa.ArrowException, OSError, ImportError) as error:
+        except (pa.ArrowException, OSError, ImportError, UnicodeEncodeError) as error:
             raise SourceError(f"{name} cannot be read ({error})", expected="an Arrow table") from error
     raise SourceError(
         f"an object of type {name}",
@@ -104,10 +104,6 @@ def open_table(source: object, told: Told | None = None, *, remembered: Told | N
 
 
 def events_in(table: Table, columns: Columns) -> Iterator[pa.RecordBatch]:
-    """The wanted columns of a table in batches; of a text file: ids as text, values as numbers, times as they look."""
-    types: dict[str, Any] = {}
-    if columns.value is not None:
-        types[columns.value] = pa.float64()
-    if columns.time is not None:
-        types[columns.time] = INFERRED
+    """The wanted columns of a table in batches; of a text file: values as numbers, ids and times as text."""
+    types = {} if columns.value is None else {columns.value: pa.float64()}
     return table.batches(columns.names, types)

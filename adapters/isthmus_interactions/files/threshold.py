@@ -1,4 +1,4 @@
-"""Which rows count as an interaction: a rule over the values, given by the caller or read off the scale."""
+"""Which rows count as an interaction: a rule over the values, given by the caller or read off a rating scale."""
 
 from __future__ import annotations
 
@@ -11,8 +11,26 @@ import numpy.typing as npt
 
 from isthmus.errors import SettingError
 
-MOST_LEVELS = 20
-"""More distinct values than this are amounts (play counts, seconds), not a rating scale."""
+MOST_LEVELS = 101
+"""More distinct values than this are amounts (play counts, seconds), also in a column of ratings: 0 to 100 has so many.
+"""
+
+SCALE_LEVELS = 21
+"""More distinct values than this are no rating scale in a column that has not the name of one."""
+
+SCALE_STARTS, SCALE_ENDS = (0.0, 0.5, 1.0), (5.0, 10.0, 100.0)
+SCALE_STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0)
+"""What values run from and to, and in which steps, that are a rating scale whatever their column is called."""
+
+NOT_RATED = -1
+"""What stands for no rating beside ratings from 0 or 1 on; no part of their scale."""
+
+LOUD = 0.9
+"""A rule that removes a larger share of the rows than this is warned of."""
+
+_NAMED = frozenset({"rating", "ratings", "rate", "stars", "star", "score", "scores", "grade", "grades"})
+_COUNTED = frozenset({"count", "counts", "num", "number", "n", "total", "sum", "quantity", "qty", "amount"})
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _RULE = re.compile(r"\s*(>=|>)?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*")
 
@@ -63,39 +81,72 @@ def parse_keep(keep: str | float | int | None) -> Keep | None:
     return Keep(bound, strict, f"values {'above' if strict else 'of at least'} {_shown(bound)}, as asked")
 
 
-def default_keep(levels: Levels | None, *, valued: bool) -> Keep:
+def default_keep(
+    levels: Levels | None, *, valued: bool, rated: bool = False, counts: npt.NDArray[np.int64] | None = None
+) -> Keep:
     """The rule when the caller names none, from the distinct values seen.
 
     - No value column, or a single value: every row.
-    - 0 and another value: the other one. Two values above 0, which make no scale: every row.
-    - 3 to 20 values: the top two fifths of the scale from lowest to highest, that is values above
-      ``lowest + 3/5 (highest - lowest)``: 4 and 5 of 1..5 or 0..5, 3.5 and more of 0.5..5, 7 and more of 1..10.
-    - More than 20 values, which are amounts rather than ratings: every row.
+    - A rating scale: its top two fifths, that is values above ``lowest + 3/5 (highest - lowest)``: 4 and 5 of 1..5 or
+      0..5, 3.5 and more of 0.5..5, 7 and more of 1..10. A scale are the values of a column that is called so, and
+      values in even steps from 0, 0.5 or 1 to 5, 10 or 100, unless the lowest is the most frequent: quantities are
+      like that.
+    - Everything else, amounts and yes or no: every row above 0.
 
     Args:
-        levels: the distinct values in ascending order; None for more than 20.
+        levels: the distinct values in ascending order; None for more than ``MOST_LEVELS``.
         valued: whether there is a value column at all.
+        rated: whether its name says that it holds ratings; see ``is_named_rating``.
+        counts: how many rows have each of the levels.
+
+    Returns:
+        The rule, with where it comes from.
     """
     if not valued:
         return Keep(None, False, "every row, as there is no value column")
     if levels is None:
-        return Keep(None, False, f"every row, as more than {MOST_LEVELS} distinct values are amounts and not ratings")
+        return _above_zero(f"as more than {MOST_LEVELS} distinct values are amounts and not ratings")
     if len(levels) <= 1:
         return Keep(None, False, "every row, as all values are equal")
+    if len(levels) > 2 and levels[0] == NOT_RATED and levels[-1] > 1:
+        levels, counts = levels[1:], None if counts is None else counts[1:]
     low, high = float(levels[0]), float(levels[-1])
-    if len(levels) == 2 and low > 0:
-        return Keep(None, False, f"every row, as two values ({_shown(low)} and {_shown(high)}) make no scale")
+    ends = f"{_shown(low)} and {_shown(high)}"
+    if len(levels) == 2:
+        return _above_zero(f"as two values ({ends}) make no scale" if low > 0 else f"of the two values {ends}")
+    if not (rated or _is_scale(levels, counts)):
+        return _above_zero(f"as values from {ends.replace(' and ', ' to ')} are amounts and not ratings")
     # Multiplied out: 5 and 3 are exact where 0.6 is not, and a level on the border must not depend on rounding.
     kept = levels[5 * (levels.astype(np.float64) - low) > 3 * (high - low)]
     bound = float(kept[0])
-    if len(levels) == 2:
-        return Keep(bound, False, f"{_shown(high)} of the two values {_shown(low)} and {_shown(high)}")
     scale = f"the scale from {_shown(low)} to {_shown(high)}"
     return Keep(bound, False, f"values of at least {_shown(bound)}, the top two fifths of {scale}")
 
 
+def is_named_rating(column: str) -> bool:
+    """Whether the name of a column says that it holds ratings: ``rating``, ``bookRating``, ``stars``, ``score``."""
+    words = {word.lower() for word in _WORD.findall(column)}
+    return bool(words & _NAMED) and not words & _COUNTED
+
+
+def _above_zero(why: str) -> Keep:
+    return Keep(0.0, True, f"every row with a value above 0, {why}")
+
+
+def _is_scale(levels: Levels, counts: npt.NDArray[np.int64] | None) -> bool:
+    values = levels.astype(np.float64)
+    if len(values) > SCALE_LEVELS or values[0] not in SCALE_STARTS or values[-1] not in SCALE_ENDS:
+        return False
+    if counts is not None and values[0] > 0 and counts[0] > counts[1:].max():
+        return False
+    # From 0 even where the lowest is 1: 1, 10, 20, ... 100 is no scale, and 1, 2, ... 10 is one.
+    steps = [step for step in SCALE_STEPS if not (values % step).any()]
+    # At least half of the places are taken: 1, 2 and 10 are quantities.
+    return bool(steps) and bool(2 * len(values) > (values[-1] - values[0]) / steps[-1])
+
+
 def widen(levels: Levels | None, values: Levels) -> Levels | None:
-    """The distinct values seen so far with those of another piece; None once there are more than 20."""
+    """The distinct values seen so far with those of another piece; None once there are more than ``MOST_LEVELS``."""
     if levels is None:
         return None
     known = np.isin(values, levels)

@@ -96,7 +96,8 @@ class RecommendationEngine:
             UnknownIdError: a user who is not in the training data.
             InputError: a single id instead of several.
         """
-        users, asked = self._fitted.adapter.users, id_list(ids)
+        users = self._fitted.adapter.users
+        asked = id_list(ids, users)
         rows = torch.from_numpy(users.rows(asked))
         events = self._fitted.histories
         ordered = None if events is None else events.take(rows.numpy())
@@ -107,7 +108,7 @@ class RecommendationEngine:
         items, device = self._fitted.adapter.items, self._fitted.device
         self._warn(batch, "items are scored by their popularity")
         inputs = bags_to(batch.bags, device) if self._length is None else self._tokens(batch)
-        ids = id_list(wanted)
+        ids = id_list(wanted, items)
         known = [place for place, id_ in enumerate(ids) if id_ in items]
         out = np.full((inputs.size, len(ids)), -np.inf, dtype=np.float32)
         if known:
@@ -119,7 +120,7 @@ class RecommendationEngine:
     def similar_items(self, ids: Sequence[GivenId], k: int) -> Answers[Answer]:
         """The nearest items of each item; see ``Recommender.similar_items``."""
         items = self._fitted.adapter.items
-        asked = Questions(ids=id_list(ids), kind=items.kind)
+        asked = Questions(ids=id_list(ids, items), kind=items.kind)
         rows = torch.from_numpy(item_rows(self._fitted, asked.ids or ())).to(self._fitted.device)
         return to_answers(self._similar.search(rows, min(k, len(items))), items, asked, self._fitted.titles)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.answers import Answers
+from isthmus.answers import Answers, id_type
 from isthmus.disk import written
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -65,4 +65,4 @@ def _table(users: Sequence[GivenId], answers: Iterable[Answer], schema: pa.Schem
 
 
 def _type(vocabulary: Vocabulary) -> pa.DataType:
-    return pa.int64() if vocabulary.kind == "int64" else pa.string()
+    return pa.string() if vocabulary.kind == "string" else id_type(vocabulary.kind)

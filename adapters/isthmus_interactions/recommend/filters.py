@@ -15,7 +15,7 @@ from torch import Tensor
 from isthmus.errors import InputError, UnknownIdWarning
 from isthmus.rowlists import RowLists, distinct, owners, part
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.recommend.histories import GivenId, id_list
+from isthmus_interactions.recommend.histories import GivenId, id_list, is_single
 
 GivenItems = Iterable[GivenId] | Sequence[Iterable[GivenId]]
 """Ids for all histories, or a list of ids for each history."""
@@ -99,19 +99,21 @@ def item_filters(
 
 def _rows(items: Vocabulary, histories: int, given: Any, name: str) -> tuple[int, list[Any], ItemRows]:
     """The number of known ids, the unknown ids, and the rows of the known ones."""
-    if isinstance(given, str | int | np.integer) or not isinstance(given, Iterable):
+    if is_single(given):
         raise InputError(
             f"{name}= is {given!r} instead of several ids",
             expected="a list of ids, or a list of ids for each history",
             remedy=f"write {name}=[{given!r}]",
         )
     listed = given.tolist() if isinstance(given, np.ndarray | Tensor) else list(given)
-    if not listed or isinstance(listed[0], str | int | np.integer):
-        rows, unknown = items.split(id_list(listed))
+    if not listed or is_single(listed[0]):
+        rows, unknown = items.split(id_list(listed, items))
         return len(rows), unknown, torch.from_numpy(np.unique(rows))
     if len(listed) != histories:
         raise InputError(f"{name} contains {len(listed):,} lists", expected=f"one for each of {histories:,} histories")
-    parts = [items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one)) for one in listed]
+    parts = [
+        items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one, items)) for one in listed
+    ]
     lists = [np.unique(rows) for rows, _ in parts]
     ends = torch.from_numpy(np.cumsum([0, *map(len, lists)]))
     flat = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists]))

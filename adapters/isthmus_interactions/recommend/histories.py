@@ -18,8 +18,8 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate
 
-GivenId = Id | np.integer[Any]
-"""Types that callers may use for ids; NumPy integers count as Python integers."""
+GivenId = Id | Any
+"""Types that callers may use for ids; see ``isthmus.ids.plain_id``."""
 
 History = Iterable[GivenId] | Mapping[GivenId, float]
 """Ids, each with weight 1, or ids with positive weights."""
@@ -75,19 +75,20 @@ def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
     return HistoryBatch(bags, [one.unknown for one in found], _ordered([one.events for one in found]))
 
 
-def id_list(ids: Iterable[GivenId]) -> list[Id]:
-    """The ids as a list of plain Python values. A string is one id, not a list of letters.
+def id_list(ids: Iterable[GivenId], vocabulary: Vocabulary) -> list[Id]:
+    """The ids as a vocabulary holds them, or would. A string is one id, not a list of letters.
 
     Raises:
-        InputError: a single id.
+        InputError: a single id, or something that can be no id.
     """
-    if isinstance(ids, str | int | np.integer):
+    if is_single(ids):
         raise InputError(f"id {ids!r} instead of several", expected="a list of ids", remedy=f"write [{ids!r}]")
-    return [_plain(id_) for id_ in ids]
+    return [vocabulary.held(id_) for id_ in ids]
 
 
-def _plain(id_: GivenId) -> Id:
-    return int(id_) if isinstance(id_, np.integer) else id_
+def is_single(given: object) -> bool:
+    """Whether something is one id and not several."""
+    return not isinstance(given, Iterable) or isinstance(given, str | bytes | np.generic)
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,7 @@ class _Read:
 
 
 def _rows_and_weights(history: History, items: Vocabulary) -> _Read:
-    # Iterators such as generators can be read only once.
-    given = history if isinstance(history, str | int | np.integer | Mapping) else _listed(history)
-    weighted = _weighted(given)
+    weighted, repeated = _held(history, items)
     for id_, weight in weighted.items():
         if not LEAST <= weight <= 1 / LEAST:
             raise ValueRangeError(
@@ -112,13 +111,8 @@ def _rows_and_weights(history: History, items: Vocabulary) -> _Read:
     rows, unknown = items.split(weighted)
     left_out = set(unknown)
     weights = [float(weight) for id_, weight in weighted.items() if id_ not in left_out]
-    repeated = isinstance(given, list) and len(given) > len(weighted)
-    events = items.split([_plain(id_) for id_ in given])[0] if repeated else rows
+    events = items.split(repeated)[0] if len(repeated) > len(weighted) else rows
     return _Read(rows, weights, events, unknown)
-
-
-def _listed(history: Iterable[GivenId]) -> Iterable[GivenId]:
-    return list(history) if isinstance(history, Iterable) else history
 
 
 def _ordered(events: list[Rows]) -> OrderedHistories:
@@ -127,19 +121,19 @@ def _ordered(events: list[Rows]) -> OrderedHistories:
     return OrderedHistories(offsets, items)
 
 
-def _weighted(history: History) -> dict[Id, float]:
-    if isinstance(history, str | int | np.integer):
+def _held(history: History, items: Vocabulary) -> tuple[dict[Id, float], list[Id]]:
+    """The distinct ids of a history with their weights, and all of them in order, as the catalogue holds them."""
+    if is_single(history):
         raise InputError(
             f"id {history!r} instead of a history", expected="a list of ids", remedy=f"write [[{history!r}]]"
         )
+    ids = [items.held(id_) for id_ in history]
+    if not isinstance(history, Mapping):
+        return dict.fromkeys(ids, 1.0), ids
     try:
-        if isinstance(history, Mapping):
-            return {_plain(id_): float(weight) for id_, weight in history.items()}
-        return dict.fromkeys(map(_plain, history), 1.0)
+        return {id_: float(weight) for id_, weight in zip(ids, history.values(), strict=True)}, []
     except (TypeError, ValueError):
-        raise InputError(
-            f"a history of type {type(history).__name__} that holds no ids", expected="ids, or ids with weights"
-        ) from None
+        raise InputError("a history whose weights are no numbers", expected="ids, or ids with weights") from None
 
 
 def _batch_of(histories: Interactions, items: Vocabulary) -> HistoryBatch:

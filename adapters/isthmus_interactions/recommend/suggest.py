@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from isthmus.errors import UnknownHistoryWarning, UnknownIdError
+from isthmus.ids import plain_id
 from isthmus.similar_texts import similar_texts
 from isthmus.vocabulary import Id, Rows
 from isthmus_interactions.fitted import FittedRecommender, FittedView
 from isthmus_interactions.recommend.histories import GivenId, id_list
-from isthmus_interactions.vocabularies import as_kind
 
 SHOWN = 3
 """Maximum number of unknown ids and suggestions in a message."""
@@ -31,8 +31,8 @@ Catalogue = FittedRecommender | FittedView
 def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[Suggestion]:
     """The items whose ids or titles are most similar to an unknown id.
 
-    The same id in the other type (7 and "7") comes first, then similar ids, if ids are text, then similar titles. All
-    ids and titles are compared, which takes about a second for a million of them.
+    An item with that very id comes first, then similar ids, if ids are text, then similar titles. All ids and titles
+    are compared, which takes about a second for a million of them.
 
     Args:
         catalogue: a recommender, or its state.
@@ -42,9 +42,8 @@ def suggest(catalogue: Catalogue, wanted: GivenId, count: int = SHOWN) -> list[S
     Returns:
         At most ``count`` items, most similar first; empty if nothing is similar.
     """
-    items, text = catalogue.adapter.items, str(wanted)
-    other = as_kind(wanted if isinstance(wanted, str) else int(wanted), items)
-    found: list[Id] = [other] if other in items else []
+    items, text = catalogue.adapter.items, str(plain_id(wanted))
+    found: list[Id] = [items.held(wanted)] if wanted in items else []
     if items.kind == "string":
         ids = items.ids.tolist()
         found += [ids[place] for place in similar_texts(text, ids, count)]
@@ -68,7 +67,7 @@ def item_rows(catalogue: Catalogue, ids: Iterable[GivenId]) -> Rows:
         InputError: a single id instead of several.
     """
     items = catalogue.adapter.items
-    rows, unknown = items.split(id_list(ids))
+    rows, unknown = items.split(id_list(ids, items))
     if unknown:
         meant = did_you_mean(suggest(catalogue, unknown[0]))
         further = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""

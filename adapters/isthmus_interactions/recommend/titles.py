@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from isthmus.errors import ColumnError, SourceError
 from isthmus.files import FileOptions, FileTable, Told, open_alike, told_in
+from isthmus.ids import without_surrogates
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.files.columns import is_column
 from isthmus_interactions.recommend.histories import id_list
@@ -26,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
-    """The titles of items in the vocabulary, by plain Python ids."""
-    plain = dict(zip(id_list(titles), titles.values(), strict=True))
-    return {id_: str(text) for id_, text in plain.items() if id_ in items}
+    """The titles of items in the vocabulary, by their ids there."""
+    held = dict(zip(id_list(titles, items), titles.values(), strict=True))
+    return {id_: without_surrogates(str(text)) for id_, text in held.items() if id_ in items}
 
 
 def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id, str]:
@@ -57,9 +58,8 @@ def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id,
     found: dict[Id, str] = {}
     writers = table[authors].to_pylist() if authors else [None] * len(table)
     for given, text, author in zip(table[id_].to_pylist(), table[title].to_pylist(), writers, strict=True):
-        key = _id(given, items)
-        if text and key is not None:
-            found[key] = f"{text}, {author}" if author else str(text)
+        if text and given in items:
+            found[items.held(given)] = without_surrogates(f"{text}, {author}" if author else str(text))
     return found
 
 
@@ -91,7 +91,7 @@ def _known(batch: pa.RecordBatch, items: Vocabulary) -> str | None:
     shares = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         cells = column.slice(0, LOOKED_AT).to_pylist()
-        shares[name] = sum(_id(cell, items) is not None for cell in cells) / max(len(cells), 1)
+        shares[name] = sum(cell in items for cell in cells) / max(len(cells), 1)
     if not shares or not max(shares.values()):
         return None
     best = max(shares, key=lambda name: shares[name])
@@ -106,13 +106,6 @@ def _words(batch: pa.RecordBatch, id_: str) -> str | None:
         if 2 * sum(isinstance(cell, str) and any(map(str.isalpha, cell)) for cell in cells) > len(cells):
             return str(name)
     return None
-
-
-def _id(value: object, items: Vocabulary) -> Id | None:
-    text = str(value)
-    if items.kind == "string":
-        return text if text in items else None
-    return int(text) if text.removeprefix("-").isdecimal() and int(text) in items else None
 
 
 def _bare(name: str) -> str:

@@ -73,7 +73,7 @@ class TuningSearch:
         if fold is None:
             raise SettingError(
                 f"{len(data):,} users and validation={validation}, so no users are held out",
-                expected=f"at least {fit.FEWEST} users, some of them with {fit.MIN_ITEMS} items or more",
+                expected=f"at least {fit.FEWEST} users, some of them with {fit.SHORTEST} items that others have, too",
             )
         given = {key: defaults[key] for key in fixed}
         return cls(name, builder, defaults, given, space, train, fold, metric, run)

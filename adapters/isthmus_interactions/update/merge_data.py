@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.ids import integer_of
 from isthmus.reprs import brief
 from isthmus.vocabulary import Id, Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
@@ -18,7 +19,6 @@ from isthmus_interactions.files.report import Report
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
-from isthmus_interactions.vocabularies import as_kind
 
 logger = logging.getLogger(__name__)
 
@@ -125,11 +125,11 @@ def ids_like(new: Vocabulary, old: Vocabulary, what: str) -> list[Id]:
     Raises:
         InputError: the ids cannot be converted.
     """
-    ids = [as_kind(id_, old) for id_ in new.ids.tolist()]
-    if new.kind != old.kind:
-        # All new texts must be numbers; among the old texts a single number shows that ids can be numbers.
-        numbers = [type(as_kind(id_, new)) is int for id_ in old.ids.tolist()] if old.kind == "string" else []
-        if not (any(numbers) or (old.kind == "int64" and all(type(id_) is int for id_ in ids))):
+    ids = [old.held(id_) for id_ in new.ids.tolist()]
+    if (new.kind == "string") != (old.kind == "string"):
+        # All new texts must be numbers; among old texts a single number shows that numbers are ids there, too.
+        numbers = [integer_of(str(id_)) is not None for id_ in old.ids.tolist()] if old.kind == "string" else []
+        if not (any(numbers) or (old.kind != "string" and all(type(id_) is int for id_ in ids))):
             raise InputError(
                 f"ids of {what} such as {new.ids.tolist()[0]!r}",
                 expected=f"{old.kind} ids such as {old.ids.tolist()[0]!r}, as in the training data",

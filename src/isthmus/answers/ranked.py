@@ -24,7 +24,7 @@ SHOWN_ROWS = 10
 SHOWN_LISTS = 3
 """Number of results and answers that are shown in a notebook."""
 
-_ID_TYPES = {"int64": pa.int64(), "string": pa.large_string()}
+_ID_TYPES = {"int64": pa.int64(), "uint64": pa.uint64(), "string": pa.large_string()}
 
 
 def id_type(kind: Kind | None, ids: Iterable[Id] = ()) -> pa.DataType:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from isthmus.errors import InputError, UnknownIdError
+from isthmus.checked.paths import plain_file
+from isthmus.errors import InputError, SourceError, UnknownIdError
+from isthmus.ids import integer_of, plain_id, without_surrogates
 from isthmus.vocabulary import Id
 
 MOST_COMMAS = 12
@@ -103,9 +105,10 @@ class IdReader:
         raise InputError(f"{self.option} {text!r}", expected="an array of ids, or of pairs [id, weight]")
 
     def _json_id(self, value: object, text: str) -> Id:
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        whole = isinstance(value, float) and value.is_integer()
+        if isinstance(value, bool) or not (whole or isinstance(value, int | str)):
             raise InputError(f"{json.dumps(value)} in {self.option} {text!r}", expected="ids: numbers or texts")
-        return self._id(str(value), text)
+        return self._id(str(plain_id(value)), text)
 
     def _separated(self, text: str) -> list[Id]:
         parts = text.split(",")
@@ -118,17 +121,17 @@ class IdReader:
 
     def _id(self, text: str, whole: str) -> Id:
         if self.known.kind == "string":
-            return text
-        try:
-            return int(text)
-        except ValueError:
-            self._check_file(whole)
-            meant = self.suggest(whole)
-            raise UnknownIdError(
-                f"{self.option} {(whole.strip() if meant else text)!r} is not a number",
-                expected="ids, which are integers in these data",
-                remedy=meant or self.suggest(text),
-            ) from None
+            return without_surrogates(text)
+        number = integer_of(text)
+        if number is not None:
+            return number
+        self._check_file(whole)
+        meant = self.suggest(whole)
+        raise UnknownIdError(
+            f"{self.option} {(whole.strip() if meant else text)!r} is not a number",
+            expected="ids, which are integers in these data",
+            remedy=meant or self.suggest(text),
+        )
 
     def _check_file(self, text: str) -> None:
         if _is_file(text):
@@ -175,7 +178,11 @@ def _is_number(value: object) -> bool:
 
 def _lines(name: str, option: str) -> list[str]:
     try:
-        return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")).splitlines()
+        if name == "-":
+            return sys.stdin.read().splitlines()
+        return plain_file(name, "a file of ids").read_text(encoding="utf-8-sig").splitlines()
+    except SourceError as error:
+        raise InputError(f"{option} @{name} cannot be read: {error.given}", expected="a file of ids") from None
     except UnicodeDecodeError:
         raise InputError(f"{option} @{name} is not text", expected="UTF-8, with one list of ids per line") from None
     except OSError as error:

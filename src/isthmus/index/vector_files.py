@@ -18,8 +18,8 @@ from isthmus.checked.paths import plain_file
 from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
 from isthmus.files import INFERRED, open_table
+from isthmus.ids import Id, proper_id
 from isthmus.plugins import closest
-from isthmus.vocabulary import Id
 
 logger = logging.getLogger(__name__)
 
@@ -71,14 +71,10 @@ def as_ids(ids: Any) -> list[Id]:
     """Ids as plain Python values.
 
     Raises:
-        InputError: something that is neither a whole number nor text.
+        InputError: what ``isthmus.ids.proper_id`` refuses.
     """
     given = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
-    plain = [one.item() if isinstance(one, np.generic) else one for one in given]
-    for one in plain:
-        if isinstance(one, bool) or not isinstance(one, int | str):
-            raise InputError(f"id {one!r} of type {type(one).__name__}", expected="whole numbers or text")
-    return plain
+    return [proper_id(one) for one in given]
 
 
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:

@@ -28,13 +28,18 @@ def save(path: Path, mode: str, size: tuple[int, int] = (10, 8), value: object =
     Image.new(mode, size, value).save(path)  # type: ignore[arg-type]
 
 
-def test_a_flat_folder_in_the_order_of_names(tmp_path: Path) -> None:
+def test_a_flat_folder_in_the_order_of_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, grey in (("b.png", 20), ("a.PNG", 10), ("c.bmp", 30)):
         save(tmp_path / name, "L", value=grey)
     (tmp_path / "notes.txt").write_text("no picture")
     save(tmp_path / ".hidden" / "thumb.png", "L")
-    found = Images.read(tmp_path)
+    (tmp_path / "Thumbs.db").write_text("of the system")
+    with caplog.at_level(logging.WARNING):
+        found = Images.read(tmp_path)
     assert found.names == ("a.PNG", "b.png", "c.bmp")
+    assert (found.skipped, found.reasons) == (("notes.txt",), ("no ending of a picture (.txt)",))
+    assert "1 file of" in caplog.text
+    assert "notes.txt" in caplog.text
     assert found.labels is None
     assert found.pixels[:, 0, 0, 0].tolist() == [10, 20, 30]
     assert (found.size, found.colour) == ((8, 10), "grey")
@@ -125,7 +130,8 @@ def test_a_broken_file_is_refused_by_name_or_skipped(tmp_path: Path, caplog: pyt
         found = Images.read(tmp_path, on_error="skip")
     assert found.names == ("good.png",)
     assert found.skipped == ("cut.png", "empty.jpg", "text.png")
-    assert "cut.png, empty.jpg, text.png" in caplog.text
+    assert "3 files" in caplog.text
+    assert all(f"{name} (cannot be read)" in caplog.text for name in found.skipped)
     (tmp_path / "good.png").unlink()
     with pytest.raises(SourceError, match="3"):
         Images.read(tmp_path, on_error="skip")
@@ -249,8 +255,8 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
     assert mixed.pixels[:2, 0, 0, 0].tolist() == [50, 60]
     assert mixed.names == (str(tmp_path / "a.png"), "1", "2")
     assert len(Images.read(Image.new("RGB", (9, 9)))) == 1
-    with pytest.raises(InputError, match="mode F"):
-        Images.read(Image.new("F", (9, 9)))
+    with pytest.raises(InputError, match="with NaN"):
+        Images.read(Image.fromarray(np.full((9, 9), np.nan, np.float32)))
 
 
 def test_choices_that_are_none() -> None:

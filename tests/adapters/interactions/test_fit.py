@@ -77,7 +77,7 @@ def test_people_with_few_items_hold_nobody_out(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO)
     data = Interactions.from_csr(csr_array(np.eye(60, 20, dtype=np.float32) + np.eye(60, 20, -20, dtype=np.float32)))
     assert short("ease", data, validation=0.1).facts["validation_users"] == 0
-    assert "0 of them with 5 items or more" in caplog.text
+    assert "0 of them with 2 items or more" in caplog.text
 
 
 def test_nobody_is_held_out_when_not_wanted() -> None:

@@ -120,7 +120,11 @@ def test_ids_of_text_files(subtests, write):
         (["007", "7", "10"], "string", ["007", "10", "7"]),
         (["tt1", "2", "10"], "string", ["10", "2", "tt1"]),
         (["9" * 20, "1", "2"], "string", ["1", "2", "9" * 20]),
-        (["1.0", "2", "3"], "string", ["1.0", "2", "3"]),
+        ([str(2**64 - 1), "1", "2"], "uint64", [1, 2, 2**64 - 1]),
+        (["1400000000000000026", "-1"], "int64", [-1, 1400000000000000026]),
+        (["1.0", "2", "3"], "int64", [1, 2, 3]),
+        (["1.0", "2.5"], "string", ["1.0", "2.5"]),
+        (["NULL", "3", "NA", "nan", "None", "", "10"], "int64", [3, 10]),
     ]:
         with subtests.test(cells=cells, kind=kind, ids=ids):
             users = Interactions.read(write("user,item\n" + "".join(f"{cell},x\n" for cell in cells))).users
@@ -149,7 +153,7 @@ def test_rows_without_an_id_are_dropped_and_counted(write, caplog):
     assert Interactions.read(pl.DataFrame({"user": ["", "x"], "item": [1, 2]})).report.missing_ids == 1
 
 
-@pytest.mark.parametrize("users", [[1.5, 2.0], [2**63, 1]])
+@pytest.mark.parametrize("users", [[1.5, 2.0], [float("inf"), 1.0], [1.5e18, 1.0]])
 def test_numbers_that_are_no_ids(users):
     with pytest.raises(ValueRangeError, match="'user'"):
         Interactions.read(pd.DataFrame({"user": users, "item": [1, 2]}))
@@ -176,7 +180,7 @@ def _typed(ids):
 def test_any_file_is_what_plain_python_makes_of_it(rows, form, packed, weights):
     """Ids with delimiters, quotes and blanks in them, missing ones among them, in every form of file."""
     text = form != "parquet"
-    given_rows = [((u.strip(), i.strip(), r) if text else (u, i, r)) for u, i, r in rows]
+    given_rows = [(u.strip(), i.strip(), r) for u, i, r in rows]
     whole = [(u, i, r) for u, i, r in given_rows if u and i and (r or weights == "binary")]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events"

@@ -74,8 +74,8 @@ def test_text_ids_go_in_and_come_out() -> None:
 
 
 def test_unknown_ids_are_dropped_and_named(recommender: Recommender) -> None:
-    one, other = recommender.recommend([[0, -5, 10, "0", 20], [np.int64(0), 10, 20, 10]], k=4)
-    assert one.unknown == [-5, "0"]
+    one, other = recommender.recommend([[0.0, -5, 10, "0", 20], [np.int64(0), 10, 20, 10]], k=4)
+    assert one.unknown == [-5]
     assert (one.ids, one.scores) == (other.ids, pytest.approx(other.scores, abs=1e-6))
 
 

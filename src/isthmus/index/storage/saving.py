@@ -23,6 +23,7 @@ from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest, Trial
 from isthmus.index.vectors import Metric, check_lengths, check_metric
+from isthmus.vocabulary import KINDS
 
 Opened = tuple[Snapshot, ChosenIndex, IndexRequest]
 
@@ -111,8 +112,8 @@ def load(directory: str | Path, verify: Verify, mmap: bool) -> Opened:
         settings, facts = stored.manifest.settings, stored.manifest.facts
         metric, width, kind = settings["metric"], _whole(settings["width"]), settings["ids"]
         check_metric(metric)
-        if kind not in ("int64", "string"):
-            raise BundleError(f"ids of type {kind!r}", expected="int64 or string")
+        if kind not in KINDS:
+            raise BundleError(f"ids of type {kind!r}", expected=" or ".join(KINDS))
         request = _request(settings["wish"])
         trials = tuple(map(_trial, facts["trials"]))
         chosen = ChosenIndex(str(settings["kind"]), None, float(facts["recall"]), str(facts["reason"]), trials)

@@ -123,8 +123,8 @@ def _read(directory: Path, verify: Verify, mmap: bool) -> StoredIndex:
 
 def packed(vocabulary: Vocabulary) -> dict[str, Tensor]:
     """Ids as tensors: whole numbers, or the bytes of all texts with where each of them ends."""
-    if vocabulary.kind == "int64":
-        return {"ids": torch.from_numpy(np.array(vocabulary.ids, dtype=np.int64))}
+    if vocabulary.kind != "string":
+        return {"ids": torch.from_numpy(np.array(vocabulary.ids, dtype=vocabulary.kind))}
     texts = [str(text).encode() for text in vocabulary.ids]
     joined = np.frombuffer(b"".join(texts), dtype=np.uint8).copy()
     return {"ids": torch.from_numpy(joined), "ends": torch.from_numpy(np.cumsum([len(text) for text in texts]))}
@@ -139,7 +139,7 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
     """
     ids, ends = tensors[f"{prefix}ids"], tensors.get(f"{prefix}ends")
     if ends is None:
-        if ids.dtype != torch.int64 or ids.ndim != 1:
+        if ids.dtype not in (torch.int64, torch.uint64) or ids.ndim != 1:
             raise BundleError("the ids are not whole numbers", remedy="save it again")
         plain: list[Id] = ids.tolist()
         return plain
@@ -154,7 +154,11 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
     known = {MANIFEST, WEIGHTS, CACHE, f"{CACHE}/{STRUCTURE}"}
-    found = {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
+    paths = list(directory.rglob("*"))
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or path == directory / CACHE):
+            raise BundleError(f"{str(path)!r} is not a plain file", expected="no links and no other folders")
+    found = {path.relative_to(directory).as_posix() for path in paths}
     for name in sorted(found - known):
         raise BundleError(f"{str(directory)!r} has a foreign file {name!r}")
     if WEIGHTS not in found:

@@ -1,0 +1,111 @@
+"""Pictures of more than 8 bits: which of their numbers is black and which is white.
+
+A camera of 12 bits, a scanner of 16 or a measurement in floats uses a part of what its file could hold. So the range of
+what is there counts: that of all pictures that are read together, which keeps them comparable.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from isthmus.errors import InputError, SettingError
+from isthmus_images.files.formats import UNREADABLE, formats
+
+Levels = tuple[float, float]
+"""The numbers of black and of white."""
+
+SIXTEEN_BITS: Levels = (0.0, 65535.0)
+"""What was taken for them by bundles that do not say."""
+
+DEEP_ENDINGS = frozenset(
+    {".png", ".apng", ".tif", ".tiff", ".pgm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif", ".webp"}
+)
+"""Of files that may have more than 8 bits; others need not be opened to find the levels."""
+
+
+def is_deep(image: Any) -> bool:
+    """Whether a Pillow image has more than 8 bits, in integers or floats."""
+    return str(image.mode).startswith("I") or image.mode == "F"
+
+
+def levels_of(sources: Iterable[Any]) -> Levels | None:
+    """The least and the largest number of all deep pictures among files and Pillow images.
+
+    Args:
+        sources: paths and Pillow images; what cannot be read is left out, and so is anything else.
+
+    Returns:
+        The levels; None where no picture is deep.
+    """
+    ends = [found for source in sources if (found := _ends(source)) is not None]
+    return _from_ends(min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
+
+def checked_levels(levels: Levels | None) -> Levels | None:
+    """As a caller says them.
+
+    Raises:
+        SettingError: not two finite numbers, the first of them smaller.
+    """
+    if levels is None:
+        return None
+    try:
+        low, high = (float(level) for level in levels)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise SettingError(f"levels={levels!r}", expected="the numbers of black and of white, such as (0, 4095)")
+    return low, high
+
+
+def in_bytes(image: Any, levels: Levels | None) -> Any:
+    """A deep Pillow image as one of 8 bits.
+
+    Args:
+        image: of mode I, I;16 or F.
+        levels: the numbers of black and white; its own range, if not given. What lies outside is cut.
+
+    Raises:
+        InputError: a picture with NaN.
+    """
+    numbers = np.asarray(image).astype(np.float64)
+    if np.isnan(numbers).any():
+        raise InputError("a picture of floats with NaN", expected="numbers in every pixel", remedy="fill them first")
+    low, high = levels or _from_ends(*_range(numbers))
+    # Multiplied first, so that 16 bits become 8 by whole steps of 257.
+    grey = np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low))
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def _ends(source: Any) -> Levels | None:
+    if isinstance(source, Image.Image):
+        return _range(np.asarray(source)) if is_deep(source) else None
+    if not isinstance(source, Path) or source.suffix.lower() not in DEEP_ENDINGS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source, formats=formats()) as opened:
+                return _range(np.asarray(opened)) if is_deep(opened) else None
+    except UNREADABLE:
+        return None  # Whoever reads it says so.
+
+
+def _range(numbers: npt.NDArray[Any]) -> Levels:
+    finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers.ravel()
+    return (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+
+
+def _from_ends(low: float, high: float) -> Levels:
+    """The range, and where all numbers are equal, that of the type that could hold them."""
+    if low < high:
+        return low, high
+    white = next((most for most in (1.0, 255.0, 65535.0) if 0 <= high <= most), max(abs(high), 1.0))
+    return min(0.0, low), white
