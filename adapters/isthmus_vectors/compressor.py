@@ -2,7 +2,7 @@
 
     compressor = Compressor.fit(vectors, bytes=24)
     codes = compressor.encode(vectors)                 # uint8, shape (rows, 24)
-    found = compressor.search(queries, codes, k=10)    # rows and inner products
+    found = compressor.search(queries, codes, k=10)    # row numbers and inner products
     compressor.save("compressor.bundle")
 
 Only directions are kept, as for vectors that are compared by cosine; decoded vectors have length 1. Codes are coarse to
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -31,36 +31,38 @@ from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
+from isthmus.index.search import SearchHits, row_hits
 from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
-from isthmus.protocols import Neighbours
+from isthmus.plots import Missing, Panel, training_panels
 from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
 from isthmus.training.interrupts import warn_of_interruption
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
-from isthmus_vectors.code_search import BLOCK, Codes, nearest
 from isthmus_vectors.columns import Columns, Known, Places
+from isthmus_vectors.compression import kept
+from isthmus_vectors.compression.code_search import BLOCK, Codes, nearest
 from isthmus_vectors.vectors import Vectors
 
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
-"""Vectors to learn from, at least: one for each word of a codebook."""
+"""Minimum number of training vectors: one for each word of a codebook."""
 
 BEAMS = 8
-"""Width of the beam search for codewords, by default."""
+"""Default width of the beam search for codewords."""
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compressor:
-    """Made by ``fit`` or ``load``; immutable.
+    """Created by ``fit`` or ``load``; immutable.
 
     Attributes:
         model: the autoencoder, of vectors whose numbers have a mean square of 1.
@@ -69,6 +71,8 @@ class Compressor:
         columns: names of the columns that were trained on; None where they had none.
         places: where the columns stand in rows without names, if some of them were left out.
         written: how the file was written that it learned from, as far as that was said.
+        kept: what codes of each length keep of the training vectors, see ``compression.kept.measured``; None of
+            bundles of earlier versions.
     """
 
     model: Autoencoder
@@ -77,6 +81,7 @@ class Compressor:
     columns: tuple[str, ...] | None = None
     places: Places | None = None
     written: Told = NOTHING_TOLD
+    kept: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return described(self, f"vectors of {counted(self.width, 'number')} in {counted(self.bytes, 'byte')}")
@@ -102,14 +107,14 @@ class Compressor:
         run: Run | None = None,
         **settings: Any,
     ) -> Compressor:
-        """Learn from examples.
+        """Fit a compressor to examples.
 
         Args:
-            vectors: an array of shape (rows, width), a table, a file or whatever else ``Vectors.read`` takes; some ten
-                thousand rows are good, 256 the least.
+            vectors: an array of shape (rows, width), a table, a file or anything else that ``Vectors.read`` accepts;
+                about ten thousand rows are recommended, and 256 are the minimum.
             bytes: length of a code.
-            columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
-                names. None for all. The compressor remembers them.
+            columns: names of the columns to use, such as that of a column of lists; positions, for rows without names.
+                None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
             encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
@@ -121,10 +126,10 @@ class Compressor:
             The fitted compressor.
 
         Raises:
-            InputError: no rows of numbers, sparse ones, or fewer than 256.
-            ColumnError: a column that is missing or holds no numbers.
+            InputError: not rows of numbers, sparse rows, or fewer than 256.
+            ColumnError: a column that is missing or not numeric.
             ValueRangeError: NaN or infinity, or a vector of zeros.
-            SettingError: a setting that the builder does not know, or out of its range.
+            SettingError: an unknown setting, or a value outside its range.
         """
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
@@ -137,16 +142,28 @@ class Compressor:
         history = recipe.fit(VectorSource(examples), run)
         if history.interrupted:
             warn_of_interruption(history, [])
-        return cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places, rows.written)
+        fitted = cls(recipe.model.cpu().eval(), keywords, history, rows.columns, rows.places, rows.written)
+        some = kept.sample_of(examples)
+        return replace(fitted, kept=kept.measured(some, fitted._encoded(some, fitted.bytes, BEAMS), fitted._decoded))
+
+    def panels(self) -> list[Panel | Missing]:
+        """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
+
+        Returns:
+            What codes of each length keep, which values the bytes have, and the course of the training where there is
+            one; or, in place of one of them, why it is missing.
+        """
+        course = training_panels(self.history)
+        return [*kept.panels(self.kept), *(course if self.settings.get("epochs") else ())]
 
     @property
     def width(self) -> int:
-        """Numbers of a vector."""
+        """The number of dimensions of a vector."""
         return len(self.model.readout.weight)  # type: ignore[attr-defined]
 
     @property
     def bytes(self) -> int:
-        """Length of a whole code."""
+        """The length of a complete code."""
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
@@ -174,7 +191,10 @@ class Compressor:
         check_settings(beams=beams, bytes=size)
         if size > self.bytes:
             raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
-        given = _directions(self._read(vectors, **file))
+        return self._encoded(_directions(self._read(vectors, **file)), size, beams)
+
+    @torch.no_grad()
+    def _encoded(self, given: Float[Tensor, "rows width"], size: int, beams: int) -> Codes:
         encoder, quantiser = self.model.encoder, _quantizer(self.model)
         assert isinstance(encoder, DenseEncoder)
         parts = [
@@ -184,7 +204,7 @@ class Compressor:
         return codes
 
     def decode(self, codes: Array) -> npt.NDArray[np.float32]:
-        """Approximations of the encoded vectors, from whole codes or from their leading bytes.
+        """Approximate the encoded vectors, from complete codes or from their leading bytes.
 
         Args:
             codes: uint8, shape (rows, bytes).
@@ -193,7 +213,7 @@ class Compressor:
             Vectors of length 1, shape (rows, width).
 
         Raises:
-            InputError: no matrix of bytes, or more bytes than a code has.
+            InputError: not a matrix of bytes, or more bytes than a code has.
         """
         given = self._checked_codes(codes)
         parts = [self._decoded(given[start : start + BLOCK]) for start in range(0, max(1, len(given)), BLOCK)]
@@ -201,41 +221,42 @@ class Compressor:
         return decoded
 
     @torch.no_grad()
-    def search(self, queries: Any, codes: Array, k: int = 10) -> Neighbours:
+    def search(self, queries: Any, codes: Array, k: int = 10) -> SearchHits:
         """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
         Args:
-            queries: vectors, as ``encode`` takes them.
-            codes: what ``encode`` returned.
-            k: how many rows a query.
+            queries: vectors, as for ``encode``.
+            codes: the result of ``encode``.
+            k: number of rows per query.
 
         Returns:
-            Best first; equal scores in ascending order of row, as those of equal codes are. Where fewer than ``k`` rows
-            exist: row -1, score -inf.
+            The answers of ``Index.search``, a list for each query: ``ids`` are the row numbers of the codes, ``scores``
+            inner products; best first, equal scores in ascending order of row, as those of equal codes are. Fewer
+            than ``k`` where there are fewer codes.
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width, or codes that are none.
+            InputError: queries of another width, or invalid codes.
             ValueRangeError: NaN or infinity in the queries.
         """
         asked = self._read(queries)
         check_k(k, len(asked))
-        return nearest(asked, self._checked_codes(codes), self._decoded, k)
+        return row_hits(nearest(asked, self._checked_codes(codes), self._decoded, k))
 
     def save(self, path: str | Path) -> None:
-        """As a bundle.
+        """Save as a bundle.
 
         Raises:
-            InputError: something else stands at that place.
+            InputError: the path exists and is not a bundle.
         """
         bundle.write(path, **self._content())
 
     @classmethod
     def load(cls, path: str | Path) -> Compressor:
-        """What ``save`` wrote; it encodes and decodes to the same numbers.
+        """Load a saved compressor, which encodes and decodes to the same numbers.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, not a compressor, or from a newer version.
         """
         saved = bundle.read(path)
         manifest = saved.manifest
@@ -261,10 +282,11 @@ class Compressor:
         )
 
     def _facts(self) -> dict[str, Any]:
-        """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
+        """Facts that bundles of compressors without column names do not have, including those of version 0.1."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
-        return named | placed | ({"file": self.written.said()} if self.written.said() else {})
+        told = {"file": self.written.said()} if self.written.said() else {}
+        return named | placed | told | ({} if self.kept is None else {"kept": dict(self.kept)})
 
     def _read(self, vectors: Any, **file: Unpack[FileOptions]) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
@@ -286,17 +308,21 @@ class Compressor:
         return normalised(decoded_of(self.model, _quantizer(self.model).sum(words)))
 
 
-def _restored(
-    saved: bundle.Bundle,
-) -> tuple[Autoencoder, Mapping[str, Any], History, tuple[str, ...] | None, Places | None, Told]:
-    """The fields of what was saved."""
+def _restored(saved: bundle.Bundle) -> tuple[Any, ...]:
+    """The fields of what was saved, in their order."""
     settings, facts = saved.manifest.settings, saved.manifest.facts
     model = rebuild(matryoshka, Vector(int(facts["width"])), settings, saved.tensors)
     assert isinstance(model, Autoencoder)
     columns, places = facts.get("columns"), facts.get("places")
     names = None if columns is None else tuple(columns)
     chosen = None if places is None else Places(tuple(places), int(facts["places_of"]))
-    return model, settings, History.from_json(dict(facts["training"])), names, chosen, told_in(facts.get("file", {}))
+    history, written = History.from_json(dict(facts["training"])), told_in(facts.get("file", {}))
+    return model, settings, history, names, chosen, written, _checked_kept(facts.get("kept"))
+
+
+def _checked_kept(found: Any) -> Mapping[str, Any] | None:
+    """What a manifest says of it, in the types that a picture needs."""
+    return None if found is None else {name: [float(one) for one in found[name]] for name in kept.NAMES}
 
 
 def _quantizer(model: Autoencoder) -> ResidualQuantizer:
@@ -306,7 +332,7 @@ def _quantizer(model: Autoencoder) -> ResidualQuantizer:
 
 
 def _directions(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
-    """The vectors at the length that gives their numbers a mean square of 1."""
+    """The vectors, scaled so that their numbers have a mean square of 1."""
     zero = (vectors == 0).all(1)
     if bool(zero.any()):
         raise ValueRangeError(f"vector {int(zero.nonzero()[0])} is all zeros", expected="vectors with a direction")

@@ -109,11 +109,15 @@ def test_numbers_that_are_not_of_every_epoch_stand_at_theirs():
     assert [x for x, _ in lines(training_curves(made).axes[1])["held-out score"]] == [2, 4]
 
 
-def test_a_model_in_closed_form_has_no_course_and_that_is_said():
-    (panel,) = training_panels(history(epochs=1))
-    assert isinstance(panel, Missing)
-    with pytest.raises(InputError, match="in one step"):
-        drawn([panel])
+def test_a_training_without_a_course_says_why():
+    for course, why in (
+        (History(records=[{"epoch": 1, "phase": "solving", "seconds": 0.1}]), "in one step"),
+        (history(epochs=1), "one epoch makes no curve"),
+    ):
+        (panel,) = training_panels(course)
+        assert isinstance(panel, Missing)
+        with pytest.raises(InputError, match=why):
+            drawn([panel])
 
 
 def test_a_history_without_epochs_is_refused():

@@ -1,22 +1,25 @@
-"""Options that several commands share, and how they read texts and codes."""
+"""Options that several commands share, and reading of texts and codes."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import typer
 
+from isthmus import bundle
 from isthmus.checked.arrays import read_npy
 from isthmus.disk import check_file, written
 from isthmus.errors import SourceError
+from isthmus.files import FileOptions
+from isthmus_text.files.read_alike import read_alike
 from isthmus_text.texts import Texts
 
 Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CSV, Parquet, or - for standard input.")]
-Column = Annotated[str | None, typer.Option(help="The column of a table that holds the texts [text].")]
-Documents = Annotated[bool, typer.Option("--documents", help="A file is one text; FILE may be a folder of them.")]
+Column = Annotated[str | None, typer.Option(help="Column of texts in a table [text].")]
+Documents = Annotated[bool, typer.Option("--documents", help="Each file is one text; FILE may be a folder.")]
 Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
 
 
@@ -28,25 +31,42 @@ def _writable(out: Path | None) -> Path | None:
 
 OutFile = Annotated[
     Path | None,
-    typer.Option(help="A file for the answers, a text a line; else standard output.", callback=_writable),
+    typer.Option(help="Output file, one text per line [standard output].", callback=_writable),
 ]
 
 
-def texts_from(source: str, column: str | None = None, documents: bool = False) -> Texts:
+def texts_from(
+    source: str,
+    column: str | None = None,
+    documents: bool = False,
+    directory: Path | None = None,
+    **file: Unpack[FileOptions],
+) -> Texts:
     """The texts of a file, or the lines of standard input.
+
+    Args:
+        source: a path, or ``-``.
+        column: of a table.
+        documents: whether a file is one text.
+        directory: of the model that the texts are for, which knows how its own file was written.
+        file: encoding, delimiter and header of the file.
+
+    Returns:
+        The texts.
 
     Raises:
         SourceError: nothing, or no text.
     """
     if source != "-":
-        return Texts.read(source, column=column, unit="document" if documents else "line")
+        facts = {} if directory is None else bundle.peek(directory).facts
+        return read_alike(Path(source), facts, unit="document" if documents else "line", column=column, **file)
     try:
         read = sys.stdin.read()
     except UnicodeDecodeError:
         raise SourceError("standard input is not text", expected="UTF-8") from None
     lines = [read] if documents else read.splitlines()
     if not lines:
-        raise SourceError("standard input is empty", expected="a text a line")
+        raise SourceError("standard input is empty", expected="one text per line")
     return Texts.read(lines)
 
 
@@ -60,7 +80,7 @@ def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     try:
         return np.asarray(found, dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as encode writes it") from None
+        raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as written by encode") from None
 
 
 def write_lines(path: Path, texts: list[str]) -> None:

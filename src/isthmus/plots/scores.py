@@ -30,7 +30,7 @@ def draw_scores(axes: Axes, scores: Sequence[float], threshold: float, contamina
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=BLUE, edgecolor="white", linewidth=0.4)
     axes.axvline(threshold, color=VERMILION, linestyle="--", linewidth=1.3)
     axes.annotate(
-        f"threshold {threshold:.3g}\n{contamination:.0%} of normal\nones lie above",
+        f"threshold {_short(threshold)}\n{contamination:.0%} of normal\nones lie above",
         (threshold, axes.get_ylim()[1]),
         xytext=(-5, -4),
         textcoords="offset points",
@@ -41,3 +41,7 @@ def draw_scores(axes: Axes, scores: Sequence[float], threshold: float, contamina
     )
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     finish(axes, f"Anomaly scores of {of}", "score, nats; higher is more anomalous", "share of them", grid="y")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"

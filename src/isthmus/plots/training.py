@@ -18,6 +18,7 @@ TITLES = {
     "loss": "training",
     "nll": "reconstruction (negative log-likelihood)",
     "rate": "rate (information in the code)",
+    "revival": "revival of unused units (AuxK)",
     "active_units": "dimensions of the code in use",
     "mutual_information": "mutual information of code and record",
 }
@@ -25,6 +26,7 @@ UNITS = {
     "loss": "loss, nats per record; lower is better",
     "nll": "nats per record; lower is better",
     "rate": "rate, nats per record",
+    "revival": "auxiliary loss; lower is better",
     "active_units": "active units",
     "mutual_information": "mutual information, nats; higher is more",
 }
@@ -38,6 +40,9 @@ OBJECTIVE = "objective"
 
 STYLES = ("-", ":", "-.")
 """Line styles of phases."""
+
+COMPARABLE = 4.0
+"""A part of the loss that is this many times as large has a panel of its own."""
 
 MARKED = 30
 """With fewer epochs than this, each epoch has a marker."""
@@ -92,11 +97,11 @@ def training_panels(history: History) -> list[Panel | Missing]:
     """
     curves = _distinct(_curves(history))
     if not curves or len(history.records) < 2:
-        return [Missing("training", "the model was computed in one step, so there are no training curves")]
+        return [Missing("training", _why_no_curve(history))]
     own_axis = history.metric if history.metric in curves and history.metric != OBJECTIVE else None
     error = _curves(history).get(f"{own_axis}{ERROR}")
     panels: list[Panel | Missing] = []
-    beside = "nll" if {"loss", "nll"} <= curves.keys() and len(_phases(history)) < 2 else ""
+    beside = "nll" if len(_phases(history)) < 2 and _is_part(curves.get("nll"), curves.get("loss")) else ""
     elsewhere = (OBJECTIVE, own_axis, beside)
     for name in [name for name in curves if not name.startswith("held_out_") and name not in elsewhere]:
         held_out = _held_out(curves, name)
@@ -111,6 +116,19 @@ def training_panels(history: History) -> list[Panel | Missing]:
     return panels + [
         Panel(_key(name), partial(_draw, history, name, (None, curves[name]), none, None)) for name in rest
     ]
+
+
+def _why_no_curve(history: History) -> str:
+    if any("loss" in record for record in history.records):
+        return "one epoch makes no curve" if len(history.records) == 1 else "no figure changed from epoch to epoch"
+    return "the model was computed in one step"
+
+
+def _is_part(part: Curve | None, whole: Curve | None) -> bool:
+    """Whether one curve can share the scale of another: some objectives weigh the likelihood by next to nothing."""
+    if part is None or whole is None:
+        return False
+    return max(map(abs, part.values)) < COMPARABLE * max(map(abs, whole.values))
 
 
 def _curves(history: History) -> dict[str, Curve]:

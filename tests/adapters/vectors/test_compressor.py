@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from isthmus import bundle
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
-from isthmus_vectors.code_search import nearest
+from isthmus_vectors.compression.code_search import nearest
 from isthmus_vectors.compressor import Compressor
 
 WIDTH, ROWS = 24, 1200
@@ -87,34 +89,37 @@ def test_more_beams_are_no_farther_on_average(compressor: Compressor) -> None:
 
 def test_search_is_the_exact_order_of_what_is_decoded(compressor: Compressor, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, codes = cloud(20, seed=4), compressor.encode(cloud(150, seed=5))
-    monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 37)
+    monkeypatch.setattr("isthmus_vectors.compression.code_search.BLOCK", 37)
     found = compressor.search(asked, codes, 7)
     scores = asked @ compressor.decode(codes).T
     # Different rows may have the same code, and then the first one answers first.
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :7]
-    np.testing.assert_allclose(found.scores.numpy(), np.take_along_axis(scores, expected, 1), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(
-        np.take_along_axis(scores, found.rows.numpy(), 1), found.scores.numpy(), rtol=1e-4, atol=1e-5
+    ids, own = np.array(found.ids), np.array(found.scores)
+    np.testing.assert_allclose(own, np.take_along_axis(scores, expected, 1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(scores, ids, 1), own, rtol=1e-4, atol=1e-5)
+    assert (found[0][0].id, len(found), found.to_arrow().column_names) == (
+        ids[0, 0],
+        20,
+        ["query", "rank", "id", "score"],
     )
 
 
 def test_equal_codes_answer_in_the_order_of_rows(compressor: Compressor) -> None:
     codes = np.repeat(compressor.encode(cloud(1)), 5, axis=0)
-    assert compressor.search(cloud(2), codes, 3).rows.tolist() == [[0, 1, 2], [0, 1, 2]]
+    assert compressor.search(cloud(2), codes, 3).ids == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_equal_codes_have_one_score_wherever_they_stand(
     compressor: Compressor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for k in [1, 4, 60, 400]:
-        monkeypatch.setattr("isthmus_vectors.code_search.BLOCK", 5)
+        monkeypatch.setattr("isthmus_vectors.compression.code_search.BLOCK", 5)
         distinct = compressor.encode(cloud(40, seed=8))
         owner = np.random.default_rng(9).integers(0, 40, 300)
         found = compressor.search(cloud(7), distinct[owner], k)
-        for rows, scores in zip(found.rows.numpy(), found.scores.numpy(), strict=True):
-            whole = k >= 300
-            assert len(set(rows.tolist())) == (301 if whole else k)
-            real, own = rows[:300], scores[:300]
+        for rows, own in zip(found.ids, found.scores, strict=True):
+            assert len(set(rows)) == min(k, 300)
+            real = np.array(rows)
             assert (np.diff(own) <= 0).all()
             tied = owner[real[1:]] == owner[real[:-1]]
             assert np.array_equal(own[1:] == own[:-1], tied)
@@ -135,13 +140,12 @@ def test_codes_of_equal_score_answer_in_the_order_of_rows() -> None:
     ]
 
 
-def test_where_fewer_rows_exist_the_rest_is_empty(compressor: Compressor) -> None:
+def test_where_fewer_rows_exist_fewer_are_found(compressor: Compressor) -> None:
     found = compressor.search(cloud(2), compressor.encode(cloud(3)), 5)
-    assert found.rows[:, 3:].tolist() == [[-1, -1], [-1, -1]]
-    assert torch.isneginf(found.scores[:, 3:]).all()
+    assert [len(hits) for hits in found] == [3, 3]
     empty = compressor.search(cloud(2), np.zeros((0, 3), np.uint8), 2)
-    assert empty.rows.tolist() == [[-1, -1], [-1, -1]]
-    assert compressor.search(cloud(0), compressor.encode(cloud(3)), 2).rows.shape == (0, 2)
+    assert empty.ids == [[], []]
+    assert compressor.search(cloud(0), compressor.encode(cloud(3)), 2).ids == []
 
 
 def test_only_directions_count(compressor: Compressor) -> None:
@@ -203,11 +207,11 @@ def test_nan_and_infinity_are_refused(compressor: Compressor) -> None:
     for value in [np.nan, np.inf]:
         bad = cloud(300)
         bad[7, 3] = value
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             Compressor.fit(bad)
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             compressor.encode(bad)
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             compressor.search(bad, np.zeros((1, 3), np.uint8), 1)
 
 
@@ -255,3 +259,14 @@ def test_settings_out_of_range(compressor: Compressor) -> None:
         compressor.encode(cloud(1), 4)
     with pytest.raises(SettingError, match="beams"):
         compressor.encode(cloud(1), beams=0)
+
+
+def test_it_measures_what_codes_of_each_length_keep(compressor: Compressor, tmp_path: Path) -> None:
+    kept = compressor.kept
+    assert kept is not None
+    assert [len(kept[name]) for name in ("cosine", "recall", "words")] == [compressor.bytes] * 3
+    assert kept["cosine"][-1] > kept["cosine"][0]
+    assert all(0 <= share <= 1 for share in kept["recall"])
+    assert [panel.name for panel in compressor.panels()][:2] == ["what is kept", "values of the bytes"]
+    compressor.save(tmp_path / "c")
+    assert Compressor.load(tmp_path / "c").kept == kept
