@@ -255,7 +255,7 @@ def test_settings_out_of_range(compressor: Compressor) -> None:
         fitted(cloud(300), 0)
     with pytest.raises(SettingError, match="'byte'"):
         fitted(cloud(300), 3, byte=2)
-    with pytest.raises(SettingError, match="at most 3"):
+    with pytest.raises(SettingError, match="from 1 to 3"):
         compressor.encode(cloud(1), 4)
     with pytest.raises(SettingError, match="beams"):
         compressor.encode(cloud(1), beams=0)
