@@ -1,4 +1,4 @@
-"""Images: folders, arrays and IDX files as grids of numbers, convolutional autoencoders over them.
+"""Images: folders, arrays and IDX files as grids of numbers, and convolutional autoencoders for them.
 
 ::
 
@@ -56,7 +56,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Torch and Pillow are imported on first use, not when the package is.
+    # The attributes are imported on first use, so that importing the package does not import torch or Pillow.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Images as grids of numbers: the adapter that the plugin announces, and the batches it makes."""
+"""The adapter for images, which are grids of numbers, and its batches."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ DOCUMENT = "images.json"
 @brief
 @dataclass(frozen=True, eq=False)
 class ImageSource:
-    """Images of one size; inputs and targets of a batch are the same numbers.
+    """Images of the same size; inputs and targets of a batch are the same numbers.
 
     Attributes:
-        pixels: bytes, or fp32 where images came as such (0 to 1, or noisy); on the device that batches are for.
+        pixels: bytes, or fp32 if images were given as floats (0 to 1, or noisy); on the device of the batches.
     """
 
     pixels: UInt8[Tensor, "rows channels height width"] | Float[Tensor, "rows channels height width"]
@@ -37,7 +37,7 @@ class ImageSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Numbers of an image, for each row."""
+        """The number of values of an image, for each row."""
         return torch.full((len(self.pixels),), self.pixels[:1].numel(), device=self.pixels.device)
 
     def to(self, device: torch.device) -> ImageSource:
@@ -54,7 +54,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class ImageAdapter:
-    """Knows the size of images and whether they have colour.
+    """The size of images, and whether they have colour.
 
     Attributes:
         signal: channels, height and width.
@@ -71,31 +71,34 @@ class ImageAdapter:
 
     @classmethod
     def fit(cls, records: Any) -> ImageAdapter:
-        """The size and colour of these images."""
+        """Take the size and colour of these images."""
         images = Images.of(records)
         return cls(Grid(len(images.pixels[0]), *images.size), images.levels)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels, of every image."""
+        """Height and width in pixels of all images."""
         return self.signal.height, self.signal.width
 
     @property
     def form(self) -> Form:
-        """The size and colour that files are read in."""
+        """The size and colour with which files are read."""
         names = {count: name for name, count in CHANNELS.items()}
         return Form(self.size, names[self.signal.channels])
 
     def records(self, source: Any, *, on_error: str = "raise", noisy: bool = False) -> Images:
-        """Images from files or arrays: files are read in the size and colour of this adapter.
+        """Images from files or arrays; files are read with the size and colour of this adapter.
 
         Args:
-            source: ``Images``, which stay as they are, or anything that ``Images.read`` takes.
-            on_error: "raise" for a file that cannot be read, or "skip" it.
-            noisy: floats may lie outside 0 to 1.
+            source: ``Images``, which are unchanged, or anything that ``Images.read`` accepts.
+            on_error: "raise" an error for a file that cannot be read, or "skip" it.
+            noisy: whether floats may be outside 0 to 1.
+
+        Returns:
+            The images.
 
         Raises:
-            InputError: an array of another size or colour.
+            InputError: an array with another size or colour.
         """
         if isinstance(source, Images):
             return source
@@ -104,10 +107,10 @@ class ImageAdapter:
         return Images.read(source, size=form.size, colour=form.colour, **how)
 
     def prepare(self, records: Any) -> ImageSource:
-        """A row for every image, in that order.
+        """One row for each image, in order.
 
         Raises:
-            InputError: images of another size or colour.
+            InputError: images with another size or colour.
         """
         images = self.records(records)
         self.form.check(images.pixels, "images")
@@ -124,7 +127,7 @@ class ImageAdapter:
         """The inverse of ``state``.
 
         Raises:
-            BundleError: the document is missing or not what it should be.
+            BundleError: the document is missing or invalid.
         """
         if DOCUMENT not in state:
             raise BundleError(f"the bundle holds no {DOCUMENT}", expected="the sizes of images")
@@ -142,5 +145,5 @@ class ImageAdapter:
 
 
 def _tensor(pixels: Pixels) -> torch.Tensor:
-    # A copy where the array may not be written to: torch would share it.
+    # Copy read-only arrays, because torch would share their memory.
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())

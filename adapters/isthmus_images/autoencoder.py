@@ -1,4 +1,4 @@
-"""The face of images: the verbs of every domain, and removing noise."""
+"""The ``ImageAutoencoder``: the methods that all domains share, and removal of noise."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from isthmus_images.images import Images
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
-    """A trained model. Made by ``fit`` or ``load``; nothing in it changes.
+    """A trained model. Created by ``fit`` or ``load``; immutable.
 
-    Wherever images are taken, so is anything that ``Images.read`` takes; files are read in the model's size and colour.
-    Images are given as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
+    All methods accept anything that ``Images.read`` accepts; files are read in the model's size and colour. Images are
+    returned as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
     """
 
     @classmethod
@@ -54,25 +54,28 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
-        """Train a model. Ctrl-C ends the training and keeps the best model so far; ``history.interrupted`` tells.
+        """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            images: ``Images``, or anything that ``Images.read`` takes.
-            model: a builder's name; ``isthmus models`` lists them.
+            images: ``Images``, or anything that ``Images.read`` accepts.
+            model: name of a builder; ``isthmus models`` lists them.
             size, colour, on_error: how files are read; see ``Images.read``.
             crops: cut this many squares of ``size`` from each picture at full size, rotated and mirrored at random,
-                instead of scaling it: what denoisers of photographs learn from; see ``Images.crops``.
-            validation: the share of the images that is held out to choose the best epoch and to calibrate
-                ``anomaly_scores``; 0, and fewer than 50 images, train to the last one.
-            contamination: the share of normal images that ``is_anomaly`` is expected to flag.
-            gallery: whether ``search`` can find the images afterwards; the bundle then keeps their names and codes.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+                instead of scaling it, to train denoisers of photographs; see ``Images.crops``.
+            validation: share of the images that is held out to choose the best epoch and to calibrate
+                ``anomaly_scores``; with 0, or fewer than 50 images, the last epoch is kept.
+            contamination: expected share of normal images that ``is_anomaly`` flags.
+            gallery: whether ``search`` can find the images afterwards; the bundle then contains their names and codes.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
+        Returns:
+            The trained model.
+
         Raises:
-            SettingError: no such model, or a setting that it does not know or cannot have.
+            SettingError: no such model, or a setting that it does not have or accept.
             InputError: images that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
@@ -82,35 +85,42 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         return cls(fit.fit(data, request, run))
 
     def encode(self, images: Any, *, on_error: str = "raise") -> Float32[Any, "images code"]:
-        """One code for each image, float32, in their order: the best single guess, the same at every call.
+        """Encode images: one code for each image, float32, in order. Encoding is deterministic.
 
         Args:
-            images: anything that ``Images.read`` takes.
-            on_error: "raise" for a file that cannot be read, or "skip" it.
+            images: anything that ``Images.read`` accepts.
+            on_error: "raise" an error for a file that cannot be read, or "skip" it.
+
+        Returns:
+            The codes, shape (images, code).
 
         Raises:
-            InputError: images that cannot be read, of another size or colour; a model that has no codes.
+            InputError: images that cannot be read, or with another size or colour; a model without codes.
         """
         self.fitted.check_codes()
         return self._codes(self.adapter.records(images, on_error=on_error)).numpy()
 
     def denoise(self, images: Any) -> Shown | list[ShownPicture]:
-        """Noisy images, cleaned; floats may lie outside 0 to 1. A model removes the noise it was trained to remove.
+        """Denoise images; floats may be outside 0 to 1. A model removes the kind of noise that it was trained to
+        remove.
 
-        Models that are nothing but denoisers (``residual_denoiser``) take images of any size; where they differ, a list
-        of arrays is given.
+        Pure denoisers (``residual_denoiser``) accept images of any size; for different sizes, a list of arrays is
+        returned.
         """
         return denoising.denoised(self.fitted, denoising.noisy_from(self.fitted, images))
 
     def evaluate(self, images: Any, *, samples: int = 0, seed: int = 0, noise: float | None = None) -> ImageEvaluation:
-        """How well held-out images are encoded and reconstructed.
+        """Evaluate how well held-out images are encoded and reconstructed.
 
         Args:
-            images: that the model was not trained on.
-            samples: importance samples for a tighter bound of the likelihood; 0 leaves it out (500 is usual).
-            seed: of samples and noise.
-            noise: the standard deviation of noise that is added and removed again; denoisers without codes need it,
-                and take images of any size.
+            images: images that the model was not trained on.
+            samples: importance samples for a tighter bound of the likelihood; 0 skips it (500 is usual).
+            seed: seed of samples and noise.
+            noise: standard deviation of noise that is added and removed again; required for denoisers without codes,
+                which accept images of any size.
+
+        Returns:
+            The metrics, with standard errors.
 
         Raises:
             SettingError: samples below 0, a noise level below 0, or a denoiser without noise.

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of images with captions as one picture, and images as files."""
+"""Contact sheets (rows of images with captions as one picture), and images as files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from isthmus_images.files.pixels import Pixels, as_bytes, as_pixels
 
 GAP = 4
 CAPTION = 24
-"""Pixels for the words above a row, and the space before them."""
+"""Height in pixels of the caption above a row, and the space before it."""
 
 LETTERS = 14
 TILE = 84
-"""Pixels that a small image is enlarged to, about."""
+"""Approximate size in pixels to which small images are enlarged."""
 
 PAPER, INK = "white", "black"
 COLUMNS = 16
@@ -34,10 +34,10 @@ Row = tuple[str, Any]
 
 
 def sheet(rows: Sequence[Row]) -> Any:
-    """One Pillow image: for each row a caption above its images, from left to right.
+    """Draw a Pillow image: for each row a caption above its images, from left to right.
 
     Args:
-        rows: captions (empty for none) and images as a face gives them, all of one size.
+        rows: captions (empty for none) and images in the format for users, all of the same size.
     """
     strips = [(caption, as_bytes(as_pixels(images, "a row of a sheet"))) for caption, images in rows]
     times = max(1, round(TILE / max(strips[0][1].shape[2:])))
@@ -57,7 +57,7 @@ def sheet(rows: Sequence[Row]) -> Any:
 
 
 def in_rows(images: Any, columns: int = COLUMNS) -> list[Row]:
-    """Many images without captions, cut into rows of about a square."""
+    """Split many images into rows without captions, so that the sheet is about square."""
     columns = min(columns, max(1, math.ceil(math.sqrt(len(images)))))
     return [("", images[start : start + columns]) for start in range(0, len(images), columns)]
 
@@ -94,7 +94,7 @@ def write(path: Path, images: Any, names: Sequence[str]) -> int:
     check_place(path)
     together = path.suffix in TOGETHER
     if together and isinstance(images, list):
-        raise InputError(f"images of several sizes for {path}", expected="a folder", remedy="write --out FOLDER")
+        raise InputError(f"images of different sizes for {path}", expected="a folder", remedy="write --out FOLDER")
     if path.suffix == ".npy":
         with written(path) as file:
             np.save(file, np.asarray(images, dtype=np.float32), allow_pickle=False)
@@ -129,7 +129,7 @@ def _write_each(folder: Path, images: Any, names: Sequence[str]) -> None:
 
 
 def _place(name: str) -> str:
-    """A name below the folder, never above it."""
+    """A path inside the folder, never above it."""
     parts = [part for part in Path(name).parts if part not in ("..", "/") and not part.endswith(":\\")]
     return Path(*parts).with_suffix(".png").as_posix() if parts else "image.png"
 

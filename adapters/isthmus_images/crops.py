@@ -1,4 +1,4 @@
-"""Crops of images of any size as a source: what models of small pieces train on."""
+"""Random crops of images of any size, as a source for training."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from isthmus.errors import InputError
 from isthmus.reprs import brief
 
 ORIENTATIONS = 8
-"""Four quarter turns, each also in the mirror."""
+"""Four rotations, each with and without mirroring."""
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """Square crops, each turned and mirrored its own way; a byte a pixel of the images is all that is kept.
+    """Square crops, each rotated and mirrored at random; the images are stored as one byte per pixel.
 
     Inputs and targets of a batch are the same pixels, from 0 to 1.
 
     Attributes:
-        pixels: of all images, channel after channel, row after row.
+        pixels: pixels of all images, channel after channel, row after row.
         sizes: channels, height and width of each image.
-        starts: where the pixels of each image begin.
+        starts: positions of the first pixels of the images.
         places: image, top, left and orientation of each crop.
-        size: pixels of the edge of a crop.
+        size: edge length of a crop in pixels.
     """
 
     pixels: UInt8[Tensor, " pixels"]
@@ -42,19 +42,19 @@ class Crops:
     def drawn(
         cls, images: Sequence[UInt8[Tensor, "channels _height _width"]], size: int, count: int, *, generator: Generator
     ) -> Crops:
-        """Random crops: the images take turns, places and orientations are drawn.
+        """Random crops: images are used in turn; positions and orientations are random.
 
         Args:
-            images: bytes, of one kind, each at least as large as a crop.
-            size: pixels of the edge of a crop.
-            count: how many crops.
-            generator: of places and orientations.
+            images: bytes, with the same channels, each at least as large as a crop.
+            size: edge length of a crop in pixels.
+            count: number of crops.
+            generator: random generator of positions and orientations.
 
         Returns:
             A source of ``count`` rows.
 
         Raises:
-            InputError: no images, one that is smaller than a crop, or images of different channels; no crops.
+            InputError: no images, an image smaller than a crop, images with different channels, or no crops.
         """
         if not images or count < 1:
             raise InputError(f"{count} crops of {len(images)} images", expected="at least one of at least one")
@@ -77,7 +77,7 @@ class Crops:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The numbers of a crop, for each."""
+        """The number of values of a crop, for each row."""
         return torch.full((len(self),), int(self.sizes[0, 0]) * self.size**2, device=self.places.device)
 
     def to(self, device: torch.device) -> Crops:
@@ -99,7 +99,7 @@ class Crops:
         return Batch(rows, values, values)
 
     def _grid(self, turned: Int64[Tensor, "batch 1 1"]) -> tuple[Tensor, Tensor]:
-        """Which row and which column of a crop each of its pixels shows."""
+        """The row and the column of the image for each pixel of a crop."""
         step = torch.arange(self.size, device=turned.device)
         row, column = (one.expand(len(turned), -1, -1) for one in torch.meshgrid(step, step, indexing="ij"))
         row, column = torch.where(turned % 2 == 1, column, row), torch.where(turned % 2 == 1, row, column)

@@ -1,6 +1,7 @@
 """Real images for tests, benchmarks and the demo.
 
-``demo_clothes`` ships with the package. Everything else is looked for where ``isthmus.datafolder`` looks.
+``demo_clothes`` is included in the package. The other data sets are searched for in the folders of
+``isthmus.datafolder``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 @brief
 @dataclass(frozen=True)
 class Photographs:
-    """Grey pictures of several sizes.
+    """Grey pictures of different sizes.
 
     Attributes:
         pictures: bytes [1, height, width], by name.
@@ -34,7 +35,7 @@ class Photographs:
 
 
 def demo_clothes(part: str = "train") -> Images:
-    """Grey 28 x 28 pictures of clothes, shipped with the package: the first ones of each label of Fashion-MNIST (MIT
+    """Grey 28 x 28 pictures of clothes, included in the package: the first ones of each label of Fashion-MNIST (MIT
     licence), ``train`` 6,900, ``test`` 1,000; labels are the names of ``CLOTHES``.
 
     Raises:
@@ -59,20 +60,20 @@ def fashion_mnist(part: str = "train") -> Images:
 
 
 def train400() -> Images:
-    """400 grey photographs of 180 x 180, to learn denoising from (Zhang et al. 2017).
+    """400 grey photographs of 180 x 180 pixels, for training denoisers (Zhang et al. 2017).
 
     Raises:
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     return Images.read(dataset_path("denoise-grey/train400.npy.xz"))
 
 
 def denoise_grey(part: str) -> Photographs:
-    """Grey photographs that denoisers are compared on: ``set12`` (12) and ``bsd68`` (68), of several sizes.
+    """Grey photographs for comparing denoisers: ``set12`` (12) and ``bsd68`` (68), of different sizes.
 
     Raises:
         SettingError: another part.
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     _known(part, ("set12", "bsd68"))
     found = read_arrays(dataset_path(f"denoise-grey/{part}.npz.xz"))

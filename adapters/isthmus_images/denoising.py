@@ -1,4 +1,4 @@
-"""Removing noise: by an autoencoder's reconstruction, or by a network that is nothing but a denoiser."""
+"""Removal of noise: by the reconstruction of an autoencoder, or by a pure denoiser."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from isthmus_images.files.pixels import Form, Shown, ShownPicture, as_floats, as
 from isthmus_images.images import Images
 
 RESTORERS = ("residual_denoiser",)
-"""Builders of networks without a bottleneck: they have no codes and take images of any size."""
+"""Builders of networks without a bottleneck: they have no codes and accept images of any size."""
 
 
 def takes_any_size(builder: str) -> bool:
-    """Whether a model is nothing but a denoiser."""
+    """Whether a model is a pure denoiser."""
     return builder in RESTORERS
 
 
 def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: str = "raise") -> Loaded:
-    """Noisy images: of the model's size, or of any for models that are nothing but denoisers.
+    """Noisy images: of the model's size, or of any size for pure denoisers.
 
     Args:
         fitted: the model.
-        images: ``Images``, or anything that ``Images.read`` takes; floats may lie outside 0 to 1.
-        on_error: "raise" for a file that cannot be read, or "skip" it.
+        images: ``Images``, or anything that ``Images.read`` accepts; floats may be outside 0 to 1.
+        on_error: "raise" an error for a file that cannot be read, or "skip" it.
     """
     if isinstance(images, Images):
         return Loaded(images.pixels, images.names)
@@ -43,7 +43,7 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
 
 
 def denoised(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded) -> Shown | list[ShownPicture]:
-    """The images without noise, as float32 from 0 to 1; a list where they are of several sizes."""
+    """The denoised images as float32 from 0 to 1; a list if they have different sizes."""
     if takes_any_size(fitted.builder):
         return _together([as_shown(_restored(fitted.model, picture[None]))[0] for picture in loaded.pictures])
     records = Images(loaded.stacked(), loaded.names)
@@ -54,24 +54,24 @@ def noised(images: Images, scale: float, seed: int) -> Images:
     """The images with noise; see ``with_noise``.
 
     Args:
-        images: clean ones.
-        scale: the standard deviation, of numbers from 0 to 1.
-        seed: of the noise.
+        images: clean images.
+        scale: standard deviation, for pixels from 0 to 1.
+        seed: seed of the noise.
     """
     noisy, _ = with_noise(Loaded(images.pixels, images.names), scale, seed)
     return Images(noisy.stacked(), images.names, images.labels)
 
 
 def with_noise(loaded: Loaded, scale: float, seed: int) -> tuple[Loaded, list[ShownPicture]]:
-    """Images with N(0, scale²) added to each number, drawn by NumPy's default generator and not cut to 0 to 1.
+    """Add N(0, scale²) to each number, drawn by NumPy's default generator and not clipped.
 
     Args:
-        loaded: clean ones, perhaps of several sizes.
-        scale: the standard deviation, of numbers from 0 to 1.
-        seed: of the noise.
+        loaded: clean images, possibly of different sizes.
+        scale: standard deviation, for pixels from 0 to 1.
+        seed: seed of the noise.
 
     Returns:
-        The noisy images, and the clean ones as users get them.
+        The noisy images, and the clean ones in the format for users.
     """
     generator = np.random.default_rng(seed)
     clean = [as_floats(picture[None]) for picture in loaded.pictures]
@@ -80,7 +80,7 @@ def with_noise(loaded: Loaded, scale: float, seed: int) -> tuple[Loaded, list[Sh
 
 
 def _together(images: list[ShownPicture]) -> Shown | list[ShownPicture]:
-    """One array where all are of one size, else the list."""
+    """One array if all images have the same size, otherwise the list."""
     return np.stack(images) if len({image.shape for image in images}) == 1 else images
 
 

@@ -1,4 +1,4 @@
-"""How well images that were not trained on are encoded and reconstructed."""
+"""Evaluation of image models on held-out images."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from isthmus_images.images import Images
 
 @dataclass(frozen=True, repr=False)
 class ImageEvaluation(Evaluation):
-    """Nats are sums over an image, and means over the images. What was not asked for, or a model lacks, is None.
+    """Values in nats are means over images of the sum over each image. Metrics that were not requested, or that the
+    model does not have, are None.
 
     Attributes:
-        images: how many.
-        mse: squared error of the reconstruction, the mean over numbers from 0 to 1; lower is better.
-        psnr: of the reconstruction, dB, the mean over images; higher is better.
-        objective: the model's own loss, negated; higher is better.
-        nll: negative log-likelihood given a code, nats an image; lower is better.
-        rate: the KL divergence of the codes from the prior, nats; 0 for deterministic models.
-        active_units: dimensions whose mean varies by more than 0.01 (Burda et al. 2016).
+        images: number of images.
+        mse: mean squared error of the reconstruction, for pixels from 0 to 1; lower is better.
+        psnr: PSNR of the reconstruction in dB, mean over images; higher is better.
+        objective: negative loss of the model; higher is better.
+        nll: negative log-likelihood given a code, nats per image; lower is better.
+        rate: KL divergence of the codes from the prior, nats; 0 for deterministic models.
+        active_units: dimensions whose mean has a variance above 0.01 (Burda et al. 2016).
         weighted_nll: −log p(image) by importance sampling (Burda et al. 2016), nats; lower is better.
-        samples: of the importance sampling.
-        noise: standard deviation of the noise that was added.
-        noisy_psnr, denoised_psnr: dB with that noise and after removing it, the mean over images; higher is better.
+        samples: number of importance samples.
+        noise: standard deviation of the added noise.
+        noisy_psnr, denoised_psnr: dB before and after denoising, mean over images; higher is better.
     """
 
     images: int
@@ -55,25 +56,30 @@ class ImageEvaluation(Evaluation):
 def evaluate(
     fitted: FittedAutoencoder[ImageAdapter], images: Any, *, samples: int, seed: int, noise: float | None
 ) -> ImageEvaluation:
-    """Measure a model on images that it was not trained on.
+    """Evaluate a model on images that it was not trained on.
 
     Args:
         fitted: the model.
-        images: ``Images``, or anything that ``Images.read`` takes.
-        samples: importance samples an image; 0 leaves ``weighted_nll`` out.
-        seed: of samples and noise.
-        noise: the standard deviation of noise that is added and removed again; None leaves that out.
+        images: ``Images``, or anything that ``Images.read`` accepts.
+        samples: importance samples per image; 0 skips ``weighted_nll``.
+        seed: seed of samples and noise.
+        noise: standard deviation of noise that is added and removed again; None skips this.
+
+    Returns:
+        The metrics, with standard errors.
 
     Raises:
-        SettingError: samples below 0, a noise that is not positive, or none for a model that is nothing but a denoiser.
-        InputError: images of another size or colour.
+        SettingError: samples below 0, a noise that is not positive, or no noise for a pure denoiser.
+        InputError: images with another size or colour.
     """
     check_samples(samples)
     if noise is not None and not noise > 0:
-        raise SettingError(f"noise {noise}", expected="a positive deviation, or none")
+        raise SettingError(f"noise {noise}", expected="a positive standard deviation, or none")
     any_size = denoising.takes_any_size(fitted.builder)
     if any_size and noise is None:
-        raise SettingError(f"evaluating {fitted.builder} without noise", expected="a deviation, such as noise=0.1")
+        raise SettingError(
+            f"evaluating {fitted.builder} without noise", expected="a standard deviation, such as noise=0.1"
+        )
     loaded = denoising.noisy_from(fitted, images)
     found = {} if any_size else _coded(fitted, Images(loaded.stacked(), loaded.names), samples, seed)
     if noise is not None:
@@ -103,5 +109,5 @@ def _cleaned(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded, noise: flo
 
 
 def _decibels(given: Any, meant: Any) -> npt.NDArray[np.float64]:
-    """Of each image; they may be of several sizes."""
+    """PSNR of each image; images may have different sizes."""
     return np.array([psnr(one[None], other[None])[0] for one, other in zip(given, meant, strict=True)])

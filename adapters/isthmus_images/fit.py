@@ -1,4 +1,4 @@
-"""From images and a model's name to a fitted model."""
+"""Fits a model, given by name, to images."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ MOST_HELD_OUT = 2_000
 
 
 def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[ImageAdapter]:
-    """Build and train.
+    """Build and train a model.
 
     Args:
-        images: to learn.
+        images: training images.
         request: model, settings and shares.
         run: device, seed and precision.
 
+    Returns:
+        The fitted model.
+
     Raises:
-        SettingError: no such model, or a setting that it does not know or cannot have.
+        SettingError: no such model, or a setting that it does not have or accept.
         InputError: images that cannot be trained on.
     """
     spec = request.resolve()

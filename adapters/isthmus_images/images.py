@@ -1,4 +1,4 @@
-"""Records of this domain: images of one size."""
+"""``Images``: images of the same size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus_images.files.pixels import Form, Pixels, as_bytes, shown
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images:
-    """Images of one size and colour, in order.
+    """Images of the same size and colour, in order.
 
     Attributes:
         pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
@@ -55,7 +55,7 @@ class Images:
         noisy: bool = False,
         levels: tuple[float, float] | None = None,
     ) -> Images:
-        """Images from files or arrays.
+        """Read images from files or arrays.
 
         Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats) the range counts: the least number of
         all that are read becomes black, the largest white. What a folder holds beside pictures is listed in ``skipped``
@@ -74,7 +74,7 @@ class Images:
                 the place of the range of what is read.
 
         Raises:
-            SourceError: nothing there or nothing to be read; a broken file, by name.
+            SourceError: a path that does not exist, contains no pictures, or a broken file, which the message names.
             InputError: images of different sizes without ``size``, or an array of the wrong shape or type.
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
@@ -92,18 +92,22 @@ class Images:
         on_error: str = "raise",
         seed: int = 0,
     ) -> Images:
-        """Parts of pictures in their own resolution, which may be of several sizes, turned and mirrored at random.
+        """Patches of pictures at their original resolution, rotated and mirrored at random. Pictures may have different
+        sizes.
 
         Args:
-            source: what ``read`` takes, or ``Images``.
-            each: crops of each picture; names tell which.
-            size: of a crop, a side or height and width.
+            source: anything that ``read`` accepts, or ``Images``.
+            each: number of patches per picture; their names contain the number.
+            size: side length, or height and width, of a patch.
             colour, on_error: as for ``read``.
-            seed: of the places and turns.
+            seed: seed of positions and orientations.
+
+        Returns:
+            The patches.
 
         Raises:
-            SettingError: fewer than 1, or no size.
-            InputError: a picture that is smaller than a crop. Otherwise what ``read`` raises.
+            SettingError: fewer than 1 patch, or no size.
+            InputError: a picture smaller than a patch; and the errors of ``read``.
         """
         form = Form.of(size, colour)
         if each < 1 or form.size is None:
@@ -116,7 +120,7 @@ class Images:
 
     @classmethod
     def of(cls, source: Any) -> Images:
-        """``source`` itself if it is ``Images``, else what ``read`` makes of it."""
+        """``source`` itself if it is ``Images``, otherwise ``read(source)``."""
         return source if isinstance(source, Images) else cls.read(source)
 
     @classmethod
@@ -128,7 +132,7 @@ class Images:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels, of every image."""
+        """Height and width in pixels of all images."""
         return self.pixels.shape[2], self.pixels.shape[3]
 
     @property
@@ -137,11 +141,11 @@ class Images:
         return "grey" if self.pixels.shape[1] == 1 else "colour"
 
     def array(self) -> Float32[np.ndarray, "images height width *channels"]:
-        """float32 from 0 to 1; channels last, and none of them where images are grey."""
+        """float32 from 0 to 1; channels last, without a channel axis for grey images."""
         return shown(self.pixels)
 
     def select(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Images:
-        """Some of them, in the order given."""
+        """The given images, in the given order."""
         chosen = np.asarray(rows, dtype=np.int64)
         labels = None if self.labels is None else tuple(self.labels[row] for row in chosen)
         return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels, levels=self.levels)

@@ -1,4 +1,4 @@
-"""What the entry point yields."""
+"""The plugin object behind the entry point."""
 
 from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational

@@ -1,4 +1,4 @@
-"""Whether an image model reconstructs and makes images: on some held-out ones."""
+"""Checks whether an image model reconstructs and generates images, on some held-out ones."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from isthmus.tasks.coding import codes_of, decoded, reconstructions
 from isthmus_images.adapter import ImageAdapter, ImageSource
 
 SAMPLE = 200
-"""Held-out images that are reconstructed, evenly spaced ones."""
+"""Number of held-out images that are reconstructed, evenly spaced."""
 
 FEWEST = 8
-"""With fewer images nothing is said."""
+"""Minimum number of images for a check."""
 
 DRAWN, SEED = 32, 0
 
 LIMIT = 0.97
-"""A reconstruction that leaves this share of the variance around the mean image is no better than that image."""
+"""Share of unexplained variance from which a reconstruction counts as no better than the mean image."""
 
 ROUGH = 2.0
-"""Samples whose neighbouring pixels differ so many times as much as those of real images are noise."""
+"""Samples count as noise if their neighbouring pixels differ by this factor more than those of real images."""
 
 ALIKE = 0.02
-"""Samples that vary by less than this share of the variance of real images are one image."""
+"""Samples count as equal if they vary by less than this share of the variance of real images."""
 
 
 def findings(fitted: FittedAutoencoder[ImageAdapter], held_out: ImageSource) -> list[str | None]:
-    """What is wrong with reconstructions and samples, if anything.
+    """Problems of reconstructions and samples.
 
     Args:
-        fitted: a model with codes, with the prior that samples are drawn from.
+        fitted: a model with codes, including the prior for samples.
         held_out: images that it was not trained on.
 
     Returns:
-        Sentences; None for what was not found.
+        Sentences; None for each check that passed.
     """
     some = ImageSource(held_out.pixels[even_rows(len(held_out), SAMPLE)])
     if len(some) < FEWEST:
@@ -59,7 +59,7 @@ def _samples(fitted: FittedAutoencoder[ImageAdapter], meant: Float[Tensor, "imag
     try:
         codes = draw_codes(fitted.model, fitted.latent_prior, DRAWN, seed=SEED)
     except IsthmusError:
-        # Nothing can be sampled from it, and nothing is promised.
+        # The model cannot generate samples.
         return None
     drawn = decoded(fitted.model, codes).reshape(DRAWN, *meant.shape[1:])
     rough, usual = _roughness(drawn), _roughness(meant)
@@ -78,6 +78,6 @@ def _samples(fitted: FittedAutoencoder[ImageAdapter], meant: Float[Tensor, "imag
 
 
 def _roughness(images: Float[Tensor, "images channels height width"]) -> float:
-    """Mean difference of pixels beside and below each other."""
+    """Mean absolute difference of horizontally and vertically neighbouring pixels."""
     parts = [images.diff(dim=axis).abs().flatten() for axis in (2, 3) if images.shape[axis] > 1]
     return float(torch.cat(parts).mean()) if parts else float(np.nan)

@@ -1,4 +1,4 @@
-"""Texts: files and lists as token rows, tokenizers of their own, sequence autoencoders over them.
+"""Texts as rows of tokens: files, tokenizers and sequence autoencoders.
 
 ::
 
@@ -59,7 +59,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Torch, tokenizers and what other libraries need are imported on first use, not when the package is.
+    # The attributes are imported on first use, so that importing the package does not import torch or tokenizers.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

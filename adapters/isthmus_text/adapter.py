@@ -19,20 +19,20 @@ from isthmus_text.tokens.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 SAMPLE = 10_000
-"""Texts that the length is measured on, and that are encoded and decoded as a check; at most."""
+"""Maximum number of texts for measuring the length and for checking that they are encoded and decoded exactly."""
 
 MAX_LENGTH = 256
-"""The largest length that is chosen by default."""
+"""Maximum default length."""
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class TextAdapter:
-    """A tokenizer, and how long a row of tokens may be.
+    """A tokenizer and a maximum length.
 
     Attributes:
-        tokenizer: text to ids and back.
-        max_length: tokens of a row at most, its end included; longer texts are cut.
+        tokenizer: converts text to ids and back.
+        max_length: maximum number of tokens in a row, including the end; longer texts are truncated.
     """
 
     tokenizer: Tokenizer
@@ -62,25 +62,29 @@ class TextAdapter:
         max_length: int | None = None,
         tokenizer: Tokenizer | None = None,
     ) -> TextAdapter:
-        """Learn the tokens, and how long a row is.
+        """Train a tokenizer and determine the maximum length.
 
         Args:
-            records: ``Texts``, or what ``Texts.read`` takes.
-            kind: ``bpe`` gives every text back exactly; ``word`` splits at spaces. See ``Tokenizer.train``.
-            size: tokens at most.
-            max_length: tokens of a row at most; by default the longest of 10,000 evenly spaced texts, and at most 256.
-            tokenizer: one that is there already; kind and size are not looked at then.
+            records: ``Texts``, or anything that ``Texts.read`` accepts.
+            kind: ``bpe`` decodes every text exactly; ``word`` splits at spaces. See ``Tokenizer.train``.
+            size: maximum vocabulary size.
+            max_length: maximum number of tokens in a row; by default the longest of 10,000 evenly spaced texts, at most
+                256.
+            tokenizer: an existing tokenizer, for which kind and size are ignored.
+
+        Returns:
+            The adapter.
 
         Raises:
-            SettingError: an unknown kind, or a size or length with no room.
-            InputError: nothing but empty texts, or byte pairs that do not give a text back.
+            SettingError: an unknown kind, or a size or length that is too small.
+            InputError: only empty texts, or byte pairs that do not decode exactly.
         """
         texts = Texts.of(records)
         if texts.empty == len(texts):
             raise InputError(f"{len(texts):,} texts, all of them empty", expected="at least one with something in it")
         if texts.empty:
             logger.warning(
-                "%s of %s texts are empty: each becomes a row with nothing but its end",
+                "%s of %s texts are empty and become rows that only contain the end token",
                 f"{texts.empty:,}",
                 f"{len(texts):,}",
             )
@@ -90,12 +94,12 @@ class TextAdapter:
         return cls(chosen, _longest_row(chosen, sample) if max_length is None else max_length)
 
     def prepare(self, records: Any) -> TokenSource:
-        """A row for every text, in that order; texts that are too long are cut, which is logged with their number."""
+        """One row for each text, in order; texts that are too long are truncated, and their number is logged."""
         texts = Texts.of(records)
         store = TokenStore.temporary(self._rows(texts), self.tokenizer.vocabulary, max_length=self.max_length)
         if store.truncated:
             logger.warning(
-                "%s of %s texts are longer than %s tokens: cut there",
+                "%s of %s texts are longer than %s tokens and are truncated",
                 f"{store.truncated:,}",
                 f"{len(texts):,}",
                 self.max_length,
@@ -103,7 +107,7 @@ class TextAdapter:
         return TokenSource(store, self.max_length)
 
     def state(self) -> dict[str, str]:
-        """The tokenizer in the format of the library ``tokenizers``, and what that format does not hold."""
+        """The tokenizer in the format of the library ``tokenizers``, and what that format does not contain."""
         about = {"longest": self.max_length, **self.tokenizer.facts()}
         return {"tokenizer.json": self.tokenizer.to_json(), "text.json": json.dumps(about)}
 
@@ -112,7 +116,7 @@ class TextAdapter:
         """The inverse of ``state``.
 
         Raises:
-            BundleError: a document is missing or not what it should be.
+            BundleError: a document is missing or invalid.
         """
         missing = [name for name in ("tokenizer.json", "text.json") if name not in state]
         if missing:
@@ -135,9 +139,9 @@ def _check_round_trip(tokenizer: Tokenizer, sample: list[str]) -> None:
     if share == 1:
         return
     if tokenizer.kind == "bpe":
-        raise InputError(f"byte pairs gave back only {share:.1%} of {len(sample):,} texts", expected="every text")
+        raise InputError(f"byte pairs decoded only {share:.1%} of {len(sample):,} texts exactly", expected="every text")
     logger.warning(
-        "the tokenizer (%s) gives back %.1f %% of %s texts exactly: what it does not know or tells apart, such as rare"
+        "the tokenizer (%s) decodes %.1f %% of %s texts exactly: differences that it does not represent, such as rare"
         " words, capitals or double spaces, is lost",
         tokenizer.kind,
         100 * share,

@@ -1,4 +1,4 @@
-"""Train on texts, then encode, decode, sample, interpolate, search and detect anomalies."""
+"""The ``TextAutoencoder``: train, encode, decode, sample, interpolate, search and detect anomalies."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from isthmus_text.texts import Texts
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
-    """A trained model with its tokenizer. Made by ``fit`` or ``load``; immutable.
+    """A trained model with its tokenizer. Created by ``fit`` or ``load``; immutable.
 
-    Texts are given as ``Texts``, as one string, or as whatever else ``Texts.read`` takes (paths as ``Path``). What
-    decodes (``decode``, ``reconstruct``, ``sample``, ``interpolate``) takes these options:
+    Texts are given as ``Texts``, as one string, or as anything else that ``Texts.read`` accepts (paths as ``Path``).
+    The methods that decode (``decode``, ``reconstruct``, ``sample``, ``interpolate``) have these options:
 
-    - ``strategy``: ``beam`` looks for the most probable text, ``greedy`` takes the most probable token at each step,
+    - ``strategy``: ``beam`` searches for the most probable text, ``greedy`` takes the most probable token at each step,
       ``nucleus`` samples. The default is ``nucleus`` in ``sample`` and ``beam`` elsewhere.
-    - ``beams``, ``length_power``, ``top_p``, ``temperature``: of the strategy, see ``isthmus.tasks.generate``.
-    - ``draws``: this many more texts are sampled for each code, all are encoded again, and the one whose own code is
+    - ``beams``, ``length_power``, ``top_p``, ``temperature``: options of the strategy, see ``isthmus.tasks.generate``.
+    - ``draws``: number of additional samples for each code; all candidates are encoded again, and the one whose code is
       nearest is returned.
     """
 
@@ -67,21 +67,21 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """Train a model. Ctrl-C ends the training and keeps the best model so far (``history.interrupted``).
 
         Args:
-            texts: texts, or anything that ``Texts.read`` takes; a string is a path.
-            model: a builder's name; ``isthmus models`` lists them.
-            tokenizer: ``bpe`` (byte pairs, loses nothing) or ``word`` (separated by spaces), trained on the texts, or
-                the path of a pretrained one.
-            vocabulary: tokens that a trained tokenizer may know, at most.
-            max_length: tokens of a text at most, its end included; longer texts are cut. By default that of the longest
-                of 10,000 texts, and at most 256.
-            validation: the share of the texts that is held out to choose the best epoch and to calibrate the anomaly
-                threshold. With 0, and with fewer than 50 texts, the last epoch is kept and the threshold is calibrated
-                on training texts.
-            contamination: the share of normal texts that may be flagged as anomalies.
-            gallery: whether the texts can be searched afterwards; the bundle then keeps them and their codes.
-            vectors: embeddings of these texts by the checkpoint, where its encoder is frozen and they are known.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            texts: texts, or anything that ``Texts.read`` accepts; a string is a path.
+            model: name of a builder; ``isthmus models`` lists them.
+            tokenizer: ``bpe`` (byte-pair encoding, lossless) or ``word`` (separated by spaces), trained on the texts,
+                or the path of a pretrained tokenizer.
+            vocabulary: maximum vocabulary size of a trained tokenizer.
+            max_length: maximum number of tokens in a text, including the end token; longer texts are truncated. By
+                default the length of the longest of 10,000 texts, at most 256.
+            validation: share of the texts that is held out to choose the best epoch and to calibrate the anomaly
+                threshold. With 0, or fewer than 50 texts, the last epoch is kept and the threshold is calibrated on
+                training texts.
+            contamination: share of normal texts that may be flagged as anomalies.
+            gallery: whether the texts can be searched afterwards; the bundle then contains them and their codes.
+            vectors: embeddings of these texts by a frozen encoder, if they are already known.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -89,7 +89,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             The trained model.
 
         Raises:
-            SettingError: no such model, or a setting that it does not know or cannot have.
+            SettingError: no such model, or a setting that it does not have or accept.
             InputError: texts that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
@@ -99,36 +99,36 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         return cls(fit.fit(Texts.of(texts), request, tokens, vectors, how))
 
     def encode(self, texts: Any, *, out: str | Path | None = None) -> Codes:
-        """One code for each text, in their order: the best single guess, the same at every call.
+        """Encode texts: one code for each text, in order. Encoding is deterministic.
 
         Args:
-            texts: any number, one string, a file as ``Path`` or a table; of an iterator, a few thousand are held at a
-                time. Longer texts than the model reads are cut.
-            out: a new ``.npy`` file for the codes, for more texts than memory holds.
+            texts: any number of texts, one string, a file as ``Path`` or a table; of an iterator, a few thousand texts
+                are kept in memory at a time. Texts longer than the model's maximum are truncated.
+            out: a new ``.npy`` file for the codes, if they do not fit in memory.
 
         Returns:
-            float32, shape (texts, ``code_width``); a read-only memory map of ``out``, where that is given.
+            float32, shape (texts, ``code_width``); a read-only memory map of ``out`` if given.
 
         Raises:
-            InputError: something that is not text, or ``out`` exists.
+            InputError: a value that is not text, or ``out`` exists.
         """
         streamed = isinstance(texts, Iterator | Sequence) and not isinstance(texts, str)
         given = texts if streamed else self._read(texts)
         return encode(self.model, self.adapter.input, given, None if out is None else Path(out))
 
     def evaluate(self, texts: Any, *, samples: int = 0, seed: int = 0) -> TextEvaluation:
-        """How well held-out texts are encoded and decoded.
+        """Evaluate how well held-out texts are encoded and decoded.
 
         Args:
-            texts: texts that were not trained on, or anything that ``fit`` takes; a string is a path.
-            samples: importance samples a text for ``weighted_nll``; 0 leaves it out, 500 is usual.
-            seed: of those samples.
+            texts: texts that were not trained on, or anything that ``fit`` accepts; a string is a path.
+            samples: importance samples per text for ``weighted_nll``; 0 skips it, 500 is usual.
+            seed: seed of these samples.
 
         Returns:
             Means over the texts; see ``TextEvaluation``.
 
         Raises:
-            SettingError: samples below 0, or samples of a model without a posterior.
+            SettingError: samples below 0, or samples for a model without a posterior.
         """
         return evaluate(self.model, self.adapter, Texts.of(texts), samples=samples, seed=seed)
 

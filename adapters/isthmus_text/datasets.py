@@ -1,7 +1,7 @@
 """Real texts for tests, benchmarks and the demo.
 
-``demo_sentences`` and ``wordnet_examples`` ship with the package. Everything else is looked for where
-``isthmus.datafolder`` looks.
+``demo_sentences`` and ``wordnet_examples`` are included in the package. The other data sets are searched for in the
+folders of ``isthmus.datafolder``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from isthmus_text.texts import Texts
 @brief
 @dataclass(frozen=True, eq=False)
 class Sentences:
-    """Texts with a label each.
+    """Sentences with their genres.
 
     Attributes:
         texts: the sentences.
         genres: answers, email, newsgroup, reviews or weblog, one for each.
-        names: the sentence's id, which begins with its document's.
+        names: ids of the sentences, which start with the id of the document.
     """
 
     texts: Texts
@@ -40,12 +40,12 @@ class Sentences:
 @brief
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of texts with the similarity that annotators gave them.
+    """Pairs of texts with similarities from annotators.
 
     Attributes:
         first: one text of each pair.
-        second: the other.
-        scores: 0 (nothing in common) to 5 (the same), shape (pairs,).
+        second: the other text.
+        scores: 0 (nothing in common) to 5 (equivalent), shape (pairs,).
     """
 
     first: Texts
@@ -54,7 +54,7 @@ class Pairs:
 
 
 def demo_sentences(part: str = "train") -> Sentences:
-    """16,622 English sentences with their genre, shipped with the package (Universal Dependencies English Web Treebank,
+    """16,622 English sentences with their genres, included in the package (Universal Dependencies English Web Treebank,
     CC BY-SA 4.0), in the standard split: ``train`` 12,544, ``dev`` 2,001, ``test`` 2,077.
 
     Raises:
@@ -67,18 +67,18 @@ def demo_sentences(part: str = "train") -> Sentences:
 
 
 def wordnet_examples() -> Texts:
-    """40,720 English examples of how words are used, of 3 to 12 words, shipped with the package (WordNet 3.0, Princeton
-    University). Most are short sentences, some are only a part of one, and few end with a full stop."""
+    """40,720 English usage examples of 3 to 12 words, included in the package (WordNet 3.0, Princeton University). Most
+    are short sentences, some are fragments, and few end with a full stop."""
     return Texts.read(_bundled("demo_wordnet/examples.txt.gz").decode("utf-8").splitlines())
 
 
 def ptb(part: str = "train") -> Texts:
-    """The Penn Treebank in the form of language models (Mikolov): 10,000 words, rare ones are ``<unk>``, numbers ``N``.
-    ``train`` 42,068 sentences, ``valid`` 3,370, ``test`` 3,761; spaces at the ends of lines are taken away.
+    """The Penn Treebank as used for language models (Mikolov): 10,000 words, rare ones are ``<unk>``, numbers ``N``.
+    ``train`` 42,068 sentences, ``valid`` 3,370, ``test`` 3,761; spaces at the ends of lines are removed.
 
     Raises:
         SettingError: another part.
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     _known(part, ("train", "valid", "test"))
     return Texts.read(line.strip() for line in _lines(f"ptb/ptb.{part}.txt.xz"))

@@ -1,4 +1,4 @@
-"""From codes to texts."""
+"""Decodes codes to texts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from isthmus_text.encode import encode
 from isthmus_text.input_output import InputOutput
 
 NUCLEUS_DEFAULTS = {"top_p": 0.9, "temperature": 0.7}
-"""How more candidates are sampled by default."""
+"""Default sampling of additional candidates."""
 
 
 def decode(
     model: Autoencoder, adapter: InputOutput, codes: Float[Tensor, "n code"], strategy: str, seed: int, **options: Any
 ) -> list[str]:
-    """One text for each code.
+    """Decode codes: one text for each code.
 
     Args:
         model: in evaluation mode.
-        adapter: of what it reads and writes.
-        codes: one a text.
+        adapter: adapters of encoder and decoder.
+        codes: one per text.
         strategy, options: see ``isthmus.tasks.generate``.
-        seed: of nucleus sampling.
+        seed: seed of nucleus sampling.
+
+    Returns:
+        The texts.
     """
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed) if strategy == "nucleus" else None
@@ -56,18 +59,18 @@ def decode_nearest(
     draws: int,
     **options: Any,
 ) -> list[str]:
-    """Of the text of ``decode`` and ``draws`` more from nucleus sampling, the one whose own code is nearest by cosine.
+    """Choose the text whose own code is nearest by cosine, among the text of ``decode`` and ``draws`` nucleus samples.
 
     This is the first step of Morris et al. (EMNLP 2023), without a correction model.
 
     Args:
         model: in evaluation mode.
-        adapter: of what it reads and writes.
-        codes: one a text.
-        strategy: of the first candidate.
-        seed: of what is sampled.
-        draws: further candidates for each code.
-        options: of the strategy and of the sampling.
+        adapter: adapters of encoder and decoder.
+        codes: one per text.
+        strategy: strategy of the first candidate.
+        seed: seed of the samples.
+        draws: number of additional candidates for each code.
+        options: options of the strategy and of the sampling.
 
     Returns:
         One text for each code.
@@ -80,7 +83,7 @@ def decode_nearest(
 
 
 def _nearest(model: Autoencoder, adapter: InputOutput, codes: Tensor, candidates: Sequence[Sequence[str]]) -> list[str]:
-    """Of each list the text whose code has the largest cosine; of equal ones the first."""
+    """The text in each list whose code has the largest cosine; the first one among equal ones."""
     known = list(dict.fromkeys(text for texts in candidates for text in texts))
     place = {text: row for row, text in enumerate(known)}
     found = F.normalize(torch.from_numpy(encode(model, adapter.input, known)), dim=1)

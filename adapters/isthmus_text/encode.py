@@ -1,4 +1,4 @@
-"""From texts to codes: streamed, in batches of similar length, in the order of the texts."""
+"""Encodes texts: streamed, in batches of similar length, in the order of the texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from isthmus_text.pretrained.cached_vectors import batch_tokens
 from isthmus_text.texts import Texts
 
 CHUNK = 8192
-"""Texts that are sorted by length together."""
+"""Number of texts that are sorted by length together."""
 
 Codes = Float32[np.ndarray, "n code"]
 
@@ -86,7 +86,7 @@ def _check(chunk: list[Any], first: int) -> None:
 
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     device = next(model.parameters()).device
-    # Equal rows are encoded once, so that they get equal codes whatever else is in their batch.
+    # Equal rows are encoded once, so that they have equal codes whatever else is in their batch.
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)

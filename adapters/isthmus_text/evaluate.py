@@ -1,4 +1,4 @@
-"""How well texts that were not trained on are encoded and decoded, and how probable each is given its code."""
+"""Evaluation of text models on held-out texts, and the likelihood of texts given their codes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from isthmus_text.texts import Texts
 from isthmus_text.validation import HeldOutMonitor
 
 RECONSTRUCTED = 1000
-"""Texts that are reconstructed by beam search, at most; more would take long and change the figures little."""
+"""Maximum number of texts that are reconstructed by beam search; more would take long and change the results little."""
 
 TOKENS = 512
-"""Of a batch whose likelihood is estimated; each of its texts is decoded ``CHUNK`` times at once."""
+"""Tokens per batch for importance sampling; each text is decoded ``CHUNK`` times at once."""
 
 SCORED_TOKENS = 2048
-"""Of a batch of texts whose likelihood is computed."""
+"""Tokens per batch of texts whose likelihood is computed."""
 
 CHUNK = 8
 
@@ -39,21 +39,22 @@ EXACT = Run(device="cpu", precision="fp32")
 
 @dataclass(frozen=True, repr=False)
 class TextEvaluation(Evaluation):
-    """Figures on held-out texts. Nats are sums over a text, with the token that ends it, and means over the texts.
+    """Metrics on held-out texts. Values in nats are means over the texts of the sum over each text, including the end
+    token.
 
     Attributes:
-        texts, tokens: how many; tokens with the ends, of texts cut to the longest length.
-        objective: the model's own loss, negated; higher is better.
-        nll: −log p(text | a code drawn from its posterior), nats a text; lower is better.
-        rate: the KL divergence of the codes from the prior, nats a text; 0 for deterministic models.
-        perplexity: exp((nll + rate) / tokens of a text), an upper bound, a token of this tokenizer; lower is better.
-        weighted_nll, weighted_perplexity: by importance sampling (Burda et al. 2016); None where not asked for.
-        samples: of the importance sampling.
-        active_units: dimensions whose mean varies by more than 0.01 (Burda et al. 2016); None without a posterior.
+        texts, tokens: numbers of texts and tokens; tokens include ends, and texts are truncated to the maximum length.
+        objective: negative loss of the model; higher is better.
+        nll: −log p(text | a code drawn from its posterior), nats per text; lower is better.
+        rate: KL divergence of the codes from the prior, nats per text; 0 for deterministic models.
+        perplexity: exp((nll + rate) / tokens of a text), an upper bound, per token of this tokenizer; lower is better.
+        weighted_nll, weighted_perplexity: by importance sampling (Burda et al. 2016); None if not requested.
+        samples: number of importance samples.
+        active_units: dimensions whose mean has a variance above 0.01 (Burda et al. 2016); None without a posterior.
         mutual_information: nats, of codes and texts under the aggregated posterior of ``texts``; at most ln ``texts``.
-        bleu: of reconstructions by beam search, 0 to 100, sacrebleu over blank-separated tokens; higher is better.
-        exact: the share of texts that are reconstructed without a change, 0 to 1.
-        compared: how many texts were reconstructed.
+        bleu: BLEU of reconstructions by beam search, 0 to 100, sacrebleu over space-separated tokens; higher is better.
+        exact: share of texts that are reconstructed exactly, 0 to 1.
+        compared: number of reconstructed texts.
     """
 
     texts: int
@@ -75,20 +76,20 @@ class TextEvaluation(Evaluation):
 def evaluate(
     model: Autoencoder, adapter: InputOutput, texts: Texts, *, samples: int = 0, seed: int = 0
 ) -> TextEvaluation:
-    """Measure a model on held-out texts.
+    """Evaluate a model on held-out texts.
 
     Args:
         model: in evaluation mode.
-        adapter: of what it reads and writes.
-        texts: that it was not trained on.
-        samples: importance samples a text for ``weighted_nll``; 0 leaves it out.
-        seed: of those samples.
+        adapter: adapters of encoder and decoder.
+        texts: texts that the model was not trained on.
+        samples: importance samples per text for ``weighted_nll``; 0 skips it.
+        seed: seed of these samples.
 
     Returns:
         Means over the texts.
 
     Raises:
-        SettingError: samples below 0, or samples of a model without a posterior.
+        SettingError: samples below 0, or samples for a model without a posterior.
     """
     check_samples(samples)
     source = adapter.source(model, texts)
@@ -126,11 +127,12 @@ def evaluate(
 
 @torch.no_grad()
 def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " texts"]:
-    """−log p(text | its code) / tokens of the text, nats a token: higher is more anomalous, whatever the length.
+    """−log p(text | its code) / tokens of the text, nats per token: higher is more anomalous, independent of the
+    length.
 
     Args:
         model: in evaluation mode.
-        source: of ``InputOutput.source``.
+        source: as created by ``InputOutput.source``.
 
     Raises:
         InputError: no texts.
@@ -147,7 +149,7 @@ def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " text
 
 @torch.no_grad()
 def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT) -> float:
-    """The mean of ``weighted_nlls``, which has the same arguments."""
+    """The mean of ``weighted_nlls``, with the same arguments."""
     return float(weighted_nlls(model, source, samples, seed, run).mean())
 
 

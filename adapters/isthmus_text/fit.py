@@ -1,4 +1,4 @@
-"""From texts and a model's name to a fitted model."""
+"""Fits a model, given by name, to texts."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ PLUGIN = "text"
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
-"""Codes that the latent prior is fitted to, at most."""
+"""Maximum number of codes to which the latent prior is fitted."""
 
 MOST_SCORED = 2_000
-"""Training texts that the anomaly threshold is calibrated on, at most, where none are held out."""
+"""Maximum number of training texts for the anomaly threshold, if no texts are held out."""
 
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """How texts become tokens; see ``TextAutoencoder.fit``."""
+    """How texts are tokenised; see ``TextAutoencoder.fit``."""
 
     tokenizer: str | Path = "bpe"
     vocabulary: int = 8_000
@@ -54,14 +54,17 @@ class TokenRequest:
 def fit(
     data: Texts, request: FitRequest, tokens: TokenRequest, vectors: Codes | None, run: Run
 ) -> FittedAutoencoder[InputOutput]:
-    """Train a model and learn from its codes. Raises what ``TextAutoencoder.fit`` raises.
+    """Train a model and fit everything that is based on its codes. Raises the errors of ``TextAutoencoder.fit``.
 
     Args:
         data: the texts.
-        request: which model, and what is held out.
-        tokens: how texts become tokens.
-        vectors: embeddings of these texts by a frozen encoder, where they are known.
+        request: model, settings and held-out share.
+        tokens: how texts are tokenised.
+        vectors: embeddings of these texts by a frozen encoder, if they are known.
         run: device, seed, precision, progress and checkpoints.
+
+    Returns:
+        The fitted model.
     """
     spec = request.resolve()
     rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
@@ -104,7 +107,7 @@ def _with_codes(
     run: Run,
     after: AfterTraining,
 ) -> FittedAutoencoder[InputOutput]:
-    """With the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
+    """Add the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
     rows = even_rows(len(data), MOST_FITTED).numpy()
     whole = vectors is not None or request.gallery
 
@@ -134,6 +137,6 @@ def _with_codes(
 def _collapse(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:
     if monitor is None:
         return None
-    # The weights are those of the best epoch by now.
+    # At this point the weights are those of the best epoch.
     monitor.score(model)
     return monitor.diagnosis.warning(REMEDIES) if monitor.diagnosis else None

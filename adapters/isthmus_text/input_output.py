@@ -1,4 +1,4 @@
-"""The tokens that a model reads and those that it writes, and embeddings as a pretrained encoder gives them."""
+"""The token adapters of the encoder and the decoder, and embeddings of a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from isthmus_text.texts import Texts
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 INPUT = "reads-"
-"""Begins the names of the input adapter's documents in a bundle, where it is not that of the output."""
+"""Prefix of the input adapter's documents in a bundle, if it differs from the output adapter."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputOutput:
-    """Two adapters, or twice the same one.
+    """Two adapters, or the same one twice.
 
-    A frozen pretrained encoder reads tokens of its own, while the decoder writes those of the training texts, which are
-    fewer and distinguish capitals.
+    A frozen pretrained encoder reads the tokens of its own tokenizer, while the decoder writes those of a tokenizer
+    trained on the texts, which are fewer and distinguish capitals.
 
     Attributes:
         input: prepares texts for the encoder.
-        output: prepares them for the decoder.
+        output: prepares texts for the decoder.
     """
 
     input: TextAdapter
@@ -45,17 +45,20 @@ class InputOutput:
 
     @property
     def signal(self) -> Tokens:
-        """Sizes of the rows that the decoder writes."""
+        """Sizes of the rows of the decoder."""
         return self.output.signal
 
     def source(self, model: Autoencoder, texts: Texts, vectors: Codes | None = None) -> Source:
-        """Batches to train and evaluate on. With a frozen encoder, its embeddings of the texts, computed once, are the
-        inputs and the tokens the targets.
+        """Batches for training and evaluation. With a frozen encoder, the inputs are its embeddings, computed once, and
+        the targets are tokens.
 
         Args:
-            model: whose encoder it is.
+            model: the model, which contains the encoder.
             texts: the records.
-            vectors: the embeddings of these texts, where they are known.
+            vectors: embeddings of these texts, if they are known.
+
+        Returns:
+            The source of batches.
 
         Raises:
             InputError: vectors of another shape.
@@ -72,7 +75,7 @@ class InputOutput:
         return PairedSource(VectorSource(torch.from_numpy(np.ascontiguousarray(vectors))), written)
 
     def state(self) -> dict[str, str]:
-        """The documents that a bundle keeps."""
+        """The documents for a bundle."""
         own = dict(self.output.state())
         if self.input is self.output:
             return own
@@ -80,14 +83,14 @@ class InputOutput:
 
     @classmethod
     def restore(cls, documents: Mapping[str, str]) -> InputOutput:
-        """The inverse of ``state``. Raises what ``TextAdapter.restore`` raises."""
+        """The inverse of ``state``. Raises the errors of ``TextAdapter.restore``."""
         output = TextAdapter.restore(documents)
         own = {name.removeprefix(INPUT): text for name, text in documents.items() if name.startswith(INPUT)}
         return cls(TextAdapter.restore(own) if own else output, output)
 
 
 def portable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with a description of the checkpoint in place of its directory, which other machines do not have."""
+    """The settings with a description of the checkpoint instead of its directory, which other machines do not have."""
     if "checkpoint" not in settings:
         return dict(settings)
     return {**settings, "checkpoint": describe(settings["checkpoint"]).to_json()}
@@ -96,17 +99,20 @@ def portable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def fit_input_output(
     data: Texts, settings: Mapping[str, Any], tokenizer: str | Path, vocabulary: int, max_length: int | None
 ) -> InputOutput:
-    """The adapters of a model.
+    """Create the adapters of a model.
 
     Args:
         data: the training texts.
-        settings: of the builder; ``checkpoint`` and ``trains_encoder`` decide what the model reads.
-        tokenizer: ``bpe``, ``word``, or the path of a pretrained one.
-        vocabulary: tokens that a trained tokenizer may know, at most.
-        max_length: tokens of a text at most; None measures it on the texts.
+        settings: settings of the builder; ``checkpoint`` and ``trains_encoder`` determine what the model reads.
+        tokenizer: ``bpe``, ``word``, or the path of a pretrained tokenizer.
+        vocabulary: maximum vocabulary size of a trained tokenizer.
+        max_length: maximum number of tokens in a text; None determines it from the texts.
+
+    Returns:
+        The adapters.
 
     Raises:
-        SettingError: a tokenizer for a model whose checkpoint has one, or a length with no room.
+        SettingError: a tokenizer for a model whose checkpoint has one, or a length below 2.
     """
     checkpoint = settings.get("checkpoint")
     if checkpoint is None:
@@ -122,7 +128,7 @@ def fit_input_output(
 
 
 def checkpoint_adapter(checkpoint: str) -> TextAdapter:
-    """Texts as rows for a pretrained encoder: with its own tokenizer, and as many tokens as it reads.
+    """An adapter for a pretrained encoder, with its tokenizer and maximum length.
 
     Raises:
         SourceError: a directory that is not a checkpoint.
@@ -135,12 +141,12 @@ def pretrained_vectors(texts: Texts | Iterable[str], checkpoint: str = MINILM, r
     """Embeddings of texts by a pretrained encoder.
 
     Args:
-        texts: any number.
+        texts: any number of texts.
         checkpoint: a directory, or ``minilm``.
-        run: the precision of products, fp32 by default.
+        run: precision of matrix products, fp32 by default.
 
     Returns:
-        One row a text, in their order, float32.
+        One row per text, in order, float32.
 
     Raises:
         SourceError: a directory that is not a checkpoint.

@@ -1,4 +1,4 @@
-"""What the entry point yields."""
+"""The plugin object behind the entry point."""
 
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.sequence_vae import sequence_vae

@@ -1,4 +1,4 @@
-"""Whether a text model writes back what it read: greedily, for some held-out texts."""
+"""Checks whether a text model reconstructs its inputs: greedily, for some held-out texts."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from isthmus_text.input_output import InputOutput
 from isthmus_text.texts import Texts
 
 SAMPLE = 48
-"""Held-out texts that are written back, evenly spaced ones."""
+"""Number of held-out texts that are reconstructed, evenly spaced."""
 
 FEWEST = 8
-"""With fewer texts nothing is said."""
+"""Minimum number of texts for a check."""
 
 LONG = 4
-"""Words from which on repetition is counted."""
+"""Minimum number of words for the check of repetitions."""
 
 REPEATS = 0.5
-"""Of the share of distinct words in the texts themselves: a model that stays below it writes the same words again."""
+"""Share of distinct words, relative to the texts themselves, below which a model is repetitive."""
 
 ERRORS = 2.0
-"""Standard errors by which a model must be nearer to its own texts than to others."""
+"""Number of standard errors by which reconstructions must be closer to their own texts than to others."""
 
 
 def findings(model: Autoencoder, adapter: InputOutput, texts: Texts, codes: Codes | None) -> list[str | None]:
-    """What is wrong with the texts that a model writes, if anything.
+    """Problems of the texts that a model writes.
 
     Args:
-        model: trained, in evaluation mode.
-        adapter: of what it reads and writes.
-        texts: held-out ones.
-        codes: of these texts, where they are known.
+        model: a trained model, in evaluation mode.
+        adapter: adapters of encoder and decoder.
+        texts: held-out texts.
+        codes: codes of these texts, if they are known.
 
     Returns:
-        Sentences; None for what was not found.
+        Sentences; None for each check that passed.
     """
     rows = np.unique(np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).round().astype(np.int64))
     meant = list(texts.select(rows))
@@ -54,8 +54,8 @@ def findings(model: Autoencoder, adapter: InputOutput, texts: Texts, codes: Code
 
 
 def _unrelated(written: Sequence[str], meant: Sequence[str]) -> str | None:
-    """Words in common with the text that was read, against words in common with another one: what a sentence that is
-    common in the data, or frequent words, would reach too."""
+    """Compares the words in common with the input text with those in common with another text, which frequent words or
+    a common sentence would also have."""
     own = np.array([_overlap(one, other) for one, other in zip(written, meant, strict=True)])
     shift = len(meant) // 2
     others = np.array([_overlap(one, meant[(place + shift) % len(meant)]) for place, one in enumerate(written)])
@@ -64,7 +64,7 @@ def _unrelated(written: Sequence[str], meant: Sequence[str]) -> str | None:
         return None
     return (
         f"what the model writes for {len(meant)} held-out texts has no more words in common with them "
-        f"({own.mean():.1%}, F1) than with other texts ({others.mean():.1%}): the code says nothing of the text; "
+        f"({own.mean():.1%}, F1) than with other texts ({others.mean():.1%}): the code is uninformative; "
         f"{quality.MORE}, with a larger code, or with a smaller beta"
     )
 
@@ -81,7 +81,7 @@ def _repetitive(written: Sequence[str], meant: Sequence[str]) -> str | None:
 
 
 def _overlap(one: str, other: str) -> float:
-    """F1 of the words of two texts, 0 to 1."""
+    """F1 score of the words of two texts, 0 to 1."""
     first, second = one.split(), other.split()
     common = sum((Counter(first) & Counter(second)).values())
     return 2 * common / (len(first) + len(second)) if common else 0.0

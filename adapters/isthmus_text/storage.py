@@ -1,4 +1,4 @@
-"""How a text autoencoder is kept in a bundle."""
+"""The layout of text autoencoders in bundles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isthmus_text.word_search import word_search
 
 
 def _scorer(documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer | None:
-    # Bundles of version 0.1 have none.
+    # Bundles of version 0.1 do not have one.
     return LikelihoodScorer.restore(documents, tensors) if THRESHOLD in documents else None
 
 

@@ -1,4 +1,5 @@
-"""Texts: read from files, tables, lists and iterators, kept as bytes and decoded on access."""
+"""``Texts``: a sequence of texts, read from files, tables, lists and iterators, stored as bytes and decoded on
+access."""
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ Rows = npt.NDArray[np.int64]
 class Texts(Sequence[str]):
     """An immutable sequence of texts.
 
-    Texts are held as UTF-8 bytes, in memory up to 64 MiB and mapped from disk beyond, with 16 bytes for the place of
-    each: ten million lines take 160 MB of memory and are never Python strings all at once.
+    Texts are stored as UTF-8 bytes, in memory up to 64 MiB and memory-mapped otherwise, with 16 bytes of offsets per
+    text: ten million lines take 160 MB of memory and are never all Python strings at once.
 
     Attributes:
-        packed: the bytes and the place of each text.
+        packed: the bytes and the offsets of the texts.
     """
 
     packed: PackedTexts
@@ -96,12 +97,12 @@ class Texts(Sequence[str]):
 
     @property
     def size(self) -> int:
-        """Bytes of all texts together."""
+        """The total number of bytes."""
         return int((self.packed.ends - self.packed.starts).sum())
 
     @property
     def empty(self) -> int:
-        """How many texts are empty."""
+        """The number of empty texts."""
         return int((self.packed.ends == self.packed.starts).sum())
 
     def select(self, rows: Rows) -> Texts:
@@ -114,11 +115,12 @@ class Texts(Sequence[str]):
         return Texts(PackedTexts(self.packed.data, self.packed.starts[chosen], self.packed.ends[chosen]))
 
     def subsample(self, count: int) -> Texts:
-        """At most ``count`` texts, evenly spaced from the first on; always the same ones."""
+        """At most ``count`` texts, evenly spaced from the first one on; deterministic."""
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, count: int = 8192, size: int = 1 << 24) -> Iterator[list[str]]:
-        """All texts in order, as lists of at most ``count`` and about ``size`` bytes (a longer text is alone)."""
+        """All texts in order, as lists of at most ``count`` texts and about ``size`` bytes (a longer text is a list of
+        its own)."""
         view = self.packed.data.data
         for first in range(0, len(self), count):
             starts, ends = self.packed.starts[first : first + count], self.packed.ends[first : first + count]

@@ -1,4 +1,4 @@
-"""What is measured of a text model while it trains: its own objective on held-out texts, and the use of its code."""
+"""Metrics of a text model during training: its objective on held-out texts, and the use of its code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from isthmus.training.batching import TokenBudget
 from isthmus.training.run import Run, Validation
 
 METRIC = "objective"
-"""The model's own loss at the end of its schedule, negated: nats a text, higher is better. With a rate weight of 1 it
-is the evidence lower bound."""
+"""The negative loss at the end of the schedule: nats per text, higher is better. With a rate weight of 1 it is the
+evidence lower bound."""
 
 TOKENS = 8192
 SEED = 97
-"""Of the noise of the codes: the same in every epoch, so that scores differ by the model alone."""
+"""Seed of the noise of codes: the same in every epoch, so that scores only depend on the model."""
 
 
 REMEDIES = (
@@ -33,7 +33,7 @@ REMEDIES = (
     "annealing='cyclical'",
     "word_dropout",
 )
-"""What a user can change when the decoder ignores the code, by the settings of ``sequence_vae``."""
+"""What a user can change if the decoder ignores the code, as settings of ``sequence_vae``."""
 
 
 @dataclass
@@ -54,12 +54,12 @@ class HeldOutMonitor:
     _nll: float | None = None
 
     def validation(self) -> Validation:
-        """For the training loop."""
+        """The validation score for the training loop."""
         return Validation(METRIC, self.score, watch=lambda model: self.metrics())
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float:
-        """The objective of the model, negated; nats a text, higher is better."""
+        """The negative loss of the model; nats per text, higher is better."""
         assert isinstance(model, Autoencoder)
         device = next(model.parameters()).device
         there, noise = self.source.to(device), torch.Generator(device).manual_seed(SEED)
@@ -81,7 +81,7 @@ class HeldOutMonitor:
         return -float(total)
 
     def metrics(self) -> dict[str, float]:
-        """Figures of the latest pass, if any, in nats a text; the mutual information is at most ln ``of_texts``."""
+        """Metrics of the latest pass, if any, in nats per text; the mutual information is at most ln ``of_texts``."""
         if self.diagnosis is None:
             return {} if self._nll is None else {"held_out_nll": self._nll}
         return {

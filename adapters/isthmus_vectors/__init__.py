@@ -1,4 +1,4 @@
-"""Vectors: tables, embeddings and sparse matrices as rows for the shared cores.
+"""Vectors: autoencoders for tables, embeddings and sparse matrices.
 
 ::
 
@@ -65,7 +65,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Torch, scikit-learn and PyOD are imported on first use, not when the package is.
+    # The attributes are imported on first use, so that importing the package does not import torch, scikit-learn or
+    # PyOD.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Train on rows of numbers, then encode, reconstruct, sample, search and detect anomalies."""
+"""The ``VectorAutoencoder``: train on rows of numbers, encode, reconstruct, sample, search and detect anomalies."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ Rows = Float32[np.ndarray, "rows width"]
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
-    """A trained model with the scales of its columns. Made by ``fit`` or ``load``; immutable.
+    """A trained model with the scales of its columns. Created by ``fit`` or ``load``; immutable.
 
-    Results are computed in fp64, so that a row's do not depend on the other rows of a call, and returned in fp32. Rows
-    are ``Vectors`` or whatever ``Vectors.read`` takes. Columns are found by name, in any order, and those that were not
-    trained on are ignored, whatever they hold; rows without names have their columns in the order of the training.
+    Results are computed in fp64, so that those of a row do not depend on the other rows of a call, and returned in
+    fp32. Rows are ``Vectors`` or anything that ``Vectors.read`` accepts. Columns are found by name, in any order, and
+    columns that were not trained on are ignored; rows without names must have the columns of the training in the same
+    order.
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64
@@ -69,8 +70,8 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         """Train a model. Ctrl-C ends the training and keeps the best model so far (``history.interrupted``).
 
         Args:
-            vectors: rows of numbers: a file, a table, an array or whatever else ``Vectors.read`` takes. Sparse rows
-                stay sparse.
+            vectors: rows of numbers: a file, a table, an array or anything else that ``Vectors.read`` accepts. Sparse
+                rows stay sparse.
             columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
                 The model remembers them.
             drop: names or positions of columns to leave out, such as ids and labels.
@@ -84,17 +85,17 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             contamination: the share of normal rows that may be flagged as anomalies.
             gallery: whether the training rows can be searched afterwards; the bundle then keeps their codes.
             latent_prior: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
-            settings: keywords of the builder, such as ``code`` and ``epochs``. The default ``code`` is at most half of
-                the width of the rows, for models whose code is not sparse.
+            settings: keywords of the builder, such as ``code`` and ``epochs``. The default ``code`` is at most half the
+                width of the rows, for models whose code is not sparse.
 
         Returns:
             The trained model.
 
         Raises:
-            SettingError: no such model, or a setting that it does not know or cannot have.
+            SettingError: no such model, or a setting that it does not have or accept.
             InputError: rows that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
@@ -114,26 +115,26 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             Shape (rows, ``code_width``).
 
         Raises:
-            InputError: no rows of numbers, or of another width.
+            InputError: not rows of numbers, or another width.
             ColumnError: a table without a column that was trained on.
             ValueRangeError: NaN, infinity or a missing value.
         """
         return self.float64_model.codes(self.adapter.rows(vectors, **file)).astype(np.float32)
 
     def evaluate(self, vectors: Any, *, samples: int = 0, seed: int = 0) -> VectorEvaluation:
-        """How well held-out rows are reconstructed.
+        """Evaluate how well held-out rows are reconstructed.
 
         Args:
             vectors: rows that were not trained on.
-            samples: importance samples a row for ``weighted_nll``; 0 leaves it out, 500 is usual.
-            seed: of those samples.
+            samples: importance samples per row for ``weighted_nll``; 0 skips it, 500 is usual.
+            seed: seed of these samples.
 
         Returns:
             Means over the rows; see ``VectorEvaluation``.
 
         Raises:
-            SettingError: samples below 0, or samples of a model without a posterior.
-            InputError: what ``encode`` raises.
+            SettingError: samples below 0, or samples for a model without a posterior.
+            InputError: as raised by ``encode``.
         """
         return evaluate(self.fitted, self.float64_model, self._read(vectors), samples=samples, seed=seed)
 
@@ -149,12 +150,12 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Names of the columns that were trained on; None where they had none."""
+        """Names of the training columns; None if they had none."""
         return self.adapter.columns
 
     @property
     def width(self) -> int:
-        """Numbers of a row."""
+        """The number of columns."""
         return self.adapter.scaling.width
 
     @classmethod

@@ -52,17 +52,17 @@ from isthmus_vectors.vectors import Vectors
 PLUGIN, BUILDER = "vectors", "matryoshka"
 
 FEWEST = 256
-"""Vectors to learn from, at least: one for each word of a codebook."""
+"""Minimum number of training vectors: one for each word of a codebook."""
 
 BEAMS = 8
-"""Width of the beam search for codewords, by default."""
+"""Default width of the beam search for codewords."""
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compressor:
-    """Made by ``fit`` or ``load``; immutable.
+    """Created by ``fit`` or ``load``; immutable.
 
     Attributes:
         model: the autoencoder, of vectors whose numbers have a mean square of 1.
@@ -107,14 +107,14 @@ class Compressor:
         run: Run | None = None,
         **settings: Any,
     ) -> Compressor:
-        """Learn from examples.
+        """Fit a compressor to examples.
 
         Args:
-            vectors: an array of shape (rows, width), a table, a file or whatever else ``Vectors.read`` takes; some ten
-                thousand rows are good, 256 the least.
+            vectors: an array of shape (rows, width), a table, a file or anything else that ``Vectors.read`` accepts;
+                about ten thousand rows are recommended, and 256 are the minimum.
             bytes: length of a code.
-            columns: names of the columns to learn from, such as that of a column of lists; positions, for rows without
-                names. None for all. The compressor remembers them.
+            columns: names of the columns to use, such as that of a column of lists; positions, for rows without names.
+                None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
             encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
@@ -126,10 +126,10 @@ class Compressor:
             The fitted compressor.
 
         Raises:
-            InputError: no rows of numbers, sparse ones, or fewer than 256.
-            ColumnError: a column that is missing or holds no numbers.
+            InputError: not rows of numbers, sparse rows, or fewer than 256.
+            ColumnError: a column that is missing or not numeric.
             ValueRangeError: NaN or infinity, or a vector of zeros.
-            SettingError: a setting that the builder does not know, or out of its range.
+            SettingError: an unknown setting, or a value outside its range.
         """
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
@@ -158,12 +158,12 @@ class Compressor:
 
     @property
     def width(self) -> int:
-        """Numbers of a vector."""
+        """The number of dimensions of a vector."""
         return len(self.model.readout.weight)  # type: ignore[attr-defined]
 
     @property
     def bytes(self) -> int:
-        """Length of a whole code."""
+        """The length of a complete code."""
         return len(_quantizer(self.model).codebooks)
 
     @torch.no_grad()
@@ -204,7 +204,7 @@ class Compressor:
         return codes
 
     def decode(self, codes: Array) -> npt.NDArray[np.float32]:
-        """Approximations of the encoded vectors, from whole codes or from their leading bytes.
+        """Approximate the encoded vectors, from complete codes or from their leading bytes.
 
         Args:
             codes: uint8, shape (rows, bytes).
@@ -213,7 +213,7 @@ class Compressor:
             Vectors of length 1, shape (rows, width).
 
         Raises:
-            InputError: no matrix of bytes, or more bytes than a code has.
+            InputError: not a matrix of bytes, or more bytes than a code has.
         """
         given = self._checked_codes(codes)
         parts = [self._decoded(given[start : start + BLOCK]) for start in range(0, max(1, len(given)), BLOCK)]
@@ -225,9 +225,9 @@ class Compressor:
         """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
 
         Args:
-            queries: vectors, as ``encode`` takes them.
-            codes: what ``encode`` returned.
-            k: how many rows a query.
+            queries: vectors, as for ``encode``.
+            codes: the result of ``encode``.
+            k: number of rows per query.
 
         Returns:
             The answers of ``Index.search``, a list for each query: ``ids`` are the row numbers of the codes, ``scores``
@@ -236,7 +236,7 @@ class Compressor:
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width, or codes that are none.
+            InputError: queries of another width, or invalid codes.
             ValueRangeError: NaN or infinity in the queries.
         """
         asked = self._read(queries)
@@ -244,19 +244,19 @@ class Compressor:
         return row_hits(nearest(asked, self._checked_codes(codes), self._decoded, k))
 
     def save(self, path: str | Path) -> None:
-        """As a bundle.
+        """Save as a bundle.
 
         Raises:
-            InputError: something else stands at that place.
+            InputError: the path exists and is not a bundle.
         """
         bundle.write(path, **self._content())
 
     @classmethod
     def load(cls, path: str | Path) -> Compressor:
-        """What ``save`` wrote; it encodes and decodes to the same numbers.
+        """Load a saved compressor, which encodes and decodes to the same numbers.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, not a compressor, or from a newer version.
         """
         saved = bundle.read(path)
         manifest = saved.manifest
@@ -282,7 +282,7 @@ class Compressor:
         )
 
     def _facts(self) -> dict[str, Any]:
-        """What bundles of compressors of nameless rows lack, as those of version 0.1 do."""
+        """Facts that bundles of compressors without column names do not have, including those of version 0.1."""
         named = {} if self.columns is None else {"columns": list(self.columns)}
         placed = {} if self.places is None else {"places": list(self.places.chosen), "places_of": self.places.width}
         told = {"file": self.written.said()} if self.written.said() else {}
@@ -332,7 +332,7 @@ def _quantizer(model: Autoencoder) -> ResidualQuantizer:
 
 
 def _directions(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
-    """The vectors at the length that gives their numbers a mean square of 1."""
+    """The vectors, scaled so that their numbers have a mean square of 1."""
     zero = (vectors == 0).all(1)
     if bool(zero.any()):
         raise ValueRangeError(f"vector {int(zero.nonzero()[0])} is all zeros", expected="vectors with a direction")

@@ -1,4 +1,4 @@
-"""Real vectors for the demo: a table that scikit-learn brings, and word vectors that ship with the package."""
+"""Real vectors for the demo: a table from scikit-learn, and word vectors that are included in the package."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from isthmus.reprs import brief
 @brief
 @dataclass(frozen=True, eq=False)
 class Tumours:
-    """Measurements of cell nuclei, and what a doctor found.
+    """Measurements of cell nuclei, with diagnoses.
 
     Attributes:
         rows: 569 rows of 30 columns with names, such as "mean radius".
-        malignant: which of them, shape (569,); the other 357 are benign.
+        malignant: diagnosis, shape (569,); the other 357 are benign.
     """
 
     rows: pa.Table
@@ -36,7 +36,7 @@ class Words:
     """Words and their vectors, the most frequent first.
 
     Attributes:
-        words: letters a to z only.
+        words: of letters a to z only.
         vectors: of length 1.
     """
 
@@ -45,7 +45,7 @@ class Words:
 
 
 def tumours() -> Tumours:
-    """Breast Cancer Wisconsin (Diagnostic) (Street, Wolberg & Mangasarian 1993), which scikit-learn ships.
+    """Breast Cancer Wisconsin (Diagnostic) (Street, Wolberg & Mangasarian 1993), from scikit-learn.
 
     Raises:
         MissingLibraryError: scikit-learn is not installed.
@@ -53,7 +53,7 @@ def tumours() -> Tumours:
     try:
         from sklearn.datasets import load_breast_cancer
     except ImportError as error:
-        raise MissingLibraryError("the table comes with scikit-learn", remedy="pip install scikit-learn") from error
+        raise MissingLibraryError("this table needs scikit-learn", remedy="pip install scikit-learn") from error
     found = load_breast_cancer()
     columns = {str(name): found.data[:, place] for place, name in enumerate(found.feature_names)}
     return Tumours(pa.table(columns), found.target == 0)
@@ -61,7 +61,8 @@ def tumours() -> Tumours:
 
 def demo_words() -> Words:
     """16,000 English words with the directions of their GloVe vectors (Pennington, Socher & Manning 2014, public
-    domain), shipped with the package in a byte a number: the cosine to the original is above 0.9999."""
+    domain), included
+    in the package as one byte per number: the cosine similarity to the original is above 0.9999."""
     with as_file(files("isthmus_vectors") / "data" / "demo_glove") as folder:
         names = unpacked(folder / "words.txt.xz").decode("ascii").split()
         rounded = np.load(io.BytesIO(unpacked(folder / "vectors.npy.xz")), allow_pickle=False).astype(np.float32)

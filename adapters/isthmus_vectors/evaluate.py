@@ -1,4 +1,4 @@
-"""How well rows that were not trained on are reconstructed."""
+"""Evaluation of vector models on held-out rows."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from isthmus_vectors.vectors import Dense, Vectors
 Nats: TypeAlias = npt.NDArray[np.float64]
 
 JUDGED, FEWEST = 1_000, 8
-"""Held-out rows by which a model is judged at the end of ``fit``; with fewer nothing is said."""
+"""Maximum and minimum number of held-out rows for the checks at the end of ``fit``."""
 
 NONZERO = 1e-6
-"""A number of a code counts as 0 if its size is at most this."""
+"""Numbers of a code with at most this absolute value count as 0."""
 
 
 @dataclass(frozen=True, repr=False)
 class VectorEvaluation(Evaluation):
-    """Figures on held-out rows: means over the rows, on the scale of the model.
+    """Metrics on held-out rows: means over the rows, on the scale of the model.
 
     Attributes:
         rows, width, code: sizes.
-        squared_error: mean squared error of a number of the reconstruction; lower is better.
-        unexplained_variance: share of the variance of these rows that the reconstruction leaves, 0 to about 1; lower is
+        squared_error: mean squared error of the reconstruction per number; lower is better.
+        unexplained_variance: share of the variance of these rows that the reconstruction loses, 0 to about 1; lower is
             better.
-        pca_unexplained_variance: the same for as many principal components of these very rows as a code has numbers,
-            the least that a linear code of this size can leave; None for sparse rows.
-        nll: −log p(row | its code), nats a row; lower is better.
-        rate: the KL divergence of the codes from N(0, 1), nats a row; None without a posterior.
-        active_units: dimensions of the code that vary by more than 0.01 (Burda et al. 2016); None for a single row.
-        mean_nonzero: how many numbers of a code are not 0.
-        unused: share of the dimensions that are 0 for every row.
+        pca_unexplained_variance: the same for as many principal components of these rows as a code has numbers, which
+            is the minimum for a linear code of this size; None for sparse rows.
+        nll: −log p(row | its code), nats per row; lower is better.
+        rate: KL divergence of the codes from N(0, 1), nats per row; None without a posterior.
+        active_units: dimensions of the code with a variance above 0.01 (Burda et al. 2016); None for a single row.
+        mean_nonzero: mean number of nonzero values in a code.
+        unused: share of the dimensions that are 0 for all rows.
         flagged: share of the rows above the anomaly threshold.
-        weighted_nll: −log p(row) by importance sampling (Burda et al. 2016), nats a row; lower is better. None where
-            not exact for.
-        samples: of the importance sampling.
+        weighted_nll: −log p(row) by importance sampling (Burda et al. 2016), nats per row; lower is better. None if not
+            requested.
+        samples: number of importance samples.
     """
 
     rows: int
@@ -69,20 +69,20 @@ class VectorEvaluation(Evaluation):
 def evaluate(
     fitted: FittedAutoencoder[VectorAdapter], exact: Float64Model, vectors: Vectors, *, samples: int = 0, seed: int = 0
 ) -> VectorEvaluation:
-    """Measure a model on held-out rows.
+    """Evaluate a model on held-out rows.
 
     Args:
         fitted: the model.
-        exact: the same in fp64.
+        exact: the same model in fp64.
         vectors: rows that it was not trained on.
-        samples: importance samples a row for ``weighted_nll``; 0 leaves it out.
-        seed: of those samples.
+        samples: importance samples per row for ``weighted_nll``; 0 skips it.
+        seed: seed of these samples.
 
     Returns:
         Means over the rows.
 
     Raises:
-        SettingError: samples below 0, or samples of a model without a posterior.
+        SettingError: samples below 0, or samples for a model without a posterior.
     """
     check_samples(samples)
     assert fitted.anomaly_scorer is not None
@@ -121,14 +121,14 @@ def evaluate(
 
 @torch.no_grad()
 def findings(exact: Float64Model, held_out: Vectors) -> list[str | None]:
-    """What is wrong with codes and reconstructions, if anything; measured on at most ``JUDGED`` rows.
+    """Problems of codes and reconstructions, measured on at most ``JUDGED`` rows.
 
     Args:
         exact: the trained model in fp64.
         held_out: rows that it was not trained on.
 
     Returns:
-        Sentences; None for what was not found.
+        Sentences; None for each check that passed.
     """
     some = held_out.subsample(JUDGED)
     if len(some) < FEWEST:
@@ -143,7 +143,7 @@ def findings(exact: Float64Model, held_out: Vectors) -> list[str | None]:
 
 
 class _Each(NamedTuple):
-    """Of each row: its squared error, its squared distance from the centre, and its rate."""
+    """For each row: squared error, squared distance from the centre, and rate."""
 
     error: Nats
     variance: Nats
@@ -164,7 +164,7 @@ def _each(exact: Float64Model, vectors: Vectors) -> _Each:
 
 
 def _linearised(error: Nats, variance: Nats) -> Nats | None:
-    """Numbers of the rows whose mean varies as the ratio of the two sums does, to first order."""
+    """Values per row whose mean varies like the ratio of the two sums, to first order."""
     if not variance.any():
         return None
     spread: Nats = (error - error.sum() / variance.sum() * variance) / variance.mean()

@@ -1,4 +1,4 @@
-"""From rows and a model's name to a fitted model."""
+"""Fits a model, given by name, to rows."""
 
 from __future__ import annotations
 
@@ -33,23 +33,26 @@ PLUGIN = "vectors"
 
 MOST_HELD_OUT = 10_000
 MOST_FITTED = 50_000
-"""Codes that the latent prior is fitted to, at most."""
+"""Maximum number of codes to which the latent prior is fitted."""
 
 COMPONENTS = 10
-"""Of the latent prior; with at least as many codes for each."""
+"""Number of components of the latent prior, with at least as many codes for each."""
 
 
 def fit(
     data: Vectors, request: FitRequest, run: Run, *, scaling: str = "robust", latent_prior: bool = True
 ) -> FittedAutoencoder[VectorAdapter]:
-    """Train a model and learn from its codes. Raises what ``VectorAutoencoder.fit`` raises.
+    """Train a model and fit everything that is based on its codes. Raises the errors of ``VectorAutoencoder.fit``.
 
     Args:
         data: the rows.
-        request: which model, and what is held out.
+        request: model, settings and held-out share.
         run: device, seed, precision, progress and checkpoints.
-        scaling: of the columns, see ``Scaling``.
+        scaling: scaling of the columns, see ``Scaling``.
         latent_prior: whether a mixture is fitted to the codes.
+
+    Returns:
+        The fitted model.
     """
     spec = request.resolve(lambda builder: _defaults(builder, data))
     train, held = (rows.numpy() for rows in hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT))
@@ -79,7 +82,7 @@ def _complete(
     latent_prior: bool,
     after: AfterTraining,
 ) -> FittedAutoencoder[VectorAdapter]:
-    """With the anomaly scorer calibrated on ``normal``, and the gallery and the latent prior of all rows."""
+    """Add the anomaly scorer, calibrated on ``normal``, and the gallery and the latent prior of all rows."""
     exact = Float64Model.of(fitted.model, fitted.adapter)
 
     def scorer(normal: Vectors) -> LikelihoodScorer:
@@ -103,8 +106,8 @@ def _complete(
 def _defaults(builder: Builder, data: Vectors) -> dict[str, Any]:
     """Defaults that depend on the rows.
 
-    The numbers of sparse rows have any sign and size, so that a Gaussian likelihood suits them where the builder has a
-    choice. A code that is not sparse has at most half as many numbers as a row: a wider one reconstructs anomalies too.
+    Sparse rows have values of any sign and size, so a Gaussian likelihood is used if the builder has a choice. A code
+    that is not sparse has at most half as many numbers as a row, because a wider one also reconstructs anomalies.
     """
     known = keywords_of(builder)
     found: dict[str, Any] = {"likelihood": "gaussian"} if data.is_sparse and "likelihood" in known else {}

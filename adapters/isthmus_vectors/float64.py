@@ -1,5 +1,5 @@
-"""A trained model computed in fp64, so that the result for a row does not depend on the other rows of the batch, not
-even in the last digit that fp32 shows."""
+"""Computes a trained model in fp64, so that the result for a row does not depend on the other rows of the batch, not
+even in the last digit of fp32."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from isthmus_vectors.vectors import Vectors
 Numbers = npt.NDArray[np.float64]
 
 CODES = 1024
-"""Codes that are decoded together."""
+"""Number of codes that are decoded together."""
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class Float64Model:
-    """A model in fp64, on the CPU, in evaluation mode, with its adapter. Made by ``of``."""
+    """A model in fp64, on the CPU, in evaluation mode, with its adapter. Created by ``of``."""
 
     model: Autoencoder
     adapter: VectorAdapter
@@ -40,7 +40,7 @@ class Float64Model:
         return cls(copy.deepcopy(model).cpu().double().eval(), adapter)
 
     def codes(self, records: Vectors) -> Float64[np.ndarray, "rows code"]:
-        """The best single guess of each row's code."""
+        """The code of each row (deterministic)."""
         return self._by_block(records, lambda batch: self.model.encode(batch.inputs).point.flatten(1))
 
     def log_likelihoods(self, records: Vectors) -> Float64[np.ndarray, " rows"]:
@@ -53,7 +53,7 @@ class Float64Model:
 
     @torch.no_grad()
     def decode(self, codes: Numbers) -> Float64[np.ndarray, "rows width"]:
-        """The rows that codes stand for, in their own units."""
+        """Decode codes to rows, in their original units."""
         parts = [self._mean(self.model.decode(some)) for some in torch.from_numpy(codes).split(CODES)]
         return self.adapter.scaling.inverse(torch.cat(parts).double().numpy())
 

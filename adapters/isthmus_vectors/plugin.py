@@ -1,4 +1,4 @@
-"""What the entry point yields."""
+"""The plugin object behind the entry point."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,8 @@ from isthmus_vectors.storage import LAYOUT
 
 
 def face_for(builder: str, facts: Mapping[str, Any]) -> str:
-    """Compressors and detectors are known by their builders; an autoencoder may have a compressor's, and a mark."""
+    """Compressors and detectors have their own builders; an autoencoder with a compressor's builder is marked by a
+    fact."""
     if LAYOUT.marked_by in facts:
         return "VectorAutoencoder"
     return {COMPRESSOR: "Compressor", DETECTOR: "Detector"}.get(builder, "VectorAutoencoder")

@@ -1,4 +1,4 @@
-"""Columns of different units on one scale, robustly: a few extreme rows do not change that of the others."""
+"""Robust scaling of columns: a few extreme rows do not change the scale of the others."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from isthmus_vectors.vectors import Dense, Vectors
 METHODS = ("robust", "none")
 
 NORMAL_SPREAD = 1.3489795003921634
-"""The distance between the quartiles of N(0, 1)."""
+"""The interquartile range of N(0, 1)."""
 
 LIMIT = 5.0
-"""Deviations from the centre beyond which numbers are compressed to their logarithm: extreme ones stay the largest, but
-do not dominate a sum of squares."""
+"""Deviations from the centre above this limit are compressed logarithmically: extreme values stay the largest, but do
+not dominate a sum of squares."""
 
 LEAST_SPREAD = 1e-100
-"""A smaller spread counts as none: dividing by it would overflow fp64."""
+"""Smaller scales count as zero, because dividing by them would overflow fp64."""
 
 FARTHEST = 350.0
-"""exp of that times any scale is finite, and farther than any number is from the centre in such spreads."""
+"""exp of this limit times any scale is finite, and larger than any distance from the centre in units of such scales."""
 
 MOST_MEASURED = 100_000
-"""Rows that quartiles are computed from, at most; evenly spaced ones."""
+"""Maximum number of rows for computing quartiles, evenly spaced."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -41,9 +41,9 @@ class Scaling:
 
     Attributes:
         method: ``robust`` or ``none``.
-        centre: medians; zeros over sparse rows, which stay sparse.
-        scale: the distance of the quartiles as a standard deviation, the standard deviation where they are equal, and 1
-            where a column is constant; over sparse rows the median of what is not zero, without its sign.
+        centre: medians; zeros for sparse rows, which stay sparse.
+        scale: the interquartile range in units of a standard deviation; the standard deviation if the quartiles are
+            equal; 1 for constant columns. For sparse rows, the median absolute value of nonzero numbers.
     """
 
     method: str
@@ -52,7 +52,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, vectors: Vectors, method: str = "robust") -> Scaling:
-        """Learn the centres and scales of columns.
+        """Compute the centres and scales of columns.
 
         Raises:
             SettingError: an unknown method.
@@ -72,7 +72,7 @@ class Scaling:
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """The number of columns."""
         return len(self.centre)
 
     def dense(self, values: Dense) -> Numbers:
@@ -81,17 +81,17 @@ class Scaling:
         return exact.copy() if self.method == "none" else _compress_tails((exact - self.centre) / self.scale)
 
     def sparse(self, values: csr_array) -> csr_array:
-        """Scaled rows, as sparse as they were."""
+        """Scaled rows, in the same sparse format."""
         data = np.asarray(values.data, dtype=np.float64)
         data = data.copy() if self.method == "none" else _compress_tails(data / self.scale[values.indices])
         return csr_array((data, values.indices, values.indptr), shape=values.shape)
 
     def inverse(self, scaled: Numbers) -> Numbers:
-        """Rows in their own units: the inverse of ``dense``."""
+        """Rows in their original units: the inverse of ``dense``."""
         return scaled if self.method == "none" else _expand_tails(scaled) * self.scale + self.centre
 
     def to_json(self) -> str:
-        """All values as one JSON document."""
+        """All values as a JSON document."""
         return json.dumps({"method": self.method, "centre": self.centre.tolist(), "scale": self.scale.tolist()})
 
     @classmethod
@@ -113,10 +113,10 @@ class Scaling:
         return found
 
     def check_width(self, width: int) -> None:
-        """Refuse rows of another width.
+        """Check the width of rows.
 
         Raises:
-            InputError: naming both.
+            InputError: another width.
         """
         if width != self.width:
             raise InputError(f"rows of {width} numbers", expected=f"{self.width}, as in the rows that were trained on")
@@ -127,7 +127,7 @@ def _of_dense(values: Dense) -> tuple[Numbers, Numbers]:
     lower, centre, upper = np.quantile(exact, (0.25, 0.5, 0.75), axis=0)
     quartiles = (upper - lower) / NORMAL_SPREAD
     deviations = np.sqrt(np.mean((exact - centre) ** 2, axis=0))
-    # A spread of rounding errors is not a spread.
+    # A scale of the size of rounding errors counts as zero.
     least = 1e-12 * np.abs(centre)
     scale = np.where(quartiles > least, quartiles, deviations)
     return centre, np.where((scale > least) & (scale > LEAST_SPREAD), scale, 1.0)
@@ -149,6 +149,6 @@ def _compress_tails(z: Numbers) -> Numbers:
 
 
 def _expand_tails(z: Numbers) -> Numbers:
-    # The inverse of an extreme number stays finite.
+    # The inverse of an extreme number must be finite.
     beyond = np.minimum(np.abs(z) - LIMIT, FARTHEST)
     return np.where(beyond > 0, np.sign(z) * (LIMIT + np.expm1(np.maximum(beyond, 0))), z)

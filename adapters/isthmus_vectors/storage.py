@@ -1,4 +1,4 @@
-"""How a vector autoencoder is kept in a bundle."""
+"""The layout of vector autoencoders in bundles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ LAYOUT: BundleLayout[VectorAdapter] = BundleLayout(
     VectorAdapter.restore,
     GalleryFormat(tensor="known.codes", document=None),
     LikelihoodScorer.restore,
-    # Compressors and detectors, which are bundles of this plugin too, lack this fact.
+    # Compressors and detectors, which are also bundles of this plugin, do not have this fact.
     marked_by="validation_rows",
 )

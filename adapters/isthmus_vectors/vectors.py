@@ -1,4 +1,4 @@
-"""Rows of numbers from files, arrays and tables, dense or sparse, with the names of their columns if they have any."""
+"""``Vectors``: rows of numbers from files, arrays and tables, dense or sparse, with column names if they have any."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 logger = logging.getLogger(__name__)
 
 BLOCK = 4096
-"""Rows that are processed together, where all of them would take too much memory."""
+"""Number of rows that are processed together if all of them would need too much memory."""
 
 FEWEST_NUMBERED = 16
-"""Rows from which on a column can be seen to number them."""
+"""Minimum number of rows for the check whether a column numbers them."""
 
 ID_NAMES = re.compile(r"(?i:(^|[\W_])(id|idx|index|row|rownum|row_?number)$|^unnamed: ?\d+$)|[a-z]I[Dd]$")
-"""What columns of ids and row numbers are called."""
+"""Usual names of columns of ids and row numbers."""
 
 TOO_WIDE = (
     "take the columns that were trained on, with isthmus_vectors.Vectors.read(source, columns=[...]) in Python or "
@@ -45,7 +45,7 @@ TOO_WIDE = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Vectors:
-    """Finite numbers, shape (rows, width). Made by ``read`` or ``of``.
+    """Finite numbers, shape (rows, width). Created by ``read`` or ``of``.
 
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
@@ -69,7 +69,7 @@ class Vectors:
         known: Known | None = None,
         **file: Unpack[FileOptions],
     ) -> Vectors:
-        """Rows of a file or of an object.
+        """Read rows from a file or an object.
 
         Args:
             source: the path of a file of delimited text (CSV, TSV, ...), JSON or Parquet, of a NumPy array (.npy) or of
@@ -85,9 +85,9 @@ class Vectors:
 
         Raises:
             SourceError: a file that cannot be read, or no rows.
-            ColumnError: a column that is missing or holds no numbers, or names for what has none.
-            InputError: something else than rows of numbers, or rows of another width than the model knows.
-            ValueRangeError: NaN, infinity or a missing value; row and column are named.
+            ColumnError: a column that is missing or not numeric, or names for an object without names.
+            InputError: not rows of numbers, or rows of another width than the model's.
+            ValueRangeError: NaN, infinity or a missing value; the message names row and column.
         """
         choice, told = Choice.of(columns, drop, known), told_in(file)
         if isinstance(source, str | Path):
@@ -121,7 +121,7 @@ class Vectors:
         strange = [name for place, name in enumerate(names) if rows._numbers_rows(place, name)]
         if strange:
             logger.warning(
-                "columns that look like row numbers or ids are trained on: %s; if they are no measurements, leave "
+                "columns that look like row numbers or ids are used: %s; if they are not measurements, leave "
                 "them out (%s)",
                 arrow.listed(strange),
                 arrow.left_out(strange),
@@ -139,16 +139,16 @@ class Vectors:
 
     @property
     def width(self) -> int:
-        """Numbers of a row."""
+        """The number of columns."""
         return int(self.values.shape[1])
 
     @property
     def is_sparse(self) -> bool:
-        """Whether only what is not zero is stored."""
+        """Whether only nonzero values are stored."""
         return not isinstance(self.values, np.ndarray)
 
     def select(self, rows: Rows) -> Vectors:
-        """The given rows, in the order given."""
+        """The given rows, in the given order."""
         return replace(self, values=self.values[rows])
 
     def subsample(self, count: int) -> Vectors:
@@ -156,19 +156,19 @@ class Vectors:
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:
-        """All rows in their order, some at a time."""
+        """All rows in order, some at a time."""
         for start in range(0, len(self), size):
             yield replace(self, values=self.values[start : start + size])
 
     def dense(self) -> Dense:
-        """All numbers, zeros included: only for a few rows at a time."""
+        """All values, including zeros; only use it for a few rows at a time."""
         return self.values if isinstance(self.values, np.ndarray) else self.values.toarray()
 
     def select_columns(self, columns: tuple[str, ...] | None) -> Vectors:
-        """The columns of these names, in this order; as they are where either side has no names.
+        """The columns with these names, in this order; all columns if either side has no names.
 
         Raises:
-            ColumnError: a name that these rows lack.
+            ColumnError: a name that these rows do not have.
         """
         if columns is None or self.columns is None or columns == self.columns:
             return self
@@ -183,7 +183,7 @@ class Vectors:
         return self._named(arrow.choose_columns(self.columns, "the table", choice.columns, choice.drop))
 
     def _for(self, known: Known | None, where: str) -> Vectors:
-        """The columns that a model knows: by name where both sides have names, else by position."""
+        """The columns of a model: by name if both sides have names, otherwise by position."""
         if known is None:
             return self
         if known.names is not None and self.columns is not None:
@@ -209,12 +209,12 @@ class Vectors:
         return Vectors(values, tuple(names), written=self.written)
 
     def _numbers_rows(self, place: int, name: str) -> bool:
-        """Whether a column looks like a number of the row or an id: named like one and never twice the same whole
-        number, or rising by 1 from row to row."""
+        """Whether a column looks like a row number or an id: it has such a name and distinct integers, or it increases
+        by 1 from row to row."""
         if not isinstance(self.values, np.ndarray) or len(self) < FEWEST_NUMBERED:
             return False
         values = self.values[:, place]
-        # The first rows tell most columns of measurements, so that wide tables are not gone through twice.
+        # The first rows identify most columns of measurements, so that wide tables are not read twice.
         if not all(np.array_equal(some, np.floor(some)) for some in (values[:FEWEST_NUMBERED], values)):
             return False
         return bool((np.diff(values) == 1).all()) or (
@@ -245,7 +245,7 @@ class Vectors:
         return self
 
     def _holes(self) -> str:
-        """How many rows have a cell that is no finite number, if more than one."""
+        """The number of rows with a cell that is not a finite number, if more than one."""
         if self.is_sparse:
             return ""
         rows = sum(int((~np.isfinite(block.dense())).any(1).sum()) for block in self.blocks())

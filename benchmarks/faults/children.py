@@ -46,14 +46,14 @@ def _one_child(numbers: range, work: Callable[[int], Outcome], limit: float) -> 
     child = os.fork()
     if not child:
         os.close(out)
-        _work_off(numbers, work, into)
+        _work_off(numbers, work, limit, into)
     os.close(into)
     done = 0
     try:
         for line in _lines(out, limit):
             if line is None:
                 os.kill(child, signal.SIGKILL)
-                yield {"outcome": "hang"}
+                yield {"outcome": "hang", "number": numbers[done]}
                 return done + 1
             yield json.loads(line)
             done += 1
@@ -62,12 +62,12 @@ def _one_child(numbers: range, work: Callable[[int], Outcome], limit: float) -> 
         status = os.waitpid(child, 0)[1]
     if done < len(numbers):
         died = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
-        yield {"outcome": "crash", "signal": died}
+        yield {"outcome": "crash", "signal": died, "number": numbers[done]}
         done += 1
     return done
 
 
-def _work_off(numbers: range, work: Callable[[int], Outcome], into: int) -> None:
+def _work_off(numbers: range, work: Callable[[int], Outcome], limit: float, into: int) -> None:
     """In the child: never returns."""
     try:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -76,11 +76,23 @@ def _work_off(numbers: range, work: Callable[[int], Outcome], into: int) -> None
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
+        signal.signal(signal.SIGALRM, _too_long)
         for number in numbers:
+            # Python is told a little before the parent loses its patience, so that it can say where it was.
+            signal.setitimer(signal.ITIMER_REAL, 0.8 * limit)
             os.write(into, json.dumps(work(number)).encode() + b"\n")
-    finally:
-        # Nothing of the parent's (its buffers, its tests) is finished here.
-        os._exit(0)
+    except BaseException:
+        os._exit(1)
+    # Nothing of the parent's (its buffers, its tests) is finished here.
+    os._exit(0)
+
+
+class TooLong(BaseException):
+    """A piece of work has had its time."""
+
+
+def _too_long(*_: object) -> None:
+    raise TooLong
 
 
 def _lines(out: int, limit: float) -> Iterator[bytes | None]:

@@ -24,7 +24,7 @@ import typer
 
 from benchmarks.faults import artefacts, spoil
 from benchmarks.faults.artefacts import Artefact
-from benchmarks.faults.children import Outcome, outcomes
+from benchmarks.faults.children import Outcome, TooLong, outcomes
 from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest
 from isthmus.errors import IsthmusError
 
@@ -76,9 +76,10 @@ def _read(own: Artefact, place: Path, known: str, renewed: bool) -> Outcome:
     try:
         found = own.ask(place)
     except IsthmusError as error:
-        return {"outcome": "refused", "error": type(error).__name__}
+        return {"outcome": "refused", "error": f"{type(error).__name__}: {error}"[:300]}
     except BaseException as error:  # whatever it is, it should not have been
-        return {"outcome": "untyped", "error": f"{type(error).__name__}: {error}"[:300], "at": _innermost(error)}
+        what = "hang" if isinstance(error, TooLong) else "untyped"
+        return {"outcome": what, "error": f"{type(error).__name__}: {error}"[:300], "at": _innermost(error)}
     if found == known:
         return {"outcome": "same"}
     return {"outcome": "other" if renewed else "silent"}

@@ -28,6 +28,13 @@ EXTREME = (
     b"\0\0\xc0\x7f",
     b"\0\0\x80\x7f",
 )
+VALUES = tuple(
+    struct.pack(form, value)
+    for form, value in (
+        *(("<f", value) for value in (3e38, -3e38, 1e19, -1e19, 1e-40, 0.0, -1.0, 255.0, float("nan"), float("-inf"))),
+        *(("<i", value) for value in (-1, 0, 1, 2, 100, 2**31 - 1, -(2**31))),
+    )
+)
 NUMBER = re.compile(rb"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 HEAD = 600
 """Headers and small numbers lie in front."""
@@ -43,10 +50,22 @@ def spoiled(content: bytes, chance: random.Random) -> bytes:
         _extreme,
         _spliced,
     )
+    if content[8:9] == b"{" and chance.random() < 0.35:
+        return _other_values(bytearray(content), chance)
     text = content[:1] in (b"{", b"[") or content[8:9] == b"{" or b"NUMPY" in content[:8]
     if text and chance.random() < 0.6:
         return _numbered(content, chance)
     return chance.choice(ways)(bytearray(content), chance)
+
+
+def _other_values(content: bytearray, chance: random.Random) -> bytes:
+    """Extreme numbers behind the header of safetensors, where no parser looks."""
+    (length,) = struct.unpack("<Q", content[:8])
+    cells = (len(content) - 8 - length) // 4
+    for _ in range(chance.choice((1, 1, 3, 20)) if cells > 0 else 0):
+        place = 8 + length + 4 * chance.randrange(cells)
+        content[place : place + 4] = chance.choice(VALUES)
+    return bytes(content)
 
 
 def _place(content: bytearray, chance: random.Random) -> int:
@@ -165,6 +184,8 @@ def stamped_again(folder: Path) -> bool:
         Whether there is a manifest that could take them.
     """
     path = folder / MANIFEST
+    if not path.is_file():
+        return False
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         for name in manifest["files"]:

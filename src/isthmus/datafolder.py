@@ -1,5 +1,5 @@
-"""Where data sets for tests and benchmarks lie: the folder that the environment variable ``ISTHMUS_DATA`` names, or, in
-a checkout, ``../shared/data`` beside it. One folder a data set, as its README says.
+"""The folder of data sets for tests and benchmarks: the environment variable ``ISTHMUS_DATA`` or, in a checkout,
+``../shared/data``. It has one folder per data set, as described in its README.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = "ISTHMUS_DATA"
 
 
 def data_folder() -> Path:
-    """Where the data sets are.
+    """The folder of data sets.
 
     Raises:
         SourceError: the folder does not exist.
@@ -38,10 +38,10 @@ def data_folder() -> Path:
 
 
 def dataset_path(name: str) -> Path:
-    """A file or folder below the data folder, such as ``ml-1m/ratings.npz``.
+    """The path of a file or folder in the data folder, such as ``ml-1m/ratings.npz``.
 
     Raises:
-        SourceError: it is not there.
+        SourceError: it does not exist.
     """
     path = data_folder() / name
     if path.exists():

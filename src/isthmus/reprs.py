@@ -1,5 +1,4 @@
-"""How objects show themselves in a terminal: in one line, without their data. Nothing here looks at more than a few
-values, and nothing is computed."""
+"""One-line representations of objects, without their data. Only a few values are read, and nothing is computed."""
 
 from __future__ import annotations
 
@@ -11,29 +10,29 @@ from typing import Any, TypeVar
 T = TypeVar("T", bound=type)
 
 LONGEST = 290
-"""Characters of a repr, at most."""
+"""Maximum number of characters of a repr."""
 
 FEW = 3
-"""Values of a container that are shown; more are counted."""
+"""Number of values of a container that are shown; more are counted."""
 
 
 def brief(kind: T) -> T:
-    """A decorator for dataclasses with large fields: arrays show their shapes, containers how much they hold."""
+    """A decorator for dataclasses with large fields: arrays show their shapes, containers their sizes."""
     type.__setattr__(kind, "__repr__", _of_fields)
     return kind
 
 
 def described(thing: object, about: str) -> str:
-    """``<Name: about>``, cut where it is long."""
+    """``<Name: about>``, truncated if it is long."""
     return f"<{one_line(f'{type(thing).__name__}: {about}', LONGEST - 2)}>"
 
 
 def one_line(value: object, width: int = 40) -> str:
-    """A value as text without line breaks, cut where it is long.
+    """A value as text without line breaks, truncated if it is long.
 
     Args:
-        value: anything whose text costs little.
-        width: the most characters.
+        value: anything with a cheap text representation.
+        width: maximum number of characters.
     """
     text = str(value)
     head = " ".join(text[: 4 * width].split())
@@ -53,17 +52,17 @@ def plural(noun: str) -> str:
 
 
 def number(value: float | int) -> str:
-    """A number to read: whole ones with separators, others with four digits that count."""
+    """A readable number: integers with separators, others with four significant digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Those of several words that are not empty, with commas."""
+    """The nonempty parts, separated by commas."""
     return ", ".join(part for part in parts if part)
 
 
 def shown(value: object) -> str:
-    """A few words that stand for a value."""
+    """A short representation of a value."""
     if value is None or isinstance(value, bool):
         return str(value)
     if isinstance(value, int | float):
@@ -89,7 +88,7 @@ def _of_fields(self: Any) -> str:
 
 
 def _of_own(value: object) -> str:
-    """Objects of the library show themselves in a line; networks and those that do not are shown by name."""
+    """Objects of the library in one line; networks and other objects by their class name."""
     kind = type(value)
     silent = kind.__repr__ is object.__repr__ or callable(getattr(value, "named_modules", None))
     return kind.__name__ if silent else one_line(repr(value), 80)

@@ -1,4 +1,4 @@
-"""One list of rows for each query, kept flat, and what is done with them."""
+"""Lists of rows, one for each query, stored as flat tensors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
 
 
 def owners(lists: RowLists) -> Int64[Tensor, " entries"]:
-    """The query that each entry belongs to."""
+    """The query of each entry."""
     query = torch.arange(lists.size, device=lists.rows.device)
     return query.repeat_interleave(lists.offsets.diff(), output_size=len(lists.rows))
 
@@ -52,8 +52,8 @@ def part(lists: RowLists, start: int, stop: int) -> RowLists:
     """The lists of some queries, without a copy.
 
     Args:
-        lists: of all queries.
-        start, stop: the first query and the one after the last.
+        lists: lists of all queries.
+        start, stop: first query, and the one after the last.
     """
     if start == 0 and stop == lists.size:
         return lists
@@ -63,7 +63,7 @@ def part(lists: RowLists, start: int, stop: int) -> RowLists:
 
 
 def take(lists: RowLists, queries: Int64[Tensor, " batch"]) -> RowLists:
-    """The lists of the given queries, in the order given."""
+    """The lists of the given queries, in the given order."""
     entries, offsets = gather_ranges(lists.offsets, queries)
     return RowLists(lists.rows[entries], offsets)
 
@@ -71,7 +71,7 @@ def take(lists: RowLists, queries: Int64[Tensor, " batch"]) -> RowLists:
 def contains(lists: RowLists, rows: Int64[Tensor, "batch k"]) -> Bool[Tensor, "batch k"]:
     """Whether each of ``rows[q]`` is in the list of query q; -1 never is.
 
-    One binary search in the sorted keys ``query · span + row``: nothing of size queries × rows is made.
+    Uses one binary search in the sorted keys ``query · span + row``; there is no matrix of queries × rows.
     """
     if not len(lists.rows) or not rows.numel():
         return torch.zeros_like(rows, dtype=torch.bool)
@@ -113,7 +113,7 @@ def check_lists(lists: RowLists, queries: int, width: int, name: str) -> None:
 
 
 def distinct(lists: RowLists) -> RowLists:
-    """The same lists, each rising and without repetition."""
+    """The same lists, each sorted and without duplicates."""
     if not len(lists.rows):
         return lists
     span = 1 + int(lists.rows.max())

@@ -44,7 +44,7 @@ class Vocabulary:
 
     @property
     def kind(self) -> Kind:
-        """Which type the ids have."""
+        """The type of the ids."""
         return "string" if self._ids.dtype == object else "uint64" if self._ids.dtype == np.uint64 else "int64"
 
     @property
@@ -131,7 +131,7 @@ class Vocabulary:
         return taken
 
     def extended(self, ids: Iterable[Id]) -> Vocabulary:
-        """A vocabulary with the unknown ones among ``ids`` appended; old ids keep their rows."""
+        """A vocabulary with the unknown ones among ``ids`` appended; existing ids keep their rows."""
         more = dict.fromkeys(in_kind(plain_id(id_), self.kind) if len(self) else id_ for id_ in ids)
         unknown = [id_ for id_ in more if id_ not in self._rows]
         return Vocabulary([*self._ids.tolist(), *unknown]) if unknown else self
@@ -145,7 +145,7 @@ class Vocabulary:
         """The inverse of ``to_json``.
 
         Raises:
-            InputError: not such a document.
+            InputError: an invalid document.
         """
         try:
             document = json.loads(text)
@@ -160,7 +160,7 @@ class Vocabulary:
         return vocabulary
 
     def _meant(self, unknown: Id) -> str:
-        """What may have been meant by an unknown id, as a question."""
+        """A suggestion for an unknown id, as a question."""
         if self.kind != "string":
             return ""
         known = self._ids.tolist()

@@ -208,7 +208,11 @@ def test_every_error_is_one_line(run: Run, saved: Path) -> None:
         ("folder", 2, "isthmus: Is a directory: 'folder'"),
         ("full", 2, "isthmus: No space left on device"),
         ("memory", 1, "isthmus: not enough memory"),
-        ("ours", 1, "isthmus: internal error: ZeroDivisionError: division by zero (ISTHMUS_DEBUG=1 shows where"),
+        (
+            "ours",
+            1,
+            "isthmus: internal error: ZeroDivisionError: division by zero (ISTHMUS_DEBUG=1 shows the traceback",
+        ),
         ("ctrl-c", 130, "isthmus: interrupted"),
         ("abort", 130, "isthmus: interrupted"),
         ("exit", 3, ""),

@@ -82,7 +82,7 @@ def test_a_life_on_the_command_line(run: Run) -> None:
     assert Index.load("a").search([0.0, 0.0, 1.0], 3).ids == [["c", "a", "b"]]
     assert json.loads(run("index remove a b --json")[1])["gone"] == 1
     assert "2 vectors of 3 numbers by cosine" in run("index info a")[1]
-    assert "queries a second" in run("index benchmark a --queries named.parquet --k 2")[1]
+    assert "queries per second" in run("index benchmark a --queries named.parquet --k 2")[1]
     assert "index for index" in run("info a")[1]
 
 

@@ -45,6 +45,6 @@ def test_figures_have_names_and_units() -> None:
     shown = wording.figures({"nll": 113.96571, "exact": 0.125, "rate": None, "sparse": False, "texts": 3}, ["texts"])
     assert shown == [
         ("−log-likelihood given the code", "114 nats"),
-        ("reconstructed without a change", "12.5%"),
+        ("exact reconstructions", "12.5%"),
         ("sparse", "no"),
     ]

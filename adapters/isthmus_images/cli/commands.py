@@ -1,4 +1,4 @@
-"""The commands that take an image bundle: each builds one document and prints it."""
+"""Commands for image bundles; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     CodesFile,
     Directory,
@@ -24,7 +24,6 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.disk import written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
@@ -40,9 +39,9 @@ def encode(
     skip_broken: Skip = False,
     as_json: Json = False,
 ) -> None:
-    """Turn images into codes, one row an image."""
+    """Turn images into codes, one row per image."""
     if out is None and not as_json:
-        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
+        raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
     check_out_file(out, (".npy",))
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
@@ -60,7 +59,7 @@ def encode(
 def reconstruct(
     directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False
 ) -> None:
-    """Encode images and decode them again."""
+    """Encode images and decode their codes again."""
     check_pictures(out)
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
@@ -83,7 +82,7 @@ def sample(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Make new images from randomly drawn codes."""
+    """Generate new images from random codes."""
     check_pictures(out)
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
     _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
@@ -135,16 +134,12 @@ def anomalies(
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     scores = model.anomaly_scores(records)
-    limit = model.anomaly_scorer.threshold.value
-    order = np.argsort(-scores, kind="stable")
-    above = int((scores > limit).sum())
-    found = [
-        {"name": records.names[row], "score": float(scores[row]), "anomaly": bool(scores[row] > limit)} for row in order
-    ]
-    document = {"images": len(found), "anomalies": above, "threshold": limit, "found": found}
-    rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:k]]
-    share = model.anomaly_scorer.threshold.contamination
-    told = flagged(above, len(found), "images", limit, share)
+    limit = model.anomaly_scorer.threshold
+    above, told = count_anomalies(scores, limit, "images")
+    ranked = scored_rows(scores, limit, len(scores))
+    found = [{"name": records.names[row], "score": score, "anomaly": anomaly} for row, score, anomaly in ranked]
+    document = {"images": len(found), "anomalies": above, "threshold": limit.value, "found": found}
+    rows = [(one.score, records.names[one.row], one.flag) for one in ranked[:k]]
     emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("score, nats", "image", ""), rows)))
 
 
@@ -152,7 +147,7 @@ def evaluate(
     directory: Directory,
     images: Source,
     samples: ImportanceSamples = 0,
-    noise: Annotated[float | None, typer.Option(help="Add noise of this deviation (of 1) and remove it.")] = None,
+    noise: Annotated[float | None, typer.Option(help="Add noise of this standard deviation and remove it.")] = None,
     seed: Seed = 0,
     skip_broken: Skip = False,
     as_json: Json = False,

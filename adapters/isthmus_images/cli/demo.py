@@ -1,4 +1,4 @@
-"""``isthmus demo images``: the whole way, on pictures of clothes."""
+"""``isthmus demo images``: all steps on pictures of clothes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus_images.denoising import noised
 from isthmus_images.images import Images
 
 MODEL = "denoising"
-"""It can do all that is shown: the noise that it learned to take away also keeps its codes smooth."""
+"""A denoising autoencoder can do everything that is shown: the noise in training also makes its codes smooth."""
 
 NOISE = 0.25
 CODE = 48
@@ -33,25 +33,26 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "epochs": 14,
 }
-"""Chosen on 1,000 of the training pictures. Most pixels are black or nearly white: after ten epochs with 16 numbers a
-Bernoulli likelihood leaves a squared error of 0.0137, a Gaussian one 0.0171. Wider codes write more back, narrower ones
-give cleaner samples. Of 24 epochs the twelfth was best; 14, whose learning rate ends earlier, do better."""
+"""Chosen on 1,000 of the training pictures. Most pixels are black or nearly white: after ten epochs with a code of 16
+numbers, a Bernoulli likelihood has a squared error of 0.0137, a Gaussian one 0.0171. Wider codes reconstruct more,
+narrower ones give cleaner samples. Of 24 epochs the twelfth was best; 14 epochs, after which the learning rate is 0,
+are better."""
 
 COMMAND, EXPECTED = "isthmus demo images", "about a minute on two cores, three at most"
 MOST_SECONDS = 120.0
-"""Training ends there, wherever it is."""
+"""Time limit of the training."""
 
 COLUMNS = 12
 SAMPLES = 3 * COLUMNS
 PATHS = (("dress", "trouser"), ("sneaker", "ankle boot"), ("T-shirt", "coat"))
-"""From one of the first to one of the second."""
+"""Labels of the first and the last picture of each interpolation."""
 
 ASKED = ("ankle boot", "bag", "dress", "sandal")
-"""What neighbours are shown of."""
+"""Labels of the pictures whose neighbours are shown."""
 
 NEAREST = 5
 UNRELATED = 500
-"""Pairs of training pictures, to compare the distance of samples to."""
+"""Number of pairs of training pictures, whose distance is compared with that of samples."""
 
 HALF = 0.5
 
@@ -59,10 +60,10 @@ HALF = 0.5
 def demo(
     out: Annotated[Path, typer.Option(help="Where to save the bundle.")] = Path("images.bundle"),
     picture: Annotated[Path, typer.Option(help="Where to save the sheet of images.")] = Path("images.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the model, the noise and the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the model, the noise and the samples.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train on pictures of clothes, clean noisy ones, sample, interpolate, search, and draw a sheet of it all."""
+    """Train on pictures of clothes, denoise, sample, interpolate, search, and draw a sheet of the results."""
     with demonstration(COMMAND, out, picture) as run:
         train, test = demo_clothes("train"), demo_clothes("test")
         run.announce(f"Fashion-MNIST, a part: {len(train):,} pictures to train on, {len(test):,} held out", EXPECTED)
@@ -95,11 +96,14 @@ def _document(model: ImageAutoencoder, measured: dict[str, float], picture: Path
 def rows_of(
     model: ImageAutoencoder, train: Images, test: Images, samples: npt.NDArray[Any], seed: int
 ) -> list[contact_sheet.Row]:
-    """The rows of the sheet; the model saw none of the pictures but the neighbours.
+    """The rows of the sheet; the model was not trained on these pictures, except the neighbours.
 
     Args:
-        samples: what the model drew, a multiple of ``COLUMNS``.
-        seed: of the noise.
+        model: the trained model.
+        train: the training pictures.
+        test: held-out pictures.
+        samples: samples of the model, a multiple of ``COLUMNS``.
+        seed: seed of the noise.
     """
     shown = one_of_each(test, COLUMNS)
     noisy = noised(shown, NOISE, seed)
@@ -111,19 +115,19 @@ def rows_of(
     ]
     for place, (first, last) in enumerate(PATHS):
         ends = first_of(shown, first), first_of(shown, last)
-        rows.append(("" if place else "From one picture to another", model.interpolate(*ends, COLUMNS)))
+        rows.append(("" if place else "Interpolation between two pictures", model.interpolate(*ends, COLUMNS)))
     rows.extend(
-        ("" if start else "New pictures, sampled", samples[start : start + COLUMNS])
+        ("" if start else "New pictures (samples)", samples[start : start + COLUMNS])
         for start in range(0, len(samples), COLUMNS)
     )
     for place, label in enumerate(ASKED):
-        caption = "" if place else "A held-out picture, and those of the training set that are most similar"
+        caption = "" if place else "A held-out picture, and the most similar training pictures"
         rows.append((caption, _neighbours(model, first_of(shown, label), train)))
     return rows
 
 
 def one_of_each(images: Images, count: int) -> Images:
-    """The first image of each label, in the order of the labels, then others, ``count`` in all."""
+    """The first image of each label, in the order of the labels, then others, ``count`` in total."""
     labels = images.labels or images.names
     firsts = sorted({label: row for row, label in reversed(list(enumerate(labels)))}.items())
     rows = [row for _, row in firsts][:count]
@@ -132,12 +136,12 @@ def one_of_each(images: Images, count: int) -> Images:
 
 
 def first_of(images: Images, label: str) -> Images:
-    """The first image with this label, alone."""
+    """The first image with this label."""
     return images.select([(images.labels or ()).index(label)])
 
 
 def _neighbours(model: ImageAutoencoder, one: Images, train: Images) -> npt.NDArray[Any]:
-    """The image, a gap, and what was found."""
+    """The image, a gap, and its neighbours."""
     gap = np.ones_like(one.array())
     found = [hit.row for hit in model.search(one, COLUMNS - 2)[0]]
     return np.concatenate([one.array(), gap, train.select(found).array()])
@@ -146,13 +150,13 @@ def _neighbours(model: ImageAutoencoder, one: Images, train: Images) -> npt.NDAr
 def figures(
     model: ImageAutoencoder, train: Images, test: Images, samples: npt.NDArray[Any], seed: int
 ) -> dict[str, float]:
-    """How good it is, on pictures that were held out.
+    """Metrics on held-out pictures.
 
     Returns:
-        ``mse`` and ``psnr`` (dB) of reconstructions, ``noisy_psnr`` and ``denoised_psnr`` with noise and without it;
-        ``unexplained``, the share of the variance that reconstructions leave; ``same_kind``, the share of the nearest
-        ``NEAREST`` pictures that show the same kind of clothes; ``sample_distance``, how far samples are from the
-        nearest training picture, as a share of the distance of two that have nothing to do with each other.
+        ``mse`` and ``psnr`` (dB) of reconstructions, ``noisy_psnr`` and ``denoised_psnr`` before and after denoising;
+        ``unexplained``, the share of the variance that reconstructions lose; ``same_kind``, the share of the
+        ``NEAREST`` nearest pictures that show the same kind of clothes; ``sample_distance``, the distance of samples
+        from the nearest training picture, divided by that between two unrelated pictures.
     """
     found = model.evaluate(test, noise=NOISE, seed=seed).to_json()
     variance = float(np.square(test.array() - train.array().mean(0)).mean())
@@ -165,15 +169,15 @@ def figures(
 
 
 def same_kind(model: ImageAutoencoder, train: Images, test: Images) -> float:
-    """The share of neighbours with the label of what was asked for."""
+    """The share of neighbours that have the label of the query."""
     known, meant = np.array(train.labels), np.array(test.labels)
     rows = np.array([[hit.row for hit in hits] for hits in model.search(test, NEAREST)])
     return float((known[rows] == meant[:, None]).mean())
 
 
 def sample_distance(samples: npt.NDArray[Any], train: npt.NDArray[Any], seed: int) -> float:
-    """The median distance of samples to the nearest training picture, over that of pairs drawn by chance: near 0 for
-    copies, 1 and more for what is no nearer to any picture than they are to each other."""
+    """The median distance of samples from the nearest training picture, divided by that of random pairs: near 0 for
+    copies, 1 or more for samples that are no closer to any picture than these are to each other."""
     drawn, known = (some.reshape(len(some), -1).astype(np.float64) for some in (np.clip(samples, 0, 1), train))
     squares = np.square(drawn).sum(1)[:, None] + np.square(known).sum(1) - 2 * drawn @ known.T
     pairs = np.random.default_rng(seed).integers(len(known), size=(2, UNRELATED))
@@ -182,17 +186,19 @@ def sample_distance(samples: npt.NDArray[Any], train: npt.NDArray[Any], seed: in
 
 
 def faults(document: dict[str, Any]) -> list[str]:
-    """What is of no use, by the demo's own figures."""
-    more = "; a longer training, without Ctrl-C, does better"
+    """Poor results, judged by the demo's own metrics."""
+    more = "; train longer, without Ctrl-C"
     found = []
     if document["denoised_psnr"] <= document["noisy_psnr"]:
-        found.append("the cleaned pictures are no nearer to the clean ones than the noisy ones were" + more)
+        found.append("the denoised pictures are no closer to the clean ones than the noisy ones" + more)
     if document["unexplained"] > HALF:
-        found.append(f"reconstructions leave {document['unexplained']:.0%} of what tells pictures apart" + more)
+        found.append(f"reconstructions lose {document['unexplained']:.0%} of the variance of the pictures" + more)
     if document["same_kind"] < HALF:
-        found.append(f"of the nearest pictures only {document['same_kind']:.0%} show the same kind of thing" + more)
+        found.append(f"only {document['same_kind']:.0%} of the nearest pictures show the same kind of clothes" + more)
     if document["sample_distance"] > 1:
-        found.append("samples are further from every training picture than those are from each other: noise" + more)
+        found.append(
+            "samples are noise: they are further from all training pictures than these are from each other" + more
+        )
     return found
 
 
@@ -201,11 +207,11 @@ def _page(document: dict[str, Any]) -> RenderableType:
     figures = [
         ("similarity to the clean picture, with noise", f"{document['noisy_psnr']:.1f} dB"),
         ("similarity to the clean picture, noise removed", f"{document['denoised_psnr']:.1f} dB"),
-        (f"similarity after encoding in {CODE} numbers", f"{document['psnr']:.1f} dB"),
+        (f"similarity after encoding to {CODE} numbers", f"{document['psnr']:.1f} dB"),
         (f"the {NEAREST} most similar pictures show the same kind of clothes", f"{document['same_kind']:.0%}"),
     ]
     return Group(
-        table((f"{document['held_out']:,} pictures that were held out", ""), figures),
+        table((f"{document['held_out']:,} held-out pictures", ""), figures),
         Text(f"\nlook at {document['picture']}"),
         Text(f"saved to {out} after {document['seconds']:.0f} s; next:"),
         Text(f"  isthmus sample {out} --out new.png"),

@@ -22,10 +22,10 @@ def fit(
     images: Source,
     training: Training,
     model: Annotated[str, typer.Option(help="A name from isthmus models.")] = "vanilla",
-    size: Annotated[str | None, typer.Option(help="Pixels that pictures are read in, such as 64 or 48x64.")] = None,
-    colour: Annotated[str | None, typer.Option(help="grey or colour; left out: grey where all pictures are.")] = None,
+    size: Annotated[str | None, typer.Option(help="Size in pixels to scale pictures to, such as 64 or 48x64.")] = None,
+    colour: Annotated[str | None, typer.Option(help="grey or colour [grey if all pictures are].")] = None,
     skip_broken: Skip = False,
-    crops: Annotated[int, typer.Option(min=0, help="Cut this many parts of --size from each, instead of scaling.")] = 0,
+    crops: Annotated[int, typer.Option(min=0, help="Cut this many patches of --size from each picture.")] = 0,
     contamination: Contamination = 0.05,
     no_index: NoIndex = False,
 ) -> None:

@@ -16,7 +16,7 @@ Source = Annotated[
     str, typer.Argument(metavar="IMAGES", help="A folder of pictures, a picture, or a .npy, .npz or IDX file.")
 ]
 Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.")]
-Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out files that cannot be read, and name them.")]
+Skip = Annotated[bool, typer.Option("--skip-broken", help="Skip files that cannot be read, with a remark.")]
 
 
 def _writable(out: Path) -> Path:
@@ -34,10 +34,10 @@ Out = Annotated[
 
 
 def parsed_size(text: str | None) -> int | tuple[int, int] | None:
-    """``64``, or ``48x64`` for height and width.
+    """Parse ``64``, or ``48x64`` for height and width.
 
     Raises:
-        SettingError: something else.
+        SettingError: any other text.
     """
     if text is None:
         return None
@@ -64,5 +64,5 @@ OTHERS = (".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".svg", ".tif
 
 
 def on_error(skip_broken: bool) -> str:
-    """The argument of ``Images.read``."""
+    """The argument ``on_error`` of ``Images.read``."""
     return "skip" if skip_broken else "raise"

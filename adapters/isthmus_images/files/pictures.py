@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from isthmus.checked.paths import plain_file
 from isthmus.errors import InputError, SourceError
 from isthmus_images.files.formats import UNREADABLE, formats
 from isthmus_images.files.levels import Levels, in_bytes, is_deep
@@ -30,14 +31,13 @@ def picture_of(path: Path, form: Form, levels: Levels | None = None) -> Picture:
     Raises:
         SourceError: no picture, a truncated one, or one so large that it would fill the memory.
     """
+    plain_file(path, "a picture")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=formats()) as opened:
                 opened.load()
                 return picture_from(opened, form, levels)
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder", expected="a picture") from None
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise SourceError(f"{path} is not a picture that can be read ({reason})", expected="a whole file") from error

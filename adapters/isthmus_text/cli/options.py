@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they read texts and codes."""
+"""Options that several commands share, and reading of texts and codes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from isthmus.errors import SourceError
 from isthmus_text.texts import Texts
 
 Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CSV, Parquet, or - for standard input.")]
-Column = Annotated[str | None, typer.Option(help="The column of a table that holds the texts [text].")]
-Documents = Annotated[bool, typer.Option("--documents", help="A file is one text; FILE may be a folder of them.")]
+Column = Annotated[str | None, typer.Option(help="Column of texts in a table [text].")]
+Documents = Annotated[bool, typer.Option("--documents", help="Each file is one text; FILE may be a folder.")]
 Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
 
 
@@ -28,7 +28,7 @@ def _writable(out: Path | None) -> Path | None:
 
 OutFile = Annotated[
     Path | None,
-    typer.Option(help="A file for the answers, a text a line; else standard output.", callback=_writable),
+    typer.Option(help="Output file, one text per line [standard output].", callback=_writable),
 ]
 
 
@@ -46,7 +46,7 @@ def texts_from(source: str, column: str | None = None, documents: bool = False) 
         raise SourceError("standard input is not text", expected="UTF-8") from None
     lines = [read] if documents else read.splitlines()
     if not lines:
-        raise SourceError("standard input is empty", expected="a text a line")
+        raise SourceError("standard input is empty", expected="one text per line")
     return Texts.read(lines)
 
 
@@ -60,7 +60,7 @@ def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     try:
         return np.asarray(found, dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as encode writes it") from None
+        raise SourceError(f"{str(path)!r} ({error})", expected="a .npy file of codes, as written by encode") from None
 
 
 def write_lines(path: Path, texts: list[str]) -> None:

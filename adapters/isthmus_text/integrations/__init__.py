@@ -1,1 +1,1 @@
-"""Texts as embeddings for other libraries: each file implements the interface of one of them."""
+"""Embeddings for other libraries: each file implements the interface of one library."""

@@ -12,18 +12,18 @@ from isthmus.errors import ValueRangeError
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Anything with ``encode``: a ``TextAutoencoder``, or an object of your own."""
+    """Any object with a method ``encode``, such as a ``TextAutoencoder``."""
 
     def encode(self, texts: list[str], /) -> Float[np.ndarray, "rows width"]:
-        """One vector for each text, in their order; batches and their order are the encoder's own affair."""
+        """One vector for each text, in order; the encoder chooses its own batches."""
         ...
 
 
 def vectors(encoder: TextEncoder, texts: list[str]) -> Float32[np.ndarray, "rows width"]:
-    """The vectors of at least one text, checked, because a vector store would keep wrong ones silently.
+    """The vectors of at least one text, checked, because a vector store would not detect invalid ones.
 
     Raises:
-        ValueRangeError: the encoder returned another number of vectors, another shape, or a value that is not finite.
+        ValueRangeError: the encoder returned a wrong number of vectors, a wrong shape, or a value that is not finite.
     """
     found = np.asarray(encoder.encode(texts))
     if found.ndim != 2 or len(found) != len(texts):

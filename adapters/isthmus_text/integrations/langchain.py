@@ -18,20 +18,21 @@ except ImportError as error:
 
 @final
 class LangChainEmbeddings(Embeddings):
-    """Documents and queries are encoded alike. Asynchronous calls run in LangChain's executor.
+    """Embeddings for LangChain; documents and queries are encoded in the same way. Asynchronous calls run in
+    LangChain's executor.
 
     Args:
-        encoder: gives the vectors.
+        encoder: computes the vectors.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector for each document, in their order.
+        """One vector for each document, in order.
 
         Raises:
-            ValueRangeError: the encoder fails its contract.
+            ValueRangeError: an invalid result of the encoder.
         """
         found: list[list[float]] = vectors(self._encoder, texts).tolist() if texts else []
         return found
@@ -40,6 +41,6 @@ class LangChainEmbeddings(Embeddings):
         """The vector of a query.
 
         Raises:
-            ValueRangeError: the encoder fails its contract.
+            ValueRangeError: an invalid result of the encoder.
         """
         return self.embed_documents([text])[0]

@@ -21,13 +21,13 @@ except ImportError as error:
 
 @final
 class LlamaIndexEmbedding(BaseEmbedding):
-    """Texts and queries are encoded alike. Asynchronous calls run in a thread.
+    """Embeddings for LlamaIndex; texts and queries are encoded in the same way. Asynchronous calls run in a thread.
 
     Args:
-        encoder: gives the vectors.
-        model_name: tells encoders apart: caches of LlamaIndex go by it. Left out, it follows from the encoder's vector
-            of one fixed text, so another encoder has another name.
-        embed_batch_size: how many texts the encoder is given at once, 1 to 2048; it forms its own batches of them.
+        encoder: computes the vectors.
+        model_name: identifies the encoder in caches of LlamaIndex. By default it is derived from the encoder's vector
+            of a fixed text, so different encoders have different names.
+        embed_batch_size: number of texts that are passed to the encoder at once, 1 to 2048; it has its own batches.
     """
 
     _encoder: TextEncoder = PrivateAttr()
@@ -38,7 +38,7 @@ class LlamaIndexEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name under which LlamaIndex writes this component."""
+        """The name of this component in LlamaIndex."""
         return "IsthmusEmbedding"
 
     def _get_query_embedding(self, query: str) -> list[float]:

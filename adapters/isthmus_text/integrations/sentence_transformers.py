@@ -1,6 +1,6 @@
 """An encoder with the interface of a model of ``sentence_transformers``, without importing that library.
 
-Its evaluators, its utilities and whatever else calls ``encode`` and ``similarity`` take a ``SentenceModel``."""
+Its evaluators, utilities and other code that calls ``encode`` and ``similarity`` accept a ``SentenceModel``."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _INERT: Mapping[str, tuple[object, ...]] = {
     "chunk_size": (None,),
     "task": (None, "query", "document"),
 }
-"""Keywords that callers pass, and the values of them that change nothing here."""
+"""Keywords that callers pass, and the values that have no effect here."""
 
 
 @final
 class EvaluationLog:
-    """Where evaluators of ``sentence_transformers`` leave their figures; ``metrics`` holds the last of each name."""
+    """Receives the results of evaluators of ``sentence_transformers``; ``metrics`` contains the last value of each."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
@@ -41,11 +41,11 @@ class EvaluationLog:
     def set_evaluation_metrics(
         self, evaluator: object, metrics: Mapping[str, float], epoch: int = 0, step: int = 0
     ) -> None:
-        """Called by an evaluator when it is done.
+        """Called by an evaluator when it has finished.
 
         Args:
             evaluator: not used.
-            metrics: its figures by name.
+            metrics: its results by name.
             epoch: not used.
             step: not used.
         """
@@ -54,11 +54,11 @@ class EvaluationLog:
 
 @final
 class SentenceModel:
-    """An encoder under the names that ``sentence_transformers.SentenceTransformer`` uses.
+    """An encoder with the methods of ``sentence_transformers.SentenceTransformer``.
 
     Args:
-        encoder: gives the vectors. It forms its own batches.
-        similarity_fn_name: how ``similarity`` compares; higher is nearer (distances are negated).
+        encoder: computes the vectors, in its own batches.
+        similarity_fn_name: measure of ``similarity``; higher is nearer (distances are negated).
 
     Raises:
         SettingError: no such similarity.
@@ -76,7 +76,7 @@ class SentenceModel:
 
     @property
     def device(self) -> torch.device:
-        """Where results lie: on the CPU, wherever the encoder computes."""
+        """The device of the results: always the CPU."""
         return torch.device("cpu")
 
     def encode(
@@ -92,25 +92,25 @@ class SentenceModel:
         prompt: str | None = None,
         **others: object,
     ) -> np.ndarray | Tensor | list[Tensor]:
-        """Vectors of texts, in their order.
+        """Vectors of texts, in order.
 
         Args:
             sentences: one text, or several.
-            batch_size: of no effect, since the encoder forms its own batches; must be positive.
-            show_progress_bar: of no effect.
-            convert_to_numpy: give one array.
-            convert_to_tensor: give one tensor instead; without both, a list of tensors.
-            normalize_embeddings: bring each vector to length 1.
-            truncate_dim: keep that many leading values only, before lengths become 1.
-            prompt: put before each text.
-            others: further keywords of ``sentence_transformers``, accepted with values that change nothing.
+            batch_size: has no effect, because the encoder has its own batches; must be positive.
+            show_progress_bar: has no effect.
+            convert_to_numpy: return one array.
+            convert_to_tensor: return one tensor instead; without both, a list of tensors.
+            normalize_embeddings: normalise each vector to length 1.
+            truncate_dim: keep only that many leading values, before normalisation.
+            prompt: prefix of each text.
+            others: further keywords of ``sentence_transformers``, accepted with values that have no effect.
 
         Returns:
             float32: [rows width]; [width] for a single text; of length 0 for no texts.
 
         Raises:
-            SettingError: a keyword that is unknown, or a value that this model cannot follow.
-            ValueRangeError: a text that is not a string, or an encoder that fails its contract.
+            SettingError: an unknown keyword, or a value that is not supported.
+            ValueRangeError: a text that is not a string, or an invalid result of the encoder.
         """
         _check(batch_size, truncate_dim, others)
         texts = _texts(sentences, prompt or "")
@@ -128,30 +128,30 @@ class SentenceModel:
     def encode_query(
         self, sentences: str | Sequence[str] | np.ndarray, **settings: Any
     ) -> np.ndarray | Tensor | list[Tensor]:
-        """As ``encode``: queries and documents are encoded alike."""
+        """The same as ``encode``: queries and documents are encoded in the same way."""
         return self.encode(sentences, **settings)
 
     def encode_document(
         self, sentences: str | Sequence[str] | np.ndarray, **settings: Any
     ) -> np.ndarray | Tensor | list[Tensor]:
-        """As ``encode``: queries and documents are encoded alike."""
+        """The same as ``encode``: queries and documents are encoded in the same way."""
         return self.encode(sentences, **settings)
 
     def similarity(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Float32[Tensor, "rows targets"]:
-        """How near each vector of the first is to each of the second; higher is nearer."""
+        """The similarity of each vector of the first argument to each of the second; higher is nearer."""
         a, b = _rows(embeddings1), _rows(embeddings2)
         if self.similarity_fn_name == "cosine":
             return normalize(a, dim=1) @ normalize(b, dim=1).T
         if self.similarity_fn_name == "dot":
             return a @ b.T
-        # The faster form loses digits where vectors nearly agree.
+        # The faster formula loses precision for nearly equal vectors.
         exact = "donot_use_mm_for_euclid_dist"
         order = 2 if self.similarity_fn_name == "euclidean" else 1
         nearness: Tensor = -torch.cdist(a, b, p=order, compute_mode=exact)
         return nearness
 
     def similarity_pairwise(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Float32[Tensor, " rows"]:
-        """How near each vector of the first is to that of the same row of the second; higher is nearer."""
+        """The similarity of the vectors in the same row of both arguments; higher is nearer."""
         a, b = _rows(embeddings1), _rows(embeddings2)
         if self.similarity_fn_name == "cosine":
             return (normalize(a, dim=1) * normalize(b, dim=1)).sum(dim=1)
@@ -162,7 +162,7 @@ class SentenceModel:
         return nearness
 
     def get_embedding_dimension(self) -> int:
-        """The width of the vectors; the first call encodes one short text to see it."""
+        """The width of the vectors, determined by encoding one short text on the first call."""
         if self._width is None:
             self._width = vectors(self._encoder, ["width"]).shape[1]
         return self._width
@@ -178,7 +178,7 @@ def _check(batch_size: int, truncate_dim: int | None, others: Mapping[str, objec
             raise SettingError(f"{name} {number}", expected="a positive number")
     for name, value in others.items():
         if name not in _INERT:
-            raise SettingError(f"encode knows no keyword {name!r}", remedy="leave it out")
+            raise SettingError(f"encode has no keyword {name!r}", remedy="leave it out")
         if not any(value is allowed or value == allowed for allowed in _INERT[name]):
             shown = " or ".join(repr(allowed) for allowed in _INERT[name])
             raise SettingError(f"{name}={value!r}", expected=shown, remedy="leave it out")

@@ -1,4 +1,5 @@
-"""A fine-tuned encoder as a folder that ``sentence_transformers.SentenceTransformer(path)`` loads; safetensors only."""
+"""Exports a fine-tuned encoder to a folder that ``sentence_transformers.SentenceTransformer(path)`` loads, as
+safetensors."""
 
 from __future__ import annotations
 
@@ -36,26 +37,27 @@ def to_sentence_transformers(
     pooling: Pooling = "mean",
     normalise: bool = True,
 ) -> Path:
-    """Write a model that ``sentence_transformers`` loads and that gives the same vectors.
+    """Write a model that ``sentence_transformers`` loads and that computes the same vectors.
 
-    The folder appears whole or not at all. The model stays as it is; of one with a head, only the encoder is written.
+    The folder is written completely or not at all. The model does not change; only the encoder of a model with a head
+    is written.
 
     Args:
-        folder: to be made; nothing may stand there.
+        folder: a new folder.
         model: an encoder with token vectors as ``last_hidden_state``.
         tokenizer: a local directory of ``transformers`` with the model's tokenizer, or a ``tokenizer.json``.
-        max_length: tokens, special ones counted, after which a text is cut.
-        pooling: of the token vectors: their mean or maximum over real tokens, or that of the first token.
-        normalise: bring each vector to length 1.
+        max_length: maximum number of tokens in a text, including special ones.
+        pooling: the mean or maximum of the token vectors, or the vector of the first token.
+        normalise: normalise each vector to length 1.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: something stands at that place.
+        InputError: the folder exists.
         SourceError: the tokenizer cannot be read.
-        SettingError: a pooling that is unknown, a model with a decoder, a tokenizer of another model, or a
-            ``max_length`` that the model has no positions for.
+        SettingError: an unknown pooling, a model with a decoder, a tokenizer of another model, or a ``max_length``
+            above the number of positions of the model.
     """
     if pooling not in get_args(Pooling):
         raise SettingError(f"pooling {pooling!r}", expected=f"one of: {', '.join(get_args(Pooling))}")
@@ -78,7 +80,7 @@ def to_sentence_transformers(
 
 
 def _settings(width: int, pooling: Pooling, normalise: bool, max_length: int) -> dict[str, Any]:
-    """What stands in each JSON file; the older names of keys and classes, which every version reads."""
+    """The contents of the JSON files, with the older names of keys and classes, which every version reads."""
     used = [(path, kind) for path, kind in _MODULES.items() if normalise or kind != "Normalize"]
     modules = [
         {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
@@ -98,7 +100,8 @@ def _settings(width: int, pooling: Pooling, normalise: bool, max_length: int) ->
 
 
 def _tokenizer(place: Path, encoder: PreTrainedModel) -> PreTrainedTokenizerBase:
-    """A lone ``tokenizer.json`` says neither which token pads nor what the model is given: the model does."""
+    """Load the tokenizer. A single ``tokenizer.json`` has neither the padding token nor the model's inputs; the model
+    has both."""
     if not place.exists():
         raise SourceError(f"no tokenizer at {str(place)!r}", expected="a local directory or a tokenizer.json")
     try:
@@ -136,7 +139,7 @@ def _check(encoder: PreTrainedModel, words: PreTrainedTokenizerBase, max_length:
 
 
 def _card(width: int, pooling: Pooling, normalise: bool, max_length: int) -> str:
-    ending = ", brought to length 1" if normalise else ""
+    ending = ", normalised to length 1" if normalise else ""
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity

@@ -1,1 +1,1 @@
-"""Models that begin with a pretrained encoder."""
+"""Models based on a pretrained encoder."""

@@ -1,7 +1,8 @@
-"""Penalties that keep a pretrained encoder good at similarity while it learns to reconstruct texts.
+"""Penalties that preserve the similarity of a pretrained encoder while it learns to reconstruct texts.
 
-Training on reconstruction alone makes a sentence encoder worse at similarity. Two penalties, in nats a record, work
-against that: embeddings stay close to those before training, and different texts stay apart.
+Training on reconstruction alone makes a sentence encoder worse at similarity. Two penalties, in nats per record,
+counteract
+this: embeddings stay close to the original ones, and different texts stay apart.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from isthmus_text.pretrained.cached_vectors import vectors_of
 
 
 class AnchorPenalty:
-    """weight · mean(1 − cos(e, e₀)), and an in-batch contrast of the embeddings of noisy and clean texts.
+    """weight · mean(1 − cos(e, e₀)), and an in-batch contrastive loss between the embeddings of noisy and clean texts.
 
-    e is the embedding of the clean text and e₀ that before training, which ``before_training`` computes once for all
-    rows. The contrast is InfoNCE (van den Oord et al. 2018, equation 4) with cosine / temperature as the score: each
-    noisy text is matched to its clean one among the batch, and each clean text to its noisy one.
+    e is the embedding of the clean text and e₀ its embedding before training, which ``before_training`` computes once
+    for all rows. The contrastive loss is InfoNCE (van den Oord et al. 2018, equation 4) with cosine / temperature as
+    the score: each noisy text is matched with its clean version among the batch, and the reverse.
 
     Args:
-        anchor: the weight of the first term; 0 leaves it out.
-        contrastive: the weight of the second; 0 leaves it out.
-        temperature: of the contrast; the smaller, the more the most similar other texts count.
+        anchor: weight of the first term; 0 disables it.
+        contrastive: weight of the second term; 0 disables it.
+        temperature: temperature of the contrastive loss; smaller values emphasise the most similar other texts.
 
     Raises:
         SettingError: a negative weight, or a temperature that is not above 0.
@@ -45,7 +46,7 @@ class AnchorPenalty:
         self.original: Float[Tensor, "rows width"] | None = None
 
     def before_training(self, encoder: PretrainedEncoder, source: Source) -> None:
-        """Compute the embeddings of all rows before training: 4 · width bytes a row."""
+        """Compute the embeddings of all rows before training: 4 · width bytes per row."""
         if self.anchor:
             self.original = vectors_of(encoder, source)
 
@@ -83,7 +84,7 @@ def info_nce(
         temperature: above 0.
 
     Returns:
-        Nats a row; lower where each row of ``first`` is nearest to its own of ``second``.
+        Nats per row; lower if each row of ``first`` is nearest to the same row of ``second``.
     """
     scores = F.normalize(first.float(), dim=1) @ F.normalize(second.float(), dim=1).T / temperature
     own = torch.arange(len(scores), device=scores.device)

@@ -1,5 +1,4 @@
-"""Models that start from a pretrained encoder of ``transformers``: one that fine-tunes it, one that decodes its
-embeddings."""
+"""Models based on a pretrained encoder of ``transformers``: one fine-tunes it, one decodes its embeddings."""
 
 from __future__ import annotations
 
@@ -47,37 +46,41 @@ def denoising_text(
     clip: float | None = 1.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """TSDAE: a pretrained encoder adapts to the words of a domain by reconstructing texts of which most words were
-    deleted (Wang, Reimers & Gurevych, EMNLP Findings 2021).
+    """TSDAE: a pretrained encoder adapts to a domain by reconstructing texts with deleted words (Wang, Reimers &
+    Gurevych, EMNLP Findings 2021).
 
-    Advice: for an encoder that never learned similarity, or before it learns it; one that has, such as MiniLM, gets
-    worse at it unless ``anchor`` or ``contrastive`` work against that. Rows are of the checkpoint's own tokenizer.
+    Advice: for an encoder before it is trained on similarity; one that already was, such as MiniLM, gets worse at
+    similarity unless ``anchor`` or ``contrastive`` are used. Rows are those of the checkpoint's tokenizer.
 
-    The decoder is given the pooled embedding alone. It is small, and shares only the word embeddings with the encoder,
-    where the paper's starts as a copy of all of it. The encoder's own dropout is off: deletion is the noise.
+    The decoder only receives the pooled embedding. It is small, and shares only the word embeddings
+    with the encoder, while the paper's decoder starts as a copy of the encoder. The encoder's own dropout is disabled:
+    deletion is the noise.
 
     Args:
-        signal: of the rows that are read and written.
-        generator: of the initial weights of the decoder.
+        signal: sizes of the rows that are read and written.
+        generator: random generator for the initial weights of the decoder.
         checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
-        deletion: share of the tokens deleted from what the encoder reads. Published: 0.6.
-        tied: whether the encoder's word embeddings are those of the decoder, and the rows of the readout.
-        hidden: width of the decoder; None for that of the encoder's word embeddings, which it must be if ``tied``.
+        deletion: share of the tokens deleted from the encoder's input. Published: 0.6.
+        tied: whether encoder, decoder and readout share the word embeddings.
+        hidden: width of the decoder; None for that of the encoder's word embeddings, which is required if ``tied``.
         layers: blocks of the decoder.
         heads: attention heads of the decoder; the number must divide its width.
-        slots: vectors that an embedding is unfolded into, for the decoder to attend to, see ``MemoryDecoder``.
-        dropout: share of the units that are set to 0 inside the decoder, in training.
-        anchor: weight of what holds embeddings to those before training: nats for each unit of cosine distance. A text
-            costs tens of nats, so that 10 to 100 have an effect.
-        contrastive: weight of the contrast of noisy and clean texts within a batch, see ``AnchorPenalty``.
-        temperature: temperature of that contrast: smaller values count the nearest texts more.
+        slots: number of vectors into which an embedding is expanded for cross-attention, see ``MemoryDecoder``.
+        dropout: share of the units that are set to 0 in the decoder during training.
+        anchor: weight of the penalty that keeps embeddings close to the original ones, in nats per unit of cosine
+            distance. The loss of a text is tens of nats, so values of 10 to 100 have an effect.
+        contrastive: weight of the contrastive loss between noisy and clean texts of a batch, see ``AnchorPenalty``.
+        temperature: temperature of the contrastive loss: smaller values emphasise the nearest texts.
         epochs: passes over the texts.
-        tokens: tokens in a batch, padding counted.
-        learning_rate: step size of Adam at the start of training.
+        tokens: tokens per batch, including padding.
+        learning_rate: initial step size of Adam.
         decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
-        clip: largest norm of the gradient; None leaves it as it is.
+        clip: maximum norm of the gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains all epochs.
+
+    Returns:
+        A recipe to fit.
 
     Raises:
         SettingError: a setting outside its range.
@@ -98,7 +101,7 @@ def denoising_text(
             raise SettingError(
                 f"tied=True with word vectors {list(words.shape)} and a readout {list(readout.weight.shape)}",
                 expected="the same shape",
-                remedy="leave hidden out, or set tied=False",
+                remedy="omit hidden, or set tied=False",
             )
         decoder.shown.table = readout.weight = words
     model = Autoencoder(
@@ -135,38 +138,43 @@ def readable_embeddings(
     clip: float | None = 1.0,
     patience: int | None = None,
 ) -> GradientRecipe:
-    """A decoder for the embeddings of a pretrained encoder: they stay as good at similarity, and can be decoded to
-    text.
+    """A decoder for the embeddings of a frozen pretrained encoder, which are unchanged and can be decoded to text.
 
-    Advice: to look into an index of sentence embeddings; short texts, of a domain like that of the training.
+    Advice: to inspect an index of sentence embeddings; for short texts from a domain like that of the training data.
 
-    The encoder is frozen, so that embeddings are computed once, before the training. The output may have another
-    tokenizer than the input of the encoder: a small vocabulary of the texts themselves trains faster, and distinguishes
-    capitals, which the encoder's may not.
+    The encoder is frozen, so embeddings are computed once, before the training. The decoder may have another tokenizer
+    than the
+    encoder: a small vocabulary trained on the texts trains faster, and distinguishes capitals, which the encoder's may
+    not.
 
     Args:
-        signal: of the rows that are written.
-        generator: of the initial weights of the decoder.
+        signal: sizes of the rows that are written.
+        generator: random generator for the initial weights of the decoder.
         checkpoint: a directory of ``transformers`` with safetensors, ``minilm``, or its description in a bundle.
         hidden: width of the decoder.
         layers: blocks of the decoder.
         heads: attention heads of the decoder; the number must divide its width.
-        slots: vectors that an embedding is unfolded into, for the decoder to attend to, see ``MemoryDecoder``.
-        dropout: share of the units that are set to 0 inside the decoder, in training.
-        noise: standard deviation of the noise on embeddings in training; that of an embedding of length 1 is 1/√width.
-        trains_encoder: whether the encoder trains as well; texts are then rows of the checkpoint's own tokenizer.
-        anchor: weight of what holds the embeddings of an encoder that trains to those before training: nats for each
-            unit of cosine distance.
+        slots: number of vectors into which an embedding is expanded for cross-attention, see ``MemoryDecoder``.
+        dropout: share of the units that are set to 0 in the decoder during training.
+        noise: standard deviation of the noise on embeddings in training; each number of a normalised embedding has a
+            standard deviation of about 1/√width.
+        trains_encoder: whether the encoder is trained, too; texts are then rows of the checkpoint's tokenizer.
+        anchor: weight of the penalty that keeps the embeddings of a trained encoder close to the original ones, in nats
+            per unit of cosine distance.
         epochs: passes over the texts.
-        tokens: tokens in a batch, padding counted.
-        learning_rate: step size of Adam at the start of training.
+        tokens: tokens per batch, including padding.
+        learning_rate: initial step size of Adam.
         decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
-        clip: largest norm of the gradient; None leaves it as it is.
+        clip: maximum norm of the gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains all epochs.
 
+    Returns:
+        A recipe to fit.
+
     Raises:
-        SettingError: a setting outside its range, noise for an encoder that trains, or an anchor for one that does not.
+        SettingError: a setting outside its range, noise for an encoder that is trained, or an anchor for one that is
+            not.
         SourceError: a directory that is not a checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """

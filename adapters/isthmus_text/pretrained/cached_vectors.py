@@ -26,7 +26,7 @@ def batch_tokens(device: torch.device) -> int:
 
 @torch.inference_mode()
 def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "rows width"]:
-    """The embedding of every row of the source, in its order, fp32, on the CPU; rows are batched by length."""
+    """The embedding of every row of the source, in order, fp32, on the CPU; rows are batched by length."""
     device, found = next(encoder.parameters()).device, torch.empty(len(source), encoder.width)
     there = source.to(device)
     for rows in by_length(source.lengths.cpu(), batch_tokens(device)):
@@ -37,7 +37,7 @@ def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "row
 
 @dataclass(frozen=True, eq=False)
 class PairedSource:
-    """The inputs of one source with the targets of another, row by row: vectors to read and the tokens of their texts.
+    """The inputs of one source with the targets of another, row by row: vectors and the tokens of their texts.
 
     Raises:
         InputError: sources of different lengths.
@@ -57,7 +57,7 @@ class PairedSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Those of the targets."""
+        """The lengths of the targets."""
         return self.written.lengths
 
     def to(self, device: torch.device) -> PairedSource:

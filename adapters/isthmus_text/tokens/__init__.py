@@ -1,1 +1,1 @@
-"""From texts to tokens: tokenizers, the ids on disk, and batches of them."""
+"""Tokenizers, token ids on disk, and batches of them."""

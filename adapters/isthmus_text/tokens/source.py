@@ -1,4 +1,4 @@
-"""Stored token rows as batches."""
+"""Batches of stored token rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from isthmus_text.tokens.store import TokenStore
 
 @dataclass(frozen=True, eq=False)
 class TokenSource:
-    """Token rows for one device, padded on the right to the longest of each batch; inputs and targets are the same.
+    """Token rows for one device, padded on the right to the longest row of each batch; inputs and targets are the same.
 
-    The ids stay where they are, mapped; a batch is gathered on the CPU and copied.
+    The ids stay memory-mapped; a batch is gathered on the CPU and copied.
 
     Attributes:
-        store: the rows, each with its end.
-        length: the longest row that the signal allows.
-        device: where batches go.
+        store: the rows, including end tokens.
+        length: maximum length of a row.
+        device: device of the batches.
 
     Raises:
         SettingError: a length below 1.
@@ -45,11 +45,11 @@ class TokenSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Tokens of each row, its end counted."""
+        """The number of tokens of each row, including its end."""
         return torch.from_numpy(np.diff(self.store.offsets)).to(self.device)
 
     def to(self, device: torch.device) -> TokenSource:
-        """The same rows, batches on another device."""
+        """The same rows, with batches on another device."""
         return TokenSource(self.store, self.length, device)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:

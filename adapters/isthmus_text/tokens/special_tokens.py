@@ -1,5 +1,4 @@
-"""The ids with which a pretrained tokenizer ends, starts and pads a sequence or marks unknown text, read from its
-files."""
+"""Special ids of a pretrained tokenizer (end, start, padding, unknown), read from its files."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError
 
 ENDS = ("</s>", "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "[EOS]", "<end>")
@@ -19,13 +19,13 @@ STARTS = ("<s>", "[CLS]", "<bos>", "[BOS]")
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Ids with a meaning.
+    """Special ids.
 
     Attributes:
         end: ends every row.
-        unknown: stands for what the vocabulary lacks; None where it lacks nothing or drops it.
-        pad: fills rows up; masks decide what is padding, never this id.
-        start: what the tokenizer's model expects before a text; rows never hold it. None where there is none.
+        unknown: for text outside the vocabulary; None if there is no such text or it is dropped.
+        pad: fills rows; masks determine what is padding, never this id.
+        start: expected by the tokenizer's model before a text, but never part of a row. None if there is none.
     """
 
     end: int
@@ -80,11 +80,15 @@ def _named(folder: Path) -> dict[str, str]:
     return named
 
 
+MOST_BYTES = 1 << 24
+"""Of a document beside a tokenizer."""
+
+
 def _document(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_limited(path, MOST_BYTES, "a JSON document").decode("utf-8"))
     except (ValueError, OSError, RecursionError):
         raise InputError(f"{path} is not a JSON document", expected="what belongs to the tokenizer") from None
     return document if isinstance(document, dict) else {}

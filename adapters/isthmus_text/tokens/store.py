@@ -1,4 +1,4 @@
-"""Token ids end to end in a file that is mapped, never loaded: 2 bytes each below a vocabulary of 65,536, else 4."""
+"""Token ids in one memory-mapped file: 2 bytes each for a vocabulary below 65,536, otherwise 4."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUFFER = 1 << 20
 
 
 def dtype_for(vocabulary: int) -> np.dtype[Any]:
-    """The narrowest type for ids below ``vocabulary``; little-endian, as files are."""
+    """The smallest type for ids below ``vocabulary``; little-endian, as in files."""
     return np.dtype("<u2" if vocabulary < 65_536 else "<i4")
 
 
@@ -36,10 +36,10 @@ class TokenStore:
     """Rows of token ids, read-only.
 
     Attributes:
-        tokens: the ids of all rows, end to end; uint16 or int32.
-        offsets: where each row starts and, after the last, where it ends; int64.
-        vocabulary: every id is below it.
-        truncated: how many rows were longer than allowed and were cut.
+        tokens: the ids of all rows, concatenated; uint16 or int32.
+        offsets: start of each row and, after the last one, its end; int64.
+        vocabulary: upper bound of the ids.
+        truncated: number of rows that were truncated.
     """
 
     tokens: Ids
@@ -72,10 +72,10 @@ class TokenStore:
 
     @classmethod
     def open(cls, folder: str | Path) -> TokenStore:
-        """What ``write`` stored.
+        """Open a store written by ``write``.
 
         Raises:
-            SourceError: files that are missing, cut short, or not of one store.
+            SourceError: files that are missing, truncated, or do not belong together.
         """
         place = Path(folder)
         try:
@@ -92,16 +92,19 @@ class TokenStore:
 
     @classmethod
     def temporary(cls, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None) -> TokenStore:
-        """As ``write``, in memory up to 64 MiB and beyond in a temporary file without a name, which is deleted as soon
-        as nothing refers to it.
+        """Like ``write``, but in memory up to 64 MiB and otherwise in an unnamed temporary file, which is deleted when
+        it is no longer used.
 
         Args:
-            rows: ids, gone through once; at most a million ids are held.
-            vocabulary: ids are below it.
-            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, which ends it.
+            rows: ids, iterated once; at most a million ids are in memory.
+            vocabulary: upper bound of the ids.
+            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, the end.
+
+        Returns:
+            The store.
 
         Raises:
-            InputError: an id outside the vocabulary; the row is named.
+            InputError: an id outside the vocabulary; the message names the row.
         """
         spool = Spool()
         ends, truncated = _write_rows(rows, spool.write, vocabulary, max_length)
@@ -116,14 +119,14 @@ class TokenStore:
 
     @property
     def max_length(self) -> int:
-        """Ids of the longest row; 0 without rows."""
+        """The length of the longest row; 0 without rows."""
         return int(np.diff(self.offsets).max(initial=0))
 
 
 def _write_rows(
     rows: Iterable[list[int]], write: Callable[[bytes], object], vocabulary: int, max_length: int | None
 ) -> tuple[npt.NDArray[np.int64], int]:
-    """Hand all ids on as bytes; the offsets, and how many rows were cut."""
+    """Write all ids as bytes; return the offsets and the number of truncated rows."""
     dtype, ends, held = dtype_for(vocabulary), array("q", [0]), array("q")
     truncated = written = 0
     for row in rows:

@@ -1,6 +1,6 @@
-"""From text to token ids and back. The only file that imports ``tokenizers``.
+"""Converts text to token ids and back. The only file that imports ``tokenizers``.
 
-Two kinds are trained here. ``bpe``: pairs of bytes merged by frequency (Sennrich et al., ACL 2016, over bytes as in
+Two kinds can be trained. ``bpe``: pairs of bytes merged by frequency (Sennrich et al., ACL 2016, over bytes as in
 Radford et al. 2019); every text is decoded exactly. ``word``: split at spaces, as in the published sequence
 autoencoders; words outside the vocabulary become ``<unk>``."""
 
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.reprs import counted, described
 from isthmus_text.texts import Texts
@@ -26,26 +27,30 @@ Kind = Literal["bpe", "word", "pretrained"]
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 TRAINED_IDS = SpecialIds(end=2, unknown=3, pad=0, start=1)
 SMALLEST = len(SPECIAL) + 256
-"""A byte-level vocabulary holds the special tokens and each byte."""
+"""Minimum size of a byte-level vocabulary: the special tokens and all bytes."""
+
+MOST_BYTES = 1 << 27
+"""Of a ``tokenizer.json``; that of a vocabulary of 250,000 tokens in all languages has 20 MB."""
 
 TRAINED_ON = 1 << 30
-"""Bytes of text that a tokenizer is trained on at most: the memory that training needs is many times the text's."""
+"""Maximum number of bytes of training text, because training needs many times as much memory."""
 
 LONGEST_TOKEN, LONGEST_RUN = 64, 512
-"""Bytes of a token at most, and bytes without a space that are merged together, at most."""
+"""Maximum number of bytes of a token, and of bytes without a space that are merged together."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tokenizer:
-    """Text to ids and back; a row of ids is the text's tokens and then ``end``. Made by ``train`` or ``pretrained``.
+    """Converts text to ids and back; a row of ids consists of the tokens of a text and ``end``. Created by ``train`` or
+    ``pretrained``.
 
-    What looks like a special token in a text ("</s>", "[SEP]") is text like any other: no text can end a row,
-    whatever is in it.
+    Text that looks like a special token ("</s>", "[SEP]") is ordinary text, so no text can end a row early.
 
     Attributes:
         inner: the tokenizer of the library ``tokenizers``, without truncation and padding.
-        kind: how it came to be.
-        special: the ids with a meaning. Trained here: ``<pad>`` 0, ``<s>`` 1 (not used), ``</s>`` 2, ``<unk>`` 3.
+        kind: how it was created.
+        special: ids of special tokens. For trained tokenizers: ``<pad>`` 0, ``<s>`` 1 (not used), ``</s>`` 2, ``<unk>``
+            3.
     """
 
     inner: tokenizers.Tokenizer
@@ -57,16 +62,21 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts: Texts, kind: Literal["bpe", "word"] = "bpe", size: int = 8000) -> Tokenizer:
-        """Learn a vocabulary. Of more than 1 GiB of text, evenly spaced texts of about that size in all are taken.
+        """Train a vocabulary. If there is more than 1 GiB of text, evenly spaced texts with about that total size are
+        used.
 
         Args:
-            texts: what to learn from.
+            texts: training texts.
             kind: ``bpe`` or ``word``.
-            size: tokens at most, special ones counted; few texts give fewer. ``word`` takes the most frequent.
+            size: maximum vocabulary size, including special tokens; few texts give fewer. ``word`` uses the most
+                frequent words.
+
+        Returns:
+            The tokenizer.
 
         Raises:
-            SettingError: another kind, or a size with no room: below 260 for ``bpe``, 5 for ``word``.
-            InputError: nothing but empty texts.
+            SettingError: another kind, or a size below 260 for ``bpe``, 5 for ``word``.
+            InputError: only empty texts.
         """
         if kind not in ("bpe", "word"):
             raise SettingError(f"kind={kind!r}", expected="'bpe' or 'word'")
@@ -85,18 +95,20 @@ class Tokenizer:
 
     @classmethod
     def pretrained(cls, path: str | Path) -> Tokenizer:
-        """A ``tokenizer.json``, or a folder that holds one; its truncation and padding are switched off.
+        """Load a ``tokenizer.json``, or a folder that contains one; its truncation and padding are disabled.
 
         Raises:
             SourceError: no such file.
-            InputError: no tokenizer, or one without a token that ends a sequence.
+            InputError: not a tokenizer, or one without an end token.
         """
         place = Path(path)
         file = place / "tokenizer.json" if place.is_dir() else place
         if not file.is_file():
             raise SourceError(f"no file {str(file)!r}", expected="a tokenizer.json, or a folder that holds one")
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_limited(file, MOST_BYTES, "a tokenizer.json").decode("utf-8")
+        except SourceError:
+            raise
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{file} cannot be read ({error})", expected="a tokenizer.json") from error
         inner = _parsed(text, str(file))
@@ -105,43 +117,44 @@ class Tokenizer:
 
     @property
     def end(self) -> int:
-        """The id that ends every row."""
+        """The id of the end token."""
         return self.special.end
 
     @property
     def unknown(self) -> int | None:
-        """The id for what the vocabulary lacks; None where a pretrained tokenizer has none."""
+        """The id of unknown tokens; None if a pretrained tokenizer has none."""
         return self.special.unknown
 
     @property
     def non_text_ids(self) -> tuple[int, ...]:
-        """Ids that a decoder must not write, because they stand for no text: padding, start, unused ones."""
+        """Ids that a decoder must not write because they are not text: padding, start, unused ids."""
         return tuple(sorted(id_ for id_ in self._special if id_ is not None and id_ != self.end))
 
     @cached_property
     def vocabulary(self) -> int:
-        """One more than the largest id."""
+        """The vocabulary size: one more than the largest id."""
         return 1 + max(self.inner.get_vocab(with_added_tokens=True).values())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The whole of each text: its tokens, then ``end``. The empty text is ``[end]``."""
+        """The tokens of each text, followed by ``end``. The empty text is ``[end]``."""
         encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
         if self.kind != "pretrained":
             return [[*encoding.ids, self.end] for encoding in encodings]
         return [[*self._without_special(encoding.ids), self.end] for encoding in encodings]
 
     def encode_batch(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
-        """As ``encode``; of a longer row the first ``max_length - 1`` tokens and ``end``.
+        """The same as ``encode``, truncated: a longer row keeps its first ``max_length - 1`` tokens and ``end``.
 
         Raises:
             SettingError: ``max_length`` below 1.
         """
         if max_length < 1:
-            raise SettingError(f"max_length={max_length}", expected="at least 1: every row has an end")
+            raise SettingError(f"max_length={max_length}", expected="at least 1, because every row has an end")
         return [row if len(row) <= max_length else [*row[: max_length - 1], self.end] for row in self.encode(texts)]
 
     def decode_batch(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Texts of ids, each up to its first ``end``. Padding, start and end are not text; words are joined by spaces.
+        """The texts of rows of ids, each up to its first ``end``. Special tokens are omitted; words are joined by
+        spaces.
 
         Raises:
             InputError: an id outside the vocabulary.
@@ -163,7 +176,7 @@ class Tokenizer:
         return str(self.inner.to_str())
 
     def facts(self) -> dict[str, Any]:
-        """What ``from_json`` needs beside that document, as JSON values: the kind and the special ids."""
+        """Additional data for ``from_json``, as JSON values: the kind and the special ids."""
         return {"kind": self.kind, **asdict(self.special)}
 
     @classmethod

@@ -1,1 +1,1 @@
-"""The command line over vectors."""
+"""The command line of the vectors adapter."""

@@ -1,4 +1,4 @@
-"""The commands on a bundle of vectors: each builds one JSON document and a table of it."""
+"""Commands for bundles of vectors; each one builds and prints one document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     Delimiter,
@@ -27,7 +27,6 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.errors import BundleError
 from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
@@ -37,10 +36,10 @@ from isthmus_vectors.detection.storage import BUILDER
 from isthmus_vectors.vectors import Vectors
 
 REASONS = 3
-"""Columns that are named for an anomalous row."""
+"""Maximum number of columns that are listed for an anomalous row."""
 
 METRICS = {"l2": "−distance²", "ip": "inner product"}
-"""What a score is called by the metric; cosine is called that."""
+"""Names of scores by metric, if they differ from the metric."""
 
 
 def encode(
@@ -74,7 +73,7 @@ def reconstruct(
     header: Header = None,
     as_json: Json = False,
 ) -> None:
-    """Reconstruct rows from their codes, in their own units."""
+    """Reconstruct rows from their codes, in their original units."""
     check_out(out, as_json)
     model = _autoencoder(directory)
     rows = model.adapter.rows(
@@ -91,7 +90,7 @@ def sample(
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
-    """Generate new rows, from codes drawn at random."""
+    """Generate new rows from random codes."""
     if out is not None or as_json:
         check_out(out, as_json)
     model = _autoencoder(directory)
@@ -116,7 +115,7 @@ def search(
     header: Header = None,
     as_json: Json = False,
 ) -> None:
-    """Find the rows whose codes are nearest to those of the rows of a file."""
+    """Find the rows whose codes are nearest to those of each row of a file."""
     model = _autoencoder(directory)
     if within is not None:
         model = model.with_gallery(
@@ -133,7 +132,7 @@ def search(
     )
     found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
     lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
-    emit({"found": found}, as_json, lambda: table(("row of FILE", "near row", METRICS.get(metric, metric)), lines))
+    emit({"found": found}, as_json, lambda: table(("row of FILE", "nearest row", METRICS.get(metric, metric)), lines))
 
 
 def anomalies(
@@ -154,28 +153,23 @@ def anomalies(
         file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
     )
     scores = model.anomaly_scores(rows)
-    above = scores > model.threshold.value
-    order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
-    found: list[dict[str, Any]] = [
-        {"row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
-    ]
-    reasons = _reasons(model, rows.select(order))
+    limit = model.threshold
+    above, title = count_anomalies(scores, limit, "rows")
+    ranked = scored_rows(scores, limit, None if all_rows else k)
+    found: list[dict[str, Any]] = [one._asdict() for one in ranked]
+    reasons = _reasons(model, rows.select(np.array([one.row for one in ranked], dtype=np.int64)))
     for one, names in zip(found, reasons or [], strict=False):
         one["columns"] = names
     document = {
         "rows": len(scores),
-        "anomalies": int(above.sum()),
-        "threshold": model.threshold.value,
+        "anomalies": above,
+        "threshold": limit.value,
         "most_anomalous" if not all_rows else "all": found,
     }
-    limit = model.threshold
-    title = flagged(int(above.sum()), len(scores), "rows", limit.value, limit.contamination)
-    shown: list[tuple[Any, ...]] = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
+    shown: list[tuple[Any, ...]] = [(one.row, one.score, one.flag) for one in ranked]
     if reasons is not None:
         shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
-    heads = (
-        ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "columns that are least as usual")
-    )
+    heads = ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "most unusual columns")
     emit(document, as_json, lambda: Group(Text(f"{title}\n"), table(heads, shown)))
 
 
@@ -214,7 +208,7 @@ def _emit_numbers(
 
 
 def _scorer(directory: Path) -> Detector | VectorAutoencoder:
-    """Whatever of the bundle scores anomalies. Raises what ``VectorAutoencoder.load`` raises."""
+    """The anomaly scorer of the bundle. Raises the errors of ``VectorAutoencoder.load``."""
     found = bundle.peek(directory).builder
     return Detector.load(directory) if found == BUILDER else VectorAutoencoder.load(directory)
 
@@ -223,19 +217,20 @@ def _autoencoder(directory: Path) -> VectorAutoencoder:
     """A model with codes.
 
     Raises:
-        BundleError: what ``VectorAutoencoder.load`` raises, or a detector.
+        BundleError: as raised by ``VectorAutoencoder.load``, or the bundle contains a detector.
     """
     if bundle.peek(directory).builder == BUILDER:
         raise BundleError(
-            f"{str(directory)!r} holds an anomaly detector, which has no codes",
-            expected="a model such as isthmus fit vectors makes without --model auto",
-            remedy=f"ask it with isthmus anomalies {directory} FILE",
+            f"{str(directory)!r} contains an anomaly detector, which has no codes",
+            expected="a model trained by isthmus fit vectors without --model auto",
+            remedy=f"use isthmus anomalies {directory} FILE",
         )
     return VectorAutoencoder.load(directory)
 
 
 def _reasons(model: Detector | VectorAutoencoder, rows: Vectors) -> list[list[str]] | None:
-    """The columns that make each row anomalous, the worst first; None of models that score whole rows only."""
+    """The columns that make each row anomalous, the most anomalous first; None for models that only score whole
+    rows."""
     if not isinstance(model, Detector):
         return None
     names = model.columns or tuple(map(str, range(rows.width)))

@@ -28,36 +28,36 @@ from isthmus_vectors.detection import Detector
 COMMAND, EXPECTED = "isthmus demo vectors", "about a minute on two cores"
 
 SETTINGS: dict[str, Any] = {}
-"""Of the detector: its own defaults, chosen on no label."""
+"""Settings of the detector: its defaults, chosen without labels."""
 
 NORMAL = 200
-"""Benign rows that the detector learns from; it sees no malignant one."""
+"""Number of benign training rows; there are no malignant ones among them."""
 
 MOST_ANOMALOUS, REASONS = 3, 3
 
 SIZES = (5, 10, 20)
-"""Bytes of a code; FAISS's product quantiser needs divisors of 100."""
+"""Code lengths in bytes; FAISS's product quantiser needs divisors of 100."""
 
 WHOLE = 400
-"""Bytes of 100 float32 numbers."""
+"""Number of bytes of 100 float32 numbers."""
 
 QUERIES, K = 1000, 10
 SHOWN = ("violin", "lawyer", "january", "france", "horse")
 PICTURED = tuple(word for group in demo_picture.GROUPS.values() for word in group)
 NEAREST = 5
 USELESS = 0.6
-"""A coin has an AUROC of 0.5."""
+"""Random scores have an AUROC of 0.5."""
 
 
 @dataclass(frozen=True, eq=False)
 class Anomalies:
-    """Scores of rows that the detector did not see.
+    """Scores of held-out rows.
 
     Attributes:
         scores: higher is more anomalous.
-        malignant: what the rows are.
-        threshold: above it a row is flagged.
-        document: figures, and the most anomalous rows.
+        malignant: diagnosis of each row.
+        threshold: rows above it are flagged.
+        document: metrics, and the most anomalous rows.
     """
 
     scores: npt.NDArray[np.float64]
@@ -68,11 +68,11 @@ class Anomalies:
 
 @dataclass(frozen=True, eq=False)
 class Compression:
-    """Word vectors as bytes.
+    """Compressed word vectors.
 
     Attributes:
         data: the words.
-        decoded: their vectors reconstructed from the most bytes of ``SIZES``.
+        decoded: their vectors, decoded from the largest of ``SIZES``.
         document: recall by number of bytes, and words with their neighbours.
     """
 
@@ -84,10 +84,10 @@ class Compression:
 def demo(
     out: Annotated[Path, typer.Option(help="Where to save the detector's bundle.")] = Path("vectors.bundle"),
     picture: Annotated[Path, typer.Option(help="Where to save the picture.")] = Path("vectors.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the models and of what is held out.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the models and of the held-out data.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Find malignant tumours as anomalies, and keep word vectors in a few bytes each; draw a picture of both."""
+    """Detect malignant tumours as anomalies, and compress word vectors to a few bytes; draw a picture of both."""
     with demonstration(COMMAND, out, picture) as run:
         data = tumours()
         run.announce(f"Wisconsin breast cancer: {len(data.malignant)} tumours, 30 measurements each", EXPECTED)
@@ -106,7 +106,7 @@ def demo(
 
 
 def _judged(data: Tumours, seed: int, run: Demonstration) -> Anomalies:
-    """Train a detector, save it, and score what it did not see."""
+    """Train a detector, save it, and score the held-out rows."""
     generator = np.random.default_rng(seed)
     benign = generator.permutation(np.flatnonzero(~data.malignant))
     unseen_rows = np.sort(np.concatenate([benign[NORMAL:], np.flatnonzero(data.malignant)]))
@@ -118,15 +118,16 @@ def _judged(data: Tumours, seed: int, run: Demonstration) -> Anomalies:
 def anomalies(
     detector: Detector, normal: pa.Table, rows: pa.Table, malignant: npt.NDArray[np.bool_], seed: int
 ) -> Anomalies:
-    """What the detector makes of rows that it did not see.
+    """Score held-out rows with the detector.
 
     Args:
-        normal: what it learned from; an isolation forest learns from the same.
-        rows: what is scored.
-        malignant: which of them are.
-        seed: of the forest.
+        detector: the trained detector.
+        normal: its training rows; an isolation forest is trained on the same rows.
+        rows: rows to score.
+        malignant: diagnosis of these rows.
+        seed: seed of the forest.
     """
-    # Imported here, as FAISS below, because no other command of this adapter needs it.
+    # Imported here, like FAISS below, because no other command of this adapter needs it.
     from sklearn.ensemble import IsolationForest
     from sklearn.metrics import roc_auc_score
 
@@ -155,7 +156,7 @@ def anomalies(
 
 
 def compression(data: Words, seed: int) -> Compression:
-    """One compressor, whose shorter codes are leading bytes, beside a product quantiser for each size."""
+    """Fit one compressor, whose shorter codes are leading bytes, and a product quantiser for each size."""
     from isthmus.index.faiss.product_quantiser import product_quantised
 
     status(f"GloVe: {len(data.words):,} words, vectors of 100 numbers, {WHOLE} bytes; the codebooks take a while")
@@ -186,7 +187,7 @@ def compression(data: Words, seed: int) -> Compression:
 
 
 def nearest(queries: npt.NDArray[Any], vectors: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
-    """The rows with the greatest cosine, greatest first, shape (queries, k)."""
+    """The rows with the largest cosine, largest first, shape (queries, k)."""
     searcher = ExactSearcher.over(torch.from_numpy(vectors).float(), "cosine")
     found: npt.NDArray[np.int64] = searcher.search(torch.from_numpy(queries).float(), k).rows.numpy()
     return found
@@ -211,7 +212,7 @@ def _array(rows: pa.Table) -> npt.NDArray[np.float64]:
 
 
 def _drawn(judged: Anomalies, compressed: Compression, path: Path) -> str | None:
-    """Where the picture is; None where Matplotlib is not installed."""
+    """The path of the picture; None if Matplotlib is not installed."""
     try:
         figure = blank(*demo_picture.INCHES)
     except MissingLibraryError as error:
@@ -227,10 +228,12 @@ def _drawn(judged: Anomalies, compressed: Compression, path: Path) -> str | None
 
 
 def faults(document: Mapping[str, Any]) -> list[str]:
-    """What is of no use, by the demo's own figures."""
+    """Poor results, judged by the demo's own metrics."""
     found, words = [], document["words"]
     if document["tumours"]["auroc"] < USELESS:
-        found.append(f"an AUROC of {document['tumours']['auroc']:.2f}: the scores hardly tell malignant from benign")
+        found.append(
+            f"an AUROC of {document['tumours']['auroc']:.2f}: the scores hardly separate malignant from benign"
+        )
     lost = [line["bytes"] for line in words["recalls"] if _finds_less(line)]
     if lost:
         found.append(f"product quantisation finds more neighbours at {', '.join(map(str, lost))} bytes")
@@ -245,15 +248,15 @@ def _page(document: Mapping[str, Any]) -> RenderableType:
     out, found, words = document["path"], document["tumours"], document["words"]
     unseen = f"{found['benign']} benign and {found['malignant']} malignant tumours"
     rows = [
-        ("AUROC: 1 is perfect, 0.5 a coin", f"{found['auroc']:.3f}"),
-        ("AUROC of an isolation forest that learned from the same", f"{found['isolation_forest_auroc']:.3f}"),
+        ("AUROC (1 is perfect, 0.5 is random)", f"{found['auroc']:.3f}"),
+        ("AUROC of an isolation forest trained on the same rows", f"{found['isolation_forest_auroc']:.3f}"),
         ("malignant tumours that are flagged", f"{found['malignant_flagged']:.0%}"),
         ("benign tumours that are flagged", f"{found['benign_flagged']:.0%}"),
     ]
     return Group(
-        Text(f"A detector that saw {found['learned_from']} benign tumours and no other"),
+        Text(f"A detector trained on {found['learned_from']} benign tumours only"),
         table((f"scored: {unseen}", ""), rows),
-        Text("\nthe most anomalous tumours, and the measurements that make them so"),
+        Text("\nthe most anomalous tumours, and their most unusual measurements"),
         *(Text(f"  {_named(one['malignant'])}: {', '.join(one['columns'])}") for one in found["most_anomalous"]),
         *_words_page(words),
         *([] if document["picture"] is None else [Text(f"\nlook at {document['picture']}")]),
@@ -275,8 +278,8 @@ def _words_page(words: Mapping[str, Any]) -> Sequence[RenderableType]:
     ]
     near = [(one["word"], ", ".join(one["whole"]), ", ".join(one["compressed"])) for one in words["neighbours"]]
     return (
-        Text(f"\n{words['searched']:,} word vectors: how many of the {K} nearest are found"),
-        table(("kept in", "isthmus", "FAISS product quantisation"), lines),
+        Text(f"\n{words['searched']:,} word vectors: share of the {K} nearest that is found"),
+        table(("stored in", "isthmus", "FAISS product quantisation"), lines),
         Text(""),
         table(("nearest to", f"in {WHOLE} bytes", f"in {SIZES[-1]} bytes"), near),
     )

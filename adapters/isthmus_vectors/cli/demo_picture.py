@@ -1,4 +1,4 @@
-"""The three panels of the demo's picture, on axes that ``isthmus.plots`` made."""
+"""The three panels of the demo's picture, drawn on axes from ``isthmus.plots``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INCHES = (15.0, 4.8)
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 BINS = 30
 ROOM = 0.45
-"""Of the height of the map of words, below it, for the legend."""
+"""Share of the height of the word map for the legend below it."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "#2b6cb0": ("violin", "piano", "guitar", "flute", "trumpet"),
@@ -21,25 +21,25 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "#c53030": ("france", "germany", "italy", "spain", "poland"),
     "#6b46c1": ("mother", "father", "daughter", "brother", "aunt"),
 }
-"""Words of a kind, by colour."""
+"""Groups of words with their colours."""
 
 
 def draw_scores(
     axes: Any, scores: npt.NDArray[np.float64], malignant: npt.NDArray[np.bool_], threshold: float, auroc: float
 ) -> None:
-    """How the scores of benign and malignant tumours are spread, with the threshold between them."""
+    """Draw histograms of the scores of benign and malignant tumours, with the threshold."""
     bins = np.linspace(scores.min(), scores.max(), BINS + 1).tolist()
     axes.hist(scores[~malignant], bins, color=BLUE, alpha=0.75, label="benign")
     axes.hist(scores[malignant], bins, color=ORANGE, alpha=0.75, label="malignant")
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("tumours")
-    axes.set_title(f"Malignant tumours as anomalies: AUROC {auroc:.3f}\n(learned from benign ones only)", fontsize=11)
+    axes.set_title(f"Malignant tumours as anomalies: AUROC {auroc:.3f}\n(trained on benign ones only)", fontsize=11)
     _finish(axes)
 
 
 def draw_recalls(axes: Any, recalls: Sequence[Mapping[str, int | float]], whole: int) -> None:
-    """How many of the nearest neighbours are found, by the bytes of a vector."""
+    """Draw the share of nearest neighbours that is found, by the number of bytes per vector."""
     sizes = [line["bytes"] for line in recalls]
     for name, key, colour, marker in (
         ("isthmus", "recall", BLUE, "o"),
@@ -61,16 +61,16 @@ def draw_recalls(axes: Any, recalls: Sequence[Mapping[str, int | float]], whole:
     axes.set_xticks(sizes)
     axes.set_xlim(min(sizes) - 2, max(sizes) + 2)
     axes.set_ylim(0, 1)
-    axes.set_xlabel(f"bytes a vector, of {whole}")
-    axes.set_ylabel("of the 10 nearest, found")
-    axes.set_title("Neighbours of words whose vectors\nare kept in a few bytes", fontsize=11)
+    axes.set_xlabel(f"bytes per vector (of {whole})")
+    axes.set_ylabel("share of the 10 nearest that is found")
+    axes.set_title("Neighbours of words whose vectors\nare stored in a few bytes", fontsize=11)
     _finish(axes)
 
 
 def draw_words(
     axes: Any, words: Sequence[str], vectors: npt.NDArray[Any], decoded: npt.NDArray[Any], bytes: int
 ) -> None:
-    """Where some words lie before and after: a ring for the whole vector, a dot for what its code says."""
+    """Draw some words before and after compression: a ring for the original vector, a dot for the decoded one."""
     place = {word: row for row, word in enumerate(words)}
     rows = np.array([place[word] for group in GROUPS.values() for word in group])
     chosen = vectors[rows].astype(np.float64)
@@ -88,9 +88,7 @@ def draw_words(
     axes.set_yticks([])
     axes.margins(0.06)
     axes.set_ylim(axes.get_ylim()[0] - ROOM * np.ptp(before[:, 1]), None)
-    axes.set_title(
-        f"Words in the plane of their principal components,\nwhole (rings) and from {bytes} bytes (dots)", fontsize=11
-    )
+    axes.set_title(f"Words by their principal components,\noriginal (rings) and from {bytes} bytes (dots)", fontsize=11)
     _finish(axes, place="lower center")
 
 

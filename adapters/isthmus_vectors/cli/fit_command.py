@@ -32,11 +32,11 @@ def fit(
     delimiter: Delimiter = None,
     header: Header = None,
     scaling: Annotated[str, typer.Option(help="robust: medians and quartiles of columns; none.")] = "robust",
-    code: Annotated[int | None, typer.Option(min=1, help="Numbers of a code.")] = None,
+    code: Annotated[int | None, typer.Option(min=1, help="Dimensions of the code.")] = None,
     contamination: Contamination = 0.05,
     no_index: NoIndex = False,
 ) -> None:
-    """Train on rows of numbers: codes to search, to sample from, and to detect anomalies with."""
+    """Train on rows of numbers, for codes that can be searched and sampled, and for anomaly detection."""
     settings = dict(training.settings) | ({} if code is None else {"code": code})
     if model != AUTO:
         replace(training, settings=settings).check_model("vectors", model)
@@ -62,7 +62,7 @@ def fit(
             "width": fitted.width,
             "code": fitted.code_width,
             "sparse": fitted.adapter.is_sparse,
-            # Without one where Ctrl-C came before it.
+            # None if Ctrl-C came before it was computed.
             "threshold": None if fitted.fitted.anomaly_scorer is None else fitted.threshold.value,
         },
         sizes=f"{counted(fitted.facts['rows'], 'row')} of {counted(fitted.width, 'number')}, "

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how numbers are written to files."""
+"""Options that several commands share, and writing of numbers to files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus.disk import written
 from isthmus.errors import InputError
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Numbers: .csv, .tsv, .parquet, .npy or .npz (sparse).")]
-Columns = Annotated[list[str] | None, typer.Option("--columns", help="A column to take; may be repeated [all].")]
+Columns = Annotated[list[str] | None, typer.Option("--columns", help="A column to use; may be repeated [all].")]
 Drop = Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")]
 OutFile = Annotated[Path | None, typer.Option(help="A new .npy, .csv or .parquet file for the numbers.")]
 
@@ -25,10 +25,10 @@ ENDINGS = (".npy", ".csv", ".parquet")
 
 
 def check_out(out: Path | None, as_json: bool) -> None:
-    """Refuse, before any work is done, a missing or unusable output file.
+    """Check, before any work is done, that an output file is given if needed and can be written.
 
     Raises:
-        InputError: no file where one is needed, one that exists, or an unknown ending.
+        InputError: no file although one is needed, an existing file, or an unknown suffix.
     """
     if out is None:
         if not as_json:

@@ -1,4 +1,4 @@
-"""Exact search among vectors that are kept as bytes, decoded a block at a time."""
+"""Exact search among vectors that are stored as bytes, decoded in blocks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Neighbours
 
 BLOCK = 16384
-"""Codes that are decoded together."""
+"""Number of codes that are decoded together."""
 
 Codes = UInt8[np.ndarray, "rows bytes"]
 Decode = Callable[[Codes], Float[Tensor, "rows width"]]
 
 
 class DistinctCodes(NamedTuple):
-    """Codes without repetition, in the order in which they first appear.
+    """Distinct codes, in order of first appearance.
 
     Attributes:
-        first: the row where each of them first appears, rising.
-        owner: which of them each row has.
+        first: row of the first appearance of each code, ascending.
+        owner: the distinct code of each row.
     """
 
     first: npt.NDArray[np.int64]
@@ -35,19 +35,19 @@ class DistinctCodes(NamedTuple):
 
 
 def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode, k: int) -> Neighbours:
-    """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
+    """Find the ``k`` rows of ``codes`` with the largest inner product of query and decoded vector.
 
-    A row of a matrix product depends in its last bits on its position. So each code is decoded and scored once, and
-    rows with the same code have the same score on every processor.
+    The last bits of a row of a matrix product depend on its position. Therefore each distinct code is decoded and
+    scored once, so that rows with the same code have the same score on every processor.
 
     Args:
         queries: vectors.
-        codes: one a row, as bytes.
-        decode: from codes to vectors.
-        k: how many rows a query.
+        codes: one per row, as bytes.
+        decode: converts codes to vectors.
+        k: number of rows per query.
 
     Returns:
-        Best first; equal scores in ascending order of row. Where fewer than ``k`` rows exist: row -1, score -inf.
+        Best first; equal scores in ascending order of row. If there are fewer than ``k`` rows: row -1, score -inf.
     """
     distinct = _distinct(codes)
     best = Best(torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64))
@@ -59,7 +59,7 @@ def nearest(queries: Float[Tensor, "batch width"], codes: Codes, decode: Decode,
 
 
 def _distinct(codes: Codes) -> DistinctCodes:
-    # Bytes of one length compare at once, several times as fast as byte by byte.
+    # Whole codes are compared at once, which is several times as fast as byte by byte.
     packed = np.ascontiguousarray(codes).view(f"V{codes.shape[1]}").ravel()
     _, first, owner = np.unique(packed, return_index=True, return_inverse=True)
     order = first.argsort()
@@ -69,11 +69,11 @@ def _distinct(codes: Codes) -> DistinctCodes:
 
 
 def _rows(best: Best, distinct: DistinctCodes, k: int) -> Neighbours:
-    """The best rows, of the best codes. The k best codes hold the k best rows, since each has a row and equal scores
-    stand in the order of their first ones."""
+    """The best rows among the best codes. The k best codes contain the k best rows, because each code has a row and
+    equal scores are in the order of their first rows."""
     counts = torch.bincount(distinct.owner, minlength=len(distinct.first))
     rows, starts = distinct.owner.argsort(stable=True), counts.cumsum(0) - counts
-    # Of each code its first k rows, and none where those with greater scores have k already.
+    # Of each code its first k rows, and none if codes with larger scores already have k rows.
     taken = counts[best.columns].clamp(max=k)
     before = taken.cumsum(1) - taken
     greater = torch.ones_like(taken, dtype=torch.bool)

@@ -26,10 +26,10 @@ FLOATS = (np.float64, np.float32)
 
 
 class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """``fit transform inverse_transform score_samples decision_function predict sample`` over one kind of model.
+    """``fit transform inverse_transform score_samples decision_function predict sample`` for one kind of model.
 
-    Scores are log-likelihoods: higher is more normal. ``predict`` returns -1 for outliers and 1 for the others; the
-    share ``contamination`` of the training rows counts as outliers. Results are computed in fp64, so that a row's do
+    Scores are log-likelihoods: higher is more normal. ``predict`` returns -1 for outliers and 1 for inliers; a share
+    ``contamination`` of the training rows counts as outliers. Results are computed in fp64, so that those of a row do
     not depend on the other rows of a call, and returned in the precision of the input.
     """
 
@@ -37,7 +37,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
 
     @abstractmethod
     def _settings(self) -> Mapping[str, Any]:
-        """Keywords of the builder in addition to those that all kinds have."""
+        """Keywords of the builder in addition to those that all kinds share."""
 
     def fit(self, X: Any, y: Any = None) -> VectorEstimator:
         """Train on rows, dense or sparse (which stay sparse).
@@ -77,12 +77,12 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return self
 
     def transform(self, X: Any) -> Numbers:
-        """Codes, shape (rows, code): the mean of the posterior where there is one, never drawn."""
+        """Codes, shape (rows, code): the mean of the posterior if there is one, never sampled."""
         rows = self._validated(X)
         return self.model_.float64_model.codes(Vectors.read(rows)).astype(rows.dtype)
 
     def inverse_transform(self, X: Any) -> Numbers:
-        """The rows that codes stand for, in their own units; dense, also where sparse rows were trained on."""
+        """Decode codes to rows, in their original units; dense even if sparse rows were trained on."""
         check_is_fitted(self)
         codes = check_array(X, dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
@@ -96,7 +96,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return scores
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
-        """``score_samples`` less ``offset_``: below 0 for outliers."""
+        """``score_samples`` minus ``offset_``: below 0 for outliers."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
@@ -104,10 +104,10 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def sample(self, n: int = 1, *, random_state: Any = None, prior: str = "fitted") -> Numbers:
-        """New rows, from codes drawn at random.
+        """Generate new rows from random codes.
 
         Args:
-            n: how many.
+            n: number of rows.
             random_state: None uses that of the estimator.
             prior: ``fitted`` or ``standard``, see ``VectorAutoencoder.sample``.
 

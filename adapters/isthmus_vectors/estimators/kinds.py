@@ -1,5 +1,5 @@
-"""One estimator for each kind. scikit-learn reads the settings of an estimator from its signature, so each spells
-all of them out."""
+"""One estimator for each kind. scikit-learn reads the settings of an estimator from its signature, so all of them are
+explicit."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class Autoencoder(VectorEstimator):
 
 @final
 class VariationalAutoencoder(VectorEstimator):
-    """A variational autoencoder: to sample from, and for scores that are likelihoods (Kingma & Welling, ICLR 2014).
+    """A variational autoencoder, for samples and scores that are likelihoods (Kingma & Welling, ICLR 2014).
 
     Args:
-        code: numbers of a code.
+        code: dimensions of the code.
         beta: weight of the rate (KL divergence from N(0, 1)) at the end of annealing.
         annealing: share of the training over which that weight rises from 0.
-        free_bits: nats a dimension that count as paid.
+        free_bits: nats per dimension that are not penalised.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
     """
@@ -133,9 +133,9 @@ class DenoisingAutoencoder(VectorEstimator):
     """A denoising autoencoder: reconstructs rows from corrupted ones (Vincent et al., ICML 2008).
 
     Args:
-        code: numbers of a code.
-        noise: the corruption in training, see ``isthmus.models.parts.corruptions``; None takes the usual one.
-        level: how much; None takes the usual level of the noise.
+        code: dimensions of the code.
+        noise: corruption in training, see ``isthmus.models.parts.corruptions``; None uses the default.
+        level: amount of noise; None uses the default level.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
     """
@@ -183,13 +183,13 @@ class DenoisingAutoencoder(VectorEstimator):
 
 @final
 class SparseAutoencoder(VectorEstimator):
-    """A sparse autoencoder: a wide code of which each row uses a few units (Gao et al., ICLR 2025).
+    """A sparse autoencoder: a wide code with few active units per row (Gao et al., ICLR 2025).
 
     Args:
-        code: numbers of a code.
+        code: dimensions of the code.
         form: "topk", "batch-topk", "jumprelu", "l1" or "kl"; see ``isthmus.models.kinds.sparse``.
-        k: units that a row uses.
-        weight: of the penalty, where the form has one.
+        k: active units per row.
+        weight: weight of the penalty, if the form has one.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
     """

@@ -1,7 +1,7 @@
-"""``isthmus``: routing, and what becomes of errors.
+"""``isthmus``: routing of commands, and handling of errors.
 
-Exit status: 0; 2 with one line for a user's mistake; 130 for Ctrl-C; 141 when the reader of a pipe went away; 1 with
-one line for a fault of ours. Never a traceback, unless ``ISTHMUS_DEBUG=1`` asks for it.
+Exit status: 0 for success; 2 with one line for a user error; 130 for Ctrl-C; 141 if the reader of a pipe has closed it;
+1 with one line for a bug. Never a traceback, unless ``ISTHMUS_DEBUG=1`` is set.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
     ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
-    ("isthmus tune NAME FILE", "search the settings of one model"),
-    ("isthmus recommend DIR", "the best items for a user's history"),
-    ("isthmus similar DIR", "items similar to an item"),
-    ("isthmus explain DIR", "which items of a history contribute to a recommendation"),
+    ("isthmus tune NAME FILE", "search for the best settings of one model"),
+    ("isthmus recommend DIR", "recommend items for a user's history"),
+    ("isthmus similar DIR", "find items similar to an item"),
+    ("isthmus explain DIR", "show how the items of a history contribute to a recommendation"),
     ("isthmus items DIR [TEXT]", "find items by title or id"),
-    ("isthmus evaluate DIR FILE", "how well a bundle predicts held-out data"),
+    ("isthmus evaluate DIR FILE", "evaluate a bundle on held-out data"),
     ("isthmus encode DIR FILE", "turn records into codes"),
     ("isthmus decode DIR CODES", "turn codes into texts"),
     ("isthmus reconstruct DIR FILE", "reconstruct records from their codes"),
@@ -49,32 +49,32 @@ PAGE = (
     ("isthmus search DIR TEXT", "find the records whose codes are nearest"),
     ("isthmus sample DIR", "generate new records"),
     ("isthmus anomalies DIR FILE", "score how anomalous records are"),
-    ("isthmus interpolate DIR TEXT TEXT", "generate records between two records"),
+    ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
-    ("isthmus index build VECTORS", "nearest neighbours of any vectors; then search, add, remove, info, benchmark"),
+    ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
     ("isthmus models [NAME]", "list the models of the installed adapters, or explain one and its settings"),
     ("isthmus adapters", "list the installed adapters"),
 )
-"""The usual verbs. An adapter may bring others; listing those here would mean importing all of them."""
+"""The usual commands. An adapter may have others; listing them here would mean importing all adapters."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: the arguments; those of the process when none are given.
+        argv: the arguments; by default those of the process.
 
     Returns:
         The exit status.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A character that the terminal's encoding lacks is replaced, and the rest is printed.
+        # Characters that the terminal's encoding does not have are replaced.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
         with log_on_stderr(), warnings.catch_warnings():
-            # Commands say in a line of their own what they could not find, and what is wrong with a model.
+            # Commands themselves report unknown ids and problems of models.
             warnings.simplefilter("ignore", UnknownIdWarning)
             warnings.simplefilter("ignore", ModelQualityWarning)
             warnings.simplefilter("always", FewRowsKeptWarning)
@@ -118,11 +118,11 @@ def _route(args: list[str]) -> int:
 
 def _page() -> Group:
     return Group(
-        Text("isthmus: one narrow bridge from data of many kinds to recommendations and embeddings\n"),
+        Text("isthmus: recommendations and embeddings from interactions, texts, images and tables\n"),
         table(("command", ""), PAGE),
         Text(
-            "\nEach has --help and --json. A bundle may know further verbs, those of the adapter that made it."
-            "\nisthmus --version tells the version; ISTHMUS_DEBUG=1 shows tracebacks."
+            "\nEach command has --help and --json. Bundles of other adapters may have further commands."
+            "\nisthmus --version prints the version; ISTHMUS_DEBUG=1 shows tracebacks."
         ),
     )
 
@@ -145,7 +145,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         return _say("not enough memory", 1)
     what = f"{type(error).__name__}: {error}"
-    return _say(f"internal error: {what} (ISTHMUS_DEBUG=1 shows where; please report it)", 1)
+    return _say(f"internal error: {what} (ISTHMUS_DEBUG=1 shows the traceback; please report it)", 1)
 
 
 def _say(message: str, code: int) -> int:
@@ -161,7 +161,7 @@ def _exit_code(error: SystemExit) -> int:
 
 
 def _leave_pipe() -> int:
-    # Python flushes standard output once more at exit; what is left must have somewhere to go.
+    # Python flushes standard output once more at exit, so it must have somewhere to go.
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _PIPE_CLOSED

@@ -48,7 +48,7 @@ class Demonstration:
 
     @property
     def seconds(self) -> float:
-        """The elapsed time."""
+        """The elapsed time of the demo in seconds."""
         return round(time.perf_counter() - self.started, 1)
 
     def announce(self, data: str, expected: str) -> None:

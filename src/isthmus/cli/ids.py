@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from isthmus.errors import InputError, UnknownIdError
+from isthmus.checked.paths import plain_file
+from isthmus.errors import InputError, SourceError, UnknownIdError
 from isthmus.ids import integer_of, plain_id, without_surrogates
 from isthmus.vocabulary import Id
 
@@ -177,7 +178,11 @@ def _is_number(value: object) -> bool:
 
 def _lines(name: str, option: str) -> list[str]:
     try:
-        return (sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")).splitlines()
+        if name == "-":
+            return sys.stdin.read().splitlines()
+        return plain_file(name, "a file of ids").read_text(encoding="utf-8-sig").splitlines()
+    except SourceError as error:
+        raise InputError(f"{option} @{name} cannot be read: {error.given}", expected="a file of ids") from None
     except UnicodeDecodeError:
         raise InputError(f"{option} @{name} is not text", expected="UTF-8, with one list of ids per line") from None
     except OSError as error:

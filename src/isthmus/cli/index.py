@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,37 +24,39 @@ from isthmus.reprs import counted
 if TYPE_CHECKING:
     from isthmus.index import Index, SearchHits
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What isthmus index build saved.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A saved index.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet or CSV table with ids.")]
-Threads = Annotated[int | None, typer.Option(help="Threads of each library; all cores, if not given.")]
+Threads = Annotated[int | None, typer.Option(help="Threads of each library [all cores].")]
 MeasuringQueries = Annotated[
     Path | None,
-    typer.Option("--queries", help="Such as will be asked, to measure with [vectors with noise]."),
+    typer.Option("--queries", help="Typical queries, to measure with [vectors with noise]."),
 ]
-Compact = Annotated[bool, typer.Option("--compact", help="Make one frozen segment of everything afterwards.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Merge everything into one frozen segment afterwards.")]
 
 
 def build(
     vectors: Vectors,
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
-    ids: Annotated[str | None, typer.Option(help="The column of VECTORS that holds the ids [id].")] = None,
+    ids: Annotated[str | None, typer.Option(help="Column of VECTORS with the ids [id].")] = None,
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
-    target_recall: Annotated[float, typer.Option(help="The least share of the true k nearest to be found.")] = 0.95,
+    target_recall: Annotated[float, typer.Option(help="Share of the true k nearest that must be found.")] = 0.95,
     k: ResultCount = 10,
     queries: MeasuringQueries = None,
     kind: Annotated[str, typer.Option(help="auto, fastest, exact, or one kind to build.")] = "auto",
-    seconds: Annotated[float | None, typer.Option(help="That one query may take.")] = None,
-    memory: Annotated[int | None, typer.Option(help="Bytes that vectors and index may take.")] = None,
-    build_seconds: Annotated[float | None, typer.Option(help="After which no further kind is tried.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time limit of one query.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Maximum bytes of vectors and index.")] = None,
+    build_seconds: Annotated[float | None, typer.Option(help="Time limit for trying kinds.")] = None,
     seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Build an index of vectors: exact where that is fast enough, else the fastest kind that finds enough."""
+    """Build an index of vectors: exact search if it is fast enough, otherwise the fastest kind with the target
+    recall."""
     from isthmus.bundle.directory import check_target
     from isthmus.index import Budget, Index
     from isthmus.index.tuning.budget import BUILD_SECONDS
     from isthmus.index.vectors import check_metric
+    from isthmus.training.progress_display import ProgressBar
 
     check_target(out)
     check_metric(metric)
@@ -69,6 +72,7 @@ def build(
             seed=seed,
             queries=queries,
             kind=kind,
+            progress=ProgressBar() if sys.stderr.isatty() else None,
         )
     index.save(out)
     _print_info(out, index, as_json)
@@ -77,18 +81,20 @@ def build(
 def search(
     directory: Directory,
     queries: Annotated[Path | None, typer.Argument(metavar="[QUERIES]", help=".npy, Parquet or CSV.")] = None,
-    like: Annotated[list[str] | None, typer.Option(help="Ids whose vectors are the queries; may be repeated.")] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(help="Ids whose vectors are used as queries; may be repeated.")
+    ] = None,
     k: ResultCount = 10,
     within: Annotated[
-        float | None, typer.Option(help="All with at least this score, instead of the k nearest.")
+        float | None, typer.Option(help="Return all with at least this score instead of the k nearest.")
     ] = None,
     exclude: Exclude = None,
     allow: Allow = None,
-    mmap: Annotated[bool, typer.Option("--mmap", help="Leave the vectors on the disk; check the header only.")] = False,
+    mmap: Annotated[bool, typer.Option("--mmap", help="Leave the vectors on disk; only check the header.")] = False,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Look up what is nearest to queries, or to vectors of the index."""
+    """Find the nearest neighbours of queries, or of vectors in the index."""
     from isthmus.index import Index, vector_files
 
     if (queries is None) == (not like):
@@ -113,11 +119,11 @@ def search(
 def add(
     directory: Directory,
     vectors: Vectors,
-    update: Annotated[bool, typer.Option("--update", help="Other vectors for ids that are there.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Replace the vectors of existing ids.")] = False,
     compact: Compact = False,
     as_json: Json = False,
 ) -> None:
-    """Add vectors to an index; ids are those of the file, or else numbers above all others."""
+    """Add vectors to an index, with the ids of the file or numbers above all others."""
     from isthmus.index import Index
 
     index = Index.load(directory)
@@ -130,7 +136,7 @@ def add(
 
 def remove(
     directory: Directory,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="What is to go.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids to remove.")],
     compact: Compact = False,
     as_json: Json = False,
 ) -> None:
@@ -143,7 +149,7 @@ def remove(
 
 
 def info(directory: Directory, as_json: Json = False) -> None:
-    """Tell what an index is, why its kind was chosen, and what was tried."""
+    """Describe an index: its kind, the reason for it, and the kinds that were tried."""
     from isthmus.index import Index
 
     _print_info(directory, Index.load(directory), as_json)
@@ -157,13 +163,13 @@ def benchmark(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure recall and speed of an index against exact search, here and now."""
+    """Measure recall and speed of an index on this machine, compared with exact search."""
     from isthmus.index import Index, benchmark
 
     index = Index.load(directory)
     with _limit_threads(threads):
         document = benchmark.benchmark(index, queries, k, seed)
-    columns = ("index", "recall", "queries a second", "a query alone, ms")
+    columns = ("index", "recall", "queries per second", "ms per query")
     measured = [(name, document[name]) for name in ("index", "exact")]
     rows = [(name, one["recall"], one["queries_per_second"], 1000 * one["seconds_a_query"]) for name, one in measured]
     emit({"path": str(directory), **document}, as_json, lambda: table(columns, rows))
@@ -188,13 +194,13 @@ def _limit_threads(threads: int | None) -> Iterator[None]:
 
 
 def _parse_ids(index: Index, option: str, texts: list[str] | None) -> list[Any] | None:
-    """Ids as typed, in the index's type."""
+    """Parse ids, in the type of the index."""
     return IdReader(_KnownIds(index), option).flat(texts) if texts else None
 
 
 @dataclass(frozen=True)
 class _KnownIds:
-    """The ids of an index, as ``IdReader`` asks for them."""
+    """The ids of an index, for ``IdReader``."""
 
     index: Index
 

@@ -1,4 +1,4 @@
-"""``isthmus models``: one line a model, or one model with all its settings."""
+"""``isthmus models``: one line per model, or one model with all its settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the models for fit ADAPTER --model, or explain one of them and its settings."""
-    # Imported here because it brings torch, which the other commands do not need.
+    # Imported here because it imports torch, which the other commands do not need.
     from isthmus.models.description import describe, described_all
 
     if name is not None:
@@ -40,7 +40,7 @@ def models(
 
 
 def _entries(found: Sequence[Description], adapter: str | None) -> list[dict[str, object]]:
-    """An entry for each adapter of each model."""
+    """One entry for each adapter of each model."""
     entries: list[dict[str, object]] = [
         {
             "name": model.name,
@@ -72,7 +72,7 @@ def _listed(found: Sequence[Description], width: int) -> RenderableType:
 
 
 def _brief(model: Description, width: int) -> str:
-    """What it is, then its paper and its advice if they fit. A lead that only repeats the name is left out."""
+    """The description, then the paper and the advice if they fit. A prefix that only repeats the name is left out."""
     lead, colon, rest = model.about.partition(": ")
     repeats = colon and _letters(_AROUND.sub("", lead.lower())) == _letters(model.name)
     told = printable(rest if repeats else model.about).rstrip(".")
@@ -106,7 +106,7 @@ def _row(setting: Setting) -> tuple[str, str, str]:
 
 
 def _typed(text: str) -> str:
-    """Python's words for values as they are typed on the command line."""
+    """Python values as they are typed on the command line."""
     return _WORDS.sub(lambda found: _JSON[found[0]], text)
 
 

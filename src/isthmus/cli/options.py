@@ -1,4 +1,4 @@
-"""Options that the commands of several adapters share, and how their texts become values."""
+"""Options that the commands of several adapters share, and parsing of their values."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ import typer
 from isthmus.disk import check_new_file, is_stream
 from isthmus.errors import InputError, SettingError
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What fit saved.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A saved bundle.")]
 ResultCount = Annotated[int, typer.Option("-k", "--k", min=1, help="How many results.")]
 ResultCountOrAll = Annotated[int | None, typer.Option("-k", "--k", min=1, help="How many results [all].")]
 Allow = Annotated[
     list[str] | None,
-    typer.Option("--allow", help="Only these ids may answer; or a JSON array, or @FILE; may be repeated."),
+    typer.Option("--allow", help="Return only these ids (or a JSON array, or @FILE); may be repeated."),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", help="These ids may not answer; or a JSON array, or @FILE; may be repeated."),
+    typer.Option("--exclude", help="Do not return these ids (or a JSON array, or @FILE); may be repeated."),
 ]
 SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to generate.")]
-StepCount = Annotated[int, typer.Option(min=2, help="How many in all, both ends included.")]
+StepCount = Annotated[int, typer.Option(min=2, help="Number of steps, including both ends.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search; the bundle is smaller.")]
-Within = Annotated[str | None, typer.Option("--in", help="Search in this file instead of the training records.")]
+Within = Annotated[str | None, typer.Option("--in", help="Search this file instead of the training records.")]
 PriorName = Annotated[
     str, typer.Option("--prior", help="fitted: codes like those of the training records; standard: the model's own.")
 ]
 ImportanceSamples = Annotated[
     int,
     typer.Option(
-        "--samples", min=0, help="Importance samples for a tighter bound of the likelihood, 500 is usual; 0 for none."
+        "--samples", min=0, help="Importance samples for a tighter bound of the likelihood; 500 is usual, 0 for none."
     ),
 ]
 CodesFile = Annotated[Path | None, typer.Option("--out", help="A new .npy file for the codes, float32.")]
-AllFlagged = Annotated[bool, typer.Option("--all", help="All records in their order, flagged or not.")]
+AllFlagged = Annotated[bool, typer.Option("--all", help="Show all records in their order, flagged or not.")]
 
 Encoding = Annotated[str | None, typer.Option("--encoding", help="Of the file, such as utf-8 or latin-1 [found out].")]
 Delimiter = Annotated[
@@ -55,14 +55,14 @@ Header = Annotated[
     ),
 ]
 
-TimeLimit = Annotated[str | None, typer.Option(help="What training may take, such as 90s, 10m or 2h.")]
+TimeLimit = Annotated[str | None, typer.Option(help="Time limit of the training, such as 90s, 10m or 2h.")]
 
 
 def parsed_duration(text: str) -> float:
-    """Seconds of ``90s``, ``10m``, ``1.5h``, or of a bare number.
+    """Parse ``90s``, ``10m``, ``1.5h``, or a number of seconds.
 
     Raises:
-        SettingError: no positive length of time.
+        SettingError: not a positive duration.
     """
     number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
     try:
@@ -78,7 +78,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def parsed_settings(pairs: list[str]) -> dict[str, Any]:
-    """``name=value`` pairs; values are JSON, or else text.
+    """Parse ``name=value`` pairs; values are JSON, or otherwise text.
 
     Raises:
         SettingError: a pair without an equals sign.

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus.bundle.manifest import Manifest, peek
+from isthmus.checked.paths import plain_file
 from isthmus.cli.output import Json, emit
 from isthmus.disk import check_file
 from isthmus.errors import InputError
@@ -76,9 +77,16 @@ def _map(codes: Path, labels: Path | None) -> Any:
     from isthmus.plots.maps import check_map, draw_map
 
     found = _codes(codes)
-    named = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
+    named = None if labels is None else _lines(labels)
     check_map(found, named)
     return lambda axes: draw_map(axes, found, named, f"Map of the codes in {codes.name}")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return plain_file(path, "a label a line").read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text", expected="UTF-8, a label a line") from None
 
 
 def _codes(path: Path) -> Any:

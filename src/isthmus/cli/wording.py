@@ -48,7 +48,7 @@ def duration(seconds: float | int) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
+    """A size in bytes: ``900 bytes``, ``384 kB``, ``1.2 GB``."""
     if number < 1000:
         return counted(number, "byte")
     power = min(4, max(1, int(math.log10(number * 1.0005)) // 3))
@@ -57,7 +57,7 @@ def size(number: int) -> str:
 
 
 def number(value: float | int) -> str:
-    """Four digits that tell something, and commas in large numbers."""
+    """A number with four significant digits, and commas in large numbers."""
     if isinstance(value, int):
         return f"{value:,}"
     if not math.isfinite(value):
@@ -66,26 +66,26 @@ def number(value: float | int) -> str:
 
 
 def share(value: float) -> str:
-    """``1 in 20`` for 0.05."""
+    """A share in words, such as ``1 in 20`` for 0.05."""
     part = Fraction(value).limit_denominator(1000)
     return f"{part.numerator:,} in {part.denominator:,}" if part else "none"
 
 
 def decimals(values: Iterable[float]) -> int:
-    """Digits after the point that a column of numbers needs to show four that tell something, four at most."""
+    """Number of decimals with which all numbers of a column have four significant digits, at most four."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     return 4 if largest < 10 else max(0, 3 - int(math.log10(largest)))
 
 
 def flagged(number_above: int, of: int, noun: str, threshold: float, contamination: float) -> str:
-    """How many records are anomalies, and how many of normal ones would be.
+    """The number of anomalies, and how many would be expected among normal records.
 
     Args:
-        number_above: scores above the threshold.
-        of: all scores.
+        number_above: number of scores above the threshold.
+        of: number of all scores.
         noun: what is scored, in the plural.
-        threshold: above which a score counts as an anomaly.
-        contamination: share of normal records that is expected above it.
+        threshold: scores above it count as anomalies.
+        contamination: expected share of normal records above it.
 
     Returns:
         A sentence without a full stop.
@@ -97,15 +97,15 @@ def flagged(number_above: int, of: int, noun: str, threshold: float, contaminati
 def figures(
     document: Mapping[str, Any], leave_out: Iterable[str] = (), errors: Mapping[str, float] | None = None
 ) -> list[tuple[str, str]]:
-    """Figures by name as rows of a table.
+    """Metrics by name as rows of a table.
 
     Args:
-        document: by name; those that are None are left out.
+        document: metrics by name; those that are None are left out.
         leave_out: names of others that are left out.
         errors: standard errors of some of them.
 
     Returns:
-        What each figure is called, and its value with the unit.
+        The label of each metric, and its value with the unit.
     """
     hidden = set(leave_out)
     return [

@@ -96,7 +96,7 @@ class BlockFile(io.RawIOBase):
         self._blocks, self._left = iter(blocks), memoryview(b"")
 
     def readable(self) -> bool:
-        """It is."""
+        """Whether the file can be read. It can."""
         return True
 
     def read(self, size: int = -1) -> bytes:

@@ -14,6 +14,7 @@ from isthmus.answers import html
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.metrics.codes import active_units
+from isthmus.metrics.means import mean_with_error
 from isthmus.protocols import Source
 from isthmus.reprs import described, number
 from isthmus.tasks.coding import codes_of, held_out, weighted_log_likelihoods
@@ -94,11 +95,7 @@ def standard_errors(**each: Any) -> dict[str, float]:
     Returns:
         Standard errors by name, in the unit of the metric; none for fewer than two records or infinite values.
     """
-    found = {}
-    for name, values in each.items():
-        if values is not None and len(values) > 1:
-            numbers = torch.as_tensor(values).double()
-            found[name] = float(numbers.std()) / len(numbers) ** 0.5
+    found = {name: mean_with_error(values)[1] for name, values in each.items() if values is not None}
     return {name: error for name, error in found.items() if math.isfinite(error)}
 
 

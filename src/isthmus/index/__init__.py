@@ -1,9 +1,8 @@
-"""Nearest rows of any vectors: approximate where that pays, filtered, changing and saved.
+"""Nearest neighbours of any vectors: exact or approximate, filtered, updated and saved.
 
-``Index`` answers with ids from outside. ``searcher_over`` yields the searcher that an ``Index`` would ask, for whoever
-keeps the ids elsewhere; ``ExactSearcher`` is the reference that every other is measured against. A new kind of
-approximate index is an ``IndexKind``, made known by ``register``. Nothing is imported before it is asked for: exact
-search needs no FAISS.
+``Index`` works with external ids. ``searcher_over`` returns the searcher that an ``Index`` would use, for code that
+handles ids itself; ``ExactSearcher`` is the reference for all other searchers. A new kind of approximate index is an
+``IndexKind``, registered by ``register``. Imports are lazy: exact search does not need FAISS.
 """
 
 from __future__ import annotations

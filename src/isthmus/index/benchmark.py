@@ -1,4 +1,4 @@
-"""An index against exact search, through its own face."""
+"""Benchmark of an index against exact search, through its public methods."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ __all__ = ["benchmark"]
 
 
 def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
-    """Recall and speed of an index and of exact search over the same vectors.
+    """Measure recall and speed of an index and of exact search over the same vectors.
 
     Args:
-        index: which is not changed.
-        queries: as for ``Index.build``; vectors of the index with noise, if None.
-        k: neighbours a query.
-        seed: of the queries that are made.
+        index: the index, which is not changed.
+        queries: as for ``Index.build``; None for vectors of the index with noise.
+        k: neighbours per query.
+        seed: seed of the generated queries.
+
+    Returns:
+        Recall, queries per second and seconds per query, for both.
 
     Raises:
         InputError: the index is empty.
     """
     if not len(index):
-        raise InputError("an empty index", expected="vectors to look for", remedy="add some")
+        raise InputError("an empty index", expected="an index with vectors", remedy="add some")
     vectors = torch.from_numpy(index.vectors(index.ids))
     exact = Index.build(vectors, index.ids, index.metric, kind="exact")
     given = None if queries is None else vector_files.read(queries)[0]

@@ -1,4 +1,4 @@
-"""The index: vectors with ids in, nearest ids out; right, filtered, changing and saved."""
+"""The ``Index``: nearest neighbours by external ids, with filters, updates and saving."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.steps import StepProgress, check_progress
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.machine.processes import ForkSafeLock
@@ -34,8 +35,8 @@ class _State:
 
 @final
 class Index:
-    """Made by ``build`` or ``load``. Any number of threads may search while one of them changes it: a search under way
-    keeps the vectors that it began with."""
+    """Created by ``build`` or ``load``. Any number of threads may search while one of them changes it: a running search
+    keeps the vectors that it started with."""
 
     def __init__(self, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
         self._state, self._request = _State(snapshot, chosen), request
@@ -54,57 +55,65 @@ class Index:
         seed: int = 0,
         queries: Any = None,
         kind: str = "auto",
+        progress: StepProgress | None = None,
     ) -> Index:
-        """An index of a copy of the vectors, as float32.
+        """Build an index of a copy of the vectors, as float32.
 
-        Exact search is chosen where one query takes at most 5 ms (or ``budget.seconds``) by the rule of
-        ``Budget.allows_exact``. Else all known kinds (``isthmus.index.registry``) are tried, the recall of each is
-        measured against exact search on held-out queries, and the fastest that reaches ``target_recall`` is kept, if
-        it is faster than exact search. Where none reaches it, exact search is kept, with a warning.
+        Exact search is chosen if one query takes at most 5 ms (or ``budget.seconds``) by the rule of
+        ``Budget.allows_exact``. Otherwise all known kinds (``isthmus.index.registry``) are tried, the recall of each is
+        measured against exact search on held-out queries, and the fastest that reaches ``target_recall`` is kept, if it
+        is faster than exact search. If none reaches it, exact search is kept, with a warning.
 
         Args:
-            vectors: an array of numpy or torch, a table, or the path of a ``.npy``, Parquet or CSV file, see
+            vectors: a numpy or torch array, a table, or the path of a ``.npy``, Parquet or CSV file, see
                 ``vector_files.read``.
-            ids: distinct, all whole numbers or all text; or the name of the column that holds them, which ``add`` and
-                ``update`` then look for too. If not given, those of a column ``id``, or else the row numbers.
-            metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
-            target_recall: the least share of the true ``k`` nearest that must be found.
-            k: how many neighbours are meant.
-            budget: the time and memory it may take.
-            seed: of sampling, k-means and rotations.
-            queries: such as will be asked, to measure with; vectors drawn at random, with noise, if not given. Where
-                queries come from elsewhere than the vectors (people and items), give some.
-            kind: "auto"; "fastest", to try all however fast exact search is; "exact"; or one, whatever its speed.
+            ids: distinct, all integers or all text; or the name of the column with the ids, which ``add`` and
+                ``update`` then use, too. By default those of a column ``id``, or the row numbers.
+            metric: "ip" (inner product), "cosine" (0 for a zero vector) or "l2" (negative squared distance).
+            target_recall: minimum share of the true ``k`` nearest neighbours that must be found.
+            k: number of neighbours.
+            budget: limits of time and memory.
+            seed: seed of sampling, k-means and rotations.
+            queries: typical queries, to measure with; by default random vectors with noise. Pass some if queries are
+                distributed differently from the vectors (such as users and items).
+            kind: "auto"; "fastest", to try all kinds even if exact search is fast; "exact"; or one kind, whatever its
+                speed.
+            progress: told which kind is being tried, by its methods ``begin`` and ``end``; the bar of ``fit`` is
+                ``isthmus.training.progress_display.ProgressBar()``. With None there are log lines only.
+
+        Returns:
+            The index.
 
         Raises:
-            InputError: what ``vector_files.read`` refuses; ids of mixed types; fewer than two queries to measure with.
-            DuplicateIdError: an id twice.
+            InputError: the errors of ``vector_files.read``; ids of mixed types; fewer than two queries to measure with.
+            DuplicateIdError: duplicate ids.
             SettingError: a setting outside its range.
-            BudgetError: nothing that the budget allows reaches the target, exact search included.
+            BudgetError: nothing within the budget reaches the target, including exact search.
         """
         check_metric(metric)
+        check_progress(progress)
         column = ids if isinstance(ids, str) else None
         request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column).checked()
-        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries)[0])
+        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries, progress)[0])
 
     @property
     def metric(self) -> Metric:
-        """By which it compares."""
+        """The metric of the index."""
         return self._state.snapshot.metric
 
     @property
     def id_column(self) -> str | None:
-        """The column of the vectors' table that held the ids, where ``build`` was told one."""
+        """The column of the ids in the table of vectors, if ``build`` was given one."""
         return self._request.id_column
 
     @property
     def width(self) -> int:
-        """How many numbers a vector has."""
+        """The number of dimensions of a vector."""
         return self._state.snapshot.width
 
     @property
     def ids(self) -> list[Id]:
-        """All ids, in the order in which equal scores come."""
+        """All ids, in order of insertion, which is also the order of equal scores."""
         return self._state.snapshot.live()[1]
 
     def __len__(self) -> int:

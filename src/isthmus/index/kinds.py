@@ -1,9 +1,11 @@
-"""What a kind of approximate index is: an extension point. A kind is one object, and one file is enough for it.
+"""The interface of kinds of approximate indexes, an extension point. A kind is one object, and one file is enough for
+it.
 
-``IndexKind`` says what a kind offers and builds an ``ApproximateSearcher``, which finds candidates among the vectors of
-an exact searcher. ``isthmus.index.registry`` tells which kinds are known; register a kind there, or announce it as an
-entry point, and ``Index`` tries it beside its own: each is built, its settings are chosen by measured recall, and the
-fastest wins. ``isthmus.index.candidates.rank_candidates`` does what most searchers have in common.
+``IndexKind`` describes a kind and builds an ``ApproximateSearcher``, which finds candidates among the vectors of an
+exact searcher. ``isthmus.index.registry`` knows all kinds; register a kind there, or announce it as an entry point, and
+``Index``
+tries it together with the others: each is built, its settings are chosen by measured recall, and the fastest is used.
+``isthmus.index.candidates.rank_candidates`` implements what most searchers have in common.
 """
 
 from __future__ import annotations
@@ -23,18 +25,19 @@ from isthmus.protocols import Searcher
 from isthmus.rowlists import RowLists
 
 Structure = Mapping[str, npt.NDArray[np.generic]]
-"""What took long to find, as arrays by name: centroids, or the links of a graph. It is saved beside the vectors."""
+"""Expensive results of a build, as arrays by name: centroids, or the links of a graph. They are saved with the
+vectors."""
 
 Setting = int | float | str | bool
-"""The value of one setting, as JSON has it."""
+"""The value of one setting, as in JSON."""
 
 
 @runtime_checkable
 class ApproximateSearcher(Searcher, Protocol):
-    """A searcher that compares a query with some of the vectors only. Immutable, safe to ask from several threads.
+    """A searcher that compares a query with only some of the vectors. Immutable, and safe for several threads.
 
-    ``search`` keeps the contract of every searcher (``isthmus.testing.searcher.SearcherContract``): scores are exact,
-    no filter leaks, and no answer is short while ``k`` rows may answer.
+    ``search`` fulfils the contract of every searcher (``isthmus.testing.searcher.SearcherContract``): scores are exact,
+    filters are never violated, and ``k`` rows are returned if as many pass the filters.
     """
 
     @property
@@ -44,101 +47,104 @@ class ApproximateSearcher(Searcher, Protocol):
 
     @property
     def settings(self) -> Mapping[str, Setting]:
-        """All that ``IndexKind.restore`` needs to make it again, by name: saved in the manifest."""
+        """All arguments that ``IndexKind.restore`` needs, by name; saved in the manifest."""
         ...
 
     @property
     def search_settings(self) -> Mapping[str, Setting]:
-        """Those of the settings that trade recall for speed, by name: shown beside what they gave."""
+        """The settings that trade recall for speed, by name."""
         ...
 
     @property
     def structure(self) -> Structure:
-        """What took long to find: saved, and given to ``IndexKind.restore``. May be empty."""
+        """The expensive results of the build: saved, and passed to ``IndexKind.restore``. May be empty."""
         ...
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it keeps in memory, beside the vectors."""
+        """Memory in bytes, in addition to the vectors."""
         ...
 
     def grid(self) -> Sequence[Sequence[ApproximateSearcher]]:
         """The same index with other search settings.
 
         Returns:
-            Sequences along which recall and cost rise, at least one, each of at least one searcher. The first settings
-            that reach a target are found by bisection. Nothing is built: all share what this one holds.
+            Sequences along which recall and cost increase, at least one, each of at least one searcher. The first
+            settings that reach a target are found by bisection. Nothing is built: all of them share the same data.
         """
         ...
 
     def rebuilt(self, exact: ExactSearcher) -> ApproximateSearcher:
-        """The same kind with settings to match over other vectors, as after many additions."""
+        """The same kind with suitable settings over other vectors, for example after many additions."""
         ...
 
     def candidates(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
     ) -> Int64[Tensor, "batch found"]:
-        """What ``search`` chooses from; the index computes their scores itself.
+        """Candidates for ``search``; the index computes their scores itself.
 
         Args:
-            queries: checked, as they were given.
-            k: how many each query needs.
+            queries: checked queries, as they were given.
+            k: number of candidates that each query needs.
             exclude, allow: as for ``search``.
 
         Returns:
-            Rows in no order, at least ``k`` columns, -1 where there is none. A query with fewer than ``k`` rows is one
-            that no more rows may answer. ``search(...).rows`` will do.
+            Rows in any order, at least ``k`` columns, padded with -1. A query has fewer than ``k`` rows only if no
+            other rows pass the filters. ``search(...).rows`` is a valid implementation.
         """
         ...
 
     def unfiltered_candidates(
         self, queries: Float[Tensor, "batch width"], k: int
     ) -> Int64[np.ndarray, "batch found"] | None:
-        """``candidates`` where nothing is filtered, without the safety net: -1 where fewer than ``k`` are found.
+        """``candidates`` without filters and without fallback: -1 if fewer than ``k`` are found.
 
         Returns:
-            Rows; None where this shortcut has no advantage over ``candidates``.
+            Rows; None if this shortcut has no advantage over ``candidates``.
         """
         ...
 
 
 @runtime_checkable
 class IndexKind(Protocol):
-    """A kind of approximate index: when it pays, what it keeps, and how it is built."""
+    """A kind of approximate index: when it is useful, what it stores, and how it is built."""
 
     @property
     def name(self) -> str:
-        """As in ``Index.build(kind=...)`` and in saved indexes."""
+        """The name in ``Index.build(kind=...)`` and in saved indexes."""
         ...
 
     @property
     def metrics(self) -> Sequence[Metric]:
-        """Those for which it is tried among all kinds; none, if it is used only by its name."""
+        """The metrics for which it is tried among all kinds; empty if it is only used by name."""
         ...
 
     @property
     def structure_key(self) -> Hashable | None:
-        """Kinds with an equal key start from the structure that the first of them found; None shares nothing."""
+        """Kinds with an equal key reuse the structure that the first of them computed; None shares nothing."""
         ...
 
     def declines(self, exact: ExactSearcher) -> str | None:
-        """Why it cannot pay over some vectors (too few, too wide, too unlike), in a few words; None where it may."""
+        """Why it is not useful for some vectors (for example too few), in a few words; None if it may be."""
         ...
 
     def bytes_a_row(self, width: int) -> float:
-        """Bytes that it keeps for each vector of ``width`` numbers at least: more than the budget is not built."""
+        """Minimum number of bytes for each vector of ``width`` numbers; kinds above the budget are not built."""
         ...
 
     def build(self, exact: ExactSearcher, seed: int, structure: Structure | None = None) -> ApproximateSearcher:
-        """An index over the vectors that ``exact`` compares.
+        """Build an index over the vectors of ``exact``.
 
         Args:
-            exact: over float32 vectors on the CPU; it scores candidates and answers what the index cannot.
-            seed: of everything random.
-            structure: of a kind with an equal ``structure_key`` over these vectors.
+            exact: exact searcher over float32 vectors on the CPU; it scores candidates and is the fallback.
+            seed: seed of everything random.
+            structure: structure of a kind with an equal ``structure_key`` over these vectors.
+
+        Returns:
+            The searcher.
 
         Raises:
-            SettingError: it cannot compare by the metric of ``exact``.
+            SettingError: it does not support the metric of ``exact``.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""From ids to rows and back: what a caller asks, and what comes of it."""
+"""Searches of an index: converts ids to rows, searches, and converts rows to ids."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Id, Kind
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
-"""Ids, one for each of something."""
+"""An array of ids."""
 
 Ids = IdArray | Sequence[IdArray]
 """Ids for all queries, or one list of ids for each query."""
@@ -34,8 +34,8 @@ class Hit(NamedTuple):
     """One vector that was found.
 
     Attributes:
-        id: of the vector.
-        score: an inner product, a cosine or a negative squared distance; higher is nearer.
+        id: id of the vector.
+        score: inner product, cosine or negative squared distance; higher is nearer.
     """
 
     id: Id
@@ -45,10 +45,10 @@ class Hit(NamedTuple):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Hits(RankedList[Hit]):
-    """What is nearest to one query, best first: a sequence of ``Hit`` (id, score), and a table of them.
+    """The nearest vectors of one query, best first: a sequence of ``Hit`` (id, score) that is also a table.
 
     Attributes:
-        ids: of the vectors.
+        ids: ids of the vectors.
         scores: inner products, cosines or negative squared distances; higher is nearer.
         kind: whether ids are numbers or text.
     """
@@ -68,7 +68,7 @@ class Hits(RankedList[Hit]):
         return {"id": id_type(self.kind, self.ids), "score": pa.float64()}
 
     def remarks(self) -> list[str]:
-        """None: the columns say all."""
+        """No remarks, because the columns are complete."""
         return []
 
     def _cut(self, places: slice) -> Hits:
@@ -81,15 +81,15 @@ class Hits(RankedList[Hit]):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class SearchHits(RankedLists[Hits]):
-    """Answers to several queries, best first; equal scores in the order in which the ids came into the index.
+    """Answers to several queries, best first; equal scores in the order of insertion.
 
-    A sequence with the ``Hits`` of each query, and one table of them all.
+    A sequence with the ``Hits`` of each query, which is also one table.
 
     Attributes:
-        ids: of the answers, a list for each query.
+        ids: ids of the answers, a list for each query.
         scores: inner products, cosines or negative squared distances, an array for each query; higher is nearer.
         kind: whether ids are numbers or text.
-        numbers: of the queries, where these answers are a slice of more; else they count from 0.
+        numbers: numbers of the queries, if these answers are a slice; otherwise they count from 0.
     """
 
     ids: list[list[Id]]
@@ -117,19 +117,22 @@ class SearchHits(RankedLists[Hits]):
 def search(
     snapshot: Snapshot, queries: Any, k: int | Sequence[int], exclude: Ids | None, allow: Ids | None
 ) -> SearchHits:
-    """``Index.search`` in a snapshot.
+    """``Index.search`` on a snapshot.
 
     Args:
-        snapshot: what is searched.
-        queries: one, or one a row.
-        k: how many answers; one number, or one for each query.
-        exclude: ids that must not answer: for all queries, or a list for each.
-        allow: the only ids that may answer, likewise.
+        snapshot: the vectors to search.
+        queries: one query, or one per row.
+        k: number of results; one number, or one for each query.
+        exclude: ids that must not be returned: for all queries, or a list for each.
+        allow: the only ids that may be returned, likewise.
+
+    Returns:
+        The answers.
 
     Raises:
         SettingError: a k below 1, or not one for each query.
-        InputError: queries of another width; lists, but not one for each query.
-        ValueRangeError: a query holds NaN or infinity.
+        InputError: queries of another width; several lists, but not one for each query.
+        ValueRangeError: a query contains NaN or infinity.
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
@@ -149,18 +152,21 @@ def search(
 
 
 def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, allow: Ids | None) -> SearchHits:
-    """``Index.within`` in a snapshot.
+    """``Index.within`` on a snapshot.
 
     Args:
-        snapshot: what is searched.
-        queries: one, or one a row.
-        score: the least.
-        exclude: ids that must not answer: for all queries, or a list for each.
-        allow: the only ids that may answer, likewise.
+        snapshot: the vectors to search.
+        queries: one query, or one per row.
+        score: minimum score.
+        exclude: ids that must not be returned: for all queries, or a list for each.
+        allow: the only ids that may be returned, likewise.
+
+    Returns:
+        The answers.
 
     Raises:
-        InputError: queries of another width; lists, but not one for each query.
-        ValueRangeError: a query holds NaN or infinity.
+        InputError: queries of another width; several lists, but not one for each query.
+        ValueRangeError: a query contains NaN or infinity.
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)

@@ -23,9 +23,10 @@ _asked: int | None = 1 if sys.platform == "darwin" else None
 
 @contextmanager
 def limit(threads: int) -> Iterator[None]:
-    """At most this many threads for each operation of torch, FAISS and BLAS while the block runs, in the whole process.
+    """Use at most this many threads for each operation of torch, FAISS and BLAS inside this context, in the whole
+    process.
 
-    Searches that other threads begin meanwhile keep to it, too; enter it from one thread. BLAS is limited where
+    This also applies to searches that other threads start meanwhile; enter it from one thread. BLAS is limited if
     ``threadpoolctl`` is installed.
 
     Raises:
@@ -51,12 +52,12 @@ def limit(threads: int) -> Iterator[None]:
 
 @contextmanager
 def limited_to(read: Callable[[], int], write: Callable[[int], None], threads: int | None = None) -> Iterator[None]:
-    """Keep a library to ``threads``, or to what ``limit`` said, in the calling thread while the block runs.
+    """Limit a library to ``threads``, or to the number of ``limit``, in the calling thread inside this context.
 
     Args:
-        read: tells the library's number.
+        read: returns the library's number of threads.
         write: sets it.
-        threads: at most this many; what ``limit`` said, if not given.
+        threads: maximum number; by default that of ``limit``.
     """
     wanted = 1 if processes.is_forked() else _asked if threads is None else threads
     if wanted is None:

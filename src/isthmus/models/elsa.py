@@ -194,7 +194,16 @@ class CosineError:
         return readout.logits(decoded).float()
 
     def sample(self, readout: UnitNormReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """The logits; there is no noise."""
+        """The logits; there is no noise.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         return self.mean(readout, decoded)
 
 

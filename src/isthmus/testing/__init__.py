@@ -1,4 +1,4 @@
-"""Contract tests shipped with the library: to write a part, subclass one and supply the part.
+"""Contract tests that are included in the library: derive a class from one, and supply the object to test.
 
     AdapterContract       records to batches, and back from a bundle
     AutoencoderContract   the face of a domain: its verbs, their arguments and results

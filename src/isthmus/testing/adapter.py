@@ -1,4 +1,4 @@
-"""What every adapter keeps. A newcomer's test is a subclass:
+"""Contract tests for adapters. Derive a test class for a new adapter:
 
 class TestFrames(AdapterContract):
     adapter = FrameAdapter

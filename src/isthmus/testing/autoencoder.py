@@ -1,5 +1,6 @@
-"""What the face of every domain keeps: the same verbs, argument names, defaults and forms of results, and typed errors
-in place of anything that it cannot do. Read it as the list of what a face must do. A newcomer's test is a subclass:
+"""Contract tests for the face of a domain: the same methods, argument names, defaults and results in all domains, and
+typed errors for everything that is not supported. It is also the specification of a face. Derive a test class for a new
+face:
 
 class TestFrames(AutoencoderContract):
     face = FrameAutoencoder
@@ -44,11 +45,11 @@ VERBS: Mapping[str, Mapping[str, Any]] = {
     "save": {},
     "load": {},
 }
-"""Every verb of a face, with the arguments that it has in every domain and their defaults."""
+"""The methods of a face, with the arguments that they have in every domain and their defaults."""
 
 RUN = Run(device="cpu", precision="fp32")
 TRAINED_ON = 80
-"""Records: enough to hold some out, and for a fitted prior."""
+"""Number of training records: enough to hold some out, and for a fitted prior."""
 
 
 class AutoencoderContract(ABC):
@@ -57,9 +58,9 @@ class AutoencoderContract(ABC):
     Attributes:
         face: the class under test.
         model: a builder without a prior of its own.
-        variational: a builder with one; None where the domain has none.
-        settings: keywords that make both small and quick to train.
-        fit_options: more arguments of ``fit``.
+        variational: a builder with a prior; None if the domain has none.
+        settings: keywords that make both models small and fast to train.
+        fit_options: further arguments of ``fit``.
     """
 
     face: ClassVar[type[Any]]
@@ -72,15 +73,15 @@ class AutoencoderContract(ABC):
 
     @abstractmethod
     def records(self, count: int, seed: int = 0) -> Any:
-        """So many records, no two alike, in any form that the face takes. The same count and seed give the same ones,
-        and a smaller count the first of them."""
+        """Create ``count`` different records, in any form that the face accepts. The same count and seed give the same
+        records, and a smaller count the first of them."""
 
     @abstractmethod
     def foreign(self) -> Any:
-        """Something that ``encode`` has to refuse after training on ``records``."""
+        """An input that ``encode`` must refuse after training on ``records``."""
 
     def fitted(self, model: str | None = None, **options: Any) -> Any:
-        """A face trained on ``records(TRAINED_ON)``; trained once for each choice of arguments."""
+        """A face trained on ``records(TRAINED_ON)``, once for each choice of arguments."""
         key = (type(self), model, *sorted(options.items()))
         if key not in self._fitted:
             whole = {**self.fit_options, **self.settings, **options}

@@ -1,4 +1,4 @@
-"""What every plugin keeps.
+"""Contract tests for plugins.
 
 class TestAudioPlugin(PluginContract):
     plugin = audio
@@ -17,10 +17,10 @@ from isthmus.protocols import Plugin
 
 
 class PluginContract(ABC):
-    """Tests for one plugin, as its entry point yields it.
+    """Tests for one plugin.
 
     Attributes:
-        plugin: the plugin under test.
+        plugin: the plugin object behind the entry point.
     """
 
     plugin: ClassVar[Plugin]

@@ -1,4 +1,4 @@
-"""What every ``Ranker`` must do. Subclass ``RankerContract`` and supply a ranker and bags."""
+"""Contract tests for rankers. Derive from ``RankerContract`` and supply a ranker and bags."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from isthmus.testing.searcher import brute_force
 
 
 class RankerContract(ABC):
-    """The tests that a ranker passes.
+    """Tests for one ranker.
 
     Attributes:
-        tolerance: how far the scores of two ways of asking may be apart, absolutely and relatively.
-        reads_weights: whether the weights of a bag count; some rankers only see which columns it holds.
+        tolerance: tolerance between the scores of two equivalent calls, absolute and relative.
+        reads_weights: whether the weights of a bag matter; some rankers only use its columns.
     """
 
     tolerance = 1e-4

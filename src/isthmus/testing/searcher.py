@@ -1,4 +1,4 @@
-"""What every ``Searcher`` must do. Subclass ``SearcherContract`` and supply ``build``; or call ``check`` in a test."""
+"""Contract tests for searchers. Derive from ``SearcherContract`` and supply ``build``; or call ``check`` in a test."""
 
 from __future__ import annotations
 

@@ -14,7 +14,14 @@ class Progress(Protocol):
     """Called by the trainer: first start, then step and epoch for each epoch, finally stop."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Start a training of ``epochs`` epochs with ``rows`` rows each; ``first_epoch`` is above 0 after a resume."""
+        """Start a training of ``epochs`` epochs with ``rows`` rows each; ``first_epoch`` is above 0 after a resume.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         ...
 
     def step(self, rows: int, loss: float) -> None:
@@ -47,10 +54,17 @@ class NoProgress:
     """A ``Progress`` that reports nothing."""
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Ignore the start of a training."""
+        """Ignore the start of a training.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
 
     def step(self, rows: int, loss: float) -> None:
-        """Ignore a step."""
+        """Ignore the loss of a step."""
 
     def epoch(self, record: Record) -> None:
         """Ignore the end of an epoch."""

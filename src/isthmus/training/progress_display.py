@@ -107,7 +107,14 @@ class ProgressBar:
         self._course, self._training, self._begun = _Course(), False, list[str]()
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Start a training of ``epochs`` epochs with ``rows`` rows each."""
+        """Start a training of ``epochs`` epochs with ``rows`` rows each.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         self._course.start(epochs, rows, metric, first_epoch)
         self._training = True
         self._anew()
@@ -182,7 +189,14 @@ class ProgressLog:
         self._begun: list[str] = []
 
     def start(self, epochs: int, rows: int, metric: str | None, first_epoch: int = 0) -> None:
-        """Log the start of a training."""
+        """Log the start of a training.
+
+        Args:
+            epochs: number of epochs.
+            rows: number of rows per epoch.
+            metric: name of the validation score; None without one.
+            first_epoch: number of finished epochs after a resume.
+        """
         self._course.start(epochs, rows, metric, first_epoch)
         self._said, self._whole, self._first = self._clock(), True, first_epoch
 

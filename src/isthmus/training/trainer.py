@@ -152,7 +152,7 @@ class _Training:
         history, latest = self.history, self.latest
         counts = latest is not None and latest.steps >= FEWEST_STEPS
         if not history.records and not counts:
-            return "no epoch is done yet, nothing is learned"
+            return "no epoch is finished yet, so there is nothing to keep"
         if history.best_epoch is None:
             done = f"after epoch {history.epochs}" if history.epochs else "in its first epoch"
             return f"keeping the model as it is ({done})"

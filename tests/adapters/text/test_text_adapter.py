@@ -74,7 +74,7 @@ def test_what_is_lost_is_said(caplog):
     with caplog.at_level(logging.WARNING):
         adapter = TextAdapter.fit(SENTENCES, kind="word", size=5, max_length=4)
     assert "1 of 4 texts are empty" in caplog.text
-    assert "gives back 25.0 % of 4 texts exactly" in caplog.text
+    assert "decodes 25.0 % of 4 texts exactly" in caplog.text
     with caplog.at_level(logging.WARNING):
         source = adapter.prepare(SENTENCES)
     assert "3 of 4 texts are longer than 4 tokens" in caplog.text

@@ -14,7 +14,16 @@ class Deterministic(nn.Module):
     """The code is the hidden state, with an optional activation. Vanilla, denoising and contractive autoencoders."""
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated."""
+        """``sample`` is ``point``, repeated.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         return Code(hidden, hidden.repeat_interleave(samples, 0) if samples > 1 else hidden)
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
@@ -35,7 +44,16 @@ class Projected(nn.Module):
         self.point = linear(hidden, code, generator)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated; fp32 under autocast too."""
+        """``sample`` is ``point``, repeated; fp32 under autocast too.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         point = self.point(hidden)
         point = point.to(torch.promote_types(point.dtype, torch.float32))
         return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point)

@@ -65,7 +65,16 @@ class Gaussian(nn.Module):
         self.log_scale = linear(hidden, code, generator)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """A sample is drawn only with a generator; statistics are fp32 under autocast too."""
+        """A sample is drawn only with a generator; statistics are fp32 under autocast too.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         return _code(self.mean(hidden), self.log_scale(hidden), generator, samples)
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
@@ -108,7 +117,16 @@ class BatchNormGaussian(nn.Module):
         self.moments = BatchStatistics(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """A sample is drawn only with a generator; statistics are fp32 under autocast too."""
+        """A sample is drawn only with a generator; statistics are fp32 under autocast too.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         raw = self.mean(hidden)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
         average, variance = self.moments(raw)

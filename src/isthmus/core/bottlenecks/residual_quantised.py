@@ -51,7 +51,16 @@ class ResidualQuantizer(nn.Module):
         self.codebooks = nn.Parameter(torch.empty(stages, codewords, code).normal_(generator=generator))
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """The nearest sum of codewords; nothing is random."""
+        """The nearest sum of codewords; nothing is random.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         hidden = hidden.float()
         codewords = nearest_codewords(hidden, self.codebooks, self.beams)
         through = hidden - hidden.detach()

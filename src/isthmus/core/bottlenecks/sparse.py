@@ -45,7 +45,16 @@ class TopK(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """At most ``k`` numbers of a row are above 0, the others are 0."""
+        """At most ``k`` numbers of a row are above 0, the others are 0.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         pre = before(self.units, hidden)
         point = self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point))
@@ -93,7 +102,16 @@ class BatchTopK(nn.Module):
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``k`` numbers of a row are above 0 on average, the others are 0."""
+        """``k`` numbers of a row are above 0 on average, the others are 0.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         pre = before(self.units, hidden)
         point = self._of_batch(pre) if self.training else self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point))
@@ -153,7 +171,16 @@ class JumpReLU(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """The note ``gate`` sums up to the number of units that a row uses; ``sparsity.L0`` keeps it in bounds."""
+        """The note ``gate`` sums up to the number of units that a row uses; ``sparsity.L0`` keeps it in bounds.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         pre = before(self.units, hidden)
         point = self.activate(pre)
         return noted_code(point, samples, pre=pre, silent=self.silence(point), gate=self._gate(pre))
@@ -206,7 +233,16 @@ class SparseUnits(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """All units; a penalty keeps most of them near 0."""
+        """All units; a penalty keeps most of them near 0.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         pre = before(self.units, hidden)
         point = self.activate(pre)
         if self.activation == "sigmoid":

@@ -59,7 +59,16 @@ class VectorQuantised(nn.Module):
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """``sample`` is ``point``, repeated. The table learns in training only, and takes its first codewords and new
-        ones from the batch only where a generator is given."""
+        ones from the batch only where a generator is given.
+
+        Args:
+            hidden: output of the encoder.
+            generator: random generator; None makes the code deterministic.
+            samples: number of samples of each code.
+
+        Returns:
+            The code; without a generator, its samples equal its point.
+        """
         vectors = before(self.point, hidden)
         parts = vectors.unflatten(-1, (len(self.table), -1))
         rows = parts.detach().flatten(0, -3).transpose(0, 1)

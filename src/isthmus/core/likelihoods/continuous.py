@@ -59,7 +59,17 @@ class LearnedGaussian(nn.Module):
     def forward(
         self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """log p(targets | decoded).
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            targets: the values to score.
+            generator: random generator, for likelihoods that are estimated.
+
+        Returns:
+            Nats, shape (batch,); higher is more probable.
+        """
         return _normal(_residuals(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
@@ -68,7 +78,16 @@ class LearnedGaussian(nn.Module):
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with noise of the learned scale."""
+        """The mean with noise of the learned scale.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         mean = self.mean(readout, decoded)
         scale: Tensor = self.log_scale().exp()
         return mean + scale * torch.empty_like(mean).normal_(generator=generator)
@@ -96,7 +115,17 @@ class OptimalGaussian(nn.Module):
     def forward(
         self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """log p(targets | decoded).
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            targets: the values to score.
+            generator: random generator, for likelihoods that are estimated.
+
+        Returns:
+            Nats, shape (batch,); higher is more probable.
+        """
         residuals = _residuals(readout, decoded, targets)
         variance = self._followed(residuals.detach()) if self.training else self.variance
         # At the best σ² the likelihood is flat in it, so that its own gradient would be 0.
@@ -108,7 +137,16 @@ class OptimalGaussian(nn.Module):
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with noise of the running scale."""
+        """The mean with noise of the running scale.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         mean = self.mean(readout, decoded)
         return mean + self.variance.sqrt() * torch.empty_like(mean).normal_(generator=generator)
 
@@ -141,7 +179,17 @@ class Laplace(nn.Module):
     def forward(
         self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """log p(targets | decoded).
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            targets: the values to score.
+            generator: random generator, for likelihoods that are estimated.
+
+        Returns:
+            Nats, shape (batch,); higher is more probable.
+        """
         residuals = _residuals(readout, decoded, targets)
         return _laplace(residuals, residuals.new_tensor(self.log_scale))
 
@@ -151,7 +199,16 @@ class Laplace(nn.Module):
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with two-sided exponential noise."""
+        """The mean with two-sided exponential noise.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         mean = self.mean(readout, decoded)
         return mean + math.exp(self.log_scale) * _two_sided(mean, generator)
 
@@ -166,7 +223,17 @@ class LearnedLaplace(nn.Module):
     def forward(
         self, readout: Readout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded)."""
+        """log p(targets | decoded).
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            targets: the values to score.
+            generator: random generator, for likelihoods that are estimated.
+
+        Returns:
+            Nats, shape (batch,); higher is more probable.
+        """
         return _laplace(_residuals(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
@@ -175,7 +242,16 @@ class LearnedLaplace(nn.Module):
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with two-sided exponential noise of the learned scale."""
+        """The mean with two-sided exponential noise of the learned scale.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         mean = self.mean(readout, decoded)
         scale: Tensor = self.log_scale().exp()
         return mean + scale * _two_sided(mean, generator)
@@ -249,7 +325,16 @@ class Gaussian:
         return wide(readout.logits(decoded))
 
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """The mean with noise of the fixed scale."""
+        """The mean with noise of the fixed scale.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         mean = self.mean(readout, decoded)
         return mean + self.scale * torch.empty_like(mean).normal_(generator=generator)
 

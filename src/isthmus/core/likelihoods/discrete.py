@@ -41,7 +41,16 @@ class Multinomial:
         return readout.logits(decoded).float().softmax(1)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """One draw a row, as counts."""
+        """One draw a row, as counts.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         drawn = torch.multinomial(self.mean(readout, decoded), 1, generator=generator)
         return F.one_hot(drawn[:, 0], len(readout.weight)).to(decoded.dtype)
 
@@ -101,7 +110,16 @@ class Categorical:
     def sample(
         self, readout: RankingReadout, decoded: Float[Tensor, "*positions hidden"], generator: Generator
     ) -> Int64[Tensor, " *positions"]:
-        """One token id for each position, drawn independently."""
+        """One token id for each position, drawn independently.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         chances = self.mean(readout, decoded.reshape(-1, decoded.shape[-1]))
         return torch.multinomial(chances, 1, generator=generator).view(decoded.shape[:-1])
 
@@ -127,7 +145,16 @@ class Bernoulli:
         return wide(readout.logits(decoded)).sigmoid()
 
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """Draw zeros and ones with the probabilities ``mean(logits)``."""
+        """Draw zeros and ones with the probabilities ``mean(logits)``.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         return torch.bernoulli(self.mean(readout, decoded), generator=generator)
 
 

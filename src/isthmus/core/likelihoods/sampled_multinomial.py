@@ -100,7 +100,17 @@ class SampledMultinomial(nn.Module):
     def forward(
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded), nats; an estimate where there is a generator."""
+        """log p(targets | decoded), nats; an estimate where there is a generator.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            targets: the values to score.
+            generator: random generator, for likelihoods that are estimated.
+
+        Returns:
+            Nats, shape (batch,); higher is more probable.
+        """
         if generator is None:
             return self.exact(readout, decoded, targets)
         bags = require_bags(targets, "a sampled multinomial likelihood")
@@ -120,7 +130,16 @@ class SampledMultinomial(nn.Module):
         return self.exact.mean(readout, decoded)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """One draw a row, as counts, exact."""
+        """One draw a row, as counts, exact.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         return self.exact.sample(readout, decoded, generator)
 
     def _log_chance(self, columns: Int64[Tensor, " drawn"], others: int) -> Float[Tensor, " drawn"]:

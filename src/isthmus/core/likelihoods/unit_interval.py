@@ -46,7 +46,16 @@ class ContinuousBernoulli:
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """By the inverse of the distribution function."""
+        """By the inverse of the distribution function.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         logits = _float(readout.logits(decoded))
         uniform = torch.empty_like(logits).uniform_(generator=generator)
         # Drawn for −|z|, whose exponential cannot overflow, and turned round for positive logits.
@@ -128,7 +137,16 @@ class DiscretisedLogisticMixture:
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """One level for each value."""
+        """One level for each value.
+
+        Args:
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator.
+
+        Returns:
+            One sample for each row.
+        """
         log_shares, centres, log_scales = self._parts(readout, decoded)
         noise = torch.empty_like(log_shares).exponential_(generator=generator)
         chosen = (log_shares - noise.log()).argmax(1, keepdim=True)

@@ -154,7 +154,11 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
     known = {MANIFEST, WEIGHTS, CACHE, f"{CACHE}/{STRUCTURE}"}
-    found = {path.relative_to(directory).as_posix() for path in directory.rglob("*")}
+    paths = list(directory.rglob("*"))
+    for path in paths:
+        if path.is_symlink() or not (path.is_file() or path == directory / CACHE):
+            raise BundleError(f"{str(path)!r} is not a plain file", expected="no links and no other folders")
+    found = {path.relative_to(directory).as_posix() for path in paths}
     for name in sorted(found - known):
         raise BundleError(f"{str(directory)!r} has a foreign file {name!r}")
     if WEIGHTS not in found:

@@ -1,1 +1,1 @@
-"""Which kind of index: built once each, measured with held-out queries, within a budget."""
+"""Selection of the kind of index: each kind is built once, and measured on held-out queries within a budget."""

@@ -1,4 +1,4 @@
-"""How much time and memory an index may take, and when comparing with every vector is fast enough."""
+"""Limits of time and memory for an index, and the rule for exact search."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import torch
 from isthmus.errors import BudgetError, SettingError
 
 FAST_ENOUGH = 0.005
-"""Seconds that one query may take unless a budget says otherwise."""
+"""Default time limit of one query, in seconds."""
 
 SMALL = 16 << 20
-"""Bytes that any machine reads in less."""
+"""Number of bytes that any machine reads within the limit."""
 
 BUILD_SECONDS = 600.0
-"""Seconds after which no further kind is tried, unless a budget says otherwise."""
+"""Default time limit for trying kinds, in seconds."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an index may take.
+    """Limits for an index.
 
     Attributes:
-        seconds: of a search with a single query.
-        bytes: of vectors and index together, in memory.
-        build_seconds: after which no further kind of index is tried.
+        seconds: time of a search with a single query.
+        bytes: memory of vectors and index together.
+        build_seconds: time after which no further kind of index is tried.
     """
 
     seconds: float | None = None
@@ -35,10 +35,10 @@ class Budget:
     build_seconds: float = BUILD_SECONDS
 
     def checked(self) -> Budget:
-        """The same.
+        """Check the limits, and return this object.
 
         Raises:
-            SettingError: something that is not above 0.
+            SettingError: a limit that is not above 0.
         """
         for field in fields(self):
             value = getattr(self, field.name)
@@ -47,22 +47,22 @@ class Budget:
         return self
 
     def check_bytes(self, rows: int, width: int) -> None:
-        """Refuse what no index could hold: each keeps the vectors in full, because scores are computed from them.
+        """Check the memory of the vectors, which every index keeps, because scores are computed from them.
 
         Raises:
-            BudgetError: the vectors alone take more.
+            BudgetError: the vectors alone need more.
         """
         need = 4 * rows * width
         if self.bytes is not None and need > self.bytes:
             raise BudgetError(
                 f"{rows:,} vectors of {width} numbers take {need:,} bytes",
                 expected=f"at most {self.bytes:,}",
-                remedy="grant more, or encode them into fewer numbers",
+                remedy="allow more, or reduce the dimension of the vectors",
             )
 
     def allows_exact(self, rows: int, width: int) -> bool:
-        """The rule: one query reads every vector once, so it takes ``rows · width · 4`` bytes over the bandwidth of
-        the memory. Exact search is chosen where that is at most ``seconds`` (0.005, if not given)."""
+        """Whether exact search is chosen: one query reads every vector once, which takes ``rows · width · 4`` bytes
+        divided by the memory bandwidth, and this is at most ``seconds`` (0.005 by default)."""
         need = 4 * rows * width
         seconds = FAST_ENOUGH if self.seconds is None else self.seconds
         if self.seconds is None and need <= SMALL:
@@ -72,7 +72,7 @@ class Budget:
 
 @lru_cache(maxsize=1)
 def bandwidth() -> float:
-    """Bytes a second that one pass over memory reads here; measured once for each process."""
+    """Memory bandwidth in bytes per second, measured once per process."""
     table = torch.ones(1 << 18, 128)
     best = 0.0
     for _ in range(4):

@@ -1,7 +1,8 @@
-"""Which searcher an index gets: exact where that is fast enough, else the fastest that finds enough.
+"""Chooses the searcher of an index: exact search if it is fast enough, otherwise the fastest kind with the target
+recall.
 
-Every kind is built and measured on the vectors themselves. Its settings are chosen on one half of the held-out queries
-as the cheapest that reach the target, and judged on the other half.
+Each kind is built and measured on the vectors themselves. Its settings are the cheapest that reach the target on one
+half of the held-out queries; the result is measured on the other half.
 """
 
 from __future__ import annotations
@@ -19,29 +20,32 @@ from isthmus.index.kinds import ApproximateSearcher, IndexKind
 from isthmus.index.registry import find, tried
 from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.measure import HeldOutQueries, held_out
+from isthmus.index.tuning.steps import StepProgress, step
 from isthmus.index.tuning.trials import ALL, ChosenIndex, IndexRequest, Trial
+from isthmus.reprs import counted
 
 logger = logging.getLogger(__name__)
 
 SAMPLE, SAMPLE_SECONDS = 16, 0.01
-"""Queries that show whether a kind could be fast enough at all; if they take less than so many seconds, all show it."""
+"""Number of queries that show whether a kind could be fast enough; if they take less than this time, all queries are
+used."""
 
 TOO_SLOW = 2.0
 """A kind whose cheapest settings are this many times slower than the best so far is not measured further."""
 
 EXTRA_SETTINGS = 4
-"""Settings judged, from the cheapest that reached the target on the other queries."""
+"""Number of settings that are tried, from the cheapest that reached the target on the other queries."""
 
 FINALISTS, CLOSE, ROUNDS = 4, 1.4, 3
-"""So many kinds, if the fastest was at most this many times as fast, are timed again in so many rounds, side by side:
-what was timed minutes ago may have been timed on a busier machine."""
+"""Number of kinds that are timed again in rounds, side by side, if the fastest was at most this many times as fast: the
+machine may have been busier during some of the earlier measurements."""
 
 SIMILAR = 1.1
-"""Of kinds whose speeds differ by less than this, the one of the highest recall is kept."""
+"""Among kinds whose speeds differ by less than this, the one with the highest recall is kept."""
 
 
 class QualifiedIndex(NamedTuple):
-    """An index that reached the target, with what was measured."""
+    """An index that reached the target, with its measurements."""
 
     throughput: float
     recall: float
@@ -54,8 +58,8 @@ class KindSearch:
 
     Args:
         builds: builds the indexes.
-        request: what they must reach.
-        queries: to choose settings by, and to judge the choice by.
+        request: target and limits.
+        queries: to choose settings, and to measure the choice.
     """
 
     def __init__(
@@ -171,10 +175,10 @@ class KindSearch:
         return max(similar, key=lambda own: (own.recall, own.throughput))
 
     def result(self) -> ChosenIndex:
-        """The best that reached the target, else exact search.
+        """The best index that reached the target, otherwise exact search.
 
         Raises:
-            BudgetError: exact search takes more time than granted.
+            BudgetError: exact search takes more time than allowed.
         """
         target = self.request.target_recall
         if self.qualified:
@@ -186,7 +190,7 @@ class KindSearch:
             raise BudgetError(
                 f"no index reaches recall {target:g} in {granted:g} s a query, and exact search takes "
                 f"{self.exact_latency:.2g} s",
-                remedy="grant more time or ask for less recall",
+                remedy="allow more time or a lower recall",
             )
         if any(trial.outcome == "slower" for trial in self.trials):
             return ChosenIndex("exact", None, 1.0, "exact search is the fastest here", tuple(self.trials))
@@ -196,48 +200,58 @@ class KindSearch:
 
 
 def choose(
-    exact: ExactSearcher, request: IndexRequest, queries: Tensor | None = None, builds: IndexBuilds | None = None
+    exact: ExactSearcher,
+    request: IndexRequest,
+    queries: Tensor | None = None,
+    builds: IndexBuilds | None = None,
+    progress: StepProgress | None = None,
 ) -> ChosenIndex:
-    """The searcher for some vectors.
+    """Choose the searcher for some vectors.
 
     Args:
-        exact: over the vectors, float32 on the CPU.
-        request: which kind, recall, budget and seed.
-        queries: to measure with; vectors drawn at random with noise, if None.
-        builds: keeps what was built over these vectors for other requests of the same seed; all measurements are made
-            anew.
+        exact: exact searcher over the vectors, float32 on the CPU.
+        request: kind, recall, budget and seed.
+        queries: queries to measure with; None for random vectors with noise.
+        builds: caches indexes of these vectors for other requests with the same seed; measurements are repeated.
+        progress: told which kind is being tried.
+
+    Returns:
+        The chosen index.
 
     Raises:
-        BudgetError: nothing that keeps the budget reaches the target, exact search included.
-        InputError: fewer than two queries are given.
-        SettingError: the kind that was asked for is not known, or cannot compare by this metric.
+        BudgetError: nothing within the budget reaches the target, including exact search.
+        InputError: fewer than two queries.
+        SettingError: an unknown kind, or one that does not support the metric.
     """
     request.budget.check_bytes(len(exact), exact.width)
     if request.kind == "exact":
-        return ChosenIndex("exact", None, 1.0, "exact search was asked for")
+        return ChosenIndex("exact", None, 1.0, "exact search was requested")
     if request.kind == "auto" and request.budget.allows_exact(len(exact), exact.width):
         return ChosenIndex("exact", None, 1.0, "comparing with every vector is fast enough")
-    search = KindSearch(
-        builds or IndexBuilds(exact, request.seed), request, held_out(exact, queries, request.k, request.seed)
-    )
-    for kind in tried(exact.metric) if request.kind in ALL else [find(request.kind)]:
-        search.try_kind(kind)
-    return search.result()
+    with step(progress, f"measuring exact search of {counted(len(exact), 'vector')}"):
+        held = held_out(exact, queries, request.k, request.seed)
+        search = KindSearch(builds or IndexBuilds(exact, request.seed), request, held)
+    kinds = tried(exact.metric) if request.kind in ALL else [find(request.kind)]
+    for number, kind in enumerate(kinds, start=1):
+        with step(progress, f"trying {kind.name} ({number} of {len(kinds)})"):
+            search.try_kind(kind)
+    with step(progress, "comparing the fastest"):
+        return search.result()
 
 
 def keep(
     exact: ExactSearcher, request: IndexRequest, old: ApproximateSearcher, queries: Tensor | None
 ) -> ChosenIndex | None:
-    """An earlier choice over other vectors, if it keeps the budget and reaches the target there.
+    """Keep an earlier choice for other vectors, if it stays within the budget and reaches the target there.
 
     Args:
-        exact: over the other vectors.
-        request: what it must reach.
-        old: what was chosen, over the vectors of before.
+        exact: exact searcher over the other vectors.
+        request: target and limits.
+        old: the earlier choice.
         queries: as for ``choose``.
 
     Returns:
-        The same kind with settings to match, or None where it falls short.
+        The same kind with suitable settings; None if it does not reach the target.
     """
     request.budget.check_bytes(len(exact), exact.width)
     _, judging = held_out(exact, queries, request.k, request.seed)

@@ -1,6 +1,6 @@
-"""What a searcher is worth on queries that it was not made for: recall against exact answers, and speed.
+"""Recall and speed of a searcher on queries that were not used to choose its settings.
 
-Both are measured through all that ``Index.search`` does, ids and exact scores included, because that is what is paid.
+Both are measured for everything that ``Index.search`` does, including ids and exact scores.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from isthmus.index.snapshot import Snapshot
 from isthmus.vocabulary import Vocabulary
 
 QUERIES = 512
-"""Held out at most; half of them to choose settings by, half to judge the choice."""
+"""Maximum number of held-out queries; half of them choose the settings, half measure the choice."""
 
 EXACT_QUERIES = 1024
-"""Queries that exact search is timed with."""
+"""Number of queries for timing exact search."""
 
 NOISE = 0.3
-"""Of a made query, in standard deviations of each coordinate of the vectors."""
+"""Standard deviation of the noise on generated queries, relative to that of each coordinate of the vectors."""
 
 LATENCY_QUERIES = 8
-"""Single queries that are timed for the latency."""
+"""Number of single queries for measuring the latency."""
 
 RUNS, MOST_RUNS = 3, 40
 
@@ -49,10 +49,10 @@ class HeldOutQueries:
     """Queries with the score of their true k-th neighbour.
 
     Attributes:
-        queries: one a row.
-        k: how many neighbours count.
+        queries: one per row.
+        k: number of neighbours.
         lowest: score of the last of them.
-        frozen: what an index of the vectors would hold, without a searcher.
+        frozen: an index segment of the vectors, without a searcher.
     """
 
     queries: Float[Tensor, "batch width"]
@@ -76,7 +76,7 @@ class HeldOutQueries:
         return cls(queries, k, exact.search(queries, k).scores[:, -1], frozen or exact_segment(exact))
 
     def recall(self, searcher: EvaluatedSearcher) -> float:
-        """The share of the true k nearest that is found, from 0 to 1; of equal ones, any will do."""
+        """The share of the true k nearest neighbours that is found, from 0 to 1; ties count as found."""
         found = self._search_with(searcher)(self.queries, self.k).scores
         # The same sum over another block differs in its last bits.
         lowest = (self.lowest - (1e-5 * self.lowest.abs() + 1e-12)).tolist()
@@ -84,11 +84,11 @@ class HeldOutQueries:
         return hits / max(1, self.k * len(self.queries))
 
     def throughput(self, searcher: EvaluatedSearcher, most: int = QUERIES) -> float:
-        """Queries a second, searched as one batch: the best of some runs, and of more where a run is short.
+        """Queries per second, searched as one batch: the best of several runs.
 
         Args:
-            searcher: which one; None for exact search.
-            most: queries of a batch at most.
+            searcher: the searcher; None for exact search.
+            most: maximum number of queries in a batch.
 
         Returns:
             Higher is faster.
@@ -103,12 +103,12 @@ class HeldOutQueries:
         return len(some) / min(times)
 
     def latency(self, searcher: EvaluatedSearcher) -> float:
-        """Seconds of a search with a single query: the median of some. Lower is faster."""
+        """Seconds of a search with a single query: the median of several. Lower is faster."""
         face = self._search_with(searcher)
         return statistics.median(_seconds(face, query[None], self.k) for query in self.queries[:LATENCY_QUERIES])
 
     def _search_with(self, searcher: EvaluatedSearcher) -> Callable[[Tensor, int], SearchHits]:
-        """What ``Index.search`` does with a searcher over the vectors, ids and exact scores included."""
+        """The same steps as ``Index.search`` with a searcher over the vectors, including ids and exact scores."""
         own = self.frozen
         if searcher is not None:
             own = Segment(own.vectors, own.vocabulary, own.metric, searcher, own.exact)

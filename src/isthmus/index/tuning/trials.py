@@ -1,4 +1,4 @@
-"""Requests for an index, the trials of its kinds, and the choice."""
+"""Requests for an index, trials of kinds, and the choice."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ALL = ("auto", "fastest")
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What an index must reach, and what it may take.
+    """Target and limits of an index.
 
     Attributes:
-        kind: "auto", "fastest" (try all, however fast exact search is), "exact" or the one kind that is wanted.
-        target_recall: the least share of the true ``k`` nearest.
-        k: how many neighbours are meant.
+        kind: "auto", "fastest" (try all kinds even if exact search is fast), "exact" or the name of one kind.
+        target_recall: minimum share of the true ``k`` nearest neighbours.
+        k: number of neighbours.
         budget: time and memory.
-        seed: of everything random.
-        id_column: the column of the vectors' table that held the ids, where it was named.
+        seed: seed of everything random.
+        id_column: column of the ids in the table of vectors, if it was named.
     """
 
     kind: str = "auto"
@@ -36,10 +36,10 @@ class IndexRequest:
     id_column: str | None = None
 
     def checked(self) -> IndexRequest:
-        """The same.
+        """Check the request, and return this object.
 
         Raises:
-            SettingError: something outside its range.
+            SettingError: a value outside its range.
         """
         if self.kind not in RESERVED:
             find(self.kind)
@@ -54,17 +54,17 @@ class IndexRequest:
 @brief
 @dataclass(frozen=True)
 class Trial:
-    """What was tried, and what came of it; None for what was not measured.
+    """One trial of a kind; None for values that were not measured.
 
     Attributes:
-        kind: of the index.
-        settings: that trade recall for speed, by name.
-        recall: share of the true k nearest found, on queries that did not choose the settings.
+        kind: name of the kind.
+        settings: settings that trade recall for speed, by name.
+        recall: share of the true k nearest neighbours that was found, on queries that did not choose the settings.
         queries_per_second: searched as one batch.
-        seconds_a_query: of a search with a single query.
-        bytes: of vectors and index.
-        build_seconds: it took.
-        outcome: in words.
+        seconds_a_query: time of a search with a single query.
+        bytes: memory of vectors and index.
+        build_seconds: time for building.
+        outcome: result in words.
     """
 
     kind: str
@@ -80,14 +80,14 @@ class Trial:
 @brief
 @dataclass(frozen=True)
 class ChosenIndex:
-    """The kind that was chosen, with its searcher.
+    """The chosen kind, with its searcher.
 
     Attributes:
         kind: "exact", or the name of an ``IndexKind``.
-        searcher: None for exact.
-        recall: as measured; 1 for exact.
-        reason: in words.
-        trials: all of them, in order.
+        searcher: None for exact search.
+        recall: measured recall; 1 for exact search.
+        reason: reason in words.
+        trials: all trials, in order.
     """
 
     kind: str
