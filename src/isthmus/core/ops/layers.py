@@ -139,7 +139,7 @@ class SeededDropout(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Dropout:
         """Both numbers stay on the CPU, where they are read in every step; a sketch without numbers gets its own."""
         if self.seed.is_meta:
-            super()._apply(fn, recurse)
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def forward(self, x: Tensor) -> Tensor:
