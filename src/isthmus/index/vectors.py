@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.sizes import check_memory
 from isthmus.errors import InputError, SettingError, ValueRangeError
-from isthmus.machine.hardware import available_bytes
 from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -40,16 +40,11 @@ def check_k(k: int, queries: int = 0) -> None:
     """
     if k < 1:
         raise SettingError(f"k is {k}", expected="at least 1")
-    need = ANSWER_BYTES * k * queries
-    if need > UNWEIGHED and need > (available_bytes() or need):
-        raise SettingError(f"k is {k}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+    check_memory(ANSWER_BYTES * k * queries, f"k is {k}")
 
 
 ANSWER_BYTES = 12
 """Of a row and its score."""
-
-UNWEIGHED = 1 << 26
-"""Bytes of answers that need no look at the memory."""
 
 
 LONGEST = 1e15
