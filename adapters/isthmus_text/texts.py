@@ -142,7 +142,10 @@ def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> Pac
         return read_documents(path, encoding)
     if path.is_dir():
         raise SettingError(
-            f"{path} is a folder", expected="a file of lines", remedy="use unit='document' for a folder of documents"
+            f"{path} is a folder",
+            expected="a file of lines",
+            remedy="use unit='document' for a folder of documents",
+            option="use --documents for a folder of documents",
         )
     return read_lines(path, encoding)
 
