@@ -13,7 +13,10 @@ from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     CodesFile,
+    Delimiter,
     Directory,
+    Encoding,
+    Header,
     ImportanceSamples,
     PriorName,
     ResultCount,
@@ -46,13 +49,16 @@ def encode(
     out: CodesFile = None,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Turn texts into codes, one row per text."""
     if out is None and not as_json:
         raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
     check_out_file(out, (".npy",))
-    texts = texts_from(file, column, documents)
+    texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
     document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
@@ -79,13 +85,16 @@ def reconstruct(
     strategy: Strategy = "beam",
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Encode texts and decode their codes again."""
     check_out_file(out)
-    texts = texts_from(file, column, documents)
+    texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy, seed=seed)
     if out is not None:
         _emit_texts(back, out, as_json)
@@ -133,6 +142,9 @@ def search(
     within: Within = None,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Find the texts whose codes are nearest to that of a text."""
@@ -140,7 +152,9 @@ def search(
         raise InputError("--column or --documents without --in", remedy="they only apply to the file of --in")
     model = TextAutoencoder.load(directory)
     if within is not None:
-        model = model.with_gallery(texts_from(within, column, documents))
+        model = model.with_gallery(
+            texts_from(within, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
+        )
     found = [{"text": hit.item, "row": hit.row, "score": hit.score} for hit in model.search(query, k)[0]]
     rows = [(one["score"], one["text"]) for one in found]
     emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
@@ -153,10 +167,13 @@ def anomalies(
     all_texts: AllFlagged = False,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous texts are, the most anomalous first."""
-    texts = list(texts_from(file, column, documents))
+    texts = list(texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header))
     model = TextAutoencoder.load(directory)
     scores = model.anomaly_scores(texts)
     limit = model.anomaly_scorer.threshold
@@ -174,11 +191,14 @@ def evaluate(
     samples: ImportanceSamples = 0,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
-    texts: Texts = texts_from(file, column, documents)
+    texts: Texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     found = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed)
     said = f"{counted(found.texts, 'text')}, {counted(found.tokens, 'token')}"
     emit_evaluation(found, as_json, said, ("texts", "tokens", "samples", "compared"))
