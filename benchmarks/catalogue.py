@@ -40,6 +40,7 @@ MODULES: Mapping[str, str] = {
     "training_step": "training.step",
     "training_memory": "training.memory",
     "scaling": "training.scaling",
+    "training_kills": "training.kills",
     "kinds": "kinds.kinds",
     "faults": "faults.mutations",
 }

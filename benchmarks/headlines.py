@@ -47,12 +47,12 @@ def text() -> list[Row]:
     best = min(used, key=lambda line: float(line["weighted_nll"]), default=None)
     if best is not None:
         told = f"{best['weighted_nll']:.1f}{mark(best)}"
-        data = "Penn Treebank; nats a sentence, lower is better"
+        data = "Penn Treebank; nats per sentence, lower is better"
         rows.append(("text with a code", data, told, "100.2, published by Li et al. 2019"))
     speed = _last(kept("text_speed"), part="tsdae")
     if speed is not None:
         ours, other = (speed["tokens_a_second"][speed[key]] for key in ("ours", "fastest_rival"))
-        data = "TSDAE from all-MiniLM-L6-v2; tokens a second, one core"
+        data = "TSDAE from all-MiniLM-L6-v2; tokens per second, one core"
         rows.append(("text training", data, f"{ours:,.0f}{mark(speed)}", f"{other:,.0f}, sentence-transformers"))
     return rows
 
@@ -63,13 +63,13 @@ def images() -> list[Row]:
     reduced = measured(kept("images"), "reduction")
     own, pca = _last(reduced, method="vanilla", code=16), _last(reduced, method="pca", code=16)
     if own is not None and pca is not None:
-        data = "Fashion-MNIST; error with 16 numbers an image, lower is better"
+        data = "Fashion-MNIST; error with 16 numbers per image, lower is better"
         rows.append(("reduction", data, f"{own['mse']:.4f}{mark(own)}", f"{pca['mse']:.4f}{mark(pca)}, PCA"))
     made = [line for line in measured(kept("images"), "generation") if line["measure"] == "nll"]
     ours = min((x for x in made if not x["method"].startswith("pythae")), key=lambda x: float(x["nll"]), default=None)
     other = min((x for x in made if x["method"].startswith("pythae")), key=lambda x: float(x["nll"]), default=None)
     if ours is not None and other is not None:
-        data = "binarised Fashion-MNIST; nats an image, lower is better"
+        data = "binarised Fashion-MNIST; nats per image, lower is better"
         told = f"{ours['nll']:.1f}{mark(ours)}"
         rows.append(("generation", data, told, f"{other['nll']:.1f}{mark(other)}, {other['method']}"))
     return rows
@@ -98,13 +98,13 @@ def compression() -> list[Row]:
     own, other = (_last(known, method=method, bytes=24) for method in ("ours", "opq"))
     if own is None or other is None:
         return []
-    data = "captions, 24 of 1,536 bytes a vector; recall@10, higher is better"
+    data = "captions, 24 of 1,536 bytes per vector; recall@10, higher is better"
     told, theirs = (f"{line['recall_at_10']:.3f}{mark(line)}" for line in (own, other))
     return [("compression", data, told, f"{theirs}, OPQ of FAISS")]
 
 
 def search() -> list[Row]:
-    """Queries a second at a recall of 0.95, on vectors of 784 numbers."""
+    """Queries per second at a recall of 0.95, on vectors of 784 numbers."""
     known = [line for line in kept("index_recall") if line["data"] == "pixels"]
     own = _last(known, side="isthmus", target=0.95)
     others = [
@@ -115,7 +115,7 @@ def search() -> list[Row]:
     ]
     if own is None or not others:
         return []
-    data = "Fashion-MNIST, 60,000 × 784; queries a second at recall@10 of 0.95, one core"
+    data = "Fashion-MNIST, 60,000 × 784; queries per second at recall@10 of 0.95, one core"
     best, name = max(others)
     return [("search", data, f"{own['queries_per_second']:,.0f}{mark(own)}", f"{best:,.0f}, {name}")]
 

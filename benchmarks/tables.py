@@ -33,8 +33,8 @@ HEAD = f"""# Results
 
 <!-- Generated: python -m benchmarks tables --write -->
 
-Every figure here comes from a committed line of `benchmarks/results`, which names the commit, the machine, the versions
-and the settings. `python -m benchmarks NAME` measures again; `--smoke` tries the same work on tiny data first.
+All figures come from committed lines of `benchmarks/results`, which record the commit, the machine, the versions
+and the settings. `python -m benchmarks NAME` repeats a measurement; `--smoke` runs it on tiny data.
 
 A {DAGGER} marks a figure whose line was recorded while the working tree differed from its commit, so that the named
 commit is not exactly what ran. Such lines are no longer recorded, and a clean line replaces them where there is one.

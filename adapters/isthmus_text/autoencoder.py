@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import torch
 from torch import Tensor
 
 from isthmus.errors import SettingError
+from isthmus.files import Told
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
@@ -18,6 +19,7 @@ from isthmus_text import fit
 from isthmus_text.decode import decode, decode_nearest
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import TextEvaluation, evaluate, nats_per_token
+from isthmus_text.files.read_alike import FILE, TextFileOptions, read_alike
 from isthmus_text.input_output import InputOutput
 from isthmus_text.storage import LAYOUT
 from isthmus_text.texts import Texts
@@ -54,6 +56,10 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         contamination: float = 0.05,
         gallery: bool = True,
         vectors: Codes | None = None,
+        column: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
         seed: int = 0,
         device: str = "auto",
         precision: str = "auto",
@@ -79,6 +85,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
                 training texts.
             contamination: share of normal texts that may be flagged as anomalies.
             gallery: whether the texts can be searched afterwards; the bundle then contains them and their codes.
+            column, encoding, delimiter, header: the column of a table that holds the texts, and how a file is written;
+                detected if not given, and remembered for later files. See ``Texts.read``.
             vectors: embeddings of these texts by a frozen encoder, if they are already known.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
@@ -96,15 +104,20 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
-        return cls(fit.fit(Texts.of(texts), request, tokens, vectors, how))
+        told = Told.of(encoding, delimiter, header)
+        data = texts if isinstance(texts, Texts) else Texts.read(texts, column=column, **told.asdict())
+        made = fit.fit(data, request, tokens, vectors, how)
+        said = told.said() | ({} if column is None else {"column": column})
+        return cls(replace(made, facts={**made.facts, FILE: said}) if said else made)
 
-    def encode(self, texts: Any, *, out: str | Path | None = None) -> Codes:
+    def encode(self, texts: Any, *, out: str | Path | None = None, **file: Unpack[TextFileOptions]) -> Codes:
         """Encode texts: one code for each text, in order. Encoding is deterministic.
 
         Args:
             texts: any number of texts, one string, a file as ``Path`` or a table; of an iterator, a few thousand texts
                 are kept in memory at a time. Texts longer than the model's maximum are truncated.
             out: a new ``.npy`` file for the codes, if they do not fit in memory.
+            file: column, encoding, delimiter and header of a file, if they differ from those in ``fit``.
 
         Returns:
             float32, shape (texts, ``code_width``); a read-only memory map of ``out`` if given.
@@ -113,7 +126,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             InputError: a value that is not text, or ``out`` exists.
         """
         streamed = isinstance(texts, Iterator | Sequence) and not isinstance(texts, str)
-        given = texts if streamed else self._read(texts)
+        given = texts if streamed else self._read(texts, **file)
         return encode(self.model, self.adapter.input, given, None if out is None else Path(out))
 
     def evaluate(self, texts: Any, *, samples: int = 0, seed: int = 0) -> TextEvaluation:
@@ -130,13 +143,16 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         Raises:
             SettingError: samples below 0, or samples for a model without a posterior.
         """
-        return evaluate(self.model, self.adapter, Texts.of(texts), samples=samples, seed=seed)
+        read = self._read(Path(texts) if isinstance(texts, str) else texts)
+        return evaluate(self.model, self.adapter, read, samples=samples, seed=seed)
 
     @classmethod
     def _layout(cls) -> BundleLayout[InputOutput]:
         return LAYOUT
 
-    def _read(self, source: Any) -> Texts:
+    def _read(self, source: Any, **file: Unpack[TextFileOptions]) -> Texts:
+        if isinstance(source, Path):
+            return read_alike(source, self.facts, **file)
         return Texts.read([source]) if isinstance(source, str) else Texts.of(source)
 
     def _codes(self, records: Texts) -> Tensor:

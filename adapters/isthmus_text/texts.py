@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.reprs import counted, described
 from isthmus.sources import even_rows
 from isthmus_text.files.columns import as_table, is_table, read_column, read_table_column
@@ -37,17 +38,28 @@ class Texts(Sequence[str]):
     packed: PackedTexts
 
     @classmethod
-    def read(cls, source: object, *, column: str | None = None, unit: Unit = "line", encoding: str = "utf-8") -> Texts:
+    def read(
+        cls,
+        source: object,
+        *,
+        column: str | None = None,
+        unit: Unit = "line",
+        remembered: Told = NOTHING_TOLD,
+        **file: Unpack[FileOptions],
+    ) -> Texts:
         """Texts from files, tables and iterables. An empty text keeps its place, so that rows stay aligned.
 
         Args:
-            source: a path, a table or texts. Paths: a text file (also .gz, .xz, .bz2), a folder of documents
-                (``*.txt``), CSV or TSV (also packed) or Parquet. Tables: anything with the Arrow PyCapsule interface
-                (pandas, polars, ...). Texts: an iterable of str, gone through once.
-            column: the column of a table that holds the texts; by default the only one, or the one named ``text``.
+            source: a path, a table or texts. Paths: a text file, a folder of documents (``*.txt``), delimited text
+                (CSV, TSV, ...), JSON (an object a line, or an array), also packed, or Parquet. Tables: anything with
+                the Arrow PyCapsule interface (pandas, polars, ...). Texts: an iterable of str, gone through once.
+            column: the column of a table that holds the texts; by default the only one, the one named ``text``, or
+                one that is called or looks like it, which is logged.
             unit: whether a text is a line or a whole file. Lines lose their ends (LF or CRLF) and nothing else; in
                 documents CRLF becomes LF.
-            encoding: of a file; a byte order mark is dropped. The columns of Parquet are always UTF-8.
+            remembered: how another file was written, which counts as far as it fits this one.
+            file: encoding of a file, and delimiter and header of a table in delimited text, where they are not found
+                out. A byte order mark is dropped. The columns of Parquet are always UTF-8.
 
         A text file beyond 64 MiB is mapped where it lies and must not be changed while its texts are used.
 
@@ -60,7 +72,9 @@ class Texts(Sequence[str]):
         if unit not in ("line", "document"):
             raise SettingError(f"unit={unit!r}", expected="'line' or 'document'")
         if isinstance(source, str | Path):
-            return cls(_from_path(Path(source), column, unit, encoding))
+            return cls(_from_path(Path(source), column, unit, told_in(file), remembered))
+        if told_in(file).said():
+            raise SettingError(f"{' and '.join(told_in(file).said())} for {type(source).__name__}", expected="a file")
         table = as_table(source)
         if table is not None:
             return cls(read_table_column(table, column))
@@ -131,20 +145,21 @@ class Texts(Sequence[str]):
                 yield [str(view[start:end], "utf-8") for start, end in places[low:high]]
 
 
-def _from_path(path: Path, column: str | None, unit: Unit, encoding: str) -> PackedTexts:
+def _from_path(path: Path, column: str | None, unit: Unit, told: Told, remembered: Told) -> PackedTexts:
     if not path.exists():
         raise SourceError(f"no file {str(path)[:200]!r}", expected="a file, a folder, or a list of texts")
-    if is_table(path) and path.is_file():
-        return read_column(path, column, encoding)
-    if column is not None:
-        raise SettingError(f"column={column!r} for {path}", expected="a file named .csv, .tsv or .parquet")
-    if unit == "document":
-        return read_documents(path, encoding)
+    if unit == "document" and (path.is_dir() or column is None):
+        return read_documents(path, told)
     if path.is_dir():
         raise SettingError(
-            f"{path} is a folder", expected="a file of lines", remedy="use unit='document' for a folder of documents"
+            f"{path} is a folder",
+            expected="a file of lines",
+            remedy="use unit='document' for a folder of documents",
+            option="use --documents for a folder of documents",
         )
-    return read_lines(path, encoding)
+    if column is not None or is_table(path, told):
+        return read_column(path, column, told, remembered)
+    return read_lines(path, told)
 
 
 def _from_iterable(source: object) -> PackedTexts:

@@ -1,4 +1,4 @@
-"""How well does the residual denoiser clean photographs? BSD68 and Set12, σ = 15, 25, 50, learnt from Train400.
+"""How well does the residual denoiser clean photographs? BSD68 and Set12, σ = 15, 25, 50, trained on Train400.
 
 One network for all levels, which goes on where it ended when it is started again: it is trained on noise from 0 to 55
 and is not told the level. The plan has ``--epochs`` epochs of ``--crops`` crops (48 x 48, turned and mirrored, drawn
@@ -40,7 +40,7 @@ from isthmus_images.crops import Crops
 from isthmus_images.datasets import denoise_grey, train400
 
 NAME = "denoising"
-TITLE = "Noise taken away from photographs"
+TITLE = "Denoising of photographs"
 SETS = ("bsd68", "set12")
 PUBLISHED: Mapping[int, Mapping[str, Mapping[str, float]]] = {
     15: {

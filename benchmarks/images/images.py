@@ -1,4 +1,4 @@
-"""How much of an image is left in a few numbers, how well is noise taken away, and how good are new images?
+"""How much of an image is left in a few numbers, how well is noise removed, and how good are new images?
 
 Parts, all of Fashion-MNIST: ``reduction`` (error and 5-NN accuracy of codes, beside PCA), ``denoising`` (σ = .1, .25,
 .5; linear optimum 24.47, 20.18, 17.73 dB) and ``generation`` (NLL, and Fréchet distances of samples).

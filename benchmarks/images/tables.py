@@ -12,8 +12,8 @@ NO_REDUCTION = "–"
 def parts(lines: Sequence[Line]) -> list[str]:
     """Everything of Fashion-MNIST."""
     made = {
-        "Fewer dimensions": _reduction(measured(lines, "reduction")),
-        "Noise taken away": _cleaning(measured(lines, "denoising")),
+        "Dimensionality reduction": _reduction(measured(lines, "reduction")),
+        "Denoising": _cleaning(measured(lines, "denoising")),
         "New images": _generation(measured(lines, "generation")),
     }
     return [row for title, rows in made.items() if rows for row in (f"#### {title}", "", *rows, "")]
@@ -35,7 +35,7 @@ def _reduction(known: Sequence[Line]) -> list[str]:
         coded = {line["code"]: line for line in mine}
         rows.append([name, *(_coded(coded.get(size)) for size in sizes)])
     told = (
-        "60,000 training and 10,000 test images, pixels from 0 to 1: squared error a pixel, and how often five "
+        "60,000 training and 10,000 test images, pixels from 0 to 1: squared error per pixel, and how often five "
         "neighbours know the label (both on test images)."
     )
     return [told, "", *markdown(["", *(f"{size} numbers" for size in sizes)], rows)]
@@ -81,7 +81,7 @@ def photographs(known: Sequence[Line]) -> list[str]:
     ours = [f"{lines[sigma][name]['psnr']:.2f}" + mark(lines[sigma]) for name, sigma in parts]
     rows.append(["**`residual-denoiser`**", *ours])
     told = (
-        f"dB: one network for all levels, learnt from Train400 in {first['hours']:.2f} hours on a shared core "
+        f"dB: one network for all levels, trained on Train400 in {first['hours']:.2f} hours on a shared core "
         f"({first['epochs_done']} of {first['settings']['epochs']} epochs of {first['crops']:,} crops)."
     )
     return [told, "", *markdown(["", *(f"{SETS[name]}, σ = {sigma}" for name, sigma in parts)], rows)]
@@ -113,7 +113,7 @@ def _likelihoods(known: Sequence[Line]) -> list[str]:
         return []
     first = known[0]
     told = (
-        f"Dynamically binarised: nats an image ({first['samples']} importance samples, "
+        f"Dynamically binarised: nats per image ({first['samples']} importance samples, "
         f"{first['asked']:,} test images; {first['code']} numbers, {first['epochs']} epochs). Lower is better."
     )
     rows = [

@@ -1,4 +1,4 @@
-"""Recall against queries a second: our index beside plain FAISS, hnswlib, usearch and ``implicit``'s FAISS wrapper.
+"""Recall against queries per second: our index beside plain FAISS, hnswlib, usearch and ``implicit``'s FAISS wrapper.
 
 ``pixels``: 60,000 × 784 of Fashion-MNIST, test pictures ask, l2. ``factors``: the item factors that ``implicit``'s ALS
 learns from the training people of Amazon CDs (64 numbers, 8 rounds); their lengths follow popularity, the longest is
@@ -33,7 +33,7 @@ from benchmarks.processes import Python, answered, available
 __all__ = ["table"]
 
 NAME = "index_recall"
-TITLE = "Recall against queries a second"
+TITLE = "Recall against queries per second"
 RIVALS = ("faiss-flat", "faiss-ivf", "faiss-hnsw", "hnswlib", "usearch", "implicit")
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 K, RUNS, SECONDS = 10, 3, 3600.0

@@ -12,7 +12,7 @@ SIDES = {"faiss-ivf": "FAISS IVF", "faiss-hnsw": "FAISS HNSW", "hnswlib": "hnswl
 
 
 def recall(lines: Sequence[Line]) -> list[str]:
-    """Queries a second at recall of at least each target; the best recall where it is never reached."""
+    """Queries per second at recall of at least each target; the best recall where it is never reached."""
     known = newest(lines, lambda line: [line[key] for key in ("data", "side", "target", "rows", "threads")])
     rows: list[str] = []
     for data in dict.fromkeys(line["data"] for line in known):
@@ -27,8 +27,8 @@ def recall(lines: Sequence[Line]) -> list[str]:
             if side in others
         ]
         rows += [
-            f"{data}: {first['rows']:,} × {first['width']}, {first['metric']}, {_threads(first)}; queries a "
-            f"second, asked together, at recall@{first['k']} of at least",
+            f"{data}: {first['rows']:,} × {first['width']}, {first['metric']}, {_threads(first)}; queries per "
+            f"second, searched in one batch, at recall@{first['k']} of at least",
             "",
             *markdown(["", *(f"{target:g}" for target in TARGETS)], [("**isthmus `Index`**", *cells), *rivals]),
             "",

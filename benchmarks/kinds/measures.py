@@ -1,6 +1,6 @@
 """The numbers that each kind of autoencoder exists for, of any model, on rows that it was not trained on.
 
-nll              nats a row at the best guess of its code
+nll              nats per row at the best guess of its code
 nll_one_code     the same where every row has the mean code of the training rows: what the code is worth is between them
 noisy_nll        the same at the code of a damaged row; the damage is that of ``denoising``, the row asked for is whole
 rate, bound      nats that the code spends, and the negative evidence lower bound, an upper bound on -log p(row)

@@ -1,4 +1,4 @@
-"""How well are items that nobody has touched ranked, from what is known about them?
+"""How well are items without interactions ranked by their features?
 
 A fifth of the items is hidden from training, and so are a fifth of the people (strong generalisation): those are told
 what they touched of the other items. Two rankings are measured:
@@ -41,7 +41,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 
 NAME = "cold_items"
-TITLE = "Items that nobody has touched"
+TITLE = "Items without interactions"
 SHARE = 0.2
 K = 20
 POWERS = (1, 2, 3, 5)

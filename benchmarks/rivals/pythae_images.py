@@ -96,7 +96,7 @@ def trained(job, images):
 
 @torch.no_grad()
 def log_likelihoods(model, images, samples):
-    """log 1/S Σ p(x|z) p(z) / q(z|x), nats an image."""
+    """log 1/S Σ p(x|z) p(z) / q(z|x), nats per image."""
     found = []
     for part in images.split(PART):
         coded = model.encoder(part)

@@ -1,4 +1,4 @@
-"""Sentence embeddings on real data: all-MiniLM-L6-v2 as it is, and read back by a decoder.
+"""Sentence embeddings on real data: all-MiniLM-L6-v2 unchanged, and decoded to text.
 
 Parts: ``stsb`` (Spearman's correlation on the test pairs of the STS benchmark), ``captions`` (captions of Multi30k find
 the other four of their image), ``readable`` (a decoder is trained on the captions of the training split, sentences of
@@ -223,7 +223,7 @@ def _training_seconds(model: TextAutoencoder) -> float:
 
 
 def part_tsdae(results: Results, options: Options) -> None:
-    """The encoder as it is, and adapted to the sentences of the Web Treebank."""
+    """The unchanged encoder, and adapted to the sentences of the Web Treebank."""
     adapted(results, options.epochs or 1, options.sentences, options.data.pairs)
 
 

@@ -50,7 +50,7 @@ def checkpointed_epochs(
         )
         epochs = max(1, round(minutes * 60 * speed.rate() / len(texts)))
         place.write_text(json.dumps({"epochs": epochs, "texts_a_second": speed.rate(), "minutes": minutes}))
-        logger.info("%.0f texts a second: %d epochs in %.0f minutes", speed.rate(), epochs, minutes)
+        logger.info("%.0f texts per second: %d epochs in %.0f minutes", speed.rate(), epochs, minutes)
     return int(json.loads(place.read_text())["epochs"])
 
 

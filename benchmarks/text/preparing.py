@@ -1,4 +1,4 @@
-"""What it takes to prepare many lines of text: memory and seconds, stage by stage.
+"""Memory and time for preparing many lines of text, by stage.
 
 The lines are sentences of the bundled demo in which some words are swapped for those of other sentences, so that lines
 differ. They are written to a file, read, and tokenised into a store on disk.

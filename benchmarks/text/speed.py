@@ -1,4 +1,4 @@
-"""How many tokens a second are trained on and encoded?
+"""How many tokens per second are trained on and encoded?
 
 Parts: ``sequence`` (the sequence VAE, both forms, English Web Treebank), ``tsdae`` (``denoising_text`` against
 sentence-transformers' ``DenoisingAutoEncoderLoss``: the same backbone, all-MiniLM-L6-v2, and the same pairs of noisy
@@ -6,7 +6,7 @@ and whole sentences; the rival in fp32 and in bf16) and ``encode`` (texts of mix
 ``SentenceTransformer.encode``, with the largest difference of two vectors).
 
 In ``tsdae`` each side is a process of its own and they take turns, so that a busy moment hits all. A side's loss on
-held-out pairs, in nats a token, is taken after each turn, outside the clock; ours goes on until it reaches the rival's
+held-out pairs, in nats per token, is computed after each turn (not timed); ours goes on until it reaches the rival's
 last one. The rival trains with each of ``--rival-rates`` (3e-5 is what its documentation uses), and the best of them
 counts. It is spared tokenizer, data loader and trainer. A process of the rival takes up to 5 GB.
 """

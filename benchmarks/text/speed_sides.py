@@ -131,7 +131,7 @@ class Theirs:
 
 
 def serve(side: Side, channel: Connection) -> None:
-    """Answer ``("train", pairs)`` by (pairs, tokens, seconds) and ``("loss",)`` by nats a token, until ``None``."""
+    """Answer ``("train", pairs)`` by (pairs, tokens, seconds) and ``("loss",)`` by nats per token, until ``None``."""
     pairs, held_out = Pairs("train", side.sentences), Pairs("dev", min(500, side.sentences // 3))
     made = Ours(side, pairs) if side.who == "isthmus" else Theirs(side, pairs)
     stream = _endless(made, pairs)

@@ -62,17 +62,17 @@ def _collapse(found: Sequence[Line]) -> list[str]:
         )
         for line in found
     ]  # fmt: skip
-    head = ["method", "IW-NLL, nats a sentence", "perplexity of a word", "rate", "mutual information", "active units"]
+    head = ["method", "IW-NLL, nats per sentence", "perplexity of a word", "rate", "mutual information", "active units"]
     return [told, "", *markdown(head, [*(PUBLISHED if tested == PUBLISHED_FOR else ()), *rows])]
 
 
 def embeddings(lines: Sequence[Line]) -> list[str]:
-    """The encoder as it is, read back, and adapted."""
+    """The unchanged encoder, read back, and adapted."""
     keys = ("part", "model", "split", "way", "training_sentences")
     known = newest(lines, lambda line: [line.get(key) for key in keys])
     made = {
-        "The encoder as it is": _as_it_is(known),
-        "Embeddings that can be read": _read_back([line for line in known if line["part"] == "readable"]),
+        "The unchanged encoder": _as_it_is(known),
+        "Readable embeddings": _read_back([line for line in known if line["part"] == "readable"]),
         "A sentence encoder on a domain": _adapted([line for line in known if line["part"] == "tsdae"]),
     }
     return [row for title, rows in made.items() if rows for row in (f"#### {title}", "", *rows, "")]
@@ -174,7 +174,13 @@ def _tsdae(known: Sequence[Line]) -> list[str]:
     sooner = "not reached" if line["times_sooner"] is None else f"**{line['times_sooner']:.1f}×** sooner"
     goal = f"{line['goal_nats_a_token']:.3f} nats, the lowest of the others: {sooner} than the first of them"
     faster = f"**{line['times_faster']:.1f}×** the tokens of the fastest of the others. {goal}."
-    return [told, "", *markdown(["training", "tokens a second", "nats a held-out token at the end"], rows), "", faster]
+    return [
+        told,
+        "",
+        *markdown(["training", "tokens per second", "nats per held-out token at the end"], rows),
+        "",
+        faster,
+    ]
 
 
 def _encoding(known: Sequence[Line]) -> list[str]:
@@ -199,4 +205,4 @@ def _sequence(known: Sequence[Line]) -> list[str]:
     rows = [
         (line["form"] + mark(line), line["precision"], f"{line['tokens'] / line['seconds']:,.0f}") for line in known
     ]
-    return markdown(["sequence VAE", "precision", "tokens a second of training"], rows) if rows else []
+    return markdown(["sequence VAE", "precision", "tokens per second of training"], rows) if rows else []

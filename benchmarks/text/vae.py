@@ -1,11 +1,11 @@
-"""Which cure of posterior collapse models the Penn Treebank best? Sizes are those of Li et al. (EMNLP 2019).
+"""Which remedy for posterior collapse models the Penn Treebank best? Sizes are those of Li et al. (EMNLP 2019).
 
 With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, or 3 with
 ``--reduced``, which takes fewer sentences and a narrower network.
 
 An LSTM of 256 with embeddings of 256, every type of the training file, a code of 32; 42,068, 3,370 and 3,761 sentences.
 The best epoch is chosen by the evidence lower bound on the validation sentences. Of the test sentences: the
-importance-weighted negative log-likelihood (nats a sentence; products in bf16 where the machine multiplies it in
+importance-weighted negative log-likelihood (nats per sentence; products in bf16 where the machine multiplies it in
 hardware, which moved the mean of 60 sentences by .006), the perplexity of a word (the end of a sentence counts as
 one, as usual), the rate, the mutual information over the whole set (at most ln 3,761 = 8.23), and the active units at
 0.01 and 0.2.
@@ -38,7 +38,7 @@ from isthmus_text.texts import Texts
 from isthmus_text.validation import HeldOutMonitor
 
 NAME = "text_vae"
-TITLE = "Cures of posterior collapse, Penn Treebank"
+TITLE = "Remedies for posterior collapse, Penn Treebank"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "no cure": {"collapse": "none", "annealing": "linear"},
     "cyclical": {"collapse": "none", "annealing": "cyclical", "ramp": 0.5},

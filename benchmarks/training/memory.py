@@ -93,6 +93,6 @@ def table(lines: Sequence[Line]) -> list[str]:
             f"{config['items']:,} items, batch {config['batch']}, width {config['hidden']}, "
             f"{line['parameters'] / 1e6:,.0f} M parameters: {line['base_gb']:.2f} GB with model, optimiser and "
             f"gradients; training peaks at {line['peak_gb']:.2f} GB (**{line['above_gb']:+.2f} GB**), "
-            f"{line['seconds_a_step']:.1f} s a step{mark(line)}."
+            f"{line['seconds_a_step']:.1f} s per step{mark(line)}."
         )
     return told

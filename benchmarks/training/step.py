@@ -82,7 +82,7 @@ class Ours:
 
     @torch.no_grad()
     def clean_loss(self, batches: list[Batch]) -> float:
-        """Negative log-likelihood of the mean code in fp32, nats a person."""
+        """Negative log-likelihood of the mean code in fp32, nats per person."""
         return statistics.mean(-float(self.model.step(batch).log_likelihood.mean()) for batch in batches)
 
 
@@ -237,7 +237,7 @@ def agreement(results: Results, items: int, each: int, steps: int) -> None:
     mine = ours.clean_loss(batches[:4])
     rival = textbook.clean_loss([dense(batch, items) for batch in batches[:4]])
     results.add(
-        question="loss after the same number of steps, nats a person",
+        question="loss after the same number of steps, nats per person",
         configuration={"items": items, "each": each, "batch": BATCH, "network": "600-200-600", "steps": steps},
         textbook_loss=rival,
         isthmus_loss=mine,
@@ -286,7 +286,7 @@ def table(lines: Sequence[Line]) -> list[str]:
         told += [
             "",
             f"After {config['steps']} steps on {config['items']:,} items: loss {losses[0]:.2f} (textbook) and "
-            f"{losses[1]:.2f} (isthmus) nats a person, {line['difference']:+.2%}{mark(line)}.",
+            f"{losses[1]:.2f} (isthmus) nats per person, {line['difference']:+.2%}{mark(line)}.",
         ]
     head = ["items × each", "dense fp32 textbook", "isthmus", "faster", "share of bf16 peak"]
     return (markdown(head, rows) if rows else []) + told

@@ -1,4 +1,4 @@
-"""Rows a second of training: ``vanilla`` over vectors against the autoencoders of PyOD 3.6.7 and pythae 0.1.2.
+"""Rows per second of training: ``vanilla`` over vectors against the autoencoders of PyOD 3.6.7 and pythae 0.1.2.
 
 Two tables: the 36 columns of satimage-2 (ADBench), and pixels of Fashion-MNIST. They are standardised beforehand for
 everybody; the network is W-64-32-64-W for W columns; batch, epochs, learning rate and Adam are the same. Ours has SiLU
@@ -73,7 +73,7 @@ def run(
 
 
 def table(lines: Sequence[Line]) -> list[str]:
-    """Rows a second of everybody."""
+    """Rows per second of everybody."""
     return speeds(lines)
 
 

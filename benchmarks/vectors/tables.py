@@ -83,13 +83,13 @@ def _number(case: str) -> tuple[int, str]:
 
 
 def speeds(lines: Sequence[Line]) -> list[str]:
-    """Rows a second of training."""
+    """Rows per second of training."""
     known = newest(lines, lambda line: (line["data"], line["batch"], line["rows"]))
     if not known:
         return []
     first = known[0]
     told = (
-        f"Rows a second, network W-64-32-64-W, {first['epochs']} epochs, {first['runs']['isthmus'][0]['threads']} "
+        f"Rows per second, network W-64-32-64-W, {first['epochs']} epochs, {first['runs']['isthmus'][0]['threads']} "
         "threads; in brackets the mean squared error of a held-out (standardised) number."
     )
     rows = []

@@ -27,6 +27,8 @@ MISSING = frozenset(
 INTEGER_TEXT = r"^(0|-?[1-9][0-9]{0,19})(\.0+)?$"
 """How an integer may be written, also by a program that took it for a float; no leading zeros."""
 
+UUID_BYTES = 16
+
 _INTEGER = re.compile(INTEGER_TEXT)
 _LARGEST = 10**40
 """Longer numbers are not turned into text, which takes Python long or fails."""
@@ -104,7 +106,7 @@ def forms(given: Any) -> Iterator[Id]:
         yield plain.strip()
     if isinstance(given, UUID):
         yield from (plain.upper(), given.hex, given.hex.upper())
-    if isinstance(given, bytes) and len(given) == 16:
+    if isinstance(given, bytes) and len(given) == UUID_BYTES:
         yield str(UUID(bytes=given))
 
 
@@ -142,9 +144,10 @@ def _checked(id_: Id) -> Id:
 
 def _of_bytes(given: bytes) -> Id:
     try:
-        return given.decode("utf-8")
+        text = given.decode("utf-8")
+        return text if len(given) != UUID_BYTES or text.isprintable() else str(UUID(bytes=given))
     except UnicodeDecodeError:
-        if len(given) == 16:
+        if len(given) == UUID_BYTES:
             return str(UUID(bytes=given))
     raise InputError(
         f"id {given[:20]!r}, bytes that are not UTF-8", expected=_ACCEPTED, remedy="write it as text: id.hex()"

@@ -88,3 +88,11 @@ def test_nonsense_is_refused() -> None:
         Threshold.fit(normals(0))
     with pytest.raises(ValueRangeError):
         Threshold.fit(torch.tensor([1.0, math.inf]))
+
+
+@pytest.mark.slow
+def test_more_scores_than_a_float_can_count() -> None:
+    scores = torch.arange(2**24 + 100, dtype=torch.float32) / 2**24
+    for method in ("quantile", "mad", "extreme"):
+        assert math.isfinite(Threshold.fit(scores, method, 0.05).value)
+    assert Threshold.fit(scores, contamination=0.25).value == pytest.approx(0.75, abs=1e-4)

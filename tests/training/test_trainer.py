@@ -1,5 +1,7 @@
 """The loop: the same seed, the best weights, phases, early stopping, checkpoints, and what goes wrong."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,8 @@ from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
 from isthmus.training import run as run_module
 from isthmus.training.batching import Shuffled
+from isthmus.training.checkpoint import CheckpointStore
+from isthmus.training.history import History
 from isthmus.training.plan import Plan
 from isthmus.training.run import LEAST_WORK, Run, Validation
 from isthmus.training.trainer import train
@@ -204,8 +208,84 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     assert same(weights(made.model), weights(expected.model))
     for directory in tmp_path.glob("epoch-*"):
         (directory / "manifest.json").write_text("{}")
-    with pytest.raises(TrainingError, match="whole"):
+    with pytest.raises(TrainingError, match="damaged"):
         recipe(epochs=4).fit(source(), Run(**options, resume=True))
+
+
+def kept(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_best_weights_stay_while_a_checkpoint_needs_them(tmp_path):
+    """The newest checkpoint has another best epoch than the one before it, which may be the one to go on from."""
+    options = {"device": "cpu", "checkpoints": tmp_path, "every": 1}
+    scores, whole = [3, 1, 2, 4, 0], Watch([3, 1, 2, 4, 0])
+    expected = recipe(epochs=5)
+    expected.fit(source(), Run(device="cpu"), whole.validation)
+    watch = Watch(scores)
+    recipe(epochs=5).fit(source(), Run(**options, until=4), watch.validation)
+    assert kept(tmp_path) == ["best-000001", "best-000004", "epoch-000003", "epoch-000004"]
+    weights_file = tmp_path / "best-000004" / "weights.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:-4] + b"\0\0\0\0")
+    again, rest = recipe(epochs=5), Watch(scores[3:])
+    history = again.fit(source(), Run(**options, resume=True), rest.validation)
+    assert history.best_epoch == 4
+    assert same(weights(again.model), weights(expected.model))
+
+
+def test_without_checkpoints_only_the_best_weights_are_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = []
+
+    def score(model):
+        found.append(sorted(path.parent.name for path in tmp_path.rglob("weights.safetensors")))
+        return float(len(found))
+
+    recipe(epochs=3).fit(source(), Run(device="cpu"), Validation("rising", score))
+    assert found == [[], ["best-000001"], ["best-000002"]]
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error")])
+def test_what_the_system_cannot_do_never_makes_resume_fall_back(tmp_path, monkeypatch, error):
+    options = {"device": "cpu", "checkpoints": tmp_path, "every": 1}
+    recipe(epochs=2).fit(source(), Run(**options))
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("isthmus.bundle.bundle.load_file", fails)
+    with pytest.raises(type(error)):
+        recipe(epochs=2).fit(source(), Run(**options, resume=True))
+
+
+def test_a_full_disk_is_the_error_that_ends_the_training(tmp_path, monkeypatch):
+    """Not what goes wrong while the best weights are put back."""
+    watch, made = Watch([1, 2, 3]), recipe(epochs=3)
+    real = CheckpointStore.keep_best
+
+    def full(store, epoch, model):
+        if epoch == 2:
+            raise OSError(28, "No space left on device", "place")
+        real(store, epoch, model)
+
+    monkeypatch.setattr(CheckpointStore, "keep_best", full)
+    with pytest.raises(OSError, match="No space left"):
+        made.fit(source(), Run(device="cpu", checkpoints=tmp_path), watch.validation)
+    assert same(weights(made.model), watch.seen[0])
+
+
+@pytest.mark.parametrize(
+    ("scores", "best", "done"),
+    [([float("nan"), 1, 2, float("nan"), 1], 3, 5), ([float("nan")] * 5, None, 2), ([1, float("inf"), 0, 0, 0], 1, 3)],
+)
+def test_a_score_that_is_no_number_is_never_the_best(scores, best, done):
+    made = recipe(epochs=5, patience=2)
+    history = made.fit(source(), Run(device="cpu"), Watch(scores).validation)
+    assert (history.best_epoch, len(history.records)) == (best, done)
+    json.dumps(history.to_json(), allow_nan=False)
+    again = History.from_json(json.loads(json.dumps(history.to_json())))
+    assert np.isnan(again.records[0]["known"]) == np.isnan(scores[0])
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path):

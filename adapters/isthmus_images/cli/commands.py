@@ -10,7 +10,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     CodesFile,
     Directory,
@@ -24,7 +24,6 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.disk import written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
@@ -135,16 +134,12 @@ def anomalies(
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
     scores = model.anomaly_scores(records)
-    limit = model.anomaly_scorer.threshold.value
-    order = np.argsort(-scores, kind="stable")
-    above = int((scores > limit).sum())
-    found = [
-        {"name": records.names[row], "score": float(scores[row]), "anomaly": bool(scores[row] > limit)} for row in order
-    ]
-    document = {"images": len(found), "anomalies": above, "threshold": limit, "found": found}
-    rows = [(one["score"], one["name"], "anomaly" if one["anomaly"] else "") for one in found[:k]]
-    share = model.anomaly_scorer.threshold.contamination
-    told = flagged(above, len(found), "images", limit, share)
+    limit = model.anomaly_scorer.threshold
+    above, told = count_anomalies(scores, limit, "images")
+    ranked = scored_rows(scores, limit, len(scores))
+    found = [{"name": records.names[row], "score": score, "anomaly": anomaly} for row, score, anomaly in ranked]
+    document = {"images": len(found), "anomalies": above, "threshold": limit.value, "found": found}
+    rows = [(one.score, records.names[one.row], one.flag) for one in ranked[:k]]
     emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("score, nats", "image", ""), rows)))
 
 

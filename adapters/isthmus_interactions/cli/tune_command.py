@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +28,11 @@ from isthmus.cli.options import (
     parsed_settings,
 )
 from isthmus.cli.output import Json, emit, status, table
-from isthmus.cli.training import saved_at_signals
+from isthmus.cli.training import check_settings, saved_at_signals
 from isthmus.cli.wording import duration
 from isthmus.files import FileOptions
+from isthmus.models.recipes.settings import checked
+from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
 from isthmus_interactions.cli import documents
 from isthmus_interactions.cli.options import (
@@ -41,6 +45,7 @@ from isthmus_interactions.cli.options import (
     ValueColumn,
     Weights,
 )
+from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
@@ -79,40 +84,46 @@ def tune(
 ) -> None:
     """Search for the best settings of one model on held-out users."""
     limit = None if time_limit is None else parsed_duration(time_limit)
-    if out is not None:
-        bundle.check_target(out)
+    fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
+    _check(model, metric, out, fixed)
     # Ten lines of epochs per trial would hide the line with its score.
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
     searching = replace(run, time_limit=limit)
-    fixed = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
-    data = Interactions.read(
-        file,
-        user=user,
-        item=item,
-        value=value,
-        time=time,
-        keep=keep,
-        weights=documents.weighting(weights),
-        ordered=ordered,
-        **written,
-    )
+    columns: Reading = {"user": user, "item": item, "value": value, "time": time}
+    told: Reading = {"keep": keep, "weights": documents.weighting(weights), "ordered": ordered}
+    data = Interactions.read(file, **columns | told | written)
     named = {} if items is None else titles.read(items, data.items, **written)
     asked: dict[str, Any] = {"metric": metric, "validation": validation}
-    reporter = _TrialReporter(trials, limit)
     with saved_at_signals():
+        reporter = _TrialReporter(trials, limit)
         tuned = search(data, model, trials=trials, study=study, on_trial=reporter, run=searching, **asked, **fixed)
         if out is not None and not tuned.interrupted:
             status("fitting with the best settings")
-            best = Recommender.fit(data, model, titles=named, run=run, **asked, **tuned.settings)
-            if best.history.interrupted and not best.history.records:
-                raise KeyboardInterrupt
-            best.save(out)
+            _fit(data, model, out, {"titles": named, "run": run, **asked, **tuned.settings})
         saved = None if tuned.interrupted else out
         emit(_document(tuned, study, saved), as_json, lambda: _page(tuned, file, study, saved))
         if tuned.interrupted and out is not None:
             # The requested bundle was not saved, which the exit status reports.
             raise KeyboardInterrupt
+
+
+def _check(model: str, metric: str, out: Path | None, settings: Mapping[str, Any]) -> None:
+    """Refuse mistyped names before any data are read."""
+    if out is not None:
+        bundle.check_target(out)
+    MetricAt.parse(metric)
+    check_settings(settings, inspect.signature(tune).parameters)
+    _, builder = plugins.find_builder(model, "interactions")
+    checked(model, builder, settings)
+
+
+def _fit(data: Interactions, model: str, out: Path, keywords: Mapping[str, Any]) -> None:
+    """Fit with the best settings and save."""
+    best = Recommender.fit(data, model, **keywords)
+    if best.history.interrupted and not best.history.records:
+        raise KeyboardInterrupt
+    best.save(out)
 
 
 class _TrialReporter:

@@ -40,9 +40,16 @@ def _column(given: Any, role: str) -> pa.Array | pa.ChunkedArray:
         # Arrow reads its own columns and those of pandas and polars; whatever else there is, NumPy reads.
         known = hasattr(given, "__arrow_c_array__") or hasattr(given, "__arrow_c_stream__")
         column = pa.chunked_array(given) if hasattr(given, "__arrow_c_stream__") else pa.array(given) if known else None
-        return pa.array(_flat(given)) if column is None else column
-    except (pa.ArrowException, TypeError, ValueError) as error:
+        return _array(_flat(given)) if column is None else column
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SourceError(f"{role}s of type {type(given).__name__} ({error})", expected=FORM) from None
+
+
+def _array(given: Any) -> pa.Array:
+    try:
+        return pa.array(given)
+    except OverflowError:
+        return pa.array(given, pa.uint64())
 
 
 def _flat(given: Any) -> Any:

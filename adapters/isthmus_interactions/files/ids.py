@@ -16,13 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, ValueRangeError
-from isthmus.ids import INTEGER_TEXT, MISSING
+from isthmus.ids import INTEGER_TEXT, MISSING, UUID_BYTES
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.growing_array import GrowingArray
 
 Codes = npt.NDArray[np.int32]
 
-UUID_BYTES = 16
 
 EXACT = {16: 2**11, 32: 2**24, 64: 2**53}
 """From there on a float of so many bits does not hold every integer."""
@@ -190,11 +189,13 @@ def _valid(texts: pa.Array, name: str) -> pa.Array:
 def _fixed(column: pa.Array, name: str) -> pa.Array:
     """Text of a fixed length, or UUIDs, which Parquet and databases hold as 16 bytes."""
     try:
-        return _decoded(column.cast(pa.large_binary()), name)
+        texts = _decoded(column.cast(pa.large_binary()), name)
     except ValueRangeError:
         if column.type.byte_width != UUID_BYTES:
             raise
-    return _uuids(column)
+        return _uuids(column)
+    readable = column.type.byte_width != UUID_BYTES or pc.all(pc.utf8_is_printable(texts), min_count=0).as_py()
+    return texts if readable else _uuids(column)
 
 
 def _uuids(storage: pa.Array) -> pa.Array:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from isthmus.core.rankers import ranker_of
+from isthmus.metrics.means import mean_with_error
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus_interactions.baselines import Popularity
@@ -117,8 +118,8 @@ def _answered(own: Evaluation, items: int) -> int:
 
 
 def _summary(values: Any) -> dict[str, float]:
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-    return {"mean": float(values.mean()), "standard_error": error}
+    mean, error = mean_with_error(values)
+    return {"mean": mean, "standard_error": error if len(values) > 1 else 0.0}
 
 
 def _groups(lengths: Any) -> list[Any]:

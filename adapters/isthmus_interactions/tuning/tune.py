@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from isthmus.errors import SettingError
@@ -14,10 +14,12 @@ from isthmus.reprs import counted, described, joined
 from isthmus.training.interrupts import StoppedError, interruptible
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
+from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning.study import Study, Trial
 from isthmus_interactions.tuning.trial import TuningSearch, sampler_module
+from isthmus_interactions.vocabularies import Ids
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +61,15 @@ def tune(
     data: Interactions | Any,
     model: str,
     *,
+    user: str | int | None = None,
+    item: str | int | None = None,
+    value: str | int | None = None,
+    time: str | int | None = None,
+    keep: str | float | None = None,
+    weights: Weights | None = None,
+    ordered: bool | None = None,
+    users: Ids | None = None,
+    items: Ids | None = None,
     trials: int = 20,
     study: str | Path | None = None,
     metric: str = "ndcg@100",
@@ -86,6 +97,7 @@ def tune(
         data: interactions, or anything that ``Interactions.read`` accepts. All users are used, so do not include test
             users.
         model: name of a builder; see ``isthmus_interactions.tuning.spaces`` for the settings that are searched.
+        user, item, value, time, keep, weights, ordered, users, items: how to read ``data``, as in ``Recommender.fit``.
         trials: total number of trials, including those of an earlier call.
         study: a directory in which to store the trials, as JSON.
         metric: the metric to maximise; see ``isthmus.tasks.evaluation``.
@@ -115,13 +127,16 @@ def tune(
     sampler_module()
     how = Run.gather(run, seed, device, precision, progress, time_limit=time_limit)
     limit, how = how.time_limit, replace(how, checkpoints=None, resume=False, time_limit=None)
-    deadline = math.inf if limit is None else time.perf_counter() + limit
-    whole = Interactions.read(data, encoding=encoding, delimiter=delimiter, header=header)
+    deadline = math.inf if limit is None else perf_counter() + limit
+    columns: Reading = {"user": user, "item": item, "value": value, "time": time}
+    told: Reading = {"keep": keep, "weights": weights, "ordered": ordered, "users": users, "items": items}
+    file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    whole = Interactions.read(data, **columns | told | file)
     search = TuningSearch.of(whole, model, metric, validation, how, fixed)
     kept = Study(None if study is None else Path(study), search.head)
     with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} finished trials"):
         try:
-            while len(kept.trials) < trials and (left := deadline - time.perf_counter()) > 0 and not stop.requested:
+            while len(kept.trials) < trials and (left := deadline - perf_counter()) > 0 and not stop.requested:
                 trial = search.trial(kept.trials, None if limit is None else left)
                 if trial is None:
                     break

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     CodesFile,
+    Delimiter,
     Directory,
+    Encoding,
+    Header,
     ImportanceSamples,
     PriorName,
     ResultCount,
@@ -25,7 +27,6 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -48,13 +49,16 @@ def encode(
     out: CodesFile = None,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Turn texts into codes, one row per text."""
     if out is None and not as_json:
         raise InputError("encode without an output", remedy="add --out codes.npy, or --json to print them")
     check_out_file(out, (".npy",))
-    texts = texts_from(file, column, documents)
+    texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     codes = TextAutoencoder.load(directory).encode(texts, out=out)
     document: dict[str, Any] = {"texts": len(codes), "width": codes.shape[1]}
     document |= {"codes": codes.tolist()} if out is None else {"path": str(out)}
@@ -81,13 +85,16 @@ def reconstruct(
     strategy: Strategy = "beam",
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
 ) -> None:
     """Encode texts and decode their codes again."""
     check_out_file(out)
-    texts = texts_from(file, column, documents)
+    texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     back = TextAutoencoder.load(directory).reconstruct(texts, strategy=strategy, seed=seed)
     if out is not None:
         _emit_texts(back, out, as_json)
@@ -135,6 +142,9 @@ def search(
     within: Within = None,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Find the texts whose codes are nearest to that of a text."""
@@ -142,7 +152,9 @@ def search(
         raise InputError("--column or --documents without --in", remedy="they only apply to the file of --in")
     model = TextAutoencoder.load(directory)
     if within is not None:
-        model = model.with_gallery(texts_from(within, column, documents))
+        model = model.with_gallery(
+            texts_from(within, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
+        )
     found = [{"text": hit.item, "row": hit.row, "score": hit.score} for hit in model.search(query, k)[0]]
     rows = [(one["score"], one["text"]) for one in found]
     emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
@@ -155,21 +167,21 @@ def anomalies(
     all_texts: AllFlagged = False,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous texts are, the most anomalous first."""
-    texts = list(texts_from(file, column, documents))
+    texts = list(texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header))
     model = TextAutoencoder.load(directory)
     scores = model.anomaly_scores(texts)
     limit = model.anomaly_scorer.threshold
-    above = scores > limit.value
-    order = np.arange(len(scores)) if all_texts else np.argsort(-scores, kind="stable")[:k]
-    found = [
-        {"text": texts[row], "row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
-    ]
-    document = {"texts": len(scores), "anomalies": int(above.sum()), "threshold": limit.value, "found": found}
-    told = flagged(int(above.sum()), len(scores), "texts", limit.value, limit.contamination)
-    rows = [(one["score"], one["text"], "anomaly" if one["anomaly"] else "") for one in found]
+    above, told = count_anomalies(scores, limit, "texts")
+    ranked = scored_rows(scores, limit, None if all_texts else k)
+    found = [{"text": texts[one.row], **one._asdict()} for one in ranked]
+    document = {"texts": len(scores), "anomalies": above, "threshold": limit.value, "found": found}
+    rows = [(one.score, texts[one.row], one.flag) for one in ranked]
     emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats per token", "text", ""), rows)))
 
 
@@ -179,11 +191,14 @@ def evaluate(
     samples: ImportanceSamples = 0,
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure how well held-out texts are encoded and decoded."""
-    texts: Texts = texts_from(file, column, documents)
+    texts: Texts = texts_from(file, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
     found = TextAutoencoder.load(directory).evaluate(texts, samples=samples, seed=seed)
     said = f"{counted(found.texts, 'text')}, {counted(found.tokens, 'token')}"
     emit_evaluation(found, as_json, said, ("texts", "tokens", "samples", "compared"))

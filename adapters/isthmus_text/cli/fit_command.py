@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from isthmus import plugins
-from isthmus.cli.options import Contamination, NoIndex
+from isthmus.cli.options import Contamination, Delimiter, Encoding, Header, NoIndex
 from isthmus.cli.training import Training, fit_command
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -23,6 +23,9 @@ def fit(
     model: Annotated[str, typer.Option(help="A name from isthmus models.")] = "sequence-vae",
     column: Column = None,
     documents: Documents = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
     vocabulary: Annotated[int, typer.Option(min=5, help="Maximum size of the vocabulary.")] = 8000,
     max_length: Annotated[
@@ -33,9 +36,11 @@ def fit(
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
     training.check_model("text", model)
+    written: Any = {"column": column, "encoding": encoding, "delimiter": delimiter, "header": header}
     fitted = TextAutoencoder.fit(
-        texts_from(file, column, documents),
+        texts_from(file, column, documents) if file == "-" or documents else file,
         model,
+        **({} if file == "-" or documents else written),
         tokenizer=tokenizer,
         vocabulary=vocabulary,
         max_length=max_length,

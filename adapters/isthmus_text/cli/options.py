@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import numpy as np
 import typer
 
+from isthmus import bundle
 from isthmus.checked.arrays import read_npy
 from isthmus.disk import check_file, written
 from isthmus.errors import SourceError
+from isthmus.files import FileOptions
+from isthmus_text.files.read_alike import read_alike
 from isthmus_text.texts import Texts
 
 Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CSV, Parquet, or - for standard input.")]
@@ -32,14 +35,31 @@ OutFile = Annotated[
 ]
 
 
-def texts_from(source: str, column: str | None = None, documents: bool = False) -> Texts:
+def texts_from(
+    source: str,
+    column: str | None = None,
+    documents: bool = False,
+    directory: Path | None = None,
+    **file: Unpack[FileOptions],
+) -> Texts:
     """The texts of a file, or the lines of standard input.
+
+    Args:
+        source: a path, or ``-``.
+        column: of a table.
+        documents: whether a file is one text.
+        directory: of the model that the texts are for, which knows how its own file was written.
+        file: encoding, delimiter and header of the file.
+
+    Returns:
+        The texts.
 
     Raises:
         SourceError: nothing, or no text.
     """
     if source != "-":
-        return Texts.read(source, column=column, unit="document" if documents else "line")
+        facts = {} if directory is None else bundle.peek(directory).facts
+        return read_alike(Path(source), facts, unit="document" if documents else "line", column=column, **file)
     try:
         read = sys.stdin.read()
     except UnicodeDecodeError:

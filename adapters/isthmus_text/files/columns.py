@@ -1,59 +1,63 @@
-"""A column of text of a CSV file, a Parquet file or a table in memory, block by block."""
+"""A column of text of a file of delimited text, JSON or Parquet, or of a table in memory, block by block."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from isthmus.errors import ColumnError, InputError, SourceError
-from isthmus_text.files.packed import BLOCK, PackedTexts, TextPacker
-from isthmus_text.files.plain import PACKED, codec_name, opened
+from isthmus.errors import ColumnError, SourceError
+from isthmus.files import FileTable, Told, column_names, open_alike
+from isthmus_text.files.packed import PackedTexts, TextPacker
 
 logger = logging.getLogger(__name__)
 
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".tab", ".psv", ".parquet", ".json", ".jsonl", ".ndjson")
+"""Endings of tables; a file with another one is looked into."""
+
+NAMES = (
+    *("text", "texts", "sentence", "sentences", "body", "content", "contents", "reviewtext", "review", "comment"),
+    *("message", "tweet", "utterance", "document", "description", "caption", "question", "abstract", "summary"),
+    *("paragraph", "selftext", "plot", "title"),
+)
+"""What columns of texts are called, the likelier first, after case, underscores and hyphens are taken away."""
+
+LOOKED_AT = 1000
+"""Rows that tell whether a column holds words."""
 
 
-def is_table(path: Path) -> bool:
-    """Whether the name is that of a CSV (.csv, .tsv, also packed) or Parquet file."""
-    return _kind(path) in TABLES
+def is_table(path: Path, told: Told) -> bool:
+    """Whether a file is a table: by its name, by what is said of it, or because it holds JSON, or columns in equal
+    number one of which has the name of a column of texts."""
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    if any(ending in TABLES for ending in endings) or told.delimiter is not None or told.header is not None:
+        return True
+    found = column_names(path, told)
+    return found is not None and any(_bare(name) in NAMES for name in found)
 
 
-def read_column(path: Path, column: str | None, encoding: str) -> PackedTexts:
+def read_column(path: Path, column: str | None, told: Told, remembered: Told) -> PackedTexts:
     """The texts of one column of a file; a missing value is the empty text.
 
     Args:
-        path: a CSV (.csv, .tsv, also packed) or Parquet file.
-        column: its name; None takes the only one, or the one named ``text``.
-        encoding: of a CSV file.
+        path: of delimited text, JSON or Parquet.
+        column: its name; None takes the only one, or one that is named or looks like texts, which is logged.
+        told: how a file of text is written, as far as the caller says it.
+        remembered: how another file was written, which counts as far as it fits.
 
     Raises:
         SourceError: an unreadable file, or one without rows.
         ColumnError: a column that is missing, that has to be named, or that holds no text.
-        InputError: a text that is not valid UTF-8; the row is named.
+        InputError: bytes that are not in the encoding; the line is named.
     """
-    try:
-        if _kind(path) == ".parquet":
-            with pq.ParquetFile(path) as file:
-                name = _text_column(file.schema_arrow, column, str(path))
-                batches = (batch.column(0) for batch in file.iter_batches(columns=[name], batch_size=8192))
-                return _collected(batches, str(path))
-        with _csv(path, None, encoding) as reader:
-            name = _column_name(reader.schema.names, column, str(path))
-        with _csv(path, name, encoding) as reader:
-            return _collected((batch.column(0) for batch in reader), str(path))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not valid {encoding}", expected=f"text in {encoding}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path} cannot be read ({error})", expected="a whole CSV or Parquet file") from error
+    table = open_alike(path, told, remembered)
+    name = _column_name(table.header, column, str(path), lambda: _columns_of_words(table))
+    return _collected((_text(batch.column(0), name, str(path)) for batch in table.batches([name])), str(path))
 
 
 def read_table_column(table: pa.RecordBatchReader, column: str | None) -> PackedTexts:
@@ -75,46 +79,58 @@ def as_table(source: object) -> pa.RecordBatchReader | None:
         return None
 
 
-@contextmanager
-def _csv(path: Path, column: str | None, encoding: str) -> Iterator[Any]:
-    """A CSV file as a stream of record batches; with a column, only that one."""
-    # Bytes are taken as they are, so that what is not UTF-8 can be named by its row.
-    options = {} if column is None else {"include_columns": [column], "column_types": {column: pa.large_binary()}}
-    with opened(path) as file:
-        yield pacsv.open_csv(
-            file,
-            pacsv.ReadOptions(block_size=BLOCK, encoding=codec_name(encoding), use_threads=False),
-            pacsv.ParseOptions(delimiter="\t" if _kind(path) == ".tsv" else ",", newlines_in_values=True),
-            pacsv.ConvertOptions(**options),
-        )
+def _column_name(header: Sequence[str], requested: str | None, name: str, words: Callable[[], list[str]]) -> str:
+    listed = ", ".join(map(repr, header[:30]))
+    if requested is not None:
+        if requested not in header:
+            raise ColumnError(f"no column {requested!r} in {name}", expected=f"one of {listed}")
+        return requested
+    if len(header) == 1 or "text" in header:
+        return header[0] if len(header) == 1 else "text"
+    named = sorted((one for one in header if _bare(one) in NAMES), key=lambda one: NAMES.index(_bare(one)))
+    found = named[:1] or words()
+    if len(found) == 1:
+        logger.info("%s: texts are read from column %r; column= (--column) names another", name, found[0])
+        return found[0]
+    raise ColumnError(
+        f"{name} has the columns {listed}",
+        expected="one column, or one named 'text'",
+        remedy="say which column holds the texts with column=NAME (--column NAME)",
+    )
 
 
-def _kind(path: Path) -> str:
-    return Path(path.stem).suffix.lower() if path.suffix in PACKED else path.suffix.lower()
+def _columns_of_words(table: FileTable) -> list[str]:
+    """The columns most of whose cells are several words."""
+    batch = next(iter(table.batches()), None)
+    if batch is None:
+        return []
+    found = []
+    for name, column in zip(table.header, batch.columns, strict=True):
+        cells = [cell for cell in column.slice(0, LOOKED_AT).to_pylist() if cell]
+        if cells and 2 * sum(isinstance(cell, str) and len(cell.split()) > 1 for cell in cells) > len(cells):
+            found.append(name)
+    return found
 
 
-def _column_name(header: Sequence[str], requested: str | None, name: str) -> str:
-    listed = ", ".join(map(repr, header))
-    if requested is None:
-        if len(header) == 1 or "text" in header:
-            return header[0] if len(header) == 1 else "text"
-        raise ColumnError(
-            f"{name} has the columns {listed}",
-            expected="one column, or one named 'text'",
-            remedy="say which column holds the texts with column=NAME (--column NAME)",
-        )
-    if requested not in header:
-        raise ColumnError(f"no column {requested!r} in {name}", expected=f"one of {listed}")
-    return requested
+def _text(column: pa.Array, name: str, where: str) -> pa.Array:
+    _check_text(column.type, name, where)
+    return column
 
 
 def _text_column(schema: pa.Schema, requested: str | None, name: str) -> str:
-    column = _column_name(schema.names, requested, name)
-    kind = schema.field(column).type
-    held = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)):
-        raise ColumnError(f"column {column!r} of {name} holds {kind}", expected="text")
+    column = _column_name(schema.names, requested, name, lambda: [])
+    _check_text(schema.field(column).type, column, name)
     return column
+
+
+def _check_text(kind: pa.DataType, column: str, where: str) -> None:
+    held = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not any(test(held) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        raise ColumnError(f"column {column!r} of {where} holds {kind}", expected="text")
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[_\- ]", "", name.strip().lower())
 
 
 def _collected(columns: Iterable[pa.Array] | Iterator[pa.Array], name: str) -> PackedTexts:

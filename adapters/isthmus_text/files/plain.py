@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import bz2
-import codecs
-import gzip
-import io
-import lzma
+import logging
 import mmap
-import shutil
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from isthmus.errors import InputError, SettingError, SourceError
+from isthmus.errors import SourceError
+from isthmus.files import Contents, EncodingError, Told, as_utf8, encoding_of, guessed, opened
 from isthmus_text.files.packed import BLOCK, IN_MEMORY, Bytes, Offsets, PackedTexts, Spool, TextPacker, check_utf8
 
-BOM = codecs.BOM_UTF8
-PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+logger = logging.getLogger(__name__)
+
+BOM = b"\xef\xbb\xbf"
+EXPECTED = "a text file"
 
 
-def read_lines(path: Path, encoding: str) -> PackedTexts:
+def read_lines(path: Path, told: Told) -> PackedTexts:
     """Each line of a file as a text. Lines end with a line feed; a carriage return before it goes, and nothing else.
 
     A large file in UTF-8 is mapped, not copied: it must stay as it is while its texts are used.
@@ -34,7 +28,7 @@ def read_lines(path: Path, encoding: str) -> PackedTexts:
         SourceError: an unreadable or empty file, or one that is not text.
         InputError: bytes that are not in the encoding; the line is named.
     """
-    data = _contents(path, encoding)
+    data = _contents(path, told)
     start = len(BOM) if data[: len(BOM)].tobytes() == BOM else 0
     if start == len(data):
         raise SourceError(f"{path} is empty", expected="at least one line")
@@ -50,7 +44,7 @@ def read_lines(path: Path, encoding: str) -> PackedTexts:
     return packed
 
 
-def read_documents(path: Path, encoding: str) -> PackedTexts:
+def read_documents(path: Path, told: Told) -> PackedTexts:
     """A file as one text, or each ``*.txt`` below a folder in the order of their paths; Windows line ends become line
     feeds.
 
@@ -64,7 +58,7 @@ def read_documents(path: Path, encoding: str) -> PackedTexts:
     packer = TextPacker()
     filled = False
     for file in files:
-        data = _contents(file, encoding)
+        data = _contents(file, told)
         check_utf8(_lines_of(data), str(file), "line")
         text = data.tobytes().removeprefix(BOM).replace(b"\r\n", b"\n")
         filled = filled or bool(text)
@@ -74,85 +68,52 @@ def read_documents(path: Path, encoding: str) -> PackedTexts:
     return packer.packed(str(path), "document")
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A file for reading, decompressed if its name ends in .gz, .xz or .bz2.
-
-    Raises:
-        SourceError: it cannot be read or decompressed.
-    """
-    try:
-        opener = PACKED.get(path.suffix, _open_plain)
-        with opener(path) as file:
-            yield file
-    except UNREADABLE as error:
-        raise SourceError(f"{path} cannot be read ({error})", expected="a whole file") from error
-
-
-def codec_name(encoding: str) -> str:
-    """The one name of an encoding.
-
-    Raises:
-        SettingError: Python knows no such encoding.
-    """
-    try:
-        return codecs.lookup(encoding).name.removesuffix("-sig")
-    except LookupError:
-        raise SettingError(f"encoding={encoding!r}", expected="an encoding such as 'utf-8' or 'latin-1'") from None
-
-
-def _contents(path: Path, encoding: str) -> Bytes:
+def _contents(path: Path, told: Told) -> Bytes:
     """The whole file as UTF-8; mapped in place where it is large and needs no change."""
-    codec = codec_name(encoding)
-    with opened(path) as file:
-        if codec != "utf-8":
-            return _transcoded(file, codec, path)
-        if path.suffix not in PACKED and path.stat().st_size > IN_MEMORY:
-            data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-        else:
-            spool = Spool()
-            shutil.copyfileobj(file, _Sink(spool), BLOCK)
-            data = spool.mapped()
+    if path.stat().st_size == 0:
+        return np.empty(0, np.uint8)
+    contents = opened(path, EXPECTED)
+    encoding = told.encoding or encoding_of(contents)
+    if encoding == "utf-8":
+        _checked(np.frombuffer(contents.start(4096)[0], np.uint8), path)
+    try:
+        return _checked(_decoded(contents, encoding), path)
+    except EncodingError:
+        if told.encoding is not None or encoding != "utf-8":
+            raise
+    encoding = guessed(contents.blocks())
+    logger.warning("%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise", path, encoding)
+    return _checked(_decoded(contents, encoding), path)
+
+
+def _decoded(contents: Contents, encoding: str) -> Bytes:
+    blocks = as_utf8(contents.blocks(), encoding, contents.name)
+    if encoding == "utf-8" and not contents.packed and contents.path.stat().st_size > IN_MEMORY:
+        for _ in blocks:
+            pass  # Bytes that are not UTF-8 are named.
+        with contents.path.open("rb") as file:
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    return _spooled(blocks)
+
+
+def _spooled(blocks: Iterable[bytes]) -> Bytes:
+    spool = Spool()
+    for block in blocks:
+        spool.write(block)
+    return spool.mapped()
+
+
+def _checked(data: Bytes, path: Path) -> Bytes:
     if (data[:4096] == 0).any():
         raise SourceError(
             f"{path} holds null bytes",
-            expected="a text file",
+            expected=EXPECTED,
             remedy="if it is text in another encoding, say which: encoding='utf-16' (--encoding utf-16)",
         )
     return data
-
-
-def _transcoded(file: io.BufferedIOBase, codec: str, path: Path) -> Bytes:
-    spool, decoder, lines = Spool(), codecs.getincrementaldecoder(codec)(), 1
-    while True:
-        chunk = file.read(BLOCK)
-        try:
-            text = decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            line = lines + error.object[: error.start].count(b"\n")
-            raise InputError(f"line {line:,} of {path} is not valid {codec}", expected=f"text in {codec}") from None
-        lines += text.count("\n")
-        spool.write(text.encode("utf-8", "replace"))
-        if not chunk:
-            return spool.mapped()
 
 
 def _lines_of(data: Bytes) -> PackedTexts:
     feeds = np.flatnonzero(data == 10).astype(np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), feeds + 1])
     return PackedTexts(data, starts, np.append(feeds, len(data)))
-
-
-def _open_plain(path: Path) -> io.BufferedIOBase:
-    return path.open("rb")
-
-
-class _Sink(io.RawIOBase):
-    """A spool with the interface of a file."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-
-    def write(self, chunk: bytes) -> int:  # type: ignore[override]
-        self._spool.write(chunk)
-        return len(chunk)

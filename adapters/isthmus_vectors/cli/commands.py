@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from isthmus import bundle
-from isthmus.cli.evaluation import emit_evaluation
+from isthmus.cli.evaluation import count_anomalies, emit_evaluation, scored_rows
 from isthmus.cli.options import (
     AllFlagged,
     Delimiter,
@@ -27,7 +27,6 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
-from isthmus.cli.wording import flagged
 from isthmus.errors import BundleError
 from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
@@ -154,23 +153,20 @@ def anomalies(
         file, columns=columns, drop=drop or (), encoding=encoding, delimiter=delimiter, header=header
     )
     scores = model.anomaly_scores(rows)
-    above = scores > model.threshold.value
-    order = np.arange(len(scores)) if all_rows else np.argsort(-scores, kind="stable")[:k]
-    found: list[dict[str, Any]] = [
-        {"row": int(row), "score": float(scores[row]), "anomaly": bool(above[row])} for row in order
-    ]
-    reasons = _reasons(model, rows.select(order))
+    limit = model.threshold
+    above, title = count_anomalies(scores, limit, "rows")
+    ranked = scored_rows(scores, limit, None if all_rows else k)
+    found: list[dict[str, Any]] = [one._asdict() for one in ranked]
+    reasons = _reasons(model, rows.select(np.array([one.row for one in ranked], dtype=np.int64)))
     for one, names in zip(found, reasons or [], strict=False):
         one["columns"] = names
     document = {
         "rows": len(scores),
-        "anomalies": int(above.sum()),
-        "threshold": model.threshold.value,
+        "anomalies": above,
+        "threshold": limit.value,
         "most_anomalous" if not all_rows else "all": found,
     }
-    limit = model.threshold
-    title = flagged(int(above.sum()), len(scores), "rows", limit.value, limit.contamination)
-    shown: list[tuple[Any, ...]] = [(one["row"], one["score"], "anomaly" if one["anomaly"] else "") for one in found]
+    shown: list[tuple[Any, ...]] = [(one.row, one.score, one.flag) for one in ranked]
     if reasons is not None:
         shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
     heads = ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "most unusual columns")

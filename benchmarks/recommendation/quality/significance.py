@@ -1,4 +1,4 @@
-"""Is the difference more than chance? A paired bootstrap over the people of each test, ours against the best rival.
+"""Are the differences significant? A paired bootstrap over the users of each test, ours against the best other library.
 
 The folders are those that ``recommendation_quality --values`` and ``recommendation_rivals --values`` wrote. Of ours
 stand for each split ``auto``, and the model that was best on the validation part; against them the rival's model that
@@ -22,7 +22,7 @@ from benchmarks.recommendation.quality.tables import finals, of_differences
 from isthmus.errors import SourceError
 
 NAME = "recommendation_compare"
-TITLE = "How sure the differences are"
+TITLE = "Confidence intervals of the differences"
 
 table = of_differences
 

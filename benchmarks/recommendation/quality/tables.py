@@ -37,10 +37,10 @@ RELEASES = {"recbole": "RecBole 1.2.1", "cornac": "Cornac 3.0.1", "implicit": "i
 def of_splits(ours: Sequence[Line], rivals: Sequence[Line]) -> list[str]:
     """All splits that have a line."""
     rows = [
-        "Settings were chosen on validation data alone (at most eight a model and split, listed in the result lines), "
-        "then fitted on everything known before the test; seed 0. `fit` is the time of the last fit, on one core of a "
-        "busy machine. What others published is marked and was not run here. `auto` names no "
-        "model: it has a budget and the metric of the split. Rivals that a table lacks were not run there.",
+        "Settings were chosen on validation data only (at most eight per model and split, listed in the result lines); "
+        "the models were then fitted on all data before the test; seed 0. `fit` is the time of the last fit, "
+        "on one core of a busy machine. Published results of others are marked and were not run here. `auto` is "
+        "only given a time limit and the metric of the split. Libraries missing from a table were not run there.",
     ]
     for split, title in TITLES.items():
         table = _table(split, ours, [line for line in rivals if line["split"] == split])
@@ -122,7 +122,7 @@ def of_differences(lines: Sequence[Line]) -> list[str]:
         )
         for line in newest(lines, lambda line: [line[key] for key in ("split", "ours", "metric")])
     ]
-    told = "With the 95 % interval of the mean over resampled people; positive: ours ranks better."
+    told = "With the 95 % interval of the mean over resampled users; positive values mean that ours ranks better."
     return [told, "", *markdown(["split", "models", "metric", "means", "difference"], rows)] if rows else []
 
 

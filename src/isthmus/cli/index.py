@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def build(
     from isthmus.index import Budget, Index
     from isthmus.index.tuning.budget import BUILD_SECONDS
     from isthmus.index.vectors import check_metric
+    from isthmus.training.progress_display import ProgressBar
 
     check_target(out)
     check_metric(metric)
@@ -70,6 +72,7 @@ def build(
             seed=seed,
             queries=queries,
             kind=kind,
+            progress=ProgressBar() if sys.stderr.isatty() else None,
         )
     index.save(out)
     _print_info(out, index, as_json)

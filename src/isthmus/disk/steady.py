@@ -36,7 +36,7 @@ def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
         with _held(folder) as is_same:
             try:
                 found = read(folder)
-            except (BundleError, OSError):
+            except Exception:
                 if is_same():
                     raise
             else:

@@ -105,7 +105,9 @@ class DelimitedTable:
         if batches:
             return pa.Table.from_batches(batches)
         chosen = self.header if names is None else list(names)
-        return pa.table([pa.array([], pa.large_string()) for _ in chosen], names=chosen)
+        kinds = [(types or {}).get(name, pa.large_string()) for name in chosen]
+        empty = [pa.array([], pa.null() if kind is INFERRED else kind) for kind in kinds]
+        return pa.table(empty, names=chosen)
 
     def place_of(self, name: str) -> int:
         """Where a column stands, from 0.

@@ -21,6 +21,9 @@ MARKS = (
 CANDIDATES = ["cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
 """What else a text can be in which most letters are not ASCII."""
 
+SHORT = 64
+"""Of fewer bytes, nearly every other one must be null for a text to be UTF-16."""
+
 EVIDENCE = 1 << 16
 """Bytes with letters beyond ASCII that are looked at, at most."""
 
@@ -35,9 +38,10 @@ def marked(start: bytes) -> str | None:
     some = start[: len(start) // 2 * 2]
     if len(some) >= 4:
         low, high = some[0::2].count(0) / (len(some) / 2), some[1::2].count(0) / (len(some) / 2)
-        if high > 0.4 and low < 0.05:
+        enough = 0.4 if len(some) >= SHORT else 0.9
+        if high > enough and low < 0.05:
             return "utf-16-le"
-        if low > 0.4 and high < 0.05:
+        if low > enough and high < 0.05:
             return "utf-16-be"
     return None
 
@@ -122,11 +126,11 @@ def check_text(start: bytes, name: str, expected: str) -> None:
         expected: what it should be.
 
     Raises:
-        SourceError: null bytes, or many control characters.
+        SourceError: many null bytes or other control characters.
     """
     controls = len(start) - len(start.translate(None, CONTROLS))
     nulls = b"\x00" in start
-    if nulls or controls > len(start) // 50:
+    if controls > max(len(start) // 10, 8):
         raise SourceError(
             f"{name} is not text: it holds {'null bytes' if nulls else 'control characters'}",
             expected=expected,

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from isthmus.errors import SourceError
 from isthmus.files.delimited import DelimitedTable
-from isthmus.files.dialect import dialect_of
+from isthmus.files.dialect import dialect_of, find_delimiter, rows_of
 from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked
 from isthmus.files.opening import Contents
 from isthmus.files.options import Told
-from isthmus.files.quoting import Quotes, quotes_of
+from isthmus.files.quoting import quotes_of
 from isthmus.files.repair import quoted_share
 from isthmus.files.stream import Plan, prepared
 
@@ -63,6 +63,23 @@ def encoding_of(contents: Contents) -> str:
     return marked(start) or "utf-8"
 
 
+def sampled_names(contents: Contents, told: Told) -> tuple[str, ...] | None:
+    """The names of the columns of a text whose first rows are all equally wide; None where it may be no table."""
+    start, whole = contents.start(SAMPLE)
+    encoding = told.encoding or encoding_of(contents)
+    try:
+        text = b"".join(as_utf8(_cut(start, encoding, whole=whole), encoding, contents.name)).decode()
+    except EncodingError:
+        text = start.decode("latin-1")
+    lines = [line.removesuffix("\r") for line in text.split("\n")[: None if whole else -1]]
+    found = find_delimiter(lines)
+    if found in (None, " "):
+        return None
+    rows, _ = rows_of(lines, found)
+    alike = len(rows) > 2 and all(len(row) == len(rows[0]) for row in rows)
+    return tuple(name.strip() for name in rows[0]) if alike else None
+
+
 def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> DelimitedTable:
     start, whole = contents.start(SAMPLE)
     text = b"".join(as_utf8(_cut(start, encoding, whole=whole), encoding, contents.name))
@@ -95,7 +112,7 @@ def _with_quoting(table: DelimitedTable) -> DelimitedTable:
     quotes = table.quotes
     if not quotes.any:
         return table
-    if (quotes.strict or quotes.escaped) and quotes.torn * 2 <= quotes.inside:
+    if (quotes.strict or quotes.escaped) and quotes.torn * 2 <= quotes.broken:
         return replace(table, quoting="double" if quotes.strict else "backslash")
     delimiter, width = table.plan.byte.decode(), len(table.header)
     closed, literal = quoted_share(prepared(table.contents, table.plan), delimiter, width, escape=quotes.escaped)
@@ -112,6 +129,3 @@ def _say(table: DelimitedTable) -> None:
         logger.info("%s has decimal commas", name)
     if table.quotes.any and table.quoting == "none":
         logger.info("%s has quotes that do not hold fields together: they are read as letters", name)
-
-
-__all__ = ["Quotes", "delimited_table", "encoding_of"]

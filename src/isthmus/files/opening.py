@@ -92,6 +92,12 @@ class Contents:
         """The ending of its name in lower case, that of compression left out."""
         return self.kinds[0] if self.kinds else ""
 
+    @property
+    def packed(self) -> bool:
+        """Whether it is compressed."""
+        with self.path.open("rb") as file:
+            return file.read(6).startswith(tuple(COMPRESSED))
+
     def blocks(self) -> Generator[bytes, None, None]:
         """All its bytes, decompressed.
 

@@ -24,7 +24,8 @@ class Quotes:
         strict: whether every quote that opens a field is closed at the end of one, those within being doubled.
         escaped: the same where a backslash makes a quote a letter.
         inside: line feeds within quoted fields, by the reading that is strict.
-        torn: of the lines that these line feeds end, how many would be whole rows of the right width by themselves.
+        broken: lines that such fields lie on.
+        torn: how many of them would be whole rows of the right width by themselves.
         feeds: line feeds.
         ended: whether the last line ends with one.
     """
@@ -33,6 +34,7 @@ class Quotes:
     strict: bool
     escaped: bool
     inside: int
+    broken: int
     torn: int
     feeds: int
     ended: bool
@@ -133,7 +135,7 @@ def quotes_of(blocks: Iterable[bytes], delimiter: int, width: int) -> Quotes:
         How quotes are used in it.
     """
     plain, escaped = _Machine(delimiter, escape=False), None
-    found, feeds, torn, last = False, 0, 0, b"\n"
+    found, feeds, broken, torn, last = False, 0, 0, 0, b"\n"
     for block in blocks:
         feeds, last = feeds + block.count(b"\n"), block[-1:]
         if not (plain.open or (escaped and escaped.open) or b'"' in block):
@@ -143,19 +145,23 @@ def quotes_of(blocks: Iterable[bytes], delimiter: int, width: int) -> Quotes:
             escaped = plain.escaping()  # Up to here, both readings are one.
         data = np.frombuffer(block, np.uint8)
         quotes, ends = np.flatnonzero(data == QUOTE), np.flatnonzero(data == FEED)
-        within = plain.follow(data, quotes, ends)
+        before, within = plain.open, plain.follow(data, quotes, ends)
         if escaped is not None:
-            other = escaped.follow(data, quotes, ends)
-            within = within if plain.strict else other
-        torn += _whole_rows(data, ends, within, delimiter, width)
+            other_before, other = escaped.open, escaped.follow(data, quotes, ends)
+            before, within = (before, within) if plain.strict else (other_before, other)
+        on, whole = _whole_rows(data, ends, within, before, delimiter, width)
+        broken, torn = broken + on, torn + whole
     strict = plain.strict and not plain.open
     by_escape = escaped is not None and escaped.strict and not escaped.open
     inside = plain.inside if strict else escaped.inside if escaped is not None and by_escape else 0
-    return Quotes(found, strict, by_escape, inside, torn, feeds, last == b"\n")
+    return Quotes(found, strict, by_escape, inside, broken, torn, feeds, last == b"\n")
 
 
-def _whole_rows(data: Bytes, ends: Places, within: Any, delimiter: int, width: int) -> int:
-    if width < 2 or not within.any():
-        return 0
-    between = np.searchsorted(np.flatnonzero(data == delimiter), ends)
-    return int((np.diff(between, prepend=0)[within] == width - 1).sum())
+def _whole_rows(data: Bytes, ends: Places, within: Any, before: bool, delimiter: int, width: int) -> tuple[int, int]:
+    """The lines that quoted fields of several lines lie on, and how many of them are as wide as a row."""
+    if width < 2 or not (within.any() or before):
+        return 0, 0
+    begun = np.concatenate([[before], within])[: len(ends)].astype(bool)
+    between = np.diff(np.searchsorted(np.flatnonzero(data == delimiter), ends), prepend=0)
+    on = within | begun
+    return int(on.sum()), int((between[on] == width - 1).sum())

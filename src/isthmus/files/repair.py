@@ -93,9 +93,9 @@ class Mender:
         fields = split(line, self.delimiter, escape=self.escape)
         if fields is not None and len(fields) == self.width:
             return self._written(fields), 0
-        if len(line.split(self.delimiter)) == self.width:
-            self.mended.literal += 1
-            return self._written(line.split(self.delimiter)), 0
+        whole = len(line.split(self.delimiter)) == self.width
+        if whole and self._begins_row(ahead.peek(1)):
+            return self._literal(line), 0
         joined = line
         for more in range(1, JOINED):
             following = ahead.peek(more)
@@ -107,11 +107,24 @@ class Mender:
                 ahead.skip(more)
                 self.mended.inside += more
                 return self._written(fields), more
+        if whole:
+            return self._literal(line), 0
         raise InputError(
             f"line {number:,} of {self.name} has a quote that is not closed",
             expected=f'{self.width} columns, quoted fields as in "one, ""two"""',
             remedy="correct the line, or say how the file is written with delimiter= (--delimiter)",
         )
+
+    def _begins_row(self, line: str | None) -> bool:
+        """Whether a line is a row by itself, or there is none."""
+        if line is None or len(line.split(self.delimiter)) == self.width:
+            return True
+        fields = split(line, self.delimiter, escape=self.escape)
+        return fields is not None and len(fields) == self.width
+
+    def _literal(self, line: str) -> str:
+        self.mended.literal += 1
+        return self._written(line.split(self.delimiter))
 
     def _written(self, fields: list[str]) -> str:
         return self.delimiter.join('"' + text.replace('"', '""') + '"' for text in fields)

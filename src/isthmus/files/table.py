@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.files.delimited import DelimitedTable
-from isthmus.files.find_out import delimited_table
+from isthmus.files.find_out import delimited_table, sampled_names
 from isthmus.files.json_table import is_json, json_table
 from isthmus.files.opening import Contents, opened, readable
 from isthmus.files.options import Told
@@ -156,6 +156,28 @@ def open_alike(path: str | Path, told: Told, other: Told, *, numbered: bool = Fa
         pass
     logger.info("%s is not written as the other file is: how, is found out", path)
     return open_table(path, told, numbered=numbered)
+
+
+def column_names(path: str | Path, told: Told) -> list[str] | None:
+    """The names of the columns of a file that is a table by its contents; None for one that may be any text.
+
+    Args:
+        path: of the file.
+        told: what is known of it.
+
+    Returns:
+        The names; of delimited text only where its first rows, at least three, are all equally wide.
+
+    Raises:
+        SourceError: no such file, an empty one, or one that is known to be no text.
+    """
+    if _is_parquet(Path(path)):
+        return _parquet(Path(path)).header
+    contents = opened(Path(path), "a file of text")
+    if is_json(contents, told):
+        return open_table(path, told).header
+    found = sampled_names(contents, told)
+    return None if found is None else list(found)
 
 
 def read_table(

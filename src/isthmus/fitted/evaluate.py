@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from isthmus.answers import html
+from isthmus.checked.arguments import checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.errors import SettingError
 from isthmus.metrics.codes import active_units
+from isthmus.metrics.means import mean_with_error
 from isthmus.protocols import Source
 from isthmus.reprs import described, number
 from isthmus.tasks.coding import codes_of, held_out, weighted_log_likelihoods
@@ -81,8 +82,7 @@ def check_samples(samples: int) -> None:
     Raises:
         SettingError: below 0.
     """
-    if samples < 0:
-        raise SettingError(f"{samples} samples", expected="0 or more")
+    whole("samples", samples)
 
 
 def standard_errors(**each: Any) -> dict[str, float]:
@@ -94,11 +94,7 @@ def standard_errors(**each: Any) -> dict[str, float]:
     Returns:
         Standard errors by name, in the unit of the metric; none for fewer than two records or infinite values.
     """
-    found = {}
-    for name, values in each.items():
-        if values is not None and len(values) > 1:
-            numbers = torch.as_tensor(values).double()
-            found[name] = float(numbers.std()) / len(numbers) ** 0.5
+    found = {name: mean_with_error(values)[1] for name, values in each.items() if values is not None}
     return {name: error for name, error in found.items() if math.isfinite(error)}
 
 
@@ -134,5 +130,5 @@ def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed
 
 
 def _weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> Tensor:
-    noise = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    noise = torch.Generator(next(model.parameters()).device).manual_seed(checked_seed(seed))
     return -weighted_log_likelihoods(model, source, samples=samples, generator=noise)

@@ -17,6 +17,7 @@ from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot, check_distinct
 from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.choose import choose, keep
+from isthmus.index.tuning.steps import StepProgress
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_lengths, check_queries
 from isthmus.vocabulary import Id, Kind, Rows, Vocabulary, empty_ids
@@ -43,7 +44,12 @@ def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Voca
 
 
 def build_snapshots(
-    vectors: Any, ids: Any, metric: Metric, requests: Sequence[IndexRequest], queries: Any
+    vectors: Any,
+    ids: Any,
+    metric: Metric,
+    requests: Sequence[IndexRequest],
+    queries: Any,
+    progress: StepProgress | None = None,
 ) -> list[tuple[Snapshot, ChosenIndex, IndexRequest]]:
     """What indexes over the same vectors hold, one for each request.
 
@@ -53,6 +59,7 @@ def build_snapshots(
         metric: by which they are compared.
         requests: of one seed; what is built for one serves the others.
         queries: as for ``Index.build``.
+        progress: as for ``Index.build``.
 
     Raises:
         InputError: what ``vector_files.read`` refuses, queries of another width, or a vector too long to be compared.
@@ -62,11 +69,10 @@ def build_snapshots(
     given, found = vector_files.read(vectors, ids)
     check_lengths(given, metric)
     vocabulary = vocabulary_of(found, len(given))
-    copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
     asked = None if queries is None else vector_files.read(queries)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"), metric)
-    segments = choose_segments(copied, vocabulary, metric, requests, asked)
+    segments = choose_segments(given, vocabulary, metric, requests, asked, progress)
     width = given.shape[1]
     return [
         (Snapshot(metric, width, vocabulary.kind, base, None, None), chosen, request)
@@ -98,6 +104,7 @@ def choose_segments(
     metric: Metric,
     requests: Sequence[IndexRequest],
     queries: Tensor | None,
+    progress: StepProgress | None = None,
 ) -> list[tuple[Segment | None, ChosenIndex]]:
     """``choose_segment`` for several requests of one seed: what is built for one serves the others.
 
@@ -107,6 +114,7 @@ def choose_segments(
         metric: by which they are compared.
         requests: which kind, recall and budget, each.
         queries: to measure with; vectors drawn at random with noise, if None.
+        progress: is told which kind is being tried.
 
     Returns:
         For each request, the segment, or None where there are no vectors, and what was chosen.
@@ -115,7 +123,7 @@ def choose_segments(
         return [(None, EMPTY) for _ in requests]
     exact = ExactSearcher.over(vectors, metric)
     builds = IndexBuilds(exact, requests[0].seed)
-    chosen = [choose(exact, request, queries, builds) for request in requests]
+    chosen = [choose(exact, request, queries, builds, progress) for request in requests]
     return [(Segment(vectors, ids, metric, own.searcher, exact), own) for own in chosen]
 
 

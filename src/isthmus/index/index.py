@@ -18,6 +18,7 @@ from isthmus.index.snapshot import Snapshot
 from isthmus.index.storage import saving
 from isthmus.index.storage.tensors import Verify
 from isthmus.index.tuning.budget import Budget
+from isthmus.index.tuning.steps import StepProgress, check_progress
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.machine.processes import ForkSafeLock
@@ -54,6 +55,7 @@ class Index:
         seed: int = 0,
         queries: Any = None,
         kind: str = "auto",
+        progress: StepProgress | None = None,
     ) -> Index:
         """Build an index of a copy of the vectors, as float32.
 
@@ -76,6 +78,8 @@ class Index:
                 distributed differently from the vectors (such as users and items).
             kind: "auto"; "fastest", to try all kinds even if exact search is fast; "exact"; or one kind, whatever its
                 speed.
+            progress: told which kind is being tried, by its methods ``begin`` and ``end``; the bar of ``fit`` is
+                ``isthmus.training.progress_display.ProgressBar()``. With None there are log lines only.
 
         Returns:
             The index.
@@ -87,9 +91,10 @@ class Index:
             BudgetError: nothing within the budget reaches the target, including exact search.
         """
         check_metric(metric)
+        check_progress(progress)
         column = ids if isinstance(ids, str) else None
         request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column).checked()
-        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries)[0])
+        return cls(*build.build_snapshots(vectors, ids, metric, [request], queries, progress)[0])
 
     @property
     def metric(self) -> Metric:

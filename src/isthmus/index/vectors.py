@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.arguments import checked_k, choice
 from isthmus.checked.sizes import check_memory
-from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.errors import InputError, ValueRangeError
 from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -24,23 +25,22 @@ def check_metric(metric: str) -> None:
     Raises:
         SettingError: none of "ip", "cosine", "l2".
     """
-    if metric not in get_args(Metric):
-        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2", remedy=closest(metric, get_args(Metric)))
+    choice("metric", metric, get_args(Metric), closest)
 
 
-def check_k(k: int, queries: int = 0) -> None:
-    """Refuse to look for fewer than one, or for more than the memory holds.
+def check_k(k: Any, queries: int = 0) -> int:
+    """How many answers are wanted, as an ``int``.
 
     Args:
         k: answers a query.
         queries: for which memory will be asked for.
 
     Raises:
-        SettingError: ``k`` is below 1, or so many rows and scores take more memory than is free.
+        SettingError: no whole number, one below 1, or so many rows and scores that they take more memory than is free.
     """
-    if k < 1:
-        raise SettingError(f"k is {k}", expected="at least 1")
-    check_memory(ANSWER_BYTES * k * queries, f"k is {k}")
+    wanted = checked_k(k)
+    check_memory(ANSWER_BYTES * wanted * queries, f"k is {wanted}")
+    return wanted
 
 
 ANSWER_BYTES = 12

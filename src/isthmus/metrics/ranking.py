@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import InputError, SettingError
+from isthmus.metrics.means import mean_with_error
 from isthmus.reprs import brief
 from isthmus.rowlists import RowLists, contains, distinct
 
@@ -165,10 +166,7 @@ class Summary:
 def summarise(values: PerQuery) -> Summary:
     """Mean and standard error of the values that are not NaN."""
     valid = values[~values.isnan()]
-    n = len(valid)
-    mean = float(valid.mean()) if n else float("nan")
-    error = float(valid.std()) / n**0.5 if n > 1 else float("nan")
-    return Summary(mean, error, n, len(values) - n)
+    return Summary(*mean_with_error(valid), len(valid), len(values) - len(valid))
 
 
 def _first(ranked: Tensor, k: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from isthmus.training.history import History, finite
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record, doing
 from isthmus.training.run import Run, Validation
+
+logger = logging.getLogger(__name__)
 
 DEFAULT: tuple[Mapping[str, Any], ...] = ({"model": "rec_vae"}, {"model": "edlae"})
 
@@ -55,7 +58,6 @@ class BlendRecipe:
             One record for each part, and one for the weights.
 
         Raises:
-            SettingError: no validation, and no weights fitted before.
         """
         if validation is None:
             return self._solve_again(source, run)
@@ -109,11 +111,13 @@ class BlendRecipe:
         history.best_score = finite(float(history.records[-1][validation.name]))
 
     def _solve_again(self, source: Source, run: Run) -> History:
-        if not self.model.weights.any():
-            raise SettingError("a blend without held-out users", expected="validation above 0, to fit its weights")
+        weighed = bool(self.model.weights.any())
         for recipe in self.recipes:
-            if not recipe.chooses_epoch:
+            if not (weighed and recipe.chooses_epoch):
                 recipe.fit(source, run)
+        if not weighed:
+            logger.warning("no users are held out: all parts of the blend have the same weight")
+            self.model.weigh([1.0] * len(self.recipes), [0.0] * len(self.recipes))
         return History()
 
 

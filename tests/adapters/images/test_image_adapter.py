@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pictured import SIDE, bars
+from PIL import Image
 
 from isthmus.batch import Grid
 from isthmus.errors import BundleError, InputError
@@ -74,3 +76,19 @@ def test_states_that_do_not_fit() -> None:
             ImageAdapter.restore({"images.json": json.dumps(wrong)})
     with pytest.raises(BundleError):
         ImageAdapter.restore({"images.json": "{"})
+
+
+def test_later_pictures_are_scaled_like_those_of_the_training(tmp_path: Path) -> None:
+    for name, most in (("train", 4000), ("later", 1000)):
+        numbers = np.linspace(0, most, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint16)
+        Image.fromarray(numbers).save(tmp_path / f"{name}.png")
+    adapter = ImageAdapter.fit(Images.read(tmp_path / "train.png"))
+    again = ImageAdapter.restore(adapter.state())
+    assert again.levels == (0, 4000)
+    assert again.records(tmp_path / "later.png").pixels.max() == 63
+
+
+def test_a_bundle_that_says_nothing_of_levels_means_sixteen_bits() -> None:
+    adapter = ImageAdapter.restore({"images.json": json.dumps({"channels": 1, "height": 9, "width": 9})})
+    assert adapter.levels == (0, 65535)
+    assert ImageAdapter.restore(ImageAdapter.fit(bars(3)).state()).levels is None

@@ -270,3 +270,72 @@ def test_selecting_keeps_names_and_labels() -> None:
     some = whole.select([2, 0])
     assert (some.names, some.labels) == (("c", "a"), ("z", "x"))
     assert np.array_equal(some.pixels, whole.pixels[[2, 0]])
+
+
+# --- more than 8 bits ---
+
+
+def ramp(low: float, high: float, kind: str, side: int = 16) -> np.ndarray:
+    return np.linspace(low, high, side * side).reshape(side, side).astype(kind)
+
+
+@pytest.mark.parametrize(
+    ("array", "name"),
+    [
+        (ramp(0, 4095, "u2"), "a.png"),
+        (ramp(0, 65535, "u2"), "a.png"),
+        (ramp(0, 1023, "u2"), "a.tif"),
+        (ramp(0, 255, "i4"), "a.tif"),
+        (ramp(-1000, 3000, "i4"), "a.tif"),
+        (ramp(0, 1, "f4"), "a.tif"),
+        (ramp(273, 300, "f4"), "a.tiff"),
+    ],
+    ids=["12", "16", "10", "I", "signed", "F", "kelvin"],
+)
+def test_deep_pictures_use_their_own_range(array: np.ndarray, name: str, tmp_path: Path) -> None:
+    Image.fromarray(array).save(tmp_path / name)
+    for source in (tmp_path / name, tmp_path, [tmp_path / name], Image.open(tmp_path / name)):
+        found = Images.read(source)
+        assert found.colour == "grey"
+        assert len(np.unique(found.pixels)) > 200
+        assert (found.pixels.min(), found.pixels.max()) == (0, 255)
+        assert found.levels == pytest.approx((array.min(), array.max()))
+        assert (np.diff(found.pixels.ravel().astype(int)) >= 0).all()
+
+
+def test_the_pictures_of_a_folder_share_their_range(tmp_path: Path) -> None:
+    for name, most in (("dark", 1000), ("light", 4000)):
+        Image.fromarray(ramp(0, most, "u2")).save(tmp_path / f"{name}.png")
+    save(tmp_path / "plain.png", "L", (16, 16), 200)
+    found = Images.read(tmp_path)
+    assert found.levels == (0, 4000)
+    assert found.pixels.max((1, 2, 3)).tolist() == [63, 255, 200]
+    assert Images.read(tmp_path / "dark.png", levels=(0, 4000)).pixels.max() == 63
+    for odd in ((5, 5), (9, 2), (0, float("nan")), "ab", (1,)):
+        with pytest.raises(SettingError, match="levels"):
+            Images.read(tmp_path, levels=odd)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("value", "byte"), [(0, 0), (2570, 10), (65535, 255)])
+def test_an_even_picture_has_the_range_of_its_type(value: int, byte: int) -> None:
+    assert Images.read(Image.new("I;16", (9, 9), value)).pixels.max() == byte
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpe", "a.avif", "a.webp", "a.tif", "a.tga", "a.jp2", "A.JFIF", "a.ico"])
+def test_endings_of_pictures(name: str, tmp_path: Path) -> None:
+    kind = {"jfif": "JPEG", "jpe": "JPEG", "tif": "TIFF", "jp2": "JPEG2000"}.get(name[2:].lower(), name[2:].upper())
+    Image.new("RGB", (16, 16), (200, 30, 30)).save(tmp_path / name, format=kind)
+    found = Images.read(tmp_path, colour="colour")
+    assert found.names == (name,)
+    assert np.abs(found.pixels[0, :, 8, 8].astype(int) - [200, 30, 30]).max() < 12
+
+
+def test_modes_of_print_and_film(tmp_path: Path) -> None:
+    Image.new("CMYK", (9, 9), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    first, second = (Image.new("P", (9, 9), index) for index in (1, 2))
+    for frame in (first, second):
+        frame.putpalette([0, 0, 0, 250, 0, 0, 0, 250, 0])
+    first.save(tmp_path / "b.gif", save_all=True, append_images=[second])
+    first.save(tmp_path / "c.png", transparency=1)
+    found = Images.read(tmp_path).pixels[:, :, 4, 4].astype(int)
+    assert np.abs(found - [[255, 0, 0], [250, 0, 0], [255, 255, 255]]).max() <= 3

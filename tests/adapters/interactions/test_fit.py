@@ -80,6 +80,31 @@ def test_people_with_few_items_hold_nobody_out(caplog: pytest.LogCaptureFixture)
     assert "0 of them with 2 items or more" in caplog.text
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_short_histories_hold_out_what_they_can(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    lengths = generator.integers(1, 4, 200)
+    users = np.repeat(np.arange(200), lengths)
+    data = Interactions.read((users, generator.integers(0, 30, len(users))))
+    train, fold = module.hold_out_users(data, 0.1, seed)
+    assert fold is not None
+    assert len(fold) >= 10
+    assert train.items == data.items
+    assert (np.diff(fold.history.indptr) >= 1).all()
+    trained = np.bincount(train.matrix.indices, minlength=len(data.items)) > 0
+    assert trained[fold.held_out.indices].all(), "what is asked for can be answered"
+
+
+@pytest.mark.parametrize("model", ["auto", "blend"])
+def test_data_too_small_to_hold_anybody_out_are_trained_on(model: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    settings = {"parts": ["ease", "item_knn"]} if model == "blend" else {}
+    for users, items in (([1], [1]), ([1, 2], [5, 6]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [1, 1, 1])):
+        recommender = Recommender.fit((users, items), model, progress=False, **settings)
+        assert recommender.recommend([[items[0]]], k=3)[0].unknown == []
+    assert "held out" in caplog.text
+
+
 def test_nobody_is_held_out_when_not_wanted() -> None:
     assert short("ease", planted(), validation=0.0).facts["validation_users"] == 0
     assert short("ease", planted(), validation=0.0).history.metric is None

@@ -17,6 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "commands" / "text.md"
 HEADINGS = {"fit": "fit text", "demo": "demo text"}
 
 
+@pytest.mark.slow
 def test_examples_run_and_print_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import bz2
 import copy
 import csv
 import gzip
+import json
 import lzma
 import tempfile
 from pathlib import Path
@@ -73,11 +74,13 @@ def test_other_encodings(write, tiny):
         assert list(Texts.read(write(LINES.encode(encoding)), encoding=encoding)) == EXPECTED
 
 
-def test_latin_1_is_read_when_it_is_named(write):
+def test_other_encodings_are_found_out_or_named(write, caplog):
     path = write("gut\nschön\n".encode("latin-1"))
     assert list(Texts.read(path, encoding="latin-1")) == ["gut", "schön"]
+    assert list(Texts.read(path)) == ["gut", "schön"]
+    assert "read as cp1252" in caplog.text
     with pytest.raises(InputError, match=r"line 2 .*latin-1"):
-        Texts.read(path)
+        Texts.read(path, encoding="utf-8")
     with pytest.raises(SettingError, match="klingon"):
         Texts.read(path, encoding="klingon")
     with pytest.raises(InputError, match=r"line 2 .*ascii"):
@@ -87,15 +90,19 @@ def test_latin_1_is_read_when_it_is_named(write):
 def test_invalid_utf8_names_its_line(write, tiny):
     for wrong in [b"\xff", b"\xc3", b"\xe2\x82", b"\xc3\n"]:
         with pytest.raises(InputError, match="line 3"):
-            Texts.read(write(b"some\nlines\nand " + wrong))
+            Texts.read(write(b"some\nlines\nand " + wrong), encoding="utf-8")
 
 
 def test_what_is_no_text(write, tmp_path):
     for empty in ("", "\ufeff"):
         with pytest.raises(SourceError, match="is empty"):
             Texts.read(write(empty))
-    with pytest.raises(SourceError, match="utf-16"):
-        Texts.read(write("abc\n".encode("utf-16-le")))
+    assert list(Texts.read(write("abc\n".encode("utf-16-le")))) == ["abc"]
+    with pytest.raises(SourceError, match="null bytes"):
+        Texts.read(write(b"abc\x00\n"))
+    for start, said in ((b"PK\x03\x04", "zip archive"), (b"\x89PNG\r\n", "PNG picture"), (b"%PDF-1.7", "PDF")):
+        with pytest.raises(SourceError, match=said):
+            Texts.read(write(start))
     with pytest.raises(SourceError, match=r"absent\.txt"):
         Texts.read("absent.txt")
     with pytest.raises(SettingError, match="unit='document'"):
@@ -120,7 +127,7 @@ def test_documents(write, tmp_path):
     assert list(Texts.read(tmp_path / "docs", unit="document")) == ["one\ntwo\n", "", "three"]
     assert list(Texts.read(first, unit="document")) == ["one\ntwo\n"]
     with pytest.raises(InputError, match=r"line 2 of .*bad\.txt"):
-        Texts.read(write(b"a\n\xff\n", "bad.txt"), unit="document")
+        Texts.read(write(b"a\n\xff\n", "bad.txt"), unit="document", encoding="utf-8")
     with pytest.raises(SourceError, match="is empty"):
         Texts.read(tmp_path / "docs" / "b.txt", unit="document")
     (tmp_path / "none").mkdir()
@@ -146,15 +153,37 @@ def test_a_column_of_a_csv_file(write):
 
 def test_a_csv_column_has_to_be_clear(write):
     assert list(Texts.read(write("body\na\nb\n", "one.csv"))) == ["a", "b"]
-    with pytest.raises(ColumnError, match=r"'title', 'body'.*column=NAME"):
-        Texts.read(write("title,body\na,b\n", "two.csv"))
+    assert list(Texts.read(write("title,body\na,b\n", "two.csv"))) == ["b"]
+    assert list(Texts.read(write("id;said\n1;one two\n2;three four\n", "words.csv"))) == ["one two", "three four"]
+    with pytest.raises(ColumnError, match=r"'one', 'two'.*column=NAME"):
+        Texts.read(write("one,two\na,b\n", "two.csv"))
+
+
+def test_texts_are_never_the_source_of_a_table(write, caplog):
+    caplog.set_level("INFO")
+    lines = "".join(json.dumps({"id": row, "text": f"hello {row}"}) + "\n" for row in range(5))
+    expected = [f"hello {row}" for row in range(5)]
+    for name in ("a.jsonl", "a.ndjson", "a.json", "a.txt", "a"):
+        assert list(Texts.read(write(lines, name))) == expected
+    assert list(Texts.read(write(gzip.compress(lines.encode()), "a.jsonl.gz"))) == expected
+    assert list(Texts.read(write(json.dumps([json.loads(line) for line in lines.splitlines()]), "b.json"))) == expected
+    table = "id\tsentence\n" + "".join(f"{row}\thello {row}\n" for row in range(5))
+    for name in ("a.tsv", "b.txt"):
+        assert list(Texts.read(write(table, name))) == expected
+    assert "column 'sentence'" in caplog.text
+
+
+def test_a_quote_that_nobody_closes_costs_no_text(write):
+    texts = ['"He said' if row in (3, 7) else "He said" for row in range(20)]
+    rows = "".join(f"{row}\t{text}\n" for row, text in enumerate(texts))
+    assert list(Texts.read(write(f"score\ttext\n{rows}", "sts.tsv"))) == texts
 
 
 def test_csv_files_that_cannot_be_read(write):
-    with pytest.raises(InputError, match="row 2"):
-        Texts.read(write(b"text\nfine\n\xff\n", "bytes.csv"))
+    with pytest.raises(InputError, match="line 3"):
+        Texts.read(write(b"text\nfine\n\xff\n", "bytes.csv"), encoding="utf-8")
     assert list(Texts.read(write("text\nschön\n".encode("latin-1"), "l.csv"), encoding="latin-1")) == ["schön"]
-    for contents, problem in ((b"", "cannot be read"), (b"a,text\n1,2\n3\n", "cannot be read"), (b"text\n", "no rows")):
+    for contents, problem in ((b"", "is empty"), (b"a,text\n1,2\n3\n", "line 3 .* has 1"), (b"text\n", "no rows")):
         with pytest.raises(SourceError, match=problem):
             Texts.read(write(contents, "odd.csv"))
 
@@ -205,7 +234,7 @@ def test_what_is_no_str_is_named():
 
 
 def test_a_text_file_has_no_columns(write):
-    with pytest.raises(SettingError, match=r"column='text' for .*texts\.txt"):
+    with pytest.raises(ColumnError, match=r"no column 'text' in .*texts\.txt"):
         Texts.read(write("a"), column="text")
 
 

@@ -207,11 +207,11 @@ def test_nan_and_infinity_are_refused(compressor: Compressor) -> None:
     for value in [np.nan, np.inf]:
         bad = cloud(300)
         bad[7, 3] = value
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             Compressor.fit(bad)
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             compressor.encode(bad)
-        with pytest.raises(ValueRangeError, match="7"):
+        with pytest.raises(ValueRangeError, match=r"7|row 8"):
             compressor.search(bad, np.zeros((1, 3), np.uint8), 1)
 
 

@@ -20,7 +20,9 @@ from isthmus.index.kinds import ApproximateSearcher, IndexKind
 from isthmus.index.registry import find, tried
 from isthmus.index.tuning.builds import IndexBuilds
 from isthmus.index.tuning.measure import HeldOutQueries, held_out
+from isthmus.index.tuning.steps import StepProgress, step
 from isthmus.index.tuning.trials import ALL, ChosenIndex, IndexRequest, Trial
+from isthmus.reprs import counted
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +200,11 @@ class KindSearch:
 
 
 def choose(
-    exact: ExactSearcher, request: IndexRequest, queries: Tensor | None = None, builds: IndexBuilds | None = None
+    exact: ExactSearcher,
+    request: IndexRequest,
+    queries: Tensor | None = None,
+    builds: IndexBuilds | None = None,
+    progress: StepProgress | None = None,
 ) -> ChosenIndex:
     """Choose the searcher for some vectors.
 
@@ -207,6 +213,7 @@ def choose(
         request: kind, recall, budget and seed.
         queries: queries to measure with; None for random vectors with noise.
         builds: caches indexes of these vectors for other requests with the same seed; measurements are repeated.
+        progress: told which kind is being tried.
 
     Returns:
         The chosen index.
@@ -221,12 +228,15 @@ def choose(
         return ChosenIndex("exact", None, 1.0, "exact search was requested")
     if request.kind == "auto" and request.budget.allows_exact(len(exact), exact.width):
         return ChosenIndex("exact", None, 1.0, "comparing with every vector is fast enough")
-    search = KindSearch(
-        builds or IndexBuilds(exact, request.seed), request, held_out(exact, queries, request.k, request.seed)
-    )
-    for kind in tried(exact.metric) if request.kind in ALL else [find(request.kind)]:
-        search.try_kind(kind)
-    return search.result()
+    with step(progress, f"measuring exact search of {counted(len(exact), 'vector')}"):
+        held = held_out(exact, queries, request.k, request.seed)
+        search = KindSearch(builds or IndexBuilds(exact, request.seed), request, held)
+    kinds = tried(exact.metric) if request.kind in ALL else [find(request.kind)]
+    for number, kind in enumerate(kinds, start=1):
+        with step(progress, f"trying {kind.name} ({number} of {len(kinds)})"):
+            search.try_kind(kind)
+    with step(progress, "comparing the fastest"):
+        return search.result()
 
 
 def keep(
