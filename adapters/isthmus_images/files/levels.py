@@ -51,7 +51,7 @@ def levels_of(sources: Iterable[Any]) -> Levels | None:
     return _from_ends(min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
 
-def checked_levels(levels: Levels | None) -> Levels | None:
+def checked_levels(levels: Any) -> Levels | None:
     """As a caller says them.
 
     Raises:
