@@ -12,6 +12,7 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
@@ -195,6 +196,7 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
                 remedy="take both from one split",
             )
         return data, validation
+    validation = real("validation", validation, "a share of the users from 0 to less than a half")
     if not 0 <= validation < 0.5:
         raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
     if validation == 0:

@@ -67,34 +67,33 @@ class Interactions:
         """Read a table with one event per row, or a matrix. The order of the rows only affects ``histories``.
 
         Rows without a user or an item (empty, null, NaN, or a text such as NULL or NA) are dropped and counted. Users
-        and items with no row left have no place in the result, but in a matrix, which is taken as it is: see
+        and items without any remaining row are not in the result, except for a matrix, which is used as it is: see
         ``from_csr``.
 
         Args:
             source: a path to delimited text (CSV, TSV, ``::``, ...), JSON or Parquet, an Arrow table or record batch,
-                anything with the Arrow PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users,
+                any object with the Arrow PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users,
                 items), (users, items, values) or (users, items, values, times), or a SciPy sparse matrix, shape (users,
                 items). Interactions are returned as they are.
             user: the column of users; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
-                The columns of a file without names are called by their numbers, counted from 1.
+                The columns of a file without names are identified by their numbers, counted from 1.
             item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
             value: the column of ratings or amounts; by default ``rating`` or ``value`` if there is one. ``""``: none.
             time: the column of times; by default ``timestamp`` or ``time`` if there is one. ``""``: none. Numbers,
                 dates as 2024-01-31 12:00:00 (also with a zone, or without the time of day), or m/d/Y or d/m/Y where
-                only one of them fits. With times ``histories`` are kept, sorted by them. Of a column that is named
-                here, rows without a time are dropped and counted; one that is not, and lacks times, is left alone.
+                only one of them fits. With times, ``histories`` are kept and sorted by them. If the column is named
+                here, rows without a time are dropped and counted; otherwise a column with missing times is ignored.
             keep: which values count: ``"all"``, ``">=4"``, ``">3.5"`` or a number, meaning "at least". By default the
-                top two fifths of a rating scale, and of anything else every value above 0 (see
-                ``threshold.default_keep``); ``report`` says which. Of a matrix, by default, every entry.
-            weights: what a cell holds: 1 (``"binary"``, the default), the sum of its rows' values (``"value"``, the
-                default of a matrix) or log(1 + that sum) (``"log"``). Without a value column each row counts 1; under
-                the latter two, rows of value 0 go.
-            ordered: the rows are in the order in which things happened, at least those of each user: keep it in
-                ``histories`` also where there is no column of times. Only the caller can know, and nothing is kept for
-                those who do not ask.
-            users, items: ids for the rows and columns of a matrix; their numbers from 0, if not given.
-            encoding, delimiter, header: how a file of text is written: its encoding, what stands between two columns,
-                and whether its first line holds names. What is not given is found out (see ``isthmus.files``).
+                top two fifths of a rating scale, and for other values all above 0 (see ``threshold.default_keep``);
+                ``report`` says which. For a matrix, every entry counts by default.
+            weights: content of a cell: 1 (``"binary"``, the default), the sum of the values of its rows (``"value"``,
+                the default for a matrix) or log(1 + sum) (``"log"``). Without a value column each row counts 1; with
+                ``"value"`` and ``"log"``, rows of value 0 are dropped.
+            ordered: whether the rows are in chronological order, at least those of each user; if so, the order is kept
+                in ``histories`` even without a column of times.
+            users, items: ids for the rows and columns of a matrix; by default their numbers from 0.
+            encoding, delimiter, header: the format of a text file: its encoding, the separator of columns, and whether
+                its first line contains names. By default they are detected (see ``isthmus.files``).
 
         Returns:
             The interactions, with the numbers of rows that were read, dropped and merged in ``report``.

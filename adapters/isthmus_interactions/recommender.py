@@ -75,24 +75,24 @@ class Recommender(AnswerVerbs):
         """Train a model. Ctrl-C ends the training and keeps the best model so far; see ``history.interrupted``.
 
         Args:
-            train: a file, a data frame, a SciPy matrix or a tuple of arrays (users, items, values), as
-                ``Interactions.read`` takes them, or interactions.
-            user, item, value, time: names of columns, where they are not the usual ones. They are remembered, and
-                ``update`` and ``evaluate`` read such files without being told again.
-            keep, weights, ordered: which values count, what a cell holds, and whether rows are in order.
+            train: a file, a data frame, a SciPy matrix or a tuple of arrays (users, items, values), as accepted by
+                ``Interactions.read``, or interactions.
+            user, item, value, time: names of columns, if they are not the usual ones. They are remembered, so that
+                ``update`` and ``evaluate`` read files with the same columns.
+            keep, weights, ordered: which values count, the weight of an interaction, and whether rows are in order.
             users, items: ids for the rows and columns of a SciPy matrix.
-            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered as the
-                names of columns are. See ``Interactions.read`` for all of these.
-            model: a builder's name; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
-                blend of them, and keeps the best among held-out users; ``facts["tried"]`` lists all of them.
-            validation: users to choose the best epoch by, or the share of ``train`` to hold out for that; a fifth of
-                their items is hidden and asked for. With 0, or with fewer than 50 users, all users are trained on, to
-                the last epoch. A model in closed form is measured on the held-out users and then solved for all users.
-            metric: what the best epoch is best at, higher is better; see ``isthmus.tasks.evaluation``.
-            seed, device, precision, checkpoints, resume: how training runs, see ``isthmus.training.run.Run``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
-            time_limit: seconds that training may take. For ``auto`` that is all it does, by its best estimate, and 600
-                where nothing is said.
+            encoding, delimiter, header: the format of a text file, if it is not detected correctly; remembered like the
+                names of columns. See ``Interactions.read`` for all of these.
+            model: name of a builder; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
+                blend of them, and keeps the best on held-out users; ``facts["tried"]`` lists all of them.
+            validation: held-out users who choose the best epoch, or the share of the users of ``train`` to hold out; a
+                fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
+                epoch is kept. A closed-form model is evaluated on the held-out users and then solved for all users.
+            metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
+            seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
+            time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
+                600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
             features: tags, texts or vectors of items, including items without interactions; see ``with_features``.

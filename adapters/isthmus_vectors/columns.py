@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isthmus.checked import arguments
 from isthmus.errors import ColumnError, InputError
 from isthmus.files import NOTHING_TOLD, Told
 from isthmus.plugins import closest
@@ -260,7 +261,7 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
 
 
 def _as_names(given: Columns | Iterable[str | int]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+    return (given,) if isinstance(given, str) else tuple(map(str, arguments.listed("columns", given, "names")))
 
 
 def _positions(given: Columns | Iterable[str | int], width: int) -> tuple[int, ...]:

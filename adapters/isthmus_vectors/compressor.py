@@ -26,15 +26,15 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
+from isthmus.checked.arguments import real_numbers, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder
-from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
+from isthmus.errors import BundleError, InputError, ValueRangeError
 from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
 from isthmus.index.search import SearchHits, row_hits
 from isthmus.index.vectors import check_k, check_vectors, normalised
 from isthmus.models.matryoshka import decoded_of, matryoshka
-from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.settings import checked
 from isthmus.plots import Missing, Panel, training_panels
@@ -54,8 +54,8 @@ PLUGIN, BUILDER = "vectors", "matryoshka"
 FEWEST = 256
 """Minimum number of training vectors: one for each word of a codebook."""
 
-BEAMS = 8
-"""Default width of the beam search for codewords."""
+BEAMS, MOST_BEAMS = 8, 4096
+"""Default and maximum width of the beam search for codewords."""
 
 Array = npt.NDArray[Any]
 
@@ -188,9 +188,7 @@ class Compressor:
             ValueRangeError: NaN or infinity, or a vector of zeros.
         """
         size = self.bytes if bytes is None else bytes
-        check_settings(beams=beams, bytes=size)
-        if size > self.bytes:
-            raise SettingError(f"codes of {size} bytes", expected=f"at most {self.bytes}")
+        size, beams = whole("bytes", size, least=1, most=self.bytes), whole("beams", beams, least=1, most=MOST_BEAMS)
         return self._encoded(_directions(self._read(vectors, **file)), size, beams)
 
     @torch.no_grad()
@@ -240,7 +238,7 @@ class Compressor:
             ValueRangeError: NaN or infinity in the queries.
         """
         asked = self._read(queries)
-        check_k(k, len(asked))
+        k = check_k(k, len(asked))
         return row_hits(nearest(asked, self._checked_codes(codes), self._decoded, k))
 
     def save(self, path: str | Path) -> None:
@@ -295,7 +293,7 @@ class Compressor:
         return _tensor(Vectors.read(vectors, known=known, **file))
 
     def _checked_codes(self, codes: Array) -> Codes:
-        given = np.asarray(codes)
+        given = real_numbers(codes, "codes")
         if given.dtype != np.uint8 or given.ndim != 2 or not 1 <= given.shape[1] <= self.bytes:
             raise InputError(
                 f"codes of type {given.dtype} and shape {given.shape}", expected=f"uint8, shape (rows, {self.bytes})"

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.sparse import csr_array, issparse
 
+from isthmus.checked.arguments import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError, SourceError, ValueRangeError
 from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in
@@ -259,24 +259,16 @@ def _matrix(source: Any) -> Dense | csr_array:
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix
-    held = source.detach().cpu().numpy() if isinstance(source, torch.Tensor) else source
-    try:
-        array = np.asarray(held)
-        numbers = array.astype(np.float64) if array.dtype.kind == "O" else array
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{type(source).__name__} ({error})", expected="rows of numbers, all of one length") from None
+    numbers = real_numbers(source, "rows of numbers, all of one length")
     if not numbers.ndim:
         raise InputError(f"a single {type(source).__name__}", expected="rows of numbers")
-    if numbers.dtype.kind not in "fiub":
-        raise InputError(f"an array of {numbers.dtype}", expected="real numbers")
     if numbers.ndim != 2:
         raise InputError(
             f"numbers of shape {numbers.shape}",
             expected="(rows, width)",
             remedy="reshape(-1, 1) makes one column of them, reshape(1, -1) one row",
         )
-    whole: Dense = np.array(numbers, dtype=_precision(numbers.dtype), order="C")
-    return whole
+    return as_float(numbers, _precision(numbers.dtype))
 
 
 def _precision(kind: Any) -> type[np.float32] | type[np.float64]:

@@ -23,6 +23,7 @@ from isthmus.errors import (
     PluginError,
     SettingError,
 )
+from isthmus.reprs import one_line
 
 if TYPE_CHECKING:
     import isthmus.protocols
@@ -160,8 +161,14 @@ def _over_one_adapter(plugin: str, wanted: str) -> dict[str, isthmus.protocols.P
 
 
 def python_name(name: str) -> str:
-    """A builder's name as in Python: ``mult-vae`` becomes ``mult_vae``."""
-    return name.replace("-", "_")
+    """A builder's name as in Python: ``mult-vae`` becomes ``mult_vae``.
+
+    Raises:
+        SettingError: no text.
+    """
+    if not isinstance(name, str):
+        raise SettingError(f"model={one_line(repr(name))}", expected="the name of a model")
+    return str(name).replace("-", "_")
 
 
 def command_name(name: str) -> str:
@@ -177,7 +184,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The most similar known name, or None."""
-    near = difflib.get_close_matches(name, sorted(known), n=1)
+    near = difflib.get_close_matches(name, sorted(known), n=1) if isinstance(name, str) else []
     return near[0] if near else None
 
 

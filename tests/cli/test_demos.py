@@ -95,7 +95,7 @@ def test_what_is_replaced_is_told_beforehand(tmp_path: Path, capsys: pytest.Capt
     picture = tmp_path / "p.png"
     picture.write_bytes(b"old")
     with demonstration("isthmus demo", tmp_path / "b", picture):
-        assert "p.png is there already and will be replaced" in capsys.readouterr().err
+        assert "p.png exists and will be replaced" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMES)

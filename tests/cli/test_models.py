@@ -33,7 +33,7 @@ def test_the_list_has_one_line_a_model_and_fits(width: int, capsys: pytest.Captu
     assert sorted(line.split()[0] for line in lines if line.startswith("  ")) == sorted(known)
     told = next(line for line in lines if line.split()[:1] == ["mult-vae"])
     assert ("Liang et al., WWW 2018" in told) == (width == 200)
-    assert (". Many people with dense histories" in told) == (width == 200)
+    assert (". Many users with dense histories" in told) == (width == 200)
 
 
 def test_the_kinds_stand_under_the_adapters_that_share_them(capsys: pytest.CaptureFixture[str]) -> None:

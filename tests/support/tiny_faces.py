@@ -124,7 +124,7 @@ def _autoencoder(records: Any) -> Verbs:
 
 def answers_of(name: str, face: Any) -> dict[str, Any]:
     """The answer of each verb, as JSON has it."""
-    return {verb: _plain(ask(face)) for verb, ask in verbs_of(name).items()}
+    return {verb: as_json(ask(face)) for verb, ask in verbs_of(name).items()}
 
 
 def alike(one: Any, other: Any) -> bool:
@@ -138,7 +138,10 @@ def alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _plain(answer: Any) -> Any:
+def as_json(answer: Any) -> Any:
+    """An answer as numbers, texts, and lists of them; None for what is no answer, such as another face."""
     if isinstance(answer, np.ndarray):
         return answer.tolist()
-    return answer.to_arrow().to_pylist() if hasattr(answer, "to_arrow") else [str(one) for one in answer]
+    if hasattr(answer, "to_arrow"):
+        return answer.to_arrow().to_pylist()
+    return [str(one) for one in answer] if isinstance(answer, list) else None

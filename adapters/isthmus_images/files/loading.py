@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.ids import without_surrogates
 from isthmus.reprs import brief, counted
@@ -113,7 +114,7 @@ def load(source: Any, how: How) -> Loaded:
     if isinstance(source, np.ndarray | Tensor):
         return _from_array(source, "an array", how)
     if isinstance(source, Iterable):
-        return _from_list(list(source), how)
+        return _from_list(listed("images", source, "a path, an array, or a list of either"), how)
     raise InputError(f"images from a {type(source).__name__}", expected="a path, an array, or a list of either")
 
 
@@ -229,7 +230,10 @@ def _each(
         except SourceError as error:
             if how.on_error == "raise":
                 raise SourceError(
-                    error.given, expected=error.expected, remedy="remove it, or skip broken files with on_error='skip'"
+                    error.given,
+                    expected=error.expected,
+                    remedy="remove it, or skip broken files with on_error='skip'",
+                    option="remove it, or leave out broken files with --skip-broken",
                 ) from error
             skipped[name] = "cannot be read"
     if not kept:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from isthmus.checked.arguments import real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 
 Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]
@@ -85,7 +86,7 @@ def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False) -> Pix
         InputError: another shape or type, or no images.
         ValueRangeError: NaN, or numbers outside 0 to 255 (integers) or 0 to 1 (floats).
     """
-    given = np.asarray(array)
+    given = real_numbers(array, "pixels")
     if given.ndim == 4 and given.shape[3] in (1, 3):
         given = given.transpose(0, 3, 1, 2)
     elif given.ndim == 3:

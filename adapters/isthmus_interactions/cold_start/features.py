@@ -99,15 +99,15 @@ class ItemFeatures:
         concatenated.
 
         Args:
-            source: a path to delimited text (CSV, TSV, ...), JSON or Parquet, or anything with the Arrow PyCapsule
+            source: a path to delimited text (CSV, TSV, ...), JSON or Parquet, or any object with the Arrow PyCapsule
                 interface.
-            id: the column of ids; found by the names that ``Interactions.read`` knows for items, or "id", if not given.
-            tags: columns of tags with ``separator`` between them, such as genres; a column of numbers is a tag each.
-            text: columns of prose; words are weighed by tf-idf, which needs the extra ``features`` (scikit-learn).
+            id: the column of ids; by default found under the names that ``Interactions.read`` knows for items, or "id".
+            tags: columns of tags, separated by ``separator``, such as genres; a column of numbers is one tag each.
+            text: columns of prose; words are weighted by tf-idf, which needs the extra ``features`` (scikit-learn).
             vectors: a column of lists of numbers (Parquet, Arrow), or several columns of numbers.
-            title: the column of what to show; "title" where there is one, if not given.
-            separator: what stands between tags.
-            file: encoding, delimiter and header of a file of text, where they are not found out.
+            title: the column of titles; by default "title" if it exists.
+            separator: separator between tags.
+            file: encoding, delimiter and header of a text file, if they are not detected correctly.
 
         Returns:
             Features with rows of norm 1, one item per row.

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from isthmus.errors import SettingError
+from isthmus.checked.arguments import real
 from isthmus.protocols import Neighbours
 from isthmus_interactions.csr import Csr, row_of_entry, select_rows
 
@@ -40,10 +40,7 @@ Values = npt.NDArray[np.float64]
 
 def check_diversity(diversity: float) -> None:
     """Raise SettingError if the diversity is not from 0 to 1."""
-    if not 0 <= diversity <= 1:
-        raise SettingError(
-            f"diversity={diversity}", expected="a number from 0 (best first) to 1 (as different as possible)"
-        )
+    real("diversity", diversity, "a number from 0 (best first) to 1 (as different as possible)", least=0, most=1)
 
 
 def candidates(k: int) -> int:

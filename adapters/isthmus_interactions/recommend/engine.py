@@ -11,9 +11,9 @@ import torch
 
 from isthmus.answers import Answers
 from isthmus.batch import TokenRows
+from isthmus.checked.arguments import checked_k, flag
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
-from isthmus.index.vectors import check_k
 from isthmus.protocols import Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
@@ -73,8 +73,9 @@ class RecommendationEngine:
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
-        check_k(k)
+        k = checked_k(k)
         check_diversity(diversity)
+        exclude_seen = flag("exclude_seen", exclude_seen)
         self._warn(batch, "the most popular items are recommended")
         device, items = self._fitted.device, self._fitted.adapter.items
         bags = bags_to(batch.bags, device)
@@ -119,13 +120,14 @@ class RecommendationEngine:
 
     def similar_items(self, ids: Sequence[GivenId], k: int) -> Answers[Answer]:
         """The nearest items of each item; see ``Recommender.similar_items``."""
-        items = self._fitted.adapter.items
+        k, items = checked_k(k), self._fitted.adapter.items
         asked = Questions(ids=id_list(ids, items), kind=items.kind)
         rows = torch.from_numpy(item_rows(self._fitted, asked.ids or ())).to(self._fitted.device)
         return to_answers(self._similar.search(rows, min(k, len(items))), items, asked, self._fitted.titles)
 
     def similar_users(self, batch: HistoryBatch, k: int) -> Answers[Answer]:
         """The nearest users of each history; see ``Recommender.similar_users``."""
+        k = checked_k(k)
         self._warn(batch, "there are no similar users")
         bags = extend.readable(self._fitted.model, batch.bags)
         found = self._users.nearest(bags, k, self._fitted.device)
@@ -143,7 +145,7 @@ class RecommendationEngine:
             Items of the history, largest contribution first.
         """
         if k is not None:
-            check_k(k)
+            k = checked_k(k)
         fitted = self._fitted
         if self._length is not None:
             raise SettingError(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.errors import SettingError
+from isthmus.checked.arguments import checked_k
 from isthmus.similar_texts import folded, similar_texts
 from isthmus.vocabulary import Id
 from isthmus_interactions.recommender import Recommender
@@ -46,8 +46,7 @@ def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[Fo
     Raises:
         SettingError: ``k`` below 1.
     """
-    if k < 1:
-        raise SettingError(f"k is {k}", expected="at least 1")
+    k = checked_k(k)
     catalogue = recommender.adapter.items
     ids = catalogue.ids.tolist()
     names = [_name(id_, recommender.titles.get(id_)) for id_ in ids]

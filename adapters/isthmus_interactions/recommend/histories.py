@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from isthmus.batch import Bags
+from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.reprs import brief
 from isthmus.sources import BagSource
@@ -67,7 +68,8 @@ def history_batch(histories: Histories, items: Vocabulary) -> HistoryBatch:
             expected="a list of histories",
             remedy="write [history]",
         )
-    found = [_rows_and_weights(history, items) for history in histories]
+    given = listed("histories", histories, "a list of histories")
+    found = [_rows_and_weights(history, items) for history in given]
     lengths = torch.tensor([0, *(len(one.rows) for one in found)])
     indices = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(one.rows for one in found)]))
     weights = torch.tensor([weight for one in found for weight in one.weights], dtype=torch.float32)
@@ -83,7 +85,7 @@ def id_list(ids: Iterable[GivenId], vocabulary: Vocabulary) -> list[Id]:
     """
     if is_single(ids):
         raise InputError(f"id {ids!r} instead of several", expected="a list of ids", remedy=f"write [{ids!r}]")
-    return [vocabulary.held(id_) for id_ in ids]
+    return [vocabulary.held(id_) for id_ in listed("ids", ids, "a list of ids")]
 
 
 def is_single(given: object) -> bool:

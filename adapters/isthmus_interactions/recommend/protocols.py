@@ -18,9 +18,10 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.checked.arguments import checked_seed, real
 from isthmus.errors import InputError, SettingError
 from isthmus.plugins import closest
-from isthmus.reprs import counted
+from isthmus.reprs import counted, one_line
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading
@@ -71,12 +72,13 @@ def asked_fold(
         if split is not None or reading:
             raise SettingError("split= or columns for a fold", expected="data that are not a fold")
         return AskedFold(test, "", "given fold", ())
-    if split is not None and split not in SPLITS:
+    if split is not None and not (isinstance(split, str) and split in SPLITS):
         raise SettingError(
-            f"split {split!r}",
+            f"split {one_line(repr(split))}",
             expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
             remedy=closest(split, SPLITS),
         )
+    share, seed = real("hide", share, "a share between 0 and 1"), checked_seed(seed)
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")
     in_order = reads_order(fitted.model)

@@ -14,9 +14,9 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import Bags
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.index.searchers import searcher_over
-from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Searcher
 from isthmus.sources import BagSource
 from isthmus.tasks.similar import encoded
@@ -68,8 +68,7 @@ class SimilarUsers:
         Raises:
             SettingError: ``k`` below 1.
         """
-        check_k(k)
-        k = min(k, len(self._source))
+        k = min(checked_k(k), len(self._source))
         if not isinstance(self.model, Autoencoder):
             return self._rows.search(bags, k)
         with torch.no_grad():

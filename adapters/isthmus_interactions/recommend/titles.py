@@ -33,14 +33,14 @@ def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
 
 
 def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id, str]:
-    """Titles of the items of a vocabulary; other rows are left out.
+    """Read the titles of the items of a vocabulary; other rows are ignored.
 
     Args:
-        path: a file of delimited text, JSON or Parquet. The column of ids is called item, item_id, itemId, movieId,
-            book_id or id, that of titles title or name; else ids are the first column of which most are known, and
-            titles the first column of words after it. What a column of authors holds is appended to the title.
-        items: of the recommender.
-        file: encoding, delimiter and header of a file of text, as far as they fit it; else they are found out.
+        path: a file of delimited text, JSON or Parquet. The column of ids is named item, item_id, itemId, movieId,
+            book_id or id, and that of titles title or name. Otherwise, the ids are the first column with mostly known
+            ids, and the titles the first column of words after it. A column of authors is appended to the titles.
+        items: the vocabulary of items.
+        file: encoding, delimiter and header of a text file, if they fit; otherwise they are detected.
 
     Returns:
         Titles by id.

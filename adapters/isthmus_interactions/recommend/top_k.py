@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.batch import Bags, Tensors, TokenRows, gather_ranges
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
-from isthmus.index.vectors import check_k
 from isthmus.protocols import Neighbours, Ranker, Searcher
 from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
@@ -60,7 +60,7 @@ class TopItems:
             return self._rank_in_parts(inputs, k, exclude, allow)
         if self._network is None:
             return rank(self._ranker, inputs, k, exclude=exclude, allow=allow)
-        check_k(k)
+        k = checked_k(k)
         bags = inputs
         known = bags.lengths() > 0
         if bool(known.all()):

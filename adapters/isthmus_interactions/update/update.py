@@ -65,7 +65,8 @@ def update(
     Returns:
         The state for all users and items.
     """
-    metric = metric or old.facts["training"]["metric"] or "ndcg@100"
+    if metric is None:
+        metric = old.facts["training"]["metric"] or "ndcg@100"
     MetricAt.parse(metric)
     builder = plugins.find_builder(old.builder, "interactions")[1]
     old = replace(old, settings=checked(old.builder, builder, old.settings))

@@ -34,6 +34,10 @@ class Spool:
         self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         self.size = 0
 
+    def __del__(self) -> None:
+        # After an error nobody asks for what was written.
+        self._file.close()
+
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes to those written before."""
         self._file.write(chunk)

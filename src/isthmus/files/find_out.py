@@ -12,7 +12,7 @@ from isthmus.files.dialect import dialect_of, find_delimiter, rows_of
 from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked
 from isthmus.files.opening import Contents
 from isthmus.files.options import Told
-from isthmus.files.quoting import Quotes, quotes_of
+from isthmus.files.quoting import quotes_of
 from isthmus.files.repair import quoted_share
 from isthmus.files.stream import Plan, prepared
 
@@ -129,6 +129,3 @@ def _say(table: DelimitedTable) -> None:
         logger.info("%s has decimal commas", name)
     if table.quotes.any and table.quoting == "none":
         logger.info("%s has quotes that do not hold fields together: they are read as letters", name)
-
-
-__all__ = ["Quotes", "delimited_table", "encoding_of"]

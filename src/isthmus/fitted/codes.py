@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.batch import Bag, Bags, Grid, Signal, Tensors, TokenRows, Tokens, Values, Vector
+from isthmus.checked.arguments import as_float, real_numbers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, ValueRangeError
 
@@ -31,12 +32,7 @@ def as_codes(codes: Any, width: int, *, dtype: torch.dtype = torch.float32) -> F
         InputError: not numbers, or codes of another shape.
         ValueRangeError: NaN or infinity.
     """
-    held = codes.detach().cpu().double().numpy() if isinstance(codes, Tensor) else codes
-    try:
-        with np.errstate(over="ignore"):
-            found = torch.from_numpy(np.array(held, dtype=np.float64)).to(dtype)
-    except (TypeError, ValueError):
-        raise InputError(f"codes of type {type(codes).__name__}", expected=f"numbers, shape (n, {width})") from None
+    found = torch.from_numpy(as_float(real_numbers(codes, f"codes, shape (n, {width})"), np.float64)).to(dtype)
     if found.ndim != 2 or found.shape[1] != width:
         raise InputError(f"codes of shape {tuple(found.shape)}", expected=f"(n, {width})")
     if not bool(found.isfinite().all()):

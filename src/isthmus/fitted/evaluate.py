@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from isthmus.answers import html
+from isthmus.checked.arguments import checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.errors import SettingError
 from isthmus.metrics.codes import active_units
 from isthmus.metrics.means import mean_with_error
 from isthmus.protocols import Source
@@ -82,8 +82,7 @@ def check_samples(samples: int) -> None:
     Raises:
         SettingError: below 0.
     """
-    if samples < 0:
-        raise SettingError(f"{samples} samples", expected="0 or more")
+    whole("samples", samples)
 
 
 def standard_errors(**each: Any) -> dict[str, float]:
@@ -131,5 +130,5 @@ def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed
 
 
 def _weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int) -> Tensor:
-    noise = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    noise = torch.Generator(next(model.parameters()).device).manual_seed(checked_seed(seed))
     return -weighted_log_likelihoods(model, source, samples=samples, generator=noise)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isthmus.answers import Answers, html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.checked.arguments import checked_k, checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted.anomaly import AnomalyScorer
@@ -277,7 +278,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         ends = [self._coded(one) for one in (a, b)]
         if any(len(end) != 1 for end in ends):
             raise InputError(f"{len(ends[0])} and {len(ends[1])} records", expected="one for each end")
-        return self._written(between(ends[0][0], ends[1][0], steps), seed, options)
+        points = between(ends[0][0], ends[1][0], whole("steps", steps, least=2))
+        return self._written(points, seed, options)
 
     def search(self, records: Any, /, k: int = 10, *, metric: str | None = None) -> Answers[FoundRecords]:
         """The records of the gallery that are nearest, by their codes unless the domain compares something else.
@@ -297,6 +299,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             SettingError: ``k`` below 1, or an unknown metric.
         """
         self.fitted.check_codes()
+        k = checked_k(k)
         gallery, keys = self.gallery, self._keys if metric is None else None
         if keys is None:
             return gallery.search(self._coded(records).float(), k, metric)
@@ -371,4 +374,4 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
             if name not in self.write_options:
                 known = ", ".join(self.write_options) or "no options"
                 raise SettingError(f"option {name!r}", expected=f"{known} of {type(self).__name__}")
-        return self._write(codes, seed, **options)
+        return self._write(codes, checked_seed(seed), **options)

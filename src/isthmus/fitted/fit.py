@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from isthmus import plugins
 from isthmus.batch import Signal
+from isthmus.checked.arguments import ABOVE_ZERO, flag, real
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.fitted.anomaly import CONTAMINATION, CalibratedScorer
@@ -65,8 +66,16 @@ class FitRequest:
     gallery: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.contamination < 1:
-            raise SettingError(f"contamination={self.contamination}", expected="a share of the records, 0 to 1")
+        share = real("contamination", self.contamination, "a share of the records, 0 to 1", least=ABOVE_ZERO)
+        if share >= 1:
+            raise SettingError(f"contamination={share}", expected="a share of the records, 0 to 1")
+        held_out = real("validation", self.validation, "a share of the records, from 0 to a half", least=0)
+        for name, value in {
+            "contamination": share,
+            "validation": held_out,
+            "gallery": flag("gallery", self.gallery),
+        }.items():
+            object.__setattr__(self, name, value)
 
     def resolve(self, defaults: Callable[[Builder], Mapping[str, Any]] | None = None) -> ModelSpec:
         """Find the builder and complete its keywords.

@@ -145,7 +145,7 @@ class Keys(Protocol):
     """The same records, with these keys for codes."""
 
     def keys(self, records: Any, /) -> Float[Tensor, "records key"]:
-        """Those of queries."""
+        """The keys of queries, in the same space as those of the gallery."""
         ...
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.arguments import checked_seed, choice, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import MissingLibraryError, SettingError
@@ -68,8 +69,8 @@ def draw_codes(
     Raises:
         SettingError: fewer than one code, or a prior that this model does not have.
     """
-    if prior not in PRIORS:
-        raise SettingError(f"prior={prior!r}", expected=" or ".join(map(repr, PRIORS)), remedy=closest(prior, PRIORS))
+    n, seed = whole("n", n, least=1), checked_seed(seed)
+    choice("prior", prior, PRIORS, closest)
     if prior == "fitted" and latent_prior is None:
         raise SettingError(
             "prior='fitted' of a model without one",

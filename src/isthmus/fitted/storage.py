@@ -37,14 +37,13 @@ class BundleLayout(Generic[A]):
     """The layout of the bundles of one domain.
 
     Attributes:
-        plugin: whose bundles they are.
-        restore_adapter: from the documents.
-        gallery: how the records that can be searched are kept.
-        restore_scorer: from documents and tensors; None where a bundle has none.
-        keys: what records are compared by in ``search``, made when it is first needed; None, as by default, where that
-            is their codes.
-        marked_by: a fact that other bundles of the plugin lack, where it has several sorts.
-        check_settings: refuses a builder's settings that no bundle may have, before the builder sees them.
+        plugin: name of the plugin.
+        restore_adapter: creates the adapter from documents.
+        gallery: format of the gallery.
+        restore_scorer: creates the anomaly scorer from documents and tensors; None if a bundle has none.
+        keys: creates the keys by which ``search`` compares records, on first use; None (the default) compares codes.
+        marked_by: a fact that only bundles of this layout have, if the plugin has several layouts.
+        check_settings: refuses settings that no bundle may have, before the builder is called.
     """
 
     plugin: str

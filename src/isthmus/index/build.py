@@ -69,11 +69,10 @@ def build_snapshots(
     given, found = vector_files.read(vectors, ids)
     check_lengths(given, metric)
     vocabulary = vocabulary_of(found, len(given))
-    copied = given.clone() if isinstance(vectors, np.ndarray | torch.Tensor) else given
     asked = None if queries is None else vector_files.read(queries)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"), metric)
-    segments = choose_segments(copied, vocabulary, metric, requests, asked, progress)
+    segments = choose_segments(given, vocabulary, metric, requests, asked, progress)
     width = given.shape[1]
     return [
         (Snapshot(metric, width, vocabulary.kind, base, None, None), chosen, request)

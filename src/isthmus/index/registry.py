@@ -15,6 +15,7 @@ from isthmus.errors import NameClashError, PluginError, SettingError
 from isthmus.index.kinds import IndexKind
 from isthmus.index.vectors import Metric
 from isthmus.plugins import closest
+from isthmus.reprs import one_line
 
 GROUP = "isthmus.index_kinds"
 
@@ -52,14 +53,14 @@ def find(name: str) -> IndexKind:
         PluginError: it is announced, but cannot be imported, or is no ``IndexKind``.
     """
     known = {**_built_in(), **_registered}
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
     announced = _announced()
-    if name in announced:
+    if isinstance(name, str) and name in announced:
         return _load(announced[name])
     names = [*dict.fromkeys((*RESERVED, *known, *announced))]
     remedy = closest(name, names) or "import or install what registers it"
-    raise SettingError(f"kind {name!r}", expected=f"one of {', '.join(names)}", remedy=remedy)
+    raise SettingError(f"kind {one_line(repr(name))}", expected=f"one of {', '.join(names)}", remedy=remedy)
 
 
 def tried(metric: Metric) -> list[IndexKind]:

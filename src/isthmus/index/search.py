@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
@@ -15,11 +14,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.answers import RankedList, RankedLists, id_type
+from isthmus.checked.arguments import as_float, checked_k, listed, real, real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
-from isthmus.index.vectors import check_k, check_queries
+from isthmus.index.vectors import check_queries
 from isthmus.protocols import Neighbours
+from isthmus.reprs import one_line
 from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Id, Kind
 
@@ -137,9 +138,8 @@ def search(
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
-    if isinstance(k, int | np.integer):
-        check_k(int(k))
-        return hits_of(snapshot, snapshot.nearest(asked, min(int(k), max(1, len(snapshot))), out, only))
+    if not isinstance(k, list | tuple | range) and not np.ndim(k):
+        return hits_of(snapshot, snapshot.nearest(asked, min(checked_k(k), max(1, len(snapshot))), out, only))
     groups = batches(k, len(asked))
     parts = []
     for some, wanted in groups:
@@ -170,8 +170,9 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
-    if math.isnan(score):
+    if isinstance(score, float | np.floating) and np.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
+    score = real("score", score, "a number")
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
 
@@ -213,18 +214,17 @@ def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind)
     return SearchHits(ids, scores, kind)
 
 
-def batches(k: Sequence[int], queries: int) -> list[tuple[Tensor, list[int]]]:
+def batches(k: Any, queries: int) -> list[tuple[Tensor, list[int]]]:
     """Queries that want about as many answers, and how many each of them wants.
 
     Raises:
         SettingError: a k below 1, or not one for each query.
     """
-    wanted = [int(one) for one in k]
+    wanted = [checked_k(one) for one in listed("k", k, "one whole number, or one for each query")]
     if len(wanted) != queries:
         raise SettingError(f"{len(wanted)} numbers of answers", expected=f"one k, or one for each of {queries} queries")
     groups: dict[int, list[int]] = {}
     for query, one in enumerate(wanted):
-        check_k(one)
         groups.setdefault(one.bit_length(), []).append(query)
     return [(torch.tensor(some), [wanted[query] for query in some]) for some in groups.values()]
 
@@ -281,25 +281,28 @@ def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
     Raises:
         InputError: not numbers of one or two dimensions.
     """
-    try:
-        made = queries.detach().cpu() if isinstance(queries, Tensor) else torch.from_numpy(np.array(queries))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"queries that are not numbers ({error})", expected="an array of numbers") from None
-    if made.ndim == 1:
-        made = made[None]
-    if made.ndim != 2 or made.is_complex():
-        raise InputError(f"queries of shape {tuple(made.shape)}", expected="[batch, width] or [width]")
-    return made.float()
+    numbers = real_numbers(queries, "queries of numbers")
+    made = numbers[None] if numbers.ndim == 1 else numbers
+    if made.ndim != 2:
+        raise InputError(f"queries of shape {numbers.shape}", expected="[batch, width] or [width]")
+    return torch.from_numpy(as_float(made, np.float32))
 
 
 def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list[Id]]]:
     """Ids for all, or one list for each query."""
-    given: list[Any] = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
+    given = _list(ids, name)
     if not given or isinstance(given[0], int | str | np.integer):
         return given, []
     if len(given) != queries:
         raise InputError(f"{name} holds {len(given)} lists", expected=f"one for each of {queries} queries")
-    return None, [one.tolist() if isinstance(one, np.ndarray | Tensor) else list(one) for one in given]
+    return None, [_list(one, name) for one in given]
+
+
+def _list(ids: Any, name: str) -> list[Any]:
+    plain = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
+    if isinstance(plain, str | bytes) or not isinstance(plain, Iterable):
+        raise InputError(f"{name}={one_line(repr(ids))}", expected="a list of ids, or a list of ids for each query")
+    return list(plain)
 
 
 def _lists(lists: list[list[Id]], snapshot: Snapshot) -> RowLists:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.arguments import as_float, listed, real_numbers
 from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
@@ -49,6 +50,7 @@ def read(source: Any, ids: Any = None, remembered: str | None = None) -> Vectors
     """
     own: list[Id] | None = None
     column = ids if isinstance(ids, str) else None
+    opened = isinstance(source, str | Path)
     found, where = _opened(source)
     if isinstance(found, pa.Table):
         if column is None:
@@ -60,7 +62,7 @@ def read(source: Any, ids: Any = None, remembered: str | None = None) -> Vectors
         )
     else:
         source = found
-    vectors = _as_tensor(source)
+    vectors = _as_tensor(source, copied=not opened)
     found = own if ids is None or isinstance(ids, str) else as_ids(ids)
     if found is not None and len(found) != len(vectors):
         raise InputError(f"{len(found):,} ids for {len(vectors):,} vectors", expected="one id for each")
@@ -73,8 +75,7 @@ def as_ids(ids: Any) -> list[Id]:
     Raises:
         InputError: what ``isthmus.ids.proper_id`` refuses.
     """
-    given = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else list(ids)
-    return [proper_id(one) for one in given]
+    return [proper_id(one) for one in listed("ids", ids, "several whole numbers or texts")]
 
 
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
@@ -104,29 +105,17 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
         raise InputError(f"{path.name!r} to write vectors to", expected="a name that ends in .npy or .parquet")
 
 
-def _as_tensor(source: Any) -> Float[Tensor, "rows width"]:
-    try:
-        given = source.detach().cpu() if isinstance(source, Tensor) else torch.from_numpy(_as_array(source))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"vectors that are not numbers ({error})", expected="a matrix of numbers") from None
-    if given.ndim != 2 or given.is_complex() or given.dtype == torch.bool or not given.shape[1]:
-        raise InputError(f"vectors of shape {tuple(given.shape)} and {given.dtype}", expected="numbers, [rows, width]")
-    vectors = given.float().contiguous()
+def _as_tensor(source: Any, copied: bool) -> Float[Tensor, "rows width"]:
+    numbers = real_numbers(source, "a matrix of numbers")
+    if numbers.ndim != 2 or numbers.dtype.kind == "b" or not numbers.shape[1]:
+        raise InputError(f"vectors of shape {numbers.shape} and {numbers.dtype}", expected="numbers, [rows, width]")
+    vectors = torch.from_numpy(as_float(numbers, np.float32, copied=copied))
     if not bool(vectors.isfinite().all()):
         row = int((~vectors.isfinite()).any(1).nonzero()[0])
         raise ValueRangeError(
             f"vector {row} holds NaN, infinity or what float32 cannot hold", expected="finite numbers"
         )
     return vectors
-
-
-def _as_array(source: Any) -> Any:
-    array = np.asarray(source)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"of type {array.dtype}")
-    # torch has no big numbers of other machines and no negative strides.
-    made = np.ascontiguousarray(array, dtype=np.float64 if array.dtype.itemsize > 4 else np.float32)
-    return made if made.flags.writeable else made.copy()
 
 
 def _opened(source: Any) -> tuple[Any, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from isthmus.checked.arguments import checked_k, choice
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.machine.hardware import available_bytes
 from isthmus.plugins import closest
@@ -24,25 +25,24 @@ def check_metric(metric: str) -> None:
     Raises:
         SettingError: none of "ip", "cosine", "l2".
     """
-    if metric not in get_args(Metric):
-        raise SettingError(f"metric {metric!r}", expected="ip, cosine or l2", remedy=closest(metric, get_args(Metric)))
+    choice("metric", metric, get_args(Metric), closest)
 
 
-def check_k(k: int, queries: int = 0) -> None:
-    """Refuse to look for fewer than one, or for more than the memory holds.
+def check_k(k: Any, queries: int = 0) -> int:
+    """How many answers are wanted, as an ``int``.
 
     Args:
         k: answers a query.
         queries: for which memory will be asked for.
 
     Raises:
-        SettingError: ``k`` is below 1, or so many rows and scores take more memory than is free.
+        SettingError: no whole number, one below 1, or so many rows and scores that they take more memory than is free.
     """
-    if k < 1:
-        raise SettingError(f"k is {k}", expected="at least 1")
-    need = ANSWER_BYTES * k * queries
+    wanted = checked_k(k)
+    need = ANSWER_BYTES * wanted * queries
     if need > UNWEIGHED and need > (available_bytes() or need):
-        raise SettingError(f"k is {k}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+        raise SettingError(f"k is {wanted}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+    return wanted
 
 
 ANSWER_BYTES = 12

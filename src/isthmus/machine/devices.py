@@ -6,6 +6,7 @@ import torch
 
 from isthmus.errors import SettingError
 from isthmus.machine import processes
+from isthmus.reprs import one_line
 
 
 def named_device(name: str) -> torch.device:
@@ -45,11 +46,12 @@ def parsed_device(name: str) -> torch.device:
         SettingError: not the name of a device.
     """
     try:
-        return torch.device(name)
-    except (RuntimeError, TypeError):
-        raise SettingError(
-            f"device {name!r}", expected="auto, cpu, cuda, one of several such as cuda:1, or mps"
-        ) from None
+        if isinstance(name, str):
+            return torch.device(name)
+    except (RuntimeError, TypeError, ValueError):
+        pass
+    expected = "auto, cpu, cuda, one of several such as cuda:1, or mps"
+    raise SettingError(f"device {one_line(repr(name))}", expected=expected)
 
 
 def _devices_of(kind: str) -> int:
@@ -59,3 +61,10 @@ def _devices_of(kind: str) -> int:
     except RuntimeError:
         return 0
     return int(module.device_count()) if getattr(module, "is_available", lambda: False)() else 0
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device, without waiting for the copy to arrive if it comes from the CPU."""
+    if tensor.device == device or tensor.device.type != "cpu" or device.type == "cpu":
+        return tensor.to(device)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float, Float64
 from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Values
+from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.searchers import searcher_over
-from isthmus.index.vectors import check_k
 from isthmus.protocols import Searcher, Source
 from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
@@ -114,7 +114,7 @@ class Nearest:
             InputError: no vectors.
             ValueRangeError: a number is NaN or infinite.
         """
-        check_k(k)
+        k = checked_k(k)
         return cls(vectors, k, searcher_over(vectors, "l2"))
 
     def scores(self, queries: Float[Tensor, "batch width"]) -> Float64[Tensor, " batch"]:

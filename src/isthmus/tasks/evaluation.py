@@ -21,13 +21,14 @@ from torch import Tensor
 
 from isthmus.answers import Tabular, html
 from isthmus.batch import Bags, Tensors
+from isthmus.checked.arguments import listed
 from isthmus.checked.sparse import as_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.metrics.ranking import METRICS, RankingScores, coverage, judge, novelty, summarise
 from isthmus.plugins import closest
 from isthmus.protocols import Ranker
-from isthmus.reprs import described, joined
+from isthmus.reprs import described, joined, one_line
 from isthmus.rowlists import from_csr
 
 logger = logging.getLogger(__name__)
@@ -103,12 +104,12 @@ class MetricAt:
         Raises:
             SettingError: no metric of that name, or no number after it.
         """
-        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]*)", str(text))
+        found = re.fullmatch(r"([a-z_]+)@([1-9][0-9]{0,17})", text) if isinstance(text, str) else None
         if found is None or found[1] not in NAMES:
             name, at, k = str(text).partition("@")
             near = closest(f"{name}@{k}" if at else name, [f"{one}@{k or 20}" for one in NAMES])
             expected = f"one of {', '.join(NAMES)}, followed by @ and k, as in recall@20"
-            raise SettingError(f"metric {text!r}", expected=expected, remedy=near)
+            raise SettingError(f"metric {one_line(repr(text))}", expected=expected, remedy=near)
         return cls(found[1], int(found[2]))
 
     def __str__(self) -> str:
@@ -145,7 +146,7 @@ def evaluate(
         SettingError: an unknown metric, or ``batch_size`` below 1.
         InputError: matrices that do not match each other or the ranker.
     """
-    wanted = [MetricAt.parse(name) for name in metrics]
+    wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
     history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
     if issparse(inputs):
         inputs = as_csr(inputs, "inputs")

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from isthmus.checked.arguments import choice, real
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 
 METHODS = ("quantile", "mad", "extreme")
@@ -126,8 +127,8 @@ def check_rule(method: str, share: float) -> None:
     Raises:
         SettingError: an unknown method or a share outside its range; for ``extreme``, a share above a tenth.
     """
-    if method not in METHODS:
-        raise SettingError(f"threshold method {method!r}", expected=", ".join(METHODS))
+    choice("method", method, METHODS)
+    share = real("contamination", share, "a share above 0, below 1")
     if not 0 < share < 1 or (method == "extreme" and share > TAIL):
         most = TAIL if method == "extreme" else 1
         raise SettingError(f"contamination={share} by {method}", expected=f"above 0, below {most}")

@@ -22,11 +22,11 @@ class History:
     """The history of one training.
 
     Attributes:
-        records: one mapping an epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
-            the validation score under its own name where one was taken; in the last one ``part``, the share of the
-            epoch that was done, where training ended within it.
-        metric: the name of the validation score.
-        best_epoch: the epoch whose weights the model has now; None where the last ones are kept.
+        records: one mapping per epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
+            the validation score under its own name if there is one; in the last one ``part``, the finished share of the
+            epoch, if training ended within it.
+        metric: name of the validation score.
+        best_epoch: the epoch whose weights the model has; None if the last ones are kept.
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
         stopped_early: whether early stopping (patience) ended it.

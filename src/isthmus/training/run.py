@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from isthmus.checked.arguments import ABOVE_ZERO, checked_seed, choice, flag, path_of, real, whole
 from isthmus.errors import SettingError
 from isthmus.machine.devices import named_device, parsed_device
 from isthmus.machine.hardware import multiplies_bf16
@@ -57,18 +58,22 @@ class Run:
     until: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device != "auto":
+        if not (isinstance(self.device, str) and self.device == "auto"):
             parsed_device(self.device)
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise SettingError(f"precision {self.precision!r}", expected="auto, fp32 or bf16")
-        if self.every < 1:
-            raise SettingError(f"a checkpoint every {self.every} epochs", expected="at least 1")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise SettingError(f"time_limit={self.time_limit:g}", expected="more than 0 seconds, or no limit")
-        if self.until is not None and self.until < 1:
-            raise SettingError(f"training until epoch {self.until}", expected="at least 1, or no limit")
-        if self.checkpoints is not None and Path(self.checkpoints).is_file():
-            raise SettingError(f"checkpoints={str(self.checkpoints)!r} is a file", expected="a directory")
+        choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        plain: dict[str, Any] = {"seed": checked_seed(self.seed), "every": whole("every", self.every, least=1)}
+        plain["resume"] = flag("resume", self.resume)
+        if self.checkpoints is not None:
+            plain["checkpoints"] = folder = path_of("checkpoints", self.checkpoints)
+            if folder.is_file():
+                raise SettingError(f"checkpoints={str(folder)!r} is a file", expected="a directory")
+        if self.time_limit is not None:
+            expected = "more than 0 seconds, or no limit"
+            plain["time_limit"] = real("time_limit", self.time_limit, expected, least=ABOVE_ZERO)
+        if self.until is not None:
+            plain["until"] = whole("until", self.until, least=1)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         if self.resume and self.checkpoints is None:
             raise SettingError("resume without a directory of checkpoints", remedy="give the directory to resume from")
 
@@ -100,7 +105,7 @@ class Run:
         Raises:
             SettingError: both ``run`` and one of the keywords, or a value outside its range.
         """
-        place = None if checkpoints is None else Path(checkpoints)
+        place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
         given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit)
         if run is None:

@@ -75,7 +75,7 @@ def test_one_array_or_one_picture(tmp_path: Path) -> None:
 
 def test_several_sizes_need_a_folder(tmp_path: Path) -> None:
     mixed = [ramps(1)[0], ramps(1, (9, 9))[0]]
-    with pytest.raises(InputError, match="several sizes"):
+    with pytest.raises(InputError, match="different sizes"):
         contact_sheet.write(tmp_path / "a.png", mixed, ["x", "y"])
     assert contact_sheet.write(tmp_path / "b", mixed, ["x", "y"]) == 2
     assert Image.open(tmp_path / "b" / "y.png").size == (9, 9)

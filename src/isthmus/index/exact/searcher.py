@@ -51,7 +51,7 @@ def rank(
         InputError: filters that do not fit the queries.
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
-    check_k(k, inputs.size)
+    k = check_k(k, inputs.size)
     filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found = []
     for start, stop in spans(inputs.size, ranker.width, block_bytes):
@@ -90,7 +90,7 @@ def rank_prepared(
     Raises:
         What ``rank`` raises.
     """
-    check_k(k, queries)
+    k = check_k(k, queries)
     filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
     return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes)
 
@@ -217,7 +217,7 @@ class ExactSearcher:
             The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
             by these.
         """
-        check_k(k, len(queries))
+        k = check_k(k, len(queries))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.prepared(queries)
 

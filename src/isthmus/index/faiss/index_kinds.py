@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss.kinds import KINDS, FaissKind, Name
-from isthmus.index.faiss.parameters import FaissSettings
+from isthmus.index.faiss.parameters import RANGES, FaissSettings
 from isthmus.index.faiss.searcher import FaissSearcher
 from isthmus.index.kinds import IndexKind, Setting, Structure
 from isthmus.index.vectors import Metric
@@ -50,7 +50,7 @@ class FaissIndexKind:
 
         Args and errors are those of ``IndexKind.build``.
         """
-        settings = self.kind.defaults(len(exact), exact.width, seed)
+        settings = self.kind.defaults(len(exact), exact.width, seed % (RANGES["seed"][1] + 1))
         return FaissSearcher.over(exact, self.name, settings, structure)
 
     def restore(

@@ -202,7 +202,7 @@ class FaissSearcher:
             InputError: queries of another width or device; filters that do not fit the queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
-        check_k(k, len(queries))
+        k = check_k(k, len(queries))
         check_queries(queries, self.width, torch.device("cpu"), self._exact.metric)
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         prepared = self._exact.prepared(queries)

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import torch
 
-from isthmus.errors import BudgetError, SettingError
+from isthmus.checked.arguments import ABOVE_ZERO, real
+from isthmus.errors import BudgetError
 
 FAST_ENOUGH = 0.005
 """Default time limit of one query, in seconds."""
@@ -42,8 +43,8 @@ class Budget:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and not value > 0:
-                raise SettingError(f"budget {field.name} is {value!r}", expected="more than 0")
+            if value is not None:
+                real(f"budget {field.name}", value, "more than 0", least=ABOVE_ZERO)
         return self
 
     def check_bytes(self, rows: int, width: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from isthmus.errors import SettingError
+from isthmus.checked.arguments import ABOVE_ZERO, checked_k, checked_seed, real
 from isthmus.index.kinds import ApproximateSearcher, Setting
 from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget
@@ -41,14 +41,11 @@ class IndexRequest:
         Raises:
             SettingError: a value outside its range.
         """
-        if self.kind not in RESERVED:
+        if not isinstance(self.kind, str) or self.kind not in RESERVED:
             find(self.kind)
-        if not 0 < self.target_recall <= 1:
-            raise SettingError(f"target_recall is {self.target_recall}", expected="above 0 and at most 1")
-        if self.k < 1:
-            raise SettingError(f"k is {self.k}", expected="at least 1")
+        recall = real("target_recall", self.target_recall, "above 0 and at most 1", least=ABOVE_ZERO, most=1)
         self.budget.checked()
-        return self
+        return replace(self, target_recall=recall, k=checked_k(self.k), seed=checked_seed(self.seed))
 
 
 @brief

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.errors import SettingError
+from isthmus.checked.arguments import ABOVE_ZERO, choice, real
 from isthmus.plugins import closest
 
 
@@ -13,8 +13,7 @@ def check_settings(**settings: int | float) -> None:
         SettingError: the message names the setting.
     """
     for name, value in settings.items():
-        if not value > 0:
-            raise SettingError(f"{name}={value}", expected="a number above 0")
+        real(name, value, "a number above 0", least=ABOVE_ZERO)
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -28,6 +27,4 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     Raises:
         SettingError: the message names the setting and the choices.
     """
-    if value not in choices:
-        expected = " or ".join(map(repr, choices))
-        raise SettingError(f"{name}={value!r}", expected=expected, remedy=closest(value, choices))
+    choice(name, value, choices, closest)

@@ -1,0 +1,219 @@
+"""The checks of arguments that many functions take: whole numbers, seeds, shares, and dense numbers.
+
+Each returns what was given in plain form (an ``int``, a ``float``, an array of NumPy) or raises one of the errors of
+``isthmus.errors``, whatever it was given.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.reprs import one_line
+
+MOST = 2**63 - 1
+LARGEST_SEED = 2**64 - 1
+ABOVE_ZERO = math.ulp(0.0)
+"""The least number that is above 0."""
+
+
+def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
+    """A whole number of Python, NumPy or torch as an ``int``. ``True`` and 3.0 are none.
+
+    Args:
+        name: of the argument, for errors.
+        value: what was given.
+        least: the least that it may be.
+        most: the most that it may be.
+
+    Raises:
+        SettingError: no whole number, or one outside the range.
+    """
+    expected = f"a whole number, at least {least}" if most == MOST else f"a whole number from {least} to {most:,}"
+    number = None
+    if not isinstance(value, bool) and "bool" not in str(getattr(value, "dtype", "")):
+        try:
+            number = operator.index(value)
+        except (TypeError, ValueError, RuntimeError):
+            number = None
+    if number is None or not least <= number <= most:
+        raise SettingError(f"{name} is {one_line(repr(value))}", expected=expected)
+    return number
+
+
+def checked_k(k: Any, name: str = "k") -> int:
+    """How many answers are wanted.
+
+    Raises:
+        SettingError: no whole number, or one below 1.
+    """
+    return whole(name, k, least=1)
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed of random draws.
+
+    Raises:
+        SettingError: no whole number from 0 to 2^64 - 1.
+    """
+    return whole("seed", seed, most=LARGEST_SEED)
+
+
+def real(
+    name: str, value: Any, expected: str, *, least: int | float = -math.inf, most: int | float = math.inf
+) -> float:
+    """A number as a ``float``; NaN and ``True`` are none.
+
+    Args:
+        name: of the argument, for errors.
+        value: what was given.
+        expected: what it may be, for errors.
+        least: the least that it may be.
+        most: the most that it may be.
+
+    Raises:
+        SettingError: no number, or one outside the range.
+    """
+    number = math.nan
+    if not isinstance(value, bool | str | bytes) and "bool" not in str(getattr(value, "dtype", "")):
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            number = math.nan
+    if not least <= number <= most:
+        raise SettingError(f"{name}={one_line(repr(value))}", expected=expected)
+    return number
+
+
+def choice(
+    name: str, value: Any, choices: Iterable[str], meant: Callable[[str, Iterable[str]], str] | None = None
+) -> str:
+    """One of several words.
+
+    Args:
+        name: of the argument, for errors.
+        value: what was given.
+        choices: what may be given.
+        meant: says which of them a wrong word may have meant.
+
+    Raises:
+        SettingError: something else.
+    """
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        remedy = meant(value, known) if meant is not None and isinstance(value, str) else ""
+        raise SettingError(f"{name}={one_line(repr(value))}", expected=" or ".join(map(repr, known)), remedy=remedy)
+    return str(value)
+
+
+def listed(name: str, values: Any, expected: str) -> list[Any]:
+    """Several values of any sort, as a list of plain ones where they are an array.
+
+    Args:
+        name: of the argument, for errors.
+        values: an array or anything that can be gone through, but no text.
+        expected: what is wanted, for errors.
+
+    Raises:
+        InputError: a single value, or what cannot be gone through.
+    """
+    try:
+        plain = values.tolist() if callable(getattr(values, "tolist", None)) else values
+        if not isinstance(plain, str | bytes | bytearray | memoryview) and isinstance(plain, Iterable):
+            return list(plain)
+    except (TypeError, ValueError, RuntimeError):  # such as a tensor that holds nothing
+        pass
+    raise InputError(f"{name}={one_line(repr(values))}", expected=expected)
+
+
+def path_of(name: str, value: Any) -> Path:
+    """The path of a file or a directory.
+
+    Raises:
+        SettingError: no path, or one that no file can have.
+    """
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and path and "\0" not in path and path == path.encode("utf-8", "ignore").decode():
+            return Path(path)
+    raise SettingError(f"{name}={one_line(ascii(value))}", expected="a path")
+
+
+def flag(name: str, value: Any) -> bool:
+    """Yes or no.
+
+    Raises:
+        SettingError: neither ``True`` nor ``False``.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise SettingError(f"{name}={one_line(repr(value))}", expected="True or False")
+    return bool(value)
+
+
+def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[np.generic]:
+    """Dense numbers as an array of NumPy: booleans, whole numbers or floats, of any shape and precision.
+
+    Args:
+        source: an array of NumPy or anything that becomes one, such as nested lists and columns of pandas; or a tensor
+            of torch, on any device, with or without gradients.
+        expected: what is wanted, for errors.
+
+    Returns:
+        An array in the byte order of the machine. It may share memory with the source.
+
+    Raises:
+        InputError: something else than real numbers, such as complex ones, times or texts.
+        ValueRangeError: a masked array with cells that are masked.
+    """
+    if isinstance(source, np.ma.MaskedArray):
+        if np.ma.getmaskarray(source).any():
+            raise ValueRangeError(
+                "an array with masked cells", expected="numbers in all cells", remedy="fill them with array.filled(...)"
+            )
+        source = source.data
+    if isinstance(source, str | bytes | dict | set | frozenset) or source is None:
+        raise InputError(f"{one_line(repr(source))} of type {type(source).__name__}", expected=expected)
+    try:
+        with np.errstate(all="ignore"):
+            array = np.asarray(_held(source))
+            numbers = array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
+        raise InputError(f"{type(source).__name__} ({one_line(error, 200)})", expected=expected) from None
+    if numbers.dtype.kind not in "fiub":
+        raise InputError(f"an array of {numbers.dtype}", expected="real numbers")
+    return numbers if numbers.dtype.isnative else numbers.astype(numbers.dtype.newbyteorder("="))
+
+
+def as_float(
+    numbers: npt.NDArray[np.generic], kind: type[np.float32] | type[np.float64], *, copied: bool = True
+) -> npt.NDArray[Any]:
+    """Numbers in another precision, rows one after the other. What is too large becomes infinite, for the caller to
+    refuse.
+
+    Args:
+        numbers: real ones.
+        kind: the precision.
+        copied: always in memory of their own; otherwise only where they must be.
+
+    Returns:
+        An array that may be written to.
+    """
+    with np.errstate(over="ignore"):
+        found = np.array(numbers, dtype=kind, order="C", copy=True if copied else None)
+        return found if found.flags.writeable else found.copy()
+
+
+def _held(source: Any) -> Any:
+    """What a tensor of torch holds, which NumPy reads; others as they are."""
+    if not callable(getattr(source, "detach", None)):
+        return source
+    tensor = source.detach().cpu()
+    return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
