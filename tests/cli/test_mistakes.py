@@ -122,7 +122,7 @@ def test_a_mistake_is_one_line(
     assert sorted(home.rglob("*")) == before
 
 
-@pytest.mark.parametrize("line", ["search vec v.csv -k 30 --json", "recommend rec --users all --json", "models --json"])
+@pytest.mark.parametrize("line", ["search vec v.csv -k 30 --json", "models --json"])
 def test_a_reader_that_goes_away_is_no_error(line: str, home: Path) -> None:
     read, write = os.pipe()
     os.close(read)
