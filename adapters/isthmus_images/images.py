@@ -53,7 +53,7 @@ class Images:
         colour: str | None = None,
         on_error: str = "raise",
         noisy: bool = False,
-        levels: tuple[float, float] | None = None,
+        levels: Sequence[float | int] | None = None,
     ) -> Images:
         """Read images from files or arrays.
 

@@ -152,7 +152,10 @@ def _from_path(path: Path, column: str | None, unit: Unit, told: Told, remembere
         return read_documents(path, told)
     if path.is_dir():
         raise SettingError(
-            f"{path} is a folder", expected="a file of lines", remedy="use unit='document' for a folder of documents"
+            f"{path} is a folder",
+            expected="a file of lines",
+            remedy="use unit='document' for a folder of documents",
+            option="use --documents for a folder of documents",
         )
     if column is not None or is_table(path, told):
         return read_column(path, column, told, remembered)

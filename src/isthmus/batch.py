@@ -251,13 +251,19 @@ def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
 
 
 def gather_ranges(
-    offsets: Int64[Tensor, " ends"], rows: Int64[Tensor, " batch"]
+    offsets: Int64[Tensor, " ends"], rows: Int64[Tensor, " batch"], count: int | None = None
 ) -> tuple[Int64[Tensor, " entries"], Int64[Tensor, " new_ends"]]:
-    """Positions of the entries of ``rows`` in a compressed layout, and the offsets of the gathered layout."""
+    """Positions of the entries of ``rows`` in a compressed layout, and the offsets of the gathered layout.
+
+    Args:
+        offsets: start of each row's entries, and the end of the last row's.
+        rows: which rows, in which order.
+        count: how many entries they have in all; a device is not asked for what its host knows.
+    """
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
     ends = torch.zeros(len(rows) + 1, dtype=torch.int64, device=offsets.device)
     torch.cumsum(lengths, 0, out=ends[1:])
-    count = int(ends[-1])
+    count = int(ends[-1]) if count is None else count
     shift = (starts - ends[:-1]).repeat_interleave(lengths, output_size=count)
     return torch.arange(count, device=offsets.device) + shift, ends

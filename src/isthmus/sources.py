@@ -6,6 +6,7 @@ There are no loader workers. All data stay on the device, and a batch is a gathe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags, Batch, Values, gather_ranges
 from isthmus.checked.sparse import check_csr
+from isthmus.machine.devices import sent
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 
@@ -52,10 +54,10 @@ class BagSource:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of entries of each row."""
-        return self.offsets.diff()
+        """The number of entries of each row, on the CPU."""
+        return self.offsets.cpu().diff()
 
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
@@ -63,9 +65,12 @@ class BagSource:
         return BagSource(self.offsets.to(device), self.indices.to(device), weights)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
-        """The given rows, in the given order."""
-        rows = rows.to(self.offsets.device)
-        entries, offsets = gather_ranges(self.offsets, rows)
+        """The given rows, in the given order. A device need not be waited for where ``rows`` are on the CPU."""
+        device = self.offsets.device
+        counted = rows.device.type == "cpu" != device.type
+        count = int(self.lengths[rows].sum()) if counted else None
+        rows = sent(rows, device)
+        entries, offsets = gather_ranges(self.offsets, rows, count)
         indices = self.indices[entries].long()
         weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
         bags = Bags(indices, offsets, weights)
@@ -94,7 +99,7 @@ class VectorSource:
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
-        rows = rows.to(self.values.device)
+        rows = sent(rows, self.values.device)
         values = Values(self.values.index_select(0, rows))
         return Batch(rows, values, values)
 

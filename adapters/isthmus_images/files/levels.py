@@ -24,6 +24,9 @@ Levels = tuple[float, float]
 SIXTEEN_BITS: Levels = (0.0, 65535.0)
 """What was taken for them by bundles that do not say."""
 
+ROUNDING = 1e-3
+"""Of a level; less than 16 bits can tell apart."""
+
 DEEP_ENDINGS = frozenset(
     {".png", ".apng", ".tif", ".tiff", ".pgm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif", ".webp"}
 )
@@ -48,7 +51,7 @@ def levels_of(sources: Iterable[Any]) -> Levels | None:
     return _from_ends(min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
 
-def checked_levels(levels: Levels | None) -> Levels | None:
+def checked_levels(levels: Any) -> Levels | None:
     """As a caller says them.
 
     Raises:
@@ -79,8 +82,8 @@ def in_bytes(image: Any, levels: Levels | None) -> Any:
     if np.isnan(numbers).any():
         raise InputError("a picture of floats with NaN", expected="numbers in every pixel", remedy="fill them first")
     low, high = levels or _from_ends(*_range(numbers))
-    # Multiplied first, so that 16 bits become 8 by whole steps of 257.
-    grey = np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low))
+    # Multiplied first, so that 16 bits become 8 by whole steps of 257; the rounding of floats must not cost a level.
+    grey = np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low) + ROUNDING)
     return Image.fromarray(grey.astype(np.uint8))
 
 

@@ -230,7 +230,10 @@ def _each(
         except SourceError as error:
             if how.on_error == "raise":
                 raise SourceError(
-                    error.given, expected=error.expected, remedy="remove it, or skip broken files with on_error='skip'"
+                    error.given,
+                    expected=error.expected,
+                    remedy="remove it, or skip broken files with on_error='skip'",
+                    option="remove it, or leave out broken files with --skip-broken",
                 ) from error
             skipped[name] = "cannot be read"
     if not kept:

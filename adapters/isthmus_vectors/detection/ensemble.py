@@ -16,6 +16,8 @@ from isthmus.training.plan import Plan
 from isthmus_vectors.detection.grouped import GroupedDecoder, GroupedEncoder, GroupedReadout
 from isthmus_vectors.detection.masking import MemberGaussian, MemberMasks, with_mask_channel
 
+MOST_MEMBERS = 10_000
+
 
 def masked_ensemble(
     signal: Vector,
@@ -45,6 +47,8 @@ def masked_ensemble(
     Raises:
         SettingError: a setting outside its range.
     """
+    if members > MOST_MEMBERS:
+        raise SettingError(f"members={members}", expected=f"at most {MOST_MEMBERS:,}")
     check_settings(members=members, hidden=hidden, code=code, epochs=epochs, batch_size=batch_size)
     if not 0 <= low <= high <= 1:
         raise SettingError(f"between {low} and {high} of the numbers hidden", expected="0 <= low <= high <= 1")

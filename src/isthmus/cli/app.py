@@ -13,7 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TextIO
 
 import typer
 from rich.console import Group
@@ -86,7 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """A warning as a line, without the line of the source."""
     status(f"{'warning' if issubclass(category, FewRowsKeptWarning) else category.__name__}: {message}")
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.checked.arguments import checked_k, choice
-from isthmus.errors import InputError, SettingError, ValueRangeError
-from isthmus.machine.hardware import available_bytes
+from isthmus.checked.sizes import check_memory
+from isthmus.errors import InputError, ValueRangeError
 from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -39,17 +39,12 @@ def check_k(k: Any, queries: int = 0) -> int:
         SettingError: no whole number, one below 1, or so many rows and scores that they take more memory than is free.
     """
     wanted = checked_k(k)
-    need = ANSWER_BYTES * wanted * queries
-    if need > UNWEIGHED and need > (available_bytes() or need):
-        raise SettingError(f"k is {wanted}, which takes {need / 1e9:,.0f} GB", expected="answers that fit into memory")
+    check_memory(ANSWER_BYTES * wanted * queries, f"k is {wanted}")
     return wanted
 
 
 ANSWER_BYTES = 12
 """Of a row and its score."""
-
-UNWEIGHED = 1 << 26
-"""Bytes of answers that need no look at the memory."""
 
 
 LONGEST = 1e15

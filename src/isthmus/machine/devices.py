@@ -61,3 +61,10 @@ def _devices_of(kind: str) -> int:
     except RuntimeError:
         return 0
     return int(module.device_count()) if getattr(module, "is_available", lambda: False)() else 0
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on a device, without waiting for the copy to arrive if it comes from the CPU."""
+    if tensor.device == device or tensor.device.type != "cpu" or device.type == "cpu":
+        return tensor.to(device)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

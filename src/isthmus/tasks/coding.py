@@ -15,6 +15,7 @@ from jaxtyping import Float, Float64
 from torch import Generator, Tensor
 
 from isthmus.batch import Batch
+from isthmus.checked.sizes import check_memory
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import InputError, SettingError
@@ -114,7 +115,12 @@ def drawn(
     """
     if n < 1:
         raise SettingError(f"{n} samples", expected="at least 1")
+    check_memory(CODE_BYTES * n, f"{n:,} samples")
     return mixture.sample(n, generator) if mixture is not None else model.prior.sample(n, generator)
+
+
+CODE_BYTES = 32
+"""Of a code and the record that it becomes, at least."""
 
 
 def between(
@@ -134,6 +140,7 @@ def between(
     """
     if steps < 2:
         raise SettingError(f"{steps} steps", expected="at least 2, because both ends are included")
+    check_memory(4 * a.numel() * steps, f"{steps:,} steps")
     share = torch.linspace(0, 1, steps, dtype=a.dtype).view(-1, *[1] * a.ndim)
     return (1 - share) * a + share * b
 

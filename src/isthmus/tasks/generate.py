@@ -15,6 +15,9 @@ from isthmus.protocols import Readout, SequenceDecoder
 from isthmus.tasks.beams import beam_search
 from isthmus.tasks.stepwise import Nucleus, Stepwise, likeliest, one_by_one
 
+MOST_BEAMS = 10_000
+"""Each step keeps and compares so many prefixes of each row."""
+
 
 @torch.no_grad()
 def generate(
@@ -67,6 +70,8 @@ def generate(
     steps = Stepwise(decoder, readout, end, _at_least_one(max_length, "max_length"), tuple(forbidden))
     say: Callable[[Tensor], list[list[int]]]
     if strategy == "beam":
+        if beams > MOST_BEAMS:
+            raise SettingError(f"beams={beams}", expected=f"at most {MOST_BEAMS:,}")
         chunk = max(1, chunk // _at_least_one(beams, "beams"))
         if not length_power >= 0:
             raise SettingError(f"length_power is {length_power}", expected="0 or more")

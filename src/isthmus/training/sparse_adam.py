@@ -60,9 +60,14 @@ class RowwiseAdam(torch.optim.Optimizer):
             state["last"] = torch.zeros(len(parameter), device=parameter.device)
         grad = grad.coalesce()
         before = state["step"].clone()
-        for rows, part in zip(grad.indices()[0].split(ROWS), grad.values().split(ROWS), strict=True):
+        # On an accelerator one block is fastest, and asking for a number would wait for all that was begun before.
+        here = parameter.device.type == "cpu"
+        size, number = (ROWS, float(before)) if here else (max(1, grad.indices().shape[1]), before.clamp(min=1))
+        for rows, part in zip(grad.indices()[0].split(size), grad.values().split(size), strict=True):
             chosen = [table.index_select(0, rows) for table in tables]
-            _make_up(chosen, before - state["last"][rows], float(before), group)
+            missed = before - state["last"][rows]
+            if not here or missed.any():
+                _make_up(chosen, missed, number, group)
             # Every block belongs to the same step, and the function increments the counter.
             _adam(chosen, part, state["step"].copy_(before), group)
             for table, changed in zip(tables, chosen, strict=True):
@@ -70,11 +75,9 @@ class RowwiseAdam(torch.optim.Optimizer):
             state["last"].index_copy_(0, rows, state["step"].expand(len(rows)))
 
 
-def _make_up(tables: Iterable[Tensor], missed: Tensor, step: float, group: dict[str, Any]) -> None:
+def _make_up(tables: Iterable[Tensor], missed: Tensor, step: float | Tensor, group: dict[str, Any]) -> None:
     """Apply the effect of ``missed`` steps without a gradient, the last of them number ``step``, to each row."""
     parameter, mean, square = tables
-    if not missed.any():
-        return
     missed = missed.view(-1, *[1] * (parameter.ndim - 1))
     beta1, beta2 = group["betas"]
     ratio = beta1 / beta2**0.5

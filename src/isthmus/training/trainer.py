@@ -31,6 +31,10 @@ FEWEST_STEPS = 50
 """Of an epoch that a signal ends: after fewer of them it is as if it had not begun. Whoever sets a time limit wants
 what can be had within it, be it a step."""
 
+LOOK_EVERY = 50
+"""Steps between two looks at the loss on an accelerator, which runs ahead of its host until the host asks for a number.
+On a CPU every step is looked at."""
+
 
 def train(
     model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
@@ -73,14 +77,21 @@ class _Pass:
     sums: dict[str, Tensor] = field(default_factory=dict)
     rows: int = 0
     steps: int = 0
+    shown: int = 0
+    known: dict[str, float] = field(default_factory=dict)
 
     def add(self, terms: Mapping[str, Tensor], rows: int) -> None:
         for name, value in terms.items():
             self.sums[name] = value * rows + self.sums[name] if name in self.sums else value * rows
         self.rows, self.steps = self.rows + rows, self.steps + 1
 
-    def mean(self, name: str) -> float:
-        return float(self.sums[name]) / self.rows
+    def means(self) -> dict[str, float]:
+        """Of the loss and its terms, for which a device is waited for once."""
+        if self.sums and self.shown != self.rows:
+            values = torch.stack([value.detach() for value in self.sums.values()]).tolist()
+            self.known = {name: value / self.rows for name, value in zip(self.sums, values, strict=True)}
+            self.shown = self.rows
+        return self.known
 
 
 class _Training:
@@ -104,6 +115,7 @@ class _Training:
             self.optimizer,
             {"order": self.order, "noise": self.noise},
         )
+        self.pace = 1 if self.device.type == "cpu" else LOOK_EVERY
         self.trainable = [p for p in model.parameters() if p.requires_grad]
         self.numbers = sum(p.numel() for p in model.parameters() if p.ndim > 1)
         self.history = History()
@@ -177,7 +189,7 @@ class _Training:
         return whole and not (stop.requested or self.history.stopped_early or self._late())
 
     def _record(self, done: _Pass, whole: bool) -> dict[str, float | int | str]:
-        means = {name: done.mean(name) for name in done.sums}
+        means = done.means()
         part = {} if whole else {"part": done.rows / len(self.source)}
         rate = {"learning_rate": self._rate()}
         return {"epoch": done.epoch + 1, "phase": done.phase.name, **part, **means, **rate}
@@ -218,21 +230,31 @@ class _Training:
             if stop.requested or self._late():
                 return False
             done.add(self._step(rows, done.phase, done.epoch, stop), len(rows))
-            self.run.progress.step(len(rows), done.mean("loss"))
+            if done.steps % self.pace == 0:
+                self._look(done)
+        self._look(done)
         return True
+
+    def _look(self, done: _Pass) -> None:
+        """Wait for the device, show the mean loss so far and check that it is finite."""
+        if new := done.rows - done.shown:
+            mean = done.means()["loss"]
+            if not math.isfinite(mean):
+                raise self._non_finite(mean, done.epoch)
+            self.run.progress.step(new, mean)
 
     def _step(self, rows: Tensor, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, Tensor]:
         progress = self._progress()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        batch = self.source.batch(rows.to(self.device))
+        batch = self.source.batch(rows)
         with self.run.products(self.numbers * len(rows)):
             step = self.model.step(
                 batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
             )
             loss = self.model.loss(step, progress=progress, objective=phase.objective)
-        value = float(loss.total.detach())
-        if not math.isfinite(value):
+        # Where nobody has to be waited for, weights never see a loss that is not finite.
+        if self.pace == 1 and not math.isfinite(value := float(loss.total.detach())):
             raise self._non_finite(value, epoch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()

@@ -311,9 +311,9 @@ def test_the_pictures_of_a_folder_share_their_range(tmp_path: Path) -> None:
     assert found.levels == (0, 4000)
     assert found.pixels.max((1, 2, 3)).tolist() == [63, 255, 200]
     assert Images.read(tmp_path / "dark.png", levels=(0, 4000)).pixels.max() == 63
-    for odd in ((5, 5), (9, 2), (0, float("nan")), "ab", (1,)):
+    for odd in ((5, 5), (9, 2), (0, float("nan")), (1,)):
         with pytest.raises(SettingError, match="levels"):
-            Images.read(tmp_path, levels=odd)  # type: ignore[arg-type]
+            Images.read(tmp_path, levels=odd)
 
 
 @pytest.mark.parametrize(("value", "byte"), [(0, 0), (2570, 10), (65535, 255)])

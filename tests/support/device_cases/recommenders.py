@@ -107,7 +107,8 @@ def _plain(value: Any) -> Any:
 
 def check(builder: str) -> dict[str, str]:
     here, there = fitted(builder, "cpu"), fitted(builder, "pretend")
-    assert {tensor.device.type for tensor in there.model.state_dict().values()} == {"pretend"}
+    # Counters of dropout stay with the host.
+    assert {tensor.device.type for tensor in there.model.state_dict().values() if tensor.dim()} == {"pretend"}
     asked = verbs()
     if builder == "popularity":
         # It has no vectors of items.

@@ -102,6 +102,12 @@ WAITS = {
 }
 """Operations whose result the host has to look at."""
 
+NO_KERNEL = {
+    aten._local_scalar_dense.default, aten.empty.memory_format, aten.empty_like.default, aten.empty_strided.default,
+    aten.new_empty.default,
+}  # fmt: skip
+"""Operations that launch nothing: memory is set aside, or a number is read."""
+
 TAKES_SCALARS = {
     aten.where.self, aten.lerp.Tensor, aten.lerp_.Tensor, aten.masked_fill.Tensor, aten.masked_fill_.Tensor,
     aten.fill_.Tensor, aten.fill.Tensor, aten.clamp.Tensor, aten.clamp_.Tensor, aten._fused_adam_.default,
@@ -128,7 +134,7 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func in CELLS:
         ACCOUNT.launch(func.name())
         return _wrapped(CELLS[func](*tree_map(_inner, args), **tree_map(_inner, kwargs)))
-    if not func.is_view and func is not aten._local_scalar_dense.default:
+    if not func.is_view and func not in NO_KERNEL:
         ACCOUNT.launch(func.name())
     out = func(*tree_map(_inner, args), **tree_map(_inner, _on_cpu(kwargs)))
     if off:

@@ -206,8 +206,10 @@ class _Places:
     def of(targets: Bags, columns: list[slice]) -> _Places:
         order = targets.by_item()
         items = targets.indices[order]
-        edges = torch.tensor([c.start for c in columns] + [columns[-1].stop], device=items.device)
-        bounds = torch.searchsorted(items, edges).tolist()
+        bounds = [0, len(items)]
+        if len(columns) > 1:
+            edges = torch.tensor([c.start for c in columns] + [columns[-1].stop], device=items.device)
+            bounds = torch.searchsorted(items, edges).tolist()
         starts = [c.start for c in columns]
         return _Places(targets.rows()[order], items, targets.weights[order], targets.totals(), bounds, starts)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.modules.module import (
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
 
 from isthmus.batch import Signal
 from isthmus.bundle.tensors import load_state
 from isthmus.errors import BundleError
+from isthmus.models.recipes.counting import counted_parts
 from isthmus.protocols import Builder
 
 
@@ -37,7 +32,8 @@ def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tenso
     Raises:
         BundleError: the names or shapes of the tensors do not match the settings.
     """
-    with torch.device("meta"), _counted_parts(len(tensors)):
+    most, fitting = PARTS + PARTS_A_TENSOR * len(tensors), f"a model of {len(tensors):,} tensors"
+    with torch.device("meta"), counted_parts(most, BundleError, fitting):
         sketch = builder(signal, generator=Generator(), **settings).model
     _check_shapes(sketch, tensors)
     # The initial weights are overwritten; they come from a generator because nothing else may be random.
@@ -45,26 +41,6 @@ def rebuild(builder: Builder, signal: Signal, settings: Mapping[str, Any], tenso
     load_state(model, tensors)
     model.eval()
     return model
-
-
-@contextmanager
-def _counted_parts(tensors: int) -> Iterator[None]:
-    """Stop a builder that makes far more parts than there are tensors: a number of layers may be any number."""
-    most, me, made = PARTS + PARTS_A_TENSOR * tensors, threading.get_ident(), 0
-
-    def count(module: nn.Module, name: str, part: object) -> None:
-        nonlocal made
-        # Hooks are of the process, and other threads may build models of their own.
-        made += threading.get_ident() == me
-        if made > most:
-            raise BundleError(f"its settings make more than {most:,} parts", expected=f"a model of {tensors:,} tensors")
-
-    hooks = [register_module_module_registration_hook(count), register_module_parameter_registration_hook(count)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 PARTS, PARTS_A_TENSOR = 1_000, 20

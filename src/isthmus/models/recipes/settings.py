@@ -15,6 +15,7 @@ from isthmus.batch import Signal
 from isthmus.errors import SettingError
 from isthmus.models.blend import blend, named_parts
 from isthmus.models.parts.keywords import Keyword, keywords_in
+from isthmus.models.recipes.counting import MOST, counted_parts
 from isthmus.protocols import Builder, Recipe
 from isthmus.training.run import Run
 
@@ -134,7 +135,8 @@ def built(name: str, builder: Builder, signal: Signal, run: Run, settings: Mappi
         SettingError: settings that the model cannot have, or a model larger than the memory.
     """
     try:
-        return builder(signal, generator=run.generator(), **settings)
+        with counted_parts(MOST, SettingError, "fewer layers"):
+            return builder(signal, generator=run.generator(), **settings)
     except (RuntimeError, OverflowError, MemoryError) as error:
         # The error of torch for a layer that is larger than the memory.
         raise SettingError(
