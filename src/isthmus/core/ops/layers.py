@@ -136,7 +136,7 @@ class SeededDropout(nn.Module):
         self.register_buffer("seed", torch.empty((), dtype=torch.int64).random_(0, SEEDS, generator=generator))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Dropout:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeededDropout:
         """Both numbers stay on the CPU, where they are read in every step; a sketch without numbers gets its own."""
         if self.seed.is_meta:
             super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
