@@ -238,7 +238,7 @@ def test_figures_of_an_evaluation_are_a_table() -> None:
     many = Evaluation({f"m@{k}": 0.5 for k in range(99)}, {}, {}, torch.arange(9), 1)
     assert repr(many).endswith("m@3 0.5000, 95 more, over 9 users>")
     assert repr(measured) == "<Evaluation: recall@5 0.5000 ± 0.1000, coverage@5 0.2500, over 9 users>"
-    assert "1 had nothing held out" in measured._repr_html_()
+    assert "1 had no held-out items" in measured._repr_html_()
 
 
 @pytest.mark.slow

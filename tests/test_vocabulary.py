@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import InputError, UnknownIdError
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.ids import Id
+from isthmus.vocabulary import Vocabulary
 
 NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=8)
 TEXTS = st.lists(st.text(max_size=4), unique=True, max_size=8)

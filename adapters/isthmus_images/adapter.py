@@ -52,6 +52,7 @@ class ImageSource:
         return Batch(rows, values, values)
 
 
+@brief
 @dataclass(frozen=True)
 class ImageAdapter:
     """The size of images, and whether they have colour.

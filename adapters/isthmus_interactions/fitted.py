@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from isthmus.answers import html
+from isthmus.ids import Id
 from isthmus.reprs import counted, described
 from isthmus.training.history import History
-from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions

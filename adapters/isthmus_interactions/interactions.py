@@ -14,8 +14,9 @@ from scipy.sparse import issparse, sparray, spmatrix
 
 from isthmus.errors import InputError, SettingError
 from isthmus.files import Told
+from isthmus.ids import Id
 from isthmus.reprs import counted, described, joined
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
 from isthmus_interactions.files.assemble import assemble
 from isthmus_interactions.files.read import read_events

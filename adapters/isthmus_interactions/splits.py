@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import ColumnError, InputError, SettingError
+from isthmus.ids import Id
 from isthmus.reprs import brief, counted, described
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, csr_of, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories

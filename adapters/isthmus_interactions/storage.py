@@ -22,8 +22,8 @@ from isthmus import bundle, plugins
 from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import BundleError
+from isthmus.ids import Id
 from isthmus.training.history import History
-from isthmus.vocabulary import Id
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.csr import Csr

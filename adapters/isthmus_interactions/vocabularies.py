@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.ids import Id
+from isthmus.vocabulary import Vocabulary
 
 Ids = Vocabulary | Iterable[Id] | npt.NDArray[np.generic]
 """An array of ids."""

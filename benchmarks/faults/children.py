@@ -18,6 +18,10 @@ ROOM = 4 << 30
 Outcome = dict[str, Any]
 
 
+HUNG = 75
+"""The exit status of a child whose work had its time, and did not say so itself."""
+
+
 def outcomes(
     works: int, work: Callable[[int], Outcome], *, together: int = 20, limit: float = 30.0
 ) -> Iterator[Outcome]:
@@ -62,7 +66,8 @@ def _one_child(numbers: range, work: Callable[[int], Outcome], limit: float) -> 
         status = os.waitpid(child, 0)[1]
     if done < len(numbers):
         died = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
-        yield {"outcome": "crash", "signal": died, "number": numbers[done]}
+        ended = {"outcome": "hang"} if died == -HUNG else {"outcome": "crash", "signal": died}
+        yield {**ended, "number": numbers[done]}
         done += 1
     return done
 
@@ -81,6 +86,8 @@ def _work_off(numbers: range, work: Callable[[int], Outcome], limit: float, into
             # Python is told a little before the parent loses its patience, so that it can say where it was.
             signal.setitimer(signal.ITIMER_REAL, 0.8 * limit)
             os.write(into, json.dumps(work(number)).encode() + b"\n")
+    except TooLong:
+        os._exit(HUNG)
     except BaseException:
         os._exit(1)
     # Nothing of the parent's (its buffers, its tests) is finished here.

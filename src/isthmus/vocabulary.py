@@ -19,8 +19,6 @@ from isthmus.ids import Id, forms, in_kind, is_text, plain_id, proper_id
 from isthmus.reprs import counted, described
 from isthmus.similar_texts import similar_texts
 
-__all__ = ["KINDS", "Id", "Kind", "Rows", "Vocabulary", "empty_ids"]
-
 Kind = Literal["int64", "uint64", "string"]
 KINDS: tuple[Kind, ...] = ("int64", "uint64", "string")
 Rows = npt.NDArray[np.int64]

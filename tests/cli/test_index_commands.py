@@ -89,8 +89,8 @@ def test_a_life_on_the_command_line(run: Run) -> None:
 MISTAKES = [
     ("index", "index needs a verb"),
     ("index serch a", "did you mean 'search'"),
-    ("index build missing.npy --out b", "no file 'missing.npy'"),
-    ("index build vectors.npy --out b --metric dot", "metric 'dot'"),
+    ("index build missing.npy --out b", "'missing.npy' does not exist"),
+    ("index build vectors.npy --out b --metric dot", "metric='dot'"),
     ("index build vectors.npy --out b --kind tree", "kind 'tree'"),
     ("index build vectors.npy --out b --memory 10", "9,600 bytes"),
     ("index build vectors.npy --out b --threads 0", "threads is 0"),

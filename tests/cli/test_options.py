@@ -36,7 +36,7 @@ OWN_MEANING = {"--out", "--metric", "--item", "--column", "--epochs", "--validat
 OWN_MEANING |= {"--time-limit", "--k"}
 """What these name differs from verb to verb, and so does the sentence."""
 
-LEFT_TO_PYTHON = {("sample", "strategy"), ("search", "metric"), ("fit", "weights")}
+LEFT_TO_PYTHON = {("sample", "strategy"), ("search", "metric"), ("fit", "weights"), ("tune", "weights")}
 """Where the command line has None, or where Python says it elsewhere; tested below."""
 
 

@@ -164,7 +164,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path):
-    with pytest.raises(BundleError, match="not a directory"):
+    with pytest.raises(BundleError, match="does not exist"):
         Index.load(tmp_path / "none")
     with pytest.raises(BundleError, match=r"no manifest\.json"):
         Index.load(tmp_path)

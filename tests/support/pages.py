@@ -25,11 +25,15 @@ def shape(value: Any) -> Any:
 
 
 def undescribed(page: str, heading: str, function: Any) -> set[str]:
-    """Options of a command that its section of the page does not name, in any of their spellings."""
+    """Options of a command that neither its section nor the head of the page names, in any of their spellings."""
     section = re.search(rf"^## isthmus {heading}\b.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     assert section is not None, f"no section on {heading}"
     app = typer.Typer(add_completion=False)
     app.command()(function)
-    options = [one.opts for one in typer.main.get_command(app).params if one.opts[0].startswith("-")]
-    unnamed = {names[-1] for names in options if not any(name in section.group() for name in names)}
+    options = [
+        one.opts + one.secondary_opts for one in typer.main.get_command(app).params if one.opts[0].startswith("-")
+    ]
+    # What all commands share stands before the first section.
+    text = page.partition("\n## ")[0] + section.group()
+    unnamed = {names[0] for names in options if not any(name in text for name in names)}
     return unnamed - {"--json", "--help"}

@@ -89,7 +89,7 @@ def verbs_of(name: str) -> Verbs:
             return {
                 "encode": lambda face: face.encode(numbers(5, 8, 1)),
                 "decode": lambda face: face.decode(np.zeros((2, 2), np.uint8)),
-                "search": lambda face: face.search(numbers(5, 8, 1), np.eye(3, 2).astype(np.uint8), 2).scores.numpy(),
+                "search": lambda face: face.search(numbers(5, 8, 1), np.eye(3, 2).astype(np.uint8), 2).scores,
             }
     width = 6 if name == "index ids" else 8
     return {

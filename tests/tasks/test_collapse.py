@@ -50,8 +50,8 @@ def test_a_posterior_that_has_collapsed():
     assert found.information.nats == pytest.approx(0, abs=1e-6)
     words = found.warning()
     assert words is not None
-    assert "collapses" in words
-    assert "0.00 nats a record, 0 of 3 dimensions are active" in words
+    assert "has collapsed" in words
+    assert "0.00 nats per record, 0 of 3 dimensions are active" in words
     assert "free bits" in words
     named = found.warning(["collapse='batch-norm'", "word_dropout=0.3"])
     assert named is not None
@@ -63,10 +63,12 @@ def test_each_sign_of_collapse_is_enough():
     assert "rate is 0.04" in (healthy(rate=0.04).warning() or "")
     assert "3 of 32" in (healthy(active=3).warning() or "")
     assert healthy(active=4).warning() is None
-    assert "shares 0.02 nats" in (healthy(information=MutualInformation(0.02, 1000)).warning() or "")
+    assert "mutual information with the record is 0.02 nats" in (
+        healthy(information=MutualInformation(0.02, 1000)).warning() or ""
+    )
     # Two records cannot share much.
     assert healthy(information=MutualInformation(0.02, 2)).warning() is None
-    assert (healthy(rate=0.0).warning(()) or "").endswith("0.00 nats a record")
+    assert (healthy(rate=0.0).warning(()) or "").endswith("0.00 nats per record")
 
 
 def test_some_of_the_records():

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from isthmus.cli.ids import IdReader, Typed
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.ids import Id
 from isthmus.reprs import counted
-from isthmus.vocabulary import Id
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.suggest import did_you_mean, suggest
 from isthmus_interactions.recommender import Recommender

@@ -25,8 +25,8 @@ from isthmus.cli.options import (
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.disk import check_file
 from isthmus.errors import InputError
+from isthmus.ids import Id
 from isthmus.reprs import counted
-from isthmus.vocabulary import Id
 from isthmus_interactions.cli import asked, documents
 from isthmus_interactions.cli.options import (
     Data,

@@ -16,9 +16,9 @@ from isthmus import plugins
 from isthmus.cli.demos import Demonstration, demonstration
 from isthmus.cli.output import Json, emit, table
 from isthmus.core.rankers import Blend, ranker_of
+from isthmus.ids import Id
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation, evaluate
-from isthmus.vocabulary import Id
 from isthmus_interactions.baselines import Popularity, item_neighbours
 from isthmus_interactions.datasets import demo_goodbooks
 from isthmus_interactions.recommender import Recommender

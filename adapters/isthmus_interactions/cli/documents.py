@@ -9,9 +9,9 @@ import numpy as np
 
 from isthmus import plugins
 from isthmus.errors import InputError, SettingError
+from isthmus.ids import Id
 from isthmus.reprs import counted
 from isthmus.tasks.evaluation import Evaluation
-from isthmus.vocabulary import Id
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.recommend.answers import Answer

@@ -17,8 +17,9 @@ from scipy.sparse import csr_array, diags_array, hstack, issparse
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, ValueRangeError
 from isthmus.files import FileOptions, told_in
+from isthmus.ids import Id
 from isthmus.reprs import brief
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.cold_start import tables as feature_tables
 from isthmus_interactions.csr import Csr
 

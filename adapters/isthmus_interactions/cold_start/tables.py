@@ -12,7 +12,8 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import ColumnError, InputError, MissingLibraryError, SourceError, ValueRangeError
 from isthmus.files import INFERRED, Told
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.ids import Id
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.ids import IdColumn
 from isthmus_interactions.files.tables import open_table
 

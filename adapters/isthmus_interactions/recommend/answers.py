@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple, final
 import pyarrow as pa
 
 from isthmus.answers import Answers, RankedList, id_type
+from isthmus.ids import Id
 from isthmus.protocols import Neighbours
-from isthmus.vocabulary import Id, Kind, Vocabulary
+from isthmus.vocabulary import Kind, Vocabulary
 
 
 class Result(NamedTuple):

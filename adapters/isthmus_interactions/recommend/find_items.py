@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from isthmus.checked.arguments import checked_k
+from isthmus.ids import Id
 from isthmus.similar_texts import folded, similar_texts
-from isthmus.vocabulary import Id
 from isthmus_interactions.recommender import Recommender
 
 _WORDS = re.compile(r"\w+")

@@ -12,9 +12,10 @@ import torch
 from isthmus.batch import Bags
 from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.ids import Id
 from isthmus.reprs import brief
 from isthmus.sources import BagSource
-from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
+from isthmus.vocabulary import Kind, Rows, Vocabulary
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.vocabularies import translate

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from isthmus.errors import UnknownHistoryWarning, UnknownIdError
-from isthmus.ids import plain_id
+from isthmus.ids import Id, plain_id
 from isthmus.similar_texts import similar_texts
-from isthmus.vocabulary import Id, Rows
+from isthmus.vocabulary import Rows
 from isthmus_interactions.fitted import FittedRecommender, FittedView
 from isthmus_interactions.recommend.histories import GivenId, id_list
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from isthmus.errors import ColumnError, SourceError
 from isthmus.files import FileOptions, FileTable, Told, open_alike, told_in
-from isthmus.ids import without_surrogates
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.ids import Id, without_surrogates
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.columns import is_column
 from isthmus_interactions.recommend.histories import id_list
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.ids import integer_of
+from isthmus.ids import Id, integer_of
 from isthmus.reprs import brief
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.fitted import FittedRecommender

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from isthmus.answers import html
 from isthmus.answers.tabular import Tabular
+from isthmus.ids import Id
 from isthmus.reprs import counted, number, one_line
-from isthmus.vocabulary import Id, Kind
+from isthmus.vocabulary import Kind
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 One = TypeVar("One", bound="RankedList[Any]")

@@ -15,8 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from isthmus.checked.paths import plain_file
 from isthmus.errors import InputError, SourceError, UnknownIdError
-from isthmus.ids import integer_of, plain_id, without_surrogates
-from isthmus.vocabulary import Id
+from isthmus.ids import Id, integer_of, plain_id, without_surrogates
 
 MOST_COMMAS = 12
 """Maximum number of parts of one id, so that a history of a thousand ids is parsed quickly."""

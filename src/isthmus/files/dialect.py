@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from isthmus.files.headers import has_header, is_number
 from isthmus.files.options import Told
 from isthmus.files.quoting import split
+from isthmus.reprs import brief
 
 PREFERRED = ("\t", ";", "::", ",", "|")
 """Delimiters that are looked for, the likelier first; spaces only where none of them fits."""
@@ -29,6 +30,7 @@ _POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
 Row = list[str]
 
 
+@brief
 @dataclass(frozen=True)
 class Dialect:
     """How a delimited text is written.

@@ -17,6 +17,7 @@ from isthmus.files.find_out import delimited_table, sampled_names
 from isthmus.files.json_table import is_json, json_table
 from isthmus.files.opening import Contents, opened, readable
 from isthmus.files.options import Told
+from isthmus.reprs import brief
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ BATCH_ROWS = 1 << 20
 EXPECTED = "a CSV, TSV, JSON or Parquet file"
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class TypedTable:
     """A table whose columns have types: of a Parquet or a JSON file.

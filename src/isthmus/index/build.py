@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import InputError, UnknownIdError
+from isthmus.ids import Id
 from isthmus.index import vector_files
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.segment import Segment
@@ -20,7 +21,7 @@ from isthmus.index.tuning.choose import choose, keep
 from isthmus.index.tuning.steps import StepProgress
 from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_lengths, check_queries
-from isthmus.vocabulary import Id, Kind, Rows, Vocabulary, empty_ids
+from isthmus.vocabulary import Kind, Rows, Vocabulary, empty_ids
 
 EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from isthmus.answers import html
+from isthmus.ids import Id
 from isthmus.index import build, search, vector_files
 from isthmus.index.search import IdArray, Ids, SearchHits
 from isthmus.index.snapshot import Snapshot
@@ -23,7 +24,6 @@ from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_metric
 from isthmus.machine.processes import ForkSafeLock
 from isthmus.reprs import counted, described
-from isthmus.vocabulary import Id
 
 
 @dataclass(frozen=True)

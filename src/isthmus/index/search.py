@@ -16,13 +16,14 @@ from torch import Tensor
 from isthmus.answers import RankedList, RankedLists, id_type
 from isthmus.checked.arguments import as_float, checked_k, listed, real, real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.ids import Id
 from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_queries
 from isthmus.protocols import Neighbours
 from isthmus.reprs import one_line
 from isthmus.rowlists import RowLists, take
-from isthmus.vocabulary import Id, Kind
+from isthmus.vocabulary import Kind
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
 """An array of ids."""

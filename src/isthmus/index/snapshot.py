@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.errors import DuplicateIdError, InputError, UnknownIdError
+from isthmus.ids import Id
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.rescoring import first_k
 from isthmus.index.exact.top_k import Best, merge
@@ -27,7 +28,7 @@ from isthmus.index.vectors import Metric
 from isthmus.protocols import Neighbours
 from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
-from isthmus.vocabulary import Id, Kind, Rows, Vocabulary
+from isthmus.vocabulary import Kind, Rows, Vocabulary
 
 Remaining = Int64[Tensor, " kept"] | RowLists | None
 """What is left of what was allowed."""

@@ -214,7 +214,7 @@ def test_arrays_that_are_no_images() -> None:
         (np.full((2, 9, 9), 200.0), ValueRangeError, "divide by 255"),
         (np.full((2, 9, 9), -1), ValueRangeError, "0 to 255"),
         (nan, ValueRangeError, "from nan"),
-        (np.full((2, 9, 9), "x"), InputError, "of type <U1"),
+        (np.full((2, 9, 9), "x"), InputError, "an array of <U1"),
         ([np.zeros(9)], InputError, r"image 0 of shape \(9,\)"),
     ):
         with pytest.raises(error, match=said):

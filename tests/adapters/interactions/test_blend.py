@@ -164,10 +164,11 @@ def test_errors() -> None:
         blend(Bag(5), generator=generator, parts=[{"model": "edlae", "settings": {"nonesuch": 1}}])
 
 
-def test_without_people_held_out_it_says_what_it_needs() -> None:
+def test_without_users_held_out_all_parts_weigh_the_same_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
     data = Interactions.from_csr(csr_array(np.ones((60, 6), np.float32)))
-    with pytest.raises(SettingError, match="held out"):
-        Recommender.fit(data, "blend", validation=0.0, parts=[LINEAR])
+    made = Recommender.fit(data, "blend", validation=0.0, parts=[LINEAR, "item-knn"])
+    assert made.model.weights.tolist() == [1.0, 1.0]
+    assert "no users are held out" in caplog.text
 
 
 def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
@@ -229,8 +230,8 @@ def test_solving_again_on_everybody_keeps_the_weights_and_the_network() -> None:
     source = BagSource.from_csr(data.matrix)
     small = {"model": "mult_dae", "settings": {"code": 8, "epochs": 1}}
     recipe = blend(Bag(len(data.items)), generator=torch.Generator().manual_seed(0), parts=[small, LINEAR])
-    with pytest.raises(SettingError, match="held out"):
-        recipe.fit(source, Run())
+    recipe.fit(source, Run())
+    assert recipe.model.weights.tolist() == [1.0, 1.0]
     recipe.model.weigh([0.25, 1.0], [0.0, 0.0])
     network = [parameter.clone() for parameter in recipe.model.parts[0].parameters()]
     recipe.fit(source, Run())

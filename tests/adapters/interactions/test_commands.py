@@ -167,7 +167,7 @@ def test_mistakes_in_fit(subtests: pytest.Subtests, run: Run, folder: Path, tmp_
         (["FILE", "--out", "o", "--epochs", "0"], "--epochs"),
         (["FILE", "--out", "o", "--validation", "0.9"], "validation=0.9"),
         (["FILE", "--out", "o", "--device", "abacus"], "device 'abacus'"),
-        (["FILE", "--out", "o", "--precision", "int1"], "precision 'int1'"),
+        (["FILE", "--out", "o", "--precision", "int1"], "precision='int1'"),
         (["FILE", "--out", "o", "--resume"], "resume without"),
         (["FILE", "--out", "o", "--titles", "no.csv"], "no file no.csv"),
         (["FILE", "--out", "o", "--titles", "FILE"], "holds titles"),

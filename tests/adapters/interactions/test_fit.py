@@ -200,9 +200,12 @@ def test_numpy_numbers_are_settings(tmp_path: Any) -> None:
 
 
 def test_any_seed_is_a_seed() -> None:
-    for seed in (-1, 2**70):
+    for seed in (2**31, 2**64 - 1):
         run = Run(device="cpu", precision="fp32", seed=seed)
         assert short("mult_dae", planted(), validation=0.1, run=run).facts["seed"] == seed
+    for seed in (-1, 2**64):
+        with pytest.raises(SettingError, match="seed"):
+            Run(device="cpu", precision="fp32", seed=seed)
 
 
 def test_the_same_seed_gives_the_same_model() -> None:

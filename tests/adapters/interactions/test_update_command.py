@@ -111,7 +111,7 @@ def test_ctrl_c(run: Run, folder: Path, records: list[Any], monkeypatch: pytest.
     assert (folder / "c").exists() == bool(records)
     if records:
         assert (code, json.loads(answer)["interrupted"]) == (0, True)
-        assert "interrupted after 1 epochs: the best model so far is saved" in said
+        assert "interrupted after 1 epoch: the best model so far is saved" in said
     else:
         assert (code, answer, said.splitlines()[-1]) == (130, "", "isthmus: interrupted")
 

@@ -99,6 +99,7 @@ def test_what_stands_there_is_never_touched(tmp_path: Path, words: Path, kind: s
     target = tmp_path / "out"
     if kind == "folder":
         target.mkdir()
+        (target / "mine").touch()
     elif kind == "file":
         target.write_text("mine")
     else:

@@ -29,7 +29,8 @@ from isthmus import bundle
 from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.disk import steadily
 from isthmus.errors import BundleError, SettingError
-from isthmus.vocabulary import Id, Vocabulary
+from isthmus.ids import Id
+from isthmus.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
