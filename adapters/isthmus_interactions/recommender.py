@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack, final
 
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.errors import SettingError
 from isthmus.machine.devices import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -111,6 +112,8 @@ class Recommender(AnswerVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        if not isinstance(model, str):
+            raise SettingError(f"model is a {type(model).__name__}", expected="the name of a model, such as 'rdlae'")
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
@@ -119,7 +122,7 @@ class Recommender(AnswerVerbs):
                 made = auto.fit(data, validation, metric, run, settings)
             else:
                 made = fit.fit(data, model, validation, metric, run, settings)
-            found = [cls(made.with_titles(known_titles(titles or {}, data.items)))]
+            found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]
             if features is not None:
                 with doing(run.progress, "learning from the features of items"):
                     if not stop.optional(lambda: found.append(found[0].with_features(features, seed=run.seed))):
@@ -157,7 +160,7 @@ class Recommender(AnswerVerbs):
         """
         data = Interactions.read(data, **reading)
         made = implicit_adopting.from_implicit(model, data)
-        return cls(made.with_titles(known_titles(titles or {}, data.items)))
+        return cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))
 
     def update(
         self,

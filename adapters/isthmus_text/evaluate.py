@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from isthmus.checked.arguments import checked_seed
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
 from isthmus.fitted import Evaluation
@@ -92,6 +93,9 @@ def evaluate(
         SettingError: samples below 0, or samples for a model without a posterior.
     """
     check_samples(samples)
+    seed = checked_seed(seed)
+    if not len(texts):
+        raise InputError("no texts", expected="at least one")
     source = adapter.source(model, texts)
     monitor = HeldOutMonitor(source, EXACT)
     objective = monitor.score(model)

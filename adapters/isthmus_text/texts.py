@@ -163,7 +163,8 @@ def _from_path(path: Path, column: str | None, unit: Unit, told: Told, remembere
 
 
 def _from_iterable(source: object) -> PackedTexts:
-    if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | memoryview | Mapping):
+    single = isinstance(source, bytes | bytearray | memoryview | Mapping) or getattr(source, "ndim", 1) != 1
+    if not isinstance(source, Iterable) or single:
         raise SourceError(f"a {type(source).__name__}", expected="a path, a table or an iterable of str")
     packer = TextPacker()
     for number, text in enumerate(source, 1):

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.checked.arguments import as_float
 from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
@@ -169,7 +170,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return torch.from_numpy(self.float64_model.codes(records))
 
     def _write(self, codes: Tensor, seed: int, **options: Any) -> Rows:
-        return self.float64_model.decode(codes.double().numpy()).astype(np.float32)
+        return as_float(self.float64_model.decode(codes.double().numpy()), np.float32)
 
     def _names(self, records: Vectors) -> tuple[None, None]:
         return None, None

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, UnknownIdWarning
 from isthmus.rowlists import RowLists, distinct, owners, part
 from isthmus.vocabulary import Vocabulary
@@ -105,15 +106,13 @@ def _rows(items: Vocabulary, histories: int, given: Any, name: str) -> tuple[int
             expected="a list of ids, or a list of ids for each history",
             remedy=f"write {name}=[{given!r}]",
         )
-    listed = given.tolist() if isinstance(given, np.ndarray | Tensor) else list(given)
-    if not listed or is_single(listed[0]):
-        rows, unknown = items.split(id_list(listed, items))
+    ids = listed(name, given, "a list of ids, or a list of ids for each history")
+    if not ids or is_single(ids[0]):
+        rows, unknown = items.split(id_list(ids, items))
         return len(rows), unknown, torch.from_numpy(np.unique(rows))
-    if len(listed) != histories:
-        raise InputError(f"{name} contains {len(listed):,} lists", expected=f"one for each of {histories:,} histories")
-    parts = [
-        items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one, items)) for one in listed
-    ]
+    if len(ids) != histories:
+        raise InputError(f"{name} contains {len(ids):,} lists", expected=f"one for each of {histories:,} histories")
+    parts = [items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one, items)) for one in ids]
     lists = [np.unique(rows) for rows, _ in parts]
     ends = torch.from_numpy(np.cumsum([0, *map(len, lists)]))
     flat = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists]))

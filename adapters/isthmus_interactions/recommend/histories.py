@@ -130,7 +130,8 @@ def _held(history: History, items: Vocabulary) -> tuple[dict[Id, float], list[Id
         raise InputError(
             f"id {history!r} instead of a history", expected="a list of ids", remedy=f"write [[{history!r}]]"
         )
-    ids = [items.held(id_) for id_ in history]
+    given = history if isinstance(history, Mapping) else listed("history", history, "a list of ids")
+    ids = [items.held(id_) for id_ in given]
     if not isinstance(history, Mapping):
         return dict.fromkeys(ids, 1.0), ids
     try:

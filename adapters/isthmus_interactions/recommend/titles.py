@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import pyarrow as pa
 
-from isthmus.errors import ColumnError, SourceError
+from isthmus.errors import ColumnError, InputError, SourceError
 from isthmus.files import FileOptions, FileTable, Told, open_alike, told_in
 from isthmus.ids import Id, without_surrogates
 from isthmus.vocabulary import Vocabulary
@@ -26,8 +26,16 @@ LOOKED_AT = 1000
 logger = logging.getLogger(__name__)
 
 
-def known_titles(titles: Mapping[Any, str], items: Vocabulary) -> dict[Id, str]:
-    """The titles of items in the vocabulary, by their ids there."""
+def known_titles(titles: Any, items: Vocabulary) -> dict[Id, str]:
+    """The titles of items in the vocabulary, by their ids there.
+
+    Raises:
+        InputError: no mapping of ids to titles; a series of pandas is one.
+    """
+    if callable(getattr(titles, "to_dict", None)):
+        titles = titles.to_dict()
+    if not isinstance(titles, Mapping):
+        raise InputError(f"titles is a {type(titles).__name__}", expected="titles by id, such as {1: 'Dune'}")
     held = dict(zip(id_list(titles, items), titles.values(), strict=True))
     return {id_: without_surrogates(str(text)) for id_, text in held.items() if id_ in items}
 

@@ -13,6 +13,7 @@ from torch import Generator
 
 from isthmus import plugins
 from isthmus.batch import Bag
+from isthmus.checked.arguments import real, whole
 from isthmus.core.rankers import Blend
 from isthmus.errors import SettingError
 from isthmus.models.blend import BlendRecipe
@@ -130,13 +131,14 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
     parts = old.settings.get("parts", [])
+    if epochs is not None:
+        whole("epochs", epochs)
+    real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=0.5)
     if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in parts))):
         raise SettingError(
             f"epochs={epochs} for {plugins.command_name(old.builder)}, which is not trained in epochs", remedy="omit it"
         )
-    if epochs is not None and epochs < 0:
-        raise SettingError(f"epochs={epochs}", expected="0 or more")
-    if not 0 <= validation < 0.5:
+    if validation == 0.5:
         raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
 
 

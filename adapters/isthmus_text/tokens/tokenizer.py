@@ -16,6 +16,7 @@ from typing import Any, Literal
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from isthmus.checked.arguments import whole
 from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.reprs import counted, described
@@ -80,7 +81,7 @@ class Tokenizer:
         """
         if kind not in ("bpe", "word"):
             raise SettingError(f"kind={kind!r}", expected="'bpe' or 'word'")
-        least = SMALLEST if kind == "bpe" else len(SPECIAL) + 1
+        size, least = whole("size", size), SMALLEST if kind == "bpe" else len(SPECIAL) + 1
         if size < least:
             raise SettingError(f"size={size} for a tokenizer of kind {kind!r}", expected=f"at least {least}")
         if texts.empty == len(texts):

@@ -184,7 +184,7 @@ def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[
     try:
         with np.errstate(all="ignore"):
             array = np.asarray(_held(source))
-            numbers = array.astype(np.float64) if array.dtype.kind == "O" else array
+            numbers = _unboxed(array) if array.dtype.kind == "O" else array
     except (TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
         raise InputError(f"{type(source).__name__} ({one_line(error, 200)})", expected=expected) from None
     if numbers.dtype.kind not in "fiub":
@@ -209,6 +209,12 @@ def as_float(
     with np.errstate(over="ignore"):
         found = np.array(numbers, dtype=kind, order="C", copy=True if copied else None)
         return found if found.flags.writeable else found.copy()
+
+
+def _unboxed(objects: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Numbers that are objects of Python: whole ones stay whole, whatever else floats can hold becomes floats."""
+    found = np.asarray(objects.tolist())
+    return found if found.dtype.kind in "iuf" and found.shape == objects.shape else objects.astype(np.float64)
 
 
 def _held(source: Any) -> Any:

@@ -21,7 +21,6 @@ from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_queries
 from isthmus.protocols import Neighbours
-from isthmus.reprs import one_line
 from isthmus.rowlists import RowLists, take
 from isthmus.vocabulary import Kind
 
@@ -30,6 +29,8 @@ IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
 
 Ids = IdArray | Sequence[IdArray]
 """Ids for all queries, or one list of ids for each query."""
+
+FP32_MOST = float(np.finfo(np.float32).max)
 
 
 class Hit(NamedTuple):
@@ -173,9 +174,10 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     if isinstance(score, float | np.floating) and np.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
-    score = real("score", score, "a number")
+    # Beyond the numbers of fp32 there are no scores.
+    score = min(max(real("score", score, "a number"), -FP32_MOST), FP32_MOST)
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
-    return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), float(score)), out, only))
+    return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), score), out, only))
 
 
 def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
@@ -300,10 +302,7 @@ def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list
 
 
 def _list(ids: Any, name: str) -> list[Any]:
-    plain = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
-    if isinstance(plain, str | bytes) or not isinstance(plain, Iterable):
-        raise InputError(f"{name}={one_line(repr(ids))}", expected="a list of ids, or a list of ids for each query")
-    return list(plain)
+    return listed(name, ids, "a list of ids, or a list of ids for each query")
 
 
 def _lists(lists: list[list[Id]], snapshot: Snapshot) -> RowLists:

@@ -229,7 +229,7 @@ def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) 
 def test_mistakes_are_told_before_anything_is_trained(subtests: pytest.Subtests) -> None:
     for model, options, said in [
         ("ease", {"epochs": 2}, "ease, which is not trained in epochs"),
-        ("mult_vae", {"epochs": -1}, "epochs=-1"),
+        ("mult_vae", {"epochs": -1}, "epochs is -1"),
         ("mult_vae", {"validation": 0.5}, "validation=0.5"),
         ("mult_vae", {"validation": float("nan")}, "validation=nan"),
         ("mult_vae", {"metric": "beauty@3"}, "beauty"),
