@@ -5,7 +5,7 @@ import pytest
 from device_cases.comparing import EQUAL
 from device_cases.server import Server
 
-QUICK = ("blend", "ease", "mult-vae", "sampled", "sparse-linear")
+QUICK = ("blend", "mult-vae")
 ALL = (
     "als", "bpr", "blend", "contractive", "denoising", "ease", "edlae", "elsa", "item-knn", "mult-dae", "mult-vae",
     "popularity", "rdlae", "rec-vae", "sampled", "sparse", "sparse-linear", "vanilla", "variational",
