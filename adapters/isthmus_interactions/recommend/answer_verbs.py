@@ -55,8 +55,7 @@ class AnswerVerbs(FeatureVerbs):
         """The best items for users who do not have to be in the training data.
 
         All items are ranked exactly, with one exception: for a network over a catalogue for which exact search takes
-            more than 50
-        ms, an approximate index may be used that was measured to find 95 % of the best items.
+        more than 50 ms, an approximate index may be used that was measured to find 95 % of the best items.
 
         Args:
             histories: for each user the ids of their items, oldest first (only sequence models use the order), or ids

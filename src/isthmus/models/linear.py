@@ -53,8 +53,7 @@ class ClosedFormRecipe:
         """Solve for the weights on the CPU, then move the model to the run's device.
 
         Deterministic: seed and precision have no effect. Ctrl-C ends the program, with the weights either unchanged or
-            completely
-        replaced.
+        completely replaced.
 
         Args:
             source: bags.

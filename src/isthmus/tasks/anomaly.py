@@ -56,18 +56,17 @@ def surprise(
     based anomaly detection using reconstruction probability", algorithm 4, with the code's point as its only sample).
 
     Args:
-        Args:
-            model: in evaluation mode; encoding and decoding are deterministic.
-            source: the records.
-            masks: hide these positions of dense inputs (set to 0), one mask after the other; the mean over masks is
-                returned, and the likelihood is always that of the whole record.
-            batch: number of records per batch.
+        model: in evaluation mode; encoding and decoding are deterministic.
+        source: the records.
+        masks: hide these positions of dense inputs (set to 0), one mask after the other; the mean over masks is
+            returned, and the likelihood is always that of the whole record.
+        batch: number of records per batch.
 
-        Returns:
-            Nats; higher is more anomalous.
+    Returns:
+        Nats; higher is more anomalous.
 
-        Raises:
-            SettingError: masks for records that are not dense values, or masks of another shape.
+    Raises:
+        SettingError: masks for records that are not dense values, or masks of another shape.
     """
     device = next(model.parameters()).device
     source = source.to(device)
