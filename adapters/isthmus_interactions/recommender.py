@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack, final
 
+from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
-from isthmus.errors import SettingError
 from isthmus.machine.devices import named_device
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -112,13 +112,11 @@ class Recommender(AnswerVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
-        if not isinstance(model, str):
-            raise SettingError(f"model is a {type(model).__name__}", expected="the name of a model, such as 'rdlae'")
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
         with interruptible() as stop:
-            if model == "auto":
+            if plugins.python_name(model) == "auto":
                 made = auto.fit(data, validation, metric, run, settings)
             else:
                 made = fit.fit(data, model, validation, metric, run, settings)

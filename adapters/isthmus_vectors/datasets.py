@@ -61,8 +61,7 @@ def tumours() -> Tumours:
 
 def demo_words() -> Words:
     """16,000 English words with the directions of their GloVe vectors (Pennington, Socher & Manning 2014, public
-    domain), included
-    in the package as one byte per number: the cosine similarity to the original is above 0.9999."""
+    domain), included in the package as one byte per number: the cosine similarity to the original is above 0.9999."""
     with as_file(files("isthmus_vectors") / "data" / "demo_glove") as folder:
         names = unpacked(folder / "words.txt.xz").decode("ascii").split()
         rounded = np.load(io.BytesIO(unpacked(folder / "vectors.npy.xz")), allow_pickle=False).astype(np.float32)

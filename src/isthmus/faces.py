@@ -1,8 +1,7 @@
 """Finds the faces of the installed plugins, by their names or by the bundles that they saved.
 
 A face is the class of a domain that users meet, such as ``Recommender``; its plugin lists it in ``Plugin.faces``.
-Importing
-this module imports no plugin and nothing heavy: the plugin of a face is imported when the face is requested.
+Importing this module imports no plugin and nothing heavy; a plugin is imported when one of its faces is requested.
 """
 
 from __future__ import annotations

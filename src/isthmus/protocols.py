@@ -76,7 +76,7 @@ class Step:
 
 @runtime_checkable
 class Source(Protocol):
-    """A data set prepared for one device."""
+    """A data set prepared for one device. ``batch`` takes rows on that device or on the CPU."""
 
     def __len__(self) -> int: ...
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Int64
 from scipy.sparse import csr_array
@@ -40,6 +42,12 @@ def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
     columns = torch.from_numpy(matrix.indices.astype(np.int64))
     ends = torch.from_numpy(matrix.indptr.astype(np.int64))
     return RowLists(columns.to(device), ends.to(device))
+
+
+def from_rows(lists: Sequence[npt.NDArray[np.int64]]) -> RowLists:
+    """The rows of each query, one array a query."""
+    ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+    return RowLists(torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists])), torch.from_numpy(ends))
 
 
 def owners(lists: RowLists) -> Int64[Tensor, " entries"]:

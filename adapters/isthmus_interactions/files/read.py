@@ -134,7 +134,7 @@ class _EventReader:
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Encode one batch."""
+        """Encode the users, items and values of one batch of rows, and keep them."""
         columns = self._columns
         users = self._users.encode(batch.column(columns.user))
         items = self._items.encode(batch.column(columns.item))

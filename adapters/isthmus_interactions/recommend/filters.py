@@ -14,7 +14,7 @@ from torch import Tensor
 
 from isthmus.checked.arguments import listed
 from isthmus.errors import InputError, UnknownIdWarning
-from isthmus.rowlists import RowLists, distinct, owners, part
+from isthmus.rowlists import RowLists, distinct, from_rows, owners, part
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.recommend.histories import GivenId, id_list, is_single
 
@@ -112,11 +112,9 @@ def _rows(items: Vocabulary, histories: int, given: Any, name: str) -> tuple[int
         return len(rows), unknown, torch.from_numpy(np.unique(rows))
     if len(ids) != histories:
         raise InputError(f"{name} contains {len(ids):,} lists", expected=f"one for each of {histories:,} histories")
-    parts = [items.split(id_list(one.tolist() if isinstance(one, np.ndarray | Tensor) else one, items)) for one in ids]
-    lists = [np.unique(rows) for rows, _ in parts]
-    ends = torch.from_numpy(np.cumsum([0, *map(len, lists)]))
-    flat = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists]))
-    return len(flat), [id_ for _, unknown in parts for id_ in unknown], RowLists(flat, ends)
+    parts = [items.split(id_list(one, items)) for one in ids]
+    found = from_rows([np.unique(rows) for rows, _ in parts])
+    return len(found.rows), [id_ for _, unknown in parts for id_ in unknown], found
 
 
 def _moved(rows: ItemRows, device: torch.device) -> ItemRows:

@@ -42,8 +42,7 @@ def merge(old: FittedRecommender, new: Interactions) -> MergedData:
 
     A cell that is in both becomes 1 if weights are ``binary``, the sum if they are ``value``, and log(1 + sum) of the
     original amounts if they are ``log``, as if all rows had been read at once. Ordered histories are merged in the same
-    way
-    if the old ones are known: new events are sorted in by time. If one of the two has no times, or times in another
+    way if the old ones are known: new events are sorted in by time. If one of the two has no times, or times in another
     unit, new events follow the old ones and only the order is kept.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -96,8 +97,8 @@ def update(
         "score": history["best_score"],
         **made.details,
     }
-    whole = {**old.titles, **known_titles(titles, data.items)}
-    return replace(made.fitted, settings=old.settings, titles=whole, facts=_facts(old, made, report))
+    known = {**old.titles, **known_titles(titles, data.items)}
+    return replace(made.fitted, settings=old.settings, titles=known, facts=_facts(old, made, report))
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,15 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
     parts = old.settings.get("parts", [])
-    if epochs is not None:
-        whole("epochs", epochs)
-    real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=0.5)
-    if epochs is not None and not any("epochs" in one for one in (old.settings, *(p["settings"] for p in parts))):
+    half = math.nextafter(0.5, 0.0)
+    real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=half)
+    if epochs is None:
+        return
+    whole("epochs", epochs)
+    if not any("epochs" in one for one in (old.settings, *(p["settings"] for p in parts))):
         raise SettingError(
             f"epochs={epochs} for {plugins.command_name(old.builder)}, which is not trained in epochs", remedy="omit it"
         )
-    if validation == 0.5:
-        raise SettingError(f"validation={validation}", expected="a share of the users from 0 to less than a half")
 
 
 def _refit(
@@ -154,8 +155,8 @@ def _refit(
     if epochs is not None:
         logger.warning("%s cannot continue from its weights and is fitted again with its settings", old.builder)
     fitted = fit.fit(data, old.builder, validation, metric, run, old.settings)
-    whole = not sketch.chooses_epoch or not fitted.facts["validation_users"]
-    return _Updated(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if whole else [])
+    on_all = not sketch.chooses_epoch or not fitted.facts["validation_users"]
+    return _Updated(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if on_all else [])
 
 
 def _continue(
@@ -176,8 +177,8 @@ def _continue(
     source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
     history, before = continue_training(recipe, old.model, source, run, chooser, passes)
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
-    whole = fold is None and history.best_epoch != 0
-    return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if whole else [])
+    on_all = fold is None and history.best_epoch != 0
+    return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if on_all else [])
 
 
 def _update_blend(

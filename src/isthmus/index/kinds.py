@@ -3,8 +3,8 @@ it.
 
 ``IndexKind`` describes a kind and builds an ``ApproximateSearcher``, which finds candidates among the vectors of an
 exact searcher. ``isthmus.index.registry`` knows all kinds; register a kind there, or announce it as an entry point, and
-``Index``
-tries it together with the others: each is built, its settings are chosen by measured recall, and the fastest is used.
+``Index`` tries it together with the others: each is built, its settings are chosen by measured recall, and the fastest
+is used.
 ``isthmus.index.candidates.rank_candidates`` implements what most searchers have in common.
 """
 

@@ -21,7 +21,7 @@ from isthmus.index.exact.filters import Allow
 from isthmus.index.snapshot import Snapshot
 from isthmus.index.vectors import check_queries
 from isthmus.protocols import Neighbours
-from isthmus.rowlists import RowLists, take
+from isthmus.rowlists import RowLists, from_rows, take
 from isthmus.vocabulary import Kind
 
 IdArray = Iterable[Id] | npt.NDArray[np.generic] | Tensor
@@ -306,9 +306,7 @@ def _list(ids: Any, name: str) -> list[Any]:
 
 
 def _lists(lists: list[list[Id]], snapshot: Snapshot) -> RowLists:
-    rows = [snapshot.rows(one)[0] for one in lists]
-    ends = np.cumsum([0, *map(len, rows)])
-    return RowLists(torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows])), torch.from_numpy(ends))
+    return from_rows([snapshot.rows(one)[0] for one in lists])
 
 
 def _filters_of(exclude: RowLists | None, allow: Allow, some: Int64[Tensor, " some"]) -> tuple[RowLists | None, Allow]:

@@ -120,8 +120,7 @@ def edlae(
     Dropping each entry of X with probability p and predicting the whole row adds, in expectation, the penalty ‖Λ^½ B‖²
     with Λ = p / (1 − p) · diag(XᵀX) + λ I: frequent items are regularised more. With C = (XᵀX + Λ)⁻¹ the weights are
     those of EASE, B_ij = −C_ij / C_jj and B_jj = 0 ("Autoencoders that don't overfit towards the Identity").
-    Memory grows with the
-    square of the number of items: 12 bytes for each pair.
+    Memory grows with the square of the number of items: 12 bytes for each pair.
 
     Args:
         regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.

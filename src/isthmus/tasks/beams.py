@@ -1,9 +1,8 @@
 """Beam search: finds probable rows by extending several prefixes at a time.
 
 A prefix that ends is kept and frees its place in the next step. A row of the batch is finished when as many rows as
-there
-are beams have ended, or when no open prefix can become better than the best ended row: log probabilities only decrease,
-so log p / max_length ** length_power is an upper bound for a prefix.
+there are beams have ended, or when no open prefix can become better than the best ended row: log probabilities only
+decrease, so log p / max_length ** length_power is an upper bound for a prefix.
 Equal scores keep the order of their prefixes, then of the ids; of equally good rows the shorter one wins.
 """
 

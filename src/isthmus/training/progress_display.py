@@ -264,7 +264,7 @@ class _NotebookCell:
         self._put(text.get().rstrip())
 
     def clear(self) -> None:
-        """Clear the line."""
+        """Remove the bar from the terminal and leave its line free."""
         if self._handle is not None:
             self._put("")
             self._handle = None

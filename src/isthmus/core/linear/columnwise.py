@@ -134,7 +134,7 @@ class _Gram:
         return [slice(start, min(start + size, self.width)) for start in range(0, self.width, size)]
 
     def rows(self, block: slice) -> csr_array:
-        """A block."""
+        """The rows of XᵀX in one block of ``blocks``; they are kept while there is room."""
         sparse = self._kept.get(block.start)
         if sparse is None:
             sparse = self._transposed[block] @ self._matrix
