@@ -1,6 +1,17 @@
 """The plugin object behind the entry point."""
 
-from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sparse_linear
+from isthmus.models import (
+    blend,
+    ease,
+    edlae,
+    elsa,
+    mult_dae,
+    mult_vae,
+    rdlae,
+    rec_vae,
+    sequence_recommender,
+    sparse_linear,
+)
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
@@ -30,6 +41,7 @@ plugin = Plugin(
         "popularity": popularity,
         "rdlae": rdlae,
         "rec_vae": rec_vae,
+        "sequence_recommender": sequence_recommender,
         "sparse": sparse,
         "sparse_linear": sparse_linear,
         "vanilla": vanilla,

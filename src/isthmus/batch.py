@@ -1,7 +1,8 @@
 """Inputs and outputs of models.
 
 A *signal* describes only the sizes of a domain's data; the core chooses its parts by it.
-A *batch* contains tensors on one device, in one of three forms: bags, token rows or plain values.
+A *batch* contains tensors on one device, in one of four forms: bags, token rows, all prefixes of token rows, or plain
+values.
 Rows of a batch can be repeated: ``repeat(samples)`` puts the copies of one row next to each other
 (row 0, row 0, row 1, row 1, ...). Samples of a code are arranged in the same order.
 """
@@ -165,6 +166,44 @@ class TokenRows:
 
 @brief
 @dataclass(frozen=True)
+class Prefixes:
+    """Token rows of which every prefix is one record, row after row: the first token of a row, the first two, and so
+    on. A causal encoder computes all of them in one pass. ``take`` and ``part`` choose whole rows of tokens.
+    """
+
+    rows: TokenRows
+
+    @property
+    def size(self) -> int:
+        """The number of prefixes: one for each token."""
+        return len(self.places())
+
+    def places(self) -> Int64[Tensor, " prefixes"]:
+        """Where the last token of each prefix stands in the flattened rows."""
+        return self.rows.mask.flatten().nonzero()[:, 0]
+
+    def repeat(self, samples: int) -> Prefixes:
+        """The same; raises SettingError for more than one sample."""
+        if samples != 1:
+            raise SettingError(f"{samples} samples of the code of each prefix", expected="1")
+        return self
+
+    def take(self, rows: Int64[Tensor, " chosen"]) -> Prefixes:
+        """All prefixes of the given rows of tokens, in the given order."""
+        return Prefixes(self.rows.take(rows))
+
+    def part(self, start: int, stop: int) -> Prefixes:
+        """All prefixes of rows ``start`` to ``stop``, without a copy."""
+        return Prefixes(self.rows.part(start, stop))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the tensors."""
+        return self.rows.device
+
+
+@brief
+@dataclass(frozen=True)
 class Values:
     """Dense numbers: vectors ``[batch, width]`` or images ``[batch, channels, height, width]``."""
 
@@ -193,7 +232,7 @@ class Values:
         return self.values.device
 
 
-Tensors = Bags | TokenRows | Values
+Tensors = Bags | TokenRows | Prefixes | Values
 
 
 @brief

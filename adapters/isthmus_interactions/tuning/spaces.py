@@ -66,6 +66,14 @@ SPACES: Mapping[str, Space] = {
     "ease": {"regularisation": _RIDGE},
     "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9)},
     "rdlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "xi": Range(0.0, 1.0)},
+    "sequence_recommender": {
+        "hidden": (32, 64, 128, 256),
+        "layers": Range(1, 4),
+        "dropout": Range(0.0, 0.6),
+        "block": ("plain", "gated"),
+        "tokens": (512, 1024, 2048, 4096, 8192),
+        "learning_rate": _RATE,
+    },
     "item_knn": {"neighbours": Range(5, 1000, log=True)},
     "sparse_linear": {
         "neighbours": Range(25, 200, log=True),

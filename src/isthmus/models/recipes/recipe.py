@@ -29,12 +29,14 @@ class GradientRecipe:
         plan: phases, batches and optimiser.
         before_training: computes what must be known about the source before training, such as item frequencies.
         after_training: measures statistics on the source afterwards, with the weights that are kept.
+        reads: what the model is trained on, made of the source; None for the source itself.
     """
 
     model: Autoencoder
     plan: Plan
     before_training: Callable[[Source], None] | None = None
     after_training: Callable[[Source], None] | None = None
+    reads: Callable[[Source], Source] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -52,6 +54,7 @@ class GradientRecipe:
         Returns:
             The history, one record for each epoch.
         """
+        source = source if self.reads is None else self.reads(source)
         with interruptible() as stop:
             if self.before_training is not None:
                 with stop.at_once(), doing(run.progress, "looking at the data"):

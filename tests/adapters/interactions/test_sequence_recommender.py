@@ -1,0 +1,121 @@
+"""``sequence-recommender`` as users meet it: items go round in circles, so that what comes next is known."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from planted import RUN, SMALL, one_thread
+
+from isthmus.errors import InputError, SettingError
+from isthmus.training.run import Run
+from isthmus_interactions import Interactions, ItemFeatures, Recommender
+from isthmus_interactions.splits import leave_last_out
+
+ITEMS = 12
+
+
+def circle(users: int = 90, items: int = ITEMS, first: int = 0) -> pa.Table:
+    """User u goes 4 to 7 steps from item to item; ids are text."""
+    rows = [(f"u{u}", f"i{(5 * u + step) % items}") for u in range(first, first + users) for step in range(4 + u % 4)]
+    return pa.table({"user": [user for user, _ in rows], "item": [item for _, item in rows]})
+
+
+def read(table: pa.Table) -> Interactions:
+    return Interactions.read(table, ordered=True)
+
+
+def trained(data: Interactions, **changes: Any) -> Recommender:
+    options = {"validation": 0.0, "run": RUN, **SMALL["sequence_recommender"], "dropout": 0.0, **changes}
+    with one_thread():
+        return Recommender.fit(data, "sequence-recommender", **options)
+
+
+@cache
+def plain() -> Recommender:
+    return trained(read(circle()))
+
+
+def following(recommender: Recommender, items: int = ITEMS) -> float:
+    """Of how many items the next one is recommended first."""
+    asked = recommender.recommend([[f"i{(i - 1) % items}", f"i{i}"] for i in range(items)], 1)
+    return float(np.mean([answer.ids == [f"i{(i + 1) % items}"] for i, answer in enumerate(asked)]))
+
+
+@pytest.mark.parametrize("settings", [{}, {"block": "gated"}, {"variational": True, "ahead": 1, "epochs": 60}])
+def test_it_recommends_what_comes_next(settings: dict[str, Any], tmp_path: Path) -> None:
+    recommender = trained(read(circle()), **settings) if settings else plain()
+    assert following(recommender) >= 0.8
+    recommender.save(tmp_path / "a")
+    again = Recommender.load(tmp_path / "a")
+    assert again.settings == recommender.settings
+    histories = [["i1", "i2"], ["i2", "i1"], ["i3", "nothing"], []]
+    for one, other in zip(recommender.recommend(histories, 3), again.recommend(histories, 3), strict=True):
+        assert (one.ids, one.unknown, one.popular) == (other.ids, other.unknown, other.popular)
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
+    first, second, third, empty = recommender.recommend(histories, 3, exclude_seen=False)
+    assert first.ids != second.ids
+    assert third.unknown == ["nothing"]
+    assert empty.popular
+
+
+def test_scores_and_neighbours() -> None:
+    recommender = plain()
+    ids = [f"i{i}" for i in range(ITEMS)]
+    scores = recommender.score([["i1", "i2"]], [*ids, "?"])
+    (best,) = recommender.recommend([["i1", "i2"]], ITEMS, exclude_seen=False)
+    order = np.argsort(-scores[0, :ITEMS], kind="stable")
+    assert best.ids == [ids[i] for i in order]
+    assert scores[0, ITEMS] == -np.inf
+    (near,) = recommender.similar_items(["i3"], 4)
+    assert len(near.ids) == 4
+    assert "i3" not in near.ids
+
+
+def test_it_is_measured_and_chooses_its_epoch() -> None:
+    split = leave_last_out(read(circle(200)))
+    recommender = trained(split.train, validation=split.validation, metric="recall@1", epochs=20)
+    assert recommender.history.best_score is not None
+    assert recommender.history.best_score > 0.9
+    assert recommender.evaluate(split.test, ["recall@2"]).means["recall@2"] > 0.5
+
+
+def test_an_update_continues_from_the_weights() -> None:
+    before = plain()
+    later = read(circle(40, first=200))
+    after = before.update(later, run=RUN, validation=0.0, epochs=3)
+    assert after.facts["updates"][0]["how"] == "trained on"
+    assert following(after) >= 0.8
+    with_new = pa.table({"user": ["n", "n", "m", "m"], "item": ["i1", "new", "i1", "new"]})
+    wider = before.update(Interactions.read(with_new, ordered=True), run=RUN, validation=0.0, epochs=20)
+    assert "new" in wider.adapter.items
+    assert "new" in wider.recommend([["i1"]], 4)[0].ids
+
+
+def test_a_checkpoint_is_continued(tmp_path: Path) -> None:
+    data = read(circle())
+    whole = trained(data, epochs=4, dropout=0.1)
+    part = Run(device="cpu", precision="fp32", checkpoints=tmp_path / "part", until=2, every=1)
+    trained(data, run=part, epochs=4, dropout=0.1)
+    ended = Run(device="cpu", precision="fp32", checkpoints=tmp_path / "part", resume=True)
+    again = trained(data, run=ended, epochs=4, dropout=0.1)
+    for name, tensor in whole.model.state_dict().items():
+        assert np.allclose(tensor.numpy(), again.model.state_dict()[name].numpy(), atol=1e-5), name
+
+
+def test_what_it_needs_and_cannot_do_is_said() -> None:
+    with pytest.raises(InputError, match="ordered=True"):
+        trained(Interactions.read(circle()))
+    single = pa.table({"user": ["a", "b", "c"], "item": ["x", "y", "x"]})
+    with pytest.raises(InputError, match="two items"):
+        trained(read(single))
+    with pytest.raises(SettingError, match="order"):
+        plain().explain(["i1"], "i2")
+    with pytest.raises(SettingError, match="order"):
+        plain().with_features(ItemFeatures.of(["i1", "n"], np.eye(2, dtype=np.float32)))
+    with pytest.raises(InputError, match="order"):
+        plain().recommend(Interactions.read(circle()))
