@@ -143,17 +143,24 @@ class NextTokens:
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The prefixes of the given rows, row after row, with a bag of targets for each of them."""
         found = self.source.batch(self.rows[rows.to(self.rows.device)])
-        whole = require_tokens(found.inputs, "a source of prefixes")
-        ids, mask = whole.ids, whole.mask
-        prefixes = Prefixes(TokenRows(ids[:, :-1], mask[:, 1:]))
-        # Target j of a prefix stands j places behind its last token, if the row is that long.
-        here = torch.arange(ids.shape[1] - 1, device=ids.device)
-        behind = here[:, None] + torch.arange(1, self.ahead + 1, device=ids.device)
-        there = mask[:, 1:, None] & (behind < mask.sum(1)[:, None, None])
-        targets = ids[:, behind.clamp(max=ids.shape[1] - 1)][there]
-        ends = there.sum(2)[mask[:, 1:]].cumsum(0)
-        offsets = torch.cat([ends.new_zeros(1), ends])
-        return Batch(found.rows, prefixes, Bags(targets, offsets, torch.ones(len(targets), device=ids.device)))
+        return Batch(found.rows, *next_tokens(require_tokens(found.inputs, "a source of prefixes"), self.ahead))
+
+
+def next_tokens(rows: TokenRows, ahead: int) -> tuple[Prefixes, Bags]:
+    """All prefixes of token rows that something follows, row after row, and the bag of what follows each.
+
+    Args:
+        rows: token rows.
+        ahead: so many of the tokens behind a prefix are in its bag, or as many as there are.
+    """
+    ids, mask = rows.ids, rows.mask
+    here = torch.arange(ids.shape[1] - 1, device=ids.device)
+    behind = here[:, None] + torch.arange(1, ahead + 1, device=ids.device)
+    there = mask[:, 1:, None] & (behind < mask.sum(1)[:, None, None])
+    targets = ids[:, behind.clamp(max=ids.shape[1] - 1)][there]
+    ends = there.sum(2)[mask[:, 1:]].cumsum(0)
+    bags = Bags(targets, torch.cat([ends.new_zeros(1), ends]), torch.ones(len(targets), device=ids.device))
+    return Prefixes(TokenRows(ids[:, :-1], mask[:, 1:])), bags
 
 
 @dataclass(frozen=True, eq=False)
