@@ -8,7 +8,7 @@ and kept apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from isthmus_interactions.order.targets import Cut, Targets, remarks
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.splits import FoldIn, Split
 from isthmus_interactions.vocabularies import translate
-
-Target = Literal["last", "successive"]
 
 
 @brief
@@ -50,7 +48,7 @@ class TemporalSplit(Split):
 def temporal(
     interactions: Interactions,
     at: Any = 0.9,
-    target: Target = "last",
+    target: str = "last",
     *,
     validation: Any = None,
     seen: str = "masked",
