@@ -119,10 +119,11 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
-                if has_order(self.train.histories):
+                ordered = has_order(self.train.histories)
+                if ordered:
                     self._recent()
                     self._sequences()
-                todo = networks(self.train)
+                todo = networks(self.train, ordered=ordered)
                 for place, (name, settings) in enumerate(todo):
                     left = self.end - time.perf_counter()
                     if left > 0:
