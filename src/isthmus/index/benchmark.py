@@ -39,7 +39,9 @@ def benchmark(index: Index, queries: Any, k: int, seed: int, **file: Unpack[File
         raise InputError("an empty index", expected="an index with vectors", remedy="add some")
     vectors = torch.from_numpy(index.vectors(index.ids))
     exact = Index.build(vectors, index.ids, index.metric, kind="exact")
-    given = None if queries is None else vector_files.read(queries, told=told_in(file), alike=index.written)[0]
+    given = None
+    if queries is not None:
+        given, _ = vector_files.read(queries, None, index.id_column, told=told_in(file), alike=index.written)
     queries_read = sampled(vectors, QUERIES, Generator().manual_seed(seed)) if given is None else given
     found, true = index.search(queries_read, k), exact.search(queries_read, k)
     near = [own[-1] - 1e-5 * abs(own[-1]) - 1e-12 for own in true.scores]

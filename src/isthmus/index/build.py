@@ -71,7 +71,7 @@ def build_snapshots(
     given, found = vector_files.read(vectors, ids, told=written)
     check_lengths(given, metric)
     vocabulary = vocabulary_of(found, len(given))
-    asked = None if queries is None else vector_files.read(queries, alike=written)[0]
+    asked = None if queries is None else vector_files.read(queries, None, requests[0].id_column, alike=written)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"), metric)
     segments = choose_segments(given, vocabulary, metric, requests, asked, progress)

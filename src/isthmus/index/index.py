@@ -258,7 +258,7 @@ class Index:
         The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
         and the errors are those of ``build``; after an error, nothing has changed.
         """
-        asked = None if queries is None else vector_files.read(queries, alike=self.written)[0]
+        asked = None if queries is None else self._read(queries, None, {})[0]
         with self._changing:
             snapshot, chosen = self._state.snapshot, self._state.chosen
             vectors, ids = snapshot.live()
