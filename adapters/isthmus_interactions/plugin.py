@@ -13,6 +13,7 @@ from isthmus.models import (
     sparse_linear,
 )
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
+from isthmus.models.recipes.recent import recent
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.baselines import item_knn, popularity
@@ -41,6 +42,7 @@ plugin = Plugin(
         "popularity": popularity,
         "rdlae": rdlae,
         "rec_vae": rec_vae,
+        "recent": recent,
         "sequence_recommender": sequence_recommender,
         "sparse": sparse,
         "sparse_linear": sparse_linear,

@@ -74,6 +74,7 @@ SPACES: Mapping[str, Space] = {
         "tokens": (512, 1024, 2048, 4096, 8192),
         "learning_rate": _RATE,
     },
+    "recent": {"half_life": Range(1.0, 300.0, log=True)},
     "item_knn": {"neighbours": Range(5, 1000, log=True)},
     "sparse_linear": {
         "neighbours": Range(25, 200, log=True),

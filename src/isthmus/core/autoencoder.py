@@ -96,6 +96,11 @@ class Autoencoder(nn.Module):
         """What the encoder reads, if it says so: a model with ``Tokens`` reads items in order."""
         return getattr(self.encoder, "signal", None)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the encoder reads times."""
+        return bool(getattr(self.encoder, "timed", False))
+
     def scaled(self, inputs: Tensors) -> Tensors:
         """What the encoder enters: the inputs after the fixed change that this model makes of them, if any."""
         scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs

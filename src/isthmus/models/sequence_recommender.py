@@ -42,6 +42,7 @@ def sequence_recommender(
     length: int = 200,
     dropout: float = 0.2,
     block: str = "plain",
+    timed: bool = False,
     variational: bool = False,
     beta: float = 0.2,
     annealing: float = 0.25,
@@ -75,6 +76,7 @@ def sequence_recommender(
         length: so many of the last items of a history are read. Published: 200 for MovieLens, 50 for Amazon.
         dropout: share of the units that are set to 0 in training.
         block: ``plain``, or ``gated`` (LiGR: SwiGLU, and a sigmoid gate on what each part adds).
+        timed: whether the time between two events is read, too: then data and histories need times.
         variational: whether the states are codes that are sampled in training and regularised.
         beta: weight of the rate (KL divergence from the prior) of the code at the end of annealing. Published: 0.2.
         annealing: share of the training over which that weight rises.
@@ -105,6 +107,7 @@ def sequence_recommender(
         generator=generator,
         dropout=dropout,
         gated=block == "gated",
+        timed=timed,
     )
     likelihood = _likelihood(signal.width, negatives)
     readout = LinearReadout(hidden, signal.width, generator=generator)

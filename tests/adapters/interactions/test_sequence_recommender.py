@@ -42,7 +42,7 @@ def plain() -> Recommender:
 
 def following(recommender: Recommender, items: int = ITEMS) -> float:
     """Of how many items the next one is recommended first."""
-    asked = recommender.recommend([[f"i{(i - 1) % items}", f"i{i}"] for i in range(items)], 1)
+    asked = recommender.recommend([[f"i{(i - back) % items}" for back in (3, 2, 1, 0)] for i in range(items)], 1)
     return float(np.mean([answer.ids == [f"i{(i + 1) % items}"] for i, answer in enumerate(asked)]))
 
 
@@ -105,6 +105,63 @@ def test_a_checkpoint_is_continued(tmp_path: Path) -> None:
     again = trained(data, run=ended, epochs=4, dropout=0.1)
     for name, tensor in whole.model.state_dict().items():
         assert np.allclose(tensor.numpy(), again.model.state_dict()[name].numpy(), atol=1e-5), name
+
+
+def test_similar_users_are_those_with_similar_states() -> None:
+    recommender = plain()
+    # Users 12 apart start at the same item, and every fourth of them goes as far.
+    nearest = recommender.similar_users([[f"i{step}" for step in range(4)]], 3)[0]
+    assert {int(user[1:]) % ITEMS for user in nearest.ids} == {0}
+    assert nearest.scores[0] == pytest.approx(1.0, abs=1e-4)
+    assert len(recommender.similar_users([[]], 3)[0]) == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"variational": True, "ahead": 1, "epochs": 60}])
+def test_surprise_is_minus_the_log_of_the_softmax(settings: dict[str, Any]) -> None:
+    recommender = trained(read(circle()), **settings) if settings else plain()
+    history = ["i1", "i2", "nothing", "i3", "i9"]
+    (found,) = recommender.surprise([history])
+    known = ["i1", "i2", "i3", "i9"]
+    assert np.isnan(found[0])
+    ids = [f"i{i}" for i in range(ITEMS)]
+    # The last item, from the scores of all items after those before it.
+    scores = recommender.score([known[:3]], ids)[0].astype(np.float64)
+    expected = np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[ids.index("i9")]
+    assert found[3] == pytest.approx(expected, rel=1e-3)
+    assert found[3] > found[2]
+    assert [len(one) for one in recommender.surprise([[], ["i1"], known * 60])] == [0, 1, 240]
+    with pytest.raises(SettingError, match="sequence-recommender"):
+        Recommender.fit(circle(), "popularity", validation=0.0, run=RUN).surprise([history])
+
+
+def test_a_blend_with_a_model_of_bags(tmp_path: Path) -> None:
+    split = leave_last_out(read(circle(200)))
+    own = {**SMALL["sequence_recommender"], "dropout": 0.0, "epochs": 15}
+    parts = [{"model": "sequence-recommender", "settings": own}, "ease"]
+    with one_thread():
+        blended = Recommender.fit(
+            split.train, "blend", parts=parts, validation=split.validation, metric="recall@1", run=RUN
+        )
+    assert blended.history.best_score is not None
+    assert blended.history.best_score > 0.9
+    assert following(blended) >= 0.8
+    blended.save(tmp_path / "b")
+    again = Recommender.load(tmp_path / "b")
+    assert again.recommend([["i1", "i2"]], 2)[0].ids == blended.recommend([["i1", "i2"]], 2)[0].ids
+
+
+def test_times_are_read_where_they_are_asked_for() -> None:
+    table = circle()
+    hours = [3600.0 * 24 * place + 1.6e9 for place in range(len(table))]
+    timed = Interactions.read(table.append_column("time", pa.array(hours)))
+    recommender = trained(timed, timed=True)
+    near, far = ([("i1", 1.7e9), ("i2", 1.7e9 + gap)] for gap in (1.0, 1e8))
+    first, second = recommender.score([near, far], ["i3", "i7"])
+    assert not np.allclose(first, second)
+    with pytest.raises(InputError, match="times"):
+        recommender.recommend([["i1", "i2"]])
+    with pytest.raises(InputError, match="times"):
+        trained(read(table), timed=True)
 
 
 def test_what_it_needs_and_cannot_do_is_said() -> None:
