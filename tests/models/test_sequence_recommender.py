@@ -88,7 +88,10 @@ def test_the_readout_is_tied_and_ranks_by_the_last_state() -> None:
     torch.testing.assert_close(model.readout.queries(ranker.prepare(source.rows)) @ model.readout.vectors().T, scores)
 
 
-@pytest.mark.parametrize("settings", [{}, {"block": "gated"}, {"variational": True}, {"negatives": 12}, {"ahead": 3}])
+OTHERS = ({"block": "gated"}, {"variational": True}, {"negatives": 12}, {"ahead": 3})
+
+
+@pytest.mark.parametrize("settings", [{}, *(pytest.param(one, marks=pytest.mark.slow) for one in OTHERS)])
 def test_it_learns_what_follows_what(settings: dict[str, object]) -> None:
     recipe, source = made(**settings, epochs=25, learning_rate=0.01), Rows(200)
     history = recipe.fit(source, Run(device="cpu", precision="fp32"))
