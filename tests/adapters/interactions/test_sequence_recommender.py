@@ -46,7 +46,7 @@ def following(recommender: Recommender, items: int = ITEMS) -> float:
     return float(np.mean([answer.ids == [f"i{(i + 1) % items}"] for i, answer in enumerate(asked)]))
 
 
-@pytest.mark.parametrize("settings", [{}, {"block": "gated"}, {"variational": True, "ahead": 1, "epochs": 60}])
+@pytest.mark.parametrize("settings", [{}, {"block": "gated", "epochs": 90}, {"variational": True, "ahead": 1, "epochs": 90}])
 def test_it_recommends_what_comes_next(settings: dict[str, Any], tmp_path: Path) -> None:
     recommender = trained(read(circle()), **settings) if settings else plain()
     assert following(recommender) >= 0.8
@@ -116,7 +116,7 @@ def test_similar_users_are_those_with_similar_states() -> None:
     assert len(recommender.similar_users([[]], 3)[0]) == 0
 
 
-@pytest.mark.parametrize("settings", [{}, {"variational": True, "ahead": 1, "epochs": 60}])
+@pytest.mark.parametrize("settings", [{}, {"variational": True, "ahead": 1, "epochs": 20}])
 def test_surprise_is_minus_the_log_of_the_softmax(settings: dict[str, Any]) -> None:
     recommender = trained(read(circle()), **settings) if settings else plain()
     history = ["i1", "i2", "nothing", "i3", "i9"]
