@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bag, Bags, Tensors, TokenRows
+from isthmus.batch import Bag, Bags, Histories, Tensors, TokenRows, require_bags
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.linear.sparse import SparseLinear
 from isthmus.errors import SettingError
@@ -99,8 +99,8 @@ class PopularityFallback:
 
 def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
     """Which rows are empty: no entry in a bag, no token in a sequence."""
-    if isinstance(inputs, Bags):
-        return inputs.lengths() == 0
+    if isinstance(inputs, Bags | Histories):
+        return require_bags(inputs, "a history").lengths() == 0
     if isinstance(inputs, TokenRows):
         return ~inputs.mask.any(1)
     return torch.zeros(inputs.size, dtype=torch.bool, device=inputs.values.device)

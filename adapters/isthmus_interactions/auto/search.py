@@ -16,7 +16,7 @@ from isthmus.errors import NonFiniteLossError
 from isthmus.models.blend import BlendRecipe, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
-from isthmus.protocols import Recipe
+from isthmus.protocols import Recipe, Source
 from isthmus.sources import BagSource
 from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import interruptible
@@ -31,6 +31,8 @@ from isthmus_interactions.auto.candidates import (
     sparse_fits,
 )
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.inputs import BAGS, reads_of
 
 LINEAR = 0.35
 """Share of the time for linear models."""
@@ -178,13 +180,17 @@ class ModelSearch:
         if isinstance(recipe, ClosedFormRecipe):
             recipe = replace(recipe, gram=gram)
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
-            history = recipe.fit(self.source, run, self.validation)
+            history = recipe.fit(self._source(recipe), run, self.validation)
         if isinstance(recipe, ClosedFormRecipe):
             # This matrix is of the training users; the next fit is on all users.
             recipe = replace(recipe, gram=None)
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt
+
+    def _source(self, recipe: Recipe) -> Source:
+        """The training users in the form that a model reads."""
+        return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
     def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
         """The same for a network; if its training fails, the search continues without it."""
@@ -206,7 +212,7 @@ class ModelSearch:
         names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
         model = Blend([recipe.model for recipe in recipes])
         with doing(self.run.progress, "weighing " + ", ".join(map(plugins.command_name, names))):
-            record = weigh(model, names, self.source, self.validation, 1)
+            record = weigh(model, names, training_source(self.train, model), self.validation, 1)
         history = History(metric=self.validation.name)
         history.take(record)
         # A part without weight would be saved and fitted again for no use.

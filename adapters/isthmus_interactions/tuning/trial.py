@@ -26,7 +26,8 @@ from isthmus.training.progress import Progress, Record, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.sequences import length_read, training_source
+from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.inputs import BAGS, reads_of
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning import spaces
 from isthmus_interactions.tuning.study import State, Trial, fingerprint, fold_fingerprint
@@ -101,7 +102,7 @@ class TuningSearch:
         state: State = "complete"
         try:
             recipe = self._recipe(asked.settings)
-            source = self.source if length_read(recipe.model) is None else training_source(self.train, recipe.model)
+            source = self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
             with doing(self.run.progress, f"trial {number}"):
                 history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
             if history.interrupted:
