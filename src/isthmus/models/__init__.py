@@ -14,6 +14,7 @@ from isthmus.models.rec_vae import rec_vae
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
+from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
 
@@ -25,6 +26,7 @@ __all__ = [
     "Description",
     "GradientRecipe",
     "MatryoshkaRecipe",
+    "SequenceLinearRecipe",
     "Setting",
     "SharedKeywords",
     "backbone",
@@ -43,6 +45,7 @@ __all__ = [
     "rebuild",
     "rec_vae",
     "residual_denoiser",
+    "sequence_linear",
     "sequence_vae",
     "sparse",
     "sparse_linear",
