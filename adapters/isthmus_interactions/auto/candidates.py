@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from isthmus import plugins
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import LARGEST
 from isthmus_interactions.interactions import Interactions
@@ -66,6 +67,19 @@ def dense_fits(items: int, seconds: float) -> bool:
 def sparse_fits(items: int, seconds: float) -> bool:
     """Whether a sparse linear model fits in the time limit."""
     return SPARSE_SECONDS * items / torch.get_num_threads() <= seconds
+
+
+def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
+    """Models that read items in order, the fastest first; those that are not installed are left out."""
+    ridge = initial_settings(data).regularisation
+    closed = [
+        ("sequence_linear", {"tau": tau, "regularisation": factor * ridge})
+        for factor in (1.0, 4.0)
+        for tau in (3.0, 10.0)
+    ]
+    known = plugins.load("interactions").builders
+    fits = dense_fits(len(data.items), float("inf"))
+    return [(name, settings) for name, settings in closed if name in known and fits]
 
 
 def networks(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:

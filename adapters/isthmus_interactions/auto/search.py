@@ -28,14 +28,20 @@ from isthmus_interactions.auto.candidates import (
     initial_settings,
     neighbouring_settings,
     networks,
+    sequences,
     sparse_fits,
 )
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.choose_decay import half_lives, with_half_life
 from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.holdout import has_order
 from isthmus_interactions.order.inputs import BAGS, reads_of
 
 LINEAR = 0.35
 """Share of the time for linear models."""
+
+RECENT = 0.25
+"""Share of the remaining time for half-lives, and again for models that read items in order."""
 
 MOST = 8
 """Maximum number of linear models."""
@@ -113,6 +119,9 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
+                if has_order(self.train.histories):
+                    self._recent()
+                    self._sequences()
                 todo = networks(self.train)
                 for place, (name, settings) in enumerate(todo):
                     left = self.end - time.perf_counter()
@@ -151,6 +160,27 @@ class ModelSearch:
             # Fewer weights overfit less if there are many items and few users.
             best = self.ranked[0].settings
             self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
+
+    def _recent(self) -> None:
+        """Give the best linear model several half-lives."""
+        end, before = time.perf_counter() + RECENT * (self.end - time.perf_counter()), self.ranked[0]
+        own = dict(before.settings)
+        for half_life in reversed(half_lives(self.train)[1:]):
+            if time.perf_counter() + self.tried[-1].seconds > end:
+                break
+            self._try("recent", with_half_life(before.name, half_life, own)[1], None)
+            self._forget()
+
+    def _sequences(self) -> None:
+        """Models that read items in order, if there are any: closed forms with several settings."""
+        end, seconds = time.perf_counter() + RECENT * (self.end - time.perf_counter()), 0.0
+        for name, settings in sequences(self.train):
+            if time.perf_counter() + seconds > end:
+                break
+            started = time.perf_counter()
+            self._try_network(name, settings, end - started)
+            seconds = time.perf_counter() - started
+            self._forget()
 
     def _forget(self) -> None:
         """Drop models that a better candidate of the same name has overtaken; a dense model may take gigabytes."""

@@ -56,8 +56,8 @@ class AskedTimes:
                 raise InputError("a history with dates and numbers as times", expected="one of them")
             return np.array([number for number, _ in parsed], dtype=np.float64)
         found = [self._in_unit(known, item, *one) for item, one in zip(items, parsed, strict=True)]
-        rounded = np.round(found) if known.times.dtype == np.int64 else found
-        return np.asarray(rounded).astype(known.times.dtype)
+        numbers = np.array(found, dtype=np.float64)
+        return np.round(numbers).astype(np.int64) if known.times.dtype == np.int64 else numbers
 
     def _in_unit(self, known: OrderedHistories, item: object, number: float, dated: bool) -> float:
         if known.unit == "us":

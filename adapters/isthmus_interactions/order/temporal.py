@@ -196,6 +196,21 @@ def before(interactions: Interactions, cut: Cut, *, keep_all: bool = False) -> I
     return part if keep_all else part.select_items(items)
 
 
+def earlier(interactions: Interactions, at: Any) -> tuple[Interactions, Cut]:
+    """What happened before a moment, and the moment in the unit of the times.
+
+    Args:
+        interactions: all data, with times.
+        at: a date, a number in the unit of the times, or a share of the events.
+
+    Raises:
+        ColumnError: the interactions have no times.
+        SettingError: a moment that does not split them.
+    """
+    cut = moment(timed(interactions), at, "before")
+    return before(interactions, cut), cut
+
+
 def check_before(train: Interactions, cut: Cut) -> None:
     """Check that nothing at or after a moment is in the training data.
 

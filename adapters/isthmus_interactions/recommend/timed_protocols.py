@@ -12,6 +12,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.asked_times import in_unit_of
+from isthmus_interactions.order.sessions import starting
 from isthmus_interactions.order.targets import Cut, Targets, remarks
 from isthmus_interactions.order.temporal import moment, shown, timed
 from isthmus_interactions.ordered_histories import OrderedHistories
@@ -80,7 +81,7 @@ def clocked(
     columns = translate(data.items, fitted.adapter.items)
     users = translate(data.users, fitted.adapter.users) >= 0
     if sessions:
-        data, users = _starting(data, cut), np.zeros(0, dtype=bool)
+        data, users = starting(data, cut), np.zeros(0, dtype=bool)
         columns, users = translate(data.items, fitted.adapter.items), np.zeros(len(data), dtype=bool)
     targets = Targets.between(data, columns, users, (cut, None), target, seen)
     width, counts = len(fitted.adapter.items), dict(targets.counts)
@@ -135,14 +136,6 @@ def _with_training(fitted: FittedRecommender, test: Interactions, cut: Cut) -> I
         wider.histories, np.arange(len(test)), np.arange(len(items)), len(test), timed=True
     )
     return replace(wider, histories=whole, matrix=whole.matrix(len(items)))
-
-
-def _starting(data: Interactions, cut: Cut) -> Interactions:
-    """The users whose first event is not before the cut."""
-    histories = timed(data)
-    assert histories.times is not None
-    first = histories.times[np.minimum(histories.offsets[:-1], max(0, histories.events - 1))]
-    return data.select_users(np.flatnonzero((histories.lengths > 0) & (first >= cut)))
 
 
 PROTOCOLS: Mapping[str, bool] = {"temporal": False, "sessions": True}

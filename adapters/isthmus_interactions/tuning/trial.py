@@ -27,6 +27,7 @@ from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.holdout import hold_out
 from isthmus_interactions.order.inputs import BAGS, reads_of
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning import spaces
@@ -70,14 +71,14 @@ class TuningSearch:
         name, defaults = plugins.python_name(model), checked(model, builder, fixed)
         space = spaces.space_of(model, fixed)
         MetricAt.parse(metric)
-        train, fold = fit.hold_out_users(data, validation, run.seed)
-        if fold is None:
+        held = hold_out(data, validation, run.seed)
+        if held.fold is None:
             raise SettingError(
                 f"{len(data):,} users and validation={validation}, so no users are held out",
                 expected=f"at least {fit.FEWEST} users, some of them with {fit.SHORTEST} items that others have, too",
             )
         given = {key: defaults[key] for key in fixed}
-        return cls(name, builder, defaults, given, space, train, fold, metric, run)
+        return cls(name, builder, defaults, given, space, held.train, held.fold, metric, run)
 
     @property
     def head(self) -> dict[str, Any]:

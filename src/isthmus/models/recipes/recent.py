@@ -88,7 +88,7 @@ def recent(
     signal: Bag,
     *,
     generator: Generator,
-    model: str = "edlae",
+    of: str = "edlae",
     half_life: float | str = 20.0,
     settings: Any = None,
 ) -> RecentRecipe:
@@ -101,12 +101,12 @@ def recent(
     training and in answers. Scores, codes and explanations are those of the model for the weighed bags.
 
     Args:
-        model: name of a model that reads bags.
+        of: name of a model that reads bags.
         half_life: the age at which an entry counts half: a number of later events of the same user, such as 20, or a
             time such as "30d" (s, min, h, d, w or y), which needs dates or seconds since 1970.
         settings: settings of the model, by name.
     """
-    name, builder, own = named_model(model, settings)
+    name, builder, own = named_model(of, settings)
     parsed = HalfLife.parse(half_life)
     recipe = builder(signal, generator=generator, **own)
     if isinstance(recipe, BlendRecipe | RecentRecipe) or isinstance(getattr(recipe.model, "signal", None), Tokens):

@@ -76,8 +76,8 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
             {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
         ]
     if builder is recent:
-        part, own, given = named_model(whole["model"], whole["settings"])
-        whole |= {"model": part, "settings": checked(part, own, given)}
+        part, own, given = named_model(whole["of"], whole["settings"])
+        whole |= {"of": part, "settings": checked(part, own, given)}
     return whole
 
 
