@@ -16,7 +16,7 @@ def _next(taus: Sequence[float], ridges: Sequence[float], **fixed: Any) -> list[
 
 
 def _recent(model: str, half_lives: Sequence[float | str], settings: Sequence[Settings]) -> list[Settings]:
-    return [{"model": model, "half_life": life, "settings": own} for life in half_lives for own in settings]
+    return [{"of": model, "half_life": life, "settings": own} for life in half_lives for own in settings]
 
 
 BASELINES: Grid = {"popularity": [{}], "item-knn": [{"neighbours": count} for count in (20, 100, 500)]}

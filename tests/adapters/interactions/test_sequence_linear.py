@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {"tau": 2.0, "regularisation": 3.0}
 PARTS = [
     {"model": "sequence-linear", "settings": SETTINGS},
     {"model": "ease", "settings": {"regularisation": 5.0}},
-    {"model": "recent", "settings": {"model": "ease", "half_life": 3.0, "settings": {"regularisation": 5.0}}},
+    {"model": "recent", "settings": {"of": "ease", "half_life": 3.0, "settings": {"regularisation": 5.0}}},
 ]
 
 
