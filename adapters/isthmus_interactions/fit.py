@@ -230,6 +230,8 @@ def _check_hidden(data: Interactions, fold: FoldIn) -> None:
     Raises:
         SettingError: it is.
     """
+    if fold.at is not None:
+        check_before(data, fold.at)
     rows = translate(Vocabulary(fold.users), data.users) if len(set(fold.users)) == len(fold.users) else None
     if rows is not None:
         both = select_rows(data.matrix, rows[rows >= 0]).multiply(select_rows(fold.held_out, np.flatnonzero(rows >= 0)))
@@ -239,8 +241,6 @@ def _check_hidden(data: Interactions, fold: FoldIn) -> None:
                 expected="training data without them",
                 remedy="take both from one split",
             )
-    if fold.at is not None:
-        check_before(data, fold.at)
 
 
 def _askable(data: Interactions, share: float, seed: int) -> Ints:

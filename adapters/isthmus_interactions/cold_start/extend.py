@@ -33,7 +33,7 @@ from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
 from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.order.inputs import reads_of
+from isthmus_interactions.order.inputs import reads_of, source_of
 
 FACTS = "features"
 TRIALS = 2

@@ -66,6 +66,8 @@ def reads_of(model: object, *, training: bool = False) -> Reads:
         return Reads(ages=True, timed=model.half_life.timed)
     if isinstance(model, Blend):
         return _both([reads_of(part, training=training) for part in model.parts])
+    if training and getattr(model, "trained_on_times", False):
+        return Reads(ages=True, timed=True)
     signal = getattr(model, "signal", None)
     signal = getattr(model, "training_signal", signal) if training else signal
     if not isinstance(signal, Tokens):

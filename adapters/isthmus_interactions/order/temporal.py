@@ -8,7 +8,7 @@ and kept apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from isthmus_interactions.order.targets import Cut, Targets, remarks
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.splits import FoldIn, Split
 from isthmus_interactions.vocabularies import translate
-
-Target = Literal["last", "successive"]
 
 
 @brief
@@ -50,7 +48,7 @@ class TemporalSplit(Split):
 def temporal(
     interactions: Interactions,
     at: Any = 0.9,
-    target: Target = "last",
+    target: str = "last",
     *,
     validation: Any = None,
     seen: str = "masked",
@@ -123,13 +121,14 @@ def timed(interactions: Interactions) -> OrderedHistories:
     return interactions.histories
 
 
-def moment(histories: OrderedHistories, at: Any, name: str = "at") -> Cut:
+def moment(histories: OrderedHistories, at: Any, name: str = "at", *, least: float | None = None) -> Cut:
     """A moment in the unit of the times.
 
     Args:
         histories: all events, with times.
         at: a date, a number in the unit of the times, or a share of the events above 0 and below 1.
         name: the setting, for messages.
+        least: the time of the first event; by default that of ``histories``.
 
     Returns:
         A number between the first and the last time.
@@ -150,10 +149,11 @@ def moment(histories: OrderedHistories, at: Any, name: str = "at") -> Cut:
             raise SettingError(
                 f"{name}={at!r}", expected="a date or number like the times of the data, or a share of the events"
             ) from error
-    if not times.min() < cut <= times.max():
+    first = times.min() if least is None else least
+    if not first < cut <= times.max():
         raise SettingError(
-            f"{name}={at!r}, with nothing {'before it' if cut <= times.min() else 'from then on'}",
-            expected=f"a moment after {shown(histories, times.min())} and until {shown(histories, times.max())}",
+            f"{name}={at!r}, with nothing {'before it' if cut <= first else 'from then on'}",
+            expected=f"a moment after {shown(histories, first)} and until {shown(histories, times.max())}",
         )
     return cut.item()
 

@@ -118,7 +118,7 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")
     in_order = reads_of(fitted.model).order or split in PROTOCOLS
-    told: Reading = {"ordered": in_order, **reading}
+    told: Reading = reading if isinstance(test, Interactions) else {"ordered": in_order, **reading}
     data = read_like(fitted, test, timed=in_order or split == "last", **told)
     over = data.with_items(fitted.adapter.items, log=False)
     _check_items(fitted, data, over)

@@ -65,9 +65,8 @@ def clocked(
     """
     if target not in ("last", "successive"):
         raise SettingError(f"target={target!r}", expected="'last' or 'successive'")
-    known = timed(test)
-    told = in_unit_of(known, fitted.histories)
-    trained = told.times if told is not None else None
+    test = replace(test, histories=_in_unit_of_training(fitted, timed(test)))
+    known, trained = timed(test), None if fitted.histories is None else fitted.histories.times
     cut = _cut(fitted, known, trained, at)
     late = 0 if trained is None else int((trained >= cut).sum())
     if late:
@@ -105,13 +104,24 @@ def clocked(
     )
 
 
+def _in_unit_of_training(fitted: FittedRecommender, given: OrderedHistories) -> OrderedHistories:
+    """The events with times in the unit of the training data.
+
+    Raises:
+        InputError: the two cannot be compared.
+    """
+    found = in_unit_of(fitted.histories, given)
+    if found is None or found.times is None:
+        raise InputError("times that cannot be compared with those of the training data", expected="the same unit")
+    return found
+
+
 def _cut(fitted: FittedRecommender, known: OrderedHistories, trained: Any, at: Any) -> Cut:
     """The moment: the given one, or that of the training, or the end of the training data."""
-    if at is not None:
-        return moment(known, at)
-    if BEFORE in fitted.facts:
-        return moment(known, fitted.facts[BEFORE])
     assert known.times is not None
+    least = known.times.min() if trained is None or not len(trained) else min(known.times.min(), trained.min())
+    if at is not None or BEFORE in fitted.facts:
+        return moment(known, fitted.facts[BEFORE] if at is None else at, least=float(least))
     later = known.times[known.times > trained.max()] if trained is not None and len(trained) else known.times[:0]
     if len(later) and later.min() > known.times.min():
         cut: Cut = later.min().item()
@@ -121,7 +131,7 @@ def _cut(fitted: FittedRecommender, known: OrderedHistories, trained: Any, at: A
 
 def _with_training(fitted: FittedRecommender, test: Interactions, cut: Cut) -> Interactions:
     """The test data, with the training events of users of whom the test data know nothing before the cut."""
-    histories, told = timed(test), in_unit_of(test.histories, fitted.histories)
+    histories, told = timed(test), fitted.histories
     rows = translate(test.users, fitted.adapter.users)
     assert histories.times is not None
     early = np.bincount(histories.owners()[histories.times < cut], minlength=len(test)) > 0

@@ -79,7 +79,7 @@ def test_last_and_successive_events_after_a_moment() -> None:
     assert listed(kept.test, items) == [("u", ["a", "b", "c"], ["d"]), ("y", ["b"], ["b"])]
 
 
-@pytest.mark.parametrize("at", [START + 5 * DAY, float(START + 5 * DAY), "2024-01-06", 0.55])
+@pytest.mark.parametrize("at", [START + 5 * DAY, float(START + 5 * DAY), "2024-01-06", 0.5])
 def test_a_moment_in_several_forms(at: Any) -> None:
     assert temporal(read(), at).at == START + 5 * DAY
 

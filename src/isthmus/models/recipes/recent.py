@@ -45,7 +45,8 @@ class RecentRecipe:
             The history of the model.
         """
         weighed = RecentSource(read_by(source, self.model), self.model.half_life)
-        return self.recipe.fit(weighed, run, None if validation is None else self.scored(validation))
+        history: History = self.recipe.fit(weighed, run, None if validation is None else self.scored(validation))
+        return history
 
     def scored(self, validation: Validation) -> Validation:
         """The validation of the model alone, which asks it with weighed bags."""
