@@ -40,7 +40,8 @@ class Case:
         seen: whether items of the history are "masked" in the ranking or "kept".
         train: the events before those of ``validation``.
         validation: histories, and the item that comes next in each.
-        known: the events before those of ``test``.
+        between: the events after those of ``train`` and before those of ``test``.
+        known: both.
         test: the same as ``validation``, later.
         refitted: whether models are only judged after they were fitted on ``known``.
     """
@@ -49,6 +50,7 @@ class Case:
     seen: str
     train: Interactions
     validation: FoldIn
+    between: Interactions
     known: Interactions
     test: FoldIn
     refitted: bool
@@ -64,6 +66,7 @@ def leave_one_out(data: Interactions) -> Case:
         "masked",
         _events(data, ~last & ~second),
         _next(data, ~last & ~second, second),
+        _events(data, second),
         _events(data, ~last),
         _next(data, ~last, last),
         refitted=False,
@@ -71,8 +74,8 @@ def leave_one_out(data: Interactions) -> Case:
 
 
 def temporal(data: Interactions) -> Case:
-    """One clock for everybody: the last event of each user in a period, after all that this user did before; models
-    know the events before the period. Items that are rare or new then are left out."""
+    """One clock for everybody: the last event in a period of each user who was there before, after all that this user
+    did until then; models know the events before the period. Items that are rare or new then are left out."""
     times = _order(data).times
     assert times is not None
     before, after = np.quantile(times, QUANTILES)
@@ -81,11 +84,13 @@ def temporal(data: Interactions) -> Case:
     times = _order(data).times
     assert times is not None
     earlier = _events(data, times < after)
+    between = _events(data, (times >= before) & (times < after))
     return Case(
         ("recall@10", "ndcg@10"),
         "masked",
         _events(data, times < before),
         _last_after(earlier, float(before)),
+        between,
         earlier,
         _last_after(data, float(after)),
         refitted=True,
@@ -105,6 +110,7 @@ def sessions(train: Interactions, test: Interactions) -> Case:
         "kept",
         first,
         _every_next(_order(later), len(train.items)),
+        later,
         train,
         _every_next(_order(test.with_items(train.items, log=False)), len(train.items)),
         refitted=True,
@@ -163,8 +169,8 @@ def _next(data: Interactions, before: Mask, target: Mask) -> FoldIn:
 def _last_after(data: Interactions, time: float) -> FoldIn:
     order = _order(data)
     assert order.times is not None
-    left, places = _later_events(order), np.arange(order.events) - np.repeat(order.offsets[:-1], order.lengths)
-    target = (left == 0) & (places > 0) & (order.times >= time)
+    left, first = _later_events(order), order.times[np.repeat(order.offsets[:-1], order.lengths)]
+    target = (left == 0) & (first < time) & (order.times >= time)
     return _next(data, left > 0, target)
 
 

@@ -20,6 +20,7 @@ def _recent(model: str, half_lives: Sequence[float | str], settings: Sequence[Se
 
 
 BASELINES: Grid = {"popularity": [{}], "item-knn": [{"neighbours": count} for count in (20, 100, 500)]}
+LAST_WEEK: Grid = {"popularity (last week)": [{"recent": "7d"}], "popularity (last month)": [{"recent": "30d"}]}
 BLEND: Grid = {"blend": [{"parts": ["sequence-linear", "recent (ease)"]}]}
 
 _AMAZON: Grid = {
@@ -32,6 +33,7 @@ _AMAZON: Grid = {
 }
 _WEEKLY: Grid = {
     **BASELINES,
+    **LAST_WEEK,
     "ease": [{"regularisation": ridge} for ridge in (50.0, 200.0, 500.0)],
     "recent (ease)": _recent("ease", [5.0, 20.0], [{"regularisation": ridge} for ridge in (20.0, 100.0)]),
     "sequence-linear": _next([2.0, 5.0, 20.0], [50.0, 200.0]),
@@ -52,6 +54,7 @@ GRIDS: Mapping[str, Grid] = {
     "ml-100k": _WEEKLY,
     "rsc15": {
         **BASELINES,
+        **LAST_WEEK,
         "ease": [{"regularisation": ridge} for ridge in (10.0, 50.0)],
         "recent (ease)": _recent("ease", [1.0, 3.0], [{"regularisation": ridge} for ridge in (5.0, 20.0)]),
         "sequence-linear": _next([0.7, 1.5, 3.0], [2.0, 10.0]),

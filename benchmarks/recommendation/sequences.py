@@ -74,7 +74,7 @@ def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
     started = time.process_time()
     # Blends keep the weights that the validation chose.
     again = (
-        found.update(case.known, validation=0.0, run=RUN)
+        found.update(case.between, validation=0.0, run=RUN)
         if model == "blend"
         else _fitted(case, model, case.known, settings)
     )
