@@ -35,8 +35,8 @@ class Run:
             knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
         seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
             weights bit for bit.
-        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 if the hardware
-            supports it and the products are large enough.
+        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 where it is
+            faster on this hardware and the products are large enough; see ``isthmus.machine.hardware``.
         progress: receives a call after every step and epoch.
         checkpoints: directory for checkpoints; None writes none.
         every: epochs between checkpoints.
