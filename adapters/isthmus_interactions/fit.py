@@ -16,6 +16,7 @@ from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
+from isthmus.machine.devices import device_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
@@ -67,7 +68,7 @@ def fit(
     MetricAt.parse(metric)
     train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
-    score = None if fold is None else validation_score(fold, metric, run)
+    score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
@@ -109,17 +110,16 @@ def scores_of(
         return None
     found: list[dict[str, Any] | None] = []
     with doing(run.progress, f"measuring on {len(fold):,} users"):
-        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, run.torch_device())))
+        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
     return found[0] if found else None
 
 
-def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
+def validation_score(fold: FoldIn, metric: str) -> Validation:
     """The validation score of a model on held-out users.
 
     Args:
         fold: histories and held-out items of the users.
         metric: such as "ndcg@100".
-        run: its device is used.
 
     Returns:
         The metric and the function that computes it; higher is better.
@@ -128,8 +128,7 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     latest: dict[str, float] = {}
 
     def score(model: nn.Module) -> float:
-        device = run.torch_device()
-        found = evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device)
+        found = evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device_of(model))
         latest.update({f"{metric}{ERROR}": error for error in found.standard_errors.values()})
         return found.means[metric]
 

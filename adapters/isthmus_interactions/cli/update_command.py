@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Delimiter,
+    Deterministic,
     DeviceName,
     Directory,
     Encoding,
@@ -54,6 +56,7 @@ def update(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    deterministic: Deterministic = False,
     time_limit: TimeLimit = None,
     items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
     as_json: Json = False,
@@ -67,7 +70,7 @@ def update(
     known = old.adapter.items
     named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")), **written)
     limit = None if time_limit is None else parsed_duration(time_limit)
-    run = Run.gather(None, seed, device, precision, time_limit=limit)
+    run = replace(Run.gather(None, seed, device, precision, time_limit=limit), deterministic=deterministic)
     with saved_at_signals():
         updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
         history = updated.history
