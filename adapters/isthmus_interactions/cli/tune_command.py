@@ -31,24 +31,26 @@ from isthmus.cli.options import (
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.training import check_settings, saved_at_signals
 from isthmus.cli.wording import duration
-from isthmus.files import FileOptions
+from isthmus.files import FileOptions, told_in
 from isthmus.models.recipes.settings import checked
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
-from isthmus_interactions.cli import documents
+from isthmus_interactions.cli import documents, item_tables
 from isthmus_interactions.cli.options import (
     Data,
     ItemColumn,
     Keep,
     Ordered,
     TimeColumn,
+    TitleColumn,
+    TitleId,
+    Titles,
     UserColumn,
     ValueColumn,
     Weights,
 )
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.tuning.tune import TuningResult
 from isthmus_interactions.tuning.tune import tune as search
@@ -81,7 +83,9 @@ def tune(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     deterministic: Deterministic = False,
-    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
+    items: Titles = None,
+    title_id: TitleId = None,
+    title_column: TitleColumn = None,
     as_json: Json = False,
 ) -> None:
     """Search for the best settings of one model on held-out users."""
@@ -95,7 +99,7 @@ def tune(
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     told: Reading = {"keep": keep, "weights": documents.weighting(weights), "ordered": ordered}
     data = Interactions.read(file, **columns | told | written)
-    named = {} if items is None else titles.read(items, data.items, **written)
+    named = item_tables.Titles(items, title_id, title_column, told_in(written)).read(data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation}
     with saved_at_signals():
         reporter = _TrialReporter(trials, limit)

@@ -12,6 +12,7 @@ from isthmus.models.parts.backbones import Backbone, backbone
 from isthmus.models.parts.keywords import SharedKeywords
 from isthmus.models.rec_vae import rec_vae
 from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recent import recent
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.models.sequence_vae import sequence_vae
@@ -42,6 +43,7 @@ __all__ = [
     "rdlae",
     "rebuild",
     "rec_vae",
+    "recent",
     "residual_denoiser",
     "sequence_vae",
     "sparse",

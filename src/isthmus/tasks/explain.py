@@ -46,4 +46,4 @@ def _without(bag: Bags, left_out: Tensor) -> Bags:
     stays = torch.arange(entries, device=left_out.device) != left_out[:, None]
     rest = stays.nonzero()[:, 1]
     offsets = torch.arange(len(left_out) + 1, device=left_out.device) * max(0, entries - 1)
-    return Bags(bag.indices[rest], offsets, bag.weights[rest])
+    return bag.entries(rest, offsets)
