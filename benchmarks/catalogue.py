@@ -42,6 +42,7 @@ MODULES: Mapping[str, str] = {
     "training_memory": "training.memory",
     "scaling": "training.scaling",
     "training_kills": "training.kills",
+    "gpu": "gpu.device",
     "kinds": "kinds.kinds",
     "faults": "faults.mutations",
 }

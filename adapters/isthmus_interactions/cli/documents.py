@@ -8,11 +8,10 @@ from typing import Any, TypedDict
 import numpy as np
 
 from isthmus import plugins
-from isthmus.errors import InputError, SettingError
+from isthmus.errors import SettingError
 from isthmus.ids import Id
 from isthmus.reprs import counted
 from isthmus.tasks.evaluation import Evaluation
-from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommender import Recommender
@@ -92,37 +91,6 @@ def held_out(document: dict[str, Any]) -> str:
     users = document.get("validation_users")
     said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
-
-
-def features(
-    file: Path | None,
-    id_: str | None,
-    tags: list[str] | None,
-    text: list[str] | None,
-    vectors: list[str] | None,
-    title: str | None,
-) -> ItemFeatures | None:
-    """Read the features in a table of items, if there is one. Raises the errors of ``ItemFeatures.read``.
-
-    Args:
-        file: the table of items.
-        id_: its column of ids.
-        tags: its columns of tags.
-        text: its columns of prose.
-        vectors: its columns of numbers.
-        title: its column of titles.
-
-    Returns:
-        The features; None without a table.
-
-    Raises:
-        InputError: columns without a table.
-    """
-    if file is not None:
-        return ItemFeatures.read(file, id=id_, tags=tags, text=text, vectors=vectors, title=title)
-    if any((id_, tags, text, vectors, title)):
-        raise InputError("columns of features without a table", remedy="give the table with --features FILE")
-    return None
 
 
 def example(recommender: Recommender, out: Path) -> str:

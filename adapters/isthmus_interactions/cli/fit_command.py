@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +13,10 @@ from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
-from isthmus.files import FileOptions
+from isthmus.files import FileOptions, Told, told_in
 from isthmus.tasks.evaluation import MetricAt
 from isthmus_interactions.auto.auto import check_settings
-from isthmus_interactions.cli import documents
+from isthmus_interactions.cli import documents, item_tables
 from isthmus_interactions.cli.options import (
     Data,
     FeatureFile,
@@ -29,6 +28,9 @@ from isthmus_interactions.cli.options import (
     Tags,
     Text,
     TimeColumn,
+    TitleColumn,
+    TitleId,
+    Titles,
     UserColumn,
     ValueColumn,
     Vectors,
@@ -36,7 +38,6 @@ from isthmus_interactions.cli.options import (
 )
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 
 
@@ -70,7 +71,9 @@ def fit(
         ),
     ] = None,
     metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
-    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
+    items: Titles = None,
+    title_id: TitleId = None,
+    title_column: TitleColumn = None,
     features: FeatureFile = None,
     feature_id: FeatureId = None,
     tags: Tags = None,
@@ -84,9 +87,10 @@ def fit(
         check_settings(training.settings)
     else:
         training.check_model("interactions", model)
-    about = documents.features(features, feature_id, tags, text, vectors, title)
+    about = item_tables.features(features, feature_id, tags, text, vectors, title, Told.of(encoding, delimiter, header))
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    named = item_tables.Titles(items, title_id, title_column, told_in(written))
     rule = documents.weighting(weights)
     data = Interactions.read(file, **columns | written, keep=keep, weights=rule, ordered=ordered)
     recommender = Recommender.fit(
@@ -95,7 +99,7 @@ def fit(
         validation=training.validation,
         metric=metric,
         run=training.run,
-        titles={} if items is None else titles.read(items, data.items, **written),
+        titles=named.read(data.items),
         features=about,
         **{"before": before, "decay": decay, **training.settings},
     )

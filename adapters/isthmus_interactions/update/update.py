@@ -40,6 +40,9 @@ from isthmus_interactions.update.warm_start import can_continue, continue_traini
 HIDDEN = 5
 """Share of items that are hidden of each validation user, rounded down, as in ``fit``."""
 
+OUTDATED = ("trained_by", "before")
+"""Facts of the old model that do not hold for the updated one."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -123,7 +126,7 @@ class _Updated:
 def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of the updated model. The candidates and the time limit of the model selection stay, because no model was
     selected again. The library that trained the weights and the models trained on all users are updated."""
-    facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
+    facts = {name: fact for name, fact in old.facts.items() if name not in OUTDATED} | dict(made.fitted.facts)
     if "fitted_on_everybody" in old.facts:
         facts["fitted_on_everybody"] = list(made.everybody)
     return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.files.decimals import COMMA, POINT
 from isthmus.files.dialect import Dialect
 from isthmus.files.opening import Contents, readable
 from isthmus.files.quoting import Quotes
@@ -229,7 +230,7 @@ class _Errors:
             column = _column(place, table.header, headed=table.headed)
             raise ValueRangeError(
                 f"line {table.line(row):,}{column} of {table.name} holds {_cell(why)}",
-                expected=_SHOWN.get(wanted, wanted),
+                expected=_SHOWN.get(wanted, wanted) + _other_sign(why, table.dialect.decimal),
                 remedy="correct the cell, or leave the column out",
             ) from None
         if ragged := _BAD_ROW.search(text):
@@ -245,6 +246,13 @@ class _Errors:
 
 def _column(place: int, header: Sequence[str], *, headed: bool) -> str:
     return f", column {header[place]!r} ({place + 1})" if headed else f", column {place + 1}"
+
+
+def _other_sign(why: str, decimal: str) -> str:
+    """What is said of a cell that would be a number by the other decimal sign."""
+    found = re.search(r"invalid value '(.*)'", why, re.DOTALL)
+    form, named = (COMMA, "point") if decimal == "." else (POINT, "comma")
+    return f" with a decimal {named}, as in the rows before" if found and form.fullmatch(found[1].strip()) else ""
 
 
 def _cell(why: str) -> str:

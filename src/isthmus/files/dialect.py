@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from isthmus.files.decimals import decimal_of
 from isthmus.files.headers import has_header, is_number
 from isthmus.files.options import Told
 from isthmus.files.quoting import split
@@ -24,8 +25,6 @@ ENOUGH = 0.9
 """Share of rows of one width, of the best share, with which a delimiter is considered."""
 
 _SEP = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
-_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
-_POINT = re.compile(r"[-+]?\d*\.\d+([eE][-+]?\d+)?")
 
 Row = list[str]
 
@@ -40,7 +39,7 @@ class Dialect:
         header: the names of the columns; 1, 2, 3, ... where the text has none.
         headed: whether the text has them.
         skipped: lines before the first row: blank ones, ``sep=``, those of the header.
-        decimal: the decimal sign.
+        decimal: the decimal sign; empty where the first rows do not tell.
         sure: whether the header, or that there is none, is plain from the contents or was said.
     """
 
@@ -76,8 +75,10 @@ def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = F
     lines = lines[skipped:]
     found = delimiter if delimiter is not None else find_delimiter(lines, tabs=tabs)
     rows, sizes = rows_of(lines, found)
-    decimal = _decimal(rows, found)
-    headed, sure = (told.header, True) if told.header is not None else has_header(rows, decimal, numbered=numbered)
+    decimal = decimal_of(rows, found)
+    headed, sure = (
+        (told.header, True) if told.header is not None else has_header(rows, decimal or ".", numbered=numbered)
+    )
     names = _names(rows, headed)
     return Dialect(found, names, headed, skipped + (sizes[0] if headed and sizes else 0), decimal, sure)
 
@@ -166,15 +167,6 @@ def _by_spaces(lines: Sequence[str]) -> bool:
         return False
     body = rows[1:] or rows
     return sum(is_number(field, ".") for row in body for field in row) * 2 >= sum(map(len, body))
-
-
-def _decimal(rows: Sequence[Row], delimiter: str | None) -> str:
-    """The decimal sign: a comma where numbers have commas and none has a point."""
-    if delimiter in (",", None):
-        return "."
-    fields = [field.strip() for row in rows for field in row]
-    commas = any(_COMMA.fullmatch(field) for field in fields)
-    return "," if commas and not any(_POINT.fullmatch(field) for field in fields) else "."
 
 
 def _names(rows: Sequence[Row], headed: bool) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from isthmus.errors import SourceError
+from isthmus.files.decimals import DecimalSigns
 from isthmus.files.delimited import DelimitedTable
 from isthmus.files.dialect import dialect_of, find_delimiter, rows_of
-from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked
+from isthmus.files.encodings import EncodingError, as_utf8, check_text, guessed, marked, say_guessed
 from isthmus.files.opening import Contents
 from isthmus.files.options import Told
 from isthmus.files.quoting import quotes_of
@@ -19,7 +20,7 @@ from isthmus.files.stream import Plan, prepared
 logger = logging.getLogger(__name__)
 
 SAMPLE = 1 << 18
-"""Bytes in which the delimiter, the header and the decimal sign are looked for."""
+"""Bytes in which the delimiter and the header are looked for."""
 
 WHOLE = "a table in delimited text: CSV, TSV or the like"
 
@@ -27,8 +28,8 @@ WHOLE = "a table in delimited text: CSV, TSV or the like"
 def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -> DelimitedTable:
     """Find out how a file is written.
 
-    The encoding and the quotes are settled by the whole file, which is gone through once; delimiter and header by its
-    first rows. What is unusual is logged.
+    The encoding, the quotes and, where the first rows leave it open, the decimal sign are settled by the whole file,
+    which is gone through once; delimiter and header by its first rows. What is unusual is logged.
 
     Args:
         contents: of the file.
@@ -50,9 +51,7 @@ def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -
             raise
         encoding = guessed(contents.blocks())
         table = _found(contents, told, encoding, numbered=numbered)
-        logger.warning(
-            "%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise", contents.name, encoding
-        )
+        say_guessed(contents.name, encoding)
     _say(table)
     return table
 
@@ -93,7 +92,9 @@ def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> 
     if not dialect.header:
         raise SourceError(f"{contents.name} is empty", expected="a table: names of columns, and rows")
     plan = Plan(encoding, returns, dialect.skipped, dialect.delimiter)
-    quotes = quotes_of(prepared(contents, plan), plan.byte[0], len(dialect.header))
+    signs, blocks = DecimalSigns(plan.byte), prepared(contents, plan)
+    quotes = quotes_of(blocks if dialect.decimal else signs.watched(blocks), plan.byte[0], len(dialect.header))
+    dialect = replace(dialect, decimal=dialect.decimal or signs.decimal)
     return _with_quoting(DelimitedTable(contents, plan, dialect, quotes, "none"))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pajson
 
+from isthmus.checked.paths import check_fits
 from isthmus.errors import InputError, SourceError
-from isthmus.files.encodings import as_utf8, check_text, guessed
+from isthmus.files.encodings import as_utf8, check_text, guessed, say_guessed
 from isthmus.files.find_out import encoding_of
 from isthmus.files.opening import Contents
 from isthmus.files.options import Told
@@ -18,6 +19,9 @@ from isthmus.files.stream import BlockFile, whole_lines
 
 ENDINGS = (".json", ".jsonl", ".ndjson")
 EXPECTED = "JSON: an object a line, an array of objects, or an object of columns"
+WITH_ROWS = 4
+"""Times the size of its text that a document takes at least while it becomes a table."""
+
 EXACT = 2**53
 """Beyond it, a whole number is not exact as a float."""
 
@@ -63,7 +67,9 @@ def json_table(contents: Contents, told: Told) -> tuple[pa.Table, bool]:
     except InputError:
         if told.encoding is not None or encoding != "utf-8":
             raise
-        text = _text(contents, guessed(contents.blocks()))
+        encoding = guessed(contents.blocks())
+        text = _text(contents, encoding)
+        say_guessed(contents.name, encoding)
     check_text(text[:4096], contents.name, EXPECTED)
     if text.lstrip()[:1] == b"{" and (table := _fast(text)) is not None:
         return table, True
@@ -72,7 +78,13 @@ def json_table(contents: Contents, told: Told) -> tuple[pa.Table, bool]:
 
 
 def _text(contents: Contents, encoding: str) -> bytes:
-    return b"".join(as_utf8(contents.blocks(), encoding, contents.name))
+    blocks, size = list[bytes](), 0
+    for block in as_utf8(contents.blocks(), encoding, contents.name):
+        blocks.append(block)
+        size += len(block)
+        # Unlike other tables it is in memory as a whole: as text, and as rows.
+        check_fits(WITH_ROWS * size, f"the JSON in {contents.name!r} with its rows")
+    return b"".join(blocks)
 
 
 def _fast(text: bytes) -> pa.Table | None:
