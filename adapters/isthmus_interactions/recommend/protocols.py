@@ -108,7 +108,8 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
     Returns:
         The fold over the catalogue of ``fitted``.
     """
-    seen, split = asked.seen_items, ALIASES.get(asked.split or "", asked.split)
+    seen = asked.seen_items
+    split = None if asked.split is None else ALIASES.get(asked.split, asked.split)
     if isinstance(test, FoldIn):
         if asked.split is not None or asked.at is not None or asked.target is not None or reading:
             raise SettingError("split= or columns for a fold", expected="data that are not a fold")
