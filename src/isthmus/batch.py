@@ -1,17 +1,18 @@
 """Inputs and outputs of models.
 
 A *signal* describes only the sizes of a domain's data; the core chooses its parts by it.
-A *batch* contains tensors on one device, in one of three forms: bags, token rows or plain values.
+A *batch* contains tensors on one device: bags, token rows, both of the same rows, or plain values.
 Rows of a batch can be repeated: ``repeat(samples)`` puts the copies of one row next to each other
 (row 0, row 0, row 1, row 1, ...). Samples of a code are arranged in the same order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import SettingError
@@ -59,11 +60,22 @@ Signal = Bag | Vector | Tokens | Grid
 @brief
 @dataclass(frozen=True)
 class Bags:
-    """Sparse rows without their zeros: row r contains entries ``offsets[r]`` to ``offsets[r + 1]``."""
+    """Sparse rows without their zeros: row r contains entries ``offsets[r]`` to ``offsets[r + 1]``.
+
+    Attributes:
+        indices: column of each entry.
+        offsets: start of the entries of each row and, after the last row, their end.
+        weights: value of each entry.
+        ages: how many events of the row came after the last one of the entry; None if nobody asks or the order is
+            unknown.
+        times: when that event happened, in seconds; None likewise.
+    """
 
     indices: Int64[Tensor, " entries"]
     offsets: Int64[Tensor, " ends"]
     weights: Float[Tensor, " entries"]
+    ages: Float[Tensor, " entries"] | None = None
+    times: Float64[Tensor, " entries"] | None = None
     _known: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -96,7 +108,7 @@ class Bags:
     def reweighted(self, weights: Float[Tensor, " entries"]) -> Bags:
         """The same entries with other weights. Information about the layout is shared, because it does not depend on
         them."""
-        return Bags(self.indices, self.offsets, weights, self._known)
+        return Bags(self.indices, self.offsets, weights, self.ages, self.times, self._known)
 
     def repeat(self, samples: int) -> Bags:
         """Repeat each row ``samples`` times, with copies next to each other."""
@@ -107,7 +119,23 @@ class Bags:
     def take(self, rows: Int64[Tensor, " chosen"]) -> Bags:
         """The given rows, in the given order."""
         entries, offsets = gather_ranges(self.offsets, rows)
-        return Bags(self.indices[entries], offsets, self.weights[entries])
+        return self.entries(entries, offsets)
+
+    def entries(self, entries: Int64[Tensor, " chosen"] | slice, offsets: Int64[Tensor, " ends"]) -> Bags:
+        """Some entries, with all that is known of them.
+
+        Args:
+            entries: their positions, in the given order.
+            offsets: the rows that they form.
+        """
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        return Bags(self.indices[entries], offsets, self.weights[entries], ages, times)
+
+    def to(self, device: torch.device) -> Bags:
+        """The same rows on another device."""
+        ages, times = (None if of is None else of.to(device) for of in (self.ages, self.times))
+        indices, offsets, weights = (of.to(device) for of in (self.indices, self.offsets, self.weights))
+        return Bags(indices, offsets, weights, ages, times)
 
     def part(self, start: int, stop: int) -> Bags:
         """Rows ``start`` to ``stop``, without a copy."""
@@ -115,7 +143,7 @@ class Bags:
             return self
         offsets = self.offsets[start : stop + 1]
         first, last = int(offsets[0]), int(offsets[-1])
-        return Bags(self.indices[first:last], offsets - first, self.weights[first:last])
+        return self.entries(slice(first, last), offsets - first)
 
     @property
     def device(self) -> torch.device:
@@ -132,11 +160,13 @@ class TokenRows:
         ids: padding may have any id below the vocabulary size; only the mask counts.
         unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
             it.
+        times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
+    times: Float64[Tensor, "batch steps"] | None = None
 
     @property
     def size(self) -> int:
@@ -145,22 +175,77 @@ class TokenRows:
 
     def repeat(self, samples: int) -> TokenRows:
         """Repeat each row ``samples`` times, with copies next to each other."""
-        ids, mask = (t.repeat_interleave(samples, 0) for t in (self.ids, self.mask))
-        return TokenRows(ids, mask, None if self.unseen is None else self.unseen.repeat_interleave(samples, 0))
+        return self._each(lambda rows: rows.repeat_interleave(samples, 0))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> TokenRows:
         """The given rows, in the given order."""
-        return TokenRows(self.ids[rows], self.mask[rows], None if self.unseen is None else self.unseen[rows])
+        return self._each(lambda all_rows: all_rows[rows])
 
     def part(self, start: int, stop: int) -> TokenRows:
         """Rows ``start`` to ``stop``, without a copy."""
-        unseen = None if self.unseen is None else self.unseen[start:stop]
-        return TokenRows(self.ids[start:stop], self.mask[start:stop], unseen)
+        return self._each(lambda rows: rows[start:stop])
+
+    def to(self, device: torch.device) -> TokenRows:
+        """The same rows on another device."""
+        return self._each(lambda rows: rows.to(device))
+
+    def last(self, length: int) -> TokenRows:
+        """At most this many tokens of each row, the last ones."""
+        if self.ids.shape[1] <= length:
+            return self
+        lengths = self.mask.sum(1)
+        places = (lengths - length).clamp(min=0)[:, None] + torch.arange(length, device=self.device)
+        shorter = self._each(lambda rows: rows.gather(1, places))
+        return replace(shorter, mask=places < lengths[:, None])
 
     @property
     def device(self) -> torch.device:
         """The device of the tensors."""
         return self.ids.device
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TokenRows:
+        unseen, times = (None if of is None else change(of) for of in (self.unseen, self.times))
+        return TokenRows(change(self.ids), change(self.mask), unseen, times)
+
+
+@brief
+@dataclass(frozen=True)
+class Histories:
+    """The same rows as bags and in order, for a model whose parts read one or the other.
+
+    Attributes:
+        bags: the entries of each row.
+        tokens: the last events of each row, oldest first.
+    """
+
+    bags: Bags
+    tokens: TokenRows
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return self.bags.size
+
+    def repeat(self, samples: int) -> Histories:
+        """Repeat each row ``samples`` times, with copies next to each other."""
+        return Histories(self.bags.repeat(samples), self.tokens.repeat(samples))
+
+    def take(self, rows: Int64[Tensor, " chosen"]) -> Histories:
+        """The given rows, in the given order."""
+        return Histories(self.bags.take(rows), self.tokens.take(rows))
+
+    def part(self, start: int, stop: int) -> Histories:
+        """Rows ``start`` to ``stop``, without a copy."""
+        return Histories(self.bags.part(start, stop), self.tokens.part(start, stop))
+
+    def to(self, device: torch.device) -> Histories:
+        """The same rows on another device."""
+        return Histories(self.bags.to(device), self.tokens.to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the tensors."""
+        return self.bags.device
 
 
 @brief
@@ -187,13 +272,17 @@ class Values:
         """Rows ``start`` to ``stop``, without a copy."""
         return Values(self.values[start:stop])
 
+    def to(self, device: torch.device) -> Values:
+        """The same rows on another device."""
+        return Values(self.values.to(device))
+
     @property
     def device(self) -> torch.device:
         """The device of the tensors."""
         return self.values.device
 
 
-Tensors = Bags | TokenRows | Values
+Tensors = Bags | TokenRows | Histories | Values
 
 
 @brief
@@ -226,11 +315,12 @@ def require_bags(tensors: Tensors, reader: str) -> Bags:
         reader: the part that reads them, for the error message.
 
     Returns:
-        The same tensors.
+        The same tensors, or the bags of histories.
 
     Raises:
         SettingError: token rows or dense values.
     """
+    tensors = tensors.bags if isinstance(tensors, Histories) else tensors
     if not isinstance(tensors, Bags):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="bags")
     return tensors
@@ -245,6 +335,7 @@ def require_values(tensors: Tensors, reader: str) -> Values:
 
 def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
     """Check that tensors are token rows; like ``require_bags``."""
+    tensors = tensors.tokens if isinstance(tensors, Histories) else tensors
     if not isinstance(tensors, TokenRows):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
     return tensors

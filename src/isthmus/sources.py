@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -32,11 +32,15 @@ class BagSource:
         offsets: start of the entries of each row and, after the last row, their end.
         indices: column of each entry; converted to int64 one batch at a time.
         weights: value of each entry; None if all are 1.
+        ages: how many events of the row came after the last one of the entry, if somebody reads it; see ``Bags``.
+        times: when that event happened, in seconds, likewise.
     """
 
     offsets: Int64[Tensor, " ends"]
     indices: Int32[Tensor, " entries"]
     weights: Float[Tensor, " entries"] | None = None
+    ages: Float[Tensor, " entries"] | None = None
+    times: Float64[Tensor, " entries"] | None = None
 
     @classmethod
     def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
@@ -61,8 +65,8 @@ class BagSource:
 
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
-        weights = None if self.weights is None else self.weights.to(device)
-        return BagSource(self.offsets.to(device), self.indices.to(device), weights)
+        more = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
+        return BagSource(self.offsets.to(device), self.indices.to(device), *more)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order. A device need not be waited for where ``rows`` are on the CPU."""
@@ -73,7 +77,8 @@ class BagSource:
         entries, offsets = gather_ranges(self.offsets, rows, count)
         indices = self.indices[entries].long()
         weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
-        bags = Bags(indices, offsets, weights)
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        bags = Bags(indices, offsets, weights, ages, times)
         return Batch(rows, bags, bags)
 
 

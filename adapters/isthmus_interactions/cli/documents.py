@@ -69,7 +69,11 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         "stopped_early": history.stopped_early,
         "warnings": list(recommender.facts.get("warnings", ())),
         # Additional facts of auto and with_features.
-        **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
+        **{
+            n: recommender.facts[n]
+            for n in ("tried", "fitted_on_everybody", "features", "validation", "worth", "decay", "before")
+            if n in recommender.facts
+        },
     }
 
 
@@ -107,5 +111,11 @@ def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
     metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
     for name, error in evaluation.standard_errors.items():
         metrics[name]["standard_error"] = error
-    about = {"protocol": evaluation.protocol, "remarks": list(evaluation.remarks)}
-    return {"users": len(evaluation.rows), **about, "metrics": metrics}
+    about = {"protocol": evaluation.protocol, "seen": evaluation.seen, "remarks": list(evaluation.remarks)}
+    baselines = {name: dict(means) for name, means in evaluation.baselines.items()}
+    return {asked_rows(evaluation): len(evaluation.rows), **about, "metrics": metrics, "baselines": baselines}
+
+
+def asked_rows(evaluation: Evaluation) -> str:
+    """What the rows of an evaluation are: users, or events if a user has several rows."""
+    return "events" if "each successive event" in evaluation.protocol else "users"

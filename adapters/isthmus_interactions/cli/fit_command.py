@@ -56,6 +56,20 @@ def fit(
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
+    before: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on what happened before this moment only: a date, a number as in FILE, or a share of the "
+            "events; evaluate --split temporal then asks for what came after it."
+        ),
+    ] = None,
+    decay: Annotated[
+        str | None,
+        typer.Option(
+            help="Recency: the half-life of an item in a history, as a number of later events (20) or a time (30d), or "
+            "auto to choose one."
+        ),
+    ] = None,
     metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
     items: Titles = None,
     title_id: TitleId = None,
@@ -87,7 +101,7 @@ def fit(
         run=training.run,
         titles=named.read(data.items),
         features=about,
-        **training.settings,
+        **{"before": before, "decay": decay, **training.settings},
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
     document = documents.fit_report(training.out, recommender)
@@ -99,6 +113,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]
     return Group(*_tried(document), *(Line(printable(line)) for line in said if line), Line(f"\ntry: {example}"))
@@ -120,7 +135,7 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"scores on {document['validation_users']:,} held-out users"
+    title = f"scores on held-out data ({document.get('validation', 'users')}), seen items masked"
     return [table(("model", metric, "time", ""), rows, title), Line("")]
 
 
@@ -129,5 +144,8 @@ def _settings(line: dict[str, Any]) -> str:
     shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
     if shares:
         return ", ".join(f"{plugins.command_name(name)} {share:.0%}" for name, share in shares.items())
-    names = ("regularisation", "dropout", "xi", "batch_size")
+    if "half_life" in line["settings"]:
+        given = line["settings"]
+        return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
+    names = ("regularisation", "dropout", "xi", "batch_size", "tau")
     return ", ".join(f"{name} {line['settings'][name]:g}" for name in names if name in line["settings"])

@@ -102,7 +102,8 @@ def tune(
         trials: total number of trials, including those of an earlier call.
         study: a directory in which to store the trials, as JSON.
         metric: the metric to maximise; see ``isthmus.tasks.evaluation``.
-        validation: held-out users, or the share of the users of ``data`` to hold out, as in ``Recommender.fit``.
+        validation: held-out users, or the share to hold out: of the events, after one moment for all users, if times
+            are known; otherwise of the users, whose last item is hidden if the order is known.
         seed, device, precision: how training is run, see ``isthmus.training.run.Run``.
         progress: whether to show the progress, or a ``Progress`` object that receives it.
         time_limit: seconds for this call; a running trial then ends after its last complete epoch. Models with a
