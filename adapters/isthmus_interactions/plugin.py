@@ -9,6 +9,7 @@ from isthmus.models import (
     mult_vae,
     rdlae,
     rec_vae,
+    sequence_linear,
     sequence_recommender,
     sparse_linear,
 )
@@ -43,6 +44,7 @@ plugin = Plugin(
         "rdlae": rdlae,
         "rec_vae": rec_vae,
         "recent": recent,
+        "sequence_linear": sequence_linear,
         "sequence_recommender": sequence_recommender,
         "sparse": sparse,
         "sparse_linear": sparse_linear,

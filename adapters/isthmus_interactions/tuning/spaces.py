@@ -66,6 +66,12 @@ SPACES: Mapping[str, Space] = {
     "ease": {"regularisation": _RIDGE},
     "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9)},
     "rdlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "xi": Range(0.0, 1.0)},
+    "sequence_linear": {
+        "tau": Range(0.3, 30.0, log=True),
+        "regularisation": Range(5.0, 5000.0, log=True),
+        "target_power": Range(0.0, 0.5),
+        "input_power": Range(0.0, 1.0),
+    },
     "sequence_recommender": {
         "hidden": (32, 64, 128, 256),
         "layers": Range(1, 4),

@@ -96,6 +96,8 @@ class CausalEncoder(nn.Module):
         """
         batch, steps, _ = entered.shape
         check_length(steps, self.signal.length)
+        if not steps:
+            return entered.new_zeros(0 if isinstance(inputs, Prefixes) else batch, self.width)
         rows = max(1, AT_A_TIME // steps)
         if torch.is_grad_enabled() or batch <= rows:
             return self._states(entered, inputs)
