@@ -166,7 +166,7 @@ def _of_estimators(face: str) -> list[Call]:
     """The estimators of scikit-learn, which raise its own errors, too."""
     calls = []
     for kind in (estimators.Autoencoder, estimators.VariationalAutoencoder, estimators.SparseAutoencoder):
-        settings_ = {"epochs": 1, "hidden": 8, "code": 2}
+        settings_ = {"epochs": 1, "hidden": 8, "code": 2, **({"k": 1} if hasattr(kind(), "k") else {})}
         fitted = kind(**settings_).fit(numbers(60))
         own = {**kind().get_params(), **settings_}
 
