@@ -154,7 +154,7 @@ def _of_paths(face: str, kind: Any) -> list[Call]:
     saved = f"{face}.bundle"
     FACES[face].save(saved)
     FACES[face].save(f"{face} again.bundle")
-    place = {} if kind is Index else {"device": "cpu"}
+    place = {} if kind in (Index, isthmus.Detector, isthmus.Compressor) else {"device": "cpu"}
     return [
         _verb(face, "save", {"path": f"{face} again.bundle"}),
         Call(face, "load", lambda **own: kind.load(own.pop("path"), **own), {"path": saved, **place}),
