@@ -66,6 +66,26 @@ class Bags:
     weights: Float[Tensor, " entries"]
     _known: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
+    @classmethod
+    def laid_out(
+        cls,
+        indices: Int64[Tensor, " entries"],
+        ends: Int64[Tensor, " more_ends"],
+        weights: Float[Tensor, " entries"],
+        rows: Int64[Tensor, " entries"],
+        size: int,
+    ) -> Bags:
+        """Bags whose layout is known, and that may be followed by entries of weight 0 up to a fixed number of them.
+
+        Args:
+            indices: the items of all bags, then those of the filling.
+            ends: where each bag starts, bags of the filling after the others, and where the last one ends.
+            weights: one for each entry; 0 for the filling.
+            rows: the row of each entry; any row for the filling.
+            size: the number of bags without the filling.
+        """
+        return cls(indices, ends[: size + 1], weights, {"rows": rows, "ends": ends})
+
     @property
     def size(self) -> int:
         """The number of rows."""
@@ -82,11 +102,36 @@ class Bags:
             self._known["rows"] = row.repeat_interleave(self.lengths(), output_size=len(self.indices))
         return self._known["rows"]
 
+    def ends(self) -> Int64[Tensor, " more_ends"]:
+        """Where each bag starts and the last one ends, bags of a filling among them: sums over all entries read it,
+        and leave what belongs to the filling."""
+        return self._known.get("ends", self.offsets)
+
     def by_item(self) -> Int64[Tensor, " entries"]:
         """Positions of the entries in ascending order of item, then of row."""
         if "by_item" not in self._known:
             self._known["by_item"] = torch.sort(self.indices.int(), stable=True).indices
         return self._known["by_item"]
+
+    def items_by_item(self) -> Int64[Tensor, " entries"]:
+        """The items in ascending order."""
+        if "items_by_item" not in self._known:
+            self._known["items_by_item"] = self.indices[self.by_item()]
+        return self._known["items_by_item"]
+
+    def rows_by_item(self) -> Int64[Tensor, " entries"]:
+        """The row of each entry, in the order of ``by_item``."""
+        if "rows_by_item" not in self._known:
+            self._known["rows_by_item"] = self.rows()[self.by_item()]
+        return self._known["rows_by_item"]
+
+    def renumbered(self) -> tuple[Int64[Tensor, " touched"], Bags]:
+        """The items that occur, ascending (see ``distinct``), and the same bags over their places among them."""
+        if "touched" not in self._known:
+            self._known["touched"], self._known["places"] = distinct(self.indices, self.by_item())
+        # Places are in the order of the items.
+        known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
+        return self._known["touched"], Bags(self._known["places"], self.offsets, self.weights, known)
 
     def totals(self) -> Float[Tensor, " batch"]:
         """The sum of each row's weights."""
@@ -102,11 +147,16 @@ class Bags:
         """Repeat each row ``samples`` times, with copies next to each other."""
         if samples == 1:
             return self
-        return self.take(torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples))
+        filled = len(self.ends()) > len(self.offsets)
+        rows = torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples)
+        return self._taken(rows, None if filled else samples * len(self.indices))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> Bags:
         """The given rows, in the given order."""
-        entries, offsets = gather_ranges(self.offsets, rows)
+        return self._taken(rows)
+
+    def _taken(self, rows: Int64[Tensor, " chosen"], count: int | None = None) -> Bags:
+        entries, offsets = gather_ranges(self.offsets, rows, count)
         return Bags(self.indices[entries], offsets, self.weights[entries])
 
     def part(self, start: int, stop: int) -> Bags:
@@ -123,6 +173,21 @@ class Bags:
         return self.indices.device
 
 
+@dataclass(frozen=True)
+class TokenPlaces:
+    """What the host knew of token rows before they were on a device, which need not be asked then.
+
+    Attributes:
+        lengths: the number of tokens of each row, 1 at least, on the device; padding is behind the last one.
+        full: whether no row has padding; False where nobody knows.
+        real: the positions of all tokens in the flattened ids, ascending, on the device; None where nobody knows.
+    """
+
+    lengths: Int64[Tensor, " batch"]
+    full: bool = False
+    real: Int64[Tensor, " tokens"] | None = None
+
+
 @brief
 @dataclass(frozen=True)
 class TokenRows:
@@ -132,16 +197,23 @@ class TokenRows:
         ids: padding may have any id below the vocabulary size; only the mask counts.
         unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
             it.
+        places: what is known of the mask; of rows that are taken out, nothing is.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
+    places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """The number of rows."""
         return len(self.ids)
+
+    def real(self) -> Int64[Tensor, " tokens"]:
+        """The positions of all tokens in the flattened ids, ascending."""
+        known = None if self.places is None else self.places.real
+        return self.mask.flatten().nonzero()[:, 0] if known is None else known
 
     def repeat(self, samples: int) -> TokenRows:
         """Repeat each row ``samples`` times, with copies next to each other."""
@@ -267,3 +339,29 @@ def gather_ranges(
     count = int(ends[-1]) if count is None else count
     shift = (starts - ends[:-1]).repeat_interleave(lengths, output_size=count)
     return torch.arange(count, device=offsets.device) + shift, ends
+
+
+def distinct(
+    values: Int64[Tensor, " many"], order: Int64[Tensor, " many"] | None = None
+) -> tuple[Int64[Tensor, " touched"], Int64[Tensor, " many"]]:
+    """The values that occur, ascending, and the place of each value among them.
+
+    On a CPU each occurs once. An accelerator would have to be waited for to know how many there are: there the result
+    is as long as ``values``, and the largest value fills the rest. Places are those of the first one.
+
+    Args:
+        values: in any order.
+        order: the positions of the values in ascending order, where they are known.
+
+    Returns:
+        The distinct values, and [many] places.
+    """
+    if values.device.type == "cpu":
+        found, places = values.unique(return_inverse=True)
+        return found, places
+    order = values.argsort() if order is None else order
+    ascending = values[order]
+    number = torch.zeros_like(order)
+    torch.cumsum(ascending[1:] != ascending[:-1], 0, out=number[1:])
+    found = ascending[-1:].expand(len(values)).scatter(0, number, ascending)
+    return found, torch.empty_like(number).scatter_(0, order, number)
