@@ -125,10 +125,12 @@ class Bags:
             self._known["rows_by_item"] = self.rows()[self.by_item()]
         return self._known["rows_by_item"]
 
-    def renumbered(self) -> tuple[Int64[Tensor, " touched"], Bags]:
-        """The items that occur, ascending (see ``distinct``), and the same bags over their places among them."""
+    def renumbered(self, width: int) -> tuple[Int64[Tensor, " touched"], Bags]:
+        """The items that occur, of ``width`` in all, ascending (see ``distinct``), and the same bags over their places
+        among them."""
         if "touched" not in self._known:
-            self._known["touched"], self._known["places"] = distinct(self.indices, self.by_item())
+            found, self._known["places"] = distinct(self.indices, self.by_item())
+            self._known["touched"] = found[:width]
         # Places are in the order of the items.
         known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
         return self._known["touched"], Bags(self._known["places"], self.offsets, self.weights, known)

@@ -67,3 +67,18 @@ def test_nobody_waits_for_the_bounds_of_chunks(pretend: Server) -> None:
     found = pretend("costs", "of_a_softmax_in_chunks")
     assert found["waits"] == {}
     assert found["same"] == [True] * 4
+
+
+def test_nobody_waits_to_know_how_many_items_occur(pretend: Server) -> None:
+    found = pretend("costs", "distinct_items")
+    assert found == {"waits": {}, "here": [0, 3, 5, 9], "there": [0, 3, 5, 9, 9, 9], "same places": True}
+
+
+def test_the_best_weights_stay_on_the_device_until_a_checkpoint_needs_them(pretend: Server) -> None:
+    found = pretend("costs", "best_weights")
+    assert found["memory"]["times"] == 0
+    assert 1 <= found["checkpoints"]["times"] <= 2
+    assert found["checkpoints"]["stored"] >= 1
+    assert {one["best"] for one in found.values()} == {found["cpu"]["best"]}
+    for name in ("memory", "checkpoints"):
+        assert found[name]["scores"] == [pytest.approx(row, rel=1e-3, abs=1e-4) for row in found["cpu"]["scores"]]

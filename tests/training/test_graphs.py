@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from isthmus.batch import Bag, Vector
 from isthmus.core.objectives.schedules import CyclicalAnnealing, DelayedSchedule, LinearAnnealing
 from isthmus.models import elsa, mult_dae, mult_vae, rec_vae, variational
+from isthmus.protocols import Step
 from isthmus.sources import BagSource, VectorSource, few_sizes
 from isthmus.training import trainer
 from isthmus.training.run import Run
@@ -162,10 +163,10 @@ def test_a_filled_batch_holds_the_same_rows(weighted) -> None:
     lambda: DelayedSchedule(LinearAnnealing(0.3), 0.25),
 ])  # fmt: skip
 def test_schedules_take_the_progress_as_a_tensor(make) -> None:
-    schedule = make()
+    schedule, step = make(), Step.__new__(Step)
     for progress in (0.0, 0.1, 0.25, 0.4, 0.83, 1.0):
-        told = schedule(None, torch.tensor(progress, dtype=torch.float64))
-        assert float(told) == pytest.approx(schedule(None, progress), abs=1e-12)
+        told = schedule(step, torch.tensor(progress, dtype=torch.float64))
+        assert float(told) == pytest.approx(schedule(step, progress), abs=1e-12)
 
 
 @pytest.mark.gpu

@@ -119,7 +119,7 @@ class UnitNormReadout(nn.Module):
         """x A; only the rows of items in the bags are accessed."""
         if not torch.is_grad_enabled():
             return bag_sum(self.table, bags)
-        rows, renumbered = bags.renumbered()
+        rows, renumbered = bags.renumbered(len(self.table))
         return bag_sum(self._unit(self.table[rows]), renumbered)
 
     def square_sum(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, " batch"]:

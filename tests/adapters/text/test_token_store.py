@@ -134,6 +134,10 @@ def test_batches_are_padded_to_their_longest():
     assert batch.inputs.ids.tolist() == [[5, 6, 2], [2, 0, 0], [5, 6, 2]]
     assert batch.inputs.mask.tolist() == [[True] * 3, [True, False, False], [True] * 3]
     assert source.batch(torch.tensor([2, 1])).inputs.ids.shape == (2, 5)
+    places = batch.inputs.places
+    assert places.lengths.tolist() == [3, 1, 3]
+    assert (places.full, source.batch(torch.tensor([0, 0])).inputs.places.full) == (False, True)
+    assert batch.inputs.real().tolist() == batch.inputs.mask.flatten().nonzero()[:, 0].tolist()
 
 
 def test_every_batch_is_its_rows():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,10 @@ from scipy.sparse import csr_array
 
 from device_cases import autoencoders, recommenders
 from isthmus import models
-from isthmus.batch import Bag
+from isthmus.batch import Bag, distinct
 from isthmus.core.ops import softmax
 from isthmus.sources import BagSource
+from isthmus.training.checkpoint import CheckpointStore
 from isthmus.training.run import Run
 
 NAME, ACCOUNT = pretend_device.NAME, pretend_device.ACCOUNT
@@ -84,3 +87,39 @@ def _more(train: Callable[[int], None], epochs: int) -> tuple[int, dict[str, int
 
 def _named(waits: Counter[tuple[str, str]]) -> dict[str, int]:
     return {f"{kind} at {place}": count for (kind, place), count in waits.items()}
+
+
+def distinct_items() -> dict[str, Any]:
+    """What ``distinct`` says of the same values on both devices."""
+    values = torch.tensor([5, 3, 3, 9, 5, 0])
+    here, places = distinct(values)
+    ACCOUNT.reset()
+    there, places_there = distinct(values.to(NAME, non_blocking=True))
+    return {
+        "waits": _named(ACCOUNT.waits),
+        "here": here.tolist(),
+        "there": there.cpu().tolist(),
+        "same places": bool(torch.equal(places, places_there.cpu())),
+    }
+
+
+def best_weights() -> dict[str, Any]:
+    """How often the best weights are written, and whether those that a training ends with are the best."""
+    written: list[int] = []
+    keep = CheckpointStore.keep_best
+
+    def counted(store: CheckpointStore, epoch: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        written.append(epoch)
+        keep(store, epoch, tensors)
+
+    CheckpointStore.keep_best = counted  # type: ignore[method-assign]
+    found: dict[str, Any] = {}
+    for name, device, checkpoints in (("cpu", "cpu", False), ("memory", NAME, False), ("checkpoints", NAME, True)):
+        written.clear()
+        with tempfile.TemporaryDirectory() as place:
+            run = Run(device=device, precision="fp32", checkpoints=Path(place) if checkpoints else None, every=3)
+            face = recommenders.fitted("mult-vae", device, epochs=6, learning_rate=0.02, run=run)
+            stored = len(list(Path(place).glob("best-*")))
+        found[name] = {"times": len(written), "best": face.history.best_epoch, "stored": stored}
+        found[name]["scores"] = face.score([[0, 4, 8]], [1, 2, 3]).tolist()
+    return found

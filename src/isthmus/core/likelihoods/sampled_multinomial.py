@@ -116,7 +116,7 @@ class SampledMultinomial(nn.Module):
         bags = require_bags(targets, "a sampled multinomial likelihood")
         self.strata = self.strata.to(bags.indices.device)
         drawn = self.strata.draw(generator)
-        touched, _ = distinct(torch.cat([bags.indices, drawn]))
+        touched = distinct(torch.cat([bags.indices, drawn]))[0][: len(self.counts)]
         weight = rows_of(readout.weight, touched, sparse=self.sparse_gradient)
         bias = rows_of(readout.bias, touched, sparse=self.sparse_gradient)
         own = Bags(torch.searchsorted(touched, bags.indices), bags.offsets, bags.weights)

@@ -91,7 +91,7 @@ def sparse_bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[T
     """``bag_sum`` whose gradient is sparse: work and memory grow with the items that occur, not with the table."""
     if not (torch.is_grad_enabled() and table.requires_grad):
         return bag_sum(table, bags)
-    rows, renumbered = bags.renumbered()
+    rows, renumbered = bags.renumbered(len(table))
     return bag_sum(rows_of(table, rows, sparse=True), renumbered)
 
 
