@@ -232,7 +232,7 @@ def held_out(
         raise InputError("no rows", expected="at least one")
     device = _device(model)
     noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
-    means, parts = [], []
+    counts, means, parts = [], [], []
     for rows in torch.arange(len(source)).split(batch):
         with run.products():
             step = model.step(there.batch(rows), generator=noise, corrupt=corrupt)
@@ -240,9 +240,11 @@ def held_out(
             if each:
                 parts.append(nats_of(step))
         # A device is waited for once, when all rows are done.
-        means.append((len(rows), torch.stack([loss.total.detach(), loss.terms["nll"], loss.terms["rate"]]).float()))
-    counts = torch.tensor([count for count, _ in means], dtype=torch.float64)
-    sums = (counts[:, None] * torch.stack([mean for _, mean in means]).cpu()).sum(0)
+        counts.append(len(rows))
+        means.append(torch.stack([loss.total.detach(), loss.terms["nll"], loss.terms["rate"]]).float())
+    sums = torch.zeros(3, dtype=torch.float64)
+    for count, mean in zip(counts, torch.stack(means).cpu(), strict=True):
+        sums += count * mean
     found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
     total, nll, rate = (sums / len(source)).tolist()
     return HeldOut(total, nll, rate, found)

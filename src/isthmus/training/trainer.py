@@ -245,10 +245,9 @@ class _Training:
             if stop.requested or self._late():
                 return False
             rows, batch = upcoming
-            terms = self._step(rows, batch, done, stop)
+            done.add(self._step(rows, batch, done, stop), rows)
             # The device works on this step while the host prepares the next one.
             upcoming = self._prepared(next(batches, None))
-            done.add(terms, rows)
             if done.steps % self.pace == 0:
                 self._look(done)
         self._look(done)
@@ -316,6 +315,8 @@ class _Training:
     def _reset(self, parts: tuple[PartName, ...]) -> None:
         for parameter in self.model.parameters_of(*parts):
             self.optimizer.state.pop(parameter, None)
+        if self.graphs is not None:
+            self.graphs.forget()
 
     def _finish(self) -> None:
         """Clean up after the training: restore the best weights and ``requires_grad``, and drop gradients."""

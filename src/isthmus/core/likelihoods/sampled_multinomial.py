@@ -177,7 +177,7 @@ class Strata:
         ends = lengths.cumsum(0)
         beyond = torch.minimum(ends - ends.floor(), lengths)
         chances = torch.empty_like(lengths).index_copy_(0, order, lengths - beyond * (lengths - beyond))
-        return cls(order, ends, chances, round(float(ends[-1])))
+        return cls(order, ends, chances, draws)
 
     def to(self, device: torch.device) -> Strata:
         """The same on another device."""

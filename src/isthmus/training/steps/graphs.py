@@ -70,13 +70,16 @@ class CudaCapture:
 
     def record(self, work: Callable[[], Terms]) -> Callable[[], Terms]:
         """Raises RuntimeError where the work cannot be captured."""
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self._generator)
-        with torch.cuda.graph(graph, stream=self._side):
-            written = work()
+        # Graphs belong to the device that is the current one.
+        with torch.cuda.device(self._device):
+            graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self._generator)
+            with torch.cuda.graph(graph, stream=self._side):
+                written = work()
 
         def replay() -> Terms:
-            graph.replay()
+            with torch.cuda.device(self._device):
+                graph.replay()
             return written
 
         return replay
@@ -150,6 +153,10 @@ class GraphedSteps:
             return self.capture.warm(lambda: self._taken(prepared.numbers, prepared.shape, phase))
         shape.numbers.copy_(prepared.numbers, non_blocking=True)
         return shape.replay()
+
+    def forget(self) -> None:
+        """Drop all graphs, because something that they write to has been replaced."""
+        self._shapes, self.graphs = {}, 0
 
     def _taken(self, numbers: Tensor, shape: tuple[int, ...], phase: Phase) -> Terms:
         return self.stepper.step(self.source.gathered(numbers, shape), phase, self._pace)
