@@ -17,6 +17,7 @@ from isthmus.machine.devices import sent
 from isthmus.reprs import brief
 from isthmus.sources import Layout
 from isthmus_images.files.levels import SIXTEEN_BITS, Levels, checked_levels
+from isthmus_images.files.loading import How, load
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
 from isthmus_images.images import Images
 
@@ -74,10 +75,13 @@ class ImageAdapter:
     Attributes:
         signal: channels, height and width.
         levels: the numbers of black and white in pictures of more than 8 bits; None where there was none.
+        in_arrays: whether they hold for arrays of integers, too; in bundles that do not say which levels they were
+            trained with, arrays were bytes.
     """
 
     signal: Grid
     levels: Levels | None = None
+    in_arrays: bool = True
 
     @classmethod
     def read(cls, source: Any, **options: Any) -> Images:
@@ -117,9 +121,7 @@ class ImageAdapter:
         """
         if isinstance(source, Images):
             return source
-        form = self.form
-        how: dict[str, Any] = {"on_error": on_error, "noisy": noisy, "levels": self.levels}
-        return Images.read(source, size=form.size, colour=form.colour, **how)
+        return Images.of_loaded(load(source, How(self.form, on_error, noisy, self.levels, self.in_arrays)))
 
     def prepare(self, records: Any) -> ImageSource:
         """One row for each image, in order.
@@ -156,7 +158,7 @@ class ImageAdapter:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"the sizes of images do not fit ({error})", expected="as saved") from None
         assert form.size is not None
-        return cls(Grid(channels, *form.size), levels)
+        return cls(Grid(channels, *form.size), levels, "levels" in sizes)
 
 
 def _tensor(pixels: Pixels) -> torch.Tensor:

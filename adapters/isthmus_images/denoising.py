@@ -39,7 +39,8 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
         records = fitted.adapter.records(images, on_error=on_error, noisy=True)
         return Loaded(records.pixels, records.names)
     adapter = fitted.adapter
-    return load(images, How(Form(None, adapter.form.colour), on_error, noisy=True, levels=adapter.levels))
+    form = Form(None, adapter.form.colour)
+    return load(images, How(form, on_error, noisy=True, levels=adapter.levels, in_arrays=adapter.in_arrays))
 
 
 def denoised(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded) -> Shown | list[ShownPicture]:

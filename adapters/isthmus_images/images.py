@@ -57,14 +57,15 @@ class Images:
     ) -> Images:
         """Read images from files or arrays.
 
-        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats) the range counts: the least number of
-        all that are read becomes black, the largest white. What a folder holds beside pictures is listed in ``skipped``
+        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats in files) and of arrays of uint16, or of
+        other integers beyond 0 to 255, the range counts: the least number of all that are read becomes black, the
+        largest white. What a folder holds beside pictures is listed in ``skipped``
         and in the log.
 
         Args:
             source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
                 (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if any; a
-                Pillow image; or a list of paths, Pillow images or arrays. Floats run from 0 to 1, integers to 255.
+                Pillow image; or a list of paths, Pillow images or arrays. Floats of arrays run from 0 to 1.
             size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
                 theirs, which must then be one for all. Arrays are never resized.
             colour: ``grey`` or ``colour``; by default grey where all pictures are.
@@ -79,7 +80,7 @@ class Images:
             ValueRangeError: NaN, or numbers that are not pixels.
             SettingError: an unknown colour or choice, or a size below 1.
         """
-        return cls._of(load(source, How(Form.of(size, colour), on_error, noisy, checked_levels(levels))))
+        return cls.of_loaded(load(source, How(Form.of(size, colour), on_error, noisy, checked_levels(levels))))
 
     @classmethod
     def crops(
@@ -116,7 +117,7 @@ class Images:
             loaded = Loaded(source.pixels, source.names, source.labels, levels=source.levels)
         else:
             loaded = load(source, How(Form(None, colour), on_error))
-        return cls._of(cropped(loaded, each, form.size, seed))
+        return cls.of_loaded(cropped(loaded, each, form.size, seed))
 
     @classmethod
     def of(cls, source: Any) -> Images:
@@ -124,7 +125,12 @@ class Images:
         return source if isinstance(source, Images) else cls.read(source)
 
     @classmethod
-    def _of(cls, loaded: Loaded) -> Images:
+    def of_loaded(cls, loaded: Loaded) -> Images:
+        """What was loaded, if all of it is of one size.
+
+        Raises:
+            InputError: pictures of different sizes.
+        """
         return cls(loaded.stacked(), loaded.names, loaded.labels, loaded.skipped, loaded.levels, loaded.reasons)
 
     def __len__(self) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from isthmus_interactions.cold_start.features import ItemFeatures
     from isthmus_interactions.fitted import FittedRecommender
     from isthmus_interactions.interactions import Interactions
+    from isthmus_interactions.order.sessions import sessions
+    from isthmus_interactions.order.temporal import TemporalSplit, temporal
     from isthmus_interactions.ordered_histories import OrderedHistories
     from isthmus_interactions.recommend.answers import Answer, Result
     from isthmus_interactions.recommender import Recommender
@@ -34,10 +36,13 @@ __all__ = [
     "Recommender",
     "Result",
     "Split",
+    "TemporalSplit",
     "TuningResult",
     "from_files",
     "leave_last_out",
+    "sessions",
     "strong",
+    "temporal",
     "tune",
     "weak",
 ]
@@ -53,10 +58,13 @@ _HOMES = {
     "Recommender": "recommender",
     "Result": "recommend.answers",
     "Split": "splits",
+    "TemporalSplit": "order.temporal",
     "TuningResult": "tuning.tune",
     "from_files": "splits",
     "leave_last_out": "splits",
+    "sessions": "order.sessions",
     "strong": "splits",
+    "temporal": "order.temporal",
     "tune": "tuning.tune",
     "weak": "splits",
 }

@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from scipy.sparse import csr_array
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bag, Bags, Tensors, TokenRows
+from isthmus.batch import Bag, Bags, Histories, Tensors, TokenRows, require_bags
 from isthmus.core.linear.dense import LinearAutoencoder
 from isthmus.core.linear.sparse import SparseLinear
+from isthmus.core.recency import seconds_of
 from isthmus.errors import SettingError
 from isthmus.index.exact.top_k import best_of
 from isthmus.models.linear import bags_matrix
@@ -29,20 +30,31 @@ from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.csr import Csr
+from isthmus_interactions.csr import Csr, stored_where
 
 COSINES_AT_A_TIME = 1 << 23
 """Number of cosines that are dense at a time: 64 MB."""
 
 
 class Popularity(nn.Module):
-    """The same ranking for all users: by the share of users who have an item."""
+    """The same ranking for all users: by the share of users who have an item.
+
+    Args:
+        shares: the share of each item.
+        window: seconds before the newest event in which users are counted; None for all.
+    """
 
     shares: Tensor
 
-    def __init__(self, shares: Float[Tensor, " width"]) -> None:
+    def __init__(self, shares: Float[Tensor, " width"], window: float | None = None) -> None:
         super().__init__()
         self.register_buffer("shares", shares)
+        self.window = window
+
+    @property
+    def trained_on_times(self) -> bool:
+        """Whether counting needs times."""
+        return self.window is not None
 
     @classmethod
     def of(cls, matrix: Csr, device: torch.device | None = None) -> Popularity:
@@ -99,8 +111,8 @@ class PopularityFallback:
 
 def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
     """Which rows are empty: no entry in a bag, no token in a sequence."""
-    if isinstance(inputs, Bags):
-        return inputs.lengths() == 0
+    if isinstance(inputs, Bags | Histories):
+        return require_bags(inputs, "a history").lengths() == 0
     if isinstance(inputs, TokenRows):
         return ~inputs.mask.any(1)
     return torch.zeros(inputs.size, dtype=torch.bool, device=inputs.values.device)
@@ -133,10 +145,15 @@ def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:
 @brief
 @dataclass(frozen=True)
 class CountingRecipe:
-    """A model of items, and the function that fills it from a matrix of shape (users, items), on the CPU."""
+    """A model of items, and the function that fills it from a matrix of shape (users, items), on the CPU.
+
+    Attributes:
+        window: only entries of so many seconds before the newest one are counted; None for all.
+    """
 
     model: Popularity | SparseLinear
     fill: Callable[[Any, Csr], None]
+    window: float | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -156,22 +173,38 @@ class CountingRecipe:
         """
 
         def work() -> Record:
-            self.fill(self.model.cpu(), bags_matrix(source, self.model.width))
+            matrix = bags_matrix(source, self.model.width)
+            self.fill(self.model.cpu(), matrix if self.window is None else _newest(source, matrix, self.window))
             return {}
 
         return fit_in_one_step(self.model, "count", len(source), run, validation, work)
 
 
-def popularity(signal: Bag, *, generator: Generator) -> CountingRecipe:
+def _newest(source: Source, matrix: Csr, window: float) -> Csr:
+    """The entries of the last seconds before the newest one."""
+    bags = require_bags(source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs, "popularity")
+    if bags.times is None:
+        raise SettingError("recent popularity without times", expected="interactions with dates, or seconds since 1970")
+    newest = float(bags.times.max()) if len(bags.times) else 0.0
+    return stored_where(matrix, (bags.times > newest - window).numpy())
+
+
+def popularity(signal: Bag, *, generator: Generator, recent: str | None = None) -> CountingRecipe:
     """Popularity: the same ranking for all users, by the share of users who have an item.
 
-    Advice: the baseline that every model has to beat; useful by itself for users without any history.
+    Advice: the baseline that every model has to beat; useful by itself for users without any history. Where tastes
+    change fast, popularity of the last days is hard to beat.
+
+    Args:
+        recent: count only what happened in this time before the newest event, such as "7d" or "12h" (s, min, h, d, w or
+            y); null counts everything. Needs dates, or seconds since 1970.
     """
+    window = None if recent is None else seconds_of(recent, "recent")
 
     def fill(model: Popularity, matrix: Csr) -> None:
         model.shares.copy_(Popularity.of(matrix).shares)
 
-    return CountingRecipe(Popularity(torch.zeros(signal.width)), fill)
+    return CountingRecipe(Popularity(torch.zeros(signal.width), window), fill, window)
 
 
 def item_knn(signal: Bag, *, generator: Generator, neighbours: int = 100) -> CountingRecipe:

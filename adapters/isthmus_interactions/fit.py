@@ -16,6 +16,7 @@ from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
+from isthmus.machine.devices import device_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
@@ -23,12 +24,16 @@ from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, stored_where
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.folds import evaluate_fold, training_source
+from isthmus_interactions.order.inputs import reads_of
+from isthmus_interactions.order.temporal import check_before
 from isthmus_interactions.overview import held_out
-from isthmus_interactions.sequences import evaluate_fold, length_read, training_source
 from isthmus_interactions.splits import FoldIn, aligned
+from isthmus_interactions.vocabularies import translate
 
 FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
@@ -65,8 +70,8 @@ def fit(
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    train, fold = hold_out_users(data, validation, run.seed)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
+    train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric, run)
     with interruptible() as stop:
         history = recipe.fit(training_source(train, recipe.model), run, score)
@@ -109,7 +114,7 @@ def scores_of(
         return None
     found: list[dict[str, Any] | None] = []
     with doing(run.progress, f"measuring on {len(fold):,} users"):
-        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, run.torch_device())))
+        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
     return found[0] if found else None
 
 
@@ -119,7 +124,7 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     Args:
         fold: histories and held-out items of the users.
         metric: such as "ndcg@100".
-        run: its device is used.
+        run: the training that is judged; scores are computed where the model is, which may be the CPU.
 
     Returns:
         The metric and the function that computes it; higher is better.
@@ -128,8 +133,7 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     latest: dict[str, float] = {}
 
     def score(model: nn.Module) -> float:
-        device = run.torch_device()
-        found = evaluate_fold(ranker_of(model), length_read(model), fold, (metric,), device)
+        found = evaluate_fold(ranker_of(model), reads_of(model), fold, (metric,), device_of(model))
         latest.update({f"{metric}{ERROR}": error for error in found.standard_errors.values()})
         return found.means[metric]
 
@@ -174,7 +178,9 @@ def facts_of(
     }
 
 
-def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) -> tuple[Interactions, FoldIn | None]:
+def hold_out_users(
+    data: Interactions, validation: FoldIn | float, seed: int, *, last: bool = False
+) -> tuple[Interactions, FoldIn | None]:
     """Split users into training and validation. Both keep all items of the data, so that no known item is lost.
 
     The same data, share and seed give the same users. Hidden are items that somebody who trains has. None are held
@@ -184,6 +190,8 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
         data: interactions of all users.
         validation: a fold over the items of ``data``, or the share of users to hold out.
         seed: seed for the choice of users and of their hidden items.
+        last: hide the last item of each of them instead of random ones, if the order is known: for a model that reads
+            it.
 
     Returns:
         The training users, and the fold; None if no users are held out.
@@ -195,6 +203,7 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
                 expected=f"the {len(data.items):,} items of the training data, in their order",
                 remedy="take both from one split",
             )
+        _check_hidden(data, validation)
         return data, validation
     validation = real("validation", validation, "a share of the users from 0 to less than a half")
     if not 0 <= validation < 0.5:
@@ -202,7 +211,7 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
     if validation == 0:
         return data, None
     rows = _askable(data, validation, seed)
-    fold = _hidden(data, rows, seed) if len(rows) else None
+    fold = _hidden(data, rows, seed, last and data.histories is not None) if len(rows) else None
     if fold is None:
         logger.info(
             "no users are held out and the last epoch is kept: %d users, %d of them with %d items or more, are too few",
@@ -213,6 +222,25 @@ def hold_out_users(data: Interactions, validation: FoldIn | float, seed: int) ->
         return data, None
     held = data.users.rows(fold.users)
     return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
+
+
+def _check_hidden(data: Interactions, fold: FoldIn) -> None:
+    """Check that nothing that is to be found is in the training data.
+
+    Raises:
+        SettingError: it is.
+    """
+    if fold.at is not None:
+        check_before(data, fold.at)
+    rows = translate(Vocabulary(fold.users), data.users) if len(set(fold.users)) == len(fold.users) else None
+    if rows is not None:
+        both = select_rows(data.matrix, rows[rows >= 0]).multiply(select_rows(fold.held_out, np.flatnonzero(rows >= 0)))
+        if both.nnz:
+            raise SettingError(
+                f"a validation fold of which {both.nnz:,} interactions to find are in the training data",
+                expected="training data without them",
+                remedy="take both from one split",
+            )
 
 
 def _askable(data: Interactions, share: float, seed: int) -> Ints:
@@ -231,14 +259,17 @@ def _askable(data: Interactions, share: float, seed: int) -> Ints:
     return np.sort(chosen)
 
 
-def _hidden(data: Interactions, rows: Ints, seed: int) -> FoldIn | None:
-    """A part of the items of each of some users is hidden, one at least, of those that others have; None for none."""
+def _hidden(data: Interactions, rows: Ints, seed: int, last: bool) -> FoldIn | None:
+    """A part of the items of each of some users is hidden, one at least, or the last one, of those that others have;
+    None for none."""
     part = data.select_users(rows)
     others = np.bincount(data.matrix.indices, minlength=len(data.items))
     others -= np.bincount(part.matrix.indices, minlength=len(data.items))
     known = others[part.matrix.indices] > 0
     order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
     quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]
+    if last and part.histories is not None:
+        order, quota = np.where(known, -1.0 - part.histories.last_places(part.matrix), 2.0), np.ones_like(quota)
     hidden = known & (places_in_rows(part.matrix, order) < quota)
     if not hidden.any():
         return None

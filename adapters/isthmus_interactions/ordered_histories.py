@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.reprs import counted, described
-from isthmus_interactions.csr import Csr, Ints, row_of_entry
+from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
 
 Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 TimeUnit = Literal["us", "as given"]
 """Unit of times: microseconds since 1970-01-01 UTC if the column contained dates, otherwise whatever its numbers
 mean."""
+
+CLOCKS = ((1e8, 1e11, 1.0), (1e11, 1e14, 1e-3), (1e14, 1e17, 1e-6), (1e17, 1e20, 1e-9))
+"""Size of the numbers of a clock that started in 1970, from and below, and its unit in seconds."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +94,28 @@ class OrderedHistories:
         """The user of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @cached_property
+    def clock(self) -> float | None:
+        """Seconds per unit of ``times``; None if there are no times, or numbers that are no clock.
+
+        Numbers are taken for seconds, milliseconds, microseconds or nanoseconds since 1970 by their size: for a date
+        between 1973 and 5138 only one of the four is possible.
+        """
+        if self.times is None or not len(self.times):
+            return None
+        if self.unit == "us":
+            return 1e-6
+        largest = float(np.abs(self.times).max())
+        return next((seconds for least, most, seconds in CLOCKS if least <= largest < most), None)
+
+    @cached_property
+    def seconds(self) -> npt.NDArray[np.float64] | None:
+        """The time of each event in seconds since 1970, or as given where the times are no clock; None without."""
+        if self.times is None:
+            return None
+        times = self.times.astype(np.float64)
+        return times if self.clock is None else times * self.clock
+
     def items_of(self, row: int) -> npt.NDArray[np.int64]:
         """The items of one user, oldest first, as rows for ``Vocabulary.take``."""
         return self.items[self.offsets[row] : self.offsets[row + 1]].astype(np.int64)
@@ -114,7 +140,7 @@ class OrderedHistories:
 
     def inside(self, matrix: Csr) -> OrderedHistories:
         """The events whose user and item have a cell in a matrix of the same users and items."""
-        return self.where(self._cells(matrix) >= 0)
+        return self.where(self.cells_in(matrix) >= 0)
 
     def renumbered(self, columns: Ints) -> OrderedHistories:
         """The same events over another vocabulary: item i becomes ``columns[i]``; events with -1 are dropped."""
@@ -122,14 +148,21 @@ class OrderedHistories:
         moved = OrderedHistories(self.offsets, translated.astype(np.int32), self.times, self.unit)
         return moved if (translated >= 0).all() else moved.where(translated >= 0)
 
+    def matrix(self, width: int) -> Csr:
+        """The users and items that have an event, as a matrix of ones."""
+        pairs = np.unique(self.owners() * width + self.items)
+        shape = (len(self), width)
+        return csr_of(pairs // width, pairs % width, np.ones(len(pairs), np.float32), shape)
+
     def last_places(self, matrix: Csr) -> npt.NDArray[np.int64]:
-        """The position of the last event of each cell, counted over all users; aligned with ``matrix.data``.
+        """The position of the last event of each cell, counted over all users; aligned with ``matrix.data``, and -1 for
+        a cell without an event.
 
         ``matrix`` contains every user and item that has an event.
         """
-        places = np.zeros(matrix.nnz, dtype=np.int64)
+        places = np.full(matrix.nnz, -1, dtype=np.int64)
         # If a cell has several events, the last one is written last and remains.
-        places[self._cells(matrix)] = np.arange(self.events)
+        places[self.cells_in(matrix)] = np.arange(self.events)
         return places
 
     def latest_times(self, matrix: Csr) -> Times | None:
@@ -161,7 +194,7 @@ class OrderedHistories:
     def _times(self, chosen: Ints | npt.NDArray[np.bool_]) -> Times | None:
         return None if self.times is None else self.times[chosen]
 
-    def _cells(self, matrix: Csr) -> npt.NDArray[np.int64]:
+    def cells_in(self, matrix: Csr) -> npt.NDArray[np.int64]:
         """The position of each event's cell among the stored ones, or -1."""
         width = matrix.shape[1]
         stored = row_of_entry(matrix) * width + matrix.indices

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, final
 
 from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
-from isthmus.machine.devices import named_device
+from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
-from isthmus_interactions import fit, storage
+from isthmus_interactions import storage
 from isthmus_interactions.auto import auto
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
@@ -23,8 +24,11 @@ from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
+from isthmus_interactions.order.temporal import earlier
 from isthmus_interactions.overview.panels import panels
 from isthmus_interactions.recommend.answer_verbs import AnswerVerbs
+from isthmus_interactions.recommend.timed_protocols import BEFORE
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
@@ -59,6 +63,8 @@ class Recommender(AnswerVerbs):
         encoding: str | None = None,
         delimiter: str | None = None,
         header: bool | None = None,
+        before: Any = None,
+        decay: float | int | str | None = None,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
         seed: int = 0,
@@ -86,6 +92,11 @@ class Recommender(AnswerVerbs):
                 names of columns. See ``Interactions.read`` for all of these.
             model: name of a builder; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
                 blend of them, and keeps the best on held-out users; ``facts["tried"]`` lists all of them.
+            before: train on what happened before this moment only: a date, a number as in the data, or a share such as
+                0.9 of the events. ``evaluate(..., split="temporal")`` then asks for what came after it.
+            decay: recency, for models of bags: the half-life of an item in a history, as a number of later events such
+                as 20 or as a time such as "30d". "auto" chooses one, or none, on held-out data; ``facts["decay"]``
+                lists what was tried. The builder of the result is then ``recent``.
             validation: held-out users who choose the best epoch, or the share of the users of ``train`` to hold out; a
                 fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
                 epoch is kept. A closed-form model is evaluated on the held-out users and then solved for all users.
@@ -111,15 +122,19 @@ class Recommender(AnswerVerbs):
         told: Reading = {"keep": keep, "weights": weights, "ordered": ordered, "users": users, "items": items}
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
+        data, moment = (data, None) if before is None else earlier(data, before)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
         with interruptible() as stop:
             if plugins.python_name(model) == "auto":
+                check_decay_of_auto(decay)
                 made = auto.fit(data, validation, metric, run, settings)
             else:
-                made = fit.fit(data, model, validation, metric, run, settings)
+                made = fit_with_decay(data, model, decay, validation, metric, run, settings)
+            if moment is not None:
+                made = replace(made, facts={**made.facts, BEFORE: moment})
             found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]
             if features is not None:
                 with doing(run.progress, "learning from the features of items"):
@@ -244,8 +259,9 @@ class Recommender(AnswerVerbs):
 
         Raises:
             BundleError: a directory that is truncated, altered, foreign or too new.
-            SettingError: a device that is not there.
+            SettingError: a device that is not there, or has too little memory.
         """
-        place, found = named_device(device), storage.read(path)
-        found.model.to(place)
+        named_device(device)
+        found = storage.read(path)
+        put(found.model, device)
         return cls(found)

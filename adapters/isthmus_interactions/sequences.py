@@ -1,4 +1,4 @@
-"""Sequence models, which read the items of a user in order: their data in training, recommendation and evaluation.
+"""Sequence models, which read the items of a user in order, and the rows that they read.
 
 A model declares its input by its ``signal``. With ``isthmus.batch.Tokens`` it receives the last ``signal.length`` items
 of each history, oldest first, as ``TokenRows`` whose ids are rows of the catalogue; all other models receive bags.
@@ -6,24 +6,17 @@ of each history, oldest first, as ``TokenRows`` whose ids are rows of the catalo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
-from scipy.sparse import csr_array
+from jaxtyping import Float64, Int32, Int64
 from torch import Tensor
 
-from isthmus.batch import Batch, Tensors, TokenRows, Tokens, require_bags
+from isthmus.batch import Batch, TokenRows, Tokens
 from isthmus.errors import InputError
-from isthmus.protocols import Columns, Ranker, Source
-from isthmus.sources import BagSource
-from isthmus.tasks.evaluation import Evaluation, evaluate
-from isthmus_interactions.interactions import Interactions
+from isthmus.protocols import Ranker
 from isthmus_interactions.ordered_histories import OrderedHistories
-from isthmus_interactions.splits import FoldIn
 
 
 @runtime_checkable
@@ -73,30 +66,33 @@ def token_rows(histories: OrderedHistories, length: int, device: torch.device | 
     Returns:
         Ids of shape (histories, steps), as wide as the longest row.
     """
-    source = SequenceSource.of(histories, length)
-    inputs = source.batch(torch.arange(len(histories))).inputs
+    inputs = SequenceSource.of(histories, length).batch(torch.arange(len(histories))).inputs
     assert isinstance(inputs, TokenRows)
-    return TokenRows(inputs.ids.to(device), inputs.mask.to(device))
+    return inputs if device is None else inputs.to(device)
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceSource:
-    """Ordered histories as token rows, 4 bytes per event. Inputs and targets of a batch are the same rows.
+    """Ordered histories as token rows, 4 bytes per event and 8 for its time. Inputs and targets of a batch are the same
+    rows.
 
     Attributes:
         offsets: start of the items of each user and, after the last user, their end.
         items: oldest first.
         length: number of the last items of a user that are read.
+        times: time of each event, in seconds since 1970 or in the unit of the data; None if unknown.
     """
 
     offsets: Int64[Tensor, " ends"]
     items: Int32[Tensor, " events"]
     length: int
+    times: Float64[Tensor, " events"] | None = None
 
     @classmethod
     def of(cls, histories: OrderedHistories, length: int) -> SequenceSource:
         """The histories on the CPU."""
-        return cls(torch.from_numpy(histories.offsets), torch.from_numpy(histories.items), length)
+        times = None if histories.seconds is None else torch.from_numpy(histories.seconds)
+        return cls(torch.from_numpy(histories.offsets), torch.from_numpy(histories.items), length, times)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -108,7 +104,8 @@ class SequenceSource:
 
     def to(self, device: torch.device) -> SequenceSource:
         """The same rows on another device."""
-        return SequenceSource(self.offsets.to(device), self.items.to(device), self.length)
+        times = None if self.times is None else self.times.to(device)
+        return SequenceSource(self.offsets.to(device), self.items.to(device), self.length, times)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order, as wide as the longest of them."""
@@ -117,65 +114,11 @@ class SequenceSource:
         lengths = (ends - self.offsets[rows]).clamp(max=self.length)
         steps = torch.arange(max(1, int(lengths.max()) if len(rows) else 1), device=rows.device)
         mask = steps < lengths[:, None]
+        places = ((ends - lengths)[:, None] + steps)[mask]
         ids = torch.zeros(mask.shape, dtype=torch.int64, device=rows.device)
-        ids[mask] = self.items[((ends - lengths)[:, None] + steps)[mask]].long()
-        tokens = TokenRows(ids, mask)
+        ids[mask] = self.items[places].long()
+        times = None if self.times is None else torch.zeros(mask.shape, dtype=torch.float64, device=rows.device)
+        if times is not None and self.times is not None:
+            times[mask] = self.times[places]
+        tokens = TokenRows(ids, mask, times=times)
         return Batch(rows, tokens, tokens)
-
-
-def training_source(data: Interactions, model: object) -> Source:
-    """The interactions in the form that a model reads.
-
-    Raises:
-        InputError: a sequence model, and interactions whose order is unknown.
-    """
-    length = length_read(model)
-    if length is None:
-        return BagSource.from_csr(data.matrix)
-    return SequenceSource.of(known_order(data.histories), length)
-
-
-def evaluate_fold(
-    ranker: Ranker, length: int | None, fold: FoldIn, metrics: Sequence[str], device: torch.device
-) -> Evaluation:
-    """Evaluate a ranker on the held-out items of each user; see ``isthmus.tasks.evaluation.evaluate``.
-
-    Args:
-        ranker: ranker of bags, or of items in order.
-        length: maximum number of items that it reads in order; None for a ranker of bags.
-        fold: histories and held-out items.
-        metrics: names such as "recall@20".
-        device: device of the ranker.
-
-    Returns:
-        Means, standard errors and values of the metrics; higher is better.
-
-    Raises:
-        SettingError: an unknown metric.
-        InputError: a fold over another catalogue, or without an order that the ranker needs.
-    """
-    if length is None:
-        return evaluate(ranker, fold.history, fold.held_out, metrics, device=device)
-    rows = len(fold)
-    own_row = csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
-    by_row = _RankerOfFold(ranker, known_order(fold.ordered), length)
-    return evaluate(by_row, fold.history, fold.held_out, metrics, inputs=own_row, device=device)
-
-
-class _RankerOfFold:
-    """Receives bags that only contain the number of a row of the fold, and ranks by the events of that row."""
-
-    def __init__(self, ranker: Ranker, histories: OrderedHistories, length: int) -> None:
-        self._ranker, self._histories, self._length = ranker, histories, length
-
-    @property
-    def width(self) -> int:
-        return self._ranker.width
-
-    def prepare(self, inputs: Tensors) -> Any:
-        bags = require_bags(inputs, "a fold")
-        some = self._histories.take(bags.indices.cpu().numpy())
-        return self._ranker.prepare(token_rows(some, self._length, bags.indices.device))
-
-    def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
-        return self._ranker.scores(state, columns)

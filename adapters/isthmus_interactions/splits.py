@@ -1,4 +1,6 @@
-"""Training, validation and test data: four ways to split interactions, each reproducible by its seed.
+"""Training, validation and test data: ways to split interactions without a clock, each reproducible by its seed.
+
+``order.temporal`` and ``order.sessions`` split along time.
 
 All splits have the same form. A model is trained on ``train``; it then receives the ``history`` of some users and has
 to find the ``held_out`` items. Both refer to the items of ``train``.
@@ -36,13 +38,15 @@ class FoldIn:
         history: items that the model receives, shape (users, items).
         held_out: items that it should find, same shape.
         users: the users, one for each row.
-        ordered: the events behind ``history`` in order, for sequence models; None if the order is unknown.
+        ordered: the events behind ``history`` in order, with times if known; None if the order is unknown.
+        at: moment of a temporal split, in the unit of the times: all training events are before it. None for others.
     """
 
     history: Csr
     held_out: Csr
     users: list[Id]
     ordered: OrderedHistories | None = None
+    at: float | int | None = None
 
     def __len__(self) -> int:
         return len(self.users)

@@ -1,20 +1,22 @@
 """Inputs and outputs of models.
 
 A *signal* describes only the sizes of a domain's data; the core chooses its parts by it.
-A *batch* contains tensors on one device, in one of three forms: bags, token rows or plain values.
+A *batch* contains tensors on one device: bags, token rows, both of the same rows, or plain values.
 Rows of a batch can be repeated: ``repeat(samples)`` puts the copies of one row next to each other
 (row 0, row 0, row 1, row 1, ...). Samples of a code are arranged in the same order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import SettingError
+from isthmus.machine.unasked import distinct, gather_ranges
 from isthmus.reprs import brief
 
 # --- signals: sizes only ---------------------------------------------------------------------------------------------
@@ -59,32 +61,25 @@ Signal = Bag | Vector | Tokens | Grid
 @brief
 @dataclass(frozen=True)
 class Bags:
-    """Sparse rows without their zeros: row r contains entries ``offsets[r]`` to ``offsets[r + 1]``."""
+    """Sparse rows without their zeros: row r contains entries ``offsets[r]`` to ``offsets[r + 1]``.
+
+    Attributes:
+        indices: column of each entry.
+        offsets: start of the entries of each row and, after the last row, their end.
+        weights: value of each entry.
+        ages: how many events of the row came after the last one of the entry; None if nobody asks or the order is
+            unknown.
+        times: when that event happened, in seconds; None likewise.
+    """
 
     indices: Int64[Tensor, " entries"]
     offsets: Int64[Tensor, " ends"]
     weights: Float[Tensor, " entries"]
+    ages: Float[Tensor, " entries"] | None = None
+    times: Float64[Tensor, " entries"] | None = None
+    # What follows from the layout, once it is computed. Entries of weight 0 may follow the bags, in bags of their own
+    # that only ``ends`` knows.
     _known: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def laid_out(
-        cls,
-        indices: Int64[Tensor, " entries"],
-        ends: Int64[Tensor, " more_ends"],
-        weights: Float[Tensor, " entries"],
-        rows: Int64[Tensor, " entries"],
-        size: int,
-    ) -> Bags:
-        """Bags whose layout is known, and that may be followed by entries of weight 0 up to a fixed number of them.
-
-        Args:
-            indices: the items of all bags, then those of the filling.
-            ends: where each bag starts, bags of the filling after the others, and where the last one ends.
-            weights: one for each entry; 0 for the filling.
-            rows: the row of each entry; any row for the filling.
-            size: the number of bags without the filling.
-        """
-        return cls(indices, ends[: size + 1], weights, {"rows": rows, "ends": ends})
 
     @property
     def size(self) -> int:
@@ -126,14 +121,15 @@ class Bags:
         return self._known["rows_by_item"]
 
     def renumbered(self, width: int) -> tuple[Int64[Tensor, " touched"], Bags]:
-        """The items that occur, of ``width`` in all, ascending (see ``distinct``), and the same bags over their places
-        among them."""
+        """The items that occur, of ``width`` in all, ascending, as ``machine.unasked.distinct`` has them, and the same
+        bags over their places among them."""
         if "touched" not in self._known:
             found, self._known["places"] = distinct(self.indices, self.by_item())
             self._known["touched"] = found[:width]
         # Places are in the order of the items.
         known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
-        return self._known["touched"], Bags(self._known["places"], self.offsets, self.weights, known)
+        places = self._known["places"]
+        return self._known["touched"], Bags(places, self.offsets, self.weights, self.ages, self.times, known)
 
     def totals(self) -> Float[Tensor, " batch"]:
         """The sum of each row's weights."""
@@ -143,7 +139,7 @@ class Bags:
     def reweighted(self, weights: Float[Tensor, " entries"]) -> Bags:
         """The same entries with other weights. Information about the layout is shared, because it does not depend on
         them."""
-        return Bags(self.indices, self.offsets, weights, self._known)
+        return Bags(self.indices, self.offsets, weights, self.ages, self.times, self._known)
 
     def repeat(self, samples: int) -> Bags:
         """Repeat each row ``samples`` times, with copies next to each other."""
@@ -158,8 +154,23 @@ class Bags:
         return self._taken(rows)
 
     def _taken(self, rows: Int64[Tensor, " chosen"], count: int | None = None) -> Bags:
-        entries, offsets = gather_ranges(self.offsets, rows, count)
-        return Bags(self.indices[entries], offsets, self.weights[entries])
+        return self.entries(*gather_ranges(self.offsets, rows, count))
+
+    def entries(self, entries: Int64[Tensor, " chosen"] | slice, offsets: Int64[Tensor, " ends"]) -> Bags:
+        """Some entries, with all that is known of them.
+
+        Args:
+            entries: their positions, in the given order.
+            offsets: the rows that they form.
+        """
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        return Bags(self.indices[entries], offsets, self.weights[entries], ages, times)
+
+    def to(self, device: torch.device) -> Bags:
+        """The same rows on another device."""
+        ages, times = (None if of is None else of.to(device) for of in (self.ages, self.times))
+        indices, offsets, weights = (of.to(device) for of in (self.indices, self.offsets, self.weights))
+        return Bags(indices, offsets, weights, ages, times)
 
     def part(self, start: int, stop: int) -> Bags:
         """Rows ``start`` to ``stop``, without a copy."""
@@ -167,7 +178,7 @@ class Bags:
             return self
         offsets = self.offsets[start : stop + 1]
         first, last = int(offsets[0]), int(offsets[-1])
-        return Bags(self.indices[first:last], offsets - first, self.weights[first:last])
+        return self.entries(slice(first, last), offsets - first)
 
     @property
     def device(self) -> torch.device:
@@ -199,12 +210,14 @@ class TokenRows:
         ids: padding may have any id below the vocabulary size; only the mask counts.
         unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
             it.
+        times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
         places: what is known of the mask; of rows that are taken out, nothing is.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
+    times: Float64[Tensor, "batch steps"] | None = None
     places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -219,22 +232,77 @@ class TokenRows:
 
     def repeat(self, samples: int) -> TokenRows:
         """Repeat each row ``samples`` times, with copies next to each other."""
-        ids, mask = (t.repeat_interleave(samples, 0) for t in (self.ids, self.mask))
-        return TokenRows(ids, mask, None if self.unseen is None else self.unseen.repeat_interleave(samples, 0))
+        return self._each(lambda rows: rows.repeat_interleave(samples, 0))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> TokenRows:
         """The given rows, in the given order."""
-        return TokenRows(self.ids[rows], self.mask[rows], None if self.unseen is None else self.unseen[rows])
+        return self._each(lambda all_rows: all_rows[rows])
 
     def part(self, start: int, stop: int) -> TokenRows:
         """Rows ``start`` to ``stop``, without a copy."""
-        unseen = None if self.unseen is None else self.unseen[start:stop]
-        return TokenRows(self.ids[start:stop], self.mask[start:stop], unseen)
+        return self._each(lambda rows: rows[start:stop])
+
+    def to(self, device: torch.device) -> TokenRows:
+        """The same rows on another device."""
+        return self._each(lambda rows: rows.to(device))
+
+    def last(self, length: int) -> TokenRows:
+        """At most this many tokens of each row, the last ones."""
+        if self.ids.shape[1] <= length:
+            return self
+        lengths = self.mask.sum(1)
+        places = (lengths - length).clamp(min=0)[:, None] + torch.arange(length, device=self.device)
+        shorter = self._each(lambda rows: rows.gather(1, places))
+        return replace(shorter, mask=places < lengths[:, None])
 
     @property
     def device(self) -> torch.device:
         """The device of the tensors."""
         return self.ids.device
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TokenRows:
+        unseen, times = (None if of is None else change(of) for of in (self.unseen, self.times))
+        return TokenRows(change(self.ids), change(self.mask), unseen, times)
+
+
+@brief
+@dataclass(frozen=True)
+class Histories:
+    """The same rows as bags and in order, for a model whose parts read one or the other.
+
+    Attributes:
+        bags: the entries of each row.
+        tokens: the last events of each row, oldest first.
+    """
+
+    bags: Bags
+    tokens: TokenRows
+
+    @property
+    def size(self) -> int:
+        """The number of rows."""
+        return self.bags.size
+
+    def repeat(self, samples: int) -> Histories:
+        """Repeat each row ``samples`` times, with copies next to each other."""
+        return Histories(self.bags.repeat(samples), self.tokens.repeat(samples))
+
+    def take(self, rows: Int64[Tensor, " chosen"]) -> Histories:
+        """The given rows, in the given order."""
+        return Histories(self.bags.take(rows), self.tokens.take(rows))
+
+    def part(self, start: int, stop: int) -> Histories:
+        """Rows ``start`` to ``stop``, without a copy."""
+        return Histories(self.bags.part(start, stop), self.tokens.part(start, stop))
+
+    def to(self, device: torch.device) -> Histories:
+        """The same rows on another device."""
+        return Histories(self.bags.to(device), self.tokens.to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the tensors."""
+        return self.bags.device
 
 
 @brief
@@ -261,13 +329,17 @@ class Values:
         """Rows ``start`` to ``stop``, without a copy."""
         return Values(self.values[start:stop])
 
+    def to(self, device: torch.device) -> Values:
+        """The same rows on another device."""
+        return Values(self.values.to(device))
+
     @property
     def device(self) -> torch.device:
         """The device of the tensors."""
         return self.values.device
 
 
-Tensors = Bags | TokenRows | Values
+Tensors = Bags | TokenRows | Histories | Values
 
 
 @brief
@@ -300,11 +372,12 @@ def require_bags(tensors: Tensors, reader: str) -> Bags:
         reader: the part that reads them, for the error message.
 
     Returns:
-        The same tensors.
+        The same tensors, or the bags of histories.
 
     Raises:
         SettingError: token rows or dense values.
     """
+    tensors = tensors.bags if isinstance(tensors, Histories) else tensors
     if not isinstance(tensors, Bags):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="bags")
     return tensors
@@ -319,51 +392,7 @@ def require_values(tensors: Tensors, reader: str) -> Values:
 
 def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
     """Check that tensors are token rows; like ``require_bags``."""
+    tensors = tensors.tokens if isinstance(tensors, Histories) else tensors
     if not isinstance(tensors, TokenRows):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
     return tensors
-
-
-def gather_ranges(
-    offsets: Int64[Tensor, " ends"], rows: Int64[Tensor, " batch"], count: int | None = None
-) -> tuple[Int64[Tensor, " entries"], Int64[Tensor, " new_ends"]]:
-    """Positions of the entries of ``rows`` in a compressed layout, and the offsets of the gathered layout.
-
-    Args:
-        offsets: start of each row's entries, and the end of the last row's.
-        rows: which rows, in which order.
-        count: how many entries they have in all; a device is not asked for what its host knows.
-    """
-    starts = offsets[rows]
-    lengths = offsets[rows + 1] - starts
-    ends = torch.zeros(len(rows) + 1, dtype=torch.int64, device=offsets.device)
-    torch.cumsum(lengths, 0, out=ends[1:])
-    count = int(ends[-1]) if count is None else count
-    shift = (starts - ends[:-1]).repeat_interleave(lengths, output_size=count)
-    return torch.arange(count, device=offsets.device) + shift, ends
-
-
-def distinct(
-    values: Int64[Tensor, " many"], order: Int64[Tensor, " many"] | None = None
-) -> tuple[Int64[Tensor, " touched"], Int64[Tensor, " many"]]:
-    """The values that occur, ascending, and the place of each value among them.
-
-    On a CPU each occurs once. An accelerator would have to be waited for to know how many there are: there the result
-    is as long as ``values``, and the largest value fills the rest. Places are those of the first one.
-
-    Args:
-        values: in any order.
-        order: the positions of the values in ascending order, where they are known.
-
-    Returns:
-        The distinct values, and [many] places.
-    """
-    if values.device.type == "cpu":
-        found, places = values.unique(return_inverse=True)
-        return found, places
-    order = values.argsort() if order is None else order
-    ascending = values[order]
-    number = torch.zeros_like(order)
-    torch.cumsum(ascending[1:] != ascending[:-1], 0, out=number[1:])
-    found = ascending[-1:].expand(len(values)).scatter(0, number, ascending)
-    return found, torch.empty_like(number).scatter_(0, order, number)

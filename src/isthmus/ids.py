@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from numbers import Integral, Rational, Real
 from typing import Any
@@ -43,6 +43,13 @@ def integer_of(text: str) -> int | None:
         return None
     number = int(text.partition(".")[0])
     return number if -(2**63) <= number < 2**64 else None
+
+
+def ids_of_texts(texts: Sequence[str]) -> list[Id]:
+    """The ids in a column of a text file: integers where every one of them is written as one, else the texts."""
+    stripped = [text.strip() for text in texts]
+    numbers = [number for number in map(integer_of, stripped) if number is not None]
+    return list(numbers) if len(numbers) == len(stripped) else list(stripped)
 
 
 def plain_id(given: Any) -> Id:

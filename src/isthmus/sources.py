@@ -11,13 +11,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags, Batch, Values, gather_ranges
+from isthmus.batch import Bags, Batch, Values
 from isthmus.checked.sparse import check_csr
 from isthmus.machine.devices import sent
+from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 
@@ -66,11 +67,15 @@ class BagSource:
         offsets: start of the entries of each row and, after the last row, their end.
         indices: column of each entry; converted to int64 one batch at a time.
         weights: value of each entry; None if all are 1.
+        ages: how many events of the row came after the last one of the entry, if somebody reads it; see ``Bags``.
+        times: when that event happened, in seconds, likewise.
     """
 
     offsets: Int64[Tensor, " ends"]
     indices: Int32[Tensor, " entries"]
     weights: Float[Tensor, " entries"] | None = None
+    ages: Float[Tensor, " entries"] | None = None
+    times: Float64[Tensor, " entries"] | None = None
 
     @classmethod
     def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
@@ -100,8 +105,8 @@ class BagSource:
 
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
-        weights = None if self.weights is None else self.weights.to(device)
-        moved = BagSource(self.offsets.to(device), self.indices.to(device), weights)
+        more = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
+        moved = BagSource(self.offsets.to(device), self.indices.to(device), *more)
         vars(moved)["ends_here"] = self.ends_here
         return moved
 
@@ -115,7 +120,8 @@ class BagSource:
         entries, offsets = gather_ranges(self.offsets, rows)
         indices = self.indices[entries].long()
         weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
-        bags = Bags(indices, offsets, weights)
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        bags = Bags(indices, offsets, weights, ages, times)
         return Batch(rows, bags, bags)
 
     def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
@@ -161,7 +167,8 @@ class BagSource:
         if bags:
             # Which rows they belong to does not matter; one row of all would keep the others waiting.
             weights, bag = weights * (bag < size), bag % size
-        found = Bags.laid_out(indices, ends, weights, bag, size)
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        found = Bags(indices, ends[: size + 1], weights, ages, times, {"rows": bag, "ends": ends})
         return Batch(rows, found, found)
 
 

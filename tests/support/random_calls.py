@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from hostile import equal_values, odd_values
 from hypothesis import HealthCheck, given, settings
@@ -34,6 +35,8 @@ import isthmus
 from isthmus.errors import IsthmusError
 from isthmus.index import Index
 from isthmus.training.run import Run
+from isthmus_interactions import ItemFeatures, tune
+from isthmus_vectors import estimators
 
 SECONDS = 60
 """After which a call hangs: the script ends with the stack."""
@@ -86,6 +89,8 @@ def calls_of(name: str) -> list[Call]:
             return _of_detector(name)
         case "compressor":
             return _of_compressor(name)
+        case "estimators":
+            return _of_estimators(name)
     return _of_index(name)
 
 
@@ -119,8 +124,65 @@ def _of_recommender(face: str) -> list[Call]:
         _verb(face, "explain", {"history": [1, 2], "item": 3, "k": None}),
         _verb(face, "evaluate", {"test": events(), "metrics": ["recall@5"], "split": None, "hide": 0.2, "seed": 0}),
         _verb(face, "update", new),
+        _verb(face, "recommend_all", {"path": "answers.parquet", **asked}),
+        _verb(face, "with_features", {"features": FEATURES, "boost": 1.0, "seed": 0}),
         Call(face, "fit", lambda **own: isthmus.Recommender.fit(**own), fit),
+        *_of_items(face),
+        *_of_paths(face, isthmus.Recommender),
     ]
+
+
+def _of_items(face: str) -> list[Call]:
+    """What is called beside the recommender itself."""
+    table = pa.table({"item": list(range(25)), "kind": [f"a|{row % 3}" for row in range(25)]})
+    reading = {"id": None, "tags": "kind", "text": None, "vectors": None, "title": None, "separator": "|"}
+    search = {"data": events(), "model": face, "trials": 1, "study": None, "metric": "ndcg@10", "validation": 0.2}
+    search |= {"on_trial": None, "seed": 1, **SHORTER.get(face, {})}
+    return [
+        Call(face, "ItemFeatures.of", lambda **own: ItemFeatures.of(**own), {**TAGS, "idf": False, "titles": None}),
+        Call(face, "ItemFeatures.read", lambda **own: ItemFeatures.read(**own), {"source": table, **reading}),
+        Call(
+            face,
+            "tune",
+            lambda **own: tune(**own),
+            {"data": events(), "model": face, **search, **SHORTER.get(face, {})},
+        ),
+    ]
+
+
+def _of_paths(face: str, kind: Any) -> list[Call]:
+    saved = f"{face}.bundle"
+    FACES[face].save(saved)
+    FACES[face].save(f"{face} again.bundle")
+    place = {} if kind is Index else {"device": "cpu"}
+    return [
+        _verb(face, "save", {"path": f"{face} again.bundle"}),
+        Call(face, "load", lambda **own: kind.load(own.pop("path"), **own), {"path": saved, **place}),
+        Call(face, "isthmus.load", lambda **own: isthmus.load(own.pop("path"), **own), {"path": saved}),
+    ]
+
+
+def _of_estimators(face: str) -> list[Call]:
+    """The estimators of scikit-learn, which raise its own errors, too."""
+    calls = []
+    for kind in (estimators.Autoencoder, estimators.VariationalAutoencoder, estimators.SparseAutoencoder):
+        settings_ = {"epochs": 1, "hidden": 8, "code": 2}
+        fitted = kind(**settings_).fit(numbers(60))
+        own = {**kind().get_params(), **settings_}
+
+        def fit(kind: Any = kind, **own: Any) -> Any:
+            return kind(**{name: value for name, value in own.items() if name not in "Xy"}).fit(own["X"], own["y"])
+
+        calls += [
+            *(
+                Call(face, f"{kind.__name__}.{verb}", getattr(fitted, verb), {"X": numbers(5, seed=1)}, ("X",))
+                for verb in ("transform", "score_samples", "decision_function", "predict")
+            ),
+            Call(face, f"{kind.__name__}.inverse_transform", fitted.inverse_transform, {"X": numbers(5, 2)}, ("X",)),
+            Call(face, f"{kind.__name__}.sample", fitted.sample, {"n": 2, "random_state": 1, "prior": "fitted"}),
+            Call(face, f"{kind.__name__}.fit", fit, {"X": numbers(40), "y": None, **own}),
+        ]
+    return calls
 
 
 def _of_autoencoder(face: str, records: Any, kind: Any, train: Any, more: Mapping[str, Any]) -> list[Call]:
@@ -143,6 +205,7 @@ def _of_autoencoder(face: str, records: Any, kind: Any, train: Any, more: Mappin
         _verb(face, "with_gallery", {"records": records, "codes": codes}, ("records", "codes")),
         _verb(face, "evaluate", {"records": records, "samples": 0, "seed": 1}, first),
         Call(face, "fit", fit, {"records": train, "model": "vanilla", **own}),
+        *_of_paths(face, kind),
     ]
 
 
@@ -160,6 +223,7 @@ def _of_detector(face: str) -> list[Call]:
     return [
         *(_verb(face, verb, rows, ("vectors",)) for verb in ("anomaly_scores", "is_anomaly", "predict", "explain")),
         Call(face, "fit", lambda **own: isthmus.Detector.fit(**own), {"vectors": numbers(20), **own}),
+        *_of_paths(face, isthmus.Detector),
     ]
 
 
@@ -171,6 +235,7 @@ def _of_compressor(face: str) -> list[Call]:
         _verb(face, "decode", {"codes": codes}, ()),
         _verb(face, "search", {"queries": rows, "codes": codes, "k": 2}, ("queries",)),
         Call(face, "fit", lambda **own: isthmus.Compressor.fit(**own), {"vectors": numbers(256, 8), **own}),
+        *_of_paths(face, isthmus.Compressor),
     ]
 
 
@@ -192,10 +257,15 @@ def _of_index(face: str) -> list[Call]:
         Call(face, "remove", change("remove"), {"ids": ids}),
         Call(face, "compact", change("compact"), {"queries": queries}),
         Call(face, "build", lambda **own: Index.build(**own), {"vectors": numbers(30, 4), **build}, ("vectors",)),
+        _verb(face, "export", {"path": "vectors.parquet"}),
+        *_of_paths(face, Index),
     ]
 
 
 FACES: dict[str, Any] = {}
+TAGS: dict[str, Any] = {"ids": list(range(25)), "matrix": np.eye(25, 5, dtype=np.float32) + 0.1}
+FEATURES = ItemFeatures.of(**TAGS)
+SHORTER: dict[str, dict[str, Any]] = {"mult-vae": {"epochs": 1, "progress": False}, "ease": {"progress": False}}
 
 
 def state() -> Any:
@@ -230,18 +300,26 @@ def tried(call: Call, arguments: Mapping[str, Any]) -> tuple[list[str], Any]:
         except (IsthmusError, OSError) as error:
             # Its message must be text, too.
             str(error).encode("utf-8", "backslashreplace")
+        except (ValueError, TypeError) as error:
+            if "sklearn" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+                wrong.append(_told(error))
         except BaseException as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            own = [one for one in traceback.extract_tb(error.__traceback__) if "isthmus" in one.filename]
-            last = own[-1] if own else where
-            wrong.append(f"{type(error).__name__}: {str(error)[:200]} at {last.filename}:{last.lineno}")
+            wrong.append(_told(error))
     faulthandler.cancel_dump_traceback_later()
-    told = [one for one in seen if not one.category.__module__.startswith("isthmus")]
+    own = ("isthmus", "sklearn") if call.face == "estimators" else ("isthmus",)
+    told = [one for one in seen if not one.category.__module__.startswith(own)]
     wrong += [f"{one.category.__name__}: {str(one.message)[:200]} at {one.filename}:{one.lineno}" for one in told]
     wrong += [f"changed {name}" for name, was in contents.items() if content(arguments[name]) != was]
     after = state()
     wrong += [f"changed the state of the process: {place}" for place, was in enumerate(before) if was != after[place]]
     return wrong, answer
+
+
+def _told(error: BaseException) -> str:
+    where = traceback.extract_tb(error.__traceback__)
+    own = [one for one in where if "isthmus" in one.filename]
+    last = own[-1] if own else where[-1]
+    return f"{type(error).__name__}: {str(error)[:200]} at {last.filename}:{last.lineno}"
 
 
 def main(examples: int, names: list[str]) -> list[dict[str, str]]:
@@ -290,7 +368,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        chosen = sys.argv[2].split(",") if len(sys.argv) > 2 else ["run", *MAKERS]
+        chosen = sys.argv[2].split(",") if len(sys.argv) > 2 else ["run", "estimators", *MAKERS]
         problems = main(int(sys.argv[1]), chosen)
         os.chdir("/")
     print(json.dumps(problems))

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits: which of their numbers is black and which is white.
+"""Pictures of more than 8 bits, in files and in arrays: which of their numbers is black and which is white.
 
 A camera of 12 bits, a scanner of 16 or a measurement in floats uses a part of what its file could hold. So the range of
 what is there counts: that of all pictures that are read together, which keeps them comparable.
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from isthmus.checked.arguments import real_numbers
 from isthmus.errors import InputError, SettingError
 from isthmus_images.files.formats import UNREADABLE, formats
 
@@ -38,11 +39,19 @@ def is_deep(image: Any) -> bool:
     return str(image.mode).startswith("I") or image.mode == "F"
 
 
+def is_deep_array(numbers: npt.NDArray[Any]) -> bool:
+    """Whether an array holds pictures of more than 8 bits: 16 bits without sign, or other integers beyond a byte."""
+    if numbers.dtype.kind not in "iu" or numbers.dtype == np.uint8 or not numbers.size:
+        return False
+    return numbers.dtype == np.uint16 or bool(numbers.min() < 0 or numbers.max() > 255)
+
+
 def levels_of(sources: Iterable[Any]) -> Levels | None:
-    """The least and the largest number of all deep pictures among files and Pillow images.
+    """The least and the largest number of all deep pictures among files, Pillow images and arrays.
 
     Args:
-        sources: paths and Pillow images; what cannot be read is left out, and so is anything else.
+        sources: paths, Pillow images and arrays of NumPy or torch; what cannot be read is left out, and so is anything
+            else.
 
     Returns:
         The levels; None where no picture is deep.
@@ -81,15 +90,34 @@ def in_bytes(image: Any, levels: Levels | None) -> Any:
     numbers = np.asarray(image).astype(np.float64)
     if np.isnan(numbers).any():
         raise InputError("a picture of floats with NaN", expected="numbers in every pixel", remedy="fill them first")
-    low, high = levels or _from_ends(*_range(numbers))
+    return Image.fromarray(_scaled(numbers, levels or _from_ends(*_range(numbers))))
+
+
+def array_in_bytes(numbers: npt.NDArray[Any], levels: Levels | None) -> npt.NDArray[np.uint8]:
+    """An array of integers as bytes, an image at a time.
+
+    Args:
+        numbers: [images, ...].
+        levels: the numbers of black and white; the range of the array, if not given. What lies outside is cut.
+    """
+    known = levels or _from_ends(*_range(numbers))
+    grey = np.empty(numbers.shape, np.uint8)
+    for place, image in enumerate(numbers):
+        grey[place] = _scaled(image.astype(np.float64), known)
+    return grey
+
+
+def _scaled(numbers: npt.NDArray[np.float64], levels: Levels) -> npt.NDArray[np.uint8]:
+    low, high = levels
     # Multiplied first, so that 16 bits become 8 by whole steps of 257; the rounding of floats must not cost a level.
-    grey = np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low) + ROUNDING)
-    return Image.fromarray(grey.astype(np.uint8))
+    return np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low) + ROUNDING).astype(np.uint8)
 
 
 def _ends(source: Any) -> Levels | None:
     if isinstance(source, Image.Image):
         return _range(np.asarray(source)) if is_deep(source) else None
+    if isinstance(source, np.ndarray) or callable(getattr(source, "detach", None)):
+        return _ends_of_array(source)
     if not isinstance(source, Path) or source.suffix.lower() not in DEEP_ENDINGS:
         return None
     try:
@@ -99,6 +127,14 @@ def _ends(source: Any) -> Levels | None:
                 return _range(np.asarray(opened)) if is_deep(opened) else None
     except UNREADABLE:
         return None  # Whoever reads it says so.
+
+
+def _ends_of_array(source: Any) -> Levels | None:
+    try:
+        numbers = real_numbers(source)
+    except InputError:
+        return None  # Whoever reads it says so.
+    return _range(numbers) if is_deep_array(numbers) else None
 
 
 def _range(numbers: npt.NDArray[Any]) -> Levels:

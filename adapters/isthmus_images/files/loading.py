@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from isthmus.checked.arguments import listed
+from isthmus.checked.arguments import listed, real_numbers
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.ids import without_surrogates
 from isthmus.reprs import brief, counted
@@ -38,13 +38,21 @@ class How:
         form: size and colour.
         on_error: "raise" where a file cannot be read, or "skip" it, which is logged with its name.
         noisy: floats of arrays may lie outside 0 to 1.
-        levels: the numbers of black and white in pictures of more than 8 bits; None for the range of what is read.
+        levels: the numbers of black and white in pictures and arrays of more than 8 bits; None for the range of what is
+            read.
+        in_arrays: whether they hold for arrays, too.
     """
 
     form: Form = field(default_factory=Form)
     on_error: str = "raise"
     noisy: bool = False
     levels: Levels | None = None
+    in_arrays: bool = True
+
+    @property
+    def array_levels(self) -> Levels | None:
+        """The numbers of black and white in arrays of integers."""
+        return self.levels if self.in_arrays else None
 
     def over(self, sources: Iterable[Any]) -> How:
         """The same with the levels of these pictures, where none were given."""
@@ -128,7 +136,7 @@ def _from_path(path: Path, how: How) -> Loaded:
         labels = labels_beside(path)
         if labels is not None and len(labels) != len(found.names):
             raise SourceError(f"{len(labels):,} labels beside {path}", expected=f"{len(found.names):,}, one an image")
-        return Loaded(found.pictures, found.names, labels)
+        return replace(found, labels=labels)
     if is_array(path):
         return _from_archive(path, how)
     if path.suffix.lower() not in SUFFIXES:
@@ -211,7 +219,7 @@ def _one(given: Any, what: str, how: How) -> Callable[[], Picture]:
             return picture_from(given, how.form, how.levels)
         if np.ndim(given) not in (2, 3):
             raise InputError(f"{what} of shape {np.shape(given)}", expected="(height, width), with channels if any")
-        pixels = as_pixels(np.asarray(given)[None], what, noisy=how.noisy)
+        pixels = as_pixels(real_numbers(given, "pixels")[None], what, noisy=how.noisy, levels=how.array_levels)
         how.form.check(pixels, what)
         picture: Picture = pixels[0]
         return picture
@@ -246,11 +254,13 @@ def _from_archive(path: Path, how: How) -> Loaded:
     if len(found) == 1:
         name, array = next(iter(found.items()))
         return _from_array(array, str(path) if name == path.name else f"{path}, array {name!r},", how)
+    how = how.over(found.values())
     pictures = [_one(array, f"{path}, array {name!r}", how)() for name, array in found.items()]
-    return Loaded(pictures, tuple(found))
+    return Loaded(pictures, tuple(found), levels=how.levels)
 
 
 def _from_array(array: Any, what: str, how: How) -> Loaded:
-    pixels = as_pixels(array, what, noisy=how.noisy)
+    how = how.over([array])
+    pixels = as_pixels(array, what, noisy=how.noisy, levels=how.array_levels)
     how.form.check(pixels, what)
-    return Loaded(pixels, tuple(map(str, range(len(pixels)))))
+    return Loaded(pixels, tuple(map(str, range(len(pixels)))), levels=how.levels)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.checked.arguments import real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus_images.files.levels import Levels, array_in_bytes, is_deep_array
 
 Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]
 Picture = UInt8[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]
@@ -75,16 +76,19 @@ class Form:
             raise InputError(f"{what} with {_named(channels)} images", expected=f"{self.colour} ones")
 
 
-def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False) -> Pixels:
+def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False, levels: Levels | None = None) -> Pixels:
     """Many images from an array [images, height, width], with channels (1 or 3) last or second or not at all.
 
     Args:
+        array: booleans, bytes, floats, or integers of more bits, which are scaled.
         what: names the array in errors.
         noisy: floats may lie outside 0 to 1.
+        levels: the numbers of black and white in integers other than bytes; without them, integers from 0 to 255 are
+            bytes, and others are scaled by their range.
 
     Raises:
         InputError: another shape or type, or no images.
-        ValueRangeError: NaN, or numbers outside 0 to 255 (integers) or 0 to 1 (floats).
+        ValueRangeError: NaN, or floats outside 0 to 1.
     """
     given = real_numbers(array, "pixels")
     if given.ndim == 4 and given.shape[3] in (1, 3):
@@ -99,7 +103,7 @@ def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False) -> Pix
         )
     if 0 in given.shape:
         raise InputError(f"{what} of shape {np.shape(array)}", expected="at least one image of at least one pixel")
-    return np.ascontiguousarray(_in_range(given, what, noisy))
+    return np.ascontiguousarray(_in_range(given, what, noisy, levels))
 
 
 def as_shown(means: Float[Tensor, "images channels height width"]) -> Shown:
@@ -127,14 +131,14 @@ def as_bytes(pixels: Pixels) -> UInt8[np.ndarray, "images channels height width"
     return rounded
 
 
-def _in_range(given: npt.NDArray[np.generic], what: str, noisy: bool) -> npt.NDArray[np.generic]:
+def _in_range(given: npt.NDArray[np.generic], what: str, noisy: bool, levels: Levels | None) -> npt.NDArray[np.generic]:
     if given.dtype == np.uint8:
         return given
     if given.dtype == np.bool_:
         return given.astype(np.uint8) * np.uint8(255)
     if given.dtype.kind in "iu":
-        _check_between(given, 0.0, 255.0, what)
-        return given.astype(np.uint8)
+        deep = levels is not None or is_deep_array(given)
+        return array_in_bytes(given, levels) if deep else given.astype(np.uint8)
     if given.dtype.kind == "f":
         _check_between(given, *((-NOISY, NOISY) if noisy else (0.0, 1.0)), what)
         return given.astype(np.float32)

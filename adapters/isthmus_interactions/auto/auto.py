@@ -18,8 +18,10 @@ from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
+from isthmus_interactions.auto.worth import worth
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.holdout import hold_out
 from isthmus_interactions.overview import held_out
 from isthmus_interactions.splits import FoldIn
 
@@ -44,7 +46,7 @@ def fit(
 
     Args:
         data: interactions of all users.
-        validation: held-out users who choose the model, or the share of the users of ``data`` to hold out.
+        validation: a fold that chooses the model, or the share to hold out, see ``order.holdout``.
         metric: the metric by which models are compared, higher is better.
         run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
         settings: must be empty.
@@ -61,7 +63,8 @@ def fit(
     started = time.perf_counter()
     budget = BUDGET if run.time_limit is None else run.time_limit
     end, run = started + budget, replace(run, time_limit=None)
-    train, fold = fitting.hold_out_users(data, validation, run.seed)
+    held = hold_out(data, validation, run.seed)
+    train, fold = held.train, held.fold
     if fold is None:
         logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
@@ -88,6 +91,8 @@ def fit(
         "budget": budget,
         "seconds_in_all": time.perf_counter() - started,
         "fitted_on_everybody": again,
+        "validation": held.told,
+        "worth": worth(search.tried, metric),
     }
     return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
 

@@ -13,10 +13,11 @@ from isthmus.batch import Bag
 from isthmus.core.linear.dense import Gram
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
+from isthmus.machine.devices import moved
 from isthmus.models.blend import BlendRecipe, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
-from isthmus.protocols import Recipe
+from isthmus.protocols import Recipe, Source
 from isthmus.sources import BagSource
 from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import interruptible
@@ -28,12 +29,20 @@ from isthmus_interactions.auto.candidates import (
     initial_settings,
     neighbouring_settings,
     networks,
+    sequences,
     sparse_fits,
 )
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.choose_decay import half_lives, with_half_life
+from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.holdout import has_order
+from isthmus_interactions.order.inputs import BAGS, reads_of
 
 LINEAR = 0.35
 """Share of the time for linear models."""
+
+RECENT = 0.25
+"""Share of the remaining time for half-lives, and again for models that read items in order."""
 
 MOST = 8
 """Maximum number of linear models."""
@@ -111,7 +120,11 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
-                todo = networks(self.train)
+                ordered = has_order(self.train.histories)
+                if ordered:
+                    self._recent()
+                    self._sequences()
+                todo = networks(self.train, ordered=ordered)
                 for place, (name, settings) in enumerate(todo):
                     left = self.end - time.perf_counter()
                     if left > 0:
@@ -150,6 +163,27 @@ class ModelSearch:
             best = self.ranked[0].settings
             self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
 
+    def _recent(self) -> None:
+        """Give the best linear model several half-lives."""
+        end, before = time.perf_counter() + RECENT * (self.end - time.perf_counter()), self.ranked[0]
+        own = dict(before.settings)
+        for half_life in reversed(half_lives(self.train)[1:]):
+            if time.perf_counter() + self.tried[-1].seconds > end:
+                break
+            self._try("recent", with_half_life(before.name, half_life, own)[1], None)
+            self._forget()
+
+    def _sequences(self) -> None:
+        """Models that read items in order, if there are any: closed forms with several settings."""
+        end, seconds = time.perf_counter() + RECENT * (self.end - time.perf_counter()), 0.0
+        for name, settings in sequences(self.train):
+            if time.perf_counter() + seconds > end:
+                break
+            started = time.perf_counter()
+            self._try_network(name, settings, end - started)
+            seconds = time.perf_counter() - started
+            self._forget()
+
     def _forget(self) -> None:
         """Drop models that a better candidate of the same name has overtaken; a dense model may take gigabytes."""
         kept = {id(tried) for tried in self.best_of_each()}
@@ -178,13 +212,17 @@ class ModelSearch:
         if isinstance(recipe, ClosedFormRecipe):
             recipe = replace(recipe, gram=gram)
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
-            history = recipe.fit(self.source, run, self.validation)
+            history = recipe.fit(self._source(recipe), run, self.validation)
         if isinstance(recipe, ClosedFormRecipe):
             # This matrix is of the training users; the next fit is on all users.
             recipe = replace(recipe, gram=None)
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt
+
+    def _source(self, recipe: Recipe) -> Source:
+        """The training users in the form that a model reads."""
+        return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
     def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
         """The same for a network; if its training fails, the search continues without it."""
@@ -205,8 +243,9 @@ class ModelSearch:
         started = time.perf_counter()
         names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
         model = Blend([recipe.model for recipe in recipes])
+        moved(model, self.run.torch_device())
         with doing(self.run.progress, "weighing " + ", ".join(map(plugins.command_name, names))):
-            record = weigh(model, names, self.source, self.validation, 1)
+            record = weigh(model, names, training_source(self.train, model), self.validation, 1)
         history = History(metric=self.validation.name)
         history.take(record)
         # A part without weight would be saved and fitted again for no use.

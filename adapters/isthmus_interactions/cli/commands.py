@@ -151,8 +151,22 @@ def evaluate(
     split: Annotated[
         str | None,
         typer.Option(
-            help="users (new users), known (later interactions) or last (most recent item) [depends on FILE]."
+            help="users (new users), known (later interactions), leave-last-out (most recent item), temporal (what "
+            "users did from one moment on) or sessions (the same for sessions) [depends on FILE]."
         ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="The moment of --split temporal and sessions: a date, a number as in FILE, or a share of the events "
+            "before it [what DIR was trained before]."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Events to find after the moment: the last of each user, or each successive one.")
+    ] = None,
+    seen: Annotated[
+        str | None, typer.Option(help="Items of the history are masked or kept in the ranking [masked].")
     ] = None,
     hide: Annotated[float, typer.Option(help="Share of each user's items that --split users hides.")] = 0.2,
     seed: Seed = 0,
@@ -166,13 +180,18 @@ def evaluate(
     reading |= {"encoding": encoding, "delimiter": delimiter, "header": header}
     if ordered:
         reading["ordered"] = True
-    measured = recommender.evaluate(file, metrics, split=split, hide=hide, seed=seed, **reading)
+    asked_for: dict[str, Any] = {"split": split, "at": at, "target": target, "seen": seen, "hide": hide, "seed": seed}
+    measured = recommender.evaluate(file, metrics, **asked_for, **reading)
     document = documents.evaluation_report(measured)
-    rows = [(name, measured.shown(name)) for name in measured.means]
+    others = measured.baselines
+    rows = [
+        (name, measured.shown(name), *(f"{others[other].get(name, 0.0):.4f}" for other in others))
+        for name in measured.means
+    ]
     for remark in (measured.protocol, *measured.remarks):
         status(remark)
-    title = f"{len(measured.rows):,} users"
-    emit(document, as_json, lambda: table(("metric", "mean ± standard error"), rows, title))
+    title = f"{len(measured.rows):,} {documents.asked_rows(measured)}, seen items {measured.seen}"
+    emit(document, as_json, lambda: table(("metric", "mean ± standard error", *others), rows, title))
 
 
 def _recommend_users(

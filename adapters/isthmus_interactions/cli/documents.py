@@ -8,11 +8,10 @@ from typing import Any, TypedDict
 import numpy as np
 
 from isthmus import plugins
-from isthmus.errors import InputError, SettingError
+from isthmus.errors import SettingError
 from isthmus.ids import Id
 from isthmus.reprs import counted
 from isthmus.tasks.evaluation import Evaluation
-from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.files.reading import Weights
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommender import Recommender
@@ -70,7 +69,11 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         "stopped_early": history.stopped_early,
         "warnings": list(recommender.facts.get("warnings", ())),
         # Additional facts of auto and with_features.
-        **{n: recommender.facts[n] for n in ("tried", "fitted_on_everybody", "features") if n in recommender.facts},
+        **{
+            n: recommender.facts[n]
+            for n in ("tried", "fitted_on_everybody", "features", "validation", "worth", "decay", "before")
+            if n in recommender.facts
+        },
     }
 
 
@@ -88,37 +91,6 @@ def held_out(document: dict[str, Any]) -> str:
     users = document.get("validation_users")
     said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
-
-
-def features(
-    file: Path | None,
-    id_: str | None,
-    tags: list[str] | None,
-    text: list[str] | None,
-    vectors: list[str] | None,
-    title: str | None,
-) -> ItemFeatures | None:
-    """Read the features in a table of items, if there is one. Raises the errors of ``ItemFeatures.read``.
-
-    Args:
-        file: the table of items.
-        id_: its column of ids.
-        tags: its columns of tags.
-        text: its columns of prose.
-        vectors: its columns of numbers.
-        title: its column of titles.
-
-    Returns:
-        The features; None without a table.
-
-    Raises:
-        InputError: columns without a table.
-    """
-    if file is not None:
-        return ItemFeatures.read(file, id=id_, tags=tags, text=text, vectors=vectors, title=title)
-    if any((id_, tags, text, vectors, title)):
-        raise InputError("columns of features without a table", remedy="give the table with --features FILE")
-    return None
 
 
 def example(recommender: Recommender, out: Path) -> str:
@@ -139,5 +111,11 @@ def evaluation_report(evaluation: Evaluation) -> dict[str, Any]:
     metrics: dict[str, dict[str, float]] = {name: {"mean": mean} for name, mean in evaluation.means.items()}
     for name, error in evaluation.standard_errors.items():
         metrics[name]["standard_error"] = error
-    about = {"protocol": evaluation.protocol, "remarks": list(evaluation.remarks)}
-    return {"users": len(evaluation.rows), **about, "metrics": metrics}
+    about = {"protocol": evaluation.protocol, "seen": evaluation.seen, "remarks": list(evaluation.remarks)}
+    baselines = {name: dict(means) for name, means in evaluation.baselines.items()}
+    return {asked_rows(evaluation): len(evaluation.rows), **about, "metrics": metrics, "baselines": baselines}
+
+
+def asked_rows(evaluation: Evaluation) -> str:
+    """What the rows of an evaluation are: users, or events if a user has several rows."""
+    return "events" if "each successive event" in evaluation.protocol else "users"

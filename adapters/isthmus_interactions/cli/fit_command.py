@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +13,10 @@ from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
-from isthmus.files import FileOptions
+from isthmus.files import FileOptions, Told, told_in
 from isthmus.tasks.evaluation import MetricAt
 from isthmus_interactions.auto.auto import check_settings
-from isthmus_interactions.cli import documents
+from isthmus_interactions.cli import documents, item_tables
 from isthmus_interactions.cli.options import (
     Data,
     FeatureFile,
@@ -29,6 +28,9 @@ from isthmus_interactions.cli.options import (
     Tags,
     Text,
     TimeColumn,
+    TitleColumn,
+    TitleId,
+    Titles,
     UserColumn,
     ValueColumn,
     Vectors,
@@ -36,7 +38,6 @@ from isthmus_interactions.cli.options import (
 )
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 
 
@@ -55,8 +56,24 @@ def fit(
     ordered: Ordered = False,
     keep: Keep = None,
     weights: Weights = "binary",
+    before: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on what happened before this moment only: a date, a number as in FILE, or a share of the "
+            "events; evaluate --split temporal then asks for what came after it."
+        ),
+    ] = None,
+    decay: Annotated[
+        str | None,
+        typer.Option(
+            help="Recency: the half-life of an item in a history, as a number of later events (20) or a time (30d), or "
+            "auto to choose one."
+        ),
+    ] = None,
     metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
-    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
+    items: Titles = None,
+    title_id: TitleId = None,
+    title_column: TitleColumn = None,
     features: FeatureFile = None,
     feature_id: FeatureId = None,
     tags: Tags = None,
@@ -70,9 +87,10 @@ def fit(
         check_settings(training.settings)
     else:
         training.check_model("interactions", model)
-    about = documents.features(features, feature_id, tags, text, vectors, title)
+    about = item_tables.features(features, feature_id, tags, text, vectors, title, Told.of(encoding, delimiter, header))
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
+    named = item_tables.Titles(items, title_id, title_column, told_in(written))
     rule = documents.weighting(weights)
     data = Interactions.read(file, **columns | written, keep=keep, weights=rule, ordered=ordered)
     recommender = Recommender.fit(
@@ -81,9 +99,9 @@ def fit(
         validation=training.validation,
         metric=metric,
         run=training.run,
-        titles={} if items is None else titles.read(items, data.items, **written),
+        titles=named.read(data.items),
         features=about,
-        **training.settings,
+        **{"before": before, "decay": decay, **training.settings},
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
     document = documents.fit_report(training.out, recommender)
@@ -95,6 +113,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]
     return Group(*_tried(document), *(Line(printable(line)) for line in said if line), Line(f"\ntry: {example}"))
@@ -116,7 +135,7 @@ def _tried(document: dict[str, Any]) -> list[RenderableType]:
         )
         for line in ordered
     ]
-    title = f"scores on {document['validation_users']:,} held-out users"
+    title = f"scores on held-out data ({document.get('validation', 'users')}), seen items masked"
     return [table(("model", metric, "time", ""), rows, title), Line("")]
 
 
@@ -125,5 +144,8 @@ def _settings(line: dict[str, Any]) -> str:
     shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
     if shares:
         return ", ".join(f"{plugins.command_name(name)} {share:.0%}" for name, share in shares.items())
-    names = ("regularisation", "dropout", "xi", "batch_size")
+    if "half_life" in line["settings"]:
+        given = line["settings"]
+        return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
+    names = ("regularisation", "dropout", "xi", "batch_size", "tau")
     return ", ".join(f"{name} {line['settings'][name]:g}" for name in names if name in line["settings"])

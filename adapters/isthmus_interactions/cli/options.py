@@ -32,5 +32,8 @@ Text = Annotated[list[str] | None, typer.Option("--text", help="Column of prose 
 Vectors = Annotated[
     list[str] | None, typer.Option("--vectors", help="Column of embeddings in --features; may be repeated.")
 ]
+Titles = Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")]
+TitleId = Annotated[str | None, typer.Option("--title-id", help="Column of ids in --titles [item, item_id, id].")]
+TitleColumn = Annotated[str | None, typer.Option("--title-column", help="Column of titles in --titles [title, name].")]
 FeatureTitle = Annotated[str | None, typer.Option("--title", help="Column of titles in --features [title].")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric such as recall@20; may be repeated.")]

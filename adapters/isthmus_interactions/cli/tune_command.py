@@ -19,6 +19,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Delimiter,
+    Deterministic,
     DeviceName,
     Encoding,
     Header,
@@ -30,24 +31,26 @@ from isthmus.cli.options import (
 from isthmus.cli.output import Json, emit, status, table
 from isthmus.cli.training import check_settings, saved_at_signals
 from isthmus.cli.wording import duration
-from isthmus.files import FileOptions
+from isthmus.files import FileOptions, told_in
 from isthmus.models.recipes.settings import checked
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.run import Run
-from isthmus_interactions.cli import documents
+from isthmus_interactions.cli import documents, item_tables
 from isthmus_interactions.cli.options import (
     Data,
     ItemColumn,
     Keep,
     Ordered,
     TimeColumn,
+    TitleColumn,
+    TitleId,
+    Titles,
     UserColumn,
     ValueColumn,
     Weights,
 )
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.tuning.tune import TuningResult
 from isthmus_interactions.tuning.tune import tune as search
@@ -79,7 +82,10 @@ def tune(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
-    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
+    deterministic: Deterministic = False,
+    items: Titles = None,
+    title_id: TitleId = None,
+    title_column: TitleColumn = None,
     as_json: Json = False,
 ) -> None:
     """Search for the best settings of one model on held-out users."""
@@ -88,12 +94,12 @@ def tune(
     _check(model, metric, out, fixed)
     # Ten lines of epochs per trial would hide the line with its score.
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
-    searching = replace(run, time_limit=limit)
+    searching = replace(run, time_limit=limit, deterministic=deterministic)
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     told: Reading = {"keep": keep, "weights": documents.weighting(weights), "ordered": ordered}
     data = Interactions.read(file, **columns | told | written)
-    named = {} if items is None else titles.read(items, data.items, **written)
+    named = item_tables.Titles(items, title_id, title_column, told_in(written)).read(data.items)
     asked: dict[str, Any] = {"metric": metric, "validation": validation}
     with saved_at_signals():
         reporter = _TrialReporter(trials, limit)

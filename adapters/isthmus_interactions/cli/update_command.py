@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Delimiter,
+    Deterministic,
     DeviceName,
     Directory,
     Encoding,
@@ -24,12 +26,21 @@ from isthmus.cli.options import (
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.training import saved_at_signals
 from isthmus.cli.wording import duration
-from isthmus.files import FileOptions
+from isthmus.files import FileOptions, told_in
 from isthmus.training.run import Run
-from isthmus_interactions.cli import documents
-from isthmus_interactions.cli.options import Data, ItemColumn, Keep, TimeColumn, UserColumn, ValueColumn
+from isthmus_interactions.cli import documents, item_tables
+from isthmus_interactions.cli.options import (
+    Data,
+    ItemColumn,
+    Keep,
+    TimeColumn,
+    TitleColumn,
+    TitleId,
+    Titles,
+    UserColumn,
+    ValueColumn,
+)
 from isthmus_interactions.files.read_like import read_like
-from isthmus_interactions.recommend import titles
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.update.merge_data import ids_like
 
@@ -54,8 +65,11 @@ def update(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    deterministic: Deterministic = False,
     time_limit: TimeLimit = None,
-    items: Annotated[Path | None, typer.Option("--titles", help="Table with the ids and titles of items.")] = None,
+    items: Titles = None,
+    title_id: TitleId = None,
+    title_column: TitleColumn = None,
     as_json: Json = False,
 ) -> None:
     """Update a bundle with new interactions, users and items."""
@@ -65,9 +79,10 @@ def update(
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep, **written)
     known = old.adapter.items
-    named = {} if items is None else titles.read(items, known.extended(ids_like(new.items, known, "items")), **written)
+    table_of_titles = item_tables.Titles(items, title_id, title_column, told_in(written))
+    named = table_of_titles.read(known.extended(ids_like(new.items, known, "items")))
     limit = None if time_limit is None else parsed_duration(time_limit)
-    run = Run.gather(None, seed, device, precision, time_limit=limit)
+    run = replace(Run.gather(None, seed, device, precision, time_limit=limit), deterministic=deterministic)
     with saved_at_signals():
         updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
         history = updated.history

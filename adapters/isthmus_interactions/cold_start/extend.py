@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Mapping
@@ -18,10 +19,10 @@ from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
+from isthmus.machine.devices import device_of, has_room, moved
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
-from isthmus.sources import BagSource
 from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 from isthmus.vocabulary import Vocabulary
@@ -34,8 +35,7 @@ from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
 from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.fitted import FittedRecommender
-from isthmus_interactions.recommend.similar_users import bags_to
-from isthmus_interactions.sequences import reads_order
+from isthmus_interactions.order.inputs import reads_of, source_of
 
 FACTS = "features"
 TRIALS = 2
@@ -58,7 +58,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     """
     if not 0 < boost < float("inf"):
         raise SettingError(f"boost={boost}", expected="a number above 0; 1 is neutral")
-    if reads_order(old.model):
+    if reads_of(old.model).length is not None:
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
     old = without_features(old)
     items = old.adapter.items
@@ -74,7 +74,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
     logger.info("%d items without interactions are added to %d with interactions%s", len(new), len(known), quality)
-    model = ColdStartRanker(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
+    model = _placed(old, tensors)
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
     return replace(
         old,
@@ -84,6 +84,17 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
         titles=_titles(old.titles, features, whole),
         facts={**old.facts, "items": len(whole), FACTS: described},
     )
+
+
+def _placed(old: FittedRecommender, tensors: dict[str, Tensor]) -> ColdStartRanker:
+    """The old model with the weights of new items, on its device, or on the CPU if they do not fit there."""
+    inner, device = old.model, old.device
+    model = ColdStartRanker(inner, tensors)
+    if not has_room(model, device):
+        # The recommender without the new items stays where it is.
+        model = ColdStartRanker(copy.deepcopy(inner), tensors)
+    moved(model, device)
+    return model
 
 
 def without_features(old: FittedRecommender) -> FittedRecommender:
@@ -116,7 +127,7 @@ def readable(model: nn.Module, bags: Bags) -> Bags:
     """Bags on the CPU in which known items replace those that are known only by their features."""
     if not isinstance(model, ColdStartRanker):
         return bags
-    return bags_to(model.with_known_items(bags_to(bags, model.place.device)), torch.device("cpu"))
+    return model.with_known_items(bags.to(model.place.device)).to(torch.device("cpu"))
 
 
 def documents(model: nn.Module) -> dict[str, str]:
@@ -170,11 +181,13 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
         recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
         if isinstance(recipe, BlendRecipe):
             recipe.model.load_state_dict(model.state_dict())
-        others = select_rows(interactions, np.setdiff1d(np.arange(interactions.shape[0]), users))
-        recipe.fit(BagSource.from_csr(others), Run(device=str(device), seed=seed, progress=NoProgress()))
-        model = recipe.model.to(device).eval()
+        others = np.setdiff1d(np.arange(interactions.shape[0]), users)
+        told = None if old.histories is None else old.histories.take(others)
+        source = source_of(select_rows(interactions, others), told, reads_of(model))
+        recipe.fit(source, Run(device=str(device), seed=seed, progress=NoProgress()))
+        model = recipe.model.eval()
     asked, ranker = select_rows(interactions, users), ranker_of(model)
-    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
+    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device_of(model)) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
 
 

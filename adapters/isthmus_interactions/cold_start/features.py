@@ -16,7 +16,7 @@ from scipy.sparse import csr_array, diags_array, hstack, issparse
 
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, ValueRangeError
-from isthmus.files import FileOptions, told_in
+from isthmus.files import FileOptions, Told, told_in
 from isthmus.ids import Id
 from isthmus.reprs import brief
 from isthmus.vocabulary import Vocabulary
@@ -94,6 +94,7 @@ class ItemFeatures:
         vectors: str | Sequence[str] | None = None,
         title: str | None = None,
         separator: str = "|",
+        beside: Told | None = None,
         **file: Unpack[FileOptions],
     ) -> ItemFeatures:
         """Read a table with one item per row. Tags, texts and vectors each become rows of norm 1, which are
@@ -108,6 +109,7 @@ class ItemFeatures:
             vectors: a column of lists of numbers (Parquet, Arrow), or several columns of numbers.
             title: the column of titles; by default "title" if it exists.
             separator: separator between tags.
+            beside: how another file is written, such as that of the interactions; it counts as far as it fits.
             file: encoding, delimiter and header of a text file, if they are not detected correctly.
 
         Returns:
@@ -121,7 +123,7 @@ class ItemFeatures:
             MissingLibraryError: texts without scikit-learn.
         """
         columns = feature_tables.FeatureColumns.asked(id, tags, text, vectors, title)
-        found = feature_tables.read(source, columns, separator, told_in(file))
+        found = feature_tables.read(source, columns, separator, told_in(file), beside)
         parts = [_unit(_rarer(_adopted(block)) if rare else _adopted(block)) for block, rare in found.blocks]
         whole = parts[0] if len(parts) == 1 else hstack([csr_array(part) for part in parts], format="csr")
         return cls.of(found.items, whole, titles=found.titles)

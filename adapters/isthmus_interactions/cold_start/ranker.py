@@ -100,7 +100,8 @@ class ColdStartRanker(nn.Module):
         indices = torch.where(stands, self.near[place, within.clamp(max=NEAR - 1)], bags.indices[entries])
         parts = torch.where(stands, self.near_weights[place, within.clamp(max=NEAR - 1)], 1.0)
         ends = F.pad(copies.cumsum(0), (1, 0))
-        return Bags(indices, ends[bags.offsets], bags.weights[entries] * parts)
+        ages, times = (None if of is None else of[entries] for of in (bags.ages, bags.times))
+        return Bags(indices, ends[bags.offsets], bags.weights[entries] * parts, ages, times)
 
     def _own(self, inner: Any, batch: int, columns: Columns) -> Float[Tensor, "batch columns"]:
         if isinstance(columns, Tensor):

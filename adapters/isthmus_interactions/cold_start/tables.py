@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import pyarrow as pa
 from scipy.sparse import csr_array
 
 from isthmus.errors import ColumnError, InputError, MissingLibraryError, SourceError, ValueRangeError
-from isthmus.files import INFERRED, Told
+from isthmus.files import INFERRED, Told, open_beside
 from isthmus.ids import Id
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.ids import IdColumn
-from isthmus_interactions.files.tables import open_table
+from isthmus_interactions.files.tables import Table, open_table
 
 IDS = ("item", "itemid", "movieid", "bookid", "id")
 """Names of the column of ids, without case and underscores."""
@@ -82,7 +83,9 @@ class FeatureTable:
     titles: dict[Id, str]
 
 
-def read(source: object, columns: FeatureColumns, separator: str, told: Told | None = None) -> FeatureTable:
+def read(
+    source: object, columns: FeatureColumns, separator: str, told: Told | None = None, beside: Told | None = None
+) -> FeatureTable:
     """Read the columns of a table. Raises what ``ItemFeatures.read`` raises.
 
     Args:
@@ -90,11 +93,16 @@ def read(source: object, columns: FeatureColumns, separator: str, told: Told | N
         columns: which column plays which part.
         separator: what stands between tags.
         told: how a file of text is written, as far as the caller says it.
+        beside: how another file is written, which counts as far as it fits this one, if ``told`` says nothing.
 
     Returns:
         Ids, blocks of features and titles.
     """
-    opened = open_table(source, told)
+    opened: Table
+    if isinstance(source, str | os.PathLike) and beside is not None and not (told and told.said()):
+        opened = open_beside(os.fspath(source), beside)
+    else:
+        opened = open_table(source, told)
     id_ = _id_column(opened.header, columns.id)
     for name in (*columns.tags, *columns.text, *columns.vectors, *([columns.title] if columns.title else [])):
         _check(opened.header, name)

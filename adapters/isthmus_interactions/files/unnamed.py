@@ -18,6 +18,11 @@ LOOKED_AT = 1000
 MOST = 4
 """Columns that a file of interactions without names can have: user, item, value, time."""
 
+ENOUGH = 20
+"""Rows of which some have a user in common, and not all have an item that could be a rating."""
+
+RATINGS = frozenset(map(str, range(11)))
+
 _WHOLE = re.compile(r"-?\d+(\.0*)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}.*)?")
 _CUSTOMER = re.compile(r"A[0-9A-Z]{11,20}")
@@ -32,7 +37,8 @@ def columns_by_content(table: DelimitedTable) -> dict[str, str]:
     """The part of each column of a file without names: users, items, and then a value, a time, or both.
 
     The first two columns are taken as users and items if a value or a time follows; where ids look like those of
-    Amazon, they tell customers from products. What was found is logged.
+    Amazon, they tell customers from products. Two columns alone are users and items, as is usual, unless what they hold
+    speaks against it. What was found is logged.
 
     Args:
         table: without names.
@@ -46,15 +52,17 @@ def columns_by_content(table: DelimitedTable) -> dict[str, str]:
     cells = _first_rows(table)
     kinds = [_kind(column) for column in cells]
     rest = kinds[2:]
-    clear = 3 <= len(kinds) <= MOST and all(kind in ("id", "value") for kind in kinds[:2])
-    if not clear or rest not in (["value"], ["time"], ["value", "time"], ["time", "value"]):
+    clear = 2 <= len(kinds) <= MOST and all(kind in ("id", "value") for kind in kinds[:2])
+    alone = clear and not rest and table.dialect.sure and _are_pairs(*cells)
+    if not clear or (not alone and rest not in (["value"], ["time"], ["value", "time"], ["time", "value"])):
         raise _unclear(table, len(kinds))
     roles = {"user": "1", "item": "2", "value": "", "time": ""}
     if _all(cells[0], _PRODUCT) and _all(cells[1], _CUSTOMER):
         roles |= {"user": "2", "item": "1"}
     roles |= {kind: str(place) for place, kind in enumerate(rest, 3)}
     hints = said({role: number for role, number in roles.items() if number})
-    logger.info("%s has no line of names: it is read with %s", table.name, hints["remedy"])
+    say = logger.warning if alone else logger.info
+    say("%s has no line of names: it is read with %s", table.name, hints["remedy"])
     return roles
 
 
@@ -77,14 +85,17 @@ def _kind(cells: list[str]) -> str:
     if not len(numbers) or not np.isfinite(numbers).all():
         return ""
     low, high = SECONDS
-    for unit in (1, 1e3, 1e6):
-        if (
-            all(_WHOLE.fullmatch(cell) for cell in filled)
-            and (low * unit <= numbers).all()
-            and (numbers < high * unit).all()
-        ):
-            return "time"
-    return "value"
+    times = np.any([(low * unit <= numbers) & (numbers < high * unit) for unit in (1, 1e3, 1e6, 1e9)], axis=0)
+    return "time" if times.all() and all(_WHOLE.fullmatch(cell) for cell in filled) else "value"
+
+
+def _are_pairs(users: list[str], items: list[str]) -> bool:
+    """Whether two columns can be users and items: the first is no key of the rows, the second no rating."""
+    if any("." in cell.strip().rstrip("0").rstrip(".") and _kind([cell]) == "value" for cell in (*users, *items)):
+        return False
+    levels = set(items)
+    rating = len(items) >= ENOUGH and len(levels) <= len(RATINGS) and levels <= RATINGS
+    return not rating and (len(users) < ENOUGH or len(set(users)) < len(users))
 
 
 def _all(cells: list[str], form: re.Pattern[str]) -> bool:

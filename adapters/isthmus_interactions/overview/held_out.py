@@ -15,7 +15,8 @@ from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.csr import Csr
-from isthmus_interactions.sequences import evaluate_fold, length_read
+from isthmus_interactions.order.folds import evaluate_fold
+from isthmus_interactions.order.inputs import BAGS, reads_of
 from isthmus_interactions.splits import FoldIn
 
 BINS = 6
@@ -48,11 +49,11 @@ def measured(model: nn.Module, fold: FoldIn, train: Csr, metric: str, device: to
             has for each group the ``least`` and ``most`` items of a history, ``users``, and both scores. None if the
             metric has no value for each user.
     """
-    own = evaluate_fold(ranker_of(model), length_read(model), fold, (metric, "coverage@10"), device)
+    own = evaluate_fold(ranker_of(model), reads_of(model), fold, (metric, "coverage@10"), device)
     if metric not in own.values:
         return None
     popular: Ranker = Popularity.of(train, device)
-    other = evaluate_fold(popular, None, fold, (metric, "coverage@10"), device)
+    other = evaluate_fold(popular, BAGS, fold, (metric, "coverage@10"), device)
     mine, theirs = own.values[metric].cpu().numpy(), other.values[metric].cpu().numpy()
     lengths = np.diff(fold.history.indptr)[own.rows.cpu().numpy()]
     return {

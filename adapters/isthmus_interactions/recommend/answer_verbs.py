@@ -21,8 +21,8 @@ from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.engine import RecommendationEngine
 from isthmus_interactions.recommend.filters import GivenItems, item_filters
-from isthmus_interactions.recommend.histories import GivenId, Histories, History, history_batch
-from isthmus_interactions.recommend.protocols import asked_fold
+from isthmus_interactions.recommend.histories import GivenId, Histories, History, HistoryBatch, history_batch
+from isthmus_interactions.recommend.protocols import Protocol, asked_fold
 
 
 class AnswerVerbs(FeatureVerbs):
@@ -42,6 +42,9 @@ class AnswerVerbs(FeatureVerbs):
     def _engine(self) -> RecommendationEngine:
         return RecommendationEngine(self.fitted)
 
+    def _batch(self, histories: Histories) -> HistoryBatch:
+        return history_batch(histories, self.adapter.items, self.fitted.histories)
+
     def recommend(
         self,
         histories: Histories,
@@ -58,9 +61,10 @@ class AnswerVerbs(FeatureVerbs):
         more than 50 ms, an approximate index may be used that was measured to find 95 % of the best items.
 
         Args:
-            histories: for each user the ids of their items, oldest first (only sequence models use the order), or ids
-                with weights. Unknown ids are ignored and listed in the answer; if all ids are unknown, the most popular
-                items are returned.
+            histories: for each user the ids of their items, oldest first; pairs (id, time) in any order, with numbers,
+                dates or texts as times, as in the training data; or ids with weights. Sequence models and models with a
+                half-life read the order and the times. Unknown ids are ignored and listed in the answer; if all ids are
+                unknown, the most popular items are returned.
             k: number of items.
             exclude_seen: leave out the items of the history.
             exclude: items that must not be recommended: ids for all histories, or a list of ids for each.
@@ -74,9 +78,10 @@ class AnswerVerbs(FeatureVerbs):
 
         Raises:
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
-            InputError: a value that is not a history, or a history without order for a sequence model.
+            InputError: a value that is not a history, times that are not comparable with those of the training data,
+                or a history without order for a sequence model.
         """
-        batch = history_batch(histories, self.adapter.items)
+        batch = self._batch(histories)
         filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
         return self._engine.recommend(batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity)
 
@@ -155,7 +160,7 @@ class AnswerVerbs(FeatureVerbs):
         Returns:
             Shape (histories, candidates); higher is better, and -inf for items that are not in the catalogue.
         """
-        return self._engine.score(history_batch(histories, self.adapter.items), candidates)
+        return self._engine.score(self._batch(histories), candidates)
 
     def similar_items(self, ids: Sequence[GivenId], k: int = 10) -> Answers[Answer]:
         """The items most similar to each of the given items.
@@ -191,13 +196,13 @@ class AnswerVerbs(FeatureVerbs):
         Raises:
             SettingError: ``k`` below 1.
         """
-        return self._engine.similar_users(history_batch(histories, self.adapter.items), k)
+        return self._engine.similar_users(self._batch(histories), k)
 
     def explain(self, history: History, item: GivenId, k: int | None = None) -> Answer:
         """The contribution of each item of a history to the score of an item.
 
         Args:
-            history: ids, or ids with weights.
+            history: as one of ``recommend``.
             item: the item whose score is explained.
             k: maximum number of items of the history; all of them by default.
 
@@ -210,7 +215,7 @@ class AnswerVerbs(FeatureVerbs):
             InputError: not a history.
             SettingError: ``k`` below 1, or a sequence model.
         """
-        return self._engine.explain(history_batch([history], self.adapter.items), item, k)
+        return self._engine.explain(self._batch([history]), item, k)
 
     def evaluate(
         self,
@@ -218,6 +223,9 @@ class AnswerVerbs(FeatureVerbs):
         metrics: Sequence[str] = ("recall@20", "ndcg@100"),
         *,
         split: str | None = None,
+        at: Any = None,
+        target: str | None = None,
+        seen: str | None = None,
         hide: float = 0.2,
         seed: int = 0,
         **reading: Unpack[Reading],
@@ -232,23 +240,38 @@ class AnswerVerbs(FeatureVerbs):
             metrics: names such as "recall@20"; see ``isthmus.tasks.evaluation.evaluate``.
             split: the protocol. "users" is strong generalisation, for users who were not trained on: a share of each
                 user's items is hidden, and the others are the history. "known" is weak generalisation: the history is
-                the training data, and the new items of ``test`` must be found. "last" is leave-last-out: the most
-                recent item of each user must be found. The default is "known" if at least half of the users are in the
-                training data and have new items, and "users" otherwise; ``remarks`` says which one was chosen. Not used
-                for a fold.
+                the training data, and the new items of ``test`` must be found. "last" or "leave-last-out": the most
+                recent item of each user must be found. "temporal": what users did from one moment on must be found, by
+                a model of what was before; users who are new then are kept apart and reported in ``remarks``.
+                "sessions": the same, for data whose "users" are sessions that start after the moment. The default is
+                "known" if at least half of the users are in the training data and have new items, and "users"
+                otherwise; ``remarks`` says which one was chosen. Not used for a fold.
+            at: the moment of "temporal" and "sessions": a date, a number as in the data, or a share such as 0.9 of the
+                events before it. By default the moment before which the model was trained.
+            target: events of "temporal" and "sessions" to find: the "last" one of each user (the default of
+                "temporal"), or each "successive" one.
+            seen: "masked" ranks no items of the history, "kept" ranks them, too: for data in which items are repeated
+                (the default of "sessions"). The result says which.
             hide: share of items that "users" hides.
             seed: seed for the choice of hidden items.
             reading: columns and other keywords of ``Interactions.read`` that differ from those of ``fit``.
 
         Returns:
-            Means, standard errors and values of each metric; higher is better. ``protocol`` describes the protocol, and
-            ``remarks`` the users and interactions that were left out.
+            Means, standard errors and values of each metric; higher is better. ``protocol`` describes the protocol,
+            ``remarks`` the users and interactions that were left out, and ``baselines`` has the means of popularity,
+            and of popularity in the last week and month if the training data have times.
 
         Raises:
             SettingError: an unknown metric or split.
             InputError: data that cannot be read, without known items or (for "known") known users, or without items to
-                find; or a fold over another catalogue.
+                find; a fold over another catalogue; or, for "temporal", a model that was trained on what came later.
         """
-        asked = asked_fold(self.fitted, test, split, hide, seed, **reading)
-        measured = self._engine.evaluate(asked.fold, metrics)
-        return replace(measured, protocol=asked.protocol, remarks=asked.remarks)
+        asked = asked_fold(self.fitted, test, Protocol(split, hide, seed, at, target, seen), **reading)
+        measured = self._engine.evaluate(asked.fold, metrics, asked.seen)
+        remarks, baselines = asked.remarks, self._engine.baselines(asked.fold, metrics, asked.seen)
+        if asked.apart is not None:
+            apart = self._engine.evaluate(asked.apart, metrics, asked.seen)
+            scores = ", ".join(f"{name} {apart.shown(name)}" for name in apart.means)
+            rows, users = len(asked.apart), len(set(asked.apart.users))
+            remarks = (*remarks, f"kept apart: {rows:,} events of {users:,} new users: {scores}")
+        return replace(measured, protocol=asked.protocol, remarks=remarks, baselines=baselines)

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import csr_array
+from torch import nn
 
 from isthmus.answers import Answers
-from isthmus.batch import TokenRows
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.checked.arguments import checked_k, flag
 from isthmus.core.rankers import ranker_of
-from isthmus.errors import SettingError
+from isthmus.core.recency import Recent
 from isthmus.protocols import Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
-from isthmus.tasks.explain import contributions
+from isthmus.tasks.explain import contributions, contributions_in_order
 from isthmus.tasks.similar import SimilarColumns
 from isthmus_interactions.baselines import Popularity, PopularityFallback
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
 from isthmus_interactions.cold_start.similar import ColdStartSimilarity
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.fitted import FittedRecommender
+from isthmus_interactions.order.folds import evaluate_fold
+from isthmus_interactions.order.inputs import BAGS, Reads, all_rows, reads_of, source_of
+from isthmus_interactions.order.popular import recent_popularity
 from isthmus_interactions.recommend.answers import Answer, Questions, to_answers
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
 from isthmus_interactions.recommend.filters import ItemFilters
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
-from isthmus_interactions.recommend.similar_users import SimilarUsers, bags_to
+from isthmus_interactions.recommend.similar_users import SimilarUsers
 from isthmus_interactions.recommend.suggest import item_rows, warn_of_unknown_histories
 from isthmus_interactions.recommend.top_k import TopItems
-from isthmus_interactions.sequences import evaluate_fold, known_order, length_read, token_rows
+from isthmus_interactions.sequences import known_order
 from isthmus_interactions.splits import FoldIn
+
+logger = logging.getLogger(__name__)
 
 
 class RecommendationEngine:
@@ -78,11 +87,11 @@ class RecommendationEngine:
         exclude_seen = flag("exclude_seen", exclude_seen)
         self._warn(batch, "the most popular items are recommended")
         device, items = self._fitted.device, self._fitted.adapter.items
-        bags = bags_to(batch.bags, device)
+        bags = batch.bags.to(device)
         seen = RowLists(bags.indices, bags.offsets) if exclude_seen else None
         filters = filters.to(device)
         many = candidates(k) if diversity else k
-        inputs = bags if self._length is None else self._tokens(batch)
+        inputs = self._read(self._inputs(batch))
         found = self._ranking.best(
             inputs, min(many, len(items)), exclude=filters.excluded(bags.size, seen), allow=filters.allow
         )
@@ -108,7 +117,7 @@ class RecommendationEngine:
         """Scores of the same items for each history, shape (histories, wanted); -inf for unknown items."""
         items, device = self._fitted.adapter.items, self._fitted.device
         self._warn(batch, "items are scored by their popularity")
-        inputs = bags_to(batch.bags, device) if self._length is None else self._tokens(batch)
+        inputs = self._inputs(batch)
         ids = id_list(wanted, items)
         known = [place for place, id_ in enumerate(ids) if id_ in items]
         out = np.full((inputs.size, len(ids)), -np.inf, dtype=np.float32)
@@ -129,8 +138,10 @@ class RecommendationEngine:
         """The nearest users of each history; see ``Recommender.similar_users``."""
         k = checked_k(k)
         self._warn(batch, "there are no similar users")
-        bags = extend.readable(self._fitted.model, batch.bags)
-        found = self._users.nearest(bags, k, self._fitted.device)
+        inputs = self._inputs(batch)
+        if isinstance(inputs, Bags):
+            inputs = self._read(extend.readable(self._fitted.model, inputs))
+        found = self._users.nearest(inputs, k, self._fitted.device)
         return to_answers(found, self._fitted.adapter.users, Questions(batch.unknown, None, batch.users, batch.kind))
 
     def explain(self, batch: HistoryBatch, item: GivenId, k: int | None) -> Answer:
@@ -147,45 +158,72 @@ class RecommendationEngine:
         if k is not None:
             k = checked_k(k)
         fitted = self._fitted
-        if self._length is not None:
-            raise SettingError(
-                f"explanations by {fitted.builder}, which reads items in order", expected="a model of bags"
-            )
-        column = int(item_rows(fitted, [item])[0])
-        parts = contributions(ranker_of(fitted.model), bags_to(batch.bags, fitted.device), column).cpu()
-        order = torch.sort(parts, descending=True, stable=True).indices[:k]
-        ids = fitted.adapter.items.take(batch.bags.indices[order].numpy())
+        column, inputs = int(item_rows(fitted, [item])[0]), self._read(self._inputs(batch))
+        if self._reads.length is None:
+            items = require_bags(inputs, "an explanation").indices
+            parts = contributions(ranker_of(self._model), require_bags(inputs, "an explanation"), column)
+        else:
+            items, parts = contributions_in_order(self._model, inputs, column)
+        order = torch.sort(parts.cpu(), descending=True, stable=True).indices[:k]
+        ids = fitted.adapter.items.take(items.cpu()[order].numpy())
         titles = [fitted.titles.get(id_) for id_ in ids]
         scores = [float(part) for part in parts[order]]
         return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)
 
-    def evaluate(self, fold: FoldIn, metrics: Sequence[str]) -> Evaluation:
+    def evaluate(self, fold: FoldIn, metrics: Sequence[str], seen: str = "masked") -> Evaluation:
         """Evaluate on held-out items; see ``Recommender.evaluate``."""
-        return evaluate_fold(self.ranker, self._length, fold, metrics, self._fitted.device)
+        return evaluate_fold(self.ranker, self._reads, fold, metrics, self._fitted.device, seen=seen)
+
+    def baselines(self, fold: FoldIn, metrics: Sequence[str], seen: str) -> dict[str, dict[str, float]]:
+        """Means of the metrics for popularity, and for that of the last days of the training data."""
+        rankers = {"popularity": self.popularity, **recent_popularity(self._fitted)}
+        found = {}
+        for name, ranker in rankers.items():
+            found[name] = dict(evaluate_fold(ranker, BAGS, fold, metrics, self._fitted.device, seen=seen).means)
+        return found
 
     def _warn(self, batch: HistoryBatch, instead: str) -> None:
         """Warn the caller of the public method about histories without known items."""
         known = (batch.bags.lengths() > 0).tolist()
         warn_of_unknown_histories(self._fitted, batch.unknown, known, instead, stacklevel=4)
 
-    @property
-    def _length(self) -> int | None:
-        """Number of items that the model reads in order; None for a model of bags."""
-        return length_read(self._fitted.model)
+    @cached_property
+    def _reads(self) -> Reads:
+        return reads_of(self._fitted.model)
 
-    def _tokens(self, batch: HistoryBatch) -> TokenRows:
-        length = self._length
-        assert length is not None
-        return token_rows(known_order(batch.ordered), length, self._fitted.device)
+    @property
+    def _model(self) -> nn.Module:
+        """The model itself; one with a half-life is asked with weighed bags, see ``_read``."""
+        model = self._fitted.model
+        return model.model if isinstance(model, Recent) else model
+
+    def _inputs(self, batch: HistoryBatch) -> Tensors:
+        """What the model reads of the histories, on its device."""
+        if not self._reads.order:
+            return batch.bags.to(self._fitted.device)
+        ordered = known_order(batch.ordered)
+        if self._reads.timed and ordered.times is None and ordered.events:
+            logger.warning("histories without times for a half-life in time: all their items count alike")
+        bags = batch.bags
+        parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
+        matrix: Csr = csr_array(parts, shape=(bags.size, self._fitted.interactions.shape[1]))
+        matrix.sort_indices()
+        return all_rows(source_of(matrix, ordered, self._reads)).to(self._fitted.device)
+
+    def _read(self, inputs: Tensors) -> Tensors:
+        """What the model itself reads of the inputs."""
+        model = self._fitted.model
+        return model.weighed(inputs) if isinstance(model, Recent) else inputs
 
     @cached_property
     def _similar(self) -> SimilarColumns | ColdStartSimilarity:
-        model = self._fitted.model
+        model = self._model
         return ColdStartSimilarity(model) if isinstance(model, ColdStartRanker) else SimilarColumns(model)
 
     @cached_property
     def _ranking(self) -> TopItems:
-        return TopItems(self._fitted.model, self.ranker, self.popularity, self._users.some)
+        ranker = PopularityFallback(ranker_of(self._model), self.popularity)
+        return TopItems(self._model, ranker, self.popularity, self._users.some)
 
     @cached_property
     def _diversity(self) -> Diversity:
@@ -194,4 +232,4 @@ class RecommendationEngine:
     @cached_property
     def _users(self) -> SimilarUsers:
         known = extend.without_features(self._fitted)
-        return SimilarUsers(known.model, known.interactions)
+        return SimilarUsers(known.model, known.interactions, known.histories)

@@ -4,6 +4,7 @@
   the others are the history.
 - ``"known"``, weak generalisation: the history of each user is the training data, and the new items in the test data
   must be found. For later interactions, or for a random part that was held out of each history.
+- ``"temporal"`` and ``"sessions"``, see ``timed_protocols``: what happened after one moment for all users.
 - ``"last"``, leave-last-out: the most recent item of each user must be found; the history consists of the earlier items
   in the test data and, for users of the training data, in the training data.
 """
@@ -27,8 +28,9 @@ from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.inputs import reads_of
 from isthmus_interactions.ordered_histories import OrderedHistories
-from isthmus_interactions.sequences import reads_order
+from isthmus_interactions.recommend.timed_protocols import PROTOCOLS, clocked
 from isthmus_interactions.splits import FoldIn, aligned, hide
 from isthmus_interactions.vocabularies import translate
 
@@ -44,53 +46,91 @@ class AskedFold:
         split: name of the protocol; empty for a given fold.
         protocol: description of the protocol.
         remarks: what was left out, and other remarks on the scores.
+        seen: whether items of the history are "masked" or "kept".
+        apart: events to find of users who are new after the cut of a temporal split, if they are kept apart.
     """
 
     fold: FoldIn
     split: str
     protocol: str
     remarks: tuple[str, ...]
+    seen: str
+    apart: FoldIn | None = None
 
 
-def asked_fold(
-    fitted: FittedRecommender, test: Any, split: str | None, share: float, seed: int, **reading: Unpack[Reading]
-) -> AskedFold:
+@dataclass(frozen=True)
+class Protocol:
+    """How a recommender is evaluated; see ``Recommender.evaluate``."""
+
+    split: str | None = None
+    hide: float = 0.2
+    seed: int = 0
+    at: Any = None
+    target: str | None = None
+    seen: str | None = None
+
+    @property
+    def seen_items(self) -> str:
+        """ "masked" or "kept": by default kept for sessions, in which items are repeated.
+
+        Raises:
+            SettingError: anything else.
+        """
+        if self.seen not in (None, "masked", "kept"):
+            raise SettingError(f"seen={self.seen!r}", expected="'masked' or 'kept'")
+        return self.seen or ("kept" if self.split == "sessions" else "masked")
+
+    def check(self) -> None:
+        """Refuse what does not fit each other. Raises SettingError."""
+        named = sorted({*SPLITS, *ALIASES, *PROTOCOLS})
+        if self.split is not None and not (isinstance(self.split, str) and self.split in named):
+            raise SettingError(
+                f"split {one_line(repr(self.split))}",
+                expected="'users' (strong generalisation), 'known' (weak), 'last' or 'leave-last-out', 'temporal' or "
+                "'sessions'",
+                remedy=closest(self.split, named),
+            )
+        odd = [name for name in ("at", "target") if getattr(self, name) is not None]
+        if odd and self.split not in PROTOCOLS:
+            told = " and ".join(f"{name}=" for name in odd)
+            raise SettingError(f"{told} for split {self.split!r}", expected="split='temporal' or split='sessions'")
+
+
+def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading: Unpack[Reading]) -> AskedFold:
     """Prepare an evaluation. Raises the errors of ``Recommender.evaluate``.
 
     Args:
         fitted: the recommender to evaluate.
         test: a fold, interactions, or anything that ``Interactions.read`` accepts.
-        split: "users", "known" or "last"; None to choose one of the first two.
-        share: share of each user's items that "users" hides.
-        seed: seed for the choice of hidden items.
+        asked: how it is evaluated; without a split one is chosen.
         reading: how to read ``test`` if it differs from the training data.
 
     Returns:
         The fold over the catalogue of ``fitted``.
     """
+    seen, split = asked.seen_items, ALIASES.get(asked.split or "", asked.split)
     if isinstance(test, FoldIn):
-        if split is not None or reading:
+        if asked.split is not None or asked.at is not None or asked.target is not None or reading:
             raise SettingError("split= or columns for a fold", expected="data that are not a fold")
-        return AskedFold(test, "", "given fold", ())
-    if split is not None and not (isinstance(split, str) and split in SPLITS):
-        raise SettingError(
-            f"split {one_line(repr(split))}",
-            expected="'users' (strong generalisation), 'known' (weak) or 'last' (leave-last-out)",
-            remedy=closest(split, SPLITS),
-        )
-    share, seed = real("hide", share, "a share between 0 and 1"), checked_seed(seed)
+        return AskedFold(test, "", "given fold", (), seen)
+    asked.check()
+    share, seed = real("hide", asked.hide, "a share between 0 and 1"), checked_seed(asked.seed)
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")
-    in_order = reads_order(fitted.model)
-    told: Reading = {"ordered": in_order, **reading}
+    in_order = reads_of(fitted.model).order or split in PROTOCOLS
+    told: Reading = reading if isinstance(test, Interactions) else {"ordered": in_order, **reading}
     data = read_like(fitted, test, timed=in_order or split == "last", **told)
     over = data.with_items(fitted.adapter.items, log=False)
     _check_items(fitted, data, over)
+    if split in PROTOCOLS:
+        target = asked.target or ("successive" if PROTOCOLS[split] else "last")
+        timed = clocked(fitted, data, asked.at, target, seen, sessions=PROTOCOLS[split])
+        return AskedFold(timed.fold, split, timed.protocol, timed.remarks, seen, timed.apart)
     case = _Case(fitted, over, translate(data.users, fitted.adapter.users), share, seed)
     chosen = split or case.fitting()
     fold, protocol, remarks = SPLITS[chosen](case)
     everything = (*case.why(split, chosen), *_unknown_items(data, over), *remarks)
-    return AskedFold(fold, chosen, protocol, tuple(remark for remark in everything if remark))
+    return AskedFold(fold, chosen, protocol, tuple(remark for remark in everything if remark), seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +267,10 @@ def _events_before(case: _Case, earlier: Csr) -> OrderedHistories | None:
 
 
 SPLITS: Mapping[str, Callable[[_Case], _Made]] = MappingProxyType({"users": _users, "known": _known, "last": _last})
-"""The protocols by name."""
+"""The protocols by name; those along a clock are in ``timed_protocols``."""
+
+ALIASES: Mapping[str, str] = MappingProxyType({"leave-last-out": "last", "leave_last_out": "last"})
+"""Other names of protocols."""
 
 
 def _check_items(fitted: FittedRecommender, data: Interactions, over: Interactions) -> None:

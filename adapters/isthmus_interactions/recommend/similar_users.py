@@ -13,14 +13,19 @@ from jaxtyping import Int64
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors, TokenRows, require_bags
 from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.recency import Recent
 from isthmus.index.searchers import searcher_over
+from isthmus.models.recipes.recent import RecentSource
 from isthmus.protocols import Neighbours, Searcher
 from isthmus.sources import BagSource
 from isthmus.tasks.similar import encoded
+from isthmus_interactions.baselines import is_empty
 from isthmus_interactions.csr import Csr
+from isthmus_interactions.order.inputs import all_rows, reads_of, source_of
+from isthmus_interactions.ordered_histories import OrderedHistories
 
 SOME = 512
 """Number of users whose bags represent all of them."""
@@ -36,29 +41,41 @@ class SimilarUsers:
     """The users of the training data, with codes if the model has them.
 
     Args:
-        model: autoencoders compare users by their codes, other models by their interactions.
+        model: autoencoders compare users by their codes, other models by their interactions. One with a half-life
+            compares weighed bags.
         interactions: training interactions, shape (users, items).
+        histories: the same events in order, if known.
     """
 
-    def __init__(self, model: nn.Module, interactions: Csr) -> None:
-        self.model, self.interactions = model, interactions
-        self._source = BagSource.from_csr(interactions)
+    def __init__(self, model: nn.Module, interactions: Csr, histories: OrderedHistories | None = None) -> None:
+        self.model = model.model if isinstance(model, Recent) else model
+        self._bags, self._source = BagSource.from_csr(interactions), source_of(interactions, histories, reads_of(model))
+        if isinstance(model, Recent):
+            self._source = RecentSource(self._source, model.half_life)
+            whole = require_bags(all_rows(self._source), "a model with a half-life")
+            interactions = csr_array(
+                (whole.weights.numpy(), interactions.indices, interactions.indptr), interactions.shape
+            )
+        self.interactions = interactions
 
     def bags(self, rows: Int64[Tensor, " batch"]) -> Bags:
         """The interactions of the given users, on the CPU."""
-        bags = self._source.batch(rows).inputs
+        bags = self._bags.batch(rows).inputs
         assert isinstance(bags, Bags)
         return bags
 
     def some(self) -> Bags:
-        """The interactions of a few hundred users, evenly spaced over all of them; on the CPU."""
-        return self.bags(torch.arange(0, len(self._source), max(1, len(self._source) // SOME)))
+        """Bags of a few hundred users, evenly spaced over all of them, as a model of bags reads them; on the CPU."""
+        return require_bags(self._source.batch(self._some_rows()).inputs, "an index of items")
 
-    def nearest(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
-        """The k nearest users for each bag; bags are on the CPU, and an empty bag has no neighbours.
+    def _some_rows(self) -> Int64[Tensor, " some"]:
+        return torch.arange(0, len(self._source), max(1, len(self._source) // SOME))
+
+    def nearest(self, inputs: Tensors, k: int, device: torch.device) -> Neighbours:
+        """The k nearest users for each history; an empty one has no neighbours.
 
         Args:
-            bags: histories, on the CPU.
+            inputs: histories as the model reads them.
             k: number of users.
             device: device of the model.
 
@@ -70,16 +87,16 @@ class SimilarUsers:
         """
         k = min(checked_k(k), len(self._source))
         if not isinstance(self.model, Autoencoder):
-            return self._rows.search(bags, k)
+            return self._rows.search(_bags_of(inputs), k)
         with torch.no_grad():
-            parts = [self._nearest_codes(bags.part(*span), k, device) for span in _spans(bags.size)]
+            parts = [self._nearest_codes(inputs.part(*span), k, device) for span in _spans(inputs.size)]
         found = Neighbours(torch.cat([one.rows for one in parts]), torch.cat([one.scores for one in parts]))
-        empty = (bags.lengths() == 0).to(device)[:, None]
+        empty = is_empty(inputs).to(device)[:, None]
         return Neighbours(found.rows.masked_fill(empty, -1), found.scores.masked_fill(empty, -torch.inf))
 
-    def _nearest_codes(self, bags: Bags, k: int, device: torch.device) -> Neighbours:
+    def _nearest_codes(self, inputs: Tensors, k: int, device: torch.device) -> Neighbours:
         assert isinstance(self.model, Autoencoder)
-        return self._searcher.search(self.model.encode(bags_to(bags, device)).point, k)
+        return self._searcher.search(self.model.encode(inputs.to(device)).point, k)
 
     @cached_property
     def _rows(self) -> NearestRows:
@@ -89,16 +106,22 @@ class SimilarUsers:
     def _searcher(self) -> Searcher:
         assert isinstance(self.model, Autoencoder)
         device = next(self.model.parameters()).device
-        return searcher_over(encoded(self.model, self._source.to(device)), "cosine")
+        return searcher_over(encoded(self.model, self._source.to(device), device), "cosine")
+
+
+def _bags_of(inputs: Tensors) -> Bags:
+    """Bags on the CPU; token rows become bags in which each item counts once."""
+    if not isinstance(inputs, TokenRows):
+        return require_bags(inputs, "similar users").to(torch.device("cpu"))
+    rows = inputs.to(torch.device("cpu"))
+    owners = torch.arange(rows.size)[:, None].expand_as(rows.ids)
+    pairs = torch.stack([owners[rows.mask], rows.ids[rows.mask]]).unique(dim=1)
+    offsets = torch.searchsorted(pairs[0].contiguous(), torch.arange(rows.size + 1))
+    return Bags(pairs[1], offsets, torch.ones(pairs.shape[1]))
 
 
 def _spans(size: int) -> list[tuple[int, int]]:
     return [(start, min(size, start + ENCODED)) for start in range(0, max(1, size), ENCODED)]
-
-
-def bags_to(bags: Bags, device: torch.device) -> Bags:
-    """The bags on a device."""
-    return Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
 
 
 @dataclass(frozen=True, eq=False)

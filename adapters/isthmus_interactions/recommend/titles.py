@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import pyarrow as pa
 
 from isthmus.errors import ColumnError, InputError, SourceError
-from isthmus.files import FileOptions, FileTable, Told, open_alike, told_in
+from isthmus.files import NOTHING_TOLD, FileTable, Told, open_beside
 from isthmus.ids import Id, without_surrogates
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.columns import is_column
@@ -40,7 +40,9 @@ def known_titles(titles: Any, items: Vocabulary) -> dict[Id, str]:
     return {id_: without_surrogates(str(text)) for id_, text in held.items() if id_ in items}
 
 
-def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id, str]:
+def read(
+    path: Path, items: Vocabulary, *, id: str | None = None, title: str | None = None, beside: Told = NOTHING_TOLD
+) -> dict[Id, str]:
     """Read the titles of the items of a vocabulary; other rows are ignored.
 
     Args:
@@ -48,7 +50,9 @@ def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id,
             book_id or id, and that of titles title or name. Otherwise, the ids are the first column with mostly known
             ids, and the titles the first column of words after it. A column of authors is appended to the titles.
         items: the vocabulary of items.
-        file: encoding, delimiter and header of a text file, if they fit; otherwise they are detected.
+        id: the column of ids; its number, counted from 1, in a file without names.
+        title: the column of titles, likewise.
+        beside: how the file of interactions is written, which counts as far as it fits.
 
     Returns:
         Titles by id.
@@ -59,8 +63,8 @@ def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id,
     """
     if not path.is_file():
         raise SourceError(f"no file {path}", expected="a CSV, TSV, JSON or Parquet file with ids and titles")
-    opened = open_alike(path, Told(), told_in(file))
-    id_, title = _columns(opened, items)
+    opened = open_beside(path, beside)
+    id_, title = _columns(opened, items, id, title)
     authors = AUTHORS if AUTHORS in opened.header and AUTHORS not in (id_, title) else None
     table = opened.read([id_, title, *([authors] if authors else [])])
     found: dict[Id, str] = {}
@@ -71,14 +75,22 @@ def read(path: Path, items: Vocabulary, **file: Unpack[FileOptions]) -> dict[Id,
     return found
 
 
-def _columns(table: FileTable, items: Vocabulary) -> tuple[str, str]:
-    """The columns of ids and of titles, by their names, or else by what they hold, which is logged."""
+def _columns(table: FileTable, items: Vocabulary, id_: str | None, title: str | None) -> tuple[str, str]:
+    """The columns of ids and of titles as they were named, or by their usual names, or else by what they hold, which is
+    logged."""
     header = table.header
+    for named in (id_, title):
+        if named is not None:
+            table.place_of(named)
+    if id_ is not None and id_ == title:
+        raise ColumnError(f"one column for two things: {id_!r}", expected="a column of ids and one of titles")
     ids = [name for name in header if _bare(name) == "id" or is_column([name], "item", None)]
     titles = [name for name in header if _bare(name) in TITLES]
     by_item = [name for name in ids if is_column([name], "item", None)]
-    id_ = (by_item or ids)[0] if ids else None
-    title = min(titles, key=lambda name: TITLES.index(_bare(name))) if titles else None
+    if id_ is None and ids:
+        id_ = (by_item or ids)[0]
+    if title is None and titles:
+        title = min(titles, key=lambda name: TITLES.index(_bare(name)))
     if id_ is not None and title is not None:
         return id_, title
     first = next(iter(table.batches()), None)
@@ -89,6 +101,7 @@ def _columns(table: FileTable, items: Vocabulary) -> tuple[str, str]:
         raise ColumnError(
             f"no column of {table.name} holds {missing}, among {', '.join(map(repr, header[:30]))}",
             expected="a column of ids (item, item_id, itemId, movieId, book_id, id) and one of titles (title, name)",
+            option="say which they are: --title-id NAME --title-column NAME, or by number where there are no names",
         )
     logger.info("%s: ids are read from column %r, titles from column %r", table.name, id_, title)
     return id_, title

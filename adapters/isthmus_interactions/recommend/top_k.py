@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.batch import Bags, Tensors, TokenRows, gather_ranges
+from isthmus.batch import Bags, Tensors
 from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
+from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Neighbours, Ranker, Searcher
 from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity
@@ -80,14 +81,12 @@ class TopItems:
 
     def _rank_in_parts(self, inputs: Tensors, k: int, exclude: RowLists | None, allow: Allow) -> Neighbours:
         """Score every item, for some sequences at a time."""
-        assert isinstance(inputs, TokenRows)
-        found = []
+        found, device = [], inputs.device
         for start in range(0, inputs.size, AT_A_TIME):
-            some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=inputs.ids.device)
-            state = self._ranker.prepare(TokenRows(inputs.ids[some], inputs.mask[some]))
+            some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=device)
+            state = self._ranker.prepare(inputs.part(start, start + len(some)))
             out = None if exclude is None else take(exclude, some)
             only = take(allow, some) if isinstance(allow, RowLists) else allow
-            device = inputs.ids.device
             found.append(rank_prepared(self._ranker, state, len(some), k, exclude=out, allow=only, device=device))
         return Neighbours(torch.cat([one.rows for one in found]), torch.cat([one.scores for one in found]))
 
@@ -109,4 +108,4 @@ class TopItems:
 
 def _of(bags: Bags, some: Tensor) -> Bags:
     entries, offsets = gather_ranges(bags.offsets, some)
-    return Bags(bags.indices[entries], offsets, bags.weights[entries])
+    return bags.entries(entries, offsets)

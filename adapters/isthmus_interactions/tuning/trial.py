@@ -26,7 +26,9 @@ from isthmus.training.progress import Progress, Record, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.sequences import length_read, training_source
+from isthmus_interactions.order.folds import training_source
+from isthmus_interactions.order.holdout import hold_out
+from isthmus_interactions.order.inputs import BAGS, reads_of
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.tuning import spaces
 from isthmus_interactions.tuning.study import State, Trial, fingerprint, fold_fingerprint
@@ -69,14 +71,14 @@ class TuningSearch:
         name, defaults = plugins.python_name(model), checked(model, builder, fixed)
         space = spaces.space_of(model, fixed)
         MetricAt.parse(metric)
-        train, fold = fit.hold_out_users(data, validation, run.seed)
-        if fold is None:
+        held = hold_out(data, validation, run.seed)
+        if held.fold is None:
             raise SettingError(
                 f"{len(data):,} users and validation={validation}, so no users are held out",
                 expected=f"at least {fit.FEWEST} users, some of them with {fit.SHORTEST} items that others have, too",
             )
         given = {key: defaults[key] for key in fixed}
-        return cls(name, builder, defaults, given, space, train, fold, metric, run)
+        return cls(name, builder, defaults, given, space, held.train, held.fold, metric, run)
 
     @property
     def head(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class TuningSearch:
         state: State = "complete"
         try:
             recipe = self._recipe(asked.settings)
-            source = self.source if length_read(recipe.model) is None else training_source(self.train, recipe.model)
+            source = self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
             with doing(self.run.progress, f"trial {number}"):
                 history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
             if history.interrupted:

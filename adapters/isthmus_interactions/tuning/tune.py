@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from isthmus.checked.arguments import path_of, whole
 from isthmus.errors import SettingError
 from isthmus.reprs import counted, described, joined
 from isthmus.training.interrupts import StoppedError, interruptible
@@ -101,7 +102,8 @@ def tune(
         trials: total number of trials, including those of an earlier call.
         study: a directory in which to store the trials, as JSON.
         metric: the metric to maximise; see ``isthmus.tasks.evaluation``.
-        validation: held-out users, or the share of the users of ``data`` to hold out, as in ``Recommender.fit``.
+        validation: held-out users, or the share to hold out: of the events, after one moment for all users, if times
+            are known; otherwise of the users, whose last item is hidden if the order is known.
         seed, device, precision: how training is run, see ``isthmus.training.run.Run``.
         progress: whether to show the progress, or a ``Progress`` object that receives it.
         time_limit: seconds for this call; a running trial then ends after its last complete epoch. Models with a
@@ -122,8 +124,10 @@ def tune(
         SourceError: ``study`` exists and is not a study.
         KeyboardInterrupt: Ctrl-C before the first trial was finished.
     """
-    if trials < 1:
-        raise SettingError(f"trials={trials}", expected="at least 1")
+    trials = whole("trials", trials, least=1)
+    place = None if study is None else path_of("study", study)
+    if on_trial is not None and not callable(on_trial):
+        raise SettingError(f"on_trial={on_trial!r}", expected="a function, or None")
     sampler_module()
     how = Run.gather(run, seed, device, precision, progress, time_limit=time_limit)
     limit, how = how.time_limit, replace(how, checkpoints=None, resume=False, time_limit=None)
@@ -131,9 +135,9 @@ def tune(
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     told: Reading = {"keep": keep, "weights": weights, "ordered": ordered, "users": users, "items": items}
     file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
-    whole = Interactions.read(data, **columns | told | file)
-    search = TuningSearch.of(whole, model, metric, validation, how, fixed)
-    kept = Study(None if study is None else Path(study), search.head)
+    interactions = Interactions.read(data, **columns | told | file)
+    search = TuningSearch.of(interactions, model, metric, validation, how, fixed)
+    kept = Study(place, search.head)
     with interruptible() as stop, stop.telling(lambda: f"keeping the {len(kept.trials)} finished trials"):
         try:
             while len(kept.trials) < trials and (left := deadline - perf_counter()) > 0 and not stop.requested:

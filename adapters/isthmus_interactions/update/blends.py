@@ -13,7 +13,8 @@ from torch import nn
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
 from isthmus.core.rankers import Blend
-from isthmus.models.blend import BlendRecipe, with_own_checkpoints
+from isthmus.machine.devices import moved
+from isthmus.models.blend import BlendRecipe, read_by, with_own_checkpoints
 from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Recipe, Source
@@ -161,7 +162,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         part.recipe = recipe
         if part.wide and part.action != "fitted anew":
             widen(recipe.model, part.learned)
-    model.to(run.torch_device()).eval()
+    moved(model.eval(), run.torch_device())
     known = all(part.wide and part.action != "fitted anew" for part in parts if part.action != "left out")
     before = finite(chooser.score(model)) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
@@ -169,6 +170,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         # The parts that are needed in any case come first.
         for part in sorted(parts, key=lambda part: (not part.fits_everybody, part.action == "trained on")):
             _fit(part, plan, history, stop)
+    moved(model, run.torch_device())
     if chooser is not None:
         started = time.perf_counter()
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
@@ -178,7 +180,8 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
     if plan.train is not plan.everybody:
         for part in parts:
             if part.fits_everybody:
-                _fit_everybody(part.recipe, plan.everybody, run)
+                _fit_everybody(part.recipe, read_by(plan.everybody, part.recipe.model), run)
+        moved(model, run.torch_device())
     return history, before
 
 
@@ -201,13 +204,14 @@ def _fit(part: PartUpdate, plan: UpdatePlan, history: History, stop: StopRequest
     if stop.requested:
         raise StoppedError(stop.number)
     run, recipe = with_own_checkpoints(plan.run, part.name), part.recipe
+    source = read_by(plan.train, recipe.model)
     with doing(run.progress, f"{plugins.command_name(part.name)} is {part.action}"):
         if part.action == "trained on":
             assert isinstance(recipe, GradientRecipe)
             epochs = epochs_of(part.settings, plan.epochs)
-            done, part.before = continue_training(recipe, part.learned, plan.train, run, plan.chooser, epochs)
+            done, part.before = continue_training(recipe, part.learned, source, run, plan.chooser, epochs)
         else:
-            done = recipe.fit(plan.train, run, plan.chooser)
+            done = recipe.fit(source, run, plan.chooser)
     part.history = done
     line: Record = {"epoch": len(history.records) + 1, "phase": part.name, "epochs": len(done.records)}
     score = {} if done.metric is None or done.best_score is None else {done.metric: done.best_score}

@@ -16,6 +16,7 @@ from isthmus.reprs import brief
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
 from isthmus_interactions.files.report import Report
+from isthmus_interactions.files.times.units import epoch_unit
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
@@ -87,6 +88,9 @@ def _histories(
         logger.warning("the new interactions have no order; in histories they follow the old ones, sorted by item")
         later = OrderedHistories.of(row_of_entry(new.matrix), new.matrix.indices, None, len(new))
     timed = before.times is not None and later.times is not None and before.unit == later.unit
+    if timed and before.unit == "as given":
+        units = {epoch_unit(before.times), epoch_unit(later.times)} - {None}
+        timed = len(units) < 2
     if before.times is not None and not timed:
         logger.warning("the new interactions have no times, or times in another unit; only the order of events is kept")
     return before.followed_by(later, rows, columns, users, timed=timed)

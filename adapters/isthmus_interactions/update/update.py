@@ -21,7 +21,6 @@ from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Builder, Recipe
-from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible, warn_of_interruption
@@ -31,8 +30,8 @@ from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, s
 from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.folds import training_source
 from isthmus_interactions.recommend.titles import known_titles
-from isthmus_interactions.sequences import training_source
 from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.update import blends
 from isthmus_interactions.update.merge_data import MergedData, merge
@@ -40,6 +39,9 @@ from isthmus_interactions.update.warm_start import can_continue, continue_traini
 
 HIDDEN = 5
 """Share of items that are hidden of each validation user, rounded down, as in ``fit``."""
+
+OUTDATED = ("trained_by", "before")
+"""Facts of the old model that do not hold for the updated one."""
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ class _Updated:
 def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) -> dict[str, Any]:
     """Facts of the updated model. The candidates and the time limit of the model selection stay, because no model was
     selected again. The library that trained the weights and the models trained on all users are updated."""
-    facts = {name: fact for name, fact in old.facts.items() if name != "trained_by"} | dict(made.fitted.facts)
+    facts = {name: fact for name, fact in old.facts.items() if name not in OUTDATED} | dict(made.fitted.facts)
     if "fitted_on_everybody" in old.facts:
         facts["fitted_on_everybody"] = list(made.everybody)
     return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}
@@ -195,15 +197,15 @@ def _update_blend(
     data, before = merged.data, old.model
     assert isinstance(before, Blend)
     train, fold = _hold_out(merged, validation, run.seed)
-    everybody = BagSource.from_csr(data.matrix)
-    source = everybody if train is data else BagSource.from_csr(train.matrix)
     chooser = None if fold is None else fit.validation_score(fold, metric, run)
-    plan = blends.UpdatePlan(source, everybody, chooser, epochs, run)
     columns = (len(old.adapter.items), len(data.items))
     parts = blends.plan_parts(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)
     recipe = built(old.builder, builder, Bag(columns[1]), run, settings)
     assert isinstance(recipe, BlendRecipe)
+    everybody = training_source(data, recipe.model)
+    source = everybody if train is data else training_source(train, recipe.model)
+    plan = blends.UpdatePlan(source, everybody, chooser, epochs, run)
     history, score = blends.update(before, recipe, parts, plan)
     details = [part.report() for part in parts]
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.errors import SourceError
-from isthmus.files import Contents, EncodingError, Told, as_utf8, encoding_of, guessed, opened
+from isthmus.files import Contents, EncodingError, Told, as_utf8, encoding_of, guessed, opened, say_guessed
 from isthmus_text.files.packed import BLOCK, IN_MEMORY, Bytes, Offsets, PackedTexts, Spool, TextPacker, check_utf8
-
-logger = logging.getLogger(__name__)
 
 BOM = b"\xef\xbb\xbf"
 EXPECTED = "a text file"
@@ -81,9 +78,13 @@ def _contents(path: Path, told: Told) -> Bytes:
     except EncodingError:
         if told.encoding is not None or encoding != "utf-8":
             raise
-    encoding = guessed(contents.blocks())
-    logger.warning("%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise", path, encoding)
-    return _checked(_decoded(contents, encoding), path)
+        found = guessed(contents.blocks())
+        if found is None:
+            raise
+    encoding = found
+    data = _checked(_decoded(contents, encoding), path)
+    say_guessed(contents.name, encoding)
+    return data
 
 
 def _decoded(contents: Contents, encoding: str) -> Bytes:

@@ -21,6 +21,7 @@ from isthmus.checked.paths import read_limited
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.reprs import counted, described
 from isthmus_text.texts import Texts
+from isthmus_text.tokens.limits import check_tokenizer
 from isthmus_text.tokens.special_tokens import SpecialIds, find_special_ids
 
 Kind = Literal["bpe", "word", "pretrained"]
@@ -112,6 +113,7 @@ class Tokenizer:
             raise
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{file} cannot be read ({error})", expected="a tokenizer.json") from error
+        check_tokenizer(text, str(file))
         inner = _parsed(text, str(file))
         unknown = getattr(inner.model, "unk_token", None)
         return cls(inner, "pretrained", find_special_ids(inner.get_vocab(), file.parent, unknown))
@@ -187,6 +189,9 @@ class Tokenizer:
         Raises:
             InputError: no tokenizer, or facts that do not fit it.
         """
+        if len(text) > MOST_BYTES:
+            raise InputError(f"a tokenizer of {len(text):,} characters", expected=f"at most {MOST_BYTES:,}")
+        check_tokenizer(text, "the document")
         inner = _parsed(text, "the document")
         ids = {name: facts.get(name) for name in ("end", "unknown", "pad", "start")}
         largest = max(inner.get_vocab(with_added_tokens=True).values(), default=-1)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from isthmus.cli.dispatch import Function
 from isthmus.cli.ids import IdReader
-from isthmus.cli.options import Allow, Exclude, ResultCount, Seed
+from isthmus.cli.options import Allow, Delimiter, Encoding, Exclude, Header, ResultCount, Seed
 from isthmus.cli.output import Json, emit, table
 from isthmus.cli.wording import size
 from isthmus.errors import InputError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from isthmus.index import Index, SearchHits
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A saved index.")]
-Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet or CSV table with ids.")]
+Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet, CSV or JSON table with ids.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of each library [all cores].")]
 MeasuringQueries = Annotated[
     Path | None,
@@ -38,6 +38,9 @@ def build(
     vectors: Vectors,
     out: Annotated[Path, typer.Option(help="Where to save the index.")],
     ids: Annotated[str | None, typer.Option(help="Column of VECTORS with the ids [id].")] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     metric: Annotated[str, typer.Option(help="ip, cosine or l2.")] = "ip",
     target_recall: Annotated[float, typer.Option(help="Share of the true k nearest that must be found.")] = 0.95,
     k: ResultCount = 10,
@@ -73,6 +76,9 @@ def build(
             queries=queries,
             kind=kind,
             progress=ProgressBar() if sys.stderr.isatty() else None,
+            encoding=encoding,
+            delimiter=delimiter,
+            header=header,
         )
     index.save(out)
     _print_info(out, index, as_json)
@@ -90,11 +96,15 @@ def search(
     ] = None,
     exclude: Exclude = None,
     allow: Allow = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     mmap: Annotated[bool, typer.Option("--mmap", help="Leave the vectors on disk; only check the header.")] = False,
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Find the nearest neighbours of queries, or of vectors in the index."""
+    from isthmus.files import Told
     from isthmus.index import Index, vector_files
 
     if (queries is None) == (not like):
@@ -107,7 +117,8 @@ def search(
             names: list[Any] = _parse_ids(index, "--like", like) or []
             asked: Any = index.vectors(names)
         else:
-            asked, own = vector_files.read(queries, remembered=index.id_column)
+            told = Told.of(encoding, delimiter, header)
+            asked, own = vector_files.read(queries, remembered=index.id_column, told=told, alike=index.written)
             names = list(range(len(asked))) if own is None else own
         if within is None:
             found = index.search(asked, k, exclude=excluded, allow=allowed)
@@ -120,6 +131,9 @@ def add(
     directory: Directory,
     vectors: Vectors,
     update: Annotated[bool, typer.Option("--update", help="Replace the vectors of existing ids.")] = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     compact: Compact = False,
     as_json: Json = False,
 ) -> None:
@@ -127,10 +141,7 @@ def add(
     from isthmus.index import Index
 
     index = Index.load(directory)
-    if update:
-        index.update(vectors)
-    else:
-        index.add(vectors)
+    (index.update if update else index.add)(vectors, encoding=encoding, delimiter=delimiter, header=header)
     _save(directory, index, compact, as_json)
 
 
@@ -158,6 +169,9 @@ def info(directory: Directory, as_json: Json = False) -> None:
 def benchmark(
     directory: Directory,
     queries: MeasuringQueries = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    header: Header = None,
     k: ResultCount = 10,
     seed: Seed = 1,
     threads: Threads = None,
@@ -168,7 +182,7 @@ def benchmark(
 
     index = Index.load(directory)
     with _limit_threads(threads):
-        document = benchmark.benchmark(index, queries, k, seed)
+        document = benchmark.benchmark(index, queries, k, seed, encoding=encoding, delimiter=delimiter, header=header)
     columns = ("index", "recall", "queries per second", "ms per query")
     measured = [(name, document[name]) for name in ("index", "exact")]
     rows = [(name, one["recall"], one["queries_per_second"], 1000 * one["seconds_a_query"]) for name, one in measured]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.batch import Tensors, require_bags
+from isthmus.batch import Histories, Tensors, Tokens, require_bags
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
@@ -40,7 +40,7 @@ class AutoencoderRanker:
     def prepare(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
         """The decoded state of the mean code, whatever the encoder reads."""
         with torch.no_grad():
-            decoded: Tensor = self.model.decode(self.model.encode(inputs).point)
+            decoded: Tensor = self.model.decode(self.model.encode(read_by(self.model, inputs)).point)
             return decoded
 
     def scores(self, state: Float[Tensor, "batch hidden"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
@@ -69,6 +69,14 @@ def is_linear(ranker: object) -> TypeGuard[LinearRanker]:
 
 def _is_ranker(model: object) -> TypeGuard[Ranker]:
     return all(hasattr(model, name) for name in ("width", "prepare", "scores"))
+
+
+def read_by(model: nn.Module, inputs: Tensors) -> Tensors:
+    """Inputs as one of several models reads them: token rows if its signal says so, otherwise bags."""
+    if not isinstance(inputs, Histories):
+        return inputs
+    signal = getattr(model, "signal", None)
+    return inputs.tokens.last(signal.length) if isinstance(signal, Tokens) else inputs.bags
 
 
 class Blend(nn.Module):
@@ -110,14 +118,16 @@ class Blend(nn.Module):
     def prepare(self, inputs: Tensors) -> list[tuple[int, Float[Tensor, " batch"], Any]]:
         """Of each part that counts: its number, its factor for each row, its own state.
 
+        Parts that read order receive the token rows of ``Histories``, as many of the last tokens as they read.
+
         Raises:
-            InputError: inputs that are not bags, whose length the factors need.
+            SettingError: inputs without bags, whose length the factors need.
         """
         lengths = require_bags(inputs, "a blend").lengths().clamp(min=1).to(self.weights.dtype)
-        return [
-            (part, self.weights[part] / lengths ** self.exponents[part], self._rankers[part].prepare(inputs))
-            for part in self.weights.nonzero()[:, 0].tolist()
-        ]
+        counting = self.weights.nonzero()[:, 0].tolist()
+        states = [self._rankers[part].prepare(read_by(self.parts[part], inputs)) for part in counting]
+        factors = [self.weights[part] / lengths ** self.exponents[part] for part in counting]
+        return list(zip(counting, factors, states, strict=True))
 
     def scores(
         self, state: list[tuple[int, Float[Tensor, " batch"], Any]], columns: Columns = None

@@ -1,11 +1,11 @@
 """Tables in files: delimited text in any dialect, JSON, Parquet. What a file does not say is found out."""
 
 from isthmus.files.delimited import INFERRED, DelimitedTable
-from isthmus.files.encodings import EncodingError, as_utf8, guessed
+from isthmus.files.encodings import EncodingError, as_utf8, guessed, say_guessed
 from isthmus.files.find_out import encoding_of
 from isthmus.files.opening import Contents, opened
 from isthmus.files.options import NOTHING_TOLD, FileOptions, Told, told_in
-from isthmus.files.table import FileTable, TypedTable, column_names, open_alike, open_table, read_table
+from isthmus.files.table import FileTable, TypedTable, column_names, open_alike, open_beside, open_table, read_table
 
 __all__ = [
     "INFERRED",
@@ -22,8 +22,10 @@ __all__ = [
     "encoding_of",
     "guessed",
     "open_alike",
+    "open_beside",
     "open_table",
     "opened",
     "read_table",
+    "say_guessed",
     "told_in",
 ]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.files.decimals import COMMA, POINT
 from isthmus.files.dialect import Dialect
 from isthmus.files.opening import Contents, readable
 from isthmus.files.quoting import Quotes
@@ -22,6 +23,9 @@ Quoting = Literal["none", "double", "backslash", "mixed"]
 
 BLOCK = 1 << 24
 """Bytes that are parsed at a time; what is held beside the result is proportional to it."""
+
+END_OF_FILE = "\x1a"
+"""What old programs write at the end of a text."""
 
 INFERRED = None
 """In the place of a type: whatever a column's cells look like."""
@@ -203,8 +207,12 @@ class DelimitedTable:
         )
 
     def _blank(self) -> int:
-        blocks = prepared(self.contents, self.plan)
-        return sum(not line.strip() for block in blocks for line in block.split(b"\n")[: block.count(b"\n") or None])
+        lines = (
+            line
+            for block in prepared(self.contents, self.plan)
+            for line in block.split(b"\n")[: block.count(b"\n") or None]
+        )
+        return sum(not line.strip().strip(END_OF_FILE.encode()) for line in lines)
 
     def _errors(self) -> _Errors:
         return _Errors(self)
@@ -229,7 +237,7 @@ class _Errors:
             column = _column(place, table.header, headed=table.headed)
             raise ValueRangeError(
                 f"line {table.line(row):,}{column} of {table.name} holds {_cell(why)}",
-                expected=_SHOWN.get(wanted, wanted),
+                expected=_SHOWN.get(wanted, wanted) + _other_sign(why, table.dialect.decimal),
                 remedy="correct the cell, or leave the column out",
             ) from None
         if ragged := _BAD_ROW.search(text):
@@ -247,10 +255,17 @@ def _column(place: int, header: Sequence[str], *, headed: bool) -> str:
     return f", column {header[place]!r} ({place + 1})" if headed else f", column {place + 1}"
 
 
+def _other_sign(why: str, decimal: str) -> str:
+    """What is said of a cell that would be a number by the other decimal sign."""
+    found = re.search(r"invalid value '(.*)'", why, re.DOTALL)
+    form, named = (COMMA, "point") if decimal == "." else (POINT, "comma")
+    return f" with a decimal {named}, as in the rows before" if found and form.fullmatch(found[1].strip()) else ""
+
+
 def _cell(why: str) -> str:
     found = re.search(r"invalid value '(.*)'", why, re.DOTALL)
     return repr(found[1]) if found else why
 
 
 def _skip_blank(row: Any) -> str:
-    return "error" if row.text.strip() else "skip"
+    return "error" if row.text.strip().strip(END_OF_FILE) else "skip"

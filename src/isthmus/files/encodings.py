@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import logging
 from collections.abc import Iterable, Iterator
 
 from charset_normalizer import from_bytes
 
 from isthmus.errors import InputError, SourceError
+
+logger = logging.getLogger(__name__)
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -26,6 +29,15 @@ SHORT = 64
 
 EVIDENCE = 1 << 16
 """Bytes with letters beyond ASCII that are looked at, at most."""
+
+LATIN = {"cp1250": {"Polish", "Czech", "Slovak", "Hungarian", "Romanian", "Croatian", "Slovene"}, "cp1254": {"Turkish"}}
+"""What else a text of Latin letters can be in, and the languages that are written in it."""
+
+ENOUGH_LINES = 8
+"""Lines with letters beyond ASCII that tell one encoding of Latin letters from another."""
+
+CLEARER = 0.02
+"""By how much more such a text must look like its language (charset-normalizer's coherence) than as cp1252."""
 
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x0b\x1b\x1a\x1c\x1d\x1e\x1f"))
 
@@ -46,11 +58,13 @@ def marked(start: bytes) -> str | None:
     return None
 
 
-def guessed(blocks: Iterable[bytes]) -> str:
-    """The encoding of bytes that are not UTF-8 and have no mark.
+def guessed(blocks: Iterable[bytes]) -> str | None:
+    """The encoding of bytes that are not UTF-8 and have no mark; None where most lines beyond ASCII are UTF-8, so that
+    the others are broken.
 
     Where letters beyond ASCII stand among many of ASCII, the text is Western European: ``cp1252``, or ``latin-1`` for
-    bytes that cp1252 lacks. Else charset-normalizer chooses among the usual encodings of other scripts.
+    bytes that cp1252 lacks; or Central European or Turkish, if charset-normalizer finds it clearly more so. Else
+    charset-normalizer chooses among the usual encodings of other scripts.
     """
     beyond, plain = bytearray(), 0
     for block in blocks:
@@ -62,16 +76,51 @@ def guessed(blocks: Iterable[bytes]) -> str:
                     break
         if len(beyond) > EVIDENCE:
             break
+    lines = beyond.split(b"\n")[:-1]
+    if 2 * sum(map(_is_utf8, lines)) >= len(lines):
+        return None
     high = sum(byte > 127 for byte in beyond)
     if high > plain:
         found = from_bytes(bytes(beyond), cp_isolation=CANDIDATES).best()
         if found is not None:
             return str(found.encoding)
+    other = _other_latin(bytes(beyond)) if beyond.count(b"\n") >= ENOUGH_LINES else None
+    if other is not None:
+        return other
     try:
         bytes(beyond).decode("cp1252")
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def say_guessed(name: str, encoding: str) -> None:
+    """Warn that the encoding of a file was guessed."""
+    example = "; for Central European letters cp1250, say" if encoding in ("cp1252", "latin-1") else ""
+    logger.warning(
+        "%s is not UTF-8: it is read as %s; encoding= (--encoding) says otherwise%s", name, encoding, example
+    )
+
+
+def _other_latin(text: bytes) -> str | None:
+    """An encoding of Latin letters in which a text is clearly more of a language than in cp1252."""
+    found = {str(one.encoding): one for one in from_bytes(text, cp_isolation=["cp1252", *LATIN], threshold=0.9)}
+    western = found.get("cp1252")
+    for encoding, languages in LATIN.items():
+        one = found.get(encoding)
+        if one is None or one.language not in languages or text.decode(encoding) == text.decode("cp1252", "replace"):
+            continue
+        if western is None or (one.coherence >= western.coherence + CLEARER and one.chaos <= western.chaos):
+            return encoding
+    return None
 
 
 def as_utf8(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ def has_header(rows: Sequence[Row], decimal: str, *, numbered: bool = False) -> 
     """Whether the first row holds names.
 
     A cell that is no number over a column of numbers is a name. Without one, a number (or a date) over numbers (or
-    dates) is a value. A table of texts alone is taken to have names.
+    dates) is a value, and so is a text that comes again below. Another table of texts alone is taken to have names.
 
     Args:
         rows: the first rows of the table.
@@ -50,6 +50,8 @@ def has_header(rows: Sequence[Row], decimal: str, *, numbered: bool = False) -> 
         return True, True
     if any(kind and _is_value(cell, decimal) for cell, kind in zip(first, kinds, strict=True)):
         return False, True
+    if len(first) > 1 and _recurs(first, body):
+        return False, True
     if len(first) == 1:
         return _SENTENCE.search(first[0].strip()) is None, False
     return True, False
@@ -59,6 +61,15 @@ def _kind(cells: Sequence[str], decimal: str) -> bool:
     """Whether a column holds numbers or dates and nothing else."""
     filled = [cell for cell in cells if not _missing(cell)]
     return bool(filled) and all(_is_value(cell, decimal) for cell in filled)
+
+
+def _recurs(first: Row, body: Sequence[Row]) -> bool:
+    """Whether a cell of the first row comes again below it, in a row that does not repeat the whole of it."""
+    return any(
+        not _missing(cell) and cell == row[place] and list(row) != list(first)
+        for row in body
+        for place, cell in enumerate(first)
+    )
 
 
 def _is_value(cell: str, decimal: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,16 @@ import pyarrow as pa
 
 from isthmus.checked.paths import plain_file
 from isthmus.errors import SourceError
+from isthmus.machine.hardware import available_bytes
 
 BLOCK = 1 << 22
 """Bytes that are read at a time."""
+
+ABSURD = 400
+"""Times as large as its file: text that people compress unpacks to 3 to 100 times, a bomb of gzip to 1,000."""
+
+LARGE = 1 << 28
+"""Bytes up to which nobody asks how well a file is compressed."""
 
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, UnicodeDecodeError)
 
@@ -108,9 +116,28 @@ class Contents:
             with self.path.open("rb") as file:
                 start = file.read(6)
             opener = next((made for magic, made in COMPRESSED.items() if start.startswith(magic)), _plain)
+            most, size = self._most(), 0
             with opener(self.path) as stream:
                 while block := stream.read(BLOCK):
+                    size += len(block)
+                    if size > most:
+                        raise self._too_large(most)
                     yield block
+
+    def _most(self) -> int:
+        """Bytes that it may unpack to: more than any text of its size would, and more than a fair share of the memory
+        that is free."""
+        if not self.packed:
+            return sys.maxsize
+        return max(ABSURD * self.path.stat().st_size, LARGE, (available_bytes() or 0) // 8)
+
+    def _too_large(self, most: int) -> SourceError:
+        packed = self.path.stat().st_size
+        return SourceError(
+            f"{self.name} of {packed:,} bytes unpacks to more than {most / 1e9:,.1f} GB",
+            expected=f"text that is less than {ABSURD} times as large as its compressed file",
+            remedy="if that is right, unpack the file first, and read what comes out",
+        )
 
     def start(self, size: int) -> tuple[bytes, bool]:
         """Its first ``size`` bytes, or fewer, and whether that is all."""

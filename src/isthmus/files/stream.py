@@ -7,11 +7,15 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from isthmus.errors import SourceError
 from isthmus.files.encodings import as_utf8
 from isthmus.files.opening import Contents
 
 UNIT = b"\x1f"
 """Stands for a delimiter of several bytes, and for none at all."""
+
+LONGEST_LINE = 1 << 28
+"""Bytes of a line at most: what has longer ones is no table of rows, and would take memory without bound."""
 
 _SPACES = re.compile(rb"(?m)[ \t]+")
 _EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)")
@@ -40,12 +44,13 @@ class Plan:
         return given if len(given) == 1 and self.delimiter != " " else UNIT
 
 
-def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
+def prepared(contents: Contents, plan: Plan, nulls: list[int] | None = None) -> Generator[bytes, None, None]:
     """The rows of a file in UTF-8, in blocks of whole lines.
 
     Args:
         contents: of the file.
         plan: what is done to them.
+        nulls: receives how many null bytes each block lost, as far as it had any; no table means them.
 
     Yields:
         Blocks that end with a line feed, but for the last one perhaps.
@@ -55,9 +60,10 @@ def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
         EncodingError: it is in another encoding; the line is named.
     """
     blocks: Iterable[bytes] = as_utf8(contents.blocks(), plan.encoding, contents.name)
+    blocks = _without_nulls(blocks, [] if nulls is None else nulls)
     if plan.returns:
         blocks = (block.replace(b"\r", b"\n") for block in blocks)
-    for block in _without_first(whole_lines(blocks), plan.skipped):
+    for block in _without_first(whole_lines(blocks, contents.name), plan.skipped):
         if plan.delimiter == " ":
             yield _SPACES.sub(UNIT, _EDGES.sub(b"", block))
         elif plan.delimiter is not None and plan.byte == UNIT:
@@ -66,13 +72,29 @@ def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
             yield block
 
 
-def whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut after line feeds."""
+def _without_nulls(blocks: Iterable[bytes], counts: list[int]) -> Iterator[bytes]:
+    for block in blocks:
+        if b"\0" in block:
+            counts.append(block.count(b"\0"))
+            block = block.replace(b"\0", b"")
+        yield block
+
+
+def whole_lines(blocks: Iterable[bytes], name: str = "") -> Iterator[bytes]:
+    """The same bytes, cut after line feeds.
+
+    Raises:
+        SourceError: a line without end in the file of that name.
+    """
     left: list[bytes] = []
     for block in blocks:
         cut = block.rfind(b"\n") + 1
         if not cut:
             left.append(block)
+            if name and sum(map(len, left)) > LONGEST_LINE:
+                raise SourceError(
+                    f"{name} has a line of more than {LONGEST_LINE:,} bytes", expected="a table, a row in each line"
+                )
             continue
         yield b"".join([*left, block[:cut]]) if left else block[:cut]
         left = [block[cut:]] if cut < len(block) else []

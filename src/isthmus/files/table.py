@@ -160,6 +160,28 @@ def open_alike(path: str | Path, told: Told, other: Told, *, numbered: bool = Fa
     return open_table(path, told, numbered=numbered)
 
 
+def open_beside(path: str | Path, other: Told) -> FileTable:
+    """A file that lies beside another one, such as titles beside interactions.
+
+    Args:
+        path: of the file; see ``open_table``.
+        other: what is known of the other file. Its encoding and its delimiter count as far as they fit, and whether it
+            has a line of names where the contents of this one leave that open.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: what ``open_table`` raises.
+    """
+    nothing = Told()
+    table = open_alike(path, nothing, other.without("header"))
+    unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
+    if unsure and other.header is not None and other.header != table.headed:
+        return open_alike(path, Told(header=other.header), other)
+    return table
+
+
 def column_names(path: str | Path, told: Told) -> list[str] | None:
     """The names of the columns of a file that is a table by its contents; None for one that may be any text.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from isthmus.errors import InputError
+from isthmus.files import FileOptions, told_in
 from isthmus.index import vector_files
 from isthmus.index.index import Index
 from isthmus.index.tuning.measure import LATENCY_QUERIES, QUERIES, RUNS, sampled
@@ -18,7 +19,7 @@ from isthmus.index.tuning.measure import LATENCY_QUERIES, QUERIES, RUNS, sampled
 __all__ = ["benchmark"]
 
 
-def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
+def benchmark(index: Index, queries: Any, k: int, seed: int, **file: Unpack[FileOptions]) -> dict[str, Any]:
     """Measure recall and speed of an index and of exact search over the same vectors.
 
     Args:
@@ -26,6 +27,7 @@ def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
         queries: as for ``Index.build``; None for vectors of the index with noise.
         k: neighbours per query.
         seed: seed of the generated queries.
+        file: encoding, delimiter and header of a text file of queries, if they differ from those of ``Index.build``.
 
     Returns:
         Recall, queries per second and seconds per query, for both.
@@ -37,7 +39,9 @@ def benchmark(index: Index, queries: Any, k: int, seed: int) -> dict[str, Any]:
         raise InputError("an empty index", expected="an index with vectors", remedy="add some")
     vectors = torch.from_numpy(index.vectors(index.ids))
     exact = Index.build(vectors, index.ids, index.metric, kind="exact")
-    given = None if queries is None else vector_files.read(queries)[0]
+    given = None
+    if queries is not None:
+        given, _ = vector_files.read(queries, None, index.id_column, told=told_in(file), alike=index.written)
     queries_read = sampled(vectors, QUERIES, Generator().manual_seed(seed)) if given is None else given
     found, true = index.search(queries_read, k), exact.search(queries_read, k)
     near = [own[-1] - 1e-5 * abs(own[-1]) - 1e-12 for own in true.scores]

@@ -67,10 +67,11 @@ def build_snapshots(
         DuplicateIdError: an id twice.
         BudgetError: nothing that a budget allows reaches the target, exact search included.
     """
-    given, found = vector_files.read(vectors, ids)
+    written = requests[0].written
+    given, found = vector_files.read(vectors, ids, told=written)
     check_lengths(given, metric)
     vocabulary = vocabulary_of(found, len(given))
-    asked = None if queries is None else vector_files.read(queries)[0]
+    asked = None if queries is None else vector_files.read(queries, None, requests[0].id_column, alike=written)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"), metric)
     segments = choose_segments(given, vocabulary, metric, requests, asked, progress)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Unpack, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from isthmus.answers import html
+from isthmus.files import FileOptions, Told, told_in
 from isthmus.ids import Id
 from isthmus.index import build, search, vector_files
 from isthmus.index.search import IdArray, Ids, SearchHits
@@ -56,6 +57,7 @@ class Index:
         queries: Any = None,
         kind: str = "auto",
         progress: StepProgress | None = None,
+        **file: Unpack[FileOptions],
     ) -> Index:
         """Build an index of a copy of the vectors, as float32.
 
@@ -65,7 +67,7 @@ class Index:
         is faster than exact search. If none reaches it, exact search is kept, with a warning.
 
         Args:
-            vectors: a numpy or torch array, a table, or the path of a ``.npy``, Parquet or CSV file, see
+            vectors: a numpy or torch array, a table, or the path of a ``.npy``, Parquet, CSV or JSON file, see
                 ``vector_files.read``.
             ids: distinct, all integers or all text; or the name of the column with the ids, which ``add`` and
                 ``update`` then use, too. By default those of a column ``id``, or the row numbers.
@@ -80,6 +82,8 @@ class Index:
                 speed.
             progress: told which kind is being tried, by its methods ``begin`` and ``end``; the bar of ``fit`` is
                 ``isthmus.training.progress_display.ProgressBar()``. With None there are log lines only.
+            file: encoding, delimiter and header of a text file, if they are not detected correctly; remembered for
+                queries, ``add`` and ``update``.
 
         Returns:
             The index.
@@ -93,7 +97,7 @@ class Index:
         check_metric(metric)
         check_progress(progress)
         column = ids if isinstance(ids, str) else None
-        request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column).checked()
+        request = IndexRequest(kind, target_recall, k, budget or Budget(), seed, column, told_in(file)).checked()
         return cls(*build.build_snapshots(vectors, ids, metric, [request], queries, progress)[0])
 
     @property
@@ -105,6 +109,11 @@ class Index:
     def id_column(self) -> str | None:
         """The column of the ids in the table of vectors, if ``build`` was given one."""
         return self._request.id_column
+
+    @property
+    def written(self) -> Told:
+        """How the file of vectors is written, as far as ``build`` was told."""
+        return self._request.written
 
     @property
     def width(self) -> int:
@@ -189,12 +198,13 @@ class Index:
         found: npt.NDArray[np.float32] = snapshot.vectors_of(build.rows_of(snapshot, vector_files.as_ids(ids))).numpy()
         return found
 
-    def add(self, vectors: Any, ids: IdArray | None = None) -> None:
+    def add(self, vectors: Any, ids: IdArray | None = None, **file: Unpack[FileOptions]) -> None:
         """More vectors; all of them or, after an error, none.
 
         Args:
             vectors: as for ``build``.
             ids: new ones; those of the file, if not given, or else numbers above all others.
+            file: encoding, delimiter and header of a text file, if they differ from those of ``build``.
 
         Raises:
             DuplicateIdError: an id that is here, or twice.
@@ -202,7 +212,7 @@ class Index:
             ValueRangeError: a vector that holds NaN or infinity, or is too long to be compared.
             BudgetError: the vectors would take more memory than granted.
         """
-        given, found = vector_files.read(vectors, ids, self._request.id_column)
+        given, found = self._read(vectors, ids, file)
         with self._changing:
             snapshot = self._state.snapshot
             build.check_more(given, snapshot)
@@ -211,15 +221,20 @@ class Index:
                 names = build.next_ids(snapshot, len(given)) if found is None else found
                 self._put(snapshot.with_rows(given, names))
 
-    def update(self, vectors: Any, ids: IdArray | None = None) -> None:
+    def update(self, vectors: Any, ids: IdArray | None = None, **file: Unpack[FileOptions]) -> None:
         """Other vectors for ids that are here; among equal scores they come last from now on.
+
+        Args:
+            vectors: as for ``build``.
+            ids: theirs; those of the file, if not given.
+            file: as for ``add``.
 
         Raises:
             UnknownIdError: an id that is not here.
             DuplicateIdError: an id twice.
             InputError: vectors of another width, or without ids.
         """
-        given, found = vector_files.read(vectors, ids, self._request.id_column)
+        given, found = self._read(vectors, ids, file)
         with self._changing:
             snapshot = self._state.snapshot
             build.check_more(given, snapshot)
@@ -243,7 +258,7 @@ class Index:
         The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
         and the errors are those of ``build``; after an error, nothing has changed.
         """
-        asked = None if queries is None else vector_files.read(queries)[0]
+        asked = None if queries is None else self._read(queries, None, {})[0]
         with self._changing:
             snapshot, chosen = self._state.snapshot, self._state.chosen
             vectors, ids = snapshot.live()
@@ -290,6 +305,9 @@ class Index:
             BundleError: no index there, or one that is truncated, altered, foreign or too new.
         """
         return cls(*saving.load(directory, verify, mmap))
+
+    def _read(self, vectors: Any, ids: Any, file: FileOptions) -> vector_files.VectorsWithIds:
+        return vector_files.read(vectors, ids, self.id_column, told=told_in(file), alike=self.written)
 
     def _put(self, snapshot: Snapshot) -> None:
         self._state = replace(self._state, snapshot=snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from isthmus.checked.arguments import as_float, listed, real_numbers
 from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
-from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
-from isthmus.files import INFERRED, open_table
-from isthmus.ids import Id, proper_id
+from isthmus.errors import ColumnError, InputError, SettingError, SourceError, ValueRangeError
+from isthmus.files import INFERRED, NOTHING_TOLD, FileTable, Told, open_alike
+from isthmus.files.headers import is_number
+from isthmus.ids import MISSING, Id, ids_of_texts, proper_id
 from isthmus.plugins import closest
 
 logger = logging.getLogger(__name__)
@@ -27,22 +29,32 @@ logger = logging.getLogger(__name__)
 ID, VECTOR = "id", "vector"
 """The columns of a table, by default."""
 
-FORMATS = ".npy, .parquet, .csv, .tsv, .txt or .json"
+FORMATS = "vectors in a .npy, Parquet, CSV, TSV or JSON file"
 
 VectorsWithIds = tuple[Float[Tensor, "rows width"], list[Id] | None]
 
 
-def read(source: Any, ids: Any = None, remembered: str | None = None) -> VectorsWithIds:
+def read(
+    source: Any,
+    ids: Any = None,
+    remembered: str | None = None,
+    *,
+    told: Told = NOTHING_TOLD,
+    alike: Told = NOTHING_TOLD,
+) -> VectorsWithIds:
     """Vectors as float32 on the CPU, and their ids.
 
     Args:
         source: an array of numpy or torch, rows of numbers, a table with the Arrow PyCapsule interface (pandas, polars,
-            pyarrow, DuckDB), or the path of a ``.npy``, Parquet, CSV or TSV file. The vectors of a table are its column
-            ``vector``, or else its only column of lists; if it has none, all columns of numbers beside the ids.
+            pyarrow, DuckDB), or the path of a ``.npy``, Parquet, CSV, TSV or JSON file. The vectors of a table are its
+            column ``vector``, or else its only column of lists; if it has none, all columns of numbers beside the ids.
         ids: of the rows, or the name of the column that holds them; the column ``id`` of a table, if not given.
         remembered: the name of that column in an earlier table, which is looked for first.
+        told: how a file of text is written, as far as the caller says it.
+        alike: how an earlier file was written, which counts as far as it fits this one.
 
     Raises:
+        SettingError: ``told`` for what is no file of text.
         SourceError: a file that cannot be read.
         ColumnError: no such column.
         InputError: no matrix of numbers, or not as many ids as rows.
@@ -51,7 +63,7 @@ def read(source: Any, ids: Any = None, remembered: str | None = None) -> Vectors
     own: list[Id] | None = None
     column = ids if isinstance(ids, str) else None
     opened = isinstance(source, str | Path)
-    found, where = _opened(source)
+    found, where = _opened(source, (column, remembered, ID), told, alike)
     if isinstance(found, pa.Table):
         if column is None:
             column = next((name for name in (remembered, ID) if name in found.column_names), None)
@@ -98,9 +110,8 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
     elif path.suffix == ".parquet":
         flat = pa.array(vectors.numpy().reshape(-1))
         column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
-        kind = pa.string() if ids and isinstance(ids[0], str) else pa.int64()
         with written(path) as file:
-            pq.write_table(pa.table({ID: pa.array(ids, kind), VECTOR: column}), file)
+            pq.write_table(pa.table({ID: _as_column(ids), VECTOR: column}), file)
     else:
         raise InputError(f"{path.name!r} to write vectors to", expected="a name that ends in .npy or .parquet")
 
@@ -118,9 +129,11 @@ def _as_tensor(source: Any, copied: bool) -> Float[Tensor, "rows width"]:
     return vectors
 
 
-def _opened(source: Any) -> tuple[Any, str]:
-    """What a file holds, or what was given: an array or a table; and what messages call it."""
+def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -> tuple[Any, str]:
+    """What a file holds, or what was given: an array or a table; and what messages call it. The first of ``names`` that
+    is a column is that of the ids."""
     if not isinstance(source, str | Path):
+        _check_untold(told, type(source).__name__)
         if not hasattr(source, "__arrow_c_stream__"):
             return source, "an array"
         try:
@@ -128,22 +141,61 @@ def _opened(source: Any) -> tuple[Any, str]:
         except (pa.ArrowException, TypeError, ValueError):
             return source, "an array"  # a single column, which is refused as an array is
     path = Path(source)
-    plain_file(path, f"a {FORMATS} file")
+    plain_file(path, FORMATS)
+    ending = path.suffix.lower()
     try:
-        match path.suffix.lower():
-            case ".npy":
-                return read_npy(path), str(path)
-            case ".parquet" | ".pq":
-                return pq.read_table(path), str(path)
-            case ".csv" | ".tsv" | ".txt" | ".json" | ".jsonl" | ".ndjson" | ".gz":
-                table = open_table(path, numbered=True)
-                return table.read(types=dict.fromkeys(table.header, INFERRED)), str(path)
+        if ending in (".npy", ".parquet", ".pq"):
+            _check_untold(told, str(path))
+            return read_npy(path) if ending == ".npy" else pq.read_table(path), str(path)
+        table = open_alike(path, told, alike, numbered=True)
+        return _read(table, next((name for name in names if name in table.header), None)), str(path)
     except InputError:
         raise
     except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
-        kind = ".npy file of numbers" if path.suffix.lower() == ".npy" else "Parquet file"
+        kind = {".npy": ".npy file of numbers", ".parquet": "Parquet file", ".pq": "Parquet file"}.get(ending, "table")
         raise SourceError(f"{str(path)!r} is no {kind} ({' '.join(str(error).split())[:200]})") from None
-    raise SourceError(f"{str(path)!r}", expected=f"a name that ends in {FORMATS}")
+
+
+def _read(table: FileTable, ids: str | None) -> pa.Table:
+    """All of a table: numbers where there are numbers, but ids of a text file as they are written there."""
+    inferred = dict.fromkeys((name for name in table.header if name != ids), INFERRED)
+    found = table.read(types=inferred)
+    _check_words(table, found, ids)
+    if ids is None or not table.text or table.header.count(ids) > 1:
+        return found
+    texts = found[ids].to_pylist()
+    missing = next((row for row, text in enumerate(texts) if text.strip() in MISSING), None)
+    if missing is not None:
+        raise ValueRangeError(
+            f"{table.where(missing, ids)} of {table.name} holds {texts[missing]!r}", expected="an id in every row"
+        )
+    return found.set_column(table.place_of(ids), ids, _as_column(ids_of_texts(texts)))
+
+
+def _check_words(table: FileTable, found: pa.Table, ids: str | None) -> None:
+    """Refuse a word in a column of numbers by its row; other columns of words are told by name later."""
+    for name in found.column_names if table.text and len(set(found.column_names)) == found.num_columns else []:
+        if name == ids or not (pa.types.is_string(found[name].type) or pa.types.is_large_string(found[name].type)):
+            continue
+        cells = found[name].to_pylist()
+        odd = [row for row, cell in enumerate(cells) if not is_number(cell, ".")]
+        if len(odd) * 2 < len(cells):
+            raise ValueRangeError(
+                f"{table.where(odd[0], name)} of {table.name} holds {cells[odd[0]]!r}",
+                expected="a number in every row",
+                remedy=f"correct it, or if they are the ids: ids={name!r} in Python, --ids on the command line",
+            )
+
+
+def _as_column(ids: list[Id]) -> pa.Array:
+    if ids and isinstance(ids[0], str):
+        return pa.array(ids, pa.large_string())
+    return pa.array(ids, pa.uint64() if any(isinstance(one, int) and one >= 2**63 for one in ids) else pa.int64())
+
+
+def _check_untold(told: Told, what: str) -> None:
+    if told.said():
+        raise SettingError(f"{', '.join(told.said())} for {what}", expected="a file of text", remedy="leave it away")
 
 
 def _from_table(table: pa.Table, column: str | None, where: str) -> tuple[Any, list[Id] | None]:
@@ -153,6 +205,11 @@ def _from_table(table: pa.Table, column: str | None, where: str) -> tuple[Any, l
             f"{table.column_names.count(column) or 'no'} columns {column!r} in {where}",
             expected=f"one of {', '.join(map(repr, table.column_names))}",
             remedy=closest(column, table.column_names),
+        )
+    doubled = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
+    if doubled is not None:
+        raise ColumnError(
+            f"{table.column_names.count(doubled)} columns {doubled!r} in {where}", expected="a name of its own for each"
         )
     ids = None if column is None else as_ids(table.column(column).to_pylist())
     held = table.schema.pandas_metadata

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -14,9 +14,11 @@ import torch
 from torch import Generator, nn
 
 from isthmus import plugins
-from isthmus.batch import Bag, Bags, require_bags
+from isthmus.batch import Bag, Tensors, require_bags
+from isthmus.core import rankers
 from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
+from isthmus.machine.devices import device_of, moved
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.reprs import brief
 from isthmus.training.history import History, finite
@@ -50,14 +52,12 @@ class BlendRecipe:
         Ctrl-C ends it: the best part so far then becomes the whole blend.
 
         Args:
-            source: training data (bags).
+            source: training data, as bags, or in several forms if a part reads the order.
             run: device, seed, precision; each part has its own folder of checkpoints.
             validation: a score on held-out rows, higher is better, which chooses the weights.
 
         Returns:
             One record for each part, and one for the weights.
-
-        Raises:
         """
         if validation is None:
             return self._solve_again(source, run)
@@ -65,12 +65,14 @@ class BlendRecipe:
         with interruptible() as stop:
             for name, recipe in zip(self.names, self.recipes, strict=True):
                 with doing(run.progress, name):
-                    part = recipe.fit(source, with_own_checkpoints(run, name), validation)
+                    part = recipe.fit(read_by(source, recipe.model), with_own_checkpoints(run, name), validation)
                 history.take(_summary(len(history.records) + 1, name, part, validation.name))
                 history.interrupted |= part.interrupted
                 history.out_of_time |= part.out_of_time
                 if part.interrupted:
                     break
+            # Parts are where they were fitted, if they had room there; the weights, and parts not reached, are not.
+            moved(self.model, run.torch_device())
             with (
                 stop.telling(lambda: "keeping the best part alone"),
                 doing(run.progress, "fitting the weights of the parts"),
@@ -78,8 +80,7 @@ class BlendRecipe:
                 if not stop.optional(lambda: self._weigh(source, validation, history)):
                     self._keep_the_best_part(validation, history)
             history.interrupted = stop.requested
-        # Parts are where they were fitted; the weights, and a part that was not reached, are not.
-        self.model.to(run.torch_device()).eval()
+        self.model.eval()
         return history
 
     def _keep_the_best_part(self, validation: Validation, history: History) -> None:
@@ -114,10 +115,11 @@ class BlendRecipe:
         weighed = bool(self.model.weights.any())
         for recipe in self.recipes:
             if not (weighed and recipe.chooses_epoch):
-                recipe.fit(source, run)
+                recipe.fit(read_by(source, recipe.model), run)
         if not weighed:
             logger.warning("no users are held out: all parts of the blend have the same weight")
             self.model.weigh([1.0] * len(self.recipes), [0.0] * len(self.recipes))
+        moved(self.model, run.torch_device())
         return History()
 
 
@@ -220,7 +222,7 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     Args:
         model: the blend.
         names: names of its parts, for the record.
-        source: bags on which the scale of each part is measured.
+        source: rows on which the scale of each part is measured.
         validation: the score that decides; higher is better.
         number: number of the record in the history.
 
@@ -245,7 +247,7 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     return {"epoch": number, "phase": "blend", **scored, **own, **shares, "seconds": spent}
 
 
-def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Bags) -> BlendWeights:
+def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Tensors) -> BlendWeights:
     """The best choice among leaving a part out and the weights and exponents that are tried."""
 
     spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
@@ -280,17 +282,23 @@ def _scored(model: Blend, validation: Validation, tried: BlendWeights) -> BlendW
     return replace(tried, score=-math.inf if score is None else score)
 
 
-def _some(source: Source) -> Bags:
+def read_by(source: Source, model: nn.Module) -> Source:
+    """The rows of a source as a part of a blend reads them: a source of several forms has ``read_by``."""
+    own: Callable[[nn.Module], Source] | None = getattr(source, "read_by", None)
+    return source if own is None else own(model)
+
+
+def _some(source: Source) -> Tensors:
     inputs = source.batch(torch.arange(min(SAMPLE, len(source)))).inputs
-    return require_bags(inputs, "a blend")
+    require_bags(inputs, "a blend")
+    return inputs
 
 
 @torch.no_grad()
-def _spread(part: nn.Module, bags: Bags, exponent: float) -> float:
+def _spread(part: nn.Module, inputs: Tensors, exponent: float) -> float:
     """The mean standard deviation of a row of scores, divided by the row's length to the power of the exponent."""
     ranker = ranker_of(part)
-    device = next(iter(part.state_dict().values())).device
-    here = Bags(bags.indices.to(device), bags.offsets.to(device), bags.weights.to(device))
-    scores = ranker.scores(ranker.prepare(here)).float()
-    spread = scores.std(1) / here.lengths().clamp(min=1) ** exponent
+    here = inputs.to(device_of(part))
+    scores = ranker.scores(ranker.prepare(rankers.read_by(part, here))).float()
+    spread = scores.std(1) / require_bags(here, "a blend").lengths().clamp(min=1) ** exponent
     return max(float(spread.mean()), 1e-12)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.int64]
 NAMES = (*METRICS, "novelty", "coverage")
+SEEN = ("masked", "kept")
+"""What happens to items of the history in a ranking."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +51,8 @@ class Evaluation(Tabular):
         skipped: number of rows without held-out items.
         protocol: how histories and held-out items were chosen, if the caller said so.
         remarks: what was left out, and other remarks on the scores.
+        seen: whether items of the history were "masked", so that they could not be ranked, or "kept".
+        baselines: means of the same metrics for other rankers, by name, if the caller measured some.
     """
 
     means: Mapping[str, float]
@@ -58,11 +62,16 @@ class Evaluation(Tabular):
     skipped: int
     protocol: str = ""
     remarks: Sequence[str] = ()
+    seen: str = "masked"
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{name:<18} {self.shown(name)}" for name in self.means]
-        asked = f"{len(self.rows):,} asked" + (f"; {self.protocol}" if self.protocol else "")
-        return "\n".join([*lines, asked, *self.remarks])
+        asked = f"{len(self.rows):,} asked; seen items {self.seen}" + (f"; {self.protocol}" if self.protocol else "")
+        others = [
+            f"{name}: {', '.join(f'{m} {mean:.4f}' for m, mean in of.items())}" for name, of in self.baselines.items()
+        ]
+        return "\n".join([*lines, asked, *others, *self.remarks])
 
     def shown(self, name: str) -> str:
         """One metric as text: the mean ± its standard error."""
@@ -70,13 +79,14 @@ class Evaluation(Tabular):
         return f"{self.means[name]:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
 
     def to_arrow(self) -> pa.Table:
-        """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage) and ``users``, the number
-        of evaluated rows."""
+        """A row for each metric: ``metric``, ``mean``, ``standard_error`` (null for coverage), ``users``, the number of
+        evaluated rows, and ``seen``, whether items of the histories were masked or kept."""
         errors = [self.standard_errors.get(name) for name in self.means]
         columns = {"metric": pa.array(list(self.means), pa.large_string())}
         columns["mean"] = pa.array(list(self.means.values()), pa.float64())
         columns["standard_error"] = pa.array(errors, pa.float64())
-        return pa.table({**columns, "users": pa.array([len(self.rows)] * len(errors), pa.int64())})
+        columns["users"] = pa.array([len(self.rows)] * len(errors), pa.int64())
+        return pa.table({**columns, "seen": pa.array([self.seen] * len(errors), pa.large_string())})
 
     def __repr__(self) -> str:
         first = [f"{name} {self.shown(name)}" for name in islice(self.means, 4)]
@@ -85,7 +95,7 @@ class Evaluation(Tabular):
 
     def _repr_html_(self) -> str:
         rows = [(name, mean, self.standard_errors.get(name)) for name, mean in self.means.items()]
-        below = f"over {len(self.rows):,} users; {self.skipped:,} had no held-out items"
+        below = f"over {len(self.rows):,} users, seen items {self.seen}; {self.skipped:,} had no held-out items"
         remarks = [below, *([self.protocol] if self.protocol else []), *self.remarks]
         return html.table(("metric", "mean", "standard error"), rows) + "".join(map(html.paragraph, remarks))
 
@@ -125,12 +135,13 @@ def evaluate(
     inputs: csr_array | Tensors | None = None,
     batch_size: int = 8192,
     device: torch.device | None = None,
+    seen: str = "masked",
 ) -> Evaluation:
-    """Rank the items that are not in each row's history, and compare the ranking with the held-out items.
+    """Rank all items, without those of each row's history, and compare the ranking with the held-out items.
 
     Args:
         ranker: the ranker to evaluate.
-        history: known items of each row, which are not ranked.
+        history: known items of each row.
         held_out: hidden items of each row, same shape as ``history``; every stored entry counts.
         metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, for
             which the popularity is counted in ``history``.
@@ -138,14 +149,19 @@ def evaluate(
             such as ordered histories; as many rows.
         batch_size: number of rows that are processed together.
         device: device of the ranker; by default the CPU.
+        seen: "masked" leaves the items of the history out of the ranking; "kept" ranks them, too, for data in which
+            items are repeated. The result says which.
 
     Returns:
         Means, standard errors and values of the metrics; higher is better.
 
     Raises:
-        SettingError: an unknown metric, or ``batch_size`` below 1.
+        SettingError: an unknown metric, ``seen`` that is neither, or ``batch_size`` below 1.
         InputError: matrices that do not match each other or the ranker.
     """
+    if seen not in SEEN:
+        raise SettingError(f"seen={seen!r}", expected="'masked' or 'kept'")
+    masked = seen == "masked"
     wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
     history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
     if issparse(inputs):
@@ -157,14 +173,14 @@ def evaluate(
     answers, judged = [], []
     for start in range(0, max(1, len(rows)), batch_size):
         some = rows[start : start + batch_size]
-        seen = from_csr(_take(history, some), device)
-        found = rank(ranker, _inputs(inputs, some, device), k, exclude=seen).rows.cpu()
+        known = from_csr(_take(history, some), device) if masked else None
+        found = rank(ranker, _inputs(inputs, some, device), k, exclude=known).rows.cpu()
         answers.append(found)
         judged.append(judge(found, from_csr(_take(held_out, some))))
     whole = RankingScores(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
     values, covered = _measured(wanted, torch.cat(answers), whole, history)
     logger.debug("evaluated %d rows, %d had nothing held out", len(rows), held_out.shape[0] - len(rows))
-    return _evaluation(values, covered, rows, held_out.shape[0])
+    return replace(_evaluation(values, covered, rows, held_out.shape[0]), seen=seen)
 
 
 def _measured(

@@ -16,9 +16,8 @@ from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import rank
 from isthmus.index.searchers import searcher_over
-from isthmus.protocols import LinearRanker, Neighbours, Searcher
+from isthmus.protocols import LinearRanker, Neighbours, Searcher, Source
 from isthmus.rowlists import RowLists
-from isthmus.sources import BagSource
 
 CODED = 8192
 """Number of rows that are encoded together."""
@@ -58,9 +57,9 @@ class SimilarColumns:
         return self._search(columns, itself, k)
 
 
-def encoded(model: Autoencoder, source: BagSource) -> Float[Tensor, "rows code"]:
-    """The point codes of all rows, a few thousand at a time."""
-    parts = torch.arange(len(source), device=source.offsets.device).split(CODED)
+def encoded(model: Autoencoder, source: Source, device: torch.device) -> Float[Tensor, "rows code"]:
+    """The point codes of all rows of a source, a few thousand at a time; source and model are on the device."""
+    parts = torch.arange(len(source), device=device).split(CODED)
     with torch.no_grad():
         return torch.cat([model.encode(source.batch(rows).inputs).point for rows in parts])
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from isthmus.batch import Bag, Bags, Batch, Grid, Signal, Tensors, TokenRows, Tokens, Values, Vector
+from isthmus.batch import Bag, Bags, Batch, Grid, Histories, Signal, Tensors, TokenRows, Tokens, Values, Vector
 from isthmus.capabilities import missing_members
 from isthmus.errors import IsthmusError
 from isthmus.protocols import Adapter, Source
@@ -136,6 +136,8 @@ def row_of(tensors: Tensors, row: int) -> dict[str, torch.Tensor]:
         return {"indices": tensors.indices[entries], "weights": tensors.weights[entries]}
     if isinstance(tensors, TokenRows):
         return {"ids": tensors.ids[row][tensors.mask[row]]}
+    if isinstance(tensors, Histories):
+        return row_of(tensors.bags, row) | row_of(tensors.tokens, row)
     return {"values": tensors.values[row]}
 
 

@@ -34,9 +34,9 @@ class Run:
         device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that PyTorch
             knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
         seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
-            weights bit for bit.
-        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 if the hardware
-            supports it and the products are large enough.
+            weights bit for bit, on CUDA as far as the guide "Control the training" says.
+        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 where it is
+            faster on this hardware and the products are large enough; see ``isthmus.machine.hardware``.
         progress: receives a call after every step and epoch.
         checkpoints: directory for checkpoints; None writes none.
         every: epochs between checkpoints.
@@ -48,6 +48,8 @@ class Run:
             not, ``False`` never. Batches are filled to a few sizes then, so that other numbers are drawn.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
+        deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
+            others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
     """
 
     device: str = "auto"
@@ -60,6 +62,7 @@ class Run:
     time_limit: float | None = None
     until: int | None = None
     graphs: bool | str = "auto"
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if not (isinstance(self.device, str) and self.device == "auto"):
@@ -69,6 +72,7 @@ class Run:
         plain["resume"] = flag("resume", self.resume)
         if not (isinstance(self.graphs, str) and self.graphs == "auto"):
             plain["graphs"] = flag("graphs", self.graphs)
+        plain["deterministic"] = flag("deterministic", self.deterministic)
         if self.checkpoints is not None:
             plain["checkpoints"] = folder = path_of("checkpoints", self.checkpoints)
             if folder.is_file():

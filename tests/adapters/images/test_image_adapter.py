@@ -88,6 +88,17 @@ def test_later_pictures_are_scaled_like_those_of_the_training(tmp_path: Path) ->
     assert again.records(tmp_path / "later.png").pixels.max() == 63
 
 
+def test_later_arrays_are_scaled_like_those_of_the_training() -> None:
+    numbers = np.linspace(0, 4000, SIDE * SIDE).reshape(1, SIDE, SIDE).astype(np.uint16)
+    again = ImageAdapter.restore(ImageAdapter.fit(Images.read(numbers)).state())
+    for later in (numbers // 20, [numbers[0] // 20], (numbers // 20).astype(np.int64)):
+        assert again.records(later).pixels.max() == 12
+    assert again.records(np.full((1, SIDE, SIDE), 200, np.uint8)).pixels.max() == 200
+    old = ImageAdapter.restore({"images.json": json.dumps({"channels": 1, "height": SIDE, "width": SIDE})})
+    for later in (numbers.astype(np.int64) // 20, [numbers[0].astype(np.int64) // 20]):
+        assert old.records(later).pixels.max() == 200
+
+
 def test_a_bundle_that_says_nothing_of_levels_means_sixteen_bits() -> None:
     adapter = ImageAdapter.restore({"images.json": json.dumps({"channels": 1, "height": 9, "width": 9})})
     assert adapter.levels == (0, 65535)

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from isthmus.errors import InputError, SettingError
 from isthmus_interactions import FoldIn, Interactions, Recommender, strong
-from isthmus_interactions.recommend.protocols import AskedFold, asked_fold
+from isthmus_interactions.recommend.protocols import AskedFold, Protocol, asked_fold
 
 TRAIN = {"who": ["a", "a", "b", "b", "c"], "what": ["x", "y", "y", "z", "x"], "when": [1, 2, 1, 2, 1]}
 
@@ -26,7 +26,7 @@ def rows_of(asked: AskedFold, name: str) -> dict[str, list[str]]:
 
 
 def asked(fitted: Recommender, table: dict, split: str | None, hide: float = 0.2) -> AskedFold:
-    return asked_fold(fitted.fitted, pa.table(table), split, hide, 0)
+    return asked_fold(fitted.fitted, pa.table(table), Protocol(split, hide))
 
 
 def test_known_users_are_asked_for_what_is_new(fitted: Recommender) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from isthmus.errors import ColumnError, ValueRangeError
+from isthmus.errors import ColumnError, InputError, ValueRangeError
 from isthmus_interactions import Interactions
 
 
@@ -81,6 +81,32 @@ def test_one_that_was_asked_for_is_refused_by_name(texts: list[str], tmp_path: P
 def test_the_line_without_a_time_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueRangeError, match=r"line 4, column 'timestamp'.*'soon'"):
         times_of(["2024-01-01", "2024-01-02", "soon"], tmp_path, time="timestamp")
+
+
+MIXED = [
+    ["978300760", "1700000000000", "978300761"],
+    ["1700000000000", "1700000000000000", "1700000000001"],
+    ["978300760.5", "1700000000000.25"],
+    ["0", "978300760", "", "1700000000000000000"],
+]
+
+
+@pytest.mark.parametrize("texts", MIXED, ids=str)
+def test_times_in_two_units_are_never_mixed(texts: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert times_of(texts, tmp_path) is None
+    assert caplog.text.count("'timestamp' is left alone") == 1
+    with pytest.raises(InputError, match="timestamp"):
+        times_of(texts, tmp_path, time="timestamp")
+
+
+def test_the_first_row_of_each_unit_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ColumnError, match=r"2 in seconds \(line 2.* holds 978300760\), 1 in milliseconds \(line 3"):
+        times_of(MIXED[0], tmp_path, time="timestamp")
+
+
+@pytest.mark.parametrize("times", [[1, 1000, 10**6, 10**9, 10**12, 10**15], [0, 978300760], [5, 978300760, 1700000000]])
+def test_other_numbers_are_times_in_their_own_unit(times: list[int], tmp_path: Path) -> None:
+    assert times_of(list(map(str, times)), tmp_path) == times
 
 
 @pytest.mark.parametrize("missing", ["", "NULL", "NaT"])

@@ -14,6 +14,7 @@ from tokenizers import models, pre_tokenizers, processors
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus_text.texts import Texts
 from isthmus_text.tokens import tokenizer as tokenizing
+from isthmus_text.tokens.limits import check_pattern
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 SENTENCES = [
@@ -270,3 +271,52 @@ def test_what_is_never_written():
     assert set(WORDS.non_text_ids) >= {0, 1}
     for tokenizer in (BYTES, WORDS):
         assert tokenizer.end not in tokenizer.non_text_ids
+
+
+PATTERNS = [
+    r"(?i:'s|'t|'re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}]?[\p{L}\p{M}]+| {2,}|(?=(\d{3})+(?!\d))",
+]
+ENDLESS = [r"(a+)+$", r"(?:a*)*b", r"((a|b)+c?)+", r"(\w{2,}\s?)*$", "x" * 5000]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_of_known_tokenizers_are_taken(pattern: str) -> None:
+    check_pattern(pattern, "test")
+
+
+@pytest.mark.parametrize("pattern", ENDLESS, ids=lambda pattern: pattern[:20])
+def test_patterns_that_never_end_are_refused(pattern: str) -> None:
+    document = json.loads(BYTES.to_json())
+    document["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    with pytest.raises(InputError, match="pattern"):
+        Tokenizer.from_json(json.dumps(document), BYTES.facts())
+
+
+def grown(document: dict) -> None:
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+    document["normalizer"] = {"type": "Sequence", "normalizers": [step] * 9}
+
+
+def crowded(document: dict) -> None:
+    document["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFC"}] * 300}
+
+
+def quadratic(document: dict) -> None:
+    document["model"] = {"type": "WordPiece", "max_input_chars_per_word": 10**9}
+
+
+@pytest.mark.parametrize("change", [grown, crowded, quadratic])
+def test_tokenizers_that_ask_for_too_much_are_refused(change) -> None:
+    document = json.loads(BYTES.to_json())
+    change(document)
+    with pytest.raises(InputError, match=r"at most|steps"):
+        Tokenizer.from_json(json.dumps(document), BYTES.facts())
+    for text in ("[]", "nothing", "[" * 100_000):
+        with pytest.raises(InputError, match="not a tokenizer"):
+            Tokenizer.from_json(text, BYTES.facts())

@@ -15,8 +15,9 @@ from scipy.sparse import csr_array
 
 from device_cases import autoencoders, recommenders
 from isthmus import models
-from isthmus.batch import Bag, distinct
+from isthmus.batch import Bag
 from isthmus.core.ops import softmax
+from isthmus.machine.unasked import distinct
 from isthmus.sources import BagSource
 from isthmus.training.checkpoint import CheckpointStore
 from isthmus.training.run import Run

@@ -14,6 +14,7 @@ from isthmus.errors import ColumnError, InputError, ValueRangeError
 from isthmus.ids import MISSING
 from isthmus_interactions.files.growing_array import GrowingArray
 from isthmus_interactions.files.times.forms import DATES, DAY_FIRST, FORMS, MONTH_FIRST, NUMBERS, WHOLE
+from isthmus_interactions.files.times.units import SeenUnits
 from isthmus_interactions.files.values import Where
 from isthmus_interactions.ordered_histories import Times, TimeUnit
 
@@ -57,6 +58,7 @@ class TimeColumn:
         self._name, self._where, self._asked = name, where, asked
         self._forms: dict[str, GrowingArray] | None = None
         self._missing = GrowingArray()
+        self._units = SeenUnits()
         self._why: InputError | None = None
 
     def add(self, column: pa.Array, complete: Mask | None, before: int) -> None:
@@ -80,6 +82,9 @@ class TimeColumn:
                 raise
             self._why = error
             return
+        counted = parsed.get(WHOLE, parsed.get(NUMBERS))
+        if counted is not None:
+            self._units.add(np.where(missing, 0, counted), before)
         for form, numbers in parsed.items():
             assert self._forms is not None
             self._forms[form].add(numbers if complete is None else numbers[complete])
@@ -89,7 +94,7 @@ class TimeColumn:
         """All of them, which empties this column; None where it is left alone, which is logged.
 
         Raises:
-            ColumnError: dates that can be read in two ways, in a column that was asked for.
+            ColumnError: dates that can be read in two ways, or times in several units, in a column that was asked for.
         """
         try:
             taken = None if self._why is not None else self._chosen()
@@ -125,8 +130,25 @@ class TimeColumn:
                 remedy="write the dates as 2024-01-31, or ignore the column with time=''",
                 option="write the dates as 2024-01-31, or ignore the column with --time ''",
             )
+        if form in (WHOLE, NUMBERS):
+            self._check_units()
         unit: TimeUnit = "as given" if form in (WHOLE, NUMBERS) else "us"
         return TakenTimes(times, unit, missing if count else None)
+
+    def _check_units(self) -> None:
+        found = self._units.found()
+        if len(found) < 2:
+            return
+        shown = [
+            f"{seen.count:,} in {unit} ({self._where(seen.row, self._name)} holds {seen.number})"
+            for unit, seen in found.items()
+        ]
+        raise ColumnError(
+            f"the times in the column {self._name!r} are counted in several units: {', '.join(shown)}",
+            expected="times in one unit, such as seconds since 1970, in every row",
+            remedy="convert them to one unit, or ignore the column with time=''",
+            option="convert them to one unit, or ignore the column with --time ''",
+        )
 
     def _parsed(self, column: pa.Array, before: int) -> tuple[Parsed, Mask]:
         """The numbers of a batch in every form that all texts so far have, and which rows hold none."""

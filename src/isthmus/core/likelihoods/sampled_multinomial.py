@@ -22,11 +22,12 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Bags, Tensors, distinct, require_bags
+from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.ops.bags import rows_of
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
 from isthmus.errors import SettingError
+from isthmus.machine.unasked import distinct
 from isthmus.protocols import RankingReadout, Source
 
 ROWS = 4096
@@ -186,7 +187,7 @@ class Strata:
         return Strata(self.order.to(device), self.ends.to(device), self.chances.to(device), self.units)
 
     def draw(self, generator: Generator) -> Int64[Tensor, " drawn"]:
-        """Columns in ascending order; see ``batch.distinct``."""
+        """Columns in ascending order; see ``machine.unasked.distinct``."""
         starts = torch.arange(self.units, device=self.ends.device, dtype=self.ends.dtype)
         points = starts + torch.rand(len(starts), generator=generator, device=starts.device, dtype=starts.dtype)
         places = torch.searchsorted(self.ends, points, right=True).clamp_(max=len(self.ends) - 1)

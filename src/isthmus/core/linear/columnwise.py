@@ -87,16 +87,53 @@ def solutions(
     """
     gram = _Gram(matrix)
     ridge: npt.NDArray[np.float64] = dropout / (1 - dropout) * gram.diagonal + regularisation
+    yield from _solutions(_Problem(gram, gram, gram.diagonal, ridge, neighbours, xi, itself=False))
+
+
+def target_solutions(
+    gram: csr_array,
+    targets: csr_array,
+    neighbours: int,
+    ridge: npt.NDArray[np.float64],
+    squares: npt.NDArray[np.float64],
+) -> Iterator[Solution]:
+    """The same for other targets than X: b = (G_NN + Λ_N)⁻¹ K_Nj, where a column may be its own neighbour.
+
+    Args:
+        gram: G = XᵀX, shape (width, width).
+        targets: Kᵀ = YᵀX, shape (width, width): a row for each target.
+        neighbours: how many columns may contribute to a target, at most width.
+        ridge: the diagonal of Λ.
+        squares: the diagonal of YᵀY.
+
+    Raises:
+        SettingError: Λ is too small to make a G_NN + Λ_N positive definite in float64.
+    """
+    yield from _solutions(
+        _Problem(
+            _Rows(gram.astype(np.float32)),
+            _Rows(targets.astype(np.float32)),
+            squares,
+            ridge,
+            neighbours,
+            0.0,
+            itself=True,
+        )
+    )
+
+
+def _solutions(problem: _Problem) -> Iterator[Solution]:
+    gram, neighbours = problem.gram, problem.neighbours
     together = max(1, LOCAL_BYTES // (4 * max(1, neighbours**2)))
     for first in range(0, gram.width, together):
         columns = slice(first, min(first + together, gram.width))
-        chosen, shared = _choose(gram, columns, neighbours)
+        chosen, shared = _choose(problem, columns)
         local = _local(gram, chosen)
         size = max(1, SOLVED_BYTES // (8 * max(1, neighbours**2)))
         for start in range(0, len(chosen), size):
             some = slice(start, start + size)
             own = slice(first + start, first + min(start + size, len(chosen)))
-            yield _solve(gram, ridge, own, chosen[some], shared[some], local[some], xi)
+            yield _solve(problem, own, chosen[some], shared[some], local[some])
 
 
 def memory(rows: int, width: int, entries: int, neighbours: int) -> int:
@@ -112,6 +149,27 @@ def memory(rows: int, width: int, entries: int, neighbours: int) -> int:
     pairs = min(width**2, entries * -(-entries // max(1, rows)))
     work = 4 * together * neighbours**2 + min(KEPT_BYTES, 8 * pairs) + 2 * ROW_BYTES + 4 * SOLVED_BYTES
     return work + 24 * entries + 8 * width * neighbours
+
+
+class _Rows:
+    """A matrix of width × width, a block of rows at a time."""
+
+    def __init__(self, matrix: csr_array) -> None:
+        self._matrix = matrix
+        self.width: int = matrix.shape[1]
+
+    @property
+    def diagonal(self) -> npt.NDArray[np.float64]:
+        """What is on its diagonal."""
+        return self._matrix.diagonal().astype(np.float64)
+
+    def blocks(self) -> list[slice]:
+        """The rows of each block."""
+        return _blocks(self.width)
+
+    def rows(self, block: slice) -> csr_array:
+        """The rows of one block of ``blocks``."""
+        return self._matrix[block]
 
 
 class _Gram:
@@ -130,8 +188,7 @@ class _Gram:
 
     def blocks(self) -> list[slice]:
         """The rows of each block."""
-        size = max(1, ROW_BYTES // (4 * max(1, self.width)))
-        return [slice(start, min(start + size, self.width)) for start in range(0, self.width, size)]
+        return _blocks(self.width)
 
     def rows(self, block: slice) -> csr_array:
         """The rows of XᵀX in one block of ``blocks``; they are kept while there is room."""
@@ -144,24 +201,45 @@ class _Gram:
         return sparse
 
 
-def _choose(gram: _Gram, columns: slice, neighbours: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """N of each column in ascending order, and G_Nj: those with the largest |G_ij| / (G_ii + SHRINKAGE)^EXPONENT."""
-    scale = torch.from_numpy((gram.diagonal + SHRINKAGE) ** -EXPONENT).float()
+def _blocks(width: int) -> list[slice]:
+    size = max(1, ROW_BYTES // (4 * max(1, width)))
+    return [slice(start, min(start + size, width)) for start in range(0, width, size)]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is solved: G, the rows of Kᵀ (G itself where X is predicted from X), the diagonals of YᵀY and Λ, how many
+    neighbours a column has, ξ, and whether it may be its own neighbour."""
+
+    gram: _Gram | _Rows
+    targets: _Gram | _Rows
+    squares: npt.NDArray[np.float64]
+    ridge: npt.NDArray[np.float64]
+    neighbours: int
+    xi: float
+    itself: bool
+
+
+def _choose(problem: _Problem, columns: slice) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """N of each column in ascending order, and K_Nj: those with the largest |K_ij| / (G_ii + SHRINKAGE)^EXPONENT."""
+    targets, neighbours = problem.targets, problem.neighbours
+    scale = torch.from_numpy((problem.gram.diagonal + SHRINKAGE) ** -EXPONENT).float()
     chosen, shared = [], []
-    for block in gram.blocks():
+    for block in targets.blocks():
         start, stop = max(block.start, columns.start), min(block.stop, columns.stop)
         if start >= stop:
             continue
-        rows = torch.from_numpy(gram.rows(block)[start - block.start : stop - block.start].toarray())
+        rows = torch.from_numpy(targets.rows(block)[start - block.start : stop - block.start].toarray())
         gains = rows.abs().mul_(scale)
-        gains[torch.arange(stop - start), torch.arange(start, stop)] = -1
+        if not problem.itself:
+            gains[torch.arange(stop - start), torch.arange(start, stop)] = -1
         best = gains.topk(neighbours, dim=1, sorted=False).indices.sort(1).values
         chosen.append(best.numpy())
         shared.append(rows.gather(1, best).numpy())
     return np.concatenate(chosen), np.concatenate(shared)
 
 
-def _local(gram: _Gram, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _local(gram: _Gram | _Rows, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """G_NN of each column."""
     columns, neighbours = chosen.shape
     local = np.empty((columns, neighbours, neighbours), np.float32)
@@ -185,14 +263,13 @@ def _local(gram: _Gram, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float32
 
 
 def _solve(
-    gram: _Gram,
-    ridge: npt.NDArray[np.float64],
+    problem: _Problem,
     own: slice,
     chosen: npt.NDArray[np.int64],
     shared: npt.NDArray[np.float32],
     local: npt.NDArray[np.float32],
-    xi: float,
 ) -> Solution:
+    ridge, xi = problem.ridge, problem.xi
     neighbours, target = torch.from_numpy(chosen), torch.from_numpy(shared).double()[:, :, None]
     inner = torch.from_numpy(local).double()
     inner.diagonal(dim1=1, dim2=2).add_(torch.from_numpy(ridge)[neighbours])
@@ -201,7 +278,7 @@ def _solve(
         raise SettingError("a regularisation too small for these data", expected="a larger number")
     weights = torch.cholesky_solve(target, factors)[:, :, 0]
     explained = (weights * target[:, :, 0]).sum(1)
-    diagonal, penalty = torch.from_numpy(gram.diagonal[own]), torch.from_numpy(ridge[own])
+    diagonal, penalty = torch.from_numpy(problem.squares[own]), torch.from_numpy(ridge[own])
     unexplained = 1 - explained / diagonal.clamp(min=torch.finfo(diagonal.dtype).tiny)
     if xi:
         itself = (1 - penalty / (diagonal + penalty - explained)).clamp(0, xi)

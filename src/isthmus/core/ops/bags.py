@@ -79,7 +79,7 @@ def rows_of(
     """The given rows of a table.
 
     Args:
-        rows: ascending, each once; the last one may be repeated, as ``batch.distinct`` does on an accelerator.
+        rows: ascending, each once; the last one may be repeated, as by ``machine.unasked.distinct`` on an accelerator.
         sparse: the gradient holds these rows and no others (a coalesced sparse tensor, which a row-wise optimiser
             reads; copies of the last row all have its gradient); otherwise it is dense, with zeros everywhere else.
     """

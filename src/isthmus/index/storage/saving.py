@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus.bundle.bundle import as_damage
 from isthmus.errors import BundleError, PluginError, SettingError
+from isthmus.files import told_in
 from isthmus.index.build import deletion_mask, vocabulary_of
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.kinds import IndexKind, Setting
@@ -76,7 +77,7 @@ def save(directory: str | Path, snapshot: Snapshot, chosen: ChosenIndex, request
         "ids": snapshot.kind,
         "kind": chosen.kind,
         "index": {} if chosen.searcher is None else dict(chosen.searcher.settings),
-        "wish": asdict(request),
+        "wish": {**asdict(request), "written": request.written.said()},
     }
     facts = {
         "recall": chosen.recall,
@@ -204,7 +205,9 @@ def _request(saved: Any) -> IndexRequest:
     column = saved.get("id_column")
     if column is not None and not isinstance(column, str):
         raise BundleError(f"{column!r} in the manifest", expected="the name of a column")
-    return IndexRequest(saved["kind"], saved["target_recall"], saved["k"], budget, saved["seed"], column).checked()
+    written = told_in(saved.get("written", {}))
+    wish = IndexRequest(saved["kind"], saved["target_recall"], saved["k"], budget, saved["seed"], column, written)
+    return wish.checked()
 
 
 def _trial_document(trial: Trial) -> dict[str, Any]:

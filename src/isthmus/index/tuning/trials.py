@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from isthmus.checked.arguments import ABOVE_ZERO, checked_k, checked_seed, real
+from isthmus.files import NOTHING_TOLD, Told
 from isthmus.index.kinds import ApproximateSearcher, Setting
 from isthmus.index.registry import RESERVED, find
 from isthmus.index.tuning.budget import Budget
@@ -26,6 +27,7 @@ class IndexRequest:
         budget: time and memory.
         seed: seed of everything random.
         id_column: column of the ids in the table of vectors, if it was named.
+        written: how the file of vectors is written, as far as the caller said it.
     """
 
     kind: str = "auto"
@@ -34,6 +36,7 @@ class IndexRequest:
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
     id_column: str | None = None
+    written: Told = NOTHING_TOLD
 
     def checked(self) -> IndexRequest:
         """Check the request, and return this object.

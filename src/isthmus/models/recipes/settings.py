@@ -16,6 +16,7 @@ from isthmus.errors import SettingError
 from isthmus.models.blend import blend, named_parts
 from isthmus.models.parts.keywords import Keyword, keywords_in
 from isthmus.models.recipes.counting import MOST, counted_parts
+from isthmus.models.recipes.recent import named_model, recent
 from isthmus.protocols import Builder, Recipe
 from isthmus.training.run import Run
 
@@ -48,7 +49,8 @@ def keywords_of(builder: Builder) -> dict[str, Keyword]:
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All keywords of a builder: the given ones, checked against its annotations, and the defaults of the others.
 
-    Keywords of a blend contain all keywords of each part. Because all of them are saved, a bundle does not depend on
+    Keywords of a blend contain all keywords of each part, and those of a model with a half-life all keywords of that
+    model. Because all of them are saved, a bundle does not depend on
     later changes of defaults.
 
     Args:
@@ -73,6 +75,9 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
         whole["parts"] = [
             {"model": part, "settings": checked(part, own, given)} for part, own, given in named_parts(whole["parts"])
         ]
+    if builder is recent:
+        part, own, given = named_model(whole["of"], whole["settings"])
+        whole |= {"of": part, "settings": checked(part, own, given)}
     return whole
 
 

@@ -16,7 +16,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
-from isthmus.training.sparse_adam import RowwiseAdam
+from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
 class Terms(NamedTuple):

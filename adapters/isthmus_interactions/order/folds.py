@@ -1,0 +1,78 @@
+"""Training data in the form that a model reads, and its evaluation on held-out items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from isthmus.batch import Tensors, require_bags
+from isthmus.protocols import Columns, Ranker, Source
+from isthmus.tasks.evaluation import Evaluation, evaluate
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.inputs import Reads, check_clock, reads_of, source_of
+from isthmus_interactions.sequences import known_order
+from isthmus_interactions.splits import FoldIn
+
+
+def training_source(data: Interactions, model: nn.Module) -> Source:
+    """The interactions in the form that a model reads.
+
+    Raises:
+        InputError: a model that reads the order or times of interactions, and they are unknown.
+    """
+    reads = reads_of(model, training=True)
+    if reads.timed:
+        check_clock(known_order(data.histories))
+    return source_of(data.matrix, data.histories, reads)
+
+
+def evaluate_fold(
+    ranker: Ranker, reads: Reads, fold: FoldIn, metrics: Sequence[str], device: torch.device, *, seen: str = "masked"
+) -> Evaluation:
+    """Evaluate a ranker on the held-out items of each user; see ``isthmus.tasks.evaluation.evaluate``.
+
+    Args:
+        ranker: the ranker.
+        reads: what it reads of a history.
+        fold: histories and held-out items.
+        metrics: names such as "recall@20".
+        device: device of the ranker.
+        seen: "masked" if items of the history are not ranked, "kept" if they are.
+
+    Returns:
+        Means, standard errors and values of the metrics; higher is better.
+
+    Raises:
+        SettingError: an unknown metric.
+        InputError: a fold over another catalogue, or without an order that the ranker needs.
+    """
+    if not reads.order:
+        return evaluate(ranker, fold.history, fold.held_out, metrics, device=device, seen=seen)
+    rows = len(fold)
+    own_row = csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
+    by_row = _RankerOfFold(ranker, source_of(fold.history, fold.ordered, reads))
+    return evaluate(by_row, fold.history, fold.held_out, metrics, inputs=own_row, device=device, seen=seen)
+
+
+class _RankerOfFold:
+    """Receives bags that only contain the number of a row of the fold, and ranks by the events of that row."""
+
+    def __init__(self, ranker: Ranker, source: Source) -> None:
+        self._ranker, self._source = ranker, source
+
+    @property
+    def width(self) -> int:
+        return self._ranker.width
+
+    def prepare(self, inputs: Tensors) -> Any:
+        rows = require_bags(inputs, "a fold").indices
+        return self._ranker.prepare(self._source.batch(rows.cpu()).inputs.to(rows.device))
+
+    def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        return self._ranker.scores(state, columns)
