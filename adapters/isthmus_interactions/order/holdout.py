@@ -86,7 +86,7 @@ def has_clock(histories: OrderedHistories | None) -> bool:
 
 
 def has_order(histories: OrderedHistories | None) -> bool:
-    """Whether the order within a history means something: not nearly all events share their time with the one before."""
+    """Whether the order within a history is known: not nearly all events share their time with the one before."""
     if histories is None or histories.times is None:
         return histories is not None
     same_user = np.diff(histories.owners()) == 0
