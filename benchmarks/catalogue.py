@@ -17,6 +17,7 @@ MODULES: Mapping[str, str] = {
     "recommendation_quality": "recommendation.quality.models",
     "recommendation_compare": "recommendation.quality.significance",
     "recommendation_rivals": "recommendation.quality.rivals",
+    "sequences": "recommendation.sequences",
     "demo_quality": "recommendation.demo",
     "cold_items": "recommendation.cold_items",
     "recommender_speed": "recommendation.speed",
@@ -41,6 +42,7 @@ MODULES: Mapping[str, str] = {
     "training_memory": "training.memory",
     "scaling": "training.scaling",
     "training_kills": "training.kills",
+    "gpu": "gpu.device",
     "kinds": "kinds.kinds",
     "faults": "faults.mutations",
 }

@@ -20,9 +20,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from isthmus.errors import SettingError
+from isthmus.machine import hardware
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("torch", "numpy", "scipy", "faiss-cpu", "pyarrow", "isthmus")
@@ -155,11 +157,28 @@ def _unkept(now: str) -> Unkept | None:
     return Unkept.DIRTY if now.endswith("+dirty") else None
 
 
+KINDS = {
+    "amx": "AMX", "avx512-bf16": "AVX512-BF16", "avx512": "AVX-512", "avx2": "AVX2", "arm-bf16": "Arm with bf16",
+    "arm": "Arm", "other": "another kind",
+}  # fmt: skip
+"""Kinds of processors by the instructions with which they multiply, as pages call them."""
+
+
+def processor_kind(line: Line) -> str:
+    """The kind of processor of a line. Lines from before it was recorded come from one with AMX."""
+    return KINDS[line["device"].get("instructions", "amx")]
+
+
 def device() -> dict[str, Any]:
-    """The processor, the cores this process may use, and the memory of the machine."""
-    described = _field("/proc/cpuinfo", "model name") or platform.processor()
+    """The processor and how it multiplies, the cores this process may use, the memory of the machine, and its GPU."""
     memory = _field("/proc/meminfo", "MemTotal").split()
-    found = {"cpu": described, "cores": len(os.sched_getaffinity(0))}
+    found: dict[str, Any] = {
+        "cpu": hardware.processor(),
+        "instructions": hardware.instructions(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    if torch.cuda.is_available():
+        found["accelerator"] = torch.cuda.get_device_name()
     return {**found, "memory_gb": round(int(memory[0]) / 2**20, 1)} if memory else found
 
 

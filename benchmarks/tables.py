@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.catalogue import MODULES, benchmark, question
-from benchmarks.harness import DAGGER, Line, kept
+from benchmarks.harness import DAGGER, Line, kept, processor_kind
 from benchmarks.headlines import headlines
 
 ROOT = Path(__file__).parents[1]
@@ -26,9 +26,13 @@ SUBJECTS = {
     "vectors": "Vectors",
     "index": "The index",
     "training": "Training",
+    "gpu": "On a GPU",
     "kinds": "The five kinds",
     "faults": "Faults",
 }
+UNTRIED = """
+None of these lines comes from a GPU, so that nothing is claimed for one; `benchmarks/gpu/run.sh` measures there.
+"""
 HEAD = f"""# Results
 
 <!-- Generated: python -m benchmarks tables --write -->
@@ -38,6 +42,9 @@ and the settings. `python -m benchmarks NAME` repeats a measurement; `--smoke` r
 
 A {DAGGER} marks a figure whose line was recorded while the working tree differed from its commit, so that the named
 commit is not exactly what ran. Such lines are no longer recorded, and a clean line replaces them where there is one.
+
+Speed depends on the kind of processor, above all on how it multiplies bf16. Unless a table says otherwise, all lines
+come from one kind: Intel Xeon with AMX. On another kind, the same commands add lines of it.
 """
 
 
@@ -67,7 +74,7 @@ def stale(wanted: dict[Path, str] | None = None) -> list[str]:
 
 def page() -> str:
     """The whole of ``docs/results.md``."""
-    parts, subject = [HEAD], ""
+    parts, subject = [HEAD if kept("gpu") else HEAD + UNTRIED], ""
     for name, module in MODULES.items():
         rows = benchmark(name).table(kept(name))
         if not rows:
@@ -90,10 +97,10 @@ def readme() -> str:
 def _machines() -> str:
     """Where most of the lines come from."""
     lines: list[Line] = [line for name in MODULES for line in kept(name)]
-    cpus = Counter(line["device"]["cpu"] for line in lines)
+    cpus = Counter(f"{line['device']['cpu']} ({processor_kind(line)})" for line in lines)
     cores = sorted({line["device"]["cores"] for line in lines})
     torch = sorted({line["versions"]["torch"] for line in lines})
     return (
         f"Measured on {' and '.join(name for name, _ in cpus.most_common())}, a virtual machine with "
-        f"{' or '.join(map(str, cores))} cores, PyTorch {', '.join(torch)}:"
+        f"{' or '.join(map(str, cores))} cores, PyTorch {', '.join(torch)}; speeds hold for this kind of processor:"
     )

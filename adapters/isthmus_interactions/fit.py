@@ -16,6 +16,7 @@ from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
+from isthmus.machine.devices import device_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
@@ -113,7 +114,7 @@ def scores_of(
         return None
     found: list[dict[str, Any] | None] = []
     with doing(run.progress, f"measuring on {len(fold):,} users"):
-        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, run.torch_device())))
+        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
     return found[0] if found else None
 
 
@@ -123,7 +124,7 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     Args:
         fold: histories and held-out items of the users.
         metric: such as "ndcg@100".
-        run: its device is used.
+        run: the training that is judged; scores are computed where the model is, which may be the CPU.
 
     Returns:
         The metric and the function that computes it; higher is better.
@@ -132,8 +133,7 @@ def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
     latest: dict[str, float] = {}
 
     def score(model: nn.Module) -> float:
-        device = run.torch_device()
-        found = evaluate_fold(ranker_of(model), reads_of(model), fold, (metric,), device)
+        found = evaluate_fold(ranker_of(model), reads_of(model), fold, (metric,), device_of(model))
         latest.update({f"{metric}{ERROR}": error for error in found.standard_errors.values()})
         return found.means[metric]
 

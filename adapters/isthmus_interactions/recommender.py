@@ -10,7 +10,7 @@ from typing import Any, Unpack, final
 
 from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
-from isthmus.machine.devices import named_device
+from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Progress, doing
@@ -259,8 +259,9 @@ class Recommender(AnswerVerbs):
 
         Raises:
             BundleError: a directory that is truncated, altered, foreign or too new.
-            SettingError: a device that is not there.
+            SettingError: a device that is not there, or has too little memory.
         """
-        place, found = named_device(device), storage.read(path)
-        found.model.to(place)
+        named_device(device)
+        found = storage.read(path)
+        put(found.model, device)
         return cls(found)

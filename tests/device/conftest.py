@@ -11,3 +11,11 @@ def pretend() -> Iterator[Server]:
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def pretend_mps() -> Iterator[Server]:
+    """The same without float64 and without sparse tensors, which MPS has not."""
+    server = Server("float64 sparse")
+    yield server
+    server.close()

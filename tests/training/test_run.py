@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from isthmus.errors import SettingError
+from isthmus.training.determinism import FIXED, WORKSPACE, deterministic
 from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 
@@ -37,3 +40,18 @@ def test_both_at_once_are_refused(twice: dict[str, Any]) -> None:
 def test_resume_needs_a_place() -> None:
     with pytest.raises(SettingError, match="resume"):
         Run.gather(resume=True)
+
+
+def test_a_deterministic_run_restores_the_settings_of_the_process() -> None:
+    workspace = os.environ.get(WORKSPACE)
+    with deterministic(True):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ[WORKSPACE] in FIXED
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert os.environ.get(WORKSPACE) == workspace
+
+
+def test_another_error_inside_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="something else"), deterministic(True):
+        raise RuntimeError("something else")
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -11,6 +11,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
+from isthmus.machine.devices import moved
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.settings import built
 from isthmus.protocols import Recipe
@@ -52,6 +53,7 @@ def refit(
         parts.append((recipe, done))
     model = Blend([recipe.model for recipe, _ in parts])
     model.weigh(best.recipe.model.weights.tolist(), best.recipe.model.exponents.tolist())
+    moved(model, run.torch_device())
     names = [name for name, (_, done) in zip(best.recipe.names, parts, strict=True) if done]
     blended = BlendRecipe(model, best.recipe.names, [recipe for recipe, _ in parts])
     return replace(best, recipe=blended), names

@@ -13,6 +13,7 @@ from isthmus.batch import Bag
 from isthmus.core.linear.dense import Gram
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
+from isthmus.machine.devices import moved
 from isthmus.models.blend import BlendRecipe, weigh
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
@@ -242,6 +243,7 @@ class ModelSearch:
         started = time.perf_counter()
         names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
         model = Blend([recipe.model for recipe in recipes])
+        moved(model, self.run.torch_device())
         with doing(self.run.progress, "weighing " + ", ".join(map(plugins.command_name, names))):
             record = weigh(model, names, training_source(self.train, model), self.validation, 1)
         history = History(metric=self.validation.name)

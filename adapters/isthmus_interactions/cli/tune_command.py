@@ -19,6 +19,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Delimiter,
+    Deterministic,
     DeviceName,
     Encoding,
     Header,
@@ -81,6 +82,7 @@ def tune(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    deterministic: Deterministic = False,
     items: Titles = None,
     title_id: TitleId = None,
     title_column: TitleColumn = None,
@@ -92,7 +94,7 @@ def tune(
     _check(model, metric, out, fixed)
     # Ten lines of epochs per trial would hide the line with its score.
     run = Run.gather(None, seed, device, precision, progress=sys.stderr.isatty())
-    searching = replace(run, time_limit=limit)
+    searching = replace(run, time_limit=limit, deterministic=deterministic)
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     columns: Reading = {"user": user, "item": item, "value": value, "time": time}
     told: Reading = {"keep": keep, "weights": documents.weighting(weights), "ordered": ordered}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Delimiter,
+    Deterministic,
     DeviceName,
     Directory,
     Encoding,
@@ -63,6 +65,7 @@ def update(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    deterministic: Deterministic = False,
     time_limit: TimeLimit = None,
     items: Titles = None,
     title_id: TitleId = None,
@@ -79,7 +82,7 @@ def update(
     table_of_titles = item_tables.Titles(items, title_id, title_column, told_in(written))
     named = table_of_titles.read(known.extended(ids_like(new.items, known, "items")))
     limit = None if time_limit is None else parsed_duration(time_limit)
-    run = Run.gather(None, seed, device, precision, time_limit=limit)
+    run = replace(Run.gather(None, seed, device, precision, time_limit=limit), deterministic=deterministic)
     with saved_at_signals():
         updated = old.update(new, epochs=epochs, validation=validation, metric=metric, run=run, titles=named)
         history = updated.history

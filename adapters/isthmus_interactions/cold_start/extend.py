@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from isthmus import plugins
 from isthmus.batch import Bag, Bags
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
+from isthmus.machine.devices import device_of, has_room, moved
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Builder
@@ -72,7 +74,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
     quality = "" if choice.score is None else f"; left-out items were found with an nDCG@20 of {choice.score:.4f}"
     logger.info("%d items without interactions are added to %d with interactions%s", len(new), len(known), quality)
-    model = ColdStartRanker(old.model, {name: tensor.to(old.device) for name, tensor in tensors.items()})
+    model = _placed(old, tensors)
     described = {"items_with_both": len(known), "new_items": len(new), "boost": boost, "seed": seed, **asdict(choice)}
     return replace(
         old,
@@ -82,6 +84,17 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
         titles=_titles(old.titles, features, whole),
         facts={**old.facts, "items": len(whole), FACTS: described},
     )
+
+
+def _placed(old: FittedRecommender, tensors: dict[str, Tensor]) -> ColdStartRanker:
+    """The old model with the weights of new items, on its device, or on the CPU if they do not fit there."""
+    inner, device = old.model, old.device
+    model = ColdStartRanker(inner, tensors)
+    if not has_room(model, device):
+        # The recommender without the new items stays where it is.
+        model = ColdStartRanker(copy.deepcopy(inner), tensors)
+    moved(model, device)
+    return model
 
 
 def without_features(old: FittedRecommender) -> FittedRecommender:
@@ -172,9 +185,9 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
         told = None if old.histories is None else old.histories.take(others)
         source = source_of(select_rows(interactions, others), told, reads_of(model))
         recipe.fit(source, Run(device=str(device), seed=seed, progress=NoProgress()))
-        model = recipe.model.to(device).eval()
+        model = recipe.model.eval()
     asked, ranker = select_rows(interactions, users), ranker_of(model)
-    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device) for _ in range(TRIALS)]
+    drawn = [ItemHoldout.drawn(ranker, asked, known, generator, device_of(model)) for _ in range(TRIALS)]
     return [trial for trial in drawn if trial is not None]
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import MissingLibraryError, NonFiniteLossError
+from isthmus.machine.devices import moved
 from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.reprs import brief
@@ -140,7 +141,7 @@ class ImplicitRecipe:
                 if trained.item_factors is None:
                     raise StoppedError(stop.number)
                 self.load_factors(trained.item_factors, matrix)
-                self.model.to(run.torch_device()).eval()
+                moved(self.model.eval(), run.torch_device())
                 if watch.record is not None and validation:
                     watch.score(validation, self.model)
                 watch.flush()

@@ -13,6 +13,7 @@ from torch import nn
 from isthmus import plugins
 from isthmus.bundle.tensors import state_of
 from isthmus.core.rankers import Blend
+from isthmus.machine.devices import moved
 from isthmus.models.blend import BlendRecipe, read_by, with_own_checkpoints
 from isthmus.models.recipes.rebuild import can_widen
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -161,7 +162,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         part.recipe = recipe
         if part.wide and part.action != "fitted anew":
             widen(recipe.model, part.learned)
-    model.to(run.torch_device()).eval()
+    moved(model.eval(), run.torch_device())
     known = all(part.wide and part.action != "fitted anew" for part in parts if part.action != "left out")
     before = finite(chooser.score(model)) if chooser is not None and known else None
     history = History(metric=None if chooser is None else chooser.name)
@@ -169,6 +170,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         # The parts that are needed in any case come first.
         for part in sorted(parts, key=lambda part: (not part.fits_everybody, part.action == "trained on")):
             _fit(part, plan, history, stop)
+    moved(model, run.torch_device())
     if chooser is not None:
         started = time.perf_counter()
         record: Record = {"epoch": len(history.records) + 1, "phase": "blend", chooser.name: chooser.score(model)}
@@ -179,6 +181,7 @@ def update(old: Blend, blended: BlendRecipe, parts: list[PartUpdate], plan: Upda
         for part in parts:
             if part.fits_everybody:
                 _fit_everybody(part.recipe, read_by(plan.everybody, part.recipe.model), run)
+        moved(model, run.torch_device())
     return history, before
 
 

@@ -28,6 +28,9 @@ SampleCount = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to 
 StepCount = Annotated[int, typer.Option(min=2, help="Number of steps, including both ends.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="On a GPU, refuse operations that give other bits in every run.")
+]
 PrecisionName = Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")]
 Contamination = Annotated[float, typer.Option(help="Share of normal records that may be flagged as anomalies.")]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Do not keep the codes for search; the bundle is smaller.")]

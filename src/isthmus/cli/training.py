@@ -26,7 +26,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from isthmus import bundle, plugins
-from isthmus.cli.options import DeviceName, PrecisionName, Seed, TimeLimit, parsed_duration, parsed_settings
+from isthmus.cli.options import (
+    Deterministic,
+    DeviceName,
+    PrecisionName,
+    Seed,
+    TimeLimit,
+    parsed_duration,
+    parsed_settings,
+)
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
 from isthmus.errors import SettingError, TrainingError
@@ -178,6 +186,7 @@ def training_options(
     seed: Seed = 0,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
+    deterministic: Deterministic = False,
     checkpoints: Annotated[Path | None, typer.Option(help="Directory for checkpoints, to resume later.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
@@ -192,7 +201,8 @@ def training_options(
     """
     bundle.check_target(out)
     limit = None if time_limit is None else parsed_duration(time_limit)
-    run = replace(Run.gather(None, seed, device, precision, True, checkpoints, resume, limit), every=every)
+    run = Run.gather(None, seed, device, precision, True, checkpoints, resume, limit)
+    run = replace(run, every=every, deterministic=deterministic)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     return Training(out, run, validation, settings, as_json)
 

@@ -26,7 +26,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery, Keys
 from isthmus.fitted.latent_prior import draw_codes
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
-from isthmus.machine.devices import named_device
+from isthmus.machine.devices import named_device, put
 from isthmus.tasks.coding import between
 from isthmus.training.history import History
 
@@ -355,10 +355,11 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
         Raises:
             BundleError: the directory is truncated, altered, from another plugin, or from a newer version.
-            SettingError: a device that is not there.
+            SettingError: a device that is not there, or has too little memory.
         """
-        place, found = named_device(device), cls._layout().read(path)
-        found.model.to(place)
+        named_device(device)
+        found = cls._layout().read(path)
+        put(found.model, device)
         return cls(found)
 
     @cached_property

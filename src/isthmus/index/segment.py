@@ -16,13 +16,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from isthmus.index.exact.blocks import BLOCK_BYTES, Pairs, above, spans
+from isthmus.index.exact.blocks import Pairs, above, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.rescoring import PIECE, best_first, double_scores, first_k
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
 from isthmus.index.kinds import ApproximateSearcher
 from isthmus.index.vectors import Metric, normalised
+from isthmus.machine.devices import CACHED_BYTES
 from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
@@ -118,11 +119,11 @@ class Segment:
         filters = Filters.checked(len(self), len(request.queries), request.exclude, request.allow, torch.device("cpu"))
         prepared = self.exact.prepared(request.queries)
         loose = floor - self._rounding_error(prepared)
-        for start, stop in spans(len(prepared), len(self), BLOCK_BYTES):
+        for start, stop in spans(len(prepared), len(self), CACHED_BYTES):
             if start == stop:
                 continue
             score = self.exact.scorer(prepared[start:stop])
-            query, row = above(score, filters.part(start, stop), loose[start:stop], BLOCK_BYTES)
+            query, row = above(score, filters.part(start, stop), loose[start:stop], CACHED_BYTES)
             query = query + start
             if request.deleted is not None:
                 live = ~request.deleted[row]

@@ -1,12 +1,23 @@
-"""Devices by name: what the machine has of them."""
+"""Devices by name: what the machine has of them, what fits on one, and how much is computed on it at a time."""
 
 from __future__ import annotations
 
+import logging
+
 import torch
+from torch import nn
 
 from isthmus.errors import SettingError
 from isthmus.machine import processes
 from isthmus.reprs import one_line
+
+CACHED_BYTES, FILLING_BYTES = 16 << 20, 256 << 20
+"""Scores that are computed at a time: on a CPU what stays near the processor, elsewhere what keeps a device busy."""
+
+LOOKED_AT = 64 << 20
+"""Models of fewer bytes are moved without asking a device for its free memory."""
+
+logger = logging.getLogger(__name__)
 
 
 def named_device(name: str) -> torch.device:
@@ -68,3 +79,85 @@ def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if tensor.device == device or tensor.device.type != "cpu" or device.type == "cpu":
         return tensor.to(device)
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model is: the device of its first parameter or buffer, and the CPU if it has none."""
+    first = next(model.parameters(), next(model.buffers(), None))
+    return torch.device("cpu") if first is None else first.device
+
+
+def block_bytes(device: torch.device) -> int:
+    """How many bytes of scores suit a device at a time."""
+    return CACHED_BYTES if device.type == "cpu" else FILLING_BYTES
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """The memory of a device that can still be had, bytes; None for the CPU, and where PyTorch cannot tell."""
+    if device.type == "cpu":
+        return None
+    module = torch.get_device_module(device.type)
+    if device.type == "mps":
+        return int(module.recommended_max_memory() - module.current_allocated_memory())
+    look = getattr(module, "mem_get_info", None)
+    if look is None:
+        return None
+    # What PyTorch has set aside and does not use is free for its own tensors.
+    held = [getattr(module, name, None) for name in ("memory_reserved", "memory_allocated")]
+    spare = held[0](device) - held[1](device) if held[0] is not None and held[1] is not None else 0
+    return int(look(device)[0] + spare)
+
+
+def has_room(model: nn.Module, device: torch.device) -> bool:
+    """Whether a model fits on a device, with an eighth of its size left for answers."""
+    need = bytes_to_move(model, device)
+    free = free_bytes(device) if need >= LOOKED_AT else None
+    return free is None or need + need // 8 <= free
+
+
+def bytes_to_move(model: nn.Module, device: torch.device) -> int:
+    """Bytes of the parameters and buffers of a model that are not on a device."""
+    tensors = (*model.parameters(), *model.buffers())
+    return sum(tensor.nbytes for tensor in tensors if tensor.device.type != device.type)
+
+
+def moved(model: nn.Module, device: torch.device) -> torch.device:
+    """Move a model to a device in place, or to the CPU if the device has too little memory, and say so in the log.
+
+    Returns:
+        Where the model is afterwards.
+    """
+    if has_room(model, device):
+        try:
+            model.to(device)
+            return device
+        except torch.OutOfMemoryError:
+            pass
+    free = free_bytes(device)
+    logger.warning(
+        "the model takes %.2f GB more, and %s has %.2f GB free: it stays on the CPU and answers there",
+        bytes_to_move(model, device) / 1e9, device, (free or 0) / 1e9,
+    )  # fmt: skip
+    model.to("cpu")
+    return torch.device("cpu")
+
+
+def put(model: nn.Module, name: str) -> None:
+    """Move a model in place to the device that a setting names; ``auto`` takes the CPU where there is no room.
+
+    Args:
+        model: the model.
+        name: as for ``named_device``.
+
+    Raises:
+        SettingError: a device that is not there, or one by name that has too little memory.
+    """
+    device = named_device(name)
+    if name != "auto" and not has_room(model, device):
+        need, free = bytes_to_move(model, device), free_bytes(device) or 0
+        raise SettingError(
+            f"a model of {need / 1e9:,.2f} GB for device {name}, which has {free / 1e9:,.2f} GB free",
+            expected="memory for the model and an eighth of its size beside it",
+            remedy="use device cpu",
+        )
+    moved(model, device)

@@ -18,6 +18,7 @@ from isthmus.batch import Bag, Tensors, require_bags
 from isthmus.core import rankers
 from isthmus.core.rankers import Blend, ranker_of
 from isthmus.errors import SettingError
+from isthmus.machine.devices import device_of, moved
 from isthmus.protocols import Builder, Recipe, Source
 from isthmus.reprs import brief
 from isthmus.training.history import History, finite
@@ -57,8 +58,6 @@ class BlendRecipe:
 
         Returns:
             One record for each part, and one for the weights.
-
-        Raises:
         """
         if validation is None:
             return self._solve_again(source, run)
@@ -72,6 +71,8 @@ class BlendRecipe:
                 history.out_of_time |= part.out_of_time
                 if part.interrupted:
                     break
+            # Parts are where they were fitted, if they had room there; the weights, and parts not reached, are not.
+            moved(self.model, run.torch_device())
             with (
                 stop.telling(lambda: "keeping the best part alone"),
                 doing(run.progress, "fitting the weights of the parts"),
@@ -79,8 +80,7 @@ class BlendRecipe:
                 if not stop.optional(lambda: self._weigh(source, validation, history)):
                     self._keep_the_best_part(validation, history)
             history.interrupted = stop.requested
-        # Parts are where they were fitted; the weights, and a part that was not reached, are not.
-        self.model.to(run.torch_device()).eval()
+        self.model.eval()
         return history
 
     def _keep_the_best_part(self, validation: Validation, history: History) -> None:
@@ -119,6 +119,7 @@ class BlendRecipe:
         if not weighed:
             logger.warning("no users are held out: all parts of the blend have the same weight")
             self.model.weigh([1.0] * len(self.recipes), [0.0] * len(self.recipes))
+        moved(self.model, run.torch_device())
         return History()
 
 
@@ -297,7 +298,7 @@ def _some(source: Source) -> Tensors:
 def _spread(part: nn.Module, inputs: Tensors, exponent: float) -> float:
     """The mean standard deviation of a row of scores, divided by the row's length to the power of the exponent."""
     ranker = ranker_of(part)
-    here = inputs.to(next(iter(part.state_dict().values())).device)
+    here = inputs.to(device_of(part))
     scores = ranker.scores(ranker.prepare(rankers.read_by(part, here))).float()
     spread = scores.std(1) / require_bags(here, "a blend").lengths().clamp(min=1) ** exponent
     return max(float(spread.mean()), 1e-12)

@@ -50,7 +50,7 @@ class ClosedFormRecipe:
         return False
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Solve for the weights on the CPU, then move the model to the run's device.
+        """Solve for the weights on the CPU, then move the model to the run's device if it has the memory.
 
         Deterministic: seed and precision have no effect. Ctrl-C ends the program, with the weights either unchanged or
         completely replaced.
@@ -66,7 +66,6 @@ class ClosedFormRecipe:
         Raises:
             SettingError: the matrices do not fit in the free memory, or λ is too small for these data.
         """
-        device = run.torch_device()
         _check_memory(self.model)
 
         def work() -> Record:
@@ -74,7 +73,6 @@ class ClosedFormRecipe:
             inverse = self._inverse(source)
             with interruptible() as stop, stop.held():
                 inverse.weights(self.xi, out=self.model.cpu().weights.numpy())
-                self.model.to(device).eval()
             return {}
 
         return fit_in_one_step(self.model, "solve", len(source), run, validation, work)

@@ -26,6 +26,7 @@ from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Phase, Readout, Source, Step
 from isthmus.reprs import brief
 from isthmus.training.batching import Shuffled
+from isthmus.training.determinism import deterministic
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.plan import Plan
@@ -70,7 +71,7 @@ class MatryoshkaRecipe:
         """
         if self.plan is None:
             return fit_in_one_step(self.model, "solving", len(source), run, validation, lambda: self._start(source))
-        with interruptible() as stop:
+        with deterministic(run.deterministic), interruptible() as stop:
             with stop.at_once(), doing(run.progress, "solving for axes and codebooks"):
                 self._start(source)
             return train(self.model, source, self.plan, run, validation)

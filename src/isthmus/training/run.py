@@ -34,9 +34,9 @@ class Run:
         device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that PyTorch
             knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
         seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
-            weights bit for bit.
-        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 if the hardware
-            supports it and the products are large enough.
+            weights bit for bit, on CUDA as far as the guide "Control the training" says.
+        precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 where it is
+            faster on this hardware and the products are large enough; see ``isthmus.machine.hardware``.
         progress: receives a call after every step and epoch.
         checkpoints: directory for checkpoints; None writes none.
         every: epochs between checkpoints.
@@ -45,6 +45,8 @@ class Run:
             the epoch that is not done is scored, and kept if it is the best. None sets no limit.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
+        deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
+            others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
     """
 
     device: str = "auto"
@@ -56,6 +58,7 @@ class Run:
     resume: bool = False
     time_limit: float | None = None
     until: int | None = None
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if not (isinstance(self.device, str) and self.device == "auto"):
@@ -63,6 +66,7 @@ class Run:
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
         plain: dict[str, Any] = {"seed": checked_seed(self.seed), "every": whole("every", self.every, least=1)}
         plain["resume"] = flag("resume", self.resume)
+        plain["deterministic"] = flag("deterministic", self.deterministic)
         if self.checkpoints is not None:
             plain["checkpoints"] = folder = path_of("checkpoints", self.checkpoints)
             if folder.is_file():

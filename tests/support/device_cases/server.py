@@ -21,15 +21,20 @@ ROOT = SUPPORT.parents[1]
 
 
 class Server:
-    """The test's end of the line. Starts when it is first asked."""
+    """The test's end of the line. Starts when it is first asked.
 
-    def __init__(self) -> None:
+    Args:
+        without: what the device has not, such as ``float64 sparse`` for one like MPS.
+    """
+
+    def __init__(self, without: str = "") -> None:
+        self._without = without
         self._process: subprocess.Popen[str] | None = None
 
     def __call__(self, module: str, function: str, *arguments: Any) -> Any:
         """What the function returned. Raises AssertionError with the traceback where it failed."""
         if self._process is None:
-            self._process = _started()
+            self._process = _started(self._without)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([module, function, arguments]) + "\n")
@@ -49,11 +54,11 @@ class Server:
             self._process.stdout.close()
 
 
-def _started() -> subprocess.Popen[str]:
+def _started(without: str) -> subprocess.Popen[str]:
     paths = [str(SUPPORT), str(ROOT), str(ROOT / "src"), str(ROOT / "adapters"), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "device_cases.server"],
+        [sys.executable, "-m", "device_cases.server", *without.split()],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | own,
     )  # fmt: skip
 
@@ -65,7 +70,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     import pretend_device
 
-    pretend_device.install()
+    pretend_device.install(sys.argv[1:])
     import torch
 
     torch.set_num_threads(1)

@@ -10,6 +10,7 @@ model does there can be compared with what it does here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -21,8 +22,11 @@ from pretend_device import autocast, tensors
 from pretend_device.account import ACCOUNT
 from pretend_device.tensors import NAME, DeviceError, OnDevice, dispatch
 
-__all__ = ["ACCOUNT", "NAME", "DeviceError", "Generator", "OnDevice", "install"]
+__all__ = ["ACCOUNT", "MEMORY", "NAME", "DeviceError", "Generator", "OnDevice", "install"]
 
+
+MEMORY = {"free": 1 << 40}
+"""What the device says of its memory; a test sets it."""
 
 MARK = torch.arange(8, dtype=torch.uint8) + 77
 
@@ -41,6 +45,10 @@ class _Backend(_DummyBackendModule):
 
     def is_autocast_enabled(self) -> bool:
         return torch.is_autocast_enabled(NAME)
+
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
+        """Bytes that are free, and all of them."""
+        return MEMORY["free"], 1 << 40
 
     def get_rng_state(self, device: Any = None) -> torch.Tensor:
         return torch.get_rng_state()
@@ -100,8 +108,9 @@ class _Functions(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def install() -> None:
-    """From now on torch knows the device ``pretend``."""
+def install(without: Iterable[str] = ()) -> None:
+    """From now on torch knows the device ``pretend``, without what MPS has not, where that is asked for."""
+    tensors.WITHOUT.update(without)
     _setup_privateuseone_for_python_backend(NAME, backend_module=_Backend())
     tensors.DEVICE = torch.device(NAME, 0)
     autocast.register(NAME)

@@ -38,6 +38,10 @@ class OnDevice(torch.Tensor):
             requires_grad=inner.requires_grad, **layout,
         )  # fmt: skip
         made.inner = inner
+        if inner.dtype in (torch.float64, torch.complex128) and "float64" in WITHOUT:
+            raise TypeError(f"Cannot convert a {NAME} Tensor to float64 dtype: the device does not support float64")
+        if inner.layout != torch.strided and "sparse" in WITHOUT:
+            raise DeviceError(f"sparse tensors are not supported on {NAME}")
         return made
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
@@ -116,8 +120,33 @@ TAKES_SCALARS = {
 """Operations, beside the pointwise ones, that take a number of the CPU among tensors of the device."""
 
 
+NO_FIXED_ORDER = {
+    aten.cumsum.default: lambda x, *_, **__: x.is_floating_point(),
+    aten.cumsum_.default: lambda x, *_, **__: x.is_floating_point(),
+    aten.bincount.default: lambda x, weights=None, *_, **__: weights is not None,
+    aten.put_.default: lambda x, i, v, accumulate=False: not accumulate,
+    **dict.fromkeys(
+        (
+            aten.histc.default, aten.kthvalue.default, aten.median.dim,
+            aten._adaptive_avg_pool2d_backward.default, aten.adaptive_max_pool2d_backward.default,
+            aten.max_pool3d_with_indices_backward.default, aten.avg_pool3d_backward.default,
+            aten.reflection_pad1d_backward.default, aten.reflection_pad2d_backward.default,
+            aten.replication_pad1d_backward.default, aten.replication_pad2d_backward.default,
+            aten.upsample_linear1d_backward.default, aten.upsample_bilinear2d_backward.default,
+            aten.upsample_bicubic2d_backward.default, aten.grid_sampler_2d_backward.default,
+            aten.nll_loss2d_forward.default, aten._ctc_loss_backward.default,
+        ),
+        lambda *_, **__: True,
+    ),
+}  # fmt: skip
+"""Operations that add in the order in which threads arrive, and CUDA's answer to ``use_deterministic_algorithms``."""
+
+WITHOUT: set[str] = set()
+"""What the device has not, as on MPS: ``float64``, ``sparse``."""
+
+
 def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Carry out one operation, if CUDA would."""
+    """Carry out one operation, if CUDA would, or MPS."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     there = [tensor for tensor in tensors if isinstance(tensor, OnDevice)]
     asked = kwargs.get("device")
@@ -131,6 +160,10 @@ def dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if here and there:
         _check_mixed(func, args, here, there)
     _count_waits(func, args, kwargs)
+    moving = NO_FIXED_ORDER.get(func)
+    if moving is not None and torch.are_deterministic_algorithms_enabled() and moving(*args, **kwargs):
+        told = "does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True)'"
+        raise RuntimeError(f"{func} {told}. You can turn off determinism just for this operation, ...")
     if func in CELLS:
         ACCOUNT.launch(func.name())
         return _wrapped(CELLS[func](*tree_map(_inner, args), **tree_map(_inner, kwargs)))

@@ -12,9 +12,6 @@ from isthmus.index.exact.filters import Filters
 from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Columns, Neighbours
 
-BLOCK_BYTES = 16 << 20
-"""What one block of scores may take: small enough to be reused by the allocator and to stay near the processor."""
-
 QUERIES = (512, 4096)
 """At least and at most so many queries share a block, where there are so many."""
 

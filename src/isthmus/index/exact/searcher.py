@@ -16,9 +16,10 @@ from torch import Tensor
 
 from isthmus.batch import Tensors
 from isthmus.index.exact.bf16 import Bf16Table, pays, suits
-from isthmus.index.exact.blocks import BLOCK_BYTES, Score, joined, search_blocks, spans
+from isthmus.index.exact.blocks import Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
+from isthmus.machine.devices import block_bytes as suited_bytes
 from isthmus.protocols import Columns, Neighbours, Ranker
 from isthmus.rowlists import RowLists, check_rows
 
@@ -31,7 +32,7 @@ def rank(
     *,
     exclude: RowLists | None = None,
     allow: Allow = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Neighbours:
     """The ``k`` best columns of a ranker for each row of ``inputs``, best first.
 
@@ -41,7 +42,7 @@ def rank(
         k: answers a query.
         exclude: columns that must not answer, for each query.
         allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
-        block_bytes: what one block of scores may take.
+        block_bytes: what one block of scores may take; by default what suits the device.
 
     Returns:
         Columns and scores, best first, equal scores by rising column; -1 and -inf where fewer than ``k`` may answer.
@@ -53,10 +54,10 @@ def rank(
     """
     k = check_k(k, inputs.size)
     filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
-    found = []
-    for start, stop in spans(inputs.size, ranker.width, block_bytes):
+    found, size = [], block_bytes or suited_bytes(inputs.device)
+    for start, stop in spans(inputs.size, ranker.width, size):
         score = _scores_of(ranker, ranker.prepare(inputs.part(start, stop)))
-        found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
+        found.append(search_blocks(score, filters.part(start, stop), stop - start, k, size))
     return joined(found)
 
 
@@ -70,7 +71,7 @@ def rank_prepared(
     exclude: RowLists | None = None,
     allow: Allow = None,
     device: torch.device | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Neighbours:
     """``rank`` where ``state = ranker.prepare(...)`` is at hand; its queries share their blocks.
 
@@ -82,7 +83,7 @@ def rank_prepared(
         exclude: columns that must not answer, for each query.
         allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
         device: where the scores are computed: the CPU, if not given.
-        block_bytes: what one block of scores may take.
+        block_bytes: what one block of scores may take; by default what suits the device.
 
     Returns:
         What ``rank`` returns.
@@ -91,8 +92,9 @@ def rank_prepared(
         What ``rank`` raises.
     """
     k = check_k(k, queries)
-    filters = Filters.checked(ranker.width, queries, exclude, allow, device or torch.device("cpu"))
-    return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes)
+    place = device or torch.device("cpu")
+    filters = Filters.checked(ranker.width, queries, exclude, allow, place)
+    return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes or suited_bytes(place))
 
 
 @final
@@ -174,7 +176,7 @@ class ExactSearcher:
         *,
         exclude: RowLists | None = None,
         allow: Allow = None,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
     ) -> Neighbours:
         """The ``k`` nearest rows of each query.
 
@@ -183,7 +185,7 @@ class ExactSearcher:
             k: answers a query.
             exclude: rows that must not answer, for each query.
             allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
-            block_bytes: what one block of scores may take.
+            block_bytes: what one block of scores may take; by default what suits the device.
 
         Returns:
             Rows and scores, nearest first, equal scores by rising row; -1 and -inf where fewer than ``k`` may answer.
@@ -202,7 +204,7 @@ class ExactSearcher:
         k: int,
         exclude: RowLists | None,
         allow: Allow,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int | None = None,
     ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
         """``search`` with queries that are checked.
 
@@ -211,7 +213,7 @@ class ExactSearcher:
             k: answers a query.
             exclude: rows that must not answer, for each query.
             allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
-            block_bytes: what one block of scores may take.
+            block_bytes: what one block of scores may take; by default what suits the device.
 
         Returns:
             The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
@@ -220,16 +222,17 @@ class ExactSearcher:
         k = check_k(k, len(queries))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         queries = self.prepared(queries)
+        size = block_bytes or suited_bytes(queries.device)
 
         def in_full(some: Tensor, filters: Filters) -> Neighbours:
             found = []
-            for start, stop in spans(len(some), len(self), block_bytes):
+            for start, stop in spans(len(some), len(self), size):
                 score = self.scorer(some[start:stop])
-                found.append(search_blocks(score, filters.part(start, stop), stop - start, k, block_bytes))
+                found.append(search_blocks(score, filters.part(start, stop), stop - start, k, size))
             return joined(found)
 
         if self._may_use_bf16 and pays(len(self), len(queries), k, filters) and self._bf16_table is not None:
-            return self._bf16_table.search(queries, k, filters, in_full, block_bytes)
+            return self._bf16_table.search(queries, k, filters, in_full, size)
         return in_full(queries, filters), torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
 
     @torch.no_grad()

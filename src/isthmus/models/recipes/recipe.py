@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.machine.devices import moved
 from isthmus.protocols import Source
 from isthmus.reprs import brief
+from isthmus.training.determinism import deterministic
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.plan import Plan
@@ -52,7 +54,7 @@ class GradientRecipe:
         Returns:
             The history, one record for each epoch.
         """
-        with interruptible() as stop:
+        with deterministic(run.deterministic), interruptible() as stop:
             if self.before_training is not None:
                 with stop.at_once(), doing(run.progress, "looking at the data"):
                     self.before_training(source)
@@ -75,16 +77,17 @@ def fit_in_one_step(
     Args:
         phase: name of the epoch.
         rows: total for the progress.
-        work: fills the model and may return further values for the record; then the model is moved to the run's device.
+        work: fills the model and may return further values for the record; then the model is moved to the run's
+            device, or stays on the CPU if it does not fit there.
     """
     started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
     run.progress.start(1, rows, metric)
     try:
         record: dict[str, float | int | str] = {"epoch": 1, "phase": phase}
         with interruptible() as stop:
-            with stop.at_once():
+            with stop.at_once(), deterministic(run.deterministic):
                 record |= work()
-            model.to(device).eval()
+            moved(model.eval(), device)
             if validation:
                 with stop.telling(lambda: "keeping the model without its score"):
                     stop.optional(lambda: record.update(validation.numbers(model)))
