@@ -143,14 +143,14 @@ class CheckpointStore:
             raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
         return 0, History()
 
-    def keep_best(self, epoch: int, model: nn.Module) -> None:
-        """The weights of the best epoch so far; earlier ones that no checkpoint needs are deleted."""
+    def keep_best(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights of the best epoch so far, on the CPU; earlier ones that no checkpoint needs are deleted."""
         written = bundle.write(
             self._best(epoch),
             plugin=PLUGIN,
             builder=BEST,
             settings={"epoch": epoch},
-            tensors=state_of(model),
+            tensors=tensors,
             documents={},
             durable=self._durable,
         )
