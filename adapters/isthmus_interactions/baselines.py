@@ -115,7 +115,7 @@ def is_empty(inputs: Tensors) -> Bool[Tensor, " batch"]:
         return require_bags(inputs, "a history").lengths() == 0
     if isinstance(inputs, TokenRows):
         return ~inputs.mask.any(1)
-    return torch.zeros(inputs.size, dtype=torch.bool, device=inputs.device)
+    return torch.zeros(inputs.size, dtype=torch.bool, device=inputs.values.device)
 
 
 def item_neighbours(matrix: Csr, neighbours: int = 100) -> LinearAutoencoder:

@@ -89,7 +89,7 @@ def _measured(data: Source, items: int, length: int, way: str, precision: str, s
         _step(recipe, batch, optimizer, loss, precision)
         if number:
             # The first step compiles.
-            done, spent = done + batch.inputs.size, spent + time.perf_counter() - started
+            done, spent = done + batch.targets.size, spent + time.perf_counter() - started
     positions = int(source.lengths.sum())
     return {"positions": positions, "epoch_seconds": spent / max(done, 1) * positions}
 

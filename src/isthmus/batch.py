@@ -1,7 +1,7 @@
 """Inputs and outputs of models.
 
 A *signal* describes only the sizes of a domain's data; the core chooses its parts by it.
-A *batch* contains tensors on one device: bags, token rows, both of the same rows, prefixes of token rows, or values.
+A *batch* contains tensors on one device: bags, token rows, both of the same rows, or plain values.
 Rows of a batch can be repeated: ``repeat(samples)`` puts the copies of one row next to each other
 (row 0, row 0, row 1, row 1, ...). Samples of a code are arranged in the same order.
 """
@@ -212,12 +212,14 @@ class TokenRows:
             it.
         times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
         places: what is known of the mask; of rows that are taken out, nothing is.
+        every: whether every prefix of a row is a record, row after row, and a causal encoder is asked for all of them.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
     times: Float64[Tensor, "batch steps"] | None = None
+    every: bool = False
     places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -262,7 +264,7 @@ class TokenRows:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> TokenRows:
         unseen, times = (None if of is None else change(of) for of in (self.unseen, self.times))
-        return TokenRows(change(self.ids), change(self.mask), unseen, times)
+        return TokenRows(change(self.ids), change(self.mask), unseen, times, self.every)
 
 
 @brief
@@ -307,46 +309,6 @@ class Histories:
 
 @brief
 @dataclass(frozen=True)
-class Prefixes:
-    """Token rows of which every prefix is one record, row after row. ``take`` and ``part`` choose whole rows."""
-
-    rows: TokenRows
-
-    @property
-    def size(self) -> int:
-        """The number of prefixes: one for each token."""
-        return len(self.places())
-
-    def places(self) -> Int64[Tensor, " prefixes"]:
-        """Where the last token of each prefix stands in the flattened rows."""
-        return self.rows.mask.flatten().nonzero()[:, 0]
-
-    def repeat(self, samples: int) -> Prefixes:
-        """The same; raises SettingError for more than one sample."""
-        if samples != 1:
-            raise SettingError(f"{samples} samples of the code of each prefix", expected="1")
-        return self
-
-    def take(self, rows: Int64[Tensor, " chosen"]) -> Prefixes:
-        """All prefixes of the given rows, in the given order."""
-        return Prefixes(self.rows.take(rows))
-
-    def part(self, start: int, stop: int) -> Prefixes:
-        """All prefixes of rows ``start`` to ``stop``."""
-        return Prefixes(self.rows.part(start, stop))
-
-    def to(self, device: torch.device) -> Prefixes:
-        """The same on another device."""
-        return Prefixes(self.rows.to(device))
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the tensors."""
-        return self.rows.device
-
-
-@brief
-@dataclass(frozen=True)
 class Values:
     """Dense numbers: vectors ``[batch, width]`` or images ``[batch, channels, height, width]``."""
 
@@ -379,7 +341,7 @@ class Values:
         return self.values.device
 
 
-Tensors = Bags | TokenRows | Histories | Prefixes | Values
+Tensors = Bags | TokenRows | Histories | Values
 
 
 @brief

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags, Batch, Prefixes, TokenRows, Values, require_tokens
+from isthmus.batch import Bags, Batch, TokenRows, Values, require_tokens
 from isthmus.checked.sparse import check_csr
 from isthmus.machine.devices import sent
 from isthmus.machine.unasked import gather_ranges
@@ -253,7 +253,7 @@ class NextTokens:
         return Batch(found.rows, *next_tokens(require_tokens(found.inputs, "a source of prefixes"), self.ahead))
 
 
-def next_tokens(rows: TokenRows, ahead: int) -> tuple[Prefixes, Bags]:
+def next_tokens(rows: TokenRows, ahead: int) -> tuple[TokenRows, Bags]:
     """All prefixes of token rows that something follows, row after row, and the bag of what follows each.
 
     Args:
@@ -268,7 +268,7 @@ def next_tokens(rows: TokenRows, ahead: int) -> tuple[Prefixes, Bags]:
     ends = there.sum(2)[mask[:, 1:]].cumsum(0)
     bags = Bags(targets, torch.cat([ends.new_zeros(1), ends]), torch.ones(len(targets), device=ids.device))
     times = None if rows.times is None else rows.times[:, :-1]
-    return Prefixes(TokenRows(ids[:, :-1], mask[:, 1:], times=times)), bags
+    return TokenRows(ids[:, :-1], mask[:, 1:], times=times, every=True), bags
 
 
 @dataclass(frozen=True, eq=False)

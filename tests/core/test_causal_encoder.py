@@ -1,6 +1,7 @@
 """A state at every token: it knows nothing of what follows, nor of what else is in the batch."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Self
 
@@ -8,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from isthmus.batch import Batch, Prefixes, TokenRows, Tokens
+from isthmus.batch import Batch, TokenRows, Tokens
 from isthmus.core.encoders import CausalEncoder
 from isthmus.core.ops.attention import Block
-from isthmus.errors import SettingError, ValueRangeError
+from isthmus.errors import ValueRangeError
 from isthmus.sources import NextTokens
 
 WIDTH, LENGTH, VOCABULARY = 8, 6, 11
@@ -31,26 +32,30 @@ def rows(*given: list[int]) -> TokenRows:
     return TokenRows(ids, torch.arange(steps) < torch.tensor([len(row) for row in given])[:, None])
 
 
-def states(encoder: CausalEncoder, inputs: TokenRows | Prefixes) -> torch.Tensor:
+def prefixes(given: TokenRows) -> TokenRows:
+    return replace(given, every=True)
+
+
+def states(encoder: CausalEncoder, inputs: TokenRows) -> torch.Tensor:
     return encoder.trunk(encoder.enter(inputs), inputs)
 
 
 def test_a_changed_future_changes_no_earlier_state(encoder: CausalEncoder) -> None:
-    one, other = (states(encoder, Prefixes(rows([1, 2, 3, last, last]))) for last in (4, 7))
+    one, other = (states(encoder, prefixes(rows([1, 2, 3, last, last]))) for last in (4, 7))
     torch.testing.assert_close(one[:3], other[:3])
     assert (one[3:] - other[3:]).abs().amax(1).gt(1e-3).all()
 
 
 def test_a_changed_past_changes_every_later_state(encoder: CausalEncoder) -> None:
-    one, other = (states(encoder, Prefixes(rows([first, 2, 3, 4]))) for first in (1, 9))
+    one, other = (states(encoder, prefixes(rows([first, 2, 3, 4]))) for first in (1, 9))
     assert (one - other).abs().amax(1).gt(1e-5).all()
 
 
 def test_rows_of_a_batch_are_those_computed_alone(encoder: CausalEncoder) -> None:
     """Padding and neighbours leave no trace: rows packed into a batch equal rows on their own."""
     given = ([1, 2, 3], [4], [5, 6, 7, 8, 9], [3, 3])
-    together = states(encoder, Prefixes(rows(*given)))
-    alone = torch.cat([states(encoder, Prefixes(rows(row))) for row in given])
+    together = states(encoder, prefixes(rows(*given)))
+    alone = torch.cat([states(encoder, prefixes(rows(row))) for row in given])
     torch.testing.assert_close(together, alone)
     last = states(encoder, rows(*given))
     torch.testing.assert_close(last, together[[2, 3, 8, 10]])
@@ -65,7 +70,7 @@ def test_positions_are_counted_from_the_newest(encoder: CausalEncoder) -> None:
             block.attended.bias.zero_()
     found = states(encoder, rows([1], [1, 2, 3], [1, 2, 3, 4, 5, 6]))
     torch.testing.assert_close(found, found[:1].expand(3, -1))
-    every = states(encoder, Prefixes(rows([1, 2, 3])))
+    every = states(encoder, prefixes(rows([1, 2, 3])))
     torch.testing.assert_close(every[2], found[0])
     assert not torch.allclose(every[0], every[2])
 
@@ -73,11 +78,9 @@ def test_positions_are_counted_from_the_newest(encoder: CausalEncoder) -> None:
 def test_odd_rows(encoder: CausalEncoder) -> None:
     empty = TokenRows(torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1, dtype=torch.bool))
     assert states(encoder, empty).isfinite().all()
-    assert states(encoder, Prefixes(empty)).shape == (0, WIDTH)
+    assert states(encoder, prefixes(empty)).shape == (0, WIDTH)
     with pytest.raises(ValueRangeError, match="at most 6"):
         states(encoder, rows([1] * 7))
-    with pytest.raises(SettingError, match="samples"):
-        Prefixes(rows([1, 2])).repeat(2)
 
 
 def test_a_gated_block_is_its_formula() -> None:
@@ -120,14 +123,15 @@ def test_targets_are_the_next_tokens(ahead: int) -> None:
     source = NextTokens.of(Rows(*given), ahead)
     assert source.lengths.tolist() == [2, 3, 1]
     batch = source.batch(torch.tensor([1, 0, 2]))
-    assert isinstance(batch.inputs, Prefixes)
+    assert isinstance(batch.inputs, TokenRows)
+    assert batch.inputs.every
     expected = [
         (row[: cut + 1], row[cut + 1 : cut + 1 + ahead])
         for row in (given[2], given[0], given[3])
         for cut in range(len(row) - 1)
     ]
-    flat = batch.inputs.rows.ids.flatten()[batch.inputs.places()].tolist()
+    flat = batch.inputs.ids[batch.inputs.mask].tolist()
     assert flat == [prefix[-1] for prefix, _ in expected]
     ends = batch.targets.offsets.tolist()
     assert [batch.targets.indices[a:b].tolist() for a, b in pairwise(ends)] == [after for _, after in expected]
-    assert batch.inputs.size == batch.targets.size == len(expected)
+    assert batch.targets.size == len(expected)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from isthmus.batch import Bag, Batch, Prefixes, TokenRows
+from isthmus.batch import Bag, Batch, TokenRows
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_recommender
@@ -72,7 +72,7 @@ def test_the_loss_is_the_cross_entropy_of_padded_rows(block: str) -> None:
 
 
 def _states(model: object, ids: torch.Tensor) -> torch.Tensor:
-    one = Prefixes(TokenRows(ids[None], torch.ones(1, len(ids), dtype=torch.bool)))
+    one = TokenRows(ids[None], torch.ones(1, len(ids), dtype=torch.bool), every=True)
     return model.encoder.trunk(model.encoder.enter(one), one)  # type: ignore[attr-defined]
 
 

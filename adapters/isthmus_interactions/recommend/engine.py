@@ -18,6 +18,7 @@ from isthmus.checked.arguments import checked_k, flag
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.core.recency import Recent
+from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation

@@ -38,7 +38,7 @@ def surprise(model: Autoencoder, rows: TokenRows) -> Float[Tensor, "batch steps"
 def _some(model: Autoencoder, rows: TokenRows) -> Tensor:
     found = torch.full(rows.ids.shape, torch.nan)
     prefixes, targets = next_tokens(rows, 1)
-    if prefixes.size:
+    if targets.size:
         step = model.step(Batch(torch.arange(rows.size, device=rows.device), prefixes, targets))
-        found[:, 1:][prefixes.rows.mask.cpu()] = -step.log_likelihood[:, 0].cpu().float()
+        found[:, 1:][prefixes.mask.cpu()] = -step.log_likelihood[:, 0].cpu().float()
     return found

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Histories, Prefixes, Tensors, TokenRows, Tokens
+from isthmus.batch import Tensors, TokenRows, Tokens
 from isthmus.core.ops.attention import Block, check_length
 from isthmus.core.ops.layers import SeededDropout, uniform
 from isthmus.core.ops.token_embeddings import BOUND, token_rows, widened
@@ -22,7 +22,7 @@ AT_A_TIME = 1 << 16
 
 class CausalEncoder(nn.Module):
     """``enter``: token vectors [batch, steps, embedding]; ``trunk``: the state of each row's last token, [batch,
-    width]; of ``Prefixes``, the state of every token, [prefixes, width].
+    width]; of rows with ``every``, the state of every token, [tokens, width].
 
     A state depends on its own token and on those before it, so that the states of one pass are the states of all
     prefixes. Positions are counted from the newest token, which is number 0: wherever a row was cut, what was recent
@@ -74,7 +74,7 @@ class CausalEncoder(nn.Module):
             SettingError: inputs that are not tokens.
             InputError: tokens without times, for an encoder that reads them.
         """
-        rows = _rows(inputs)
+        rows = token_rows(inputs)
         entered = nn.functional.embedding(rows.ids, self.table)
         if self.gaps is None:
             return entered
@@ -97,7 +97,7 @@ class CausalEncoder(nn.Module):
         batch, steps, _ = entered.shape
         check_length(steps, self.signal.length)
         if not steps:
-            return entered.new_zeros(0 if isinstance(inputs, Prefixes) else batch, self.width)
+            return entered.new_zeros(0 if _every(inputs) else batch, self.width)
         rows = max(1, AT_A_TIME // steps)
         if torch.is_grad_enabled() or batch <= rows:
             return self._states(entered, inputs)
@@ -107,13 +107,13 @@ class CausalEncoder(nn.Module):
 
     def _states(self, entered: Tensor, inputs: Tensors | None) -> Tensor:
         batch, steps, _ = entered.shape
-        ends = torch.full((batch,), steps, device=entered.device) if inputs is None else _rows(inputs).mask.sum(1)
+        ends = torch.full((batch,), steps, device=entered.device) if inputs is None else token_rows(inputs).mask.sum(1)
         x = self.dropout(entered + self.positions[_from_the_newest(ends, steps)])
         for block in self.blocks:
             # Padding stands behind the last token, where no token looks: no mask is needed.
             x, _ = block(x, causal=True)
-        if isinstance(inputs, Prefixes):
-            wanted = inputs.places()
+        if inputs is not None and _every(inputs):
+            wanted = token_rows(inputs).real()
         else:
             wanted = torch.arange(batch, device=ends.device) * steps + (ends - 1).clamp(min=0)
         return widened(self.norm(x.flatten(0, 1)[wanted]))
@@ -126,10 +126,8 @@ def gaps_of(times: Float64[Tensor, "batch steps"]) -> Int64[Tensor, "batch steps
     return (since.log2().floor().long() + 1).clamp(min=0, max=GAPS - 1)
 
 
-def _rows(inputs: Tensors) -> TokenRows:
-    if isinstance(inputs, Prefixes):
-        return inputs.rows
-    return token_rows(inputs.tokens if isinstance(inputs, Histories) else inputs)
+def _every(inputs: Tensors | None) -> bool:
+    return isinstance(inputs, TokenRows) and inputs.every
 
 
 def _from_the_newest(ends: Int64[Tensor, " batch"], steps: int) -> Int64[Tensor, "batch steps"]:
