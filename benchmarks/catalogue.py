@@ -17,6 +17,7 @@ MODULES: Mapping[str, str] = {
     "recommendation_quality": "recommendation.quality.models",
     "recommendation_compare": "recommendation.quality.significance",
     "recommendation_rivals": "recommendation.quality.rivals",
+    "sequences": "recommendation.sequences",
     "demo_quality": "recommendation.demo",
     "cold_items": "recommendation.cold_items",
     "recommender_speed": "recommendation.speed",

@@ -1,6 +1,6 @@
 """The plugin object behind the entry point."""
 
-from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sparse_linear
+from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sequence_linear, sparse_linear
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.recipes.recent import recent
 from isthmus.protocols import Plugin
@@ -32,6 +32,7 @@ plugin = Plugin(
         "rdlae": rdlae,
         "rec_vae": rec_vae,
         "recent": recent,
+        "sequence_linear": sequence_linear,
         "sparse": sparse,
         "sparse_linear": sparse_linear,
         "vanilla": vanilla,

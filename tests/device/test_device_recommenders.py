@@ -8,7 +8,8 @@ from device_cases.server import Server
 QUICK = ("blend", "mult-vae")
 ALL = (
     "als", "bpr", "blend", "contractive", "denoising", "ease", "edlae", "elsa", "item-knn", "mult-dae", "mult-vae",
-    "popularity", "rdlae", "rec-vae", "sampled", "sparse", "sparse-linear", "vanilla", "variational",
+    "popularity", "rdlae", "rec-vae", "sampled", "sequence-linear", "sparse", "sparse-linear", "vanilla",
+    "variational",
 )  # fmt: skip
 
 

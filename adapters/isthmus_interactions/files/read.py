@@ -5,7 +5,9 @@ Batches are encoded as they arrive, so beside the result (8 to 20 bytes a row) o
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 
 from isthmus.errors import SourceError
 from isthmus.files import DelimitedTable, Told
+from isthmus.reprs import counted
 from isthmus_interactions.files.columns import Columns, find_columns
 from isthmus_interactions.files.ids import Coded, IdColumn
 from isthmus_interactions.files.tables import Table, events_in, open_table
@@ -22,6 +25,8 @@ from isthmus_interactions.files.times.column import TimeColumn
 from isthmus_interactions.files.unnamed import columns_by_content
 from isthmus_interactions.files.values import ValueColumn, Values
 from isthmus_interactions.ordered_histories import Times, TimeUnit
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,9 +143,10 @@ class _EventReader:
         columns = self._columns
         users = self._users.encode(batch.column(columns.user))
         items = self._items.encode(batch.column(columns.item))
-        complete = None
-        if users.indices.null_count or items.indices.null_count:
+        complete, repeated = None, self._repeats_names(batch)
+        if users.indices.null_count or items.indices.null_count or repeated is not None:
             valid = pc.and_(users.indices.is_valid(), items.indices.is_valid())
+            valid = valid if repeated is None else pc.and_not(valid, repeated)
             users, items = users.filter(valid), items.filter(valid)
             complete = valid.to_numpy(zero_copy_only=False)
         self._users.add(users)
@@ -149,6 +155,18 @@ class _EventReader:
             if kept is not None and name is not None:
                 kept.add(batch.column(name), complete, self._rows)
         self._rows += batch.num_rows
+
+    def _repeats_names(self, batch: pa.RecordBatch) -> Any:
+        """Rows that are the line of names again, as in files that were joined; None where there are none."""
+        names = (self._columns.user, self._columns.item)
+        if not (self._table.text and self._table.headed):
+            return None
+        again = pc.and_(*(pc.equal(pc.utf8_trim_whitespace(batch.column(name)), name) for name in names))
+        found = pc.sum(again).as_py()
+        if not found:
+            return None
+        logger.warning("%s repeats its line of names, which is left out: %s", self._table.name, counted(found, "row"))
+        return again
 
     def events(self) -> Events:
         """Everything as one, which empties this object."""

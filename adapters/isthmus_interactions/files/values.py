@@ -68,7 +68,7 @@ class ValueColumn:
             ValueRangeError: a value that is missing or not finite.
         """
         values = self._numbers(column, before)
-        bad = ~np.isfinite(values)
+        bad = ~np.isfinite(values) if complete is None else ~np.isfinite(values) & complete
         if bad.any():
             row = int(np.argmax(bad))
             found = column[row].as_py()
@@ -77,8 +77,9 @@ class ValueColumn:
                 expected="a value in every row, none missing and none infinite",
                 **_IGNORED,
             )
-        if self._negative is None and (values < 0).any():
-            row = int(np.argmax(values < 0))
+        below = values < 0
+        if self._negative is None and below.any():
+            row = int(np.argmax(below))
             self._negative = f"{self._where(before + row, self._name)} holds {column[row].as_py()}"
         values = values if complete is None else values[complete]
         self._values.add(values)

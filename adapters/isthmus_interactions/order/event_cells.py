@@ -49,7 +49,7 @@ def matrix_of(
     matrix: Csr = csr_array((values, (rows, items)), shape=shape).tocsr()
     matrix.sum_duplicates()
     if amounts is None:
-        matrix.data = np.ones(matrix.nnz)
+        matrix.data = np.ones(matrix.nnz, np.float32)
     elif weights == "log":
         matrix.data = np.log1p(matrix.data)
     matrix.data = matrix.data.astype(np.float32)

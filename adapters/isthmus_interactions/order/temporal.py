@@ -155,7 +155,8 @@ def moment(histories: OrderedHistories, at: Any, name: str = "at", *, least: flo
             f"{name}={at!r}, with nothing {'before it' if cut <= first else 'from then on'}",
             expected=f"a moment after {shown(histories, first)} and until {shown(histories, times.max())}",
         )
-    return cut.item()
+    found: float | int = cut.item()
+    return found
 
 
 def _is_share(text: str) -> bool:

@@ -17,11 +17,10 @@ from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.checked.arguments import checked_k, flag
 from isthmus.core.rankers import ranker_of
 from isthmus.core.recency import Recent
-from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
-from isthmus.tasks.explain import contributions
+from isthmus.tasks.explain import contributions, contributions_in_order
 from isthmus.tasks.similar import SimilarColumns
 from isthmus_interactions.baselines import Popularity, PopularityFallback
 from isthmus_interactions.cold_start import extend
@@ -159,15 +158,14 @@ class RecommendationEngine:
         if k is not None:
             k = checked_k(k)
         fitted = self._fitted
-        if self._reads.length is not None:
-            raise SettingError(
-                f"explanations by {fitted.builder}, which reads items in order", expected="a model of bags"
-            )
-        column = int(item_rows(fitted, [item])[0])
-        bags = require_bags(self._read(self._inputs(batch)), "an explanation")
-        parts = contributions(ranker_of(self._model), bags, column).cpu()
-        order = torch.sort(parts, descending=True, stable=True).indices[:k]
-        ids = fitted.adapter.items.take(bags.indices.cpu()[order].numpy())
+        column, inputs = int(item_rows(fitted, [item])[0]), self._read(self._inputs(batch))
+        if self._reads.length is None:
+            items = require_bags(inputs, "an explanation").indices
+            parts = contributions(ranker_of(self._model), require_bags(inputs, "an explanation"), column)
+        else:
+            items, parts = contributions_in_order(self._model, inputs, column)
+        order = torch.sort(parts.cpu(), descending=True, stable=True).indices[:k]
+        ids = fitted.adapter.items.take(items.cpu()[order].numpy())
         titles = [fitted.titles.get(id_) for id_ in ids]
         scores = [float(part) for part in parts[order]]
         return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)

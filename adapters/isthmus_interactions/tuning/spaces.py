@@ -66,6 +66,12 @@ SPACES: Mapping[str, Space] = {
     "ease": {"regularisation": _RIDGE},
     "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9)},
     "rdlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "xi": Range(0.0, 1.0)},
+    "sequence_linear": {
+        "tau": Range(0.3, 30.0, log=True),
+        "regularisation": Range(5.0, 5000.0, log=True),
+        "target_power": Range(0.0, 0.5),
+        "input_power": Range(0.0, 1.0),
+    },
     "recent": {"half_life": Range(1.0, 300.0, log=True)},
     "item_knn": {"neighbours": Range(5, 1000, log=True)},
     "sparse_linear": {

@@ -87,10 +87,10 @@ def _histories(
     if later is None:
         logger.warning("the new interactions have no order; in histories they follow the old ones, sorted by item")
         later = OrderedHistories.of(row_of_entry(new.matrix), new.matrix.indices, None, len(new))
-    timed = before.times is not None and later.times is not None and before.unit == later.unit
-    if timed and before.unit == "as given":
+    timed = False
+    if before.times is not None and later.times is not None and before.unit == later.unit:
         units = {epoch_unit(before.times), epoch_unit(later.times)} - {None}
-        timed = len(units) < 2
+        timed = before.unit != "as given" or len(units) < 2
     if before.times is not None and not timed:
         logger.warning("the new interactions have no times, or times in another unit; only the order of events is kept")
     return before.followed_by(later, rows, columns, users, timed=timed)

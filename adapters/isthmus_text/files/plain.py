@@ -78,7 +78,10 @@ def _contents(path: Path, told: Told) -> Bytes:
     except EncodingError:
         if told.encoding is not None or encoding != "utf-8":
             raise
-    encoding = guessed(contents.blocks())
+        found = guessed(contents.blocks())
+        if found is None:
+            raise
+    encoding = found
     data = _checked(_decoded(contents, encoding), path)
     say_guessed(contents.name, encoding)
     return data

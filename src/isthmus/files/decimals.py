@@ -21,11 +21,14 @@ def decimal_of(rows: Sequence[Sequence[str]], delimiter: str | None) -> str:
     Returns:
         A point or a comma; empty where no number has either, and a comma could still come.
     """
-    if delimiter in (",", None):
+    if delimiter is None:
         return "."
     fields = [field.strip() for row in rows for field in row]
     if any(POINT.fullmatch(field) for field in fields):
         return "."
+    if delimiter == ",":
+        # Numbers in quotes; "1,234" is more than a thousand there.
+        return "," if any(COMMA.fullmatch(field) and not _THOUSANDS.fullmatch(field) for field in fields) else "."
     commas = any(COMMA.fullmatch(field) for field in fields)
     return "" if not commas else "." if any(map(_has_thousands, zip(*rows, strict=False))) else ","
 

@@ -24,6 +24,9 @@ Quoting = Literal["none", "double", "backslash", "mixed"]
 BLOCK = 1 << 24
 """Bytes that are parsed at a time; what is held beside the result is proportional to it."""
 
+END_OF_FILE = "\x1a"
+"""What old programs write at the end of a text."""
+
 INFERRED = None
 """In the place of a type: whatever a column's cells look like."""
 
@@ -204,8 +207,12 @@ class DelimitedTable:
         )
 
     def _blank(self) -> int:
-        blocks = prepared(self.contents, self.plan)
-        return sum(not line.strip() for block in blocks for line in block.split(b"\n")[: block.count(b"\n") or None])
+        lines = (
+            line
+            for block in prepared(self.contents, self.plan)
+            for line in block.split(b"\n")[: block.count(b"\n") or None]
+        )
+        return sum(not line.strip().strip(END_OF_FILE.encode()) for line in lines)
 
     def _errors(self) -> _Errors:
         return _Errors(self)
@@ -261,4 +268,4 @@ def _cell(why: str) -> str:
 
 
 def _skip_blank(row: Any) -> str:
-    return "error" if row.text.strip() else "skip"
+    return "error" if row.text.strip().strip(END_OF_FILE) else "skip"

@@ -41,6 +41,7 @@ class Dialect:
         skipped: lines before the first row: blank ones, ``sep=``, those of the header.
         decimal: the decimal sign; empty where the first rows do not tell.
         sure: whether the header, or that there is none, is plain from the contents or was said.
+        before: lines of comments or titles that stand before the table.
     """
 
     delimiter: str | None
@@ -49,6 +50,7 @@ class Dialect:
     skipped: int
     decimal: str
     sure: bool
+    before: int = 0
 
 
 def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = False) -> Dialect:
@@ -67,12 +69,14 @@ def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = F
     if lines and not lines[-1]:
         lines.pop()
     skipped = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
-    said = _SEP.fullmatch(lines[skipped].strip()) if skipped < len(lines) else None
+    said = _SEP.fullmatch(lines[skipped].strip(" ")) if skipped < len(lines) else None
     delimiter = told.delimiter
     if said:
         delimiter, skipped = delimiter or said.group(1).replace("\\t", "\t"), skipped + 1
         skipped += next((place for place, line in enumerate(lines[skipped:]) if line.strip()), 0)
     lines = lines[skipped:]
+    before = _before(lines, delimiter)
+    lines, skipped = lines[before:], skipped + before
     found = delimiter if delimiter is not None else find_delimiter(lines, tabs=tabs)
     rows, sizes = rows_of(lines, found)
     decimal = decimal_of(rows, found)
@@ -80,7 +84,7 @@ def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = F
         (told.header, True) if told.header is not None else has_header(rows, decimal or ".", numbered=numbered)
     )
     names = _names(rows, headed)
-    return Dialect(found, names, headed, skipped + (sizes[0] if headed and sizes else 0), decimal, sure)
+    return Dialect(found, names, headed, skipped + (sizes[0] if headed and sizes else 0), decimal, sure, before)
 
 
 def find_delimiter(lines: Sequence[str], *, tabs: bool = False) -> str | None:
@@ -119,6 +123,38 @@ def rows_of(lines: Sequence[str], delimiter: str | None) -> tuple[list[Row], lis
         sizes.append(taken)
         place += taken
     return rows, sizes
+
+
+def _before(lines: Sequence[str], delimiter: str | None) -> int:
+    """How many lines stand before the table: comments and titles, which are one cell over rows of several."""
+    filled = [place for place, line in enumerate(lines) if line.strip()][:ROWS]
+    for candidate in PREFERRED if delimiter is None else (delimiter,):
+        rows = [rows_of(lines[place : place + 1], candidate)[0][0] for place in filled]
+        body = [len(row) for row in rows[len(rows) // 2 :]]
+        width = max(set(body), key=body.count, default=0)
+        if width < 2 or len(body) < 2 or body.count(width) < ENOUGH * len(body):
+            continue
+        first = next((number for number, row in enumerate(rows) if _begins(rows, number, width)), 0)
+        if first and all(_is_title(lines, filled[number], row, width) for number, row in enumerate(rows[:first])):
+            return filled[first]
+    return 0
+
+
+def _begins(rows: Sequence[Row], number: int, width: int) -> bool:
+    """Whether a table can begin with a row: it is as wide as the others, and no title over a line of names."""
+    row, following = rows[number], rows[number + 1] if number + 1 < len(rows) else []
+    title = len(row) > 2 and sum(bool(cell.strip()) for cell in row) == 1 and all(cell.strip() for cell in following)
+    return len(row) == width and not title
+
+
+def _is_title(lines: Sequence[str], place: int, row: Row, width: int) -> bool:
+    """Whether a line is a comment or a title. One name over two columns is a header over row names."""
+    if lines[place].lstrip().startswith("#"):
+        return True
+    if len(row) == 1 and any(len(rows_of([lines[place]], other)[0][0]) == width for other in PREFERRED):
+        return False  # a line of names, with another delimiter than the rows
+    alone = place + 1 < len(lines) and not lines[place + 1].strip()
+    return sum(bool(cell.strip()) for cell in row) == 1 and (width > 2 or alone)
 
 
 def _row(lines: Sequence[str], place: int, delimiter: str | None) -> tuple[Row, int]:
@@ -178,6 +214,7 @@ def _names(rows: Sequence[Row], headed: bool) -> tuple[str, ...]:
     if not headed:
         return tuple(str(place) for place in range(1, max(width, len(rows[0])) + 1))
     names = tuple(name.strip() for name in rows[0])
+    names = (names[0].lstrip("# ") or names[0], *names[1:])
     if width != len(names) + 1 or body.count(width) != len(body):
         return names
     # One name too few: a delimiter ends every row, or the first column, of row names, has none.

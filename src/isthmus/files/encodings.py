@@ -58,8 +58,9 @@ def marked(start: bytes) -> str | None:
     return None
 
 
-def guessed(blocks: Iterable[bytes]) -> str:
-    """The encoding of bytes that are not UTF-8 and have no mark.
+def guessed(blocks: Iterable[bytes]) -> str | None:
+    """The encoding of bytes that are not UTF-8 and have no mark; None where most lines beyond ASCII are UTF-8, so that
+    the others are broken.
 
     Where letters beyond ASCII stand among many of ASCII, the text is Western European: ``cp1252``, or ``latin-1`` for
     bytes that cp1252 lacks; or Central European or Turkish, if charset-normalizer finds it clearly more so. Else
@@ -75,6 +76,9 @@ def guessed(blocks: Iterable[bytes]) -> str:
                     break
         if len(beyond) > EVIDENCE:
             break
+    lines = bytes(beyond).split(b"\n")[:-1]
+    if 2 * sum(map(_is_utf8, lines)) >= len(lines):
+        return None
     high = sum(byte > 127 for byte in beyond)
     if high > plain:
         found = from_bytes(bytes(beyond), cp_isolation=CANDIDATES).best()
@@ -88,6 +92,14 @@ def guessed(blocks: Iterable[bytes]) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def say_guessed(name: str, encoding: str) -> None:

@@ -16,6 +16,7 @@ from isthmus.files.options import Told
 from isthmus.files.quoting import quotes_of
 from isthmus.files.repair import quoted_share
 from isthmus.files.stream import Plan, prepared
+from isthmus.reprs import counted
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,10 @@ def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -
     except EncodingError:
         if told.encoding is not None or encoding != "utf-8":
             raise
-        encoding = guessed(contents.blocks())
+        found = guessed(contents.blocks())
+        if found is None:
+            raise
+        encoding = found
         table = _found(contents, told, encoding, numbered=numbered)
         say_guessed(contents.name, encoding)
     _say(table)
@@ -83,6 +87,7 @@ def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> 
     start, whole = contents.start(SAMPLE)
     text = b"".join(as_utf8(_cut(start, encoding, whole=whole), encoding, contents.name))
     check_text(text, contents.name, WHOLE)
+    text = text.replace(b"\0", b"")
     returns = b"\n" not in text and b"\r" in text
     if returns:
         text = text.replace(b"\r", b"\n")
@@ -92,9 +97,12 @@ def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> 
     if not dialect.header:
         raise SourceError(f"{contents.name} is empty", expected="a table: names of columns, and rows")
     plan = Plan(encoding, returns, dialect.skipped, dialect.delimiter)
-    signs, blocks = DecimalSigns(plan.byte), prepared(contents, plan)
+    nulls: list[int] = []
+    signs, blocks = DecimalSigns(plan.byte), prepared(contents, plan, nulls)
     quotes = quotes_of(blocks if dialect.decimal else signs.watched(blocks), plan.byte[0], len(dialect.header))
     dialect = replace(dialect, decimal=dialect.decimal or signs.decimal)
+    if nulls:
+        logger.warning("%s holds null bytes, which are left out: %s", contents.name, f"{sum(nulls):,}")
     return _with_quoting(DelimitedTable(contents, plan, dialect, quotes, "none"))
 
 
@@ -126,6 +134,8 @@ def _with_quoting(table: DelimitedTable) -> DelimitedTable:
 
 def _say(table: DelimitedTable) -> None:
     dialect, name = table.dialect, table.name
+    if dialect.before:
+        logger.warning("%s: %s before the table left out", name, counted(dialect.before, "line"))
     if dialect.decimal == ",":
         logger.info("%s has decimal commas", name)
     if table.quotes.any and table.quoting == "none":

@@ -67,9 +67,11 @@ def json_table(contents: Contents, told: Told) -> tuple[pa.Table, bool]:
     except InputError:
         if told.encoding is not None or encoding != "utf-8":
             raise
-        encoding = guessed(contents.blocks())
-        text = _text(contents, encoding)
-        say_guessed(contents.name, encoding)
+        found = guessed(contents.blocks())
+        if found is None:
+            raise
+        text = _text(contents, found)
+        say_guessed(contents.name, found)
     check_text(text[:4096], contents.name, EXPECTED)
     if text.lstrip()[:1] == b"{" and (table := _fast(text)) is not None:
         return table, True
@@ -120,7 +122,9 @@ def _parsed(text: bytes, name: str) -> tuple[Any, bool]:
     else:
         failed = None
     try:
-        rows = _rows_of(json.loads(text))
+        rows = _rows_of(_loaded(text))
+    except SourceError as error:
+        raise failed or SourceError(f"{name} has {error.given}", expected=error.expected) from None
     except ValueError as error:
         place = f"line {error.lineno:,}, column {error.colno:,}" if isinstance(error, json.JSONDecodeError) else "it"
         raise failed or SourceError(f"{name} is not JSON: {place}", expected=EXPECTED) from None
@@ -135,13 +139,28 @@ def _lines(text: bytes, name: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text.split(b"\n"), 1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = _loaded(line)
+            except SourceError as error:
+                raise SourceError(f"line {number:,} of {name} has {error.given}", expected=error.expected) from None
             except (ValueError, RecursionError) as error:
                 column = f", column {error.colno:,}" if isinstance(error, json.JSONDecodeError) else ""
                 raise SourceError(f"line {number:,}{column} of {name} is not JSON", expected=EXPECTED) from None
             if not isinstance(row, dict):
                 raise SourceError(f"line {number:,} of {name} is no object", expected=EXPECTED)
             yield row
+
+
+def _loaded(text: bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise SourceError(f"an object with several values for {doubled!r}", expected="a name of its own for each value")
+    return found
 
 
 def _rows_of(found: Any) -> list[dict[str, Any]]:
@@ -168,6 +187,8 @@ def _column(cells: list[Any], key: str, name: str) -> pa.Array:
     try:
         if whole and max(whole) >= 2**63 and min(whole) >= 0 and all(type(cell) in (int, type(None)) for cell in cells):
             return pa.array(cells, pa.uint64())
+        if _are_ids(cells):
+            return pa.array([None if cell is None else str(cell) for cell in cells], pa.large_string())
         return pa.array(cells)
     except (pa.ArrowException, OverflowError, ValueError, TypeError):
         kinds = [type(cell) for cell in cells if cell is not None]
@@ -178,3 +199,11 @@ def _column(cells: list[Any], key: str, name: str) -> pa.Array:
             f"{key!r} in row {odd + 1:,} of {name} is {json.dumps(cells[odd], default=str)[:60]}",
             expected="values of one kind in a column",
         ) from None
+
+
+def _are_ids(cells: list[Any]) -> bool:
+    """Whether cells are whole numbers of which some are texts, or too large for 64 bits: then all are texts."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {int, str}:
+        return True
+    return kinds == {int} and not all(cell is None or -(2**63) <= cell < 2**64 for cell in cells)

@@ -44,12 +44,13 @@ class Plan:
         return given if len(given) == 1 and self.delimiter != " " else UNIT
 
 
-def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
+def prepared(contents: Contents, plan: Plan, nulls: list[int] | None = None) -> Generator[bytes, None, None]:
     """The rows of a file in UTF-8, in blocks of whole lines.
 
     Args:
         contents: of the file.
         plan: what is done to them.
+        nulls: receives how many null bytes each block lost, as far as it had any; no table means them.
 
     Yields:
         Blocks that end with a line feed, but for the last one perhaps.
@@ -59,6 +60,7 @@ def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
         EncodingError: it is in another encoding; the line is named.
     """
     blocks: Iterable[bytes] = as_utf8(contents.blocks(), plan.encoding, contents.name)
+    blocks = _without_nulls(blocks, [] if nulls is None else nulls)
     if plan.returns:
         blocks = (block.replace(b"\r", b"\n") for block in blocks)
     for block in _without_first(whole_lines(blocks, contents.name), plan.skipped):
@@ -68,6 +70,14 @@ def prepared(contents: Contents, plan: Plan) -> Generator[bytes, None, None]:
             yield block.replace(plan.delimiter.encode(), UNIT)
         else:
             yield block
+
+
+def _without_nulls(blocks: Iterable[bytes], counts: list[int]) -> Iterator[bytes]:
+    for block in blocks:
+        if b"\0" in block:
+            counts.append(block.count(b"\0"))
+            block = block.replace(b"\0", b"")
+        yield block
 
 
 def whole_lines(blocks: Iterable[bytes], name: str = "") -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recent import recent
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
+from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
 
@@ -26,6 +27,7 @@ __all__ = [
     "Description",
     "GradientRecipe",
     "MatryoshkaRecipe",
+    "SequenceLinearRecipe",
     "Setting",
     "SharedKeywords",
     "backbone",
@@ -45,6 +47,7 @@ __all__ = [
     "rec_vae",
     "recent",
     "residual_denoiser",
+    "sequence_linear",
     "sequence_vae",
     "sparse",
     "sparse_linear",

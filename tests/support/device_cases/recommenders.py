@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from device_cases.comparing import Verb, table
 from isthmus.training.run import Run
 from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 
 ITEMS, USERS = 40, 120
@@ -32,6 +33,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "popularity": {},
     "rdlae": {},
     "rec-vae": {"epochs": 2, "hidden": 8, "code": 4},
+    "sequence-linear": {},
     "sparse-linear": {},
     "contractive": {"epochs": 2},
     "denoising": {"epochs": 2},
@@ -52,15 +54,28 @@ def interactions() -> csr_array:
     return csr_array(likes.astype(np.float32))
 
 
+ORDERED = ("sequence-linear",)
+"""Models that need interactions in order."""
+
+
+def read_by(builder: str) -> Any:
+    """The interactions as a model needs them."""
+    if builder not in ORDERED:
+        return interactions()
+    users, items = interactions().nonzero()
+    order = np.random.default_rng(1).permutation(len(users))
+    return Interactions.read((users[order], items[order]), ordered=True)
+
+
 def fitted(builder: str, device: str, **more: Any) -> Recommender:
     name = "mult-vae" if builder == "sampled" else builder
     how = {} if "run" in more else {"device": device, "precision": "fp32", "progress": False}
     options = {"validation": 0.45, "metric": "ndcg@10"}
-    return Recommender.fit(interactions(), name, **options, **{**how, **SETTINGS[builder], **more})
+    return Recommender.fit(read_by(builder), name, **{**options, **how, **SETTINGS[builder], **more})
 
 
-def verbs() -> dict[str, Verb]:
-    data = interactions()
+def verbs(builder: str) -> dict[str, Verb]:
+    data = read_by(builder)
     histories = [[0, 4, 8], [1, 5], [], [2, 6, 30, 31]]
     groups = np.eye(4, dtype=np.float32)[np.arange(ITEMS + 2) % 4]
     features = ItemFeatures.of(range(ITEMS + 2), groups)
@@ -77,7 +92,8 @@ def verbs() -> dict[str, Verb]:
 
     def updated(face: Recommender) -> Recommender:
         run = Run(device=face.fitted.device.type, precision="fp32")
-        return face.update(([USERS, USERS], [3, ITEMS], [1.0, 1.0]), run=run)
+        new: Any = ([USERS, USERS], [3, ITEMS], [1.0, 1.0])
+        return face.update(Interactions.read(new, ordered=True) if builder in ORDERED else new, run=run)
 
     def all_users(face: Recommender) -> Any:
         with tempfile.TemporaryDirectory() as place:
@@ -107,10 +123,13 @@ def _plain(value: Any) -> Any:
 
 def asked_of(builder: str) -> dict[str, Verb]:
     """The verbs that are asked of a model."""
-    asked = verbs()
+    asked = verbs(builder)
     if builder == "popularity":
         # It has no vectors of items.
         del asked["similar_items"]
+    if builder in ORDERED:
+        # Its items have no features.
+        del asked["with_features"]
     return asked
 
 
