@@ -23,6 +23,7 @@ from isthmus.checked.arguments import checked_seed, real
 from isthmus.errors import InputError, SettingError
 from isthmus.plugins import closest
 from isthmus.reprs import counted, one_line
+from isthmus.tasks.evaluation import SEEN
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading
@@ -76,8 +77,8 @@ class Protocol:
         Raises:
             SettingError: anything else.
         """
-        if self.seen not in (None, "masked", "kept"):
-            raise SettingError(f"seen={self.seen!r}", expected="'masked' or 'kept'")
+        if self.seen is not None and not (isinstance(self.seen, str) and self.seen in SEEN):
+            raise SettingError(f"seen={one_line(repr(self.seen))}", expected="'masked' or 'kept'")
         return self.seen or ("kept" if self.split == "sessions" else "masked")
 
     def check(self) -> None:
