@@ -72,7 +72,7 @@ class Protocol:
 
     @property
     def seen_items(self) -> str:
-        """ "masked" or "kept": by default kept for sessions, in which items are repeated.
+        """Whether they are "masked" or "kept": by default kept for sessions, in which items are repeated.
 
         Raises:
             SettingError: anything else.
@@ -125,7 +125,8 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
     over = data.with_items(fitted.adapter.items, log=False)
     _check_items(fitted, data, over)
     if split in PROTOCOLS:
-        target = asked.target or ("successive" if PROTOCOLS[split] else "last")
+        usual = "successive" if PROTOCOLS[split] else "last"
+        target = usual if asked.target is None else asked.target
         timed = clocked(fitted, data, asked.at, target, seen, sessions=PROTOCOLS[split])
         return AskedFold(timed.fold, split, timed.protocol, timed.remarks, seen, timed.apart)
     case = _Case(fitted, over, translate(data.users, fitted.adapter.users), share, seed)
