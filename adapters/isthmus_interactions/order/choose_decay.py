@@ -28,10 +28,10 @@ from isthmus_interactions.splits import FoldIn
 
 Decay = float | int | str | None
 
-EVENTS = (3.0, 10.0, 30.0, 100.0)
-"""Half-lives in events that "auto" tries."""
+EVENTS = (10.0, 30.0, 3.0, 100.0)
+"""Half-lives in events that "auto" tries, the likely ones first, as time may run out."""
 
-TIMES = ("7d", "60d", "1y")
+TIMES = ("60d", "7d", "1y")
 """Half-lives in time that "auto" tries where the times are a clock."""
 
 FACT = "decay"
