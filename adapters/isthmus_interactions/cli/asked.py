@@ -24,7 +24,7 @@ def histories(recommender: Recommender, texts: Sequence[str]) -> list[Typed]:
         UnknownIdError: a text where the ids are numbers; items with similar titles are suggested.
         InputError: a file or an array that cannot be read, or an ambiguous text.
     """
-    found = _reader(recommender, "--history").lists(texts)
+    found = _reader(recommender, "--history", timed=True).lists(texts)
     if texts and not found:
         raise InputError(f"--history {' '.join(texts)} holds no ids", expected="a line of ids for each history")
     return found
@@ -95,8 +95,8 @@ def remarks(recommender: Recommender, answer: Answer, whose: str = "") -> list[s
     return [f"{whose}: {one}" if whose else one for one in said]
 
 
-def _reader(recommender: Recommender, option: str) -> IdReader:
+def _reader(recommender: Recommender, option: str, *, timed: bool = False) -> IdReader:
     def meant(text: str) -> str:
         return did_you_mean(suggest(recommender, text))
 
-    return IdReader(recommender.adapter.items, option, meant)
+    return IdReader(recommender.adapter.items, option, meant, timed)

@@ -19,8 +19,8 @@ Histories = Annotated[
     list[str] | None,
     typer.Option(
         "--history",
-        help="Ids separated by commas, a JSON array of ids or [id, weight] pairs, or @FILE with one history per line; "
-        "may be repeated, once for each user.",
+        help="Ids separated by commas, oldest first; a JSON array of ids, of [id, weight] or of [id, date] pairs; or "
+        "@FILE with one history per line; may be repeated, once for each user.",
     ),
 ]
 FeatureFile = Annotated[

@@ -31,7 +31,7 @@ EVENTS_EACH = 10
 DISTINCT = 20
 """Minimum number of different times of a clock."""
 
-TIED = 0.5
+TIED = 0.8
 """Share of events that have the time of the one before them, from which on the order within a history is unknown."""
 
 
@@ -86,7 +86,7 @@ def has_clock(histories: OrderedHistories | None) -> bool:
 
 
 def has_order(histories: OrderedHistories | None) -> bool:
-    """Whether the order within a history means something: most events do not share their time with the one before."""
+    """Whether the order within a history is known: not nearly all events share their time with the one before."""
     if histories is None or histories.times is None:
         return histories is not None
     same_user = np.diff(histories.owners()) == 0

@@ -109,12 +109,12 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
         The fold over the catalogue of ``fitted``.
     """
     seen = asked.seen_items
-    split = None if asked.split is None else ALIASES.get(asked.split, asked.split)
     if isinstance(test, FoldIn):
         if asked.split is not None or asked.at is not None or asked.target is not None or reading:
             raise SettingError("split= or columns for a fold", expected="data that are not a fold")
         return AskedFold(test, "", "given fold", (), seen)
     asked.check()
+    split = "" if asked.split is None else ALIASES.get(asked.split, asked.split)
     share, seed = real("hide", asked.hide, "a share between 0 and 1"), checked_seed(asked.seed)
     if not 0 < share < 1:
         raise SettingError(f"hide={share}", expected="a share between 0 and 1", option="see --hide")
@@ -130,7 +130,7 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
     case = _Case(fitted, over, translate(data.users, fitted.adapter.users), share, seed)
     chosen = split or case.fitting()
     fold, protocol, remarks = SPLITS[chosen](case)
-    everything = (*case.why(split, chosen), *_unknown_items(data, over), *remarks)
+    everything = (*case.why(asked.split, chosen), *_unknown_items(data, over), *remarks)
     return AskedFold(fold, chosen, protocol, tuple(remark for remark in everything if remark), seen)
 
 

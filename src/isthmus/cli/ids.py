@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from isthmus.checked.paths import plain_file
 from isthmus.errors import InputError, SourceError, UnknownIdError
@@ -20,8 +20,8 @@ from isthmus.ids import Id, integer_of, plain_id, without_surrogates
 MOST_COMMAS = 12
 """Maximum number of parts of one id, so that a history of a thousand ids is parsed quickly."""
 
-Typed = list[Id] | dict[Id, float]
-"""One list of ids as typed, with weights if given."""
+Typed = list[Id] | list[tuple[Id, Any]] | dict[Id, float]
+"""One list of ids as typed, with times or weights if given."""
 
 
 @runtime_checkable
@@ -48,11 +48,13 @@ class IdReader:
         known: the ids that exist. Unknown ids are parsed, too; the caller decides what to do with them.
         option: the option as it is typed, such as ``--history``, for messages.
         suggest: suggestions for a text that is not an id, as a sentence.
+        timed: whether ids may have times: pairs ``["id", "2024-01-31"]``, or ``{"item": "id", "time": 978300760}``.
     """
 
     known: Known
     option: str
     suggest: Callable[[str], str] = _nothing
+    timed: bool = False
 
     def one(self, text: str) -> Id:
         """A single id, including any commas.
@@ -69,7 +71,10 @@ class IdReader:
             UnknownIdError: a text where the ids are numbers.
             InputError: a file or an array that cannot be read, or an ambiguous text.
         """
-        return [id_ for one in self.lists(texts) for id_ in one]
+        found: list[Id] = []
+        for one in self.lists(texts):
+            found += cast(list[Id], list(one))  # without ``timed`` there are no times
+        return found
 
     def lists(self, texts: Sequence[str]) -> list[Typed]:
         """One list for each text, and for each line of a file. Raises the errors of ``flat``."""
@@ -96,12 +101,15 @@ class IdReader:
         return self._separated(text)
 
     def _from_json(self, found: Any, text: str) -> Typed:
+        if self.timed and (events := _events(found)):
+            return [(self._json_id(id_, text), time) for id_, time in events]
         if isinstance(found, list) and found and all(isinstance(pair, list) for pair in found):
             if all(len(pair) == 2 and _is_number(pair[1]) for pair in found):
                 return {self._json_id(id_, text): float(weight) for id_, weight in found}
         elif isinstance(found, list):
             return [self._json_id(id_, text) for id_ in found]
-        raise InputError(f"{self.option} {text!r}", expected="an array of ids, or of pairs [id, weight]")
+        times = ', of pairs ["id", "2024-01-31"] or of {"item": id, "time": time}' if self.timed else ""
+        raise InputError(f"{self.option} {text!r}", expected=f"an array of ids, or of pairs [id, weight]{times}")
 
     def _json_id(self, value: object, text: str) -> Id:
         whole = isinstance(value, float) and value.is_integer()
@@ -169,6 +177,17 @@ def _ids(parts: list[str], ends: list[int]) -> list[str]:
         found.append(",".join(parts[start : ends[start]]).strip())
         start = ends[start]
     return [id_ for id_ in found if id_]
+
+
+def _events(found: Any) -> list[tuple[Any, Any]]:
+    """Ids with times, of an array of pairs with texts as times, or of objects; empty if it is neither."""
+    if not isinstance(found, list):
+        return []
+    if all(isinstance(one, list) and len(one) == 2 and isinstance(one[1], str) for one in found):
+        return [(one[0], one[1]) for one in found]
+    if all(isinstance(one, dict) and one.keys() == {"item", "time"} for one in found):
+        return [(one["item"], one["time"]) for one in found]
+    return []
 
 
 def _is_number(value: object) -> bool:

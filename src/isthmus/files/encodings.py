@@ -76,7 +76,7 @@ def guessed(blocks: Iterable[bytes]) -> str | None:
                     break
         if len(beyond) > EVIDENCE:
             break
-    lines = beyond.split(b"\n")[:-1]
+    lines = bytes(beyond).split(b"\n")[:-1]
     if 2 * sum(map(_is_utf8, lines)) >= len(lines):
         return None
     high = sum(byte > 127 for byte in beyond)

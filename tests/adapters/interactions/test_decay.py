@@ -12,6 +12,7 @@ from planted import RUN
 
 from isthmus.errors import InputError, SettingError
 from isthmus_interactions import Interactions, Recommender
+from isthmus_interactions.auto import search
 
 DAY = 86_400
 START = 1_704_067_200
@@ -185,3 +186,19 @@ def test_popularity_of_the_last_days() -> None:
         Recommender.fit(data, "popularity", recent="soon", validation=0.0, run=RUN)
     with pytest.raises(InputError, match="dates"):
         Recommender.fit(read(rows(), time="", ordered=True), "popularity", recent="7d", validation=0.0, run=RUN)
+
+
+def test_auto_tries_half_lives_and_says_what_they_were_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "networks", lambda *_, **__: [])
+    one = Recommender.fit(drifting(), validation=0.3, metric="ndcg@10", run=RUN)
+    facts = one.facts
+    assert facts["validation"].startswith("each next item after")
+    assert {line["settings"]["half_life"] for line in facts["tried"] if line["model"] == "recent"} > {3.0, 10.0}
+    worth = facts["worth"]
+    assert worth["recency"]["ndcg@10"] > worth["bags"]["ndcg@10"]
+    assert worth["told"][0].startswith("recency: ndcg@10")
+    assert one.builder in {"recent", "blend", "sequence_linear"}
+    # Without an order there is nothing to compare.
+    data = drifting()
+    plain = Interactions(data.users, data.items, data.matrix, None, data.report)
+    assert Recommender.fit(plain, validation=0.3, metric="ndcg@10", run=RUN).facts["worth"] == {}

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from isthmus.batch import Bag, Bags, Histories, TokenRows, Tokens, require_bags, require_tokens
+from isthmus.cli.ids import IdReader
 from isthmus.core.rankers import Blend
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions import Interactions
 from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.order.inputs import HistorySource, Reads, all_rows, reads_of, source_of
@@ -173,3 +175,13 @@ def test_a_blend_of_both_kinds_reads_both() -> None:
 def replace_length(reads: Reads, length: int) -> Reads:
     """The same, for longer rows than the part reads."""
     return Reads(reads.bags, reads.ages, reads.timed, length)
+
+
+def test_histories_as_typed() -> None:
+    reader = IdReader(Vocabulary(["a", "b"]), "--history", timed=True)
+    typed = ['[["a", "2024-01-02"], ["b", "2024-01-01"]]', '[{"item": "a", "time": 5}]', '[["a", 2.0]]', "b,a"]
+    assert reader.lists(typed) == [[("a", "2024-01-02"), ("b", "2024-01-01")], [("a", 5)], {"a": 2.0}, ["b", "a"]]
+    untimed = IdReader(Vocabulary(["a", "b"]), "--allow")
+    for text in typed[:2]:
+        with pytest.raises(InputError, match="--allow"):
+            untimed.flat([text])
