@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -11,6 +12,7 @@ from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Values
 from isthmus.errors import InputError
+from isthmus.machine.devices import sent
 from isthmus.reprs import brief
 
 ORIENTATIONS = 8
@@ -78,22 +80,29 @@ class Crops:
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
         """The number of values of a crop, for each row."""
-        return torch.full((len(self),), int(self.sizes[0, 0]) * self.size**2, device=self.places.device)
+        return torch.full((len(self),), self.channels * self.size**2, device=self.places.device)
+
+    @cached_property
+    def channels(self) -> int:
+        """Those of every image."""
+        return int(self.sizes[0, 0])
 
     def to(self, device: torch.device) -> Crops:
         """The same crops on another device."""
         tensors = (self.pixels, self.sizes, self.starts, self.places)
         pixels, sizes, starts, places = (one.to(device) for one in tensors)
-        return Crops(pixels, sizes, starts, places, self.size)
+        moved = Crops(pixels, sizes, starts, places, self.size)
+        vars(moved)["channels"] = self.channels
+        return moved
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given crops, in the given order: [batch, channels, size, size]."""
-        rows = rows.to(self.places.device)
+        rows = sent(rows, self.places.device)
         image, top, left, turned = (column[:, None, None] for column in self.places[rows].T)
         _, height, width = (column[:, None, None] for column in self.sizes[image.flatten()].T)
         row, column = self._grid(turned)
         inside = self.starts[image] + (top + row) * width + left + column
-        channels = torch.arange(int(self.sizes[0, 0]), device=rows.device)[:, None, None]
+        channels = torch.arange(self.channels, device=rows.device)[:, None, None]
         found = self.pixels[inside[:, None] + channels * (height * width)[:, None]]
         values = Values(found.float() / 255)
         return Batch(rows, values, values)

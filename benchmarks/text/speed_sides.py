@@ -18,7 +18,7 @@ from isthmus.core.corruptions.tokens import TokenDeletion
 from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run
-from isthmus.training.trainer import adam
+from isthmus.training.steps.step import adam
 from isthmus_text.datasets import demo_sentences
 from isthmus_text.input_output import checkpoint_adapter
 from isthmus_text.pretrained import checkpoints

@@ -20,7 +20,7 @@ from isthmus.batch import Bag
 from isthmus.models import mult_vae
 from isthmus.sources import BagSource
 from isthmus.training.run import Run, Validation
-from isthmus.training.trainer import adam
+from isthmus.training.steps.step import adam
 
 NAME = "training_memory"
 TITLE = "A catalogue of a million items"

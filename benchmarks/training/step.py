@@ -27,7 +27,7 @@ from isthmus.batch import Bag, Bags, Batch
 from isthmus.models import mult_vae
 from isthmus.training.process import keep_freed_memory
 from isthmus.training.run import Run
-from isthmus.training.trainer import adam
+from isthmus.training.steps.step import adam
 
 NAME = "training_step"
 TITLE = "One training step (Mult-VAE 600-200-600, batch 500)"

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from isthmus.errors import SettingError
+from isthmus.machine.unasked import distinct, gather_ranges
 from isthmus.reprs import brief
 
 # --- signals: sizes only ---------------------------------------------------------------------------------------------
@@ -76,6 +77,8 @@ class Bags:
     weights: Float[Tensor, " entries"]
     ages: Float[Tensor, " entries"] | None = None
     times: Float64[Tensor, " entries"] | None = None
+    # What follows from the layout, once it is computed. Entries of weight 0 may follow the bags, in bags of their own
+    # that only ``ends`` knows.
     _known: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -94,11 +97,39 @@ class Bags:
             self._known["rows"] = row.repeat_interleave(self.lengths(), output_size=len(self.indices))
         return self._known["rows"]
 
+    def ends(self) -> Int64[Tensor, " more_ends"]:
+        """Where each bag starts and the last one ends, bags of a filling among them: sums over all entries read it,
+        and leave what belongs to the filling."""
+        return self._known.get("ends", self.offsets)
+
     def by_item(self) -> Int64[Tensor, " entries"]:
         """Positions of the entries in ascending order of item, then of row."""
         if "by_item" not in self._known:
             self._known["by_item"] = torch.sort(self.indices.int(), stable=True).indices
         return self._known["by_item"]
+
+    def items_by_item(self) -> Int64[Tensor, " entries"]:
+        """The items in ascending order."""
+        if "items_by_item" not in self._known:
+            self._known["items_by_item"] = self.indices[self.by_item()]
+        return self._known["items_by_item"]
+
+    def rows_by_item(self) -> Int64[Tensor, " entries"]:
+        """The row of each entry, in the order of ``by_item``."""
+        if "rows_by_item" not in self._known:
+            self._known["rows_by_item"] = self.rows()[self.by_item()]
+        return self._known["rows_by_item"]
+
+    def renumbered(self, width: int) -> tuple[Int64[Tensor, " touched"], Bags]:
+        """The items that occur, of ``width`` in all, ascending, as ``machine.unasked.distinct`` has them, and the same
+        bags over their places among them."""
+        if "touched" not in self._known:
+            found, self._known["places"] = distinct(self.indices, self.by_item())
+            self._known["touched"] = found[:width]
+        # Places are in the order of the items.
+        known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
+        places = self._known["places"]
+        return self._known["touched"], Bags(places, self.offsets, self.weights, self.ages, self.times, known)
 
     def totals(self) -> Float[Tensor, " batch"]:
         """The sum of each row's weights."""
@@ -114,12 +145,16 @@ class Bags:
         """Repeat each row ``samples`` times, with copies next to each other."""
         if samples == 1:
             return self
-        return self.take(torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples))
+        filled = len(self.ends()) > len(self.offsets)
+        rows = torch.arange(self.size, device=self.offsets.device).repeat_interleave(samples)
+        return self._taken(rows, None if filled else samples * len(self.indices))
 
     def take(self, rows: Int64[Tensor, " chosen"]) -> Bags:
         """The given rows, in the given order."""
-        entries, offsets = gather_ranges(self.offsets, rows)
-        return self.entries(entries, offsets)
+        return self._taken(rows)
+
+    def _taken(self, rows: Int64[Tensor, " chosen"], count: int | None = None) -> Bags:
+        return self.entries(*gather_ranges(self.offsets, rows, count))
 
     def entries(self, entries: Int64[Tensor, " chosen"] | slice, offsets: Int64[Tensor, " ends"]) -> Bags:
         """Some entries, with all that is known of them.
@@ -151,6 +186,21 @@ class Bags:
         return self.indices.device
 
 
+@dataclass(frozen=True)
+class TokenPlaces:
+    """What the host knew of token rows before they were on a device, which need not be asked then.
+
+    Attributes:
+        lengths: the number of tokens of each row, 1 at least, on the device; padding is behind the last one.
+        full: whether no row has padding; False where nobody knows.
+        real: the positions of all tokens in the flattened ids, ascending, on the device; None where nobody knows.
+    """
+
+    lengths: Int64[Tensor, " batch"]
+    full: bool = False
+    real: Int64[Tensor, " tokens"] | None = None
+
+
 @brief
 @dataclass(frozen=True)
 class TokenRows:
@@ -161,17 +211,24 @@ class TokenRows:
         unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
             it.
         times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
+        places: what is known of the mask; of rows that are taken out, nothing is.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
     times: Float64[Tensor, "batch steps"] | None = None
+    places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """The number of rows."""
         return len(self.ids)
+
+    def real(self) -> Int64[Tensor, " tokens"]:
+        """The positions of all tokens in the flattened ids, ascending."""
+        known = None if self.places is None else self.places.real
+        return self.mask.flatten().nonzero()[:, 0] if known is None else known
 
     def repeat(self, samples: int) -> TokenRows:
         """Repeat each row ``samples`` times, with copies next to each other."""
@@ -339,22 +396,3 @@ def require_tokens(tensors: Tensors, reader: str) -> TokenRows:
     if not isinstance(tensors, TokenRows):
         raise SettingError(f"{type(tensors).__name__} for {reader}", expected="token rows")
     return tensors
-
-
-def gather_ranges(
-    offsets: Int64[Tensor, " ends"], rows: Int64[Tensor, " batch"], count: int | None = None
-) -> tuple[Int64[Tensor, " entries"], Int64[Tensor, " new_ends"]]:
-    """Positions of the entries of ``rows`` in a compressed layout, and the offsets of the gathered layout.
-
-    Args:
-        offsets: start of each row's entries, and the end of the last row's.
-        rows: which rows, in which order.
-        count: how many entries they have in all; a device is not asked for what its host knows.
-    """
-    starts = offsets[rows]
-    lengths = offsets[rows + 1] - starts
-    ends = torch.zeros(len(rows) + 1, dtype=torch.int64, device=offsets.device)
-    torch.cumsum(lengths, 0, out=ends[1:])
-    count = int(ends[-1]) if count is None else count
-    shift = (starts - ends[:-1]).repeat_interleave(lengths, output_size=count)
-    return torch.arange(count, device=offsets.device) + shift, ends

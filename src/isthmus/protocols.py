@@ -239,7 +239,7 @@ class Model(Protocol):
 Penalty = Callable[[Step], Mapping[str, Tensor]]
 """Named scalars that are added to the objective."""
 
-Objective = Callable[[Step, Float[Tensor, " batch"], float], Float[Tensor, ""]]
+Objective = Callable[[Step, Float[Tensor, " batch"], Any], Float[Tensor, ""]]
 """``(step, rate, progress) -> scalar``; progress runs from 0 to 1 over the planned training, in records seen."""
 
 

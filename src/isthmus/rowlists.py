@@ -12,9 +12,9 @@ from jaxtyping import Bool, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import gather_ranges
 from isthmus.checked.sparse import check_csr
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.machine.unasked import gather_ranges
 from isthmus.reprs import brief
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,11 +15,45 @@ from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags, Batch, Values, gather_ranges
+from isthmus.batch import Bags, Batch, Values
 from isthmus.checked.sparse import check_csr
 from isthmus.machine.devices import sent
+from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Source
 from isthmus.reprs import brief
+
+FILLING_BAGS = 64
+"""The entries that fill a batch are spread over so many bags: one long bag would keep all others waiting."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the host knows of a batch before a device gathers it.
+
+    Attributes:
+        numbers: what the device has to be told, on the CPU.
+        shape: layouts of one shape differ in their numbers only.
+    """
+
+    numbers: Int64[Tensor, " numbers"]
+    shape: tuple[int, ...]
+
+
+@runtime_checkable
+class LaidOut(Source, Protocol):
+    """A source whose batches are gathered by the same operations wherever their layouts have the same shape."""
+
+    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
+        """What is known of a batch of rows on the CPU; ``filled`` makes shapes few, by entries of weight 0."""
+
+    def gathered(self, numbers: Int64[Tensor, " numbers"], shape: tuple[int, ...]) -> Batch:
+        """The batch of a layout, whose numbers are on the source's device now."""
+
+
+def few_sizes(count: int) -> int:
+    """The next of few numbers: 4, 5, 6 or 7 times a power of two, and 64 at least."""
+    step = 2 ** max(4, (count - 1).bit_length() - 3)
+    return max(64, -(-count // step) * step)
 
 
 @brief
@@ -59,27 +94,82 @@ class BagSource:
         return len(self.offsets) - 1
 
     @cached_property
+    def ends_here(self) -> Int64[Tensor, " ends"]:
+        """The offsets on the CPU."""
+        return self.offsets.cpu()
+
+    @cached_property
     def lengths(self) -> Int64[Tensor, " rows"]:
         """The number of entries of each row, on the CPU."""
-        return self.offsets.cpu().diff()
+        return self.ends_here.diff()
 
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
         more = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
-        return BagSource(self.offsets.to(device), self.indices.to(device), *more)
+        moved = BagSource(self.offsets.to(device), self.indices.to(device), *more)
+        vars(moved)["ends_here"] = self.ends_here
+        return moved
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order. A device need not be waited for where ``rows`` are on the CPU."""
         device = self.offsets.device
-        counted = rows.device.type == "cpu" != device.type
-        count = int(self.lengths[rows].sum()) if counted else None
+        if rows.device.type == "cpu" != device.type:
+            layout = self.layout(rows)
+            return self.gathered(sent(layout.numbers, device), layout.shape)
         rows = sent(rows, device)
-        entries, offsets = gather_ranges(self.offsets, rows, count)
+        entries, offsets = gather_ranges(self.offsets, rows)
         indices = self.indices[entries].long()
         weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
         ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
         bags = Bags(indices, offsets, weights, ages, times)
         return Batch(rows, bags, bags)
+
+    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
+        """What is known of a batch before a device is asked.
+
+        Args:
+            rows: their numbers, on the CPU.
+            filled: entries of weight 0 follow, up to one of a few numbers of them, so that many batches have one shape.
+
+        Returns:
+            The rows, where their entries end in the batch, and how far from there they lie in the source.
+        """
+        starts = self.ends_here[rows]
+        lengths = self.ends_here[rows + 1] - starts
+        count, bags = int(lengths.sum()), min(FILLING_BAGS, len(rows))
+        spare = few_sizes(count) - count if filled else 0
+        # What fills are the first entries of the source, the same ones in each bag of the filling.
+        if not 0 < spare <= bags * int(self.ends_here[-1]):
+            spare = bags = 0
+        parts = torch.full((bags,), spare // max(bags, 1))
+        parts[: spare - int(parts.sum())] += 1
+        lengths, starts = torch.cat([lengths, parts]), torch.cat([starts, parts.new_zeros(bags)])
+        ends = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        return Layout(torch.cat([rows, ends, starts - ends[:-1]]), (len(rows), bags, count + spare))
+
+    def gathered(self, numbers: Int64[Tensor, " numbers"], shape: tuple[int, ...]) -> Batch:
+        """The batch of a layout.
+
+        Args:
+            numbers: of the layout, on the source's device.
+            shape: of the layout.
+
+        Returns:
+            The same operations on tensors for all layouts of a shape.
+        """
+        size, bags, count = shape
+        rows, ends, shifts = numbers.split([size, size + bags + 1, size + bags])
+        places = torch.arange(count, device=numbers.device)
+        bag = torch.searchsorted(ends[1:], places, right=True)
+        entries = places + shifts[bag]
+        indices = self.indices[entries].long()
+        weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
+        if bags:
+            # Which rows they belong to does not matter; one row of all would keep the others waiting.
+            weights, bag = weights * (bag < size), bag % size
+        ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
+        found = Bags(indices, ends[: size + 1], weights, ages, times, {"rows": bag, "ends": ends})
+        return Batch(rows, found, found)
 
 
 @brief
@@ -104,9 +194,21 @@ class VectorSource:
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
-        rows = sent(rows, self.values.device)
-        values = Values(self.values.index_select(0, rows))
-        return Batch(rows, values, values)
+        return self.gathered(sent(rows, self.values.device), (len(rows),))
+
+    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
+        """The rows themselves: batches of one number of rows have one shape anyway.
+
+        Args:
+            rows: their numbers, on the CPU.
+            filled: changes nothing.
+        """
+        return Layout(rows, (len(rows),))
+
+    def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
+        """The batch of a layout; ``numbers`` are on the source's device."""
+        values = Values(self.values.index_select(0, numbers))
+        return Batch(numbers, values, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +234,7 @@ class SomeRows:
 
     def to(self, device: torch.device) -> SomeRows:
         """The same rows on another device."""
-        return SomeRows(self.source.to(device), self.rows.to(device))
+        return SomeRows(self.source.to(device), self.rows)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""

@@ -17,10 +17,10 @@ from isthmus.models.parts.item_softmax import NEGATIVES, SAMPLED_FROM, ItemSoftm
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.protocols import Phase
 from isthmus.sources import BagSource
-from isthmus.training import sparse_adam
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
-from isthmus.training.sparse_adam import RowwiseAdam
+from isthmus.training.steps import sparse_adam
+from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 WIDTH, HIDDEN = 25, 3
 

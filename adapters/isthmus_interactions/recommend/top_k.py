@@ -9,13 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from isthmus.batch import Bags, Tensors, gather_ranges
+from isthmus.batch import Bags, Tensors
 from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
+from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Neighbours, Ranker, Searcher
 from isthmus.rowlists import RowLists, take
 from isthmus_interactions.baselines import Popularity

@@ -96,7 +96,7 @@ def _with_full_weights(recipe: GradientRecipe) -> GradientRecipe:
 
 
 def _at_the_end(objective: Objective) -> Objective:
-    def final(step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def final(step: Step, rate: Float[Tensor, " batch"], progress: object) -> Float[Tensor, ""]:
         return objective(step, rate, 1.0)
 
     return final

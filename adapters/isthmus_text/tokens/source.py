@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from isthmus.batch import Batch, TokenRows
+from isthmus.batch import Batch, TokenPlaces, TokenRows
 from isthmus.errors import InputError, SettingError
+from isthmus.machine.devices import sent
 from isthmus_text.tokens.store import TokenStore
 
 
@@ -45,8 +47,8 @@ class TokenSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The number of tokens of each row, including its end."""
-        return torch.from_numpy(np.diff(self.store.offsets)).to(self.device)
+        """The number of tokens of each row, including its end, on the CPU."""
+        return torch.from_numpy(np.diff(self.store.offsets))
 
     def to(self, device: torch.device) -> TokenSource:
         """The same rows, with batches on another device."""
@@ -61,5 +63,20 @@ class TokenSource:
         mask = steps < lengths[:, None]
         ids = np.zeros(mask.shape, np.int64)
         ids[mask] = self.store.tokens[(starts[:, None] + steps)[mask]]
-        tokens = TokenRows(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
-        return Batch(rows.to(self.device), tokens, tokens)
+        known = (lengths, np.flatnonzero(mask)) if lengths.min(initial=1) > 0 else None
+        tokens = self._sent(ids, mask, known)
+        return Batch(sent(rows, self.device), tokens, tokens)
+
+    def _sent(
+        self, ids: Int64[np.ndarray, "batch steps"], mask: Bool[np.ndarray, "batch steps"], known: Any
+    ) -> TokenRows:
+        """Token rows on the device, with what is known of them: lengths, and the positions of tokens."""
+        if self.device.type == "cpu":
+            copies = [torch.from_numpy(one) for one in (ids, mask, *(known or ()))]
+        else:
+            # One copy for all, which nobody waits for.
+            parts = [torch.from_numpy(one).flatten() for one in (ids, mask, *(known or ()))]
+            moved = sent(torch.cat([part.long() for part in parts]), self.device).split([len(part) for part in parts])
+            copies = [moved[0].view(ids.shape), moved[1].view(ids.shape).bool(), *moved[2:]]
+        places = TokenPlaces(copies[2], bool(mask.all()), copies[3]) if known else None
+        return TokenRows(copies[0], copies[1], places=places)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 from isthmus.batch import Batch, Tensors, Values
+from isthmus.machine.devices import sent
 
 Decoded = tuple[Tensor, Tensor | None]
 """What the readout reads, and which numbers were hidden from each member."""
@@ -147,6 +148,7 @@ class LeaveMembersOutSource:
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""
+        rows = sent(rows, self.values.device)
         values = self.values[rows]
         targets = values[:, None].masked_fill(~self.kept[rows][:, :, None], torch.nan)
         return Batch(rows, Values(values), Values(targets))

@@ -29,7 +29,7 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     """
     kept: dict[str, Tensor] = {}
     storages: set[int] = set()
-    for name, tensor in _unaliased(module).items():
+    for name, tensor in own_tensors(module).items():
         storage = tensor.untyped_storage().data_ptr()
         # Two different views of one storage are not aliases, yet no file format takes them: the second becomes a copy.
         plain = tensor.clone() if storage in storages and tensor.numel() else tensor
@@ -76,7 +76,7 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         BundleError: names, shapes or types differ from the module's; nothing was copied then.
     """
-    own = _unaliased(module)
+    own = own_tensors(module)
     missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or unexpected:
         found = "; ".join(part for part in (_listed("lacks", missing), _listed("has", unexpected)) if part)
@@ -92,7 +92,12 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(tensors[name])
 
 
-def _unaliased(module: nn.Module) -> dict[str, Tensor]:
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The module's parameters and persistent buffers themselves, where they are, each under its first name.
+
+    Raises:
+        InputError: the module keeps state that is not a tensor.
+    """
     first: dict[tuple[object, ...], str] = {}
     state = {}
     for name, tensor in module.state_dict().items():

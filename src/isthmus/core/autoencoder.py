@@ -21,6 +21,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch, Tensors
 from isthmus.core.objectives.elbo import Elbo
+from isthmus.core.objectives.schedules import Progress
 from isthmus.core.priors.normal import NoPrior
 from isthmus.errors import SettingError
 from isthmus.protocols import (
@@ -145,12 +146,13 @@ class Autoencoder(nn.Module):
         log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)
         return Step(self, batch, code, decoded, log_likelihood.view(-1, samples), samples, generator)
 
-    def loss(self, step: Step, *, progress: float = 1.0, objective: Objective | None = None) -> Loss:
+    def loss(self, step: Step, *, progress: Progress = 1.0, objective: Objective | None = None) -> Loss:
         """The objective and all penalties.
 
         Args:
             step: a forward pass of this model.
-            progress: from 0 to 1 of the planned training, in records seen; schedules follow it.
+            progress: from 0 to 1 of the planned training, in records seen; schedules follow it. A tensor without
+                dimensions where steps are captured in a graph.
             objective: in the place of the model's own.
 
         Returns:

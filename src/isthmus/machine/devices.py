@@ -28,7 +28,7 @@ def named_device(name: str) -> torch.device:
         SettingError: not the name of a device, or one that this machine does not have.
     """
     lost = processes.cuda_is_lost()
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() and not lost else "cpu")
     device = parsed_device(name)
     if device.type == "cuda" and lost:

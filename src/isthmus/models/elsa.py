@@ -72,6 +72,7 @@ def elsa(
         learning_rate=learning_rate,
         decay=decay,
         patience=patience,
+        capturable=True,
     )
     return GradientRecipe(model, plan)
 
@@ -118,8 +119,8 @@ class UnitNormReadout(nn.Module):
         """x A; only the rows of items in the bags are accessed."""
         if not torch.is_grad_enabled():
             return bag_sum(self.table, bags)
-        rows, places = bags.indices.unique(return_inverse=True)
-        return bag_sum(self._unit(self.table[rows]), Bags(places, bags.offsets, bags.weights))
+        rows, renumbered = bags.renumbered(len(self.table))
+        return bag_sum(self._unit(self.table[rows]), renumbered)
 
     def square_sum(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, " batch"]:
         """‖d Aᵀ‖² = d (AᵀA) dᵀ of each row, without the logits; in the precision of the table."""

@@ -149,4 +149,5 @@ def _plan(
         weight_decay=weight_decay,
         patience=patience,
         rowwise=rowwise,
+        capturable=True,
     )

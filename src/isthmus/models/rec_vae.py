@@ -222,7 +222,8 @@ def rec_vae(
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
     # The training loop counts passes over the data.
     passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
-    return GradientRecipe(model, Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes))
+    plan = Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes, capturable=True)
+    return GradientRecipe(model, plan)
 
 
 def _draw_by_inputs(

@@ -232,14 +232,19 @@ def held_out(
         raise InputError("no rows", expected="at least one")
     device = _device(model)
     noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
-    sums, parts = torch.zeros(3, dtype=torch.float64), []
-    for rows in torch.arange(len(source), device=device).split(batch):
+    counts, means, parts = [], [], []
+    for rows in torch.arange(len(source)).split(batch):
         with run.products():
             step = model.step(there.batch(rows), generator=noise, corrupt=corrupt)
             loss = model.loss(step)
             if each:
                 parts.append(nats_of(step))
-        sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
+        # A device is waited for once, when all rows are done.
+        counts.append(len(rows))
+        means.append(torch.stack([loss.total.detach(), loss.terms["nll"], loss.terms["rate"]]).float())
+    sums = torch.zeros(3, dtype=torch.float64)
+    for count, mean in zip(counts, torch.stack(means).cpu(), strict=True):
+        sums += count * mean
     found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
     total, nll, rate = (sums / len(source)).tolist()
     return HeldOut(total, nll, rate, found)

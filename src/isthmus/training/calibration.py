@@ -44,6 +44,6 @@ def _hidden(model: Autoencoder, source: Source, batching: Batching) -> Iterator[
     source, chosen = source.to(device), even_rows(len(source), MOST)
     # Sums do not depend on the order, but the batching needs a generator.
     for places in batching(source.lengths.cpu()[chosen], Generator().manual_seed(0)):
-        inputs = source.batch(chosen[places].to(device)).inputs
+        inputs = source.batch(chosen[places]).inputs
         scaled = model.scaled(inputs)
         yield model.encoder.trunk(model.encoder.enter(scaled), scaled)

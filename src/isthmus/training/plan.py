@@ -25,6 +25,10 @@ class Plan:
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
+        capturable: whether a step does the same to tensors each time, whatever the batch: it waits for no device, keeps
+            nothing in Python (a counter, a switch), draws from the trainer's generator alone, and its schedules take
+            the progress as a tensor. Such steps may be captured in a CUDA graph; one that only seems to be like this is
+            repeated wrongly.
     """
 
     phases: tuple[Phase, ...]
@@ -36,6 +40,7 @@ class Plan:
     clip: float | None = None
     patience: int | None = None
     rowwise: bool = False
+    capturable: bool = False
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):

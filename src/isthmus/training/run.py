@@ -43,6 +43,9 @@ class Run:
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
         time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it;
             the epoch that is not done is scored, and kept if it is the best. None sets no limit.
+        graphs: whether steps are captured in CUDA graphs and replayed, which saves the host's work of launching each
+            operation: ``auto`` where a device, a model and a data set allow it, ``True`` with a warning where they do
+            not, ``False`` never. Batches are filled to a few sizes then, so that other numbers are drawn.
         until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
             end of the plan.
         deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
@@ -58,6 +61,7 @@ class Run:
     resume: bool = False
     time_limit: float | None = None
     until: int | None = None
+    graphs: bool | str = "auto"
     deterministic: bool = False
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ class Run:
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
         plain: dict[str, Any] = {"seed": checked_seed(self.seed), "every": whole("every", self.every, least=1)}
         plain["resume"] = flag("resume", self.resume)
+        if not (isinstance(self.graphs, str) and self.graphs == "auto"):
+            plain["graphs"] = flag("graphs", self.graphs)
         plain["deterministic"] = flag("deterministic", self.deterministic)
         if self.checkpoints is not None:
             plain["checkpoints"] = folder = path_of("checkpoints", self.checkpoints)

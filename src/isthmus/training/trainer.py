@@ -6,24 +6,28 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.disk import private_folder
 from isthmus.errors import InputError, NonFiniteLossError
+from isthmus.machine.devices import sent
 from isthmus.protocols import PartName, Phase, Source
+from isthmus.training.best_weights import BestWeights
 from isthmus.training.checkpoint import CheckpointStore, TrainingState
 from isthmus.training.history import History
 from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
 from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
-from isthmus.training.sparse_adam import RowwiseAdam
+from isthmus.training.steps.graphs import Prepared, graphed
+from isthmus.training.steps.step import Pace, Stepper, Terms, adam
 
 logger = logging.getLogger(__name__)
 
@@ -74,23 +78,30 @@ class _Pass:
     epoch: int
     phase: Phase
     started: float = field(default_factory=lambda: time.perf_counter())
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
     rows: int = 0
     steps: int = 0
     shown: int = 0
     known: tuple[int, dict[str, float]] = (0, {})
 
-    def add(self, terms: Mapping[str, Tensor], rows: int) -> None:
-        for name, value in terms.items():
-            self.sums[name] = value * rows + self.sums[name] if name in self.sums else value * rows
+    def add(self, terms: Terms, rows: int) -> None:
+        sums = terms.values * rows
+        self.sums[terms.names] = sums + self.sums[terms.names] if terms.names in self.sums else sums
         self.rows, self.steps = self.rows + rows, self.steps + 1
 
     def means(self) -> dict[str, float]:
         """Of the loss and its terms, for which a device is waited for once."""
         if self.known[0] != self.rows:
-            values = torch.stack([value.detach() for value in self.sums.values()]).tolist()
-            self.known = self.rows, {name: value / self.rows for name, value in zip(self.sums, values, strict=True)}
+            names = [name for names in self.sums for name in names]
+            found: dict[str, float] = dict.fromkeys(names, 0.0)
+            for name, value in zip(names, torch.cat(list(self.sums.values())).tolist(), strict=True):
+                found[name] += value / self.rows
+            self.known = self.rows, found
         return self.known[1]
+
+    def mean_loss(self) -> float:
+        """Of the loss alone, which is read faster than all means where nobody has to be waited for."""
+        return sum(float(values[0]) for values in self.sums.values()) / self.rows
 
 
 class _Training:
@@ -105,6 +116,7 @@ class _Training:
     ) -> None:
         self.device = run.torch_device()
         self.model, self.source = model.to(self.device), source.to(self.device)
+        self.lengths = source.lengths.cpu()
         self.plan, self.run, self.validation, self.store = plan, run, validation, store
         self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
         self.optimizer = adam(model, plan)
@@ -115,8 +127,9 @@ class _Training:
             {"order": self.order, "noise": self.noise},
         )
         self.pace = 1 if self.device.type == "cpu" else LOOK_EVERY
-        self.trainable = [p for p in model.parameters() if p.requires_grad]
-        self.numbers = sum(p.numel() for p in model.parameters() if p.ndim > 1)
+        self.best = BestWeights(store)
+        self.stepper = Stepper(model, plan, run, self.optimizer, self.noise, lambda phase: self._act("step", phase))
+        self.graphs = graphed(self.stepper, self.source, self.device)
         self.history = History()
         self.seen = 0
         self.latest: _Pass | None = None
@@ -208,6 +221,7 @@ class _Training:
         self.run.progress.epoch(record)
         # A training is resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
+            self.best.write()
             self.store.save(epoch, self.state, self.history)
 
     def _keep_if_best(self, record: dict[str, float | int | str]) -> None:
@@ -216,7 +230,7 @@ class _Training:
         if not history.take(record):
             return
         try:
-            self.store.keep_best(int(record["epoch"]), self.model)
+            self.best.keep(int(record["epoch"]), self.model)
         except BaseException:
             # The best weights on the disk are still those of before.
             history.best_epoch, history.best_score = before
@@ -225,47 +239,52 @@ class _Training:
     def _pass(self, done: _Pass, stop: StopRequest) -> bool:
         """All steps of an epoch; false where Ctrl-C or the time limit came first."""
         self.model.train()
-        for rows in self.plan.batching(self.source.lengths.cpu(), self.order):
+        batches = iter(self.plan.batching(self.lengths, self.order))
+        upcoming = self._prepared(next(batches, None))
+        while upcoming is not None:
             if stop.requested or self._late():
                 return False
-            done.add(self._step(rows, done.phase, done.epoch, stop), len(rows))
+            rows, batch = upcoming
+            done.add(self._step(rows, batch, done, stop), rows)
+            # The device works on this step while the host prepares the next one.
+            upcoming = self._prepared(next(batches, None))
             if done.steps % self.pace == 0:
                 self._look(done)
         self._look(done)
         return True
 
+    def _prepared(self, rows: Tensor | None) -> tuple[int, Batch | Prepared] | None:
+        if rows is None:
+            return None
+        if self.graphs is None:
+            return len(rows), self.source.batch(rows)
+        layout = self.graphs.source.layout(rows, filled=True)
+        return len(rows), Prepared(sent(layout.numbers, self.device), layout.shape)
+
     def _look(self, done: _Pass) -> None:
         """Wait for the device, show the mean loss so far and check that it is finite."""
         if new := done.rows - done.shown:
-            # One number is read faster than all; what makes an accelerator slow is to be asked at all.
-            mean = float(done.sums["loss"]) / done.rows if self.pace == 1 else done.means()["loss"]
+            mean = done.mean_loss() if self.pace == 1 else done.means()["loss"]
             if not math.isfinite(mean):
                 raise self._non_finite(mean, done.epoch)
             done.shown = done.rows
             self.run.progress.step(new, mean)
 
-    def _step(self, rows: Tensor, phase: Phase, epoch: int, stop: StopRequest) -> dict[str, Tensor]:
-        progress = self._progress()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        batch = self.source.batch(rows)
-        with self.run.products(self.numbers * len(rows)):
-            step = self.model.step(
-                batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
-            )
-            loss = self.model.loss(step, progress=progress, objective=phase.objective)
+    def _step(self, rows: int, batch: Batch | Prepared, done: _Pass, stop: StopRequest) -> Terms:
+        rate, progress = self._rate(), self._progress()
+        self.seen += rows
+        if isinstance(batch, Prepared):
+            assert self.graphs is not None
+            with stop.held():
+                return self.graphs.step(batch, done.phase, rate, progress)
+
+        def checked(total: Tensor) -> None:
+            if not math.isfinite(value := float(total)):
+                raise self._non_finite(value, done.epoch)
+
         # Where nobody has to be waited for, weights never see a loss that is not finite.
-        if self.pace == 1 and not math.isfinite(value := float(loss.total.detach())):
-            raise self._non_finite(value, epoch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        if self.plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
-        with stop.held():
-            self.optimizer.step()
-            self._act("step", phase)
-        self.seen += len(rows)
-        return {"loss": loss.total.detach(), **loss.terms}
+        check = checked if self.pace == 1 else None
+        return self.stepper.step(batch, done.phase, Pace(rate, progress), checked=check, held=stop.held)
 
     def _late(self) -> bool:
         self.history.out_of_time = time.perf_counter() > self.deadline
@@ -282,7 +301,7 @@ class _Training:
 
     def _select(self, phase: Phase) -> None:
         chosen = {id(parameter) for parameter in self.model.parameters_of(*phase.trainable)}
-        for parameter in self.trainable:
+        for parameter in self.stepper.trainable:
             parameter.requires_grad_(id(parameter) in chosen)
 
     def _act(self, when: str, phase: Phase) -> None:
@@ -296,14 +315,17 @@ class _Training:
     def _reset(self, parts: tuple[PartName, ...]) -> None:
         for parameter in self.model.parameters_of(*parts):
             self.optimizer.state.pop(parameter, None)
+        if self.graphs is not None:
+            self.graphs.forget()
 
     def _finish(self) -> None:
         """Clean up after the training: restore the best weights and ``requires_grad``, and drop gradients."""
-        for parameter in self.trainable:
+        for parameter in self.stepper.trainable:
             parameter.requires_grad_(True)
         self.optimizer.zero_grad(set_to_none=True)
+        self.graphs = None
         if self.history.best_epoch is not None:
-            self.store.load_best(self.history.best_epoch, self.model)
+            self.best.load(self.history.best_epoch, self.model)
         self.model.eval()
 
     def _finish_anyway(self) -> None:
@@ -320,22 +342,6 @@ class _Training:
             expected="a finite number",
             remedy=f"lower the learning rate, set clip=1.0, or use precision='fp32'; {kept}",
         )
-
-
-def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser for all trainable parameters of the model."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    # One group without weight decay; each group costs the time of a small matrix product in every step.
-    matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
-    others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
-    groups = [
-        {"params": params, "weight_decay": decay}
-        for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
-        if params
-    ]
-    if plan.rowwise:
-        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
-    return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
 
 
 @contextmanager

@@ -134,6 +134,10 @@ def test_batches_are_padded_to_their_longest():
     assert batch.inputs.ids.tolist() == [[5, 6, 2], [2, 0, 0], [5, 6, 2]]
     assert batch.inputs.mask.tolist() == [[True] * 3, [True, False, False], [True] * 3]
     assert source.batch(torch.tensor([2, 1])).inputs.ids.shape == (2, 5)
+    places = batch.inputs.places
+    assert places.lengths.tolist() == [3, 1, 3]
+    assert (places.full, source.batch(torch.tensor([0, 0])).inputs.places.full) == (False, True)
+    assert batch.inputs.real().tolist() == batch.inputs.mask.flatten().nonzero()[:, 0].tolist()
 
 
 def test_every_batch_is_its_rows():
@@ -152,9 +156,8 @@ def test_every_batch_is_its_rows():
 def test_on_another_device():
     source = TokenSource(TokenStore.temporary(ROWS, 11), 8).to(torch.device("meta"))
     batch = source.batch(torch.tensor([0, 1]))
-    assert {tensor.device.type for tensor in (batch.rows, batch.inputs.ids, batch.inputs.mask, source.lengths)} == {
-        "meta"
-    }
+    assert {tensor.device.type for tensor in (batch.rows, batch.inputs.ids, batch.inputs.mask)} == {"meta"}
+    assert source.lengths.device.type == "cpu"
     assert batch.inputs.ids.shape == (2, 3)
 
 

@@ -66,30 +66,30 @@ def text_fit(builder: str, device: str, **more: Any) -> TextAutoencoder:
         own |= {"layers": 1, "heads": 2}
         if builder == "readable-embeddings":
             own |= {"vocabulary": 300, "hidden": 16}
-        return TextAutoencoder.fit(TEXTS, builder, device=device, **RUN, **own, **more)
+        return TextAutoencoder.fit(TEXTS, builder, device=device, **{**RUN, **own, **more})
     small = {"hidden": 16, "code": 4, "epochs": 2, "tokenizer": "word"}
     if builder == "sequence-vae":
-        return TextAutoencoder.fit(TEXTS, builder, device=device, **RUN, **small, embedding=8, **more)
+        return TextAutoencoder.fit(TEXTS, builder, device=device, **{**RUN, **small, "embedding": 8, **more})
     if builder == "transformer":
         own = {"form": "transformer", "layers": 1, "heads": 2}
-        return TextAutoencoder.fit(TEXTS, "sequence-vae", device=device, **RUN, **small, **own, **more)
+        return TextAutoencoder.fit(TEXTS, "sequence-vae", device=device, **{**RUN, **small, **own, **more})
     name = CALLED.get(builder, builder)
-    return TextAutoencoder.fit(TEXTS, name, device=device, **RUN, **{**small, **KINDS[builder]}, **more)
+    return TextAutoencoder.fit(TEXTS, name, device=device, **{**RUN, **small, **KINDS[builder], **more})
 
 
 def image_fit(builder: str, device: str, **more: Any) -> ImageAutoencoder:
     if builder == "residual-denoiser":
         own: dict[str, Any] = {"size": 8, "crops": 2, "depth": 3, "filters": 8, "epochs": 2, "validation": 0.2}
-        return ImageAutoencoder.fit(images(), builder, device=device, **{**RUN, **own}, **more)
+        return ImageAutoencoder.fit(images(), builder, device=device, **{**RUN, **own, **more})
     small = {"code": 4, "hidden": 8, "filters": 4, "epochs": 2}
     name = CALLED.get(builder, builder)
-    return ImageAutoencoder.fit(images(), name, device=device, **RUN, **{**small, **KINDS[builder]}, **more)
+    return ImageAutoencoder.fit(images(), name, device=device, **{**RUN, **small, **KINDS[builder], **more})
 
 
 def vector_fit(builder: str, device: str, **more: Any) -> VectorAutoencoder:
     small = {"code": 3, "epochs": 2}
     name = CALLED.get(builder, builder)
-    return VectorAutoencoder.fit(vectors(), name, device=device, **RUN, **{**small, **KINDS[builder]}, **more)
+    return VectorAutoencoder.fit(vectors(), name, device=device, **{**RUN, **small, **KINDS[builder], **more})
 
 
 FITS: Mapping[str, Callable[..., Any]] = {"text": text_fit, "images": image_fit, "vectors": vector_fit}

@@ -71,7 +71,7 @@ def fitted(builder: str, device: str, **more: Any) -> Recommender:
     name = "mult-vae" if builder == "sampled" else builder
     how = {} if "run" in more else {"device": device, "precision": "fp32", "progress": False}
     options = {"validation": 0.45, "metric": "ndcg@10"}
-    return Recommender.fit(read_by(builder), name, **options, **{**how, **SETTINGS[builder], **more})
+    return Recommender.fit(read_by(builder), name, **{**options, **how, **SETTINGS[builder], **more})
 
 
 def verbs(builder: str) -> dict[str, Verb]:

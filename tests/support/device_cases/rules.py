@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 import pretend_device
 import torch
-from scipy.sparse import csr_array
 
 from device_cases import autoencoders, recommenders
-from isthmus import models
-from isthmus.batch import Bag
-from isthmus.sources import BagSource
 from isthmus.training.run import Run
 from isthmus_interactions.recommender import Recommender
 from isthmus_vectors.compressor import Compressor
@@ -124,20 +120,3 @@ def auto() -> dict[str, Any]:
     data = recommenders.interactions()
     face = Recommender.fit(data, device=NAME, progress=False, validation=0.45, metric="ndcg@10", time_limit=8.0)
     return {"device": face.fitted.device.type, "found": [len(face.recommend([[0, 4], []], k=5)[row]) for row in (0, 1)]}
-
-
-def cost_of_training(builder: str, **settings: Any) -> dict[str, Any]:
-    """Launches a step and waits an epoch of 60 steps; what happens once, before the first epoch, is left out."""
-    draws = np.random.default_rng(0).random((600, 60)) < 0.1
-    draws[:, 0] = True
-    source = BagSource.from_csr(csr_array(draws.astype(np.float32)))
-    accounts = []
-    for epochs in (1, 2):
-        generator = torch.Generator().manual_seed(0)
-        recipe = getattr(models, builder)(Bag(60), generator=generator, epochs=epochs, batch_size=10, **settings)
-        pretend_device.ACCOUNT.reset()
-        recipe.fit(source, Run(device=NAME, precision="fp32"))
-        accounts.append((pretend_device.ACCOUNT.launches, pretend_device.ACCOUNT.waits.copy()))
-    (first, early), (last, late) = accounts
-    waits = {f"{kind} at {place}": count for (kind, place), count in (late - early).items()}
-    return {"launches a step": (last - first) / 60, "waits an epoch": sum(waits.values()), "waits": waits}

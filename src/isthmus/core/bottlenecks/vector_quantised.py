@@ -56,6 +56,8 @@ class VectorQuantised(nn.Module):
         self.register_buffer("used", torch.ones(parts, codewords))
         self.register_buffer("sums", table.clone())
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+        # A device would have to be waited for to read the buffer.
+        self._seen_to_begin = False
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """``sample`` is ``point``, repeated. The table learns in training only, and takes its first codewords and new
@@ -72,9 +74,11 @@ class VectorQuantised(nn.Module):
         vectors = before(self.point, hidden)
         parts = vectors.unflatten(-1, (len(self.table), -1))
         rows = parts.detach().flatten(0, -3).transpose(0, 1)
-        if self.training and generator is not None and not self.begun:
-            self._redraw(rows, torch.ones_like(self.used, dtype=torch.bool), generator)
-            self.begun.fill_(True)
+        if self.training and generator is not None and not self._seen_to_begin:
+            if not self.begun:
+                self._redraw(rows, torch.ones_like(self.used, dtype=torch.bool), generator)
+                self.begun.fill_(True)
+            self._seen_to_begin = True
         chosen = nearest(rows, self.table)
         codewords = self._look_up(chosen).view_as(parts).flatten(-2)
         if self.training:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Tensors, TokenRows
+from isthmus.batch import Tensors, TokenPlaces, TokenRows
 from isthmus.errors import SettingError
 from isthmus.protocols import Hook, Model
 
@@ -51,9 +51,13 @@ class TokenDeletion:
         kept = rows.mask & ((uniform >= self.rate) | ~content | (steps == highest))
         order = torch.argsort(~kept, dim=1, stable=True)
         counts = kept.sum(1, keepdim=True)
-        longest = int(counts.max()) if len(counts) else 0
+        longest = rows.ids.shape[1]
+        if rows.device.type == "cpu":
+            # An accelerator would have to be waited for to know it.
+            longest = int(counts.max()) if len(counts) else 0
         mask = steps[:longest] < counts
-        return TokenRows(rows.ids.gather(1, order)[:, :longest].masked_fill(~mask, PADDING), mask)
+        ids = rows.ids.gather(1, order)[:, :longest].masked_fill(~mask, PADDING)
+        return TokenRows(ids, mask, places=None if rows.places is None else TokenPlaces(counts[:, 0]))
 
 
 class WordDropout(nn.Module):

@@ -67,7 +67,9 @@ class TransformerEncoder(nn.Module):
         check_length(steps, len(self.positions))
         mask, lengths = real_positions(entered, inputs)
         # Attention without a mask is faster, and batches of rows of one length need none.
-        seen = None if bool((lengths == steps).all()) else mask[:, None, None, :]
+        places = None if inputs is None else token_rows(inputs).places
+        full = bool((lengths == steps).all()) if places is None else places.full
+        seen = None if full else mask[:, None, None, :]
         x = self.dropout(entered + self.positions[:steps])
         for block in self.blocks:
             x, _ = block(x, seen=seen)

@@ -70,7 +70,8 @@ class Categorical:
             SettingError: targets that are not tokens, or of another shape than the decoded states.
         """
         log_probs = self.token_log_probs(readout, decoded, targets)
-        rows = require_tokens(targets, "a categorical likelihood").mask.nonzero()[:, 0]
+        tokens = require_tokens(targets, "a categorical likelihood")
+        rows = tokens.real() // max(1, tokens.ids.shape[1])
         return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
 
     def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
@@ -93,7 +94,7 @@ class Categorical:
                 f"decoded states {list(decoded.shape)} for targets {list(rows.ids.shape)}",
                 expected="one state for each position of the targets",
             )
-        real = rows.mask.flatten().nonzero()[:, 0]
+        real = rows.real()
         ids, count = rows.ids.flatten()[real], len(real)
         padded = F.pad(real, (0, -count % ROUND))
         ends = torch.arange(len(padded) + 1, device=real.device).clamp_(max=count)

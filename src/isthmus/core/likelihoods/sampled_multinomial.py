@@ -27,6 +27,7 @@ from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.ops.bags import rows_of
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
 from isthmus.errors import SettingError
+from isthmus.machine.unasked import distinct
 from isthmus.protocols import RankingReadout, Source
 
 ROWS = 4096
@@ -116,13 +117,15 @@ class SampledMultinomial(nn.Module):
         bags = require_bags(targets, "a sampled multinomial likelihood")
         self.strata = self.strata.to(bags.indices.device)
         drawn = self.strata.draw(generator)
-        touched = torch.cat([bags.indices, drawn]).unique()
+        touched = distinct(torch.cat([bags.indices, drawn]))[0][: len(self.counts)]
         weight = rows_of(readout.weight, touched, sparse=self.sparse_gradient)
         bias = rows_of(readout.bias, touched, sparse=self.sparse_gradient)
         own = Bags(torch.searchsorted(touched, bags.indices), bags.offsets, bags.weights)
         from_batch = self.from_batch and self.rows > 0 and bags.size * len(touched) <= MOST_LOGITS
         columns = touched if from_batch else drawn
         log_chance = self._log_chance(columns, bags.size - 1 if from_batch else 0)
+        if columns.device.type != "cpu":
+            log_chance[1:].masked_fill_(columns[1:] == columns[:-1], torch.inf)
         return sampled_log_prob(decoded, weight, bias, own, torch.searchsorted(touched, columns), log_chance)
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
@@ -157,6 +160,7 @@ class Strata:
     Attributes:
         order: the columns along the line.
         ends: where each of them ends.
+        units: how many points are drawn.
         chances: of each column to be drawn, by column. The length, but a little less where it crosses a unit's end:
             parts a and b are hit independently, with the chance a + b − ab.
     """
@@ -164,6 +168,7 @@ class Strata:
     order: Int64[Tensor, " width"]
     ends: Float64[Tensor, " width"]
     chances: Float64[Tensor, " width"]
+    units: int
 
     @classmethod
     def of(cls, counts: Int64[Tensor, " width"], draws: int, popularity: float) -> Strata:
@@ -173,18 +178,20 @@ class Strata:
         ends = lengths.cumsum(0)
         beyond = torch.minimum(ends - ends.floor(), lengths)
         chances = torch.empty_like(lengths).index_copy_(0, order, lengths - beyond * (lengths - beyond))
-        return cls(order, ends, chances)
+        return cls(order, ends, chances, draws)
 
     def to(self, device: torch.device) -> Strata:
         """The same on another device."""
-        return self if self.ends.device == device else Strata(*(t.to(device) for t in vars(self).values()))
+        if self.ends.device == device:
+            return self
+        return Strata(self.order.to(device), self.ends.to(device), self.chances.to(device), self.units)
 
     def draw(self, generator: Generator) -> Int64[Tensor, " drawn"]:
-        """Columns in ascending order, each once."""
-        starts = torch.arange(round(float(self.ends[-1])), device=self.ends.device, dtype=self.ends.dtype)
+        """Columns in ascending order; see ``machine.unasked.distinct``."""
+        starts = torch.arange(self.units, device=self.ends.device, dtype=self.ends.dtype)
         points = starts + torch.rand(len(starts), generator=generator, device=starts.device, dtype=starts.dtype)
         places = torch.searchsorted(self.ends, points, right=True).clamp_(max=len(self.ends) - 1)
-        columns: Tensor = self.order[places].unique()
+        columns, _ = distinct(self.order[places])
         return columns
 
 

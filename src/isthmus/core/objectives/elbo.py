@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.capabilities import detached
-from isthmus.core.objectives.schedules import Constant, RateWeight
+from isthmus.core.objectives.schedules import Constant, Progress, RateWeight, between
 from isthmus.errors import SettingError
 from isthmus.protocols import Step
 from isthmus.reprs import brief
@@ -22,10 +22,11 @@ class Elbo:
 
     rate_weight: RateWeight = Constant()  # noqa: RUF009, it is frozen
 
-    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
         """Nats a record, lower is better."""
         weighted = self.rate_weight(step, progress) * rate
-        return (weighted - step.log_likelihood.mean(1)).mean()
+        of_rows = step.log_likelihood.squeeze(1) if step.samples == 1 else step.log_likelihood.mean(1)
+        return (weighted - of_rows).mean()
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Capacity:
         if not 0 < self.until <= 1:
             raise SettingError(f"a capacity that rises until {self.until}", expected="0 < until <= 1")
 
-    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
         """Nats a record, lower is better."""
-        capacity = self.start + (self.end - self.start) * min(1.0, progress / self.until)
+        capacity = self.start + (self.end - self.start) * between(progress / self.until, 0.0, 1.0)
         return self.gamma * (rate.mean() - capacity).abs() - step.log_likelihood.mean()
 
 
@@ -76,7 +77,7 @@ class ImportanceWeighted:
 
     doubly: bool = True
 
-    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
         """Nats a record, lower is better.
 
         Raises:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.capabilities import dimension_rates
-from isthmus.core.objectives.schedules import RateWeight
+from isthmus.core.objectives.schedules import Progress, RateWeight
 from isthmus.errors import SettingError
 from isthmus.protocols import Hook, Model, PartName, Phase, Step
 from isthmus.reprs import brief
@@ -42,7 +42,7 @@ class FreeBits:
         if not self.nats >= 0:
             raise SettingError(f"{self.nats} free nats", expected="a number of 0 or more for each dimension")
 
-    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
         """Nats a record, lower is better.
 
         Raises:
@@ -60,7 +60,7 @@ class FreeBits:
 class ReconstructionOnly:
     """−mean log p: the reconstruction alone. With ``Phase(sample_code=False)`` a variational model is a plain one."""
 
-    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: float) -> Float[Tensor, ""]:
+    def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
         """Nats a record, lower is better."""
         return -step.log_likelihood.mean()
 

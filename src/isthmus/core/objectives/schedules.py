@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,8 +14,16 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Step
 from isthmus.reprs import brief
 
-RateWeight = Callable[[Step, float], "float | Tensor"]
+Progress = float | Tensor
+"""From 0 to 1 of the planned training: a number, or a tensor without dimensions, which steps in a CUDA graph read."""
+
+RateWeight = Callable[[Step, Any], "float | Tensor"]
 """(step, progress) -> a scalar or one weight a row."""
+
+
+def between(value: Progress, low: float, high: float) -> Progress:
+    """The nearest number that is neither below ``low`` nor above ``high``."""
+    return value.clamp(low, high) if isinstance(value, Tensor) else min(high, max(low, value))
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Constant:
 
     weight: float = 1.0
 
-    def __call__(self, step: Step, progress: float) -> float:
+    def __call__(self, step: Step, progress: Progress) -> float:
         """The weight, whatever the progress."""
         return self.weight
 
@@ -38,9 +47,9 @@ class LinearAnnealing:
     cap: float = 1.0
     until: float = 1.0
 
-    def __call__(self, step: Step, progress: float) -> float:
+    def __call__(self, step: Step, progress: Progress) -> Progress:
         """β at this progress."""
-        return self.cap * min(1.0, progress / self.until)
+        return self.cap * between(progress / self.until, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class HistoryLengthWeight:
 
     weight: float
 
-    def __call__(self, step: Step, progress: float) -> Float[Tensor, " batch"]:
+    def __call__(self, step: Step, progress: Progress) -> Float[Tensor, " batch"]:
         """One weight for each row, whatever the progress."""
         targets = step.batch.targets
         if not isinstance(targets, Bags):
@@ -81,10 +90,14 @@ class CyclicalAnnealing:
         if not (self.ramp > 0 and self.rest >= 0 and self.ramp + self.rest <= 1):
             raise SettingError(f"ramp={self.ramp} after rest={self.rest}", expected="shares of a cycle, 1 at most")
 
-    def __call__(self, step: Step, progress: float) -> float:
+    def __call__(self, step: Step, progress: Progress) -> Progress:
         """β at this progress; the last cycle ends at the cap."""
-        place = 1.0 if progress >= 1 else progress * self.cycles % 1.0
-        return self.cap * min(1.0, max(0.0, (place - self.rest) / self.ramp))
+        place = progress * self.cycles % 1.0
+        if isinstance(place, Tensor):
+            place = place.masked_fill(progress >= 1, 1.0)
+        elif progress >= 1:
+            place = 1.0
+        return self.cap * between((place - self.rest) / self.ramp, 0.0, 1.0)
 
 
 @brief
@@ -99,6 +112,6 @@ class DelayedSchedule:
         if not 0 <= self.start < 1:
             raise SettingError(f"a schedule that starts at {self.start}", expected="0 <= start < 1")
 
-    def __call__(self, step: Step, progress: float) -> float | Tensor:
+    def __call__(self, step: Step, progress: Progress) -> float | Tensor:
         """The rate weight; before ``start``, the first one."""
-        return self.weight(step, max(0.0, (progress - self.start) / (1 - self.start)))
+        return self.weight(step, between((progress - self.start) / (1 - self.start), 0.0, 1.0))

@@ -23,7 +23,7 @@ def bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[Tensor, 
     """Weighted sums of table rows, one for each bag; an empty bag gives zeros. The weights receive no gradient."""
     weights = bags.weights.detach().to(table.dtype)
     if not (torch.is_grad_enabled() and table.requires_grad):
-        return weighted_sums(table, bags.indices, bags.offsets, weights)
+        return weighted_sums(table, bags.indices, bags.ends(), weights)[: bags.size]
     summed: Tensor = _BagSum.apply(table, bags.reweighted(weights))  # type: ignore[no-untyped-call]
     return summed
 
@@ -56,17 +56,16 @@ def transposed_sums(
     grad: Float[Tensor, "batch entered"], bags: Bags, width: int
 ) -> Float[Tensor, "width entered"]:  # fmt: skip
     """For each item the weighted sum of the rows of ``grad`` whose bags hold it."""
-    order = bags.by_item()
     items = torch.arange(width + 1, device=grad.device)
-    offsets = torch.searchsorted(bags.indices[order], items)
-    return weighted_sums(grad, bags.rows()[order], offsets, bags.weights[order])
+    offsets = torch.searchsorted(bags.items_by_item(), items)
+    return weighted_sums(grad, bags.rows_by_item(), offsets, bags.weights[bags.by_item()])
 
 
 class _BagSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, bags: Bags) -> Tensor:
         ctx.bags, ctx.width = bags, len(table)
-        return weighted_sums(table, bags.indices, bags.offsets, bags.weights)
+        return weighted_sums(table, bags.indices, bags.ends(), bags.weights)[: bags.size]
 
     @staticmethod
     @once_differentiable
@@ -80,9 +79,9 @@ def rows_of(
     """The given rows of a table.
 
     Args:
-        rows: ascending, each once.
+        rows: ascending, each once; the last one may be repeated, as by ``machine.unasked.distinct`` on an accelerator.
         sparse: the gradient holds these rows and no others (a coalesced sparse tensor, which a row-wise optimiser
-            reads); otherwise it is dense, with zeros everywhere else.
+            reads; copies of the last row all have its gradient); otherwise it is dense, with zeros everywhere else.
     """
     taken: Tensor = _Rows.apply(table, rows, sparse)  # type: ignore[no-untyped-call]
     return taken
@@ -92,8 +91,8 @@ def sparse_bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[T
     """``bag_sum`` whose gradient is sparse: work and memory grow with the items that occur, not with the table."""
     if not (torch.is_grad_enabled() and table.requires_grad):
         return bag_sum(table, bags)
-    rows, places = bags.indices.unique(return_inverse=True)
-    return bag_sum(rows_of(table, rows, sparse=True), Bags(places, bags.offsets, bags.weights))
+    rows, renumbered = bags.renumbered(len(table))
+    return bag_sum(rows_of(table, rows, sparse=True), renumbered)
 
 
 class _Rows(torch.autograd.Function):
@@ -105,6 +104,9 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        if len(ctx.rows) and grad.device.type != "cpu":
+            # Whoever changes these rows writes one of them several times, and must write the same.
+            grad = grad[torch.searchsorted(ctx.rows, ctx.rows)]
         if ctx.sparse:
             return (
                 torch.sparse_coo_tensor(ctx.rows[None], grad, ctx.shape, is_coalesced=True, check_invariants=False),

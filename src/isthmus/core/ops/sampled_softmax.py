@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from isthmus.batch import Bags
 from isthmus.core.ops.bags import transposed_sums, weighted_sums
+from isthmus.core.ops.softmax import multiplied
 
 ENTRIES = 16384
 """Entries whose logits are computed at a time: two blocks of rows are gathered for them."""
@@ -39,8 +40,9 @@ def sampled_log_prob(
     Args:
         weight, bias: rows of the readout that are touched, and no others.
         targets: bags over those rows. Their weights must not be negative and receive no gradient.
-        negatives: places of the negatives among those rows, ascending, each once.
-        log_chance: what is subtracted from a negative's logits: the log of its chance to be among them.
+        negatives: places of the negatives among those rows, ascending.
+        log_chance: what is subtracted from a negative's logits: the log of its chance to be among them. Infinity for
+            places that stand there once more.
     """
     device = decoded.device.type
     autocast = torch.is_autocast_enabled(device)
@@ -66,10 +68,9 @@ class _Sampled(torch.autograd.Function):
         rows, totals = targets.rows(), targets.totals()
         own = _entry_logits(decoded, weight, targets) + bias[targets.indices]
         columns = weight[drawn.places].to(product)
-        others = torch.mm(columns, decoded.to(product).T).to(bias.dtype)
+        others = multiplied(columns, decoded.to(product).T).to(bias.dtype)
         others += (bias[drawn.places] - drawn.log_chance)[:, None]
-        hits, entries = _hits(drawn.places, targets)
-        others[hits, rows[entries]] = -torch.inf
+        _leave_out(others, drawn.places, targets)
         peak = others.amax(0).scatter_reduce(0, rows, own, "amax")
         own_exps, other_exps = (own - peak[rows]).exp(), others.sub_(peak).exp_()
         total = other_exps.sum(0).index_add_(0, rows, own_exps)
@@ -89,11 +90,11 @@ class _Sampled(torch.autograd.Function):
         grad_decoded = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             grad_decoded = weighted_sums(weight, targets.indices, targets.offsets, own.weights)
-            grad_decoded += (ctx.other_exps.T @ columns).to(decoded.dtype) * scale[:, None]
+            grad_decoded += multiplied(ctx.other_exps.T, columns).to(decoded.dtype) * scale[:, None]
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             extended = torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
             both = transposed_sums(extended, own, len(weight))
-            products = ctx.other_exps @ (extended * scale[:, None]).to(ctx.product)
+            products = multiplied(ctx.other_exps, (extended * scale[:, None]).to(ctx.product))
             both.index_add_(0, drawn.places, products.to(both.dtype))
             grad_weight, grad_bias = both[:, :-1], both[:, -1]
         return grad_decoded, grad_weight, grad_bias, None, None, None
@@ -106,13 +107,12 @@ def _entry_logits(decoded: Tensor, weight: Tensor, targets: Bags) -> Tensor:
     return torch.cat([(decoded[row] * weight[item]).sum(1) for row, item in blocks])
 
 
-def _hits(negatives: Tensor, targets: Bags) -> tuple[Tensor, Tensor]:
-    """Where a negative is one of a row's own items: which negative, and which entry. Each negative is there once."""
-    order = targets.by_item()
-    items = targets.indices[order]
-    starts = torch.searchsorted(items, negatives)
-    lengths = torch.searchsorted(items, negatives, right=True) - starts
-    which = torch.arange(len(negatives), device=negatives.device).repeat_interleave(lengths)
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    within = torch.arange(len(which), device=which.device) - offsets[:-1][which]
-    return which, order[starts[which] + within]
+def _leave_out(logits: Tensor, negatives: Tensor, targets: Bags) -> None:
+    """Logits [drawn, batch] of negatives that are one of a row's own items become −∞, in place."""
+    if len(negatives) == 0:
+        return
+    places = torch.searchsorted(negatives, targets.indices).clamp_(max=len(negatives) - 1)
+    # Entries that are no negatives add nothing, so that nobody has to know how many there are.
+    own = torch.zeros_like(targets.weights, dtype=logits.dtype)
+    own.masked_fill_(negatives[places] == targets.indices, -torch.inf)
+    logits.index_put_((places, targets.rows()), own, accumulate=True)

@@ -122,12 +122,11 @@ class _Multinomial(torch.autograd.Function):
             logits, rows = _logits(product, weight[columns], bias[columns])
             places.add_to(positives, index, logits)
             chunk = _exponentials(logits, rows)
-            total = chunk.exps.sum(0)
-            lses.append(total.log_().add_(chunk.peak))
+            lses.append(chunk.exps.sum(0).log_().add_(chunk.peak))
             if keep:
                 chunk.exps = chunk.exps.to(plan.product)
                 kept.chunks.append(chunk)
-        lse = torch.stack(lses).logsumexp(0)
+        lse = lses[0] if len(lses) == 1 else torch.stack(lses).logsumexp(0)
         ctx.kept = kept
         ctx.save_for_backward(decoded, weight, bias, lse)
         return positives - places.totals * lse
@@ -152,14 +151,26 @@ def _columns(batch: int, width: int, chunk_bytes: int) -> list[slice]:
 def _logits(product: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [columns, batch] in fp32 at least, and the rows in the dtype of the products."""
     rows = weight.to(product.dtype)
-    logits = torch.mm(rows, product.T)
+    if product.dtype == bias.dtype and product.device.type != "cpu":
+        return torch.addmm(bias[:, None], rows, product.T), rows
+    logits = multiplied(rows, product.T)
     return logits.to(torch.promote_types(product.dtype, torch.float32)).add_(bias[:, None]), rows
+
+
+def multiplied(left: Float[Tensor, "rows inner"], right: Float[Tensor, "inner columns"]) -> Tensor:
+    """A product of two matrices. CUDA sums those of 16 bits in fp32, and here it does not round the result to 16 bits
+    that is needed in fp32."""
+    if left.is_cuda and left.dtype in (torch.bfloat16, torch.float16):
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return torch.mm(left, right)
 
 
 def _exponentials(logits: Tensor, rows: Tensor) -> _Chunk:
     """The logits are overwritten."""
     peak = logits.amax(0)
-    return _Chunk(rows, peak, logits.sub_(peak).clamp_(min=LOWEST).exp_())
+    below = logits.sub_(peak)
+    # Only a CPU is slowed down by denormal numbers.
+    return _Chunk(rows, peak, (below.clamp_(min=LOWEST) if below.device.type == "cpu" else below).exp_())
 
 
 def _gradients(
@@ -173,57 +184,83 @@ def _gradients(
     wanted: _Wanted,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     product = decoded.to(kept.plan.product)
-    places = kept.places
-    grad_decoded = torch.zeros_like(decoded) if wanted.decoded else None
-    grad_weight = torch.empty_like(weight) if wanted.readout else None
-    grad_bias = torch.empty_like(bias) if wanted.readout else None
+    places, grad_decoded = kept.places, None
+    here = decoded.device.type == "cpu"
+    in_parts = wanted.readout and (here or len(kept.plan.columns) > 1)
+    grad_weight = torch.empty_like(weight) if in_parts else None
+    grad_bias = torch.empty_like(bias) if in_parts else None
     for index, columns in enumerate(kept.plan.columns):
         chunk = chunks[index] if chunks else _exponentials(*_logits(product, weight[columns], bias[columns]))
-        share = (chunk.peak - lse).exp_().clamp_(min=SMALLEST_SHARE)
-        scale = grad * places.totals * -share
-        exps = places.subtract_from(chunk.exps.to(kept.plan.product), index, share)
-        if grad_decoded is not None:
-            grad_decoded += (exps.T @ chunk.weight).mul_(scale[:, None])
-        if grad_weight is not None and grad_bias is not None:
-            scaled = torch.cat([decoded * scale[:, None], scale[:, None]], 1).to(kept.plan.product)
-            both = exps @ scaled
-            grad_weight[columns], grad_bias[columns] = both[:, :-1], both[:, -1]
+        less = -(chunk.peak - lse).exp_().clamp_(min=SMALLEST_SHARE)
+        scale = grad * places.totals * less
+        exps = places.subtract_from(chunk.exps.to(kept.plan.product), index, less)
+        if wanted.decoded:
+            part = multiplied(exps.T, chunk.weight).mul_(scale[:, None])
+            grad_decoded = part.to(decoded.dtype) if grad_decoded is None else grad_decoded.add_(part)
+        if wanted.readout:
+            weights, biases = _readout_gradient(exps, decoded, scale)
+            if grad_weight is None or grad_bias is None:
+                return grad_decoded, weights.to(weight.dtype), biases.to(bias.dtype)
+            grad_weight[columns], grad_bias[columns] = weights, biases
     return grad_decoded, grad_weight, grad_bias
+
+
+def _readout_gradient(exps: Tensor, decoded: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the weights and biases of a chunk."""
+    scaled = decoded * scale[:, None]
+    if exps.device.type == "cpu":
+        # Here a second product takes longer than copies of both parts of one.
+        both = exps @ torch.cat([scaled, scale[:, None]], 1).to(exps.dtype)
+        return both[:, :-1], both[:, -1]
+    return multiplied(exps, scaled.to(exps.dtype)), torch.mv(exps, scale.to(exps.dtype))
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the targets of each chunk stand: rows, columns and weights in order of column, and the chunks' bounds."""
+    """Where the targets of each chunk stand: rows, columns and weights in order of column.
+
+    On a CPU the bounds of the chunks among them are known. An accelerator would have to be waited for to know them, and
+    looks at all targets in every chunk instead, those of other chunks with the weight 0.
+    """
 
     rows: Tensor
     items: Tensor
     weights: Tensor
     totals: Tensor
-    bounds: list[int]
-    starts: list[int]
+    columns: list[slice]
+    bounds: list[int] | None
 
     @staticmethod
     def of(targets: Bags, columns: list[slice]) -> _Places:
-        order = targets.by_item()
-        items = targets.indices[order]
-        bounds = [0, len(items)]
-        if len(columns) > 1:
-            edges = torch.tensor([c.start for c in columns] + [columns[-1].stop], device=items.device)
+        items = targets.items_by_item()
+        bounds = [0, len(items)] if len(columns) == 1 else None
+        if bounds is None and items.device.type == "cpu":
+            edges = torch.tensor([c.start for c in columns] + [columns[-1].stop])
             bounds = torch.searchsorted(items, edges).tolist()
-        starts = [c.start for c in columns]
-        return _Places(targets.rows()[order], items, targets.weights[order], targets.totals(), bounds, starts)
+        weights = targets.weights[targets.by_item()]
+        return _Places(targets.rows_by_item(), items, weights, targets.totals(), columns, bounds)
 
     def add_to(self, sums: Tensor, index: int, logits: Tensor) -> None:
         """Add x · z of the targets of chunk ``index`` to the sums of their rows, in place."""
-        rows, items, weights = self._chunk(index)
-        sums.index_add_(0, rows, weights * logits[items, rows])
+        rows, items, weights, outside = self._chunk(index)
+        products = weights * logits[items, rows]
+        sums.index_add_(0, rows, products if outside is None else products.masked_fill_(outside, 0.0))
 
-    def subtract_from(self, exps: Tensor, index: int, share: Tensor) -> Tensor:
-        """``exps`` less x / (n · share) at the targets of chunk ``index``, in place."""
-        rows, items, weights = self._chunk(index)
-        scale = (self.totals * share)[rows].clamp_(min=torch.finfo(share.dtype).tiny)
-        return exps.index_put_((items, rows), (-weights / scale).to(exps.dtype), accumulate=True)
+    def subtract_from(self, exps: Tensor, index: int, less: Tensor) -> Tensor:
+        """``exps`` less x / (n · share) at the targets of chunk ``index``, in place; ``less`` is −share."""
+        rows, items, weights, outside = self._chunk(index)
+        scale = (self.totals * less)[rows].clamp_(max=-torch.finfo(less.dtype).tiny)
+        parts = (weights / scale).to(exps.dtype)
+        parts = parts if outside is None else parts.masked_fill_(outside, 0.0)
+        return exps.index_put_((items, rows), parts, accumulate=True)
 
-    def _chunk(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _chunk(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Rows, columns within the chunk and weights of targets, and which of them belong to other chunks."""
+        columns = self.columns[index]
+        if self.bounds is None:
+            outside = (self.items < columns.start) | (self.items >= columns.stop)
+            items = self.items.clamp(columns.start, columns.stop - 1)
+            return self.rows, items - columns.start if columns.start else items, self.weights, outside
         here = slice(self.bounds[index], self.bounds[index + 1])
-        return self.rows[here], self.items[here] - self.starts[index], self.weights[here]
+        items = self.items[here]
+        return self.rows[here], items - columns.start if columns.start else items, self.weights[here], None

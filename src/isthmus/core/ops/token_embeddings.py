@@ -33,6 +33,8 @@ def real_positions(
     Raises:
         ValueRangeError: a row without tokens, or with padding before a token.
     """
+    if isinstance(inputs, TokenRows) and inputs.places is not None:
+        return inputs.mask, inputs.places.lengths
     steps = torch.arange(entered.shape[1], device=entered.device)
     mask = torch.ones_like(entered[..., 0], dtype=torch.bool) if inputs is None else token_rows(inputs).mask
     lengths = mask.sum(1)

@@ -28,7 +28,8 @@ class AuxiliaryLoss:
     the residual and the residual is not fitted to them. For a linear decoder and a Gaussian of scale 1 this is
     ½ ‖r − W_dead z_dead‖² − ½ ‖r‖² with r the detached residual, bias and all: on the scale of the reconstruction.
     z_dead is rectified, but its gradient passes as if it were not, so that units below 0 for every row come back too.
-    Where no unit is dead, nothing is computed.
+    Where no unit is dead, nothing is computed on a CPU. An accelerator would have to be waited for to know that, and
+    computes a revival of nothing.
 
     Args:
         weight: of it beside the likelihood; 1/32 is published.
@@ -55,19 +56,26 @@ class AuxiliaryLoss:
     def __call__(self, step: Step) -> dict[str, Tensor]:
         """``revival``: nats a record that dead units would add to −log p, times the weight."""
         dead = noted(step, "silent", "TopK, BatchTopK, JumpReLU or SparseUnits('relu')") >= self.dead_after
-        if not bool(dead.any()):
+        here = dead.device.type == "cpu"
+        if here and not bool(dead.any()):
             return {"revival": step.log_likelihood.new_zeros(())}
         tried = self._tried(step, dead)
         sample = step.code.sample.detach() + tried.repeat_interleave(step.samples, 0)
         arguments = (sample, step.batch.repeat(step.samples), step.generator)
         log_likelihood = functional_call(_Decoding(step.model), _held(step.model, dead), arguments)
-        return {"revival": self.weight * (step.log_likelihood.detach().mean() - log_likelihood.mean())}
+        revival = self.weight * (step.log_likelihood.detach().mean() - log_likelihood.mean())
+        return {"revival": revival if here else torch.where(dead.any(), revival, torch.zeros_like(revival))}
 
     def _tried(self, step: Step, dead: Bool[Tensor, " code"]) -> Float[Tensor, "batch code"]:
         """Activations of dead units, the largest of each row, negative ones as 0."""
         most = self.candidates or max(1, len(columns(step.model)) // 2)
-        pre = torch.where(dead, step.code.notes["pre"], -torch.inf)
-        best = pre.topk(min(most, int(dead.sum())), dim=-1, sorted=False)
+        if dead.device.type == "cpu":
+            pre = torch.where(dead, step.code.notes["pre"], -torch.inf)
+            best = pre.topk(min(most, int(dead.sum())), dim=-1, sorted=False)
+        else:
+            # Nobody waits to know how many are dead: where there are too few, living ones are tried with 0.
+            pre = torch.where(dead, step.code.notes["pre"], torch.finfo(step.code.notes["pre"].dtype).min)
+            best = pre.topk(min(most, len(dead)), dim=-1, sorted=False)
         # A unit below 0 for every row would have no gradient here either, and stay dead: the rectifier passes it on.
         rectified = best.values + (best.values.relu() - best.values).detach()
         return torch.zeros_like(pre).scatter(-1, best.indices, rectified)

@@ -148,10 +148,19 @@ class _Path:
         if self.gram is not None:
             # T'e of normal numbers e, one for each column of the catalogue, has the covariance TᵀT.
             slight = 1e-6 * self.gram.diagonal().mean() * torch.eye(len(self.gram), device=noise.device)
-            noise = noise @ torch.linalg.cholesky(self.gram + slight).T
-        step = STEP * float(self.entered.detach().std(correction=0)) or STEP
+            # Without the check that ``cholesky`` makes, for which a device would have to be waited for.
+            factor, _ = torch.linalg.cholesky_ex(self.gram + slight, check_errors=noise.device.type == "cpu")
+            noise = noise @ factor.T
+        step = _step_of(self.entered.detach().std(correction=0))
         moved = self._point(self.entered + step * noise)
         return ((moved - point) / step).flatten(1).square().sum(1)
+
+
+def _step_of(deviation: Tensor) -> float | Tensor:
+    """How far entered numbers are moved; where all are equal, by a number that suits any."""
+    if deviation.device.type == "cpu":
+        return STEP * float(deviation) or STEP
+    return torch.where(deviation > 0, STEP * deviation, STEP)
 
 
 def _path(model: Model, inputs: Tensors) -> _Path:

@@ -50,6 +50,7 @@ class Backbone:
         scaling: a fixed transformation of the inputs.
         batching: how an epoch is split into batches.
         clip: maximum norm of the gradient.
+        capturable: whether steps may be captured in a CUDA graph, as in ``Plan``.
     """
 
     encoder: Encoder
@@ -60,6 +61,7 @@ class Backbone:
     batching: Batching
     scaling: Callable[[Any], Any] | None = None
     clip: float | None = None
+    capturable: bool = True
 
     def plan(self, shared: SharedKeywords, *, samples: int = 1) -> Plan:
         """A plan with a single phase.
@@ -77,6 +79,7 @@ class Backbone:
             weight_decay=settings["weight_decay"],
             clip=self.clip,
             patience=settings["patience"],
+            capturable=self.capturable and samples == 1,
         )
 
 
@@ -182,6 +185,7 @@ def _tokens(
         likelihood=Categorical(),
         batching=TokenBudget(tokens),
         clip=5.0,
+        capturable=False,
     )
 
 
