@@ -255,7 +255,7 @@ def held_out(
 def nats_of(step: Step) -> dict[str, Float64[Tensor, " rows"]]:
     """``nll`` and ``rate`` of each record of a forward pass, on the CPU."""
     nats = {"nll": -step.log_likelihood.mean(1), "rate": step.model.prior.rate(step)}
-    return {name: each.detach().double().cpu() for name, each in nats.items()}
+    return {name: each.detach().cpu().double() for name, each in nats.items()}
 
 
 def _each(model: Autoencoder, source: Source, batch: int, ask: Callable[[Batch], Tensor]) -> Float[Tensor, "rows ..."]:
