@@ -41,9 +41,14 @@ class Artefact:
     ask: Callable[[Path], str]
 
     @property
-    def is_bundle(self) -> bool:
-        """Whether it is a folder with a manifest."""
+    def is_folder(self) -> bool:
+        """Whether it is a bundle, or a folder of bundles."""
         return self.path.is_dir()
+
+    @property
+    def holds_bundles(self) -> bool:
+        """Whether it is a folder of bundles."""
+        return self.is_folder and not (self.path / "manifest.json").is_file()
 
 
 def bundles(folder: Path, *, small: bool = False) -> list[Artefact]:
@@ -85,7 +90,7 @@ def answers(path: Path) -> str:
         asked += [found.ids, [_plain(one) for one in found.scores], model.within(queries, 0.5).ids, len(model)]
     else:
         asked += [_tried(ask, model) for verb, ask in VERBS.items() if hasattr(model, verb)]
-    return _digest(asked)
+    return digest(asked)
 
 
 def _tried(ask: Callable[[Any], Any], model: Any) -> Any:
@@ -136,7 +141,8 @@ def _plain(numbers: Any) -> Any:
     return numbers if isinstance(numbers, list) else np.asarray(numbers, dtype=np.float64).round(6).tolist()
 
 
-def _digest(values: Any) -> str:
+def digest(values: Any) -> str:
+    """Of JSON values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -214,25 +220,25 @@ def _pictures(folder: Path, generator: np.random.Generator) -> None:
 
 def _interactions(path: Path) -> str:
     read = Interactions.read(path)
-    return _digest([read.users.take(range(len(read))), read.matrix.indices.tolist(), read.matrix.data.sum().item()])
+    return digest([read.users.take(range(len(read))), read.matrix.indices.tolist(), read.matrix.data.sum().item()])
 
 
 def _vectors(path: Path) -> str:
     read = Vectors.read(path)
     sums = [float(block.dense().sum()) for block in read.blocks()]
-    return _digest([len(read), read.width, sums])
+    return digest([len(read), read.width, sums])
 
 
 def _texts(path: Path) -> str:
     read = Texts.read(path)
-    return _digest([read[place] for place in range(min(len(read), 1000))])
+    return digest([read[place] for place in range(min(len(read), 1000))])
 
 
 def _images(path: Path) -> str:
     read = Images.read(path)
-    return _digest([len(read), float(read.array().sum())])
+    return digest([len(read), float(read.array().sum())])
 
 
 def _indexed(path: Path) -> str:
     index = Index.build(path)
-    return _digest([index.search(np.ones((2, index.width)), 5).ids, len(index)])
+    return digest([index.search(np.ones((2, index.width)), 5).ids, len(index)])

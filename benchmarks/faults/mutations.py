@@ -1,4 +1,4 @@
-"""Spoilt bundles, indexes and input files: what becomes of reading them.
+"""Spoilt bundles, indexes, checkpoints and input files: what becomes of reading them.
 
 Each mutation flips, cuts, splices or doubles bytes, edits numbers in headers and JSON, swaps files of bundles or puts
 something else in the place of a file; half of the bundles get digests that fit their spoilt files, so that what is
@@ -24,6 +24,7 @@ import typer
 
 from benchmarks.faults import artefacts, spoil
 from benchmarks.faults.artefacts import Artefact
+from benchmarks.faults.checkpoints import checkpoints
 from benchmarks.faults.children import Outcome, TooLong, outcomes
 from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest
 from isthmus.errors import IsthmusError
@@ -31,7 +32,7 @@ from isthmus.errors import IsthmusError
 NAME = "faults"
 TITLE = "Faults"
 
-SORTS = ("bundles", "inputs")
+SORTS = ("bundles", "checkpoints", "inputs")
 
 WRONG = ("crash", "hang", "untyped", "silent")
 """What must never happen; ``silent`` are other answers under the old digests."""
@@ -61,12 +62,13 @@ class Trial:
         place = self.scratch / f"{number % 64}" / own.path.name
         shutil.rmtree(place.parent, ignore_errors=True)
         place.parent.mkdir()
-        if own.is_bundle:
+        if own.is_folder:
             shutil.copytree(own.path, place)
             what = spoil.spoil_folder(place, [other.path for other in self.made], chance)
             # The manifest of another index over the same vectors makes this that other index: its digests fit.
             swapped = what.startswith("manifest.json: ")
-            renewed = swapped or (renewed and spoil.stamped_again(place))
+            bundle = place / what.partition("/")[0] if own.holds_bundles else place
+            renewed = swapped or (renewed and spoil.stamped_again(bundle))
         else:
             place.write_bytes(spoil.spoiled(own.path.read_bytes(), chance))
             what, renewed = "spoilt", True
@@ -102,7 +104,7 @@ def mutate(sort: str, mutations: int, seed: int, *, small: bool = False, limit: 
     """What becomes of mutations, one after the other.
 
     Args:
-        sort: "bundles" or "inputs".
+        sort: "bundles", "checkpoints" or "inputs".
         mutations: how many.
         seed: of all that is drawn.
         small: few artefacts, for a look.
@@ -116,7 +118,7 @@ def mutate(sort: str, mutations: int, seed: int, *, small: bool = False, limit: 
             originals, scratch = Path(folder) / "originals", Path(folder) / "scratch"
             originals.mkdir()
             scratch.mkdir()
-            made = artefacts.bundles(originals, small=small) if sort == "bundles" else artefacts.inputs(originals)
+            made = _made(sort, originals, small)
             # Twice, so that everything is imported and no first call is timed; and the same answers come again.
             known = [own.ask(own.path) for own in made]
             steady = [one for one, digest in zip(made, known, strict=True) if one.ask(one.path) == digest]
@@ -124,6 +126,15 @@ def mutate(sort: str, mutations: int, seed: int, *, small: bool = False, limit: 
             yield from outcomes(mutations, Trial(made, known, scratch, seed).one, limit=limit)
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _made(sort: str, folder: Path, small: bool) -> list[Artefact]:
+    match sort:
+        case "bundles":
+            return artefacts.bundles(folder, small=small)
+        case "checkpoints":
+            return checkpoints(folder)
+    return artefacts.inputs(folder)
 
 
 def counted(found: Sequence[Outcome]) -> dict[str, int]:
@@ -135,7 +146,7 @@ def run(
     smoke: Smoke = False,
     mutations: Annotated[int, typer.Option(help="Of each sort.")] = 2_000,
     seed: int = 0,
-    sort: Annotated[list[str] | None, typer.Option(help="bundles or inputs; both by default.")] = None,
+    sort: Annotated[list[str] | None, typer.Option(help="bundles, checkpoints or inputs; all by default.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print what should not have happened.")] = False,
 ) -> list[Line]:
     """Spoil and read."""

@@ -154,7 +154,7 @@ def _of_paths(face: str, kind: Any) -> list[Call]:
     saved = f"{face}.bundle"
     FACES[face].save(saved)
     FACES[face].save(f"{face} again.bundle")
-    place = {} if kind is Index else {"device": "cpu"}
+    place = {} if kind in (Index, isthmus.Detector, isthmus.Compressor) else {"device": "cpu"}
     return [
         _verb(face, "save", {"path": f"{face} again.bundle"}),
         Call(face, "load", lambda **own: kind.load(own.pop("path"), **own), {"path": saved, **place}),
@@ -166,7 +166,7 @@ def _of_estimators(face: str) -> list[Call]:
     """The estimators of scikit-learn, which raise its own errors, too."""
     calls = []
     for kind in (estimators.Autoencoder, estimators.VariationalAutoencoder, estimators.SparseAutoencoder):
-        settings_ = {"epochs": 1, "hidden": 8, "code": 2}
+        settings_ = {"epochs": 1, "hidden": 8, "code": 2, **({"k": 1} if hasattr(kind(), "k") else {})}
         fitted = kind(**settings_).fit(numbers(60))
         own = {**kind().get_params(), **settings_}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus import plugins
 from isthmus.batch import Bag, Bags
+from isthmus.checked.arguments import ABOVE_ZERO, checked_seed, real
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import BundleError, SettingError
 from isthmus.machine.devices import device_of, has_room, moved
@@ -56,8 +58,8 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     Returns:
         The state over the larger catalogue; ``old`` itself if there are no new items.
     """
-    if not 0 < boost < float("inf"):
-        raise SettingError(f"boost={boost}", expected="a number above 0; 1 is neutral")
+    boost = real("boost", boost, "a number above 0; 1 is neutral", least=ABOVE_ZERO, most=sys.float_info.max)
+    seed = checked_seed(seed)
     if reads_of(old.model).length is not None:
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
     old = without_features(old)

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
+from isthmus.checked.arguments import as_float, listed, real_numbers
 from isthmus.checked.sparse import checked_csr
-from isthmus.errors import InputError, ValueRangeError
+from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.files import FileOptions, Told, told_in
 from isthmus.ids import Id
 from isthmus.reprs import brief
@@ -71,7 +72,9 @@ class ItemFeatures:
             InputError: not two dimensions, no items, no features, duplicate ids, or a different number of ids and rows.
             ValueRangeError: values that are NaN, infinite or not numbers.
         """
-        items = ids if isinstance(ids, Vocabulary) else Vocabulary(ids)
+        items = ids if isinstance(ids, Vocabulary) else Vocabulary(listed("ids", ids, "an id for each row of features"))
+        if titles is not None and not isinstance(titles, Mapping):
+            raise InputError(f"titles is a {type(titles).__name__}", expected="titles by id, such as {1: 'Dune'}")
         taken = _adopted(matrix)
         if taken.shape[0] != len(items):
             raise InputError(f"{len(items):,} ids for {taken.shape[0]:,} rows of features", expected="an id for each")
@@ -123,6 +126,8 @@ class ItemFeatures:
             MissingLibraryError: texts without scikit-learn.
         """
         columns = feature_tables.FeatureColumns.asked(id, tags, text, vectors, title)
+        if not isinstance(separator, str) or not separator:
+            raise SettingError(f"separator={separator!r}", expected="what stands between two tags, such as '|'")
         found = feature_tables.read(source, columns, separator, told_in(file), beside)
         parts = [_unit(_rarer(_adopted(block)) if rare else _adopted(block)) for block, rare in found.blocks]
         whole = parts[0] if len(parts) == 1 else hstack([csr_array(part) for part in parts], format="csr")
@@ -140,7 +145,9 @@ def _adopted(matrix: Any) -> Matrix:
     given: Any = matrix
     try:
         taken: Matrix = (
-            checked_csr(given, "features").astype(np.float32) if issparse(matrix) else np.array(given, dtype=np.float32)
+            checked_csr(given, "features").astype(np.float32)
+            if issparse(matrix)
+            else as_float(real_numbers(given, "a matrix of numbers"), np.float32)
         )
     except InputError:
         raise

@@ -46,6 +46,8 @@ def match_items_to_features(items: Vocabulary, interactions: Csr, features: Item
     Raises:
         InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
     """
+    if not isinstance(features, ItemFeatures):
+        raise InputError(f"features of type {type(features).__name__}", expected="ItemFeatures, see ItemFeatures.read")
     ids = [items.held(id_) for id_ in features.items.ids.tolist()]
     wrong = [id_ for id_ in ids if isinstance(id_, str) != (items.kind == "string")]
     if wrong:

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from isthmus.errors import ColumnError, InputError, MissingLibraryError, SourceError, ValueRangeError
+from isthmus.errors import ColumnError, InputError, MissingLibraryError, SettingError, SourceError, ValueRangeError
 from isthmus.files import INFERRED, Told, open_beside
 from isthmus.ids import Id
+from isthmus.reprs import one_line
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.files.ids import IdColumn
 from isthmus_interactions.files.tables import Table, open_table
@@ -58,10 +59,14 @@ class FeatureColumns:
 
         Raises:
             InputError: no column of features.
+            SettingError: something that is no name of a column.
         """
         tagged, written, given = (
-            [names] if isinstance(names, str) else list(names or []) for names in (tags, text, vectors)
+            _names(role, names) for role, names in (("tags", tags), ("text", text), ("vectors", vectors))
         )
+        for role, name in (("id", id_), ("title", title)):
+            if name is not None and not isinstance(name, str):
+                raise SettingError(f"{role}={one_line(repr(name))}", expected="the name of a column")
         if not (tagged or written or given):
             remedy = 'such as tags="genres" (--tags genres)'
             raise InputError("no column of features", expected="tags, text or vectors", remedy=remedy)
@@ -121,6 +126,16 @@ def read(
         blocks.append((_vectors(table, columns.vectors), False))
     texts = [None] * len(items) if shown is None else table[shown].to_pylist()
     return FeatureTable(items, blocks, {i: str(t) for i, t in zip(items.ids.tolist(), texts, strict=True) if t})
+
+
+def _names(role: str, names: Any) -> list[str]:
+    """One name of a column, several, or none."""
+    if names is None or isinstance(names, str):
+        return [] if not names else [str(names)]
+    found = list(names) if isinstance(names, list | tuple) else [None]
+    if not all(isinstance(name, str) for name in found):
+        raise SettingError(f"{role}={one_line(repr(names))}", expected="the name of a column, or a list of names")
+    return found
 
 
 def _id_column(header: list[str], asked: str | None) -> str:

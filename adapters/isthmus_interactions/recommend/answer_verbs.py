@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.answers import Answers
+from isthmus.checked.arguments import path_of
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus_interactions.baselines import Popularity
@@ -138,7 +139,7 @@ class AnswerVerbs(FeatureVerbs):
             InputError: the directory of the file does not exist.
             SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
         """
-        users = self.adapter.users.ids
+        place, users = path_of("path", path), self.adapter.users.ids
         filters = item_filters(self.adapter.items, len(users), exclude, allow)
         asked = 0
 
@@ -148,7 +149,7 @@ class AnswerVerbs(FeatureVerbs):
             own, engine = filters.part(start, asked), self._engine
             return engine.recommend(engine.users(ids), k, exclude_seen=exclude_seen, filters=own, diversity=diversity)
 
-        return export.write(Path(path), users, self.adapter, ask)
+        return export.write(place, users, self.adapter, ask)
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same items for each history, for re-ranking; ``recommend`` sorts by the same scores.

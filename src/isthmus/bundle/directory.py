@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from isthmus.bundle.manifest import looks_like_bundle
+from isthmus.checked.arguments import path_of
 from isthmus.disk import check_writable
 from isthmus.errors import InputError
 
@@ -16,8 +17,9 @@ def check_target(directory: str | Path) -> None:
     Raises:
         InputError: something that is neither a bundle nor an empty directory stands at that place, or nothing may be
             written there.
+        SettingError: something that is no path.
     """
-    place = Path(directory)
+    place = path_of("path", directory)
     check_writable(place)
     if not os.path.lexists(place) or looks_like_bundle(place):
         return

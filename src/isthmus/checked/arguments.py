@@ -142,9 +142,18 @@ def path_of(name: str, value: Any) -> Path:
     """
     if isinstance(value, str | os.PathLike):
         path = os.fspath(value)
-        if isinstance(path, str) and path and "\0" not in path and path == path.encode("utf-8", "ignore").decode():
+        if isinstance(path, str) and path and "\0" not in path and _is_writable(path):
             return Path(path)
     raise SettingError(f"{name}={one_line(ascii(value))}", expected="a path")
+
+
+def _is_writable(path: str) -> bool:
+    """Whether the system's encoding has the characters of a path; names that it cannot decode count, too."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def flag(name: str, value: Any) -> bool:

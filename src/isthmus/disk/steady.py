@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from isthmus.checked.arguments import path_of
 from isthmus.disk.scratch import REPLACED, is_at, leftovers, sweep
 from isthmus.errors import BundleError
 
@@ -28,9 +29,10 @@ def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
 
     Raises:
         BundleError: the folder was replaced each time; or what ``read`` raises.
+        SettingError: something that is no path.
         OSError: what ``read`` raises.
     """
-    folder = Path(folder)
+    folder = path_of("path", folder)
     for _ in range(TRIES):
         _await(folder)
         with _held(folder) as is_same:

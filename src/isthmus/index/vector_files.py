@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus.checked.arguments import as_float, listed, real_numbers
+from isthmus.checked.arguments import as_float, listed, path_of, real_numbers
 from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
@@ -103,7 +103,7 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
         InputError: another ending, or no file can be written there.
         OSError: the disk is full, say; an older file is still there.
     """
-    path = Path(path)
+    path = path_of("path", path)
     if path.suffix == ".npy":
         with written(path) as file:
             np.save(file, vectors.numpy(), allow_pickle=False)

@@ -35,6 +35,9 @@ KEPT = 2
 PLUGIN, CHECKPOINT, BEST = "training", "checkpoint", "best"
 """What the manifests name."""
 
+DAMAGE = (AttributeError, BundleError, KeyError, TypeError, ValueError)
+"""What comes of a checkpoint that is not whole."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -124,12 +127,18 @@ class CheckpointStore:
                 saved = bundle.read(directory)
                 history = History.from_json(json.loads(saved.documents["history.json"]))
                 self._check_best(history.best_epoch, saved.manifest.settings.get("best"))
-            except (AttributeError, BundleError, KeyError, TypeError, ValueError) as error:
+                epoch = _epoch_of(saved.manifest.settings, history)
+            except DAMAGE as error:
                 logger.warning("checkpoint %s is damaged: %s", directory.name, error)
                 continue
             _check_plan(directory, saved.manifest.settings, state.plan)
-            _restore(state, saved.tensors)
-            return int(saved.manifest.settings["epoch"]), history
+            try:
+                _restore(state, saved.tensors)
+            except DAMAGE as error:
+                # Whatever was put in its place already, an earlier checkpoint replaces, or nobody gets to see.
+                logger.warning("checkpoint %s does not fit this training: %s", directory.name, error)
+                continue
+            return epoch, history
         if found:
             raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
         return 0, History()
@@ -193,6 +202,14 @@ class CheckpointStore:
                 remove(old)
 
 
+def _epoch_of(settings: Mapping[str, Any], history: History) -> int:
+    """How many epochs a checkpoint has done, by its manifest and by its history."""
+    epoch = settings["epoch"]
+    if type(epoch) is not int or epoch != history.epochs or (history.best_epoch or 0) > epoch:
+        raise BundleError(f"a checkpoint of epoch {epoch!r} with a history of {history.epochs}", expected="as saved")
+    return epoch
+
+
 def _best_of(checkpoint: Path) -> int | None:
     """Which best weights a checkpoint needs; None where it needs none or is damaged."""
     try:
@@ -215,6 +232,12 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
+    """Put a checkpoint in its place.
+
+    Raises:
+        BundleError: tensors of other names, shapes or types than this training has.
+        KeyError, ValueError, TypeError: names that are none of a checkpoint.
+    """
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "generator": {}}
     for name, tensor in tensors.items():
         kind, rest = name.split(".", 1)
@@ -224,10 +247,29 @@ def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in parts["optimizer"].items():
         index, key = name.split(".", 1)
         moments.setdefault(int(index), {})[key] = tensor
+    _check_moments(training.optimizer, moments)
     whole: dict[str, Any] = training.optimizer.state_dict()
     training.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
     for name, generator in training.generators.items():
         _restore_generator(name, generator, parts["generator"][name])
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
+    """Refuse what an optimizer keeps of other parameters.
+
+    Raises:
+        BundleError: numbers of a parameter that there is not, or of another shape.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, values in moments.items():
+        if not 0 <= index < len(parameters):
+            raise BundleError(f"the optimizer's numbers of parameter {index}", expected=f"0 to {len(parameters) - 1}")
+        for key, value in values.items():
+            if value.ndim and value.shape != parameters[index].shape:
+                raise BundleError(
+                    f"{key} of parameter {index} of shape {list(value.shape)}",
+                    expected=f"{list(parameters[index].shape)}",
+                )
 
 
 def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
@@ -241,8 +283,13 @@ def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None
 
 def _restore_generator(name: str, generator: Generator, state: Tensor) -> None:
     """The generator goes on where it was, or, where it was one of another kind of device, with numbers of its own."""
+    if state.dtype != torch.uint8:
+        raise BundleError(f"a generator's state of {state.dtype}", expected="bytes")
     if state.shape == generator.get_state().shape:
-        generator.set_state(state)
+        try:
+            generator.set_state(state)
+        except RuntimeError as error:
+            raise BundleError(f"a generator's state that is none ({error})", expected="as saved") from None
         return
     generator.manual_seed(zlib.crc32(state.numpy().tobytes()))
     logger.warning(

@@ -112,12 +112,45 @@ class History:
         document["records"] = [{key: _finite(value) for key, value in one.items()} for one in self.records]
         return document
 
+    def _check(self) -> None:
+        """Refuse fields of other types than a training gives them.
+
+        Raises:
+            TypeError: such a field.
+        """
+        right = [
+            isinstance(self.records, list) and all(map(_is_record, self.records)),
+            self.metric is None or isinstance(self.metric, str),
+            self.best_epoch is None or (type(self.best_epoch) is int and self.best_epoch >= 0),
+            self.best_score is None or _is_number(self.best_score),
+            all(isinstance(flag, bool) for flag in (self.interrupted, self.stopped_early, self.out_of_time)),
+        ]
+        if not all(right):
+            raise TypeError("a history with fields of other types than a training gives them")
+
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> History:
-        """The inverse of ``to_json``."""
+        """The inverse of ``to_json``.
+
+        Raises:
+            TypeError: fields of other names or types.
+        """
         made = cls(**document)
+        made._check()
         made.records = [{key: math.nan if one is None else one for key, one in kept.items()} for kept in made.records]
         return made
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it holds plain values by name, those that are counted with being numbers."""
+    if not isinstance(record, dict):
+        return False
+    plain = all(one is None or isinstance(one, int | float | str) for one in record.values())
+    return plain and all(_is_number(record.get(name, 0)) for name in ("epoch", "seconds", "part"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def finite(score: float) -> float | None:
