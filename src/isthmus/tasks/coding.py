@@ -232,7 +232,9 @@ def held_out(
         raise InputError("no rows", expected="at least one")
     device = _device(model)
     noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
-    counts, means, parts = [], [], []
+    counts: list[int] = []
+    means: list[Tensor] = []
+    parts = []
     for rows in torch.arange(len(source)).split(batch):
         with run.products():
             step = model.step(there.batch(rows), generator=noise, corrupt=corrupt)
