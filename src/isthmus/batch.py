@@ -127,7 +127,8 @@ class Bags:
             found, self._known["places"] = distinct(self.indices, self.by_item())
             self._known["touched"] = found[:width]
         # Places are in the order of the items.
-        known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
+        shared = ("rows", "ends", "by_item", "rows_by_item")
+        known: dict[str, Tensor] = {name: self._known[name] for name in shared if name in self._known}
         places = self._known["places"]
         return self._known["touched"], Bags(places, self.offsets, self.weights, self.ages, self.times, known)
 

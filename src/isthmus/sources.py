@@ -52,7 +52,7 @@ class LaidOut(Source, Protocol):
 
 def few_sizes(count: int) -> int:
     """The next of few numbers: 4, 5, 6 or 7 times a power of two, and 64 at least."""
-    step = 2 ** max(4, (count - 1).bit_length() - 3)
+    step = 1 << max(4, (count - 1).bit_length() - 3)
     return max(64, -(-count // step) * step)
 
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.machine.devices import moved
+from isthmus.machine.devices import check_able, moved
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.determinism import deterministic
@@ -53,7 +54,13 @@ class GradientRecipe:
 
         Returns:
             The history, one record for each epoch.
+
+        Raises:
+            SettingError: the device lacks what the model needs, or with ``deterministic`` an operation has no fixed
+                order there.
         """
+        wide = any(buffer.dtype == torch.float64 for buffer in self.model.buffers())
+        check_able(run.torch_device(), "this model", float64=wide, sparse=self.plan.rowwise)
         with deterministic(run.deterministic), interruptible() as stop:
             if self.before_training is not None:
                 with stop.at_once(), doing(run.progress, "looking at the data"):
