@@ -147,7 +147,7 @@ def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " text
     there, lengths = source.to(device), source.lengths.cpu()
     found = torch.empty(len(source), dtype=torch.float64)
     for rows in by_length(lengths, SCORED_TOKENS):
-        found[rows] = -model.step(there.batch(rows.to(device))).log_likelihood[:, 0].double().cpu()
+        found[rows] = -model.step(there.batch(rows.to(device))).log_likelihood[:, 0].cpu().double()
     return found / lengths
 
 
@@ -180,7 +180,7 @@ def weighted_nlls(
         with run.products():
             batch = there.batch(rows.to(device))
             found = importance_weighted(model, batch, samples=samples, chunk=CHUNK, generator=noise)
-        parts.append(-found.double().cpu())
+        parts.append(-found.cpu().double())
         run.progress.step(len(rows), -float(found.mean()))
     run.progress.stop()
     return torch.cat(parts)

@@ -15,8 +15,15 @@ def _next(taus: Sequence[float], ridges: Sequence[float], **fixed: Any) -> list[
     return [{"tau": tau, "regularisation": ridge, **fixed} for tau in taus for ridge in ridges]
 
 
-def _recent(model: str, half_lives: Sequence[float | str], settings: Sequence[Settings]) -> list[Settings]:
-    return [{"of": model, "half_life": life, "settings": own} for life in half_lives for own in settings]
+def _recent(
+    model: str, half_lives: Sequence[float | str], settings: Sequence[Settings], *, training: Sequence[bool] = (True,)
+) -> list[Settings]:
+    return [
+        {"of": model, "half_life": life, "training": weighed, "settings": own}
+        for life in half_lives
+        for own in settings
+        for weighed in training
+    ]
 
 
 BASELINES: Grid = {"popularity": [{}], "item-knn": [{"neighbours": count} for count in (20, 100, 500)]}
@@ -26,9 +33,8 @@ BLEND: Grid = {"blend": [{"parts": ["sequence-linear", "recent (ease)"]}]}
 _AMAZON: Grid = {
     **BASELINES,
     "ease": [{"regularisation": 100.0}],
-    "recent (ease)": _recent("ease", [3.5], [{"regularisation": 100.0}]),
-    "sequence-linear": _next([3.0], [50.0, 100.0, 200.0], ask_tau=2.0, neighbours=200)
-    + _next([3.0], [100.0], ask_tau=2.0, neighbours=200, input_power=0.5),
+    "recent (ease)": _recent("ease", [3.5], [{"regularisation": 100.0}], training=(False,)),
+    "sequence-linear": _next([3.0], [50.0, 100.0, 200.0], ask_tau=2.0, neighbours=200),
     **BLEND,
 }
 _WEEKLY: Grid = {
@@ -45,8 +51,8 @@ GRIDS: Mapping[str, Grid] = {
     "sports": _AMAZON,
     "ml-1m": {
         **BASELINES,
-        "ease": [{"regularisation": ridge} for ridge in (500.0, 1000.0)],
-        "recent (ease)": _recent("ease", [20.0], [{"regularisation": ridge} for ridge in (200.0, 500.0)]),
+        "ease": [{"regularisation": 500.0}],
+        "recent (ease)": _recent("ease", [20.0], [{"regularisation": 500.0}], training=(True, False)),
         "sequence-linear": [*_next([4.0, 5.0], [500.0], ask_tau=4.0, input_power=0.5), *_next([4.0], [500.0])],
         **BLEND,
     },

@@ -127,7 +127,8 @@ class Bags:
             found, self._known["places"] = distinct(self.indices, self.by_item())
             self._known["touched"] = found[:width]
         # Places are in the order of the items.
-        known = {name: self._known[name] for name in ("rows", "ends", "by_item", "rows_by_item") if name in self._known}
+        shared = ("rows", "ends", "by_item", "rows_by_item")
+        known: dict[str, Tensor] = {name: self._known[name] for name in shared if name in self._known}
         places = self._known["places"]
         return self._known["touched"], Bags(places, self.offsets, self.weights, self.ages, self.times, known)
 
@@ -208,16 +209,17 @@ class TokenRows:
 
     Attributes:
         ids: padding may have any id below the vocabulary size; only the mask counts.
-        unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
-            it.
+        unseen: positions whose token is hidden from the decoder's input (word dropout); nothing else reads it.
         times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
         places: what is known of the mask; of rows that are taken out, nothing is.
+        every: whether each prefix of a row is a record, row after row; for causal encoders.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
     times: Float64[Tensor, "batch steps"] | None = None
+    every: bool = False
     places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -262,7 +264,7 @@ class TokenRows:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> TokenRows:
         unseen, times = (None if of is None else change(of) for of in (self.unseen, self.times))
-        return TokenRows(change(self.ids), change(self.mask), unseen, times)
+        return TokenRows(change(self.ids), change(self.mask), unseen, times, self.every)
 
 
 @brief

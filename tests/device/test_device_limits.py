@@ -1,6 +1,7 @@
-"""Devices with too little memory, and trainings that ask for results without chance."""
+"""Devices with too little memory, devices without float64, and trainings that ask for results without chance."""
 
 import pytest
+from device_cases.comparing import EQUAL
 from device_cases.server import Server
 
 slow = pytest.mark.slow
@@ -43,3 +44,33 @@ def test_an_operation_without_a_fixed_order_is_refused(pretend: Server) -> None:
     found = pretend("limits", "refused")
     assert found["restored"]
     assert found["outcome"].startswith("deterministic=True, and aten.cumsum.default has no deterministic form")
+
+
+@pytest.mark.parametrize(
+    "builder",
+    ["mult-dae", *(pytest.param(name, marks=slow) for name in ("blend", "elsa", "rec-vae"))],
+)
+def test_recommenders_on_a_device_like_mps(pretend_mps: Server, builder: str) -> None:
+    found = pretend_mps("recommenders", "check", builder)
+    assert {verb: answer for verb, answer in found.items() if answer != EQUAL} == {}
+
+
+@pytest.mark.parametrize(
+    ("domain", "builder"),
+    [
+        ("vectors", "vanilla"),
+        *(pytest.param("images", name, marks=slow) for name in ("pseudo-inputs", "residual-denoiser")),
+        *(pytest.param("text", name, marks=slow) for name in ("denoising-text", "sequence-vae", "transformer")),
+    ],
+)
+def test_autoencoders_on_a_device_like_mps(pretend_mps: Server, domain: str, builder: str) -> None:
+    found = pretend_mps("autoencoders", "check", domain, builder)
+    if domain == "text":
+        # Tokens are drawn with numbers of half the digits, so that others come out.
+        found = {verb: answer for verb, answer in found.items() if not verb.startswith("sample")}
+    assert {verb: answer for verb, answer in found.items() if answer != EQUAL} == {}
+
+
+@pytest.mark.parametrize("builder", ["als", "sampled", pytest.param("sparse", marks=slow)])
+def test_models_that_need_more_than_mps_has_are_refused(pretend_mps: Server, builder: str) -> None:
+    assert "on device pretend, which has no" in pretend_mps("limits", "unable", builder)

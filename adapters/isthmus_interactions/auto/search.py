@@ -167,7 +167,7 @@ class ModelSearch:
         """Give the best linear model several half-lives."""
         end, before = time.perf_counter() + RECENT * (self.end - time.perf_counter()), self.ranked[0]
         own = dict(before.settings)
-        for half_life in reversed(half_lives(self.train)[1:]):
+        for half_life in half_lives(self.train)[1:]:
             if time.perf_counter() + self.tried[-1].seconds > end:
                 break
             self._try("recent", with_half_life(before.name, half_life, own)[1], None)

@@ -16,7 +16,7 @@ from torch import nn
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import MissingLibraryError, NonFiniteLossError
-from isthmus.machine.devices import moved
+from isthmus.machine.devices import check_able, moved
 from isthmus.models.linear import bags_matrix
 from isthmus.protocols import Source
 from isthmus.reprs import brief
@@ -125,6 +125,7 @@ class ImplicitRecipe:
             MissingLibraryError: ``implicit`` is not installed.
             NonFiniteLossError: the factors became NaN or infinite.
         """
+        check_able(run.torch_device(), f"{self.trainer}, whose users are solved for in double precision,", float64=True)
         made, started = library(), time.perf_counter()
         maker = made.als if self.trainer == "als" else made.bpr
         last = min(self.settings["iterations"], run.until or self.settings["iterations"])

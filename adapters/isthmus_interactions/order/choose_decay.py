@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.recency import HalfLife
+from isthmus.core.recency import EXPECTED, HalfLife
 from isthmus.errors import SettingError
 from isthmus.models.recipes.settings import built, checked, keywords_of
+from isthmus.reprs import one_line
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run
@@ -25,10 +28,10 @@ from isthmus_interactions.splits import FoldIn
 
 Decay = float | int | str | None
 
-EVENTS = (3.0, 10.0, 30.0, 100.0)
-"""Half-lives in events that "auto" tries."""
+EVENTS = (10.0, 30.0, 3.0, 100.0)
+"""Half-lives in events that "auto" tries, the likely ones first, as time may run out."""
 
-TIMES = ("7d", "60d", "1y")
+TIMES = ("60d", "7d", "1y")
 """Half-lives in time that "auto" tries where the times are a clock."""
 
 FACT = "decay"
@@ -45,6 +48,7 @@ def check_decay_of_auto(decay: Decay) -> None:
     Raises:
         SettingError: a half-life other than "auto".
     """
+    decay = _plain(decay)
     if decay not in (None, "auto"):
         raise SettingError(
             f"decay={decay!r} without a model",
@@ -78,6 +82,7 @@ def fit_with_decay(
     Returns:
         The fitted model.
     """
+    decay = _plain(decay)
     if decay in ("cosine", "constant") and "decay" in keywords_of(plugins.find_builder(model, "interactions")[1]):
         settings, decay = {**settings, "decay": decay}, None
     tried: list[dict[str, Any]] = []
@@ -91,6 +96,18 @@ def fit_with_decay(
     if not tried:
         return made
     return replace(made, facts={**made.facts, FACT: {"protocol": told, "metric": metric, "tried": tried}})
+
+
+def _plain(decay: Any) -> Decay:
+    """The half-life as a number or text of Python.
+
+    Raises:
+        SettingError: something else.
+    """
+    plain = decay.item() if isinstance(decay, np.generic) else decay
+    if plain is not None and not isinstance(plain, int | float | str):
+        raise SettingError(f"decay={one_line(repr(decay))}", expected=f'{EXPECTED}, or "auto"')
+    return plain
 
 
 def with_half_life(model: str, half_life: Decay, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

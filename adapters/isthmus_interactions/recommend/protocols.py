@@ -23,6 +23,7 @@ from isthmus.checked.arguments import checked_seed, real
 from isthmus.errors import InputError, SettingError
 from isthmus.plugins import closest
 from isthmus.reprs import counted, one_line
+from isthmus.tasks.evaluation import SEEN
 from isthmus_interactions.csr import Csr, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading
@@ -71,13 +72,13 @@ class Protocol:
 
     @property
     def seen_items(self) -> str:
-        """ "masked" or "kept": by default kept for sessions, in which items are repeated.
+        """Whether they are "masked" or "kept": by default kept for sessions, in which items are repeated.
 
         Raises:
             SettingError: anything else.
         """
-        if self.seen not in (None, "masked", "kept"):
-            raise SettingError(f"seen={self.seen!r}", expected="'masked' or 'kept'")
+        if self.seen is not None and not (isinstance(self.seen, str) and self.seen in SEEN):
+            raise SettingError(f"seen={one_line(repr(self.seen))}", expected="'masked' or 'kept'")
         return self.seen or ("kept" if self.split == "sessions" else "masked")
 
     def check(self) -> None:
@@ -124,7 +125,8 @@ def asked_fold(fitted: FittedRecommender, test: Any, asked: Protocol, **reading:
     over = data.with_items(fitted.adapter.items, log=False)
     _check_items(fitted, data, over)
     if split in PROTOCOLS:
-        target = asked.target or ("successive" if PROTOCOLS[split] else "last")
+        usual = "successive" if PROTOCOLS[split] else "last"
+        target = usual if asked.target is None else asked.target
         timed = clocked(fitted, data, asked.at, target, seen, sessions=PROTOCOLS[split])
         return AskedFold(timed.fold, split, timed.protocol, timed.remarks, seen, timed.apart)
     case = _Case(fitted, over, translate(data.users, fitted.adapter.users), share, seed)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import one_line
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.asked_times import in_unit_of
@@ -63,8 +64,8 @@ def clocked(
         InputError: data without times, a recommender that was trained on events after the moment, or nothing to find.
         SettingError: a moment that does not split the data.
     """
-    if target not in ("last", "successive"):
-        raise SettingError(f"target={target!r}", expected="'last' or 'successive'")
+    if not (isinstance(target, str) and target in ("last", "successive")):
+        raise SettingError(f"target={one_line(repr(target))}", expected="'last' or 'successive'")
     test = replace(test, histories=_in_unit_of_training(fitted, timed(test)))
     known, trained = timed(test), None if fitted.histories is None else fitted.histories.times
     cut = _cut(fitted, known, trained, at)

@@ -26,6 +26,9 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0, "
 
 EXPECTED = 'a number of events such as 20, or a time such as "30d" (s, min, h, d, w or y)'
 
+LEAST, MOST = 1e-3, 1e12
+"""Limits of a half-life in events, so that ages can be divided by it in 32 bits."""
+
 SMALLEST = 1e-30
 """Smallest factor, so that no weight becomes 0: an entry of weight 0 would not be an entry any more."""
 
@@ -40,7 +43,8 @@ def seconds_of(text: str, name: str = "half_life") -> float:
     Raises:
         SettingError: no such length.
     """
-    found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]{1,3})\s*", text.lower())
+    form = r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]{1,3})\s*"
+    found = re.fullmatch(form, text.lower()) if isinstance(text, str) else None
     seconds = float(found[1]) * UNITS.get(found[2], 0.0) if found else 0.0
     if not seconds:
         raise SettingError(f"{name}={text!r}", expected='a time such as "30d" (s, min, h, d, w or y)')
@@ -69,7 +73,7 @@ class HalfLife:
         if isinstance(given, str):
             number = re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", given)
             return cls.parse(float(given)) if number else cls(seconds_of(given), timed=True)
-        if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        if isinstance(given, bool) or not isinstance(given, int | float) or not LEAST <= given <= MOST:
             raise SettingError(f"half_life={given!r}", expected=EXPECTED)
         return cls(float(given))
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import ModelQualityWarning
+from isthmus.machine.devices import double
 from isthmus.metrics.codes import active_units
 
 SAME = 1e-4
@@ -50,8 +51,8 @@ def same_codes(codes: Float[Tensor, "rows code"]) -> str | None:
     """
     if len(codes) < 2 or not codes.shape[1]:
         return None
-    size = float(codes.double().square().mean().sqrt())
-    spread = float(codes.double().std(0).max())
+    size = float(double(codes).square().mean().sqrt())
+    spread = float(double(codes).std(0).max())
     if spread > SAME * max(size, 1e-12) and size > 0:
         return None
     return (

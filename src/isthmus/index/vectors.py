@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.checked.arguments import checked_k, choice
 from isthmus.checked.sizes import check_memory
 from isthmus.errors import InputError, ValueRangeError
+from isthmus.machine.devices import where_double
 from isthmus.plugins import closest
 
 Metric = Literal["ip", "cosine", "l2"]
@@ -119,7 +120,8 @@ def _check_lengths(vectors: Float[Tensor, "rows width"], longest: float, name: s
     # No vector is longer than the square root of its width, times its greatest number.
     if not vectors.numel() or float(vectors.abs().amax()) * math.sqrt(vectors.shape[1]) <= longest:
         return
-    lengths = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    here = where_double(vectors)
+    lengths = torch.linalg.vector_norm(here, dim=1, dtype=torch.float64)
     long = (lengths > longest).nonzero()[:, 0]
     if len(long):
         row = int(long[0])
@@ -138,8 +140,9 @@ def _finite(numbers: Tensor) -> bool:
 def normalised(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
     """Vectors of length one; a zero vector stays zero, so its cosine with anything is 0."""
     # In float64, because squares of float32 numbers overflow and vanish early.
-    lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True, dtype=torch.float64)
-    return (vectors / torch.where(lengths > 0, lengths, 1.0)).to(vectors.dtype)
+    here = where_double(vectors)
+    lengths = torch.linalg.vector_norm(here, dim=1, keepdim=True, dtype=torch.float64)
+    return (here / torch.where(lengths > 0, lengths, 1.0)).to(vectors)
 
 
 def lifted(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width_plus_one"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 import torch
 from torch import nn
@@ -161,3 +162,58 @@ def put(model: nn.Module, name: str) -> None:
             remedy="use device cpu",
         )
     moved(model, device)
+
+
+@cache
+def has_float64(device: torch.device) -> bool:
+    """Whether a device knows double precision, which MPS does not."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
+@cache
+def has_sparse(device: torch.device) -> bool:
+    """Whether a device knows sparse tensors."""
+    try:
+        places, values = torch.zeros(1, 1, dtype=torch.int64, device=device), torch.ones(1, 2, device=device)
+        torch.sparse_coo_tensor(places, values, (2, 2), check_invariants=False).coalesce()
+    except (NotImplementedError, RuntimeError, TypeError):
+        return False
+    return True
+
+
+def double(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in double precision: where it is, or on the CPU if its device does not know it."""
+    return where_double(tensor).double()
+
+
+def where_double(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor as it is, or on the CPU if its device does not know double precision."""
+    return tensor if has_float64(tensor.device) else tensor.cpu()
+
+
+def check_able(device: torch.device, what: str, *, float64: bool = False, sparse: bool = False) -> None:
+    """Refuse a device that does not know what a model needs.
+
+    Args:
+        device: where it would be trained.
+        what: the model, for the message.
+        float64: whether double precision is needed.
+        sparse: whether sparse tensors are needed.
+
+    Raises:
+        SettingError: the device does not know one of them.
+    """
+    lacks = [
+        *(["double precision"] if float64 and not has_float64(device) else []),
+        *(["sparse tensors"] if sparse and not has_sparse(device) else []),
+    ]
+    if lacks:
+        raise SettingError(
+            f"{what} on device {device.type}, which has no {' and no '.join(lacks)}",
+            expected="a device that has them, such as cpu or cuda",
+            remedy="use device cpu",
+        )

@@ -18,6 +18,7 @@ from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.errors import InputError, SettingError
+from isthmus.machine.devices import double
 
 CELLS = 1 << 22
 """Number of pairs of records whose densities are computed at a time."""
@@ -33,12 +34,12 @@ def active_units(means: Float[Tensor, "n code"], threshold: float = 0.01) -> int
     """
     if len(means) < 2:
         raise InputError(f"{len(means)} records", expected="at least two, for a variance")
-    return int((means.double().var(0) >= threshold).sum())
+    return int((double(means).var(0) >= threshold).sum())
 
 
 def rate(means: Float[Tensor, "n code"], log_scales: Float[Tensor, "n code"]) -> float:
     """Mean KL divergence of diagonal Gaussian posteriors from N(0, 1), in closed form, nats per record."""
-    return float(DiagonalGaussian(means.double(), log_scales.double()).standard_normal_rates().sum(1).mean())
+    return float(DiagonalGaussian(double(means), double(log_scales)).standard_normal_rates().sum(1).mean())
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ def mutual_information(
     n = len(means)
     if n == 0:
         raise InputError("no records", expected="at least one")
-    posterior = DiagonalGaussian(means.double(), log_scales.double())
+    posterior = DiagonalGaussian(double(means), double(log_scales))
+    if generator.device.type != posterior.mean.device.type:
+        # The device of the codes does not know double precision.
+        generator = Generator().manual_seed(generator.initial_seed())
     draws = posterior.sample(generator)
     own = posterior.log_prob(draws)
     blocks = zip(draws.split(max(1, CELLS // n)), own.split(max(1, CELLS // n)), strict=True)
@@ -132,6 +136,6 @@ def importance_weighted(
         if step.code.posterior is None:
             raise SettingError("a model without a posterior", expected="a variational model")
         posterior = step.code.posterior.log_prob(step.code.sample).view(-1, some)
-        weights = step.log_likelihood.double() + model.prior.log_prob(step).double() - posterior.double()
+        weights = double(step.log_likelihood) + double(model.prior.log_prob(step)) - double(posterior)
         parts.append(weights.logsumexp(1))
     return torch.stack(parts).logsumexp(0) - math.log(samples)

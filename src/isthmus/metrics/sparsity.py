@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.errors import InputError
+from isthmus.machine.devices import double
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def sparsity_of(codes: Float[Tensor, "rows code"], threshold: float = 0.0) -> Sp
     if len(codes) == 0:
         raise InputError("no codes", expected="at least one record")
     used = codes.abs() > threshold
-    return Sparsity(float(used.sum(1).double().mean()), float((~used.any(0)).double().mean()))
+    return Sparsity(float(double(used.sum(1)).mean()), float(double(~used.any(0)).mean()))
 
 
 def fraction_unexplained(targets: Float[Tensor, "rows ..."], reconstructions: Float[Tensor, "rows ..."]) -> float:
@@ -42,7 +43,7 @@ def fraction_unexplained(targets: Float[Tensor, "rows ..."], reconstructions: Fl
     Raises:
         InputError: rows that are all equal, or none.
     """
-    targets, reconstructions = targets.double(), reconstructions.double()
+    targets, reconstructions = double(targets), double(reconstructions)
     spread = float((targets - targets.mean(0)).square().sum()) if len(targets) else 0.0
     if spread == 0:
         raise InputError(f"{len(targets)} rows without any spread", expected="at least two rows that differ")

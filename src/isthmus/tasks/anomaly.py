@@ -22,6 +22,7 @@ from isthmus.checked.arguments import checked_k
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError, InputError, SettingError, ValueRangeError
 from isthmus.index.searchers import searcher_over
+from isthmus.machine.devices import double
 from isthmus.protocols import Searcher, Source
 from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
@@ -74,7 +75,7 @@ def surprise(
     for rows in torch.arange(len(source), device=device).split(batch):
         given = source.batch(rows)
         passes = [given] if masks is None else [_masked(given, mask.to(device)) for mask in masks]
-        nats = [-model.step(one).log_likelihood[:, 0].double() for one in passes]
+        nats = [-double(model.step(one).log_likelihood[:, 0]) for one in passes]
         found.append(torch.stack(nats).mean(0).cpu())
     return torch.cat(found) if found else torch.empty(0, dtype=torch.float64)
 
@@ -142,7 +143,7 @@ class Nearest:
         found = self.searcher.search(queries, k, exclude=exclude).rows
         # Computed again from differences: the products of the search lose precision for near neighbours.
         apart = self.vectors[found] - queries[:, None]
-        return apart.square_().sum(2).double().sqrt().mean(1).cpu()
+        return double(apart.square_().sum(2)).sqrt().mean(1).cpu()
 
 
 @final

@@ -232,7 +232,9 @@ def held_out(
         raise InputError("no rows", expected="at least one")
     device = _device(model)
     noise, there = torch.Generator(device).manual_seed(SEED), source.to(device)
-    counts, means, parts = [], [], []
+    counts: list[int] = []
+    means: list[Tensor] = []
+    parts = []
     for rows in torch.arange(len(source)).split(batch):
         with run.products():
             step = model.step(there.batch(rows), generator=noise, corrupt=corrupt)
@@ -253,7 +255,7 @@ def held_out(
 def nats_of(step: Step) -> dict[str, Float64[Tensor, " rows"]]:
     """``nll`` and ``rate`` of each record of a forward pass, on the CPU."""
     nats = {"nll": -step.log_likelihood.mean(1), "rate": step.model.prior.rate(step)}
-    return {name: each.detach().double().cpu() for name, each in nats.items()}
+    return {name: each.detach().cpu().double() for name, each in nats.items()}
 
 
 def _each(model: Autoencoder, source: Source, batch: int, ask: Callable[[Batch], Tensor]) -> Float[Tensor, "rows ..."]:

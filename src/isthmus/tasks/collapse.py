@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.errors import InputError, SettingError
+from isthmus.machine.devices import double
 from isthmus.metrics.codes import MutualInformation, active_units, mutual_information
 from isthmus.protocols import Source
 
@@ -105,10 +106,10 @@ def diagnose(
             posterior = step.code.posterior
             if not isinstance(posterior, DiagonalGaussian):
                 raise SettingError(f"posterior {type(posterior).__name__}", expected="a diagonal Gaussian")
-            means.append(posterior.mean.flatten(1))
-            log_scales.append(posterior.log_scale.flatten(1))
-            nats.append(-step.log_likelihood[:, 0].double())
-            rates.append(model.prior.rate(step).double())
+            means.append(double(posterior.mean.flatten(1)))
+            log_scales.append(double(posterior.log_scale.flatten(1)))
+            nats.append(-double(step.log_likelihood[:, 0]))
+            rates.append(double(model.prior.rate(step)))
     mean = torch.cat(means)
     return Diagnosis(
         nll=float(torch.cat(nats).mean()),

@@ -159,8 +159,8 @@ def evaluate(
         SettingError: an unknown metric, ``seen`` that is neither, or ``batch_size`` below 1.
         InputError: matrices that do not match each other or the ranker.
     """
-    if seen not in SEEN:
-        raise SettingError(f"seen={seen!r}", expected="'masked' or 'kept'")
+    if not (isinstance(seen, str) and seen in SEEN):
+        raise SettingError(f"seen={one_line(repr(seen))}", expected="'masked' or 'kept'")
     masked = seen == "masked"
     wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
     history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from isthmus.errors import ValueRangeError
 from isthmus.index.exact.top_k import best_of
+from isthmus.machine.devices import double, has_float64
 from isthmus.protocols import Readout, SequenceDecoder
 
 Choose = Callable[[Tensor], Tensor]
@@ -119,16 +120,18 @@ class Nucleus:
         # A token stays if those before it do not yet reach top_p, so the first one always stays.
         kept = falling * (falling.cumsum(1) - falling < self.top_p)
         ends = kept.cumsum(1)
-        uniform = torch.rand(len(ends), 1, dtype=torch.float64, device=self.generator.device, generator=self.generator)
-        places = torch.searchsorted(ends, uniform.to(ends.device) * ends[:, -1:], right=True)
+        place = self.generator.device
+        kind = torch.float64 if has_float64(place) else torch.float32
+        uniform = torch.rand(len(ends), 1, dtype=kind, device=place, generator=self.generator)
+        places = torch.searchsorted(ends, uniform.to(ends) * ends[:, -1:], right=True)
         # Rounding may reach the very end, where tokens have probability 0.
         last = (kept > 0).sum(1, keepdim=True) - 1
-        return tokens.gather(1, places.minimum(last))[:, 0]
+        return tokens.gather(1, places.minimum(last))[:, 0].to(log_probs.device)
 
     def _likely(self, log_probs: Float[Tensor, "batch width"]) -> tuple[Float64[Tensor, "b n"], Int64[Tensor, "b n"]]:
         """Probabilities in descending order and their tokens: the first ``HEAD`` if they contain the nucleus, otherwise
         all."""
-        scaled = log_probs.double() / self.temperature
+        scaled = double(log_probs) / self.temperature
         total = scaled.logsumexp(1, keepdim=True)
         best = best_of(scaled, HEAD)
         if bool(((best.scores - total).exp().sum(1) < self.top_p).any()):

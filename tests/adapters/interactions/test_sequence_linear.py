@@ -148,6 +148,21 @@ def test_a_blend_weighs_parts_of_both_kinds() -> None:
     assert best(recommender, [6, 2, 4]) == 5
 
 
+def test_a_half_life_may_weigh_answers_alone() -> None:
+    """Another part that a blend may need beside it."""
+    ease = {"of": "ease", "half_life": 1.0, "settings": {"regularisation": 5.0}}
+    data = Interactions.read(events())
+    plain = Recommender.fit(data, "ease", validation=0.0, run=RUN, regularisation=5.0)
+    late, both = (
+        Recommender.fit(data, "recent", validation=0.0, run=RUN, training=training, **ease)
+        for training in (False, True)
+    )
+    torch.testing.assert_close(late.model.model.weights, plain.model.weights)
+    assert not torch.allclose(both.model.model.weights, plain.model.weights)
+    old, new = (plain.score([[item]], [5]) for item in (3, 4))
+    np.testing.assert_allclose(late.score([[3, 4]], [5]), old / 2 + new, rtol=1e-5)
+
+
 def test_an_update_solves_it_again_for_everybody() -> None:
     for model in ("sequence-linear", "blend"):
         updated = fitted(model).update(events(20, start=1000), run=RUN)

@@ -112,11 +112,16 @@ def check(domain: str, builder: str) -> dict[str, str]:
     # Vectors are answered in double precision, and that on the CPU.
     place = "cpu" if domain == "vectors" else "pretend"
     assert {tensor.device.type for tensor in there.model.state_dict().values() if tensor.dim()} == {place}
+    return table(here, there, asked_of(domain, builder))
+
+
+def asked_of(domain: str, builder: str) -> dict[str, Verb]:
+    """The verbs that are asked of a model."""
     asked = verbs(domain, builder)
     if (domain, builder) == ("text", "sparse"):
         # Two components of the mixture that is drawn from are equally good, and rounding chooses between them.
         del asked["sample"]
-    return table(here, there, asked)
+    return asked
 
 
 def verbs(domain: str, builder: str) -> dict[str, Verb]:

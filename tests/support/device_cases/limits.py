@@ -85,6 +85,15 @@ def refused() -> dict[str, Any]:
     return {"outcome": outcome, "restored": _settings() == before}
 
 
+def unable(builder: str) -> str:
+    """The error of a training on a device that lacks what it needs."""
+    try:
+        recommenders.fitted(builder, NAME)
+    except SettingError as error:
+        return str(error)
+    return "trained"
+
+
 def blocks() -> list[int]:
     """Bytes of scores at a time, here and there."""
     return [devices.block_bytes(torch.device(name)) for name in ("cpu", NAME)]

@@ -121,10 +121,8 @@ def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
 
 
-def check(builder: str) -> dict[str, str]:
-    here, there = fitted(builder, "cpu"), fitted(builder, "pretend")
-    # Counters of dropout stay with the host.
-    assert {tensor.device.type for tensor in there.model.state_dict().values() if tensor.dim()} == {"pretend"}
+def asked_of(builder: str) -> dict[str, Verb]:
+    """The verbs that are asked of a model."""
     asked = verbs(builder)
     if builder == "popularity":
         # It has no vectors of items.
@@ -132,4 +130,11 @@ def check(builder: str) -> dict[str, str]:
     if builder in ORDERED:
         # Its items have no features.
         del asked["with_features"]
-    return table(here, there, asked)
+    return asked
+
+
+def check(builder: str) -> dict[str, str]:
+    here, there = fitted(builder, "cpu"), fitted(builder, "pretend")
+    # Counters of dropout stay with the host.
+    assert {tensor.device.type for tensor in there.model.state_dict().values() if tensor.dim()} == {"pretend"}
+    return table(here, there, asked_of(builder))

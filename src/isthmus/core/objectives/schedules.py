@@ -92,11 +92,11 @@ class CyclicalAnnealing:
 
     def __call__(self, step: Step, progress: Progress) -> Progress:
         """β at this progress; the last cycle ends at the cap."""
-        place = progress * self.cycles % 1.0
-        if isinstance(place, Tensor):
-            place = place.masked_fill(progress >= 1, 1.0)
-        elif progress >= 1:
-            place = 1.0
+        place: Progress
+        if isinstance(progress, Tensor):
+            place = (progress * self.cycles % 1.0).masked_fill(progress >= 1, 1.0)
+        else:
+            place = 1.0 if progress >= 1 else progress * self.cycles % 1.0
         return self.cap * between((place - self.rest) / self.ramp, 0.0, 1.0)
 
 

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.core.ops.layers import xavier
 from isthmus.errors import InputError
+from isthmus.machine.devices import double
 
 
 class BatchStatistics(nn.Module):
@@ -53,7 +54,7 @@ class BatchStatistics(nn.Module):
         rows, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         for raw in batches:
             # From where the estimates are, so that squares of large averages take no digits away.
-            beside = raw.flatten(0, -2).double() - self.running_mean.double()
+            beside = double(raw.flatten(0, -2)) - double(self.running_mean)
             rows, sums, squares = rows + len(beside), sums + beside.sum(0).cpu(), squares + beside.square().sum(0).cpu()
         if rows < 2:
             raise InputError(f"statistics of {rows} rows", expected="at least 2")

@@ -184,7 +184,8 @@ def _gradients(
     wanted: _Wanted,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     product = decoded.to(kept.plan.product)
-    places, grad_decoded = kept.places, None
+    places = kept.places
+    grad_decoded: Tensor | None = None
     here = decoded.device.type == "cpu"
     in_parts = wanted.readout and (here or len(kept.plan.columns) > 1)
     grad_weight = torch.empty_like(weight) if in_parts else None

@@ -20,6 +20,7 @@ from isthmus.index.exact.blocks import Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
 from isthmus.machine.devices import block_bytes as suited_bytes
+from isthmus.machine.devices import where_double as wide
 from isthmus.protocols import Columns, Neighbours, Ranker
 from isthmus.rowlists import RowLists, check_rows
 
@@ -141,7 +142,7 @@ class ExactSearcher:
             vectors = normalised(vectors)
         elif metric == "l2":
             # Distances do not change, and their expansion into products loses less near the origin.
-            centre = vectors.mean(0, dtype=torch.float64).to(vectors.dtype)
+            centre = wide(vectors).mean(0, dtype=torch.float64).to(vectors)
             vectors = vectors - centre
         return cls(vectors, metric, centre, bf16)
 
@@ -258,7 +259,7 @@ class ExactSearcher:
 
     @cached_property
     def _squares(self) -> Float[Tensor, " rows"]:
-        return self._vectors.square().sum(1, dtype=torch.float64).to(self._vectors.dtype)
+        return wide(self._vectors).square().sum(1, dtype=torch.float64).to(self._vectors)
 
     @cached_property
     def _bf16_table(self) -> Bf16Table | None:

@@ -23,10 +23,11 @@ from isthmus.training.run import Run, Validation
 @brief
 @dataclass(frozen=True)
 class RecentRecipe:
-    """A recipe whose model is trained on, and asked with, weighed bags."""
+    """A recipe whose model is asked with weighed bags, and trained on them, too, unless ``training`` is false."""
 
     model: Recent
     recipe: Recipe
+    training: bool = True
 
     @property
     def chooses_epoch(self) -> bool:
@@ -34,7 +35,7 @@ class RecentRecipe:
         return self.recipe.chooses_epoch
 
     def fit(self, source: Source, run: Run, validation: Validation | None = None) -> History:
-        """Fit the model on weighed bags.
+        """Fit the model.
 
         Args:
             source: bags with the ages of their entries, or their times.
@@ -44,8 +45,9 @@ class RecentRecipe:
         Returns:
             The history of the model.
         """
-        weighed = RecentSource(read_by(source, self.model), self.model.half_life)
-        history: History = self.recipe.fit(weighed, run, None if validation is None else self.scored(validation))
+        own = read_by(source, self.model)
+        rows = RecentSource(own, self.model.half_life) if self.training else own
+        history: History = self.recipe.fit(rows, run, None if validation is None else self.scored(validation))
         return history
 
     def scored(self, validation: Validation) -> Validation:
@@ -91,6 +93,7 @@ def recent(
     generator: Generator,
     of: str = "edlae",
     half_life: float | str = 20.0,
+    training: bool = True,
     settings: Any = None,
 ) -> RecentRecipe:
     """Recency for any model of bags: an entry counts less the longer ago it was (Ding & Li, CIKM 2005).
@@ -105,6 +108,8 @@ def recent(
         of: name of a model that reads bags.
         half_life: the age at which an entry counts half: a number of later events of the same user, such as 20, or a
             time such as "30d" (s, min, h, d, w or y), which needs dates or seconds since 1970.
+        training: whether entries are weighed in training, too; false weighs only the histories of answers, which keeps
+            what goes together over long times and suits a part of a blend.
         settings: settings of the model, by name.
     """
     name, builder, own = named_model(of, settings)
@@ -116,7 +121,7 @@ def recent(
             expected="a model of bags",
             remedy="give the parts of a blend a half-life of their own; models that read items in order need none",
         )
-    return RecentRecipe(Recent(recipe.model, parsed), recipe)
+    return RecentRecipe(Recent(recipe.model, parsed), recipe, training)
 
 
 def named_model(model: Any, settings: Any) -> tuple[str, Builder, Mapping[str, Any]]:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.machine.devices import moved
+from isthmus.machine.devices import check_able, moved
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.determinism import deterministic
@@ -31,12 +32,14 @@ class GradientRecipe:
         plan: phases, batches and optimiser.
         before_training: computes what must be known about the source before training, such as item frequencies.
         after_training: measures statistics on the source afterwards, with the weights that are kept.
+        reads: what the model is trained on, made of the source; None for the source itself.
     """
 
     model: Autoencoder
     plan: Plan
     before_training: Callable[[Source], None] | None = None
     after_training: Callable[[Source], None] | None = None
+    reads: Callable[[Source], Source] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -53,7 +56,14 @@ class GradientRecipe:
 
         Returns:
             The history, one record for each epoch.
+
+        Raises:
+            SettingError: the device lacks what the model needs, or with ``deterministic`` an operation has no fixed
+                order there.
         """
+        source = source if self.reads is None else self.reads(source)
+        wide = any(buffer.dtype == torch.float64 for buffer in self.model.buffers())
+        check_able(run.torch_device(), "this model", float64=wide, sparse=self.plan.rowwise)
         with deterministic(run.deterministic), interruptible() as stop:
             if self.before_training is not None:
                 with stop.at_once(), doing(run.progress, "looking at the data"):

@@ -14,7 +14,8 @@ needed: where a capture fails, training goes on with steps as they are written, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -168,7 +169,8 @@ class GraphedSteps:
         # Gradients are then made by the graph, in memory of its own.
         self.stepper.optimizer.zero_grad(set_to_none=True)
         try:
-            shape.replay = self.capture.record(lambda: self._taken(numbers, prepared.shape, phase))
+            with _capturable(self.stepper.optimizer):
+                shape.replay = self.capture.record(lambda: self._taken(numbers, prepared.shape, phase))
         except RuntimeError as error:
             self._failed = True
             self.stepper.optimizer.zero_grad(set_to_none=True)
@@ -183,6 +185,19 @@ class GraphedSteps:
         """What else the operations of a step depend on."""
         hooks = tuple(id(hook) for hook in phase.hooks if hook.when == "step")
         return phase.trainable, phase.corrupt, phase.sample_code, phase.samples, id(phase.objective), hooks
+
+
+@contextmanager
+def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """The fused Adam keeps all numbers on the device anyway; it only refuses to be captured unless it is told so, and
+    warns of steps that are not captured if it is told so."""
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in optimizer.param_groups:
+            group["capturable"] = False
 
 
 def graphed(stepper: Stepper, source: Source, device: torch.device) -> GraphedSteps | None:

@@ -117,5 +117,4 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     ]
     if plan.rowwise:
         return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
-    on_cuda = any(p.is_cuda for p in trainable)
-    return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True, capturable=on_cuda)
+    return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
