@@ -40,6 +40,7 @@ MODULES: Mapping[str, str] = {
     "index_filters": "index.filters",
     "training_step": "training.step",
     "training_memory": "training.memory",
+    "next_item_epoch": "training.next_item",
     "scaling": "training.scaling",
     "training_kills": "training.kills",
     "gpu": "gpu.device",

@@ -1,6 +1,18 @@
 """The plugin object behind the entry point."""
 
-from isthmus.models import blend, ease, edlae, elsa, mult_dae, mult_vae, rdlae, rec_vae, sequence_linear, sparse_linear
+from isthmus.models import (
+    blend,
+    ease,
+    edlae,
+    elsa,
+    mult_dae,
+    mult_vae,
+    rdlae,
+    rec_vae,
+    sequence_linear,
+    sequence_recommender,
+    sparse_linear,
+)
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.recipes.recent import recent
 from isthmus.protocols import Plugin
@@ -33,6 +45,7 @@ plugin = Plugin(
         "rec_vae": rec_vae,
         "recent": recent,
         "sequence_linear": sequence_linear,
+        "sequence_recommender": sequence_recommender,
         "sparse": sparse,
         "sparse_linear": sparse_linear,
         "vanilla": vanilla,

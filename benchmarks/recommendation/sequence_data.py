@@ -185,7 +185,9 @@ def _every_next(order: OrderedHistories, width: int) -> FoldIn:
     history = replace(order, offsets=offsets, items=order.items[events], times=times)
     rows = np.arange(len(targets) + 1)
     wanted = csr_array((np.ones(len(targets), np.float32), order.items[targets], rows), shape=(len(targets), width))
-    return aligned(_matrix(history, width), wanted, Vocabulary(rows[:-1]), history)
+    # No names of sessions, so that nobody takes a row for a session that was trained on.
+    names = Vocabulary([f"next {row}" for row in range(len(targets))])
+    return aligned(_matrix(history, width), wanted, names, history)
 
 
 def _amazon(name: str) -> Interactions:

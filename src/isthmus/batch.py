@@ -209,16 +209,17 @@ class TokenRows:
 
     Attributes:
         ids: padding may have any id below the vocabulary size; only the mask counts.
-        unseen: positions whose token is hidden from the decoder's input (word dropout); encoders and likelihoods ignore
-            it.
+        unseen: positions whose token is hidden from the decoder's input (word dropout); nothing else reads it.
         times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
         places: what is known of the mask; of rows that are taken out, nothing is.
+        every: whether each prefix of a row is a record, row after row; for causal encoders.
     """
 
     ids: Int64[Tensor, "batch steps"]
     mask: Bool[Tensor, "batch steps"]
     unseen: Bool[Tensor, "batch steps"] | None = None
     times: Float64[Tensor, "batch steps"] | None = None
+    every: bool = False
     places: TokenPlaces | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -263,7 +264,7 @@ class TokenRows:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> TokenRows:
         unseen, times = (None if of is None else change(of) for of in (self.unseen, self.times))
-        return TokenRows(change(self.ids), change(self.mask), unseen, times)
+        return TokenRows(change(self.ids), change(self.mask), unseen, times, self.every)
 
 
 @brief

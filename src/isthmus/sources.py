@@ -1,4 +1,4 @@
-"""Data sets on a device: sparse bags and dense vectors.
+"""Data sets on a device: sparse bags and dense vectors; rows of tokens as prefixes and what follows them.
 
 There are no loader workers. All data stay on the device, and a batch is a gather of rows.
 """
@@ -15,12 +15,15 @@ from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from isthmus.batch import Bags, Batch, Values
+from isthmus.batch import Bags, Batch, TokenRows, Values, require_tokens
 from isthmus.checked.sparse import check_csr
 from isthmus.machine.devices import sent
 from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Source
 from isthmus.reprs import brief
+
+FEWEST = 2
+"""Tokens of a row of which one can follow another."""
 
 FILLING_BAGS = 64
 """The entries that fill a batch are spread over so many bags: one long bag would keep all others waiting."""
@@ -209,6 +212,63 @@ class VectorSource:
         """The batch of a layout; ``numbers`` are on the source's device."""
         values = Values(self.values.index_select(0, numbers))
         return Batch(numbers, values, values)
+
+
+@dataclass(frozen=True, eq=False)
+class NextTokens:
+    """Every prefix of the rows of another source, and the bag of the tokens that follow it.
+
+    A row of n tokens has n − 1 prefixes with something behind them; rows of fewer than two tokens are left out.
+
+    Attributes:
+        source: token rows.
+        rows: those of its rows with two tokens or more.
+        ahead: so many of the tokens behind a prefix are its targets, or as many as there are.
+    """
+
+    source: Source
+    rows: Int64[Tensor, " long"]
+    ahead: int = 1
+
+    @classmethod
+    def of(cls, source: Source, ahead: int = 1) -> NextTokens:
+        """All rows of two tokens or more."""
+        return cls(source, (source.lengths >= FEWEST).nonzero()[:, 0], ahead)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " rows"]:
+        """The number of prefixes of each row."""
+        return self.source.lengths[self.rows] - 1
+
+    def to(self, device: torch.device) -> NextTokens:
+        """The same rows on another device."""
+        return NextTokens(self.source.to(device), self.rows.to(device), self.ahead)
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The prefixes of the given rows, row after row, with a bag of targets for each of them."""
+        found = self.source.batch(self.rows[rows.to(self.rows.device)])
+        return Batch(found.rows, *next_tokens(require_tokens(found.inputs, "a source of prefixes"), self.ahead))
+
+
+def next_tokens(rows: TokenRows, ahead: int) -> tuple[TokenRows, Bags]:
+    """All prefixes of token rows that something follows, row after row, and the bag of what follows each.
+
+    Args:
+        rows: token rows.
+        ahead: so many of the tokens behind a prefix are in its bag, or as many as there are.
+    """
+    ids, mask = rows.ids, rows.mask
+    here = torch.arange(ids.shape[1] - 1, device=ids.device)
+    behind = here[:, None] + torch.arange(1, ahead + 1, device=ids.device)
+    there = mask[:, 1:, None] & (behind < mask.sum(1)[:, None, None])
+    targets = ids[:, behind.clamp(max=ids.shape[1] - 1)][there]
+    ends = there.sum(2)[mask[:, 1:]].cumsum(0)
+    bags = Bags(targets, torch.cat([ends.new_zeros(1), ends]), torch.ones(len(targets), device=ids.device))
+    times = None if rows.times is None else rows.times[:, :-1]
+    return TokenRows(ids[:, :-1], mask[:, 1:], times=times, every=True), bags
 
 
 @dataclass(frozen=True, eq=False)

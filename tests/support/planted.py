@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "elsa": {"code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.1},
 }
 SMALL |= {
+    "sequence_recommender": {"hidden": 16, "layers": 1, "epochs": 30, "tokens": 128, "learning_rate": 0.01},
     "als": {"factors": 6, "regularisation": 0.1, "iterations": 8},
     "bpr": {"factors": 6, "iterations": 60},
     "item_knn": {"neighbours": 5},

@@ -218,6 +218,23 @@ class AnswerVerbs(FeatureVerbs):
         """
         return self._engine.explain(self._batch([history]), item, k)
 
+    def surprise(self, histories: Histories) -> list[npt.NDArray[np.float32]]:
+        """How unexpected each event of a history is to a ``sequence-recommender``, given those before it.
+
+        Args:
+            histories: as for ``recommend``, in order.
+
+        Returns:
+            For each history one number for each of its known items, in order: −log of the probability of the item, in
+            nats; higher is more unexpected. NaN for the first item, and for those before the last ones that the model
+            reads. Their mean (``numpy.nanmean``) says how unusual a history is.
+
+        Raises:
+            SettingError: a model that does not predict each item from those before it.
+            InputError: a value that is not a history, or one without order.
+        """
+        return self._engine.surprise(self._batch(histories))
+
     def evaluate(
         self,
         test: Any,

@@ -13,15 +13,18 @@ from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus.answers import Answers
-from isthmus.batch import Bags, Tensors, require_bags
+from isthmus.batch import Bags, Tensors, require_bags, require_tokens
 from isthmus.checked.arguments import checked_k, flag
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.core.recency import Recent
+from isthmus.errors import SettingError
 from isthmus.protocols import Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.tasks.explain import contributions, contributions_in_order
 from isthmus.tasks.similar import SimilarColumns
+from isthmus.tasks.surprise import surprise
 from isthmus_interactions.baselines import Popularity, PopularityFallback
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
@@ -170,6 +173,20 @@ class RecommendationEngine:
         scores = [float(part) for part in parts[order]]
         return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)
 
+    def surprise(self, batch: HistoryBatch) -> list[npt.NDArray[np.float32]]:
+        """How unexpected each event of the histories is; see ``Recommender.surprise``."""
+        model = self._fitted.model
+        if not (isinstance(model, Autoencoder) and self._reads.length is not None):
+            raise SettingError(
+                f"how unexpected events are to {self._fitted.builder}",
+                expected="a sequence-recommender, which predicts each item from those before it",
+            )
+        tokens = require_tokens(self._inputs(batch), "a sequence model")
+        found, lengths = surprise(model, tokens).numpy(), tokens.mask.sum(1).tolist()
+        events = known_order(batch.ordered).lengths.tolist()
+        early = [np.full(whole - read, np.nan, np.float32) for whole, read in zip(events, lengths, strict=True)]
+        return [np.concatenate([skipped, row[:read]]) for skipped, row, read in zip(early, found, lengths, strict=True)]
+
     def evaluate(self, fold: FoldIn, metrics: Sequence[str], seen: str = "masked") -> Evaluation:
         """Evaluate on held-out items; see ``Recommender.evaluate``."""
         return evaluate_fold(self.ranker, self._reads, fold, metrics, self._fitted.device, seen=seen)
@@ -202,7 +219,7 @@ class RecommendationEngine:
         if not self._reads.order:
             return batch.bags.to(self._fitted.device)
         ordered = known_order(batch.ordered)
-        if self._reads.timed and ordered.times is None and ordered.events:
+        if self._reads.timed and self._reads.ages and ordered.times is None and ordered.events:
             logger.warning("histories without times for a half-life in time: all their items count alike")
         bags = batch.bags
         parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())

@@ -64,9 +64,9 @@ class SimilarUsers:
         assert isinstance(bags, Bags)
         return bags
 
-    def some(self) -> Bags:
-        """Bags of a few hundred users, evenly spaced over all of them, as a model of bags reads them; on the CPU."""
-        return require_bags(self._source.batch(self._some_rows()).inputs, "an index of items")
+    def some(self) -> Tensors:
+        """The histories of a few hundred users, evenly spaced over all of them, as the model reads them; on the CPU."""
+        return self._source.batch(self._some_rows()).inputs
 
     def _some_rows(self) -> Int64[Tensor, " some"]:
         return torch.arange(0, len(self._source), max(1, len(self._source) // SOME))

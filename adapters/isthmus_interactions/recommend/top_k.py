@@ -16,10 +16,9 @@ from isthmus.core.rankers import AutoencoderRanker
 from isthmus.index.exact.filters import Allow
 from isthmus.index.exact.searcher import rank, rank_prepared
 from isthmus.index.searchers import searcher_over
-from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Neighbours, Ranker, Searcher
 from isthmus.rowlists import RowLists, take
-from isthmus_interactions.baselines import Popularity
+from isthmus_interactions.baselines import Popularity, is_empty
 
 AT_A_TIME = 1024
 """Number of sequences that are processed together."""
@@ -40,7 +39,9 @@ class TopItems:
         histories: creates histories similar to the queries, to tune an index.
     """
 
-    def __init__(self, model: nn.Module, ranker: Ranker, popularity: Popularity, histories: Callable[[], Bags]) -> None:
+    def __init__(
+        self, model: nn.Module, ranker: Ranker, popularity: Popularity, histories: Callable[[], Tensors]
+    ) -> None:
         self._ranker, self._popularity, self._histories = ranker, popularity, histories
         self._network = AutoencoderRanker(model) if isinstance(model, Autoencoder) else None
 
@@ -57,20 +58,18 @@ class TopItems:
         Returns:
             Rows of items and their scores, best first; higher is better.
         """
-        if not isinstance(inputs, Bags):
-            return self._rank_in_parts(inputs, k, exclude, allow)
         if self._network is None:
-            return rank(self._ranker, inputs, k, exclude=exclude, allow=allow)
-        k = checked_k(k)
-        bags = inputs
-        known = bags.lengths() > 0
+            if isinstance(inputs, Bags):
+                return rank(self._ranker, inputs, k, exclude=exclude, allow=allow)
+            return self._rank_in_parts(inputs, k, exclude, allow)
+        k, known = checked_k(k), ~is_empty(inputs)
         if bool(known.all()):
-            return self._searcher.search(self._queries(bags), k, exclude=exclude, allow=allow)
-        rows = torch.empty(bags.size, k, dtype=torch.int64, device=bags.indices.device)
-        scores = torch.empty(bags.size, k, device=bags.indices.device)
+            return self._searcher.search(self._queries(inputs), k, exclude=exclude, allow=allow)
+        rows = torch.empty(inputs.size, k, dtype=torch.int64, device=inputs.device)
+        scores = torch.empty(inputs.size, k, device=inputs.device)
         for some, is_known in ((known.nonzero()[:, 0], True), ((~known).nonzero()[:, 0], False)):
             if len(some):
-                own, out = _of(bags, some), None if exclude is None else take(exclude, some)
+                own, out = inputs.take(some), None if exclude is None else take(exclude, some)
                 only = take(allow, some) if isinstance(allow, RowLists) else allow
                 if is_known:
                     found = self._searcher.search(self._queries(own), k, exclude=out, allow=only)
@@ -90,9 +89,15 @@ class TopItems:
             found.append(rank_prepared(self._ranker, state, len(some), k, exclude=out, allow=only, device=device))
         return Neighbours(torch.cat([one.rows for one in found]), torch.cat([one.scores for one in found]))
 
-    def _queries(self, bags: Bags) -> Float[Tensor, "batch hidden_plus_one"]:
+    def _queries(self, inputs: Tensors) -> Float[Tensor, "batch hidden_plus_one"]:
+        """What the index of items is asked with; sequences are processed some at a time, because their states at all
+        steps are large."""
         assert self._network is not None
-        return self._network.readout.queries(self._network.prepare(bags))
+        if isinstance(inputs, Bags):
+            return self._network.readout.queries(self._network.prepare(inputs))
+        starts = range(0, max(1, inputs.size), AT_A_TIME)
+        states = [self._network.prepare(inputs.part(start, min(inputs.size, start + AT_A_TIME))) for start in starts]
+        return self._network.readout.queries(torch.cat(states))
 
     @cached_property
     def _searcher(self) -> Searcher:
@@ -101,11 +106,6 @@ class TopItems:
 
         def asked() -> Tensor:
             some = self._histories()
-            return self._queries(_of(some, (some.lengths() > 0).nonzero()[:, 0]))
+            return self._queries(some.take((~is_empty(some)).nonzero()[:, 0]))
 
         return searcher_over(vectors, "ip", asked)
-
-
-def _of(bags: Bags, some: Tensor) -> Bags:
-    entries, offsets = gather_ranges(bags.offsets, some)
-    return bags.entries(entries, offsets)

@@ -72,6 +72,14 @@ SPACES: Mapping[str, Space] = {
         "target_power": Range(0.0, 0.5),
         "input_power": Range(0.0, 1.0),
     },
+    "sequence_recommender": {
+        "hidden": (32, 64, 128, 256),
+        "layers": Range(1, 4),
+        "dropout": Range(0.0, 0.6),
+        "block": ("plain", "gated"),
+        "tokens": (512, 1024, 2048, 4096, 8192),
+        "learning_rate": _RATE,
+    },
     "recent": {"half_life": Range(1.0, 300.0, log=True)},
     "item_knn": {"neighbours": Range(5, 1000, log=True)},
     "sparse_linear": {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isthmus.core.decoders.superposed import SuperposedDecoder
     from isthmus.core.decoders.transformer import TransformerDecoder
     from isthmus.core.encoders.bag import BagEncoder
+    from isthmus.core.encoders.causal import CausalEncoder
     from isthmus.core.encoders.convolutional import ConvEncoder
     from isthmus.core.encoders.dense import DenseEncoder
     from isthmus.core.encoders.lstm import LstmEncoder
@@ -75,6 +76,7 @@ __all__ = [
     "Blend",
     "Capacity",
     "Categorical",
+    "CausalEncoder",
     "Commitment",
     "Constant",
     "ContinuousBernoulli",
@@ -184,6 +186,7 @@ _MODULES = {
     "decoders.superposed": ("SuperposedDecoder",),
     "decoders.transformer": ("TransformerDecoder",),
     "encoders.bag": ("BagEncoder",),
+    "encoders.causal": ("CausalEncoder",),
     "encoders.convolutional": ("ConvEncoder",),
     "encoders.dense": ("DenseEncoder",),
     "encoders.lstm": ("LstmEncoder",),

@@ -19,7 +19,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Batch, Tensors
+from isthmus.batch import Batch, Signal, Tensors
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.schedules import Progress
 from isthmus.core.priors.normal import NoPrior
@@ -91,6 +91,16 @@ class Autoencoder(nn.Module):
         self.scaling, self.corruption = scaling, corruption
         self.penalties, self.hooks = tuple(penalties), tuple(hooks)
         self.objective: Objective = objective or Elbo()
+
+    @property
+    def signal(self) -> Signal | None:
+        """What the encoder reads, if it says so: a model with ``Tokens`` reads items in order."""
+        return getattr(self.encoder, "signal", None)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the encoder reads times."""
+        return bool(getattr(self.encoder, "timed", False))
 
     def scaled(self, inputs: Tensors) -> Tensors:
         """What the encoder enters: the inputs after the fixed change that this model makes of them, if any."""

@@ -16,6 +16,7 @@ from isthmus.models.recipes.recent import recent
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
+from isthmus.models.sequence_recommender import sequence_recommender
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
 
@@ -48,6 +49,7 @@ __all__ = [
     "recent",
     "residual_denoiser",
     "sequence_linear",
+    "sequence_recommender",
     "sequence_vae",
     "sparse",
     "sparse_linear",

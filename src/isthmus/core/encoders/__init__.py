@@ -1,6 +1,7 @@
 """Encoders: ``enter`` to the first differentiable state, ``trunk`` from there to the hidden state."""
 
 from isthmus.core.encoders.bag import BagEncoder
+from isthmus.core.encoders.causal import CausalEncoder
 from isthmus.core.encoders.convolutional import ConvEncoder
 from isthmus.core.encoders.dense import DenseEncoder
 from isthmus.core.encoders.lstm import LstmEncoder
@@ -10,6 +11,7 @@ from isthmus.core.encoders.transformer import TransformerEncoder
 
 __all__ = [
     "BagEncoder",
+    "CausalEncoder",
     "ConvEncoder",
     "DenseEncoder",
     "KnownVectors",

@@ -27,17 +27,31 @@ class Block(nn.Module):
     """x + Attention(Norm(x)), then x + Mlp(Norm(x)) with SiLU (in bf16 on CPU GELU takes eight times as long, and a
     third of a training step); dropout on what is added.
 
+    A gated block is that of LiGR (Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable
+    Impact", 2025): what is added is multiplied by σ(W x), a linear layer of the state for each of the two parts, and
+    the inner layer is SiLU(A x) ⊙ B x (SwiGLU: Shazeer, "GLU Variants Improve Transformer", 2020).
+
     Args:
         width: of the states; a multiple of ``heads``.
         heads: how many parts attend on their own.
         depth: how many blocks follow each other; what a block adds starts 1/√(2 · depth) as large (Radford et al.
             2019, section 2.3).
+        gated: whether.
 
     Raises:
         SettingError: a width that the heads do not divide.
     """
 
-    def __init__(self, width: int, heads: int, depth: int, *, generator: Generator, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        depth: int,
+        *,
+        generator: Generator,
+        dropout: float = 0.0,
+        gated: bool = False,
+    ) -> None:
         super().__init__()
         if width % heads:
             raise SettingError(f"width {width} with {heads} heads", expected="a width that the heads divide")
@@ -48,6 +62,8 @@ class Block(nn.Module):
         self.widen = linear(width, WIDENING * width, generator)
         self.narrow = linear(WIDENING * width, width, generator)
         self.dropout = SeededDropout(dropout, generator)
+        self.gates = nn.ModuleList(linear(width, width, generator) for _ in range(2)) if gated else None
+        self.multiplied = linear(width, WIDENING * width, generator) if gated else None
         with torch.no_grad():
             for layer in (self.attended, self.narrow):
                 layer.weight /= math.sqrt(2 * depth)
@@ -75,11 +91,19 @@ class Block(nn.Module):
         if past is not None:
             key, value = (torch.cat(pair, 2) for pair in zip(past, (key, value), strict=True))
         heads = attend(query, key, value, seen=seen, causal=causal)
-        x = x + self.dropout(self.attended(heads.transpose(1, 2).reshape(batch, steps, width)))
+        x = x + self._gate(0, x, self.attended(heads.transpose(1, 2).reshape(batch, steps, width)))
         if push is not None:
             x = x + push
-        x = x + self.dropout(self.narrow(F.silu(self.widen(self.norms[1](x)))))
-        return x, (key, value)
+        entered = self.norms[1](x)
+        inner = F.silu(self.widen(entered))
+        if self.multiplied is not None:
+            inner = inner * self.multiplied(entered)
+        return x + self._gate(1, x, self.narrow(inner)), (key, value)
+
+    def _gate(self, part: int, x: Tensor, added: Tensor) -> Tensor:
+        """What is added to ``x``, after dropout and the gate of that part, if there is one."""
+        added = self.dropout(added)
+        return added if self.gates is None else torch.sigmoid(self.gates[part](x)) * added
 
 
 def attend(

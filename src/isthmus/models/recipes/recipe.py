@@ -32,12 +32,14 @@ class GradientRecipe:
         plan: phases, batches and optimiser.
         before_training: computes what must be known about the source before training, such as item frequencies.
         after_training: measures statistics on the source afterwards, with the weights that are kept.
+        reads: what the model is trained on, made of the source; None for the source itself.
     """
 
     model: Autoencoder
     plan: Plan
     before_training: Callable[[Source], None] | None = None
     after_training: Callable[[Source], None] | None = None
+    reads: Callable[[Source], Source] | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -59,6 +61,7 @@ class GradientRecipe:
             SettingError: the device lacks what the model needs, or with ``deterministic`` an operation has no fixed
                 order there.
         """
+        source = source if self.reads is None else self.reads(source)
         wide = any(buffer.dtype == torch.float64 for buffer in self.model.buffers())
         check_able(run.torch_device(), "this model", float64=wide, sparse=self.plan.rowwise)
         with deterministic(run.deterministic), interruptible() as stop:
