@@ -58,7 +58,7 @@ class Scaling:
             SettingError: an unknown method.
             ValueRangeError: a column whose numbers are too large.
         """
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             raise SettingError(f"scaling={method!r}", expected=" or ".join(map(repr, METHODS)))
         if method == "none":
             return cls(method, np.zeros(vectors.width), np.ones(vectors.width))

@@ -130,13 +130,14 @@ def campaign(model: str, kills: int, seed: int) -> dict[str, Any]:
 
     Args:
         model: one of ``TRAININGS``.
-        kills: how many attempts.
+        kills: how many attempts are to be killed before their end; after three times as many attempts it is over.
         seed: of the moments.
 
     Returns:
-        The seconds that the training takes, how many attempts were killed before their end, and what went wrong.
+        The seconds that the training takes, the attempts, how many of them were killed before their end, and what went
+        wrong.
     """
-    moments, wrong, killed = np.random.default_rng(seed), [], 0
+    moments, wrong, killed, number = np.random.default_rng(seed), [], 0, 0
     with tempfile.TemporaryDirectory() as folder:
         import_what(lambda: outcome(model, Path(folder, "first"), False))
         started = time.perf_counter()
@@ -144,7 +145,8 @@ def campaign(model: str, kills: int, seed: int) -> dict[str, Any]:
         seconds = time.perf_counter() - started
         if status:
             raise RuntimeError(f"{model} cannot be trained")
-        for number in range(kills):
+        while killed < kills and number < 3 * kills:
+            number += 1
             place = Path(folder, str(number))
             status, _ = forked(lambda at=place: outcome(model, at, False), seconds * moments.random())  # type: ignore[misc]
             killed += os.WIFSIGNALED(status)
@@ -153,13 +155,13 @@ def campaign(model: str, kills: int, seed: int) -> dict[str, Any]:
                 wrong.append(f"attempt {number}: {'cannot be resumed' if status else 'another end'}")
             left = [path.name for path in place.iterdir() if path.name.startswith(".")]
             wrong += [f"attempt {number}: left {left}"] if left else []
-    return {"seconds": seconds, "killed": killed, "wrong": wrong}
+    return {"seconds": seconds, "attempts": number, "killed": killed, "wrong": wrong}
 
 
 def run(
     smoke: Smoke = False,
     model: Annotated[list[str] | None, typer.Option(help="One of the trainings; may be repeated [all].")] = None,
-    kills: Annotated[int, typer.Option(min=1, help="Attempts of each training.")] = 200,
+    kills: Annotated[int, typer.Option(min=1, help="Of each training.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of the moments.")] = 0,
 ) -> list[Line]:
     """Each training in a process of its own, which trains only in children."""
@@ -173,7 +175,7 @@ def run(
 def table(lines: Sequence[Line]) -> list[str]:
     """How many attempts, and how many of them ended in another way."""
     rows = [
-        (line["model"] + mark(line), line["kills"], line["killed"], len(line["wrong"]))
+        (line["model"] + mark(line), line["attempts"], line["killed"], len(line["wrong"]))
         for line in newest(lines, lambda line: line["model"])
     ]
     return markdown(("training", "attempts", "killed before the end", "ended differently"), rows) if rows else []

@@ -22,7 +22,7 @@ def test_no_mutation_ends_in_anything_but_an_answer_or_a_typed_error(sort: str, 
     assert len(found) == mutations
     assert not [one for one in found if one["outcome"] in WRONG]
     # Reading is not given up altogether, and not everything passes.
-    assert counted(found)["refused"] > mutations / 20
+    assert counted(found)["refused"] > mutations / (100 if sort == "checkpoints" else 20)  # older ones are resumed
     assert counted(found)["same"] > mutations / 100
 
 

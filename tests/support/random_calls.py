@@ -301,13 +301,15 @@ def tried(call: Call, arguments: Mapping[str, Any]) -> tuple[list[str], Any]:
             # Its message must be text, too.
             str(error).encode("utf-8", "backslashreplace")
         except (ValueError, TypeError) as error:
-            if "sklearn" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+            passed = [one.filename for one in traceback.extract_tb(error.__traceback__)]
+            if call.face != "estimators" or not any("sklearn" in name for name in passed):
                 wrong.append(_told(error))
         except BaseException as error:
             wrong.append(_told(error))
     faulthandler.cancel_dump_traceback_later()
-    own = ("isthmus", "sklearn") if call.face == "estimators" else ("isthmus",)
-    told = [one for one in seen if not one.category.__module__.startswith(own)]
+    told = [one for one in seen if not one.category.__module__.startswith("isthmus")]
+    if call.face == "estimators":
+        told = [one for one in told if "sklearn" not in one.filename]
     wrong += [f"{one.category.__name__}: {str(one.message)[:200]} at {one.filename}:{one.lineno}" for one in told]
     wrong += [f"changed {name}" for name, was in contents.items() if content(arguments[name]) != was]
     after = state()

@@ -322,7 +322,6 @@ def test_what_makes_no_sense_is_refused():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_trains_on_cuda():
     made = recipe(epochs=3)
     history = made.fit(source(), Run(device="cuda"))

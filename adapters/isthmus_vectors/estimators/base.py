@@ -14,8 +14,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Outlier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from isthmus.checked.arguments import real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError
+from isthmus.reprs import one_line
 from isthmus.training.run import Run
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.vectors import Vectors
@@ -50,7 +52,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             ValueError: rows that cannot be trained on, or a setting outside its range (``isthmus.errors.InputError``).
         """
         rows = self._validated(X, reset=True)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        seed = _drawn(self.random_state)
         contamination = _checked(self.contamination)
         model = VectorAutoencoder.fit(
             Vectors.read(rows),
@@ -59,7 +61,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             validation=self.validation,
             gallery=False,
             latent_prior=self.mixture,
-            run=Run(device=self.device, seed=int(seed)),
+            run=Run(device=self.device, seed=seed),
             code=self.code,
             hidden=self.hidden,
             layers=self.layers,
@@ -84,7 +86,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     def inverse_transform(self, X: Any) -> Numbers:
         """Decode codes to rows, in their original units; dense even if sparse rows were trained on."""
         check_is_fitted(self)
-        codes = check_array(X, dtype=FLOATS)
+        codes = check_array(_on_host(X), dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
             raise InputError(f"codes of {codes.shape[1]} numbers", expected=f"{self._n_features_out}")
         return self.model_.float64_model.decode(codes.astype(np.float64)).astype(codes.dtype)
@@ -115,8 +117,8 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             fp64, shape (n, width), in the units of the training rows.
         """
         check_is_fitted(self)
-        seed = check_random_state(self.random_state if random_state is None else random_state).randint(2**31 - 1)
-        return self.model_.sample(n, seed=int(seed), prior=prior).astype(np.float64)
+        seed = _drawn(self.random_state if random_state is None else random_state)
+        return self.model_.sample(n, seed=seed, prior=prior).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -127,9 +129,28 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
     def _validated(self, X: Any, *, reset: bool = False) -> Any:
         if not reset:
             check_is_fitted(self)
-        if issparse(X):
-            X = checked_csr(X, "X")
-        return validate_data(self, X, reset=reset, accept_sparse="csr", dtype=FLOATS)
+        rows = checked_csr(X, "X") if issparse(X) else _on_host(X)
+        return validate_data(self, rows, reset=reset, accept_sparse="csr", dtype=FLOATS)
+
+
+def _on_host(X: Any) -> Any:
+    """What a tensor of torch holds, on any device, with or without gradients, as an array; others as they are."""
+    return real_numbers(X) if callable(getattr(X, "detach", None)) else X
+
+
+def _drawn(random_state: Any) -> int:
+    """A seed, drawn from what scikit-learn takes as a state.
+
+    Raises:
+        SettingError: no such state.
+    """
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"random_state={one_line(repr(random_state))} ({one_line(str(error))})",
+            expected="a whole number from 0 to 4,294,967,295, a RandomState or None",
+        ) from None
 
 
 def _checked(contamination: Any) -> float:

@@ -327,7 +327,7 @@ def test_explain(run: Run, folder: Path) -> None:
 
 def test_evaluate_new_people_by_the_rule_of_the_training(run: Run, folder: Path) -> None:
     told = document(run("evaluate", folder / "b", folder / "ratings.csv", "--metric", "recall@5", "--json"))
-    assert set(told) == {"users", "protocol", "remarks", "metrics"}
+    assert set(told) == {"users", "protocol", "seen", "remarks", "metrics", "baselines"}
     assert "were trained on, so their scores are too high" in " ".join(told["remarks"])
     assert set(told["metrics"]) == {"recall@5"}
     assert told["metrics"]["recall@5"]["mean"] > 0.5
