@@ -21,7 +21,7 @@ from signals import SIGNALS, seeded, source_of
 from torch import nn
 
 from isthmus import protocols
-from isthmus.batch import Bag, Bags
+from isthmus.batch import Bag, Bags, Tokens
 from isthmus.capabilities import missing_members
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
@@ -116,6 +116,8 @@ def parts_of(model: Autoencoder) -> Iterator[Claim]:
 
 
 def posterior_of(model: Autoencoder, signal: str) -> Posterior | None:
+    # A model of sequences is built for a bag of items, and reads them in order.
+    signal = "tokens" if isinstance(getattr(model.encoder, "signal", None), Tokens) else signal
     with torch.no_grad():
         return model.encode(source_of(signal, 6).batch(torch.arange(3)).inputs, generator=seeded()).posterior
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from isthmus.checked.arguments import checked_k, checked_seed, path_of, real, real_numbers, whole
+from isthmus.checked.arguments import checked_k, checked_seed, path_of, real, whole
+from isthmus.checked.dense import real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.training.run import Run
 

@@ -230,11 +230,11 @@ def test_notebooks_show_escaped_html_with_curves() -> None:
 def test_figures_of_an_evaluation_are_a_table() -> None:
     measured = Evaluation({"recall@5": 0.5, "coverage@5": 0.25}, {"recall@5": 0.1}, {}, torch.arange(9), 1)
     rows = [
-        {"metric": "recall@5", "mean": 0.5, "standard_error": 0.1, "users": 9},
-        {"metric": "coverage@5", "mean": 0.25, "standard_error": None, "users": 9},
+        {"metric": "recall@5", "mean": 0.5, "standard_error": 0.1, "users": 9, "seen": "masked"},
+        {"metric": "coverage@5", "mean": 0.25, "standard_error": None, "users": 9, "seen": "masked"},
     ]
     assert pa.table(measured).to_pylist() == rows
-    assert measured.to_pandas().shape == (2, 4)
+    assert measured.to_pandas().shape == (2, 5)
     many = Evaluation({f"m@{k}": 0.5 for k in range(99)}, {}, {}, torch.arange(9), 1)
     assert repr(many).endswith("m@3 0.5000, 95 more, over 9 users>")
     assert repr(measured) == "<Evaluation: recall@5 0.5000 ± 0.1000, coverage@5 0.2500, over 9 users>"

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from isthmus.checked.arguments import as_float
+from isthmus.checked.dense import as_float
 from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold

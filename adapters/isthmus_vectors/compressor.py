@@ -26,7 +26,8 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
-from isthmus.checked.arguments import real_numbers, whole
+from isthmus.checked.arguments import whole
+from isthmus.checked.dense import real_numbers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
 from isthmus.core.encoders import DenseEncoder

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
-from isthmus.checked.arguments import as_float, real_numbers
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError, SourceError, ValueRangeError
 from isthmus.files import NOTHING_TOLD, FileOptions, Told, told_in

@@ -7,13 +7,14 @@ The negatives of the others are plain PyTorch: their vectors are gathered, [posi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from benchmarks.harness import Line, Results, Smoke, newest
+from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest
 from isthmus.batch import Bag, Bags, Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.ops.softmax import multinomial_log_prob
@@ -42,21 +43,24 @@ def run(smoke: Smoke = False) -> list[Line]:
             key = {"items": items, "way": way, "precision": precision, "threads": torch.get_num_threads()}
             if results.find(**key) is None:
                 results.add(**key, **_measured(data, items, length, way, precision, 2 if smoke else STEPS))
-    return results.lines()
+    return results.made
 
 
-def table(lines: list[Line]) -> str:
+def table(lines: Sequence[Line]) -> list[str]:
     """Seconds of an epoch, and how many times as long each way takes as the softmax over all items."""
-    found = newest(lines, lambda line: (line["way"], line["precision"], line["threads"]))
-    if not found:
-        return ""
-    rows = ["| way | precision | threads | seconds per epoch | ratio |", "|---|---|---|---|---|"]
-    whole = {(line["precision"], line["threads"]): line["epoch_seconds"] for line in found if line["way"] == WAYS[0]}
+    found = newest(lines, lambda line: (line["items"], line["way"], line["precision"], line["threads"]))
+    whole = {_where(line): line["epoch_seconds"] for line in found if line["way"] == WAYS[0]}
+    rows = []
     for line in found:
-        how, seconds = (line["precision"], line["threads"]), line["epoch_seconds"]
-        ratio = f"{seconds / whole[how]:.1f}" if how in whole else ""
-        rows.append(f"| {line['way']} | {line['precision']} | {line['threads']} | {seconds:.1f} | {ratio} |")
-    return "\n".join(rows)
+        ratio = f"{line['epoch_seconds'] / whole[_where(line)]:.1f}" if _where(line) in whole else ""
+        rows.append(
+            (line["way"] + mark(line), line["precision"], line["threads"], f"{line['epoch_seconds']:.1f}", ratio)
+        )
+    return markdown(("way", "precision", "threads", "seconds per epoch", "ratio"), rows) if rows else []
+
+
+def _where(line: Line) -> tuple[Any, ...]:
+    return line["items"], line["precision"], line["threads"]
 
 
 def _movielens() -> tuple[Source, int]:

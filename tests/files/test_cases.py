@@ -48,7 +48,8 @@ def test_texts(name: str, column: str | None, first: str, count: int) -> None:
 def test_vectors(name: str, columns: tuple[str, ...], rows: int, caplog: pytest.LogCaptureFixture) -> None:
     from isthmus_vectors.vectors import Vectors
 
-    vectors = Vectors.read(CASES / "vectors" / name)
+    with caplog.at_level("INFO"):
+        vectors = Vectors.read(CASES / "vectors" / name)
     assert (len(vectors), vectors.columns) == (rows, columns)
     if name == "h_with_index.csv":
         assert "left out" in caplog.text

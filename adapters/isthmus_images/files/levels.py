@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isthmus.checked.arguments import real_numbers
+from isthmus.checked.dense import real_numbers
 from isthmus.errors import InputError, SettingError
 from isthmus_images.files.formats import UNREADABLE, formats
 

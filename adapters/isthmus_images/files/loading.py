@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from isthmus.checked.arguments import listed, real_numbers
+from isthmus.checked.arguments import listed
+from isthmus.checked.dense import real_numbers
 from isthmus.errors import InputError, SettingError, SourceError
 from isthmus.ids import without_surrogates
 from isthmus.reprs import brief, counted

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from isthmus.checked.arguments import real_numbers
+from isthmus.checked.dense import real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus_images.files.levels import Levels, array_in_bytes, is_deep_array
 

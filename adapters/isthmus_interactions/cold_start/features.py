@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
-from isthmus.checked.arguments import as_float, listed, real_numbers
+from isthmus.checked.arguments import listed
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.files import FileOptions, Told, told_in

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Outlier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from isthmus.checked.arguments import real_numbers
+from isthmus.checked.dense import real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.reprs import one_line

@@ -1,6 +1,6 @@
-"""The checks of arguments that many functions take: whole numbers, seeds, shares, and dense numbers.
+"""The checks of arguments that many functions take: whole numbers, seeds, shares, paths and flags.
 
-Each returns what was given in plain form (an ``int``, a ``float``, an array of NumPy) or raises one of the errors of
+Each returns what was given in plain form (an ``int``, a ``float``, a ``Path``) or raises one of the errors of
 ``isthmus.errors``, whatever it was given.
 """
 
@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from isthmus.errors import InputError, SettingError, ValueRangeError
+from isthmus.errors import InputError, SettingError
 from isthmus.reprs import one_line
 
 MOST = 2**63 - 1
@@ -162,73 +159,6 @@ def flag(name: str, value: Any) -> bool:
     Raises:
         SettingError: neither ``True`` nor ``False``.
     """
-    if not isinstance(value, bool | np.bool_):
+    if not (isinstance(value, bool) or (getattr(value, "shape", None) == () and str(value.dtype) == "bool")):
         raise SettingError(f"{name}={one_line(repr(value))}", expected="True or False")
     return bool(value)
-
-
-def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[np.generic]:
-    """Dense numbers as an array of NumPy: booleans, whole numbers or floats, of any shape and precision.
-
-    Args:
-        source: an array of NumPy or anything that becomes one, such as nested lists and columns of pandas; or a tensor
-            of torch, on any device, with or without gradients.
-        expected: what is wanted, for errors.
-
-    Returns:
-        An array in the byte order of the machine. It may share memory with the source.
-
-    Raises:
-        InputError: something else than real numbers, such as complex ones, times or texts.
-        ValueRangeError: a masked array with cells that are masked.
-    """
-    if isinstance(source, np.ma.MaskedArray):
-        if np.ma.getmaskarray(source).any():
-            raise ValueRangeError(
-                "an array with masked cells", expected="numbers in all cells", remedy="fill them with array.filled(...)"
-            )
-        source = source.data
-    if isinstance(source, str | bytes | dict | set | frozenset) or source is None:
-        raise InputError(f"{one_line(repr(source))} of type {type(source).__name__}", expected=expected)
-    try:
-        with np.errstate(all="ignore"):
-            array = np.asarray(_held(source))
-            numbers = _unboxed(array) if array.dtype.kind == "O" else array
-    except (TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
-        raise InputError(f"{type(source).__name__} ({one_line(error, 200)})", expected=expected) from None
-    if numbers.dtype.kind not in "fiub":
-        raise InputError(f"an array of {numbers.dtype}", expected="real numbers")
-    return numbers if numbers.dtype.isnative else numbers.astype(numbers.dtype.newbyteorder("="))
-
-
-def as_float(
-    numbers: npt.NDArray[np.generic], kind: type[np.float32] | type[np.float64], *, copied: bool = True
-) -> npt.NDArray[Any]:
-    """Numbers in another precision, rows one after the other. What is too large becomes infinite, for the caller to
-    refuse.
-
-    Args:
-        numbers: real ones.
-        kind: the precision.
-        copied: always in memory of their own; otherwise only where they must be.
-
-    Returns:
-        An array that may be written to.
-    """
-    with np.errstate(over="ignore"):
-        found = np.array(numbers, dtype=kind, order="C", copy=True if copied else None)
-        return found if found.flags.writeable else found.copy()
-
-
-def _unboxed(objects: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Numbers that are objects of Python: whole ones stay whole, whatever else floats can hold becomes floats."""
-    found = np.asarray(objects.tolist())
-    return found if found.dtype.kind in "iuf" and found.shape == objects.shape else objects.astype(np.float64)
-
-
-def _held(source: Any) -> Any:
-    """What a tensor of torch holds, which NumPy reads; others as they are."""
-    if not callable(getattr(source, "detach", None)):
-        return source
-    tensor = source.detach().cpu()
-    return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()

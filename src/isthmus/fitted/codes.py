@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from isthmus.batch import Bag, Bags, Grid, Signal, Tensors, TokenRows, Tokens, Values, Vector
-from isthmus.checked.arguments import as_float, real_numbers
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, ValueRangeError
 

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from isthmus.answers import RankedList, RankedLists, id_type
-from isthmus.checked.arguments import as_float, checked_k, listed, real, real_numbers
+from isthmus.checked.arguments import checked_k, listed, real
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.ids import Id
 from isthmus.index.exact.filters import Allow

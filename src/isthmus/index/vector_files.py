@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from isthmus.checked.arguments import as_float, listed, path_of, real_numbers
+from isthmus.checked.arguments import listed, path_of
 from isthmus.checked.arrays import read_npy
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.paths import plain_file
 from isthmus.disk import written
 from isthmus.errors import ColumnError, InputError, SettingError, SourceError, ValueRangeError

@@ -82,9 +82,13 @@ def _left_out(ranker: Ranker, tokens: TokenRows, column: int) -> tuple[Tensor, T
     whole = ranker.scores(ranker.prepare(tokens), columns)[:, 0]
     stays = ~torch.eye(length, dtype=torch.bool, device=tokens.device)
     rest = torch.arange(length, device=tokens.device).expand(length, -1)[stays].view(length, -1)
+    mask = torch.ones_like(rest, dtype=torch.bool)
+    if length == 1:
+        # Nothing is left: a row of padding, as for every empty history.
+        rest, mask = rest.new_zeros(1, 1), mask.new_zeros(1, 1)
     ids = tokens.ids[0, :length]
     times = None if tokens.times is None else tokens.times[0, rest]
-    less = TokenRows(ids[rest], torch.ones_like(rest, dtype=torch.bool), times=times)
+    less = TokenRows(ids[rest], mask, times=times)
     return ids, whole - ranker.scores(ranker.prepare(less), columns)[:, 0]
 
 

@@ -265,10 +265,12 @@ def _check_moments(optimizer: torch.optim.Optimizer, moments: Mapping[int, Mappi
         if not 0 <= index < len(parameters):
             raise BundleError(f"the optimizer's numbers of parameter {index}", expected=f"0 to {len(parameters) - 1}")
         for key, value in values.items():
-            if value.ndim and value.shape != parameters[index].shape:
+            # Row-wise optimizers also keep one number for each row of a table.
+            whole = parameters[index].shape
+            if value.shape not in ((), whole[:1], whole):
                 raise BundleError(
                     f"{key} of parameter {index} of shape {list(value.shape)}",
-                    expected=f"{list(parameters[index].shape)}",
+                    expected=f"{list(whole)}",
                 )
 
 

@@ -38,7 +38,7 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real ones would be most of the test's time; everything else is as it is."""
-    monkeypatch.setattr(search, "networks", lambda data: SMALL)
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: SMALL)
 
 
 def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
@@ -76,7 +76,7 @@ def test_people_it_is_given_choose_and_do_not_train() -> None:
 
 
 def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "networks", lambda data: [])
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: [])
     recommender = fitted()
     assert recommender.builder == "rdlae"
     assert recommender.facts["fitted_on_everybody"] == ["rdlae"]
@@ -86,7 +86,7 @@ def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search.ModelSearch, "_linear", lambda self: None)
-    monkeypatch.setattr(search, "networks", lambda data: SMALL[1:])
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: SMALL[1:])
     recommender = fitted()
     assert recommender.builder == "mult_dae"
     assert recommender.facts["fitted_on_everybody"] == ["mult_dae"]

@@ -26,7 +26,7 @@ SMALL = [
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "networks", lambda data: SMALL)
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: SMALL)
 
 
 def fitted(**options: Any) -> Recommender:
@@ -110,7 +110,7 @@ def test_ctrl_c_in_the_last_fit_ends_it_once_and_keeps_what_was_chosen(monkeypat
 
 
 def test_ctrl_c_while_the_winner_is_solved_again_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "networks", lambda data: [])
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: [])
 
     def fit_after_a_signal(self: Any, source: Any, run: Any, validation: Any = None) -> Any:
         if validation is None:

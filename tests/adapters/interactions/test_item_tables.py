@@ -47,7 +47,7 @@ def title_of(capsys: pytest.CaptureFixture[str], item: int) -> Any:
         (["other.csv", "--title-id", "key", "--title-column", "label"], "Film 3"),
         (["other.csv", "--no-header", "--delimiter", "tab"], "Film 3"),
     ],
-    ids=str,
+    ids=["found", "column", "both columns", "names", "header"],
 )
 def test_titles(home: Path, capsys: pytest.CaptureFixture[str], table: list[str], title: str) -> None:
     code, said = fit(capsys, "--titles", *table)

@@ -160,8 +160,16 @@ def test_what_it_cannot_do_is_said() -> None:
     features = ItemFeatures.of(["x", "y", "z", "n"], np.eye(4, dtype=np.float32))
     with pytest.raises(SettingError, match="order"):
         recommender.with_features(features)
-    with pytest.raises(SettingError, match="order"):
-        recommender.explain(["x"], "y")
+
+
+def test_an_explanation_leaves_each_item_out() -> None:
+    recommender = fit(data())
+    counts = recommender.model.counts
+    found = dict(zip(*(lambda answer: (answer.ids, answer.scores))(recommender.explain(["x", "y"], "z")), strict=True))
+    # Without x the last item is y as before; without y it is x.
+    x, y, z = recommender.adapter.items.rows(["x", "y", "z"])
+    assert found == {"y": float(counts[y, z] - counts[x, z]), "x": 0.0}
+    assert recommender.explain(["x"], "y").ids == ["x"]
 
 
 def test_models_of_bags_see_nothing_of_the_order() -> None:

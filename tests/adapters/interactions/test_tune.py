@@ -371,7 +371,7 @@ def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
         ({"regularisation": 3.0}, "given"),
         ({"beta": 3.0}, "no setting 'beta'"),
         ({"metric": "fun"}, "fun"),
-        ({"trials": 0}, "trials=0"),
+        ({"trials": 0}, "trials is 0"),
         ({"validation": 0.0}, "no users are held out"),
         ({"data": planted(20)}, "20 users"),
     ]:

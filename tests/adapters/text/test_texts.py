@@ -293,7 +293,7 @@ def test_any_texts_come_back_from_files(given_texts):
         assert list(Texts.read(lines)) == kept
         with table.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["text"], *([text] for text in given_texts)])
-        assert list(Texts.read(table)) == given_texts
+        assert list(Texts.read(table)) == [text.replace("\0", "") for text in given_texts]
         pq.write_table(pa.table({"text": pa.array(given_texts, pa.string())}), columns)
         assert list(Texts.read(columns)) == given_texts
 
