@@ -72,7 +72,7 @@ def fit(
     MetricAt.parse(metric)
     recipe = built(name, builder, Bag(len(data.items)), run, whole)
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
-    score = None if fold is None else validation_score(fold, metric, run)
+    score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
@@ -118,16 +118,15 @@ def scores_of(
     return found[0] if found else None
 
 
-def validation_score(fold: FoldIn, metric: str, run: Run) -> Validation:
+def validation_score(fold: FoldIn, metric: str) -> Validation:
     """The validation score of a model on held-out users.
 
     Args:
         fold: histories and held-out items of the users.
         metric: such as "ndcg@100".
-        run: the training that is judged; scores are computed where the model is, which may be the CPU.
 
     Returns:
-        The metric and the function that computes it; higher is better.
+        The metric and the function that computes it, where the model is; higher is better.
     """
 
     latest: dict[str, float] = {}

@@ -68,7 +68,7 @@ def fit(
     if fold is None:
         logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
         return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    search = ModelSearch(train, fitting.validation_score(fold, metric, run), run, end - (1 - SEARCH) * budget)
+    search = ModelSearch(train, fitting.validation_score(fold, metric), run, end - (1 - SEARCH) * budget)
     with interruptible() as stop, stop.telling(search.kept):
         search.run_all()
         best = search.ranked[0]

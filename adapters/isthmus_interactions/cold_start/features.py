@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, diags_array, hstack, issparse
 
-from isthmus.checked.arguments import listed
+from isthmus.checked.arguments import flag, listed
 from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError, ValueRangeError
@@ -76,12 +76,12 @@ class ItemFeatures:
         items = ids if isinstance(ids, Vocabulary) else Vocabulary(listed("ids", ids, "an id for each row of features"))
         if titles is not None and not isinstance(titles, Mapping):
             raise InputError(f"titles is a {type(titles).__name__}", expected="titles by id, such as {1: 'Dune'}")
-        taken = _adopted(matrix)
+        weighed, taken = flag("idf", idf), _adopted(matrix)
         if taken.shape[0] != len(items):
             raise InputError(f"{len(items):,} ids for {taken.shape[0]:,} rows of features", expected="an id for each")
         if not all(taken.shape):
             raise InputError(f"features of shape {taken.shape}", expected="at least one item and one feature")
-        unit = _unit(_rarer(taken) if idf else taken)
+        unit = _unit(_rarer(taken) if weighed else taken)
         silent = int((_norms(unit) == 0).sum())
         if silent:
             logger.warning("%d of %d items have no features: their rows are all 0", silent, len(items))

@@ -132,10 +132,9 @@ def _names(role: str, names: Any) -> list[str]:
     """One name of a column, several, or none."""
     if names is None or isinstance(names, str):
         return [] if not names else [str(names)]
-    found = list(names) if isinstance(names, list | tuple) else [None]
-    if not all(isinstance(name, str) for name in found):
+    if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
         raise SettingError(f"{role}={one_line(repr(names))}", expected="the name of a column, or a list of names")
-    return found
+    return [str(name) for name in names]
 
 
 def _id_column(header: list[str], asked: str | None) -> str:

@@ -138,7 +138,7 @@ def _tried(
             remedy="give the half-life, as in decay=20",
             option="give the half-life, as in --decay 20",
         )
-    score = fitting.validation_score(held.fold, metric, run)
+    score = fitting.validation_score(held.fold, metric)
     silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
     found = []
     for half_life in half_lives(data):

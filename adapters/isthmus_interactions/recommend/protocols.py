@@ -79,7 +79,7 @@ class Protocol:
         """
         if self.seen is not None and not (isinstance(self.seen, str) and self.seen in SEEN):
             raise SettingError(f"seen={one_line(repr(self.seen))}", expected="'masked' or 'kept'")
-        return self.seen or ("kept" if self.split == "sessions" else "masked")
+        return self.seen or ("kept" if isinstance(self.split, str) and self.split == "sessions" else "masked")
 
     def check(self) -> None:
         """Refuse what does not fit each other. Raises SettingError."""

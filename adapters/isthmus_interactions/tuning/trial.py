@@ -105,7 +105,7 @@ class TuningSearch:
             recipe = self._recipe(asked.settings)
             source = self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
             with doing(self.run.progress, f"trial {number}"):
-                history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric, run))
+                history = recipe.fit(source, run, fit.validation_score(self.fold, self.metric))
             if history.interrupted:
                 raise KeyboardInterrupt
             if history.out_of_time:

@@ -175,7 +175,7 @@ def _continue(
     recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
     assert isinstance(recipe, GradientRecipe)
     train, fold = _hold_out(merged, validation, run.seed)
-    chooser = None if fold is None else fit.validation_score(fold, metric, run)
+    chooser = None if fold is None else fit.validation_score(fold, metric)
     source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
     history, before = continue_training(recipe, old.model, source, run, chooser, passes)
     fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
@@ -197,7 +197,7 @@ def _update_blend(
     data, before = merged.data, old.model
     assert isinstance(before, Blend)
     train, fold = _hold_out(merged, validation, run.seed)
-    chooser = None if fold is None else fit.validation_score(fold, metric, run)
+    chooser = None if fold is None else fit.validation_score(fold, metric)
     columns = (len(old.adapter.items), len(data.items))
     parts = blends.plan_parts(before, sketch, old.settings, columns, epochs)
     settings = blends.shortened_parts(old.settings, parts, epochs)

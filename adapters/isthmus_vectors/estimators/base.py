@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Outlier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from isthmus.checked.dense import real_numbers
+from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError
 from isthmus.reprs import one_line
@@ -89,7 +89,8 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
         codes = check_array(_on_host(X), dtype=FLOATS)
         if codes.shape[1] != self._n_features_out:
             raise InputError(f"codes of {codes.shape[1]} numbers", expected=f"{self._n_features_out}")
-        return self.model_.float64_model.decode(codes.astype(np.float64)).astype(codes.dtype)
+        decoded = self.model_.float64_model.decode(codes.astype(np.float64))
+        return as_float(decoded, codes.dtype.type, copied=False)
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
         """log p(row | its code), nats; higher is more normal."""

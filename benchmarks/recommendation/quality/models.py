@@ -108,7 +108,7 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     run, metric = Run(seed=0), CHOSEN_BY[split]
     started = time.perf_counter()
     recipe = recipe_of(model, len(train.items), setting, run)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, validation_score(fold, metric, run))
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, validation_score(fold, metric))
     spent = time.perf_counter() - started
     bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
     assert history.best_score is not None
@@ -158,7 +158,7 @@ def blended(split: str, seed: int, bench: Bench) -> None:
         parts = [bench.fits.load(("tuning", split, name, settings[name], 0), len(train.items)) for name in names]
         joined = Blend(parts)
         source = BagSource.from_csr(train.matrix)
-        weights = weigh(joined, names, source, validation_score(fold, CHOSEN_BY[split], Run()), 1)
+        weights = weigh(joined, names, source, validation_score(fold, CHOSEN_BY[split]), 1)
         whole = Blend(
             [bench.fits.load(("final", split, name, settings[name], seed), len(train.items)) for name in names]
         )

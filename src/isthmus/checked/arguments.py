@@ -82,7 +82,8 @@ def real(
     number = math.nan
     if not isinstance(value, bool | str | bytes) and "bool" not in str(getattr(value, "dtype", "")):
         try:
-            number = float(value)
+            # A tensor with a gradient warns when it becomes a number.
+            number = float(value.detach() if hasattr(value, "detach") else value)
         except (TypeError, ValueError, OverflowError, RuntimeError):
             number = math.nan
     if not least <= number <= most:

@@ -97,9 +97,7 @@ def test_it_is_ahead_of_both_where_each_knows_a_half() -> None:
         [linear(torch.where(half, cooccurring, guessed[0])), linear(7 * torch.where(half, guessed[1], cooccurring))]
     )
     fold = FoldIn(csr_array(known), csr_array(wanted), list(range(300)))
-    record = weigh(
-        model, ["left", "right"], BagSource.from_csr(csr_array(known)), validation_score(fold, "ndcg@10", Run()), 1
-    )
+    record = weigh(model, ["left", "right"], BagSource.from_csr(csr_array(known)), validation_score(fold, "ndcg@10"), 1)
     assert float(record["ndcg@10"]) > 1.05 * max(float(record["left alone"]), float(record["right alone"]))
     assert min(float(record["share of left"]), float(record["share of right"])) > 0.1
     torch.testing.assert_close(model.weights, model.weights.clamp(min=1e-6))

@@ -314,7 +314,7 @@ def test_scores_of_a_blend_are_those_of_people_it_did_not_learn_from() -> None:
     assert fold is not None
     apart = Blend([deepcopy(after.model.parts[0]), deepcopy(trained("ease", train).model)])
     apart.weigh(WEIGHTS[:2], EXPONENTS[:2])
-    assert report["score"] == fit.validation_score(fold, "ndcg@5", RUN).score(apart)
+    assert report["score"] == fit.validation_score(fold, "ndcg@5").score(apart)
 
 
 @pytest.mark.parametrize("options", [{"validation": 0.0}, {"validation": 0.1, "new": later(40)}])
