@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.checked.arguments import flag
 from isthmus.checked.dense import as_float
 from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
@@ -103,7 +104,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
-        return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=latent_prior))
+        return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=flag("latent_prior", latent_prior)))
 
     def encode(self, vectors: Any, **file: Unpack[FileOptions]) -> Float32[np.ndarray, "rows code"]:
         """One code for each row, in their order: the best single guess, the same at every call.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -58,7 +57,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     Returns:
         The state over the larger catalogue; ``old`` itself if there are no new items.
     """
-    boost = real("boost", boost, "a number above 0; 1 is neutral", least=ABOVE_ZERO, most=sys.float_info.max)
+    boost = real("boost", boost, "a number above 0, 1e30 at most; 1 is neutral", least=ABOVE_ZERO, most=1e30)
     seed = checked_seed(seed)
     if reads_of(old.model).length is not None:
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Outlier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from isthmus.checked.arguments import flag
 from isthmus.checked.dense import as_float, real_numbers
 from isthmus.checked.sparse import checked_csr
 from isthmus.errors import InputError, SettingError
@@ -60,7 +61,7 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
             scaling=self.scaling,
             validation=self.validation,
             gallery=False,
-            latent_prior=self.mixture,
+            latent_prior=flag("mixture", self.mixture),
             run=Run(device=self.device, seed=seed),
             code=self.code,
             hidden=self.hidden,
