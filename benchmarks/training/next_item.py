@@ -86,9 +86,9 @@ def _measured(data: Source, items: int, length: int, way: str, precision: str, s
     source, optimizer = recipe.reads(data), torch.optim.Adam(recipe.model.parameters(), 1e-3, fused=True)
     loss, done, spent = _losses()[way], 0, 0.0
     recipe.model.train()
-    for number, rows in enumerate(recipe.plan.batching(source.lengths, Generator().manual_seed(0))):
-        if number > steps:
-            break
+    batches = list(recipe.plan.batching(source.lengths, Generator().manual_seed(0)))
+    for number in range(1 + steps):
+        rows = batches[number % len(batches)]
         batch, started = source.batch(rows), time.perf_counter()
         _step(recipe, batch, optimizer, loss, precision)
         if number:

@@ -71,6 +71,6 @@ def test_autoencoders_on_a_device_like_mps(pretend_mps: Server, domain: str, bui
     assert {verb: answer for verb, answer in found.items() if answer != EQUAL} == {}
 
 
-@pytest.mark.parametrize("builder", ["als", "sampled", pytest.param("sparse", marks=slow)])
+@pytest.mark.parametrize("builder", ["als", "sampled"])
 def test_models_that_need_more_than_mps_has_are_refused(pretend_mps: Server, builder: str) -> None:
     assert "on device pretend, which has no" in pretend_mps("limits", "unable", builder)

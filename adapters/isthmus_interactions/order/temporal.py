@@ -149,14 +149,30 @@ def moment(histories: OrderedHistories, at: Any, name: str = "at", *, least: flo
             raise SettingError(
                 f"{name}={at!r}", expected="a date or number like the times of the data, or a share of the events"
             ) from error
+    return within(histories, cut.item(), f"{name}={at!r}", least=least)
+
+
+def within(histories: OrderedHistories, cut: Cut, what: str, *, least: float | None = None) -> Cut:
+    """A moment in the unit of the times, if something happened before it and from then on.
+
+    Args:
+        histories: all events, with times.
+        cut: the moment.
+        what: the setting, for messages.
+        least: the time of the first event; by default that of ``histories``.
+
+    Raises:
+        SettingError: nothing did.
+    """
+    times = histories.times
+    assert times is not None
     first = times.min() if least is None else least
     if not first < cut <= times.max():
         raise SettingError(
-            f"{name}={at!r}, with nothing {'before it' if cut <= first else 'from then on'}",
+            f"{what}, with nothing {'before it' if cut <= first else 'from then on'}",
             expected=f"a moment after {shown(histories, first)} and until {shown(histories, times.max())}",
         )
-    found: float | int = cut.item()
-    return found
+    return cut
 
 
 def _is_share(text: str) -> bool:

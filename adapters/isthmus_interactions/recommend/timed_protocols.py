@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.checked.arguments import real
 from isthmus.errors import InputError, SettingError
 from isthmus.reprs import one_line
 from isthmus_interactions.fitted import FittedRecommender
@@ -15,7 +16,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.asked_times import in_unit_of
 from isthmus_interactions.order.sessions import starting
 from isthmus_interactions.order.targets import Cut, Targets, remarks
-from isthmus_interactions.order.temporal import moment, shown, timed
+from isthmus_interactions.order.temporal import moment, shown, timed, within
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.vocabularies import translate
@@ -121,8 +122,14 @@ def _cut(fitted: FittedRecommender, known: OrderedHistories, trained: Any, at: A
     """The moment: the given one, or that of the training, or the end of the training data."""
     assert known.times is not None
     least = known.times.min() if trained is None or not len(trained) else min(known.times.min(), trained.min())
-    if at is not None or BEFORE in fitted.facts:
-        return moment(known, fitted.facts[BEFORE] if at is None else at, least=float(least))
+    if at is not None:
+        return moment(known, at, least=float(least))
+    if BEFORE in fitted.facts:
+        # It is in the unit of the training data already, and so are the events.
+        before: Cut = real(BEFORE, fitted.facts[BEFORE], "the moment at which the training ended")
+        return within(
+            known, before, f"the moment {shown(known, before)} at which the training ended", least=float(least)
+        )
     later = known.times[known.times > trained.max()] if trained is not None and len(trained) else known.times[:0]
     if len(later) and later.min() > known.times.min():
         cut: Cut = later.min().item()
