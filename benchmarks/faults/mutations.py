@@ -157,7 +157,8 @@ def run(
             found.append(told)
             if show and told["outcome"] in WRONG:
                 print(told, flush=True)
-        results.add(question=f"mutated {one}", mutations=len(found), seed=seed, outcomes=counted(found))
+        wrong = [told for told in found if told["outcome"] in WRONG][:50]
+        results.add(question=f"mutated {one}", mutations=len(found), seed=seed, outcomes=counted(found), wrong=wrong)
     return results.made
 
 
