@@ -392,6 +392,7 @@ def test_documents_that_are_no_text(tmp_path: Path) -> None:
         bundle.read(place)
 
 
+@pytest.mark.slow
 def test_fuzzed_bundles_are_read_or_refused(tmp_path: Path) -> None:
     whole, place = save(tmp_path / "whole"), tmp_path / "copy"
     names = [MANIFEST, WEIGHTS, "documents/items.json", "cache/index"]

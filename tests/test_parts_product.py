@@ -126,6 +126,7 @@ def trained(made, rows, steps, **settings):
     return sorted(untouched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signal", "bottleneck", "corruption", "likelihood"), product())
 def test_parts_join(signal, bottleneck, corruption, likelihood):
     made, rows = built(signal, bottleneck, corruption, likelihood), batch(signal)
@@ -154,6 +155,7 @@ OBJECTIVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signal", "prior", "objective"),
     # Free bits are defined for the normal prior alone.

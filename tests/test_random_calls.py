@@ -30,6 +30,7 @@ def problems(examples: int, faces: str = "") -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_few_calls() -> None:
     assert problems(200, "run,index,index ids,ease,vector,detector") == []
 

@@ -104,6 +104,7 @@ MISTAKES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "part"), MISTAKES, ids=[line for line, _ in MISTAKES])
 def test_a_mistake_is_one_line(
     line: str, part: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -122,6 +123,7 @@ def test_a_mistake_is_one_line(
     assert sorted(home.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["search vec v.csv -k 30 --json", "models --json"])
 def test_a_reader_that_goes_away_is_no_error(line: str, home: Path) -> None:
     read, write = os.pipe()

@@ -143,6 +143,7 @@ def planted(rows=2000, seed=3):
     return (directions[chosen] * (1 + torch.rand(rows, 2, 1, generator=g))).sum(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TopK, BatchTopK])
 def test_units_come_back(kind):
     """Most start so low that nothing would ever choose them, and the published loss would leave them there too."""

@@ -87,6 +87,7 @@ def test_without_a_generator_the_likelihood_is_exact() -> None:
     assert torch.equal(drawn, Multinomial().sample(last, state, generator()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("popularity", [0.0, 0.5])
 def test_the_estimated_sum_has_the_right_mean(popularity: float) -> None:
     """exp(z_own − log p) of a bag of one item is the estimated sum over all items: unbiased whatever the logits are."""

@@ -171,6 +171,7 @@ def trained(bottleneck, penalties):
     return model.encode(values(200)).point.detach()
 
 
+@pytest.mark.slow
 def test_penalties_make_codes_sparse():
     """Planted: L0 comes to its target, L1 silences, KL brings the mean to ρ."""
     jump = trained(JumpReLU(HIDDEN, 20, generator=generator(), bandwidth=0.3, threshold=0.1), (L0(4.0, 20.0),))

@@ -218,6 +218,7 @@ def test_builds_without_memory(kind):
     assert {p.device.type for p in [*part.parameters(), *part.buffers()]} == {"meta"}
 
 
+@pytest.mark.slow
 def test_a_model_can_learn_its_batch_by_heart(kind):
     model, rows = whole(kind), batch(tokens())
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)

@@ -19,6 +19,7 @@ ALL = (
 QUICK = (("images", "pseudo-inputs"), ("text", "sequence-vae"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "builder"), [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in ALL]
 )

@@ -26,6 +26,7 @@ BUILDERS = (
 QUICK = (("recommender", "sampled"), ("text", "transformer"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "builder"), [pytest.param(*one, marks=() if one in QUICK else pytest.mark.slow) for one in BUILDERS]
 )

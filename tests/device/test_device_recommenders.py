@@ -13,6 +13,7 @@ ALL = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "builder", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL]
 )

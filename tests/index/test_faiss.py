@@ -55,6 +55,7 @@ KEPT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", KEPT, ids=lambda contract: f"{contract.kind}-{contract.recall}")
 def test_an_approximate_kind_keeps_the_contract(contract: Approximate):
     contract.check()

@@ -161,6 +161,7 @@ def test_a_range_is_exact_for_every_kind(key: tuple, done: list, asked: tuple, f
             assert answered == near
 
 
+@pytest.mark.slow
 def test_an_answer_does_not_depend_on_who_asks_beside():
     queries = torch.randn(70, WIDTH, generator=torch.Generator().manual_seed(6))
     for key in KEYS:

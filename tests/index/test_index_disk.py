@@ -46,6 +46,7 @@ def built(kind: str, metric: str, text: bool) -> Index:
     return index
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "verify", "mmap"),
     [

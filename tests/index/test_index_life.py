@@ -159,6 +159,7 @@ def test_many_threads_change_one_index():
     assert index.vectors([2001]).tolist() == [[2.5] * 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["exact", "hnsw", "ivf-pq"])
 def test_many_threads_search_with_equal_answers(kind: str):
     index = Index.build(numbers(3000, 16), kind=kind, target_recall=0.1)

@@ -46,6 +46,7 @@ def test_too_long_vectors_are_refused_by_row(metric, length: float):
         index.within(long * 1e4 if length < 1e20 else long, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_longest_that_are_taken_are_answered(kind: str):
     for metric in ("ip", "l2", "cosine"):

@@ -78,6 +78,7 @@ def fresh(signal: str, rows: int = 60) -> Batch:
     return source_of(signal, rows, seed=5).batch(torch.arange(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "signal"), CELLS)
 def test_each_cell_learns(kind: str, signal: str) -> None:
     _, records = fitted(kind, signal)
@@ -179,6 +180,7 @@ def test_contractive_codes_move_less(signal: str) -> None:
     assert moved["contractive"] < 0.7 * moved["vanilla"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_sparsity(form: str) -> None:
     made = recipe("sparse", "vector", form=form, epochs=12, weight=1.0 if form == "l1" else None)
@@ -244,6 +246,7 @@ def test_a_smaller_beta_buys_a_dearer_code() -> None:
     assert rates[0.1] > rates[4.0] + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prior", "signal"),
     [("mixture", "vector"), ("mixture", "tokens"), ("pseudo-inputs", "bag"), ("pseudo-inputs", "grid")],

@@ -196,6 +196,7 @@ def test_pretraining_draws_the_decoder_anew_and_keeps_the_encoder(form):
     assert same(after, weights(fitted({"until": 3}, form=form, pretraining=3)[0].model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "until"), [("transformer", 1), ("transformer", 2), ("transformer", 3), ("lstm", 2)])
 def test_resumed_it_ends_as_if_uninterrupted(form, until, tmp_path):
     settings = {"form": form, "pretraining": 2, "epochs": 2, "word_dropout": 0.3, "aggressive": 1, "dropout": 0.2}

@@ -58,6 +58,7 @@ def face(request: pytest.FixtureRequest) -> tuple[str, Any]:
     return request.param, made(request.param)
 
 
+@pytest.mark.slow
 def test_copies_answer_the_same(face: tuple[str, Any]) -> None:
     name, one = face
     expected = answers_of(name, one)
@@ -65,6 +66,7 @@ def test_copies_answer_the_same(face: tuple[str, Any]) -> None:
         assert alike(answers_of(name, copied), expected)
 
 
+@pytest.mark.slow
 def test_threads_answer_as_one_thread_does(face: tuple[str, Any]) -> None:
     name, one = face
     fresh = copy.deepcopy(one)  # nothing is cached yet

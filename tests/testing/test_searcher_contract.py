@@ -216,6 +216,7 @@ def test_a_right_searcher_passes(approximate: bool) -> None:
     Contract(lambda own, *asked: own.ask(*asked), approximate).check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_is_found(fault: Fault) -> None:
     for approximate in (False, True):

@@ -401,6 +401,7 @@ def child(*args: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, **{**pipes, **options})
 
 
+@pytest.mark.slow
 def test_answers_and_remarks_are_apart(folder: Path) -> None:
     process = child("recommend", folder / "b", "--history", "0,999", "--json")
     answer, said = process.communicate(timeout=60)
@@ -417,6 +418,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"{text!r} was never said")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_model_so_far(folder: Path, tmp_path: Path) -> None:
     process = child("fit", "interactions", folder / "ratings.csv", "--out", "o", "--epochs", 100_000, "--json", *SMALL,
                     cwd=tmp_path)  # fmt: skip

@@ -56,6 +56,7 @@ HISTORY = [[0, 10], [], [999, 80]]
 FOLD = hide(planted(30, seed=4), 0.2, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_every_answer_survives_a_round_trip(
     subtests: pytest.Subtests, bundles: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -345,6 +345,7 @@ def test_no_epochs_only_widen_what_is_trained() -> None:
         updated(blended("ease", "rdlae"), epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_a_part_that_cannot_go_on_is_fitted_anew(validation: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_start, "can_widen", lambda *_: False)
@@ -371,6 +372,7 @@ def test_ctrl_c_ends_what_is_trained_and_keeps_the_rest() -> None:
     assert torch.equal(after.model.parts[2].weights, updated("ease").model.weights)
 
 
+@pytest.mark.slow
 def test_an_updated_blend_is_saved_loaded_and_updated_again(tmp_path: Path) -> None:
     after = updated(blended(), validation=0.2)
     after.save(tmp_path / "b")

@@ -35,6 +35,7 @@ def variational() -> TextAutoencoder:
     return TextAutoencoder.fit(TEXTS, code=4, epochs=4, scale=1.0, run=RUN, **SMALL)
 
 
+@pytest.mark.slow
 def test_texts_come_back_from_their_codes(plain: TextAutoencoder) -> None:
     distinct = sorted(set(TEXTS))
     back = plain.reconstruct(distinct)

@@ -45,6 +45,7 @@ def test_texts_come_back_from_their_codes(kind: str) -> None:
     assert sum(map(str.__eq__, back, distinct)) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OWN)
 def test_saved_and_loaded(kind: str, tmp_path: Path) -> None:
     fitted(kind).save(tmp_path / "model")

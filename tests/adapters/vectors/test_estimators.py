@@ -42,6 +42,7 @@ def fitted() -> Autoencoder:
     return Autoencoder(2, **SMALL).fit(plane())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ALL)
 def test_each_kind_reconstructs_samples_and_scores(kind: type) -> None:
     rows = plane()
@@ -67,6 +68,7 @@ def test_keywords_are_those_of_the_kind() -> None:
         assert {"code", "random_state", "contamination"} <= inspect.signature(kind).parameters.keys()
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_and_a_grid() -> None:
     rows = plane(120)
     labels = (rows[:, 0] > np.median(rows[:, 0])).astype(int)
@@ -76,6 +78,7 @@ def test_in_a_pipeline_and_a_grid() -> None:
     assert grid.best_params_["autoencoder__code"] in (1, 3)
 
 
+@pytest.mark.slow
 def test_a_clone_is_fitted_to_the_same(fitted: Autoencoder) -> None:
     again = clone(fitted).fit(plane())
     assert np.array_equal(again.transform(plane()), fitted.transform(plane()))

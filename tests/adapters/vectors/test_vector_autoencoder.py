@@ -39,6 +39,7 @@ def fitted() -> VectorAutoencoder:
     return fit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_learns_a_plane(kind: str) -> None:
     found = fit(kind, validation=0.0).evaluate(plane(200, 1))
