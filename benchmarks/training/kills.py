@@ -175,7 +175,7 @@ def run(
 def table(lines: Sequence[Line]) -> list[str]:
     """How many attempts, and how many of them ended in another way."""
     rows = [
-        (line["model"] + mark(line), line["attempts"], line["killed"], len(line["wrong"]))
+        (line["model"] + mark(line), line.get("attempts", line["kills"]), line["killed"], len(line["wrong"]))
         for line in newest(lines, lambda line: line["model"])
     ]
     return markdown(("training", "attempts", "killed before the end", "ended differently"), rows) if rows else []
