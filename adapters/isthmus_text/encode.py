@@ -84,7 +84,16 @@ def _check(chunk: list[Any], first: int) -> None:
             raise InputError(f"text {number:,} is a {type(text).__name__}", expected="str")
 
 
+def check_ids(encoder: Any, ids: list[list[int]]) -> None:
+    """Refuse tokens that a pretrained encoder has no vector for: its tokenizer is a file of its own."""
+    words = getattr(getattr(encoder, "encoder", encoder), "words", None)
+    largest = max(map(max, ids))
+    if words is not None and largest >= len(words()):
+        raise InputError(f"token {largest:,} for an encoder of {len(words()):,} tokens", expected="its own tokenizer")
+
+
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
+    check_ids(model.encoder, ids)
     device = next(model.parameters()).device
     # Equal rows are encoded once, so that they have equal codes whatever else is in their batch.
     place: dict[tuple[int, ...], int] = {}

@@ -139,8 +139,15 @@ class Tokenizer:
         return 1 + max(self.inner.get_vocab(with_added_tokens=True).values())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, followed by ``end``. The empty text is ``[end]``."""
-        encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        """The tokens of each text, followed by ``end``. The empty text is ``[end]``.
+
+        Raises:
+            InputError: the tokenizer fails on a text, such as one without the unknown token that it names.
+        """
+        try:
+            encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the library raises no other
+            raise InputError(f"a tokenizer that cannot read these texts ({error})", expected="a whole one") from error
         if self.kind != "pretrained":
             return [[*encoding.ids, self.end] for encoding in encodings]
         return [[*self._without_special(encoding.ids), self.end] for encoding in encodings]
