@@ -13,9 +13,8 @@ from torch import Tensor
 
 from isthmus.batch import Batch, Grid, Values
 from isthmus.errors import BundleError, InputError
-from isthmus.machine.devices import sent
 from isthmus.reprs import brief
-from isthmus.sources import Layout
+from isthmus.sources import RowSource
 from isthmus_images.files.levels import SIXTEEN_BITS, Levels, checked_levels
 from isthmus_images.files.loading import How, load
 from isthmus_images.files.pixels import CHANNELS, Form, Pixels
@@ -26,7 +25,7 @@ DOCUMENT = "images.json"
 
 @brief
 @dataclass(frozen=True, eq=False)
-class ImageSource:
+class ImageSource(RowSource):
     """Images of the same size; inputs and targets of a batch are the same numbers.
 
     Attributes:
@@ -47,21 +46,13 @@ class ImageSource:
         """The same images on another device."""
         return ImageSource(self.pixels.to(device))
 
-    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
-        """The given rows, in the given order, as fp32 from 0 to 1."""
-        return self.gathered(sent(rows, self.pixels.device), (len(rows),))
-
-    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
-        """The rows themselves: batches of one number of rows have one shape.
-
-        Args:
-            rows: their numbers, on the CPU.
-            filled: changes nothing.
-        """
-        return Layout(rows, (len(rows),))
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.pixels.device
 
     def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
-        """The batch of a layout; ``numbers`` are on the source's device."""
+        """The batch of a layout, as fp32 from 0 to 1; ``numbers`` are on the source's device."""
         chosen = self.pixels[numbers]
         values = Values(chosen if chosen.is_floating_point() else chosen.float().div_(255))
         return Batch(numbers, values, values)

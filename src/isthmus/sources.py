@@ -5,6 +5,7 @@ There are no loader workers. All data stay on the device, and a batch is a gathe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -175,9 +176,35 @@ class BagSource:
         return Batch(rows, found, found)
 
 
+class RowSource(ABC):
+    """A source whose batches are gathered by the numbers of their rows alone: those of as many rows have one shape."""
+
+    @abstractmethod
+    def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
+        """The batch of a layout; ``numbers`` are on the source's device."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the rows are."""
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        """The given rows, in the given order."""
+        return self.gathered(sent(rows, self.device), (len(rows),))
+
+    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
+        """The rows themselves.
+
+        Args:
+            rows: their numbers, on the CPU.
+            filled: changes nothing.
+        """
+        return Layout(rows, (len(rows),))
+
+
 @brief
 @dataclass(frozen=True, eq=False)
-class VectorSource:
+class VectorSource(RowSource):
     """Dense rows; inputs and targets of a batch are the same numbers."""
 
     values: Float[Tensor, "rows width"]
@@ -195,18 +222,10 @@ class VectorSource:
         """The same rows on another device."""
         return VectorSource(self.values.to(device))
 
-    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
-        """The given rows, in the given order."""
-        return self.gathered(sent(rows, self.values.device), (len(rows),))
-
-    def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
-        """The rows themselves: batches of one number of rows have one shape anyway.
-
-        Args:
-            rows: their numbers, on the CPU.
-            filled: changes nothing.
-        """
-        return Layout(rows, (len(rows),))
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are."""
+        return self.values.device
 
     def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
         """The batch of a layout; ``numbers`` are on the source's device."""
