@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -88,7 +89,7 @@ def fit_with_decay(
     tried: list[dict[str, Any]] = []
     if decay == "auto":
         tried, told = _tried(data, model, validation, metric, run, settings)
-        decay = max(tried, key=lambda one: (one[metric] is not None, one[metric]))["half_life"]
+        decay = max(tried, key=lambda one: -math.inf if one[metric] is None else one[metric])["half_life"]
         chosen = "none" if decay is None else f"{decay}"
         logger.info("the best half-life of %s is %s, by %s", plugins.command_name(model), chosen, told)
     name, whole = with_half_life(model, decay, settings)
