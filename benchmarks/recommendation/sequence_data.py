@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from scipy.sparse import csr_array
 
 from isthmus.datafolder import dataset_path, unpacked
-from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.csr import Csr
 from isthmus_interactions.datasets import movielens_1m, movielens_100k
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.targets import fold_of
 from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.splits import FoldIn, aligned
 
@@ -109,10 +107,10 @@ def sessions(train: Interactions, test: Interactions) -> Case:
         ("hit@20", "mrr@20"),
         "kept",
         first,
-        _every_next(_order(later), len(train.items)),
+        _every_next(later),
         later,
         train,
-        _every_next(_order(test.with_items(train.items, log=False)), len(train.items)),
+        _every_next(test.with_items(train.items, log=False)),
         refitted=True,
     )
 
@@ -144,26 +142,17 @@ def _later_events(order: OrderedHistories) -> npt.NDArray[np.int64]:
     return ends - 1 - np.arange(order.events)
 
 
-def _matrix(order: OrderedHistories, width: int) -> Csr:
-    matrix = csr_array(
-        (np.ones(order.events, np.float32), (order.owners(), order.items)), shape=(len(order), width), dtype=np.float32
-    )
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix
-
-
 def _events(data: Interactions, mask: Mask) -> Interactions:
     """Some events; users without one are left out, all items are kept."""
     order = _order(data).where(mask)
-    part = replace(data, matrix=_matrix(order, len(data.items)), histories=order)
+    part = replace(data, matrix=order.matrix(len(data.items)), histories=order)
     return part.select_users(np.flatnonzero(order.lengths))
 
 
 def _next(data: Interactions, before: Mask, target: Mask) -> FoldIn:
     order, width = _order(data), len(data.items)
     history = order.where(before)
-    return aligned(_matrix(history, width), _matrix(order.where(target), width), data.users, history)
+    return aligned(history.matrix(width), order.where(target).matrix(width), data.users, history)
 
 
 def _last_after(data: Interactions, time: float) -> FoldIn:
@@ -174,20 +163,13 @@ def _last_after(data: Interactions, time: float) -> FoldIn:
     return _next(data, left > 0, target)
 
 
-def _every_next(order: OrderedHistories, width: int) -> FoldIn:
+def _every_next(data: Interactions) -> FoldIn:
     """A row for each event but the first of its user: the events before it, and the event."""
-    places = np.arange(order.events) - np.repeat(order.offsets[:-1], order.lengths)
-    targets = np.flatnonzero(places > 0)
-    lengths = places[targets]
-    offsets = np.append(0, np.cumsum(lengths))
-    events = np.arange(offsets[-1]) + np.repeat(targets - lengths - offsets[:-1], lengths)
-    times = None if order.times is None else order.times[events]
-    history = replace(order, offsets=offsets, items=order.items[events], times=times)
-    rows = np.arange(len(targets) + 1)
-    wanted = csr_array((np.ones(len(targets), np.float32), order.items[targets], rows), shape=(len(targets), width))
+    order, width = _order(data), len(data.items)
+    places = np.flatnonzero(np.arange(order.events) - np.repeat(order.offsets[:-1], order.lengths) > 0)
+    found = fold_of(data, places, np.arange(width), width, None)
     # No names of sessions, so that nobody takes a row for a session that was trained on.
-    names = Vocabulary([f"next {row}" for row in range(len(targets))])
-    return aligned(_matrix(history, width), wanted, names, history)
+    return replace(found, users=[f"next {row}" for row in range(len(found))])
 
 
 def _amazon(name: str) -> Interactions:
