@@ -2,24 +2,13 @@
 another, and answers equal those of the CPU."""
 
 import pytest
+from device_cases.autoencoders import ALL
 from device_cases.comparing import EQUAL
 from device_cases.server import Server
 
-KINDS = ("contractive", "denoising", "mixture", "sparse", "vanilla", "variational")
-ALL = (
-    *((domain, kind) for domain in ("images", "text", "vectors") for kind in KINDS),
-    ("images", "pseudo-inputs"),
-    ("images", "residual-denoiser"),
-    ("text", "denoising-text"),
-    ("text", "readable-embeddings"),
-    ("text", "sequence-vae"),
-    ("text", "transformer"),
-    ("vectors", "pseudo-inputs"),
-)
 QUICK = (("images", "pseudo-inputs"), ("text", "sequence-vae"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "builder"), [pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow) for case in ALL]
 )

@@ -8,25 +8,17 @@ of them than now would be a step back.
 from typing import Any
 
 import pytest
+from device_cases.autoencoders import ALL
 from device_cases.server import Server
 
-KINDS = ("contractive", "denoising", "mixture", "sparse", "vanilla", "variational")
 BUILDERS = (
     *(("recommender", name) for name in ("contractive", "denoising", "elsa", "mult-dae", "mult-vae", "rec-vae")),
     *(("recommender", name) for name in ("sampled", "sparse", "vanilla", "variational")),
-    *((domain, kind) for domain in ("images", "text", "vectors") for kind in KINDS),
-    ("images", "pseudo-inputs"),
-    ("images", "residual-denoiser"),
-    ("text", "denoising-text"),
-    ("text", "readable-embeddings"),
-    ("text", "sequence-vae"),
-    ("text", "transformer"),
-    ("vectors", "pseudo-inputs"),
+    *ALL,
 )
 QUICK = (("recommender", "sampled"), ("text", "transformer"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "builder"), [pytest.param(*one, marks=() if one in QUICK else pytest.mark.slow) for one in BUILDERS]
 )

@@ -7,7 +7,6 @@ from device_cases.server import Server
 slow = pytest.mark.slow
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "builder", ["ease", *(pytest.param(name, marks=slow) for name in ("blend", "item-knn", "sparse-linear"))]
 )
@@ -47,7 +46,6 @@ def test_an_operation_without_a_fixed_order_is_refused(pretend: Server) -> None:
     assert found["outcome"].startswith("deterministic=True, and aten.cumsum.default has no deterministic form")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "builder",
     ["mult-dae", *(pytest.param(name, marks=slow) for name in ("blend", "elsa", "rec-vae"))],

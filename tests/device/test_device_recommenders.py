@@ -13,7 +13,6 @@ ALL = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "builder", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL]
 )

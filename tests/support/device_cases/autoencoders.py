@@ -105,6 +105,7 @@ BUILDERS = {
     "images": [*KINDS, "residual-denoiser"],
     "vectors": [*KINDS],
 }
+ALL = [(domain, builder) for domain, builders in BUILDERS.items() for builder in builders]
 
 
 def check(domain: str, builder: str) -> dict[str, str]:
