@@ -77,6 +77,7 @@ def fit(
         )
         assert best.recipe is not None
         scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
+        calibration = fitting.calibration_of(best.recipe.model, fold, run, stop)
         kept, again = best, list[str]()
         if train is not data and not stop.requested:
             kept, again = refit(best, search.tried, data, run, end)
@@ -94,7 +95,8 @@ def fit(
         "validation": held.told,
         "worth": worth(search.tried, metric),
     }
-    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
+    facts |= search_facts
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, facts, calibration)
 
 
 def check_settings(settings: Iterable[str]) -> None:

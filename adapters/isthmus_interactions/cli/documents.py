@@ -18,12 +18,13 @@ from isthmus_interactions.recommender import Recommender
 
 
 class Filters(TypedDict):
-    """Items that may be recommended; keywords of ``Recommender.recommend``."""
+    """What is recommended, and what is told of it; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
     exclude: list[Id] | None
     allow: list[Id] | None
     diversity: float
+    calibrated: bool
 
 
 def weighting(text: str) -> Weights:
