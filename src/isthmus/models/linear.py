@@ -11,6 +11,7 @@ from torch import Generator
 
 from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
+from isthmus.core.linear.changing import ChangingInverse
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.errors import SettingError
 from isthmus.machine.hardware import available_bytes
@@ -76,6 +77,20 @@ class ClosedFormRecipe:
             return {}
 
         return fit_in_one_step(self.model, "solve", len(source), run, validation, work)
+
+    def changing(self, matrix: csr_array) -> ChangingInverse:
+        """Solve for the inverse of data that will change; see ``isthmus.core.linear.changing``.
+
+        Memory: 8 bytes for each pair of items, beside the 4 of the weights.
+
+        Args:
+            matrix: X, shape (rows, width).
+
+        Raises:
+            SettingError: the matrices do not fit in the free memory, or λ is too small for these data.
+        """
+        _check_memory(self.model)
+        return ChangingInverse.of(matrix, self.regularisation, self.dropout, self.xi)
 
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
