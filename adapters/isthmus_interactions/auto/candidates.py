@@ -32,11 +32,17 @@ SPARSE_SECONDS = 3e-3
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Settings of the linear models: λ, p and ξ."""
+    """Settings of the linear models: λ, p, ξ, and the power of a history's length by which it is weighed."""
 
     regularisation: float
     dropout: float
     xi: float
+    length_power: float = 0.0
+
+    @classmethod
+    def within(cls, settings: Mapping[str, Any]) -> LinearSettings:
+        """Those of a model's keywords."""
+        return cls(*(settings[name] for name in ("regularisation", "dropout", "xi", "length_power")))
 
 
 def initial_settings(data: Interactions) -> LinearSettings:
@@ -48,9 +54,11 @@ def initial_settings(data: Interactions) -> LinearSettings:
 
 
 def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
-    """Settings to try next to the best ones so far: first other scales of λ, then p and ξ."""
+    """Settings to try next to the best ones so far: first other scales of λ, then weights of rows, ξ and p."""
     for factor in (2.5, 0.4):
         yield replace(best, regularisation=best.regularisation * factor)
+    for power in (0.25, 0.5, 0.0):
+        yield replace(best, length_power=power)
     for xi in (0.3, 0.6, 0.0):
         yield replace(best, xi=xi)
     for dropout in (0.25, 0.7):

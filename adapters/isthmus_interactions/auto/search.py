@@ -44,7 +44,7 @@ LINEAR = 0.35
 RECENT = 0.25
 """Share of the remaining time for half-lives, and again for models that read items in order."""
 
-MOST = 8
+MOST = 10
 """Maximum number of linear models."""
 
 logger = logging.getLogger(__name__)
@@ -144,24 +144,33 @@ class ModelSearch:
         started, width = time.perf_counter(), len(self.train.items)
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
-        counting = doing(self.run.progress, "counting which items occur together")
-        with interruptible() as stop, stop.at_once(), counting:
-            gram = gram_of(self.source, width) if dense else None
+        gram, power = None, None
         seen: list[LinearSettings] = []
         point: LinearSettings | None = initial_settings(self.train)
         while point is not None and len(seen) < MOST:
             seen.append(point)
+            if dense and power != point.length_power:
+                gram, power = None, point.length_power  # one at a time: each takes 8 bytes for a pair of items
+                gram = self._gram(point.length_power)
             self._try("rdlae" if dense else "sparse_linear", asdict(point), None, gram)
             self._forget()
             if time.perf_counter() - started + self.tried[-1].seconds > limit:
                 break
             best = self.ranked[0].settings
-            around = neighbouring_settings(LinearSettings(best["regularisation"], best["dropout"], best["xi"]))
+            around = neighbouring_settings(LinearSettings.within(best))
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
             # Fewer weights overfit less if there are many items and few users.
             best = self.ranked[0].settings
-            self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
+            self._try(
+                "sparse_linear", {name: best[name] for name in ("regularisation", "dropout", "length_power")}, None
+            )
+
+    def _gram(self, length_power: float) -> Gram:
+        """XᵀX of the training users, weighed by the length of their histories."""
+        counting = doing(self.run.progress, "counting which items occur together")
+        with interruptible() as stop, stop.at_once(), counting:
+            return gram_of(self.source, len(self.train.items), length_power)
 
     def _recent(self) -> None:
         """Give the best linear model several half-lives."""
