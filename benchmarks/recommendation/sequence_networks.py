@@ -98,5 +98,6 @@ def active(found: Recommender, case: Case) -> int | None:
     model, order = found.model, case.test.ordered
     if not found.settings.get("variational"):
         return None
-    assert isinstance(model, Autoencoder) and order is not None
+    assert isinstance(model, Autoencoder)
+    assert order is not None
     return active_units(codes_of(model, SequenceSource.of(order, model.signal.length)).flatten(1))

@@ -123,6 +123,7 @@ def verbs(builder: str) -> dict[str, Verb]:
         "update": lambda face: ids(updated(face).recommend(histories, k=5)),
         "save, load": reloaded,
         "surprise": lambda face: face.surprise(histories),
+        "sample_futures": lambda face: face.sample_futures([[0, 4], [1]], 3, samples=2, temperature=0.01),
     }
 
 
@@ -140,7 +141,7 @@ def asked_of(builder: str) -> dict[str, Verb]:
         # Its items have no features.
         del asked["with_features"]
     if builder not in CAUSAL:
-        del asked["surprise"]
+        del asked["surprise"], asked["sample_futures"]
     return asked
 
 
