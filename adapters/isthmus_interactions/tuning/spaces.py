@@ -96,6 +96,13 @@ SPACES: Mapping[str, Space] = {
         "xi": Range(0.0, 1.0),
         "length_power": _POWER,
     },
+    "low_pass": {
+        "vectors": Range(32, 1024, log=True),
+        "user_power": Range(0.0, 0.7),
+        "item_power": Range(0.0, 0.7),
+        "degree_power": Range(0.0, 0.7),
+        "linear": Range(0.0, 1.0),
+    },
     "elsa": {
         "code": Range(64, 1024, log=True),
         "batch_size": (128, 256, 512, 1024),

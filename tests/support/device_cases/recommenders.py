@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "edlae": {},
     "elsa": {"epochs": 2},
     "item-knn": {},
+    "low-pass": {"vectors": 8},
     "mult-dae": {"epochs": 2},
     "mult-vae": {"epochs": 2},
     "popularity": {},
