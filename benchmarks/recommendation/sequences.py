@@ -18,6 +18,8 @@ import numpy as np
 import typer
 
 from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
+from benchmarks.processes import Python, available
+from benchmarks.recommendation import sequence_rival
 from benchmarks.recommendation.quality.splits import paired_bootstrap
 from benchmarks.recommendation.sequence_data import CASES, Case, drawn, some
 from benchmarks.recommendation.sequence_models import GRIDS, PUBLISHED, Settings
@@ -52,14 +54,39 @@ def run(
     data: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder of trained networks, for the next run, too.")] = None,
+    rectools_python: Python = None,
+    minutes: Annotated[float, typer.Option(help="Of the training of RecTools' SASRec.")] = 30,
 ) -> list[Line]:
-    """Choose settings and measure; what has a line is not done again."""
+    """Choose settings and measure; what has a line is not done again. RecTools is asked where its environment is named
+    (``torch==2.13.0 rectools[torch]==0.19.0``)."""
     results, networks = Results(NAME, smoke=smoke), Trained(keep)
     for name in [DRAWN] if smoke else chosen(data, CASES):
         bench = Bench(name, drawn() if smoke else CASES[name](), results, networks)
         for label in chosen(model, GRIDS[name]):
             compare(bench, label, GRIDS[name][label])
+        if rectools_python is not None and not bench.case.refitted:
+            available(rectools_python, "RecTools", smoke=False)
+            compare_rectools(bench, rectools_python, minutes)
     return results.made
+
+
+def compare_rectools(bench: Bench, python: Path, minutes: float) -> None:
+    """SASRec of RecTools with its own defaults, for so many minutes."""
+    setting = {"minutes": minutes}
+    if bench.results.find(stage="test", data=bench.name, model=sequence_rival.LABEL, setting=setting):
+        return
+    values, told = sequence_rival.asked(bench.case, python, minutes)
+    bench.results.add(
+        stage="test",
+        data=bench.name,
+        model=sequence_rival.LABEL,
+        setting=setting,
+        settings_tried=0,
+        users=len(bench.case.test),
+        seen=bench.case.seen,
+        metrics={metric: interval(value) for metric, value in values.items()},
+        **told,
+    )
 
 
 def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
