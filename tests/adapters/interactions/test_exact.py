@@ -176,6 +176,7 @@ def test_mistakes(subtests: pytest.Subtests) -> None:
     everybody = default("ease").adapter.users.ids.tolist()
     for call, error, said in [
         (lambda: default("mult_vae").learn(events((7, 0))), SettingError, "update"),
+        (lambda: trained("ease", length_power=0.5).learn(events((7, 0))), SettingError, "length_power=0"),
         (lambda: default("ease").learn(events((7, 0)), check=-1), SettingError, "check"),
         (lambda: wide.learn(events((7, 0))), SettingError, "features"),
         (lambda: wide.forget(users=[1000]), SettingError, "features"),
