@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -74,3 +75,19 @@ def test_documents_are_read_or_refused(text: str) -> None:
     except InputError:
         return
     assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([7, 0, 7], [1, 0, 1]),
+        ([], []),
+        ([7, 5], None),
+        ([True], None),
+        ([7.0], None),
+        (["7"], None),
+        ([[7]], None),
+    ],
+)
+def test_only_known_ids_as_they_are_written_here_are_exact(asked: list[Any], expected: list[int] | None) -> None:
+    assert Vocabulary([0, 7, 1]).exact(asked) == expected

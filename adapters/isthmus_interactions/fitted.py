@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from isthmus.answers import html
+from isthmus.core.linear.changing import ChangingInverse
 from isthmus.ids import Id
 from isthmus.reprs import counted, described
 from isthmus.training.history import History
@@ -34,6 +35,7 @@ class FittedRecommender:
         titles: titles of items, for those that have one.
         facts: sizes, the rule for values, the history of the training; a JSON document.
         calibration: the chances of recommended items to be hits; None if they are not known.
+        inverse: what ``learn`` and ``forget`` change a closed form by; None until one of them was called.
     """
 
     adapter: InteractionsAdapter
@@ -45,6 +47,7 @@ class FittedRecommender:
     titles: Mapping[Id, str]
     facts: Mapping[str, Any]
     calibration: Calibration | None = None
+    inverse: ChangingInverse | None = None
 
     @classmethod
     def of(

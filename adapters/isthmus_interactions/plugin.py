@@ -5,6 +5,7 @@ from isthmus.models import (
     ease,
     edlae,
     elsa,
+    low_pass,
     mult_dae,
     mult_vae,
     rdlae,
@@ -18,7 +19,7 @@ from isthmus.models.recipes.recent import recent
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.baselines import item_knn, popularity
-from isthmus_interactions.cli import commands
+from isthmus_interactions.cli import commands, exact_commands
 from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
@@ -39,6 +40,7 @@ plugin = Plugin(
         "edlae": edlae,
         "elsa": elsa,
         "item_knn": item_knn,
+        "low_pass": low_pass,
         "mult_dae": mult_dae,
         "mult_vae": mult_vae,
         "popularity": popularity,
@@ -57,6 +59,8 @@ plugin = Plugin(
         "tune": tune,
         "update": update,
         "calibrate": calibrate,
+        "learn": exact_commands.learn,
+        "forget": exact_commands.forget,
         "demo": demo,
         "recommend": commands.recommend,
         "similar": commands.similar,

@@ -140,8 +140,10 @@ def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0
 
 
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:
-    """Use the most recent item of each user for test and the one before it for validation; the rest is training and
-    history.
+    """Use the most recent item of each user for test and the one before it for validation; the rest is training data.
+
+    A history is everything before the item that is to be found: that of the test includes the validation item, as in
+    published figures, although no model was trained on it.
 
     Equal times are ordered by item row; if only an order is known, the last event is the most recent. Users with fewer
     than three items (two without validation) are only used for training.
@@ -162,7 +164,8 @@ def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Sp
     counts = np.diff(matrix.indptr)[row_of_entry(matrix)]
     from_last = counts - 1 - places_in_rows(matrix, latest)
     enough = counts >= (3 if validation else 2)
-    return _parted(interactions, enough & (from_last == 0), enough & (from_last == 1) if validation else None)
+    last, before = enough & (from_last == 0), enough & (from_last == 1)
+    return _parted(interactions, last, before if validation else None, in_order=True)
 
 
 def from_files(
@@ -239,13 +242,22 @@ def aligned(history: Csr, held_out: Csr, users: Vocabulary, ordered: OrderedHist
     return FoldIn(known, select_rows(held_out, rows), users.take(rows), events)
 
 
-def _parted(interactions: Interactions, test: Mask, validation: Mask | None) -> Split:
+def _parted(interactions: Interactions, test: Mask, validation: Mask | None, *, in_order: bool = False) -> Split:
+    """What is held out, and the rest to train on.
+
+    Args:
+        interactions: of all users.
+        test: entries to find in the test.
+        validation: entries to find in validation.
+        in_order: whether those of the validation come before those of the test, whose histories then have them.
+    """
     train = interactions.select_entries(~test if validation is None else ~(test | validation))
 
-    def asked(mask: Mask) -> FoldIn:
-        return aligned(train.matrix, stored_where(interactions.matrix, mask), interactions.users, train.histories)
+    def asked(mask: Mask, known: Interactions) -> FoldIn:
+        return aligned(known.matrix, stored_where(interactions.matrix, mask), interactions.users, known.histories)
 
-    return Split(train, None if validation is None else asked(validation), asked(test))
+    before = interactions.select_entries(~test) if in_order and validation is not None else train
+    return Split(train, None if validation is None else asked(validation, train), asked(test, before))
 
 
 def hide(part: Interactions, share: float, generator: np.random.Generator) -> FoldIn:

@@ -30,12 +30,21 @@ BASELINES: Grid = {"popularity": [{}], "item-knn": [{"neighbours": count} for co
 LAST_WEEK: Grid = {"popularity (last week)": [{"recent": "7d"}], "popularity (last month)": [{"recent": "30d"}]}
 BLEND: Grid = {"blend": [{"parts": ["sequence-linear", "recent (ease)"]}]}
 
+WITH_NETWORK: Grid = {
+    "blend (with a network)": [{"parts": ["sequence-recommender", "sequence-linear", "recent (ease)"]}]
+}
+
+_SHORT = {"layers": 1, "length": 50, "tokens": 1024}
+
 _AMAZON: Grid = {
     **BASELINES,
     "ease": [{"regularisation": 100.0}],
     "recent (ease)": _recent("ease", [3.5], [{"regularisation": 100.0}], training=(False,)),
     "sequence-linear": _next([3.0], [50.0, 100.0, 200.0], ask_tau=2.0, neighbours=200),
     **BLEND,
+    "sequence-recommender": [{**_SHORT, "dropout": 0.3}, {**_SHORT, "dropout": 0.5}],
+    "sequence-recommender (codes)": [{**_SHORT, "dropout": 0.3, "variational": True}],
+    **WITH_NETWORK,
 }
 _WEEKLY: Grid = {
     **BASELINES,
@@ -55,6 +64,8 @@ GRIDS: Mapping[str, Grid] = {
         "recent (ease)": _recent("ease", [20.0], [{"regularisation": 500.0}], training=(True, False)),
         "sequence-linear": [*_next([4.0, 5.0], [500.0], ask_tau=4.0, input_power=0.5), *_next([4.0], [500.0])],
         **BLEND,
+        "sequence-recommender": [{"tokens": 4096, "dropout": 0.2}],
+        **WITH_NETWORK,
     },
     "ml-latest-small": _WEEKLY,
     "ml-100k": _WEEKLY,
@@ -71,6 +82,9 @@ GRIDS: Mapping[str, Grid] = {
         "recent (ease)": _recent("ease", [2.0], [{"regularisation": 5.0}]),
         "sequence-linear": _next([1.0], [1.0, 5.0]),
         **BLEND,
+        "sequence-recommender": [{"layers": 1, "length": 8, "epochs": 2}],
+        "sequence-recommender (codes)": [{"layers": 1, "length": 8, "epochs": 2, "variational": True}],
+        **WITH_NETWORK,
     },
 }
 """By data set, and in the order in which they are measured: blends are last."""

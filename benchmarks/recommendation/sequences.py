@@ -11,15 +11,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
+from benchmarks.processes import Python, available
+from benchmarks.recommendation import sequence_rival
 from benchmarks.recommendation.quality.splits import paired_bootstrap
 from benchmarks.recommendation.sequence_data import CASES, Case, drawn, some
 from benchmarks.recommendation.sequence_models import GRIDS, PUBLISHED, Settings
+from benchmarks.recommendation.sequence_networks import NETWORKS, Trained, active, blended
 from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
@@ -37,25 +41,52 @@ RUN = Run(device="cpu", precision="fp32")
 
 @dataclass(frozen=True)
 class Bench:
-    """A data set by name, and where its lines go."""
+    """A data set by name, where its lines go, and its networks."""
 
     name: str
     case: Case
     results: Results
+    networks: Trained
 
 
 def run(
     smoke: Smoke = False,
     data: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Folder of trained networks, for the next run, too.")] = None,
+    rectools_python: Python = None,
+    minutes: Annotated[float, typer.Option(help="Of the training of RecTools' SASRec.")] = 30,
 ) -> list[Line]:
-    """Choose settings and measure; what has a line is not done again."""
-    results = Results(NAME, smoke=smoke)
+    """Choose settings and measure; what has a line is not done again. RecTools is asked where its environment is named
+    (``torch==2.13.0 rectools[torch]==0.19.0``)."""
+    results, networks = Results(NAME, smoke=smoke), Trained(keep)
     for name in [DRAWN] if smoke else chosen(data, CASES):
-        bench = Bench(name, drawn() if smoke else CASES[name](), results)
+        bench = Bench(name, drawn() if smoke else CASES[name](), results, networks)
         for label in chosen(model, GRIDS[name]):
             compare(bench, label, GRIDS[name][label])
+        if rectools_python is not None and not bench.case.refitted:
+            available(rectools_python, "RecTools", smoke=False)
+            compare_rectools(bench, rectools_python, minutes)
     return results.made
+
+
+def compare_rectools(bench: Bench, python: Path, minutes: float) -> None:
+    """SASRec of RecTools with its own defaults, for so many minutes."""
+    setting = {"minutes": minutes}
+    if bench.results.find(stage="test", data=bench.name, model=sequence_rival.LABEL, setting=setting):
+        return
+    values, told = sequence_rival.asked(bench.case, python, minutes)
+    bench.results.add(
+        stage="test",
+        data=bench.name,
+        model=sequence_rival.LABEL,
+        setting=setting,
+        settings_tried=0,
+        users=len(bench.case.test),
+        seen=bench.case.seen,
+        metrics={metric: interval(value) for metric, value in values.items()},
+        **told,
+    )
 
 
 def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
@@ -63,21 +94,23 @@ def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
     case, model = bench.case, label.split(" (")[0]
     fold = some(case.validation, ASKED)
     grid = [_with_parts(bench, settings) for settings in grid]
-    tried = [_tried(bench, label, model, settings, fold) for settings in grid] if len(grid) > 1 else []
+    tried = [_tried(bench, label, settings, fold) for settings in grid] if len(grid) > 1 else []
     settings = max(tried, key=lambda line: line["score"])["setting"] if tried else grid[0]
     if bench.results.find(stage="test", data=bench.name, model=label, setting=settings):
         return
-    started = time.process_time()
-    found = _fitted(case, model, case.train, settings)
-    spent = time.process_time() - started
+    found, spent = _first(bench, label, settings)
     measured = {} if case.refitted else {"metrics": _measured(found, case, case.test)}
-    started = time.process_time()
-    # Blends keep the weights that the validation chose.
-    again = (
-        found.update(case.between, validation=0.0, run=RUN)
-        if model == "blend"
-        else _fitted(case, model, case.known, settings)
-    )
+    answering, units = found, active(found, case)
+    if not _trained(label):
+        started = time.process_time()
+        # Blends keep the weights that the validation chose.
+        answering = (
+            found.update(case.between, validation=0.0, run=RUN)
+            if model == "blend"
+            else _fitted(case, model, case.known, settings)
+        )
+        measured |= {"refitted": _measured(answering, case, case.test)}
+        measured |= {"refit_cpu_seconds": time.process_time() - started}
     bench.results.add(
         stage="test",
         data=bench.name,
@@ -87,22 +120,36 @@ def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
         users=len(case.test),
         seen=case.seen,
         **measured,
-        refitted=_measured(again, case, case.test),
         fit_cpu_seconds=spent,
-        refit_cpu_seconds=time.process_time() - started,
-        answer_cpu_seconds=_answered(again, case),
+        answer_cpu_seconds=_answered(answering, case),
+        **({} if units is None else {"active_units": units}),
     )
 
 
-def _tried(bench: Bench, label: str, model: str, settings: Settings, fold: FoldIn) -> Line:
+def _trained(label: str) -> bool:
+    """Whether it is a network, or a blend with one."""
+    return label.split(" (")[0] in NETWORKS or label == "blend (with a network)"
+
+
+def _first(bench: Bench, label: str, settings: Settings) -> tuple[Recommender, float | None]:
+    """Fitted on the training data, with the seconds of the processor; None where networks were found."""
+    case, model = bench.case, label.split(" (")[0]
+    if model in NETWORKS:
+        return bench.networks.get(bench.name, case, model, settings)
+    started = time.process_time()
+    if not _trained(label):
+        return _fitted(case, model, case.train, settings), time.process_time() - started
+    parts = {part["model"]: _first(bench, part["model"], part["settings"])[0] for part in settings["parts"]}
+    return blended(case, parts), None
+
+
+def _tried(bench: Bench, label: str, settings: Settings, fold: FoldIn) -> Line:
     case, metric = bench.case, bench.case.metrics[-1]
     key = {"stage": "validation", "data": bench.name, "model": label, "setting": dict(settings)}
     before = bench.results.find(**key)
     if before:
         return before
-    started = time.process_time()
-    found = _fitted(case, model, case.train, settings)
-    spent = time.process_time() - started
+    found, spent = _first(bench, label, settings)
     score = found.evaluate(fold, [metric], seen=case.seen).means[metric]
     return bench.results.add(**key, metric=metric, score=score, users=len(fold), fit_cpu_seconds=spent)
 
@@ -160,8 +207,9 @@ def table(lines: Sequence[Line]) -> list[str]:
     told = (
         "Seen items are masked in the ranking, except for sessions, in which items are repeated. `before` are models "
         "that were fitted without the validation item, as in the published figures, `refitted` the same settings "
-        "fitted on everything before the test item. `fit` and `answers` are seconds of one core of a busy machine, the "
-        "latter for the ten best items of every user of the test. Published figures are marked and were not run here."
+        "fitted on everything before the test item; networks, and blends with them, are not refitted. `fit` and "
+        "`answers` are seconds of one core of a busy machine, the latter for the ten best items of every user of the "
+        "test. Published figures are marked and were not run here."
     )
     return [told, *rows]
 
@@ -182,14 +230,14 @@ def _title(name: str) -> str:
 
 
 def _table(name: str, found: Sequence[Line]) -> list[str]:
-    metrics = list(found[0]["refitted"])
+    metrics = list(found[0].get("refitted") or found[0]["metrics"])
     before = any("metrics" in line for line in found)
     head = [
         "model",
         *(f"{metric}, before" for metric in metrics if before),
         *(f"{metric}, refitted" for metric in metrics),
     ]
-    ordered = sorted(found, key=lambda line: -line["refitted"][metrics[-1]][0])
+    ordered = sorted(found, key=lambda line: -(line["metrics" if before else "refitted"][metrics[-1]][0]))
     rows = [list(_row(line, metrics, before)) for line in ordered]
     for label, values in PUBLISHED.get(name, ()):
         rows.append([f"{label} (published)", *(f"{value:.4f}" for value in values), *("" for _ in metrics), "", ""])
@@ -202,5 +250,5 @@ def _row(line: Line, metrics: Sequence[str], before: bool) -> Iterator[str]:
         for metric in metrics:
             values = line.get(kind, {}).get(metric)
             yield f"{values[0]:.4f} [{values[1]:.4f}, {values[2]:.4f}]" if values else ""
-    for spent in ("refit_cpu_seconds", "answer_cpu_seconds"):
-        yield f"{line[spent]:.1f} s" if line.get(spent) is not None else ""
+    for spent in (line.get("refit_cpu_seconds", line["fit_cpu_seconds"]), line.get("answer_cpu_seconds")):
+        yield "" if spent is None else f"{spent:.1f} s"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,13 @@ class Vocabulary:
             return in_kind(plain_id(id_), self.kind)
         found: Id = self._ids[row : row + 1].tolist()[0]
         return found
+
+    def exact(self, ids: Sequence[Any]) -> list[int] | None:
+        """The row of each id, many times as fast as by ``find``; None unless all are known, and written as here."""
+        if not set(map(type, ids)) <= {int, str}:
+            return None
+        rows = list(map(self._rows.get, ids))
+        return None if None in rows else cast(list[int], rows)
 
     def places(self, ids: Iterable[Any]) -> Rows:
         """The row of each id, -1 where it is not here. Raises what ``find`` raises."""

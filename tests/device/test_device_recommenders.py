@@ -2,19 +2,16 @@
 of the CPU."""
 
 import pytest
+from device_cases import recommenders
 from device_cases.comparing import EQUAL
 from device_cases.server import Server
 
 QUICK = ("blend", "mult-vae")
-ALL = (
-    "als", "bpr", "blend", "contractive", "denoising", "ease", "edlae", "elsa", "item-knn", "mult-dae", "mult-vae",
-    "popularity", "rdlae", "rec-vae", "sampled", "sequence-linear", "sparse", "sparse-linear", "vanilla",
-    "variational",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "builder", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL]
+    "builder",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(recommenders.SETTINGS)],
 )
 def test_answers_are_those_of_the_cpu(pretend: Server, builder: str) -> None:
     found = pretend("recommenders", "check", builder)

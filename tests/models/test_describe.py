@@ -11,7 +11,7 @@ from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.models import Setting, describe, keywords_of
 from isthmus.models.description import described_all
-from isthmus.models.docstrings import Summary, entries, plain, summary
+from isthmus.models.recipes.docstrings import Summary, entries, plain, summary
 
 ARGS = """Does something.
 

@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "edlae": {"regularisation": 5.0, "dropout": 0.3},
     "rdlae": {"regularisation": 5.0, "dropout": 0.3, "xi": 0.2},
     "sparse_linear": {"neighbours": 7, "regularisation": 5.0, "dropout": 0.3, "xi": 0.1},
+    "low_pass": {"vectors": 8},
     "elsa": {"code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.1},
 }
 SMALL |= {

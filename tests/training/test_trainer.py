@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
 from isthmus.core.objectives.schedules import LinearAnnealing
-from isthmus.errors import InputError, NonFiniteLossError, SettingError, TrainingError
+from isthmus.errors import BudgetError, InputError, NonFiniteLossError, SettingError, TrainingError
 from isthmus.models import mult_dae, mult_vae
 from isthmus.protocols import Hook, Phase
 from isthmus.sources import BagSource
@@ -168,6 +168,22 @@ def test_a_non_finite_loss_stops_with_the_best_weights(tmp_path):
     assert str(tmp_path) in str(error.value)
     assert same(weights(made.model), watch.seen[-1])
     assert sorted(p.name for p in tmp_path.glob("epoch-*")) == ["epoch-000002", "epoch-000003"]
+
+
+def test_a_device_without_room_for_a_step_ends_it_with_the_best_weights(tmp_path):
+    made, watch = recipe(epochs=9), Watch([1, 2, 3, 4])
+    fine = made.model.objective
+
+    def full(step, rate, progress):
+        if progress > 0.4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return fine(step, rate, progress)
+
+    made.model.objective = full
+    with pytest.raises(BudgetError, match=r"cpu has too little memory.*smaller batch.*checkpoints are in") as error:
+        made.fit(source(), Run(device="cpu", checkpoints=tmp_path, every=1), watch.validation)
+    assert isinstance(error.value.__cause__, torch.OutOfMemoryError)
+    assert same(weights(made.model), watch.seen[-1])
 
 
 @pytest.mark.parametrize("stop_after", [2, 3, 5])

@@ -26,17 +26,29 @@ ADAM_BYTES = 16
 """Bytes per weight: the weight, its gradient and two moments."""
 
 
+USER_POWER = 0.5
+"""The power of a history's length in low-pass filters, which is not searched."""
+
+FILTER_SECONDS = 2e-8
+"""Seconds on one core per vector, for each interaction and each item and vector (measured)."""
+
 SPARSE_SECONDS = 3e-3
 """Seconds on one core per item, with 100 neighbours (measured)."""
 
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Settings of the linear models: λ, p and ξ."""
+    """Settings of the linear models: λ, p, ξ, and the power of a history's length by which it is weighed."""
 
     regularisation: float
     dropout: float
     xi: float
+    length_power: float = 0.0
+
+    @classmethod
+    def within(cls, settings: Mapping[str, Any]) -> LinearSettings:
+        """Those of a model's keywords."""
+        return cls(*(settings[name] for name in ("regularisation", "dropout", "xi", "length_power")))
 
 
 def initial_settings(data: Interactions) -> LinearSettings:
@@ -48,9 +60,11 @@ def initial_settings(data: Interactions) -> LinearSettings:
 
 
 def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
-    """Settings to try next to the best ones so far: first other scales of λ, then p and ξ."""
+    """Settings to try next to the best ones so far: first other scales of λ, then weights of rows, ξ and p."""
     for factor in (2.5, 0.4):
         yield replace(best, regularisation=best.regularisation * factor)
+    for power in (0.25, 0.5, 0.0):
+        yield replace(best, length_power=power)
     for xi in (0.3, 0.6, 0.0):
         yield replace(best, xi=xi)
     for dropout in (0.25, 0.7):
@@ -67,6 +81,45 @@ def dense_fits(items: int, seconds: float) -> bool:
 def sparse_fits(items: int, seconds: float) -> bool:
     """Whether a sparse linear model fits in the time limit."""
     return SPARSE_SECONDS * items / torch.get_num_threads() <= seconds
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Settings of a low-pass filter."""
+
+    vectors: int
+    item_power: float = 0.5
+    degree_power: float = 0.25
+    linear: float = 0.3
+
+    @classmethod
+    def within(cls, settings: Mapping[str, Any]) -> FilterSettings:
+        """Those of a model's keywords."""
+        return cls(*(settings[name] for name in ("vectors", "item_power", "degree_power", "linear")))
+
+
+def most_vectors(data: Interactions) -> int:
+    """The largest number of singular vectors that is tried: 512, or a third of what there is."""
+    return max(1, min(512, min(data.matrix.shape) // 3))
+
+
+def neighbouring_filters(best: FilterSettings, most: int) -> Iterator[FilterSettings]:
+    """Settings to try next to the best filter so far, those that share its decomposition first."""
+    for vectors in (best.vectors // 2, best.vectors * 2):
+        if 16 <= vectors <= most:
+            yield replace(best, vectors=vectors)
+    for degree in (0.0, 0.5, 0.25):
+        yield replace(best, degree_power=degree)
+    for linear in (0.7, 0.0):
+        yield replace(best, linear=linear)
+    for item in (0.3, 0.5):
+        yield replace(best, item_power=item)
+
+
+def filter_seconds(data: Interactions) -> float:
+    """Seconds on one core that a decomposition takes, roughly."""
+    vectors, items = most_vectors(data), len(data.items)
+    return FILTER_SECONDS * vectors * (data.nnz + items * vectors)
 
 
 def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:

@@ -10,12 +10,10 @@ from typing import Any
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.core.linear.dense import Gram
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.machine.devices import moved
 from isthmus.models.blend import BlendRecipe, weigh
-from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe, Source
 from isthmus.sources import BagSource
@@ -24,14 +22,20 @@ from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import doing
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto.candidates import (
+    USER_POWER,
+    FilterSettings,
     LinearSettings,
     dense_fits,
+    filter_seconds,
     initial_settings,
+    most_vectors,
+    neighbouring_filters,
     neighbouring_settings,
     networks,
     sequences,
     sparse_fits,
 )
+from isthmus_interactions.auto.shared import SharedWork
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import half_lives, with_half_life
 from isthmus_interactions.order.folds import training_source
@@ -41,10 +45,13 @@ from isthmus_interactions.order.inputs import BAGS, reads_of
 LINEAR = 0.35
 """Share of the time for linear models."""
 
+FILTERS = 0.2
+"""Share of the remaining time for low-pass filters."""
+
 RECENT = 0.25
 """Share of the remaining time for half-lives, and again for models that read items in order."""
 
-MOST = 8
+MOST = 10
 """Maximum number of linear models."""
 
 logger = logging.getLogger(__name__)
@@ -103,6 +110,7 @@ class ModelSearch:
     def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
         self.train, self.validation, self.run, self.end = train, validation, run, end
         self.source = BagSource.from_csr(train.matrix)
+        self.shared = SharedWork(self.source, len(train.items), run)
         self.tried: list[Candidate] = []
 
     @property
@@ -120,6 +128,8 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
+                self._filters()
+                self.shared.release()
                 ordered = has_order(self.train.histories)
                 if ordered:
                     self._recent()
@@ -144,24 +154,41 @@ class ModelSearch:
         started, width = time.perf_counter(), len(self.train.items)
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
-        counting = doing(self.run.progress, "counting which items occur together")
-        with interruptible() as stop, stop.at_once(), counting:
-            gram = gram_of(self.source, width) if dense else None
         seen: list[LinearSettings] = []
         point: LinearSettings | None = initial_settings(self.train)
         while point is not None and len(seen) < MOST:
             seen.append(point)
-            self._try("rdlae" if dense else "sparse_linear", asdict(point), None, gram)
+            self._try("rdlae" if dense else "sparse_linear", asdict(point), None)
             self._forget()
             if time.perf_counter() - started + self.tried[-1].seconds > limit:
                 break
             best = self.ranked[0].settings
-            around = neighbouring_settings(LinearSettings(best["regularisation"], best["dropout"], best["xi"]))
+            around = neighbouring_settings(LinearSettings.within(best))
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
             # Fewer weights overfit less if there are many items and few users.
             best = self.ranked[0].settings
-            self._try("sparse_linear", {name: best[name] for name in ("regularisation", "dropout")}, None)
+            self._try(
+                "sparse_linear", {name: best[name] for name in ("regularisation", "dropout", "length_power")}, None
+            )
+
+    def _filters(self) -> None:
+        """The same for low-pass filters, which share decompositions."""
+        end = time.perf_counter() + FILTERS * (self.end - time.perf_counter())
+        most = most_vectors(self.train)
+        seen: list[FilterSettings] = []
+        point: FilterSettings | None = FilterSettings(most)
+        while point is not None and len(seen) < MOST:
+            known = self.shared.has_spectrum(USER_POWER, point.item_power)
+            needed = 0.0 if known else filter_seconds(self.train)
+            if time.perf_counter() + needed > end:
+                break
+            seen.append(point)
+            self._try("low_pass", asdict(point), None)
+            self._forget()
+            own = next((tried for tried in self.ranked if tried.name == "low_pass"), self.tried[-1])
+            best = FilterSettings.within(own.settings)
+            point = next((one for one in neighbouring_filters(best, most) if one not in seen), None)
 
     def _recent(self) -> None:
         """Give the best linear model several half-lives."""
@@ -196,7 +223,7 @@ class ModelSearch:
             best.setdefault(tried.name, tried)
         return list(best.values())
 
-    def _try(self, name: str, settings: Mapping[str, Any], seconds: float | None, gram: Gram | None = None) -> None:
+    def _try(self, name: str, settings: Mapping[str, Any], seconds: float | None) -> None:
         """Fit one candidate within a time limit and score it.
 
         Raises:
@@ -208,14 +235,10 @@ class ModelSearch:
         shown = ", ".join(f"{key} {value}" for key, value in settings.items())
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, time_limit=seconds, checkpoints=checkpoints)
-        recipe = built(name, builder, Bag(len(self.train.items)), run, whole)
-        if isinstance(recipe, ClosedFormRecipe):
-            recipe = replace(recipe, gram=gram)
+        recipe = self.shared.given(built(name, builder, Bag(len(self.train.items)), run, whole))
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
             history = recipe.fit(self._source(recipe), run, self.validation)
-        if isinstance(recipe, ClosedFormRecipe):
-            # This matrix is of the training users; the next fit is on all users.
-            recipe = replace(recipe, gram=None)
+        recipe = self.shared.without(recipe)
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
         if history.interrupted:
             raise KeyboardInterrupt

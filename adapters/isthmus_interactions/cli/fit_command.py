@@ -147,5 +147,6 @@ def _settings(line: dict[str, Any]) -> str:
     if "half_life" in line["settings"]:
         given = line["settings"]
         return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
-    names = ("regularisation", "dropout", "xi", "batch_size", "tau")
-    return ", ".join(f"{name} {line['settings'][name]:g}" for name in names if name in line["settings"])
+    names = ("regularisation", "dropout", "xi", "batch_size", "tau", "vectors", "item_power", "degree_power", "linear")
+    shown = [*names, "length_power"] if line["settings"].get("length_power") else names
+    return ", ".join(f"{name} {line['settings'][name]:g}" for name in shown if name in line["settings"])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from isthmus.answers import Answers
 from isthmus.checked.arguments import path_of
+from isthmus.ids import Id
 from isthmus.protocols import Ranker
 from isthmus.tasks.evaluation import Evaluation
 from isthmus_interactions.baselines import Popularity
@@ -251,6 +252,42 @@ class AnswerVerbs(FeatureVerbs):
             InputError: a value that is not a history, or one without order.
         """
         return self._engine.surprise(self._batch(histories))
+
+    def sample_futures(
+        self,
+        histories: Histories,
+        steps: int = 10,
+        *,
+        samples: int = 1,
+        temperature: float = 1.0,
+        exclude_seen: bool = False,
+        seed: int = 0,
+    ) -> list[list[list[Id]]]:
+        """What may come next: histories continued by a ``sequence-recommender``, one item after the other.
+
+        Each item is drawn with its probability, given the history and what was drawn before it; with
+        ``variational=True`` the code of the history is drawn, too. Many samples of the same history show how likely an
+        event is within the next steps, which the scores of the very next item do not say.
+
+        Args:
+            histories: as for ``recommend``, in order; each with a known item at least.
+            steps: number of items that are drawn.
+            samples: number of continuations of each history.
+            temperature: divides the scores before the softmax: below 1 what is likely becomes likelier.
+            exclude_seen: draw no item twice, and none of the history.
+            seed: the same seed gives the same continuations on the same kind of device.
+
+        Returns:
+            For each history its continuations, and for each of these the ids of its items, in order.
+
+        Raises:
+            SettingError: a model that does not predict each item from those before it, or that reads times; a value
+                out of its range.
+            InputError: a value that is not a history, or one without order or known items.
+        """
+        return self._engine.sample_futures(
+            self._batch(histories), steps, samples, temperature=temperature, exclude_seen=exclude_seen, seed=seed
+        )
 
     def evaluate(
         self,

@@ -10,19 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import csr_array
-from torch import nn
+from torch import Generator, nn
 
 from isthmus.answers import Answers
 from isthmus.batch import Bags, Tensors, require_bags, require_tokens
-from isthmus.checked.arguments import checked_k, flag
+from isthmus.checked.arguments import checked_k, checked_seed, flag, real
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.core.recency import Recent
 from isthmus.errors import SettingError
+from isthmus.ids import Id
 from isthmus.protocols import Neighbours, Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.tasks.explain import contributions, contributions_in_order
+from isthmus.tasks.futures import sample_futures
 from isthmus.tasks.similar import SimilarColumns
 from isthmus.tasks.surprise import surprise
 from isthmus_interactions.baselines import Popularity, PopularityFallback
@@ -197,17 +199,36 @@ class RecommendationEngine:
 
     def surprise(self, batch: HistoryBatch) -> list[npt.NDArray[np.float32]]:
         """How unexpected each event of the histories is; see ``Recommender.surprise``."""
-        model = self._fitted.model
-        if not (isinstance(model, Autoencoder) and self._reads.length is not None):
-            raise SettingError(
-                f"how unexpected events are to {self._fitted.builder}",
-                expected="a sequence-recommender, which predicts each item from those before it",
-            )
+        model = self._causal("how unexpected events are")
         tokens = require_tokens(self._inputs(batch), "a sequence model")
         found, lengths = surprise(model, tokens).numpy(), tokens.mask.sum(1).tolist()
         events = known_order(batch.ordered).lengths.tolist()
         early = [np.full(whole - read, np.nan, np.float32) for whole, read in zip(events, lengths, strict=True)]
         return [np.concatenate([skipped, row[:read]]) for skipped, row, read in zip(early, found, lengths, strict=True)]
+
+    def sample_futures(
+        self, batch: HistoryBatch, steps: int, samples: int, *, temperature: float, exclude_seen: bool, seed: int
+    ) -> list[list[list[Id]]]:
+        """What may come next; see ``Recommender.sample_futures``."""
+        model, items = self._causal("what comes next"), self._fitted.adapter.items
+        steps, samples = checked_k(steps, "steps"), checked_k(samples, "samples")
+        exclude_seen = flag("exclude_seen", exclude_seen)
+        generator = Generator(self._fitted.device).manual_seed(checked_seed(seed))
+        tokens = require_tokens(self._inputs(batch), "a sequence model").repeat(samples)
+        temperature = real("temperature", temperature, "a number above 0")
+        drawn = sample_futures(model, tokens, steps, generator=generator, temperature=temperature, new=exclude_seen)
+        found = [list(items.take(row)) for row in drawn.cpu().numpy()]
+        return [found[start : start + samples] for start in range(0, len(found), samples)]
+
+    def _causal(self, asked: str) -> Autoencoder:
+        """The model, which must predict each item from those before it."""
+        model = self._fitted.model
+        if not (isinstance(model, Autoencoder) and self._reads.length is not None):
+            raise SettingError(
+                f"{asked} to {self._fitted.builder}",
+                expected="a sequence-recommender, which predicts each item from those before it",
+            )
+        return model
 
     def evaluate(self, fold: FoldIn, metrics: Sequence[str], seen: str = "masked") -> Evaluation:
         """Evaluate on held-out items; see ``Recommender.evaluate``."""

@@ -128,6 +128,21 @@ class _Held:
 
 
 def _rows_and_weights(history: History, items: Vocabulary, asked: AskedTimes) -> _Read:
+    return _known(history, items) or _translated(history, items, asked)
+
+
+def _known(history: History, items: Vocabulary) -> _Read | None:
+    """A list of ids without times that are all known, which most histories are; None for any other."""
+    given = history.tolist() if isinstance(history, np.ndarray) else history
+    places = items.exact(given) if isinstance(given, list | tuple) else None
+    if places is None:
+        return None
+    events, distinct = np.asarray(places, dtype=np.int64), list(dict.fromkeys(places))
+    rows = events if len(distinct) == len(events) else np.asarray(distinct, dtype=np.int64)
+    return _Read(rows, [1.0] * len(rows), events, None, [])
+
+
+def _translated(history: History, items: Vocabulary, asked: AskedTimes) -> _Read:
     held = _held(history, items, asked)
     for id_, weight in held.weights.items():
         if not LEAST <= weight <= 1 / LEAST:

@@ -39,6 +39,8 @@ Categorical = tuple[str | int | float | bool, ...]
 Space = Mapping[str, Range | Categorical]
 
 _RIDGE = Range(10.0, 5000.0, log=True)
+_POWER = (0.0, 0.25, 0.5)
+"""Powers of a history's length: few, because each has a Gram matrix of its own, which trials share."""
 _SHARE = Range(0.1, 0.8)
 _RATE = Range(1e-4, 1e-2, log=True)
 _WIDTH = Range(100, 1200, log=True)
@@ -63,9 +65,14 @@ SPACES: Mapping[str, Space] = {
         "regularisation": Range(1e-4, 0.1, log=True),
         "learning_rate": Range(1e-3, 0.3, log=True),
     },
-    "ease": {"regularisation": _RIDGE},
-    "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9)},
-    "rdlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "xi": Range(0.0, 1.0)},
+    "ease": {"regularisation": _RIDGE, "length_power": _POWER},
+    "edlae": {"regularisation": _RIDGE, "dropout": Range(0.0, 0.9), "length_power": _POWER},
+    "rdlae": {
+        "regularisation": _RIDGE,
+        "dropout": Range(0.0, 0.9),
+        "xi": Range(0.0, 1.0),
+        "length_power": _POWER,
+    },
     "sequence_linear": {
         "tau": Range(0.3, 30.0, log=True),
         "regularisation": Range(5.0, 5000.0, log=True),
@@ -87,6 +94,14 @@ SPACES: Mapping[str, Space] = {
         "regularisation": Range(5.0, 2000.0, log=True),
         "dropout": Range(0.0, 0.9),
         "xi": Range(0.0, 1.0),
+        "length_power": _POWER,
+    },
+    "low_pass": {
+        "vectors": Range(32, 1024, log=True),
+        "user_power": Range(0.0, 0.7),
+        "item_power": Range(0.0, 0.7),
+        "degree_power": Range(0.0, 0.7),
+        "linear": Range(0.0, 1.0),
     },
     "elsa": {
         "code": Range(64, 1024, log=True),

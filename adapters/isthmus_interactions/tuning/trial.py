@@ -128,7 +128,7 @@ class TuningSearch:
     def _recipe(self, settings: Mapping[str, Any]) -> Recipe:
         signal = Bag(len(self.train.items))
         recipe = built(self.name, self.builder, signal, self.run, {**self.defaults, **settings})
-        return replace(recipe, gram=self.gram) if isinstance(recipe, ClosedFormRecipe) else recipe
+        return replace(recipe, gram=self._gram(recipe)) if isinstance(recipe, ClosedFormRecipe) else recipe
 
     @cached_property
     def source(self) -> BagSource:
@@ -136,12 +136,25 @@ class TuningSearch:
         return BagSource.from_csr(self.train.matrix)
 
     @cached_property
-    def gram(self) -> Gram | None:
-        """XᵀX, which is the same for all trials; None if it does not fit in memory together with a solution."""
-        width, free = len(self.train.items), available_bytes()
-        if free is not None and free < (8 + dense.BYTES) * width**2:
-            return None
-        return gram_of(self.source, width)
+    def _grams(self) -> dict[float, Gram]:
+        return {}
+
+    def _gram(self, recipe: ClosedFormRecipe) -> Gram | None:
+        """XᵀX, which trials with the same weights of rows share; None if it does not fit in memory together with a
+        solution."""
+        width, power = len(self.train.items), recipe.length_power
+        if power not in self._grams:
+            if not self._room(width):
+                self._grams.clear()
+            if not self._room(width):
+                return None
+            self._grams[power] = gram_of(self.source, width, power)
+        return self._grams[power]
+
+    @staticmethod
+    def _room(width: int) -> bool:
+        free = available_bytes()
+        return free is None or free >= (8 + dense.BYTES) * width**2
 
 
 class _PrunedError(Exception):

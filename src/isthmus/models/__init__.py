@@ -6,6 +6,7 @@ from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.elsa import elsa
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.linear import ClosedFormRecipe, ease, edlae, rdlae
+from isthmus.models.low_pass import LowPassRecipe, low_pass
 from isthmus.models.matryoshka import MatryoshkaRecipe, matryoshka
 from isthmus.models.mult_vae import mult_dae, mult_vae
 from isthmus.models.parts.backbones import Backbone, backbone
@@ -27,6 +28,7 @@ __all__ = [
     "ColumnwiseRecipe",
     "Description",
     "GradientRecipe",
+    "LowPassRecipe",
     "MatryoshkaRecipe",
     "SequenceLinearRecipe",
     "Setting",
@@ -40,6 +42,7 @@ __all__ = [
     "edlae",
     "elsa",
     "keywords_of",
+    "low_pass",
     "matryoshka",
     "mult_dae",
     "mult_vae",

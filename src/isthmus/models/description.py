@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from isthmus import plugins
-from isthmus.models.docstrings import entries, summary
+from isthmus.models.recipes.docstrings import entries, summary
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder
 from isthmus.reprs import brief

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import Generator
 
 from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
+from isthmus.core.linear.changing import ChangingInverse
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
+from isthmus.core.linear.row_weights import weighed_by_length
 from isthmus.errors import SettingError
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
@@ -26,6 +29,9 @@ from isthmus.training.run import Run, Validation
 LARGEST = 50_000
 """Maximum number of items for dense width × width matrices: 30 GB."""
 
+STRONGEST = 2.0
+"""Largest power of a row's length: with 2 every row counts as much as a row of one pair."""
+
 SMALLER = "use sparse-linear or elsa, whose memory grows linearly with the number of items"
 
 
@@ -35,13 +41,15 @@ class ClosedFormRecipe:
     """A linear autoencoder and the λ, p and ξ for which its weights are solved.
 
     Attributes:
-        gram: XᵀX of the source of ``fit``, if it is already known; see ``gram_of``.
+        length_power: rows are weighed by their length to minus this power.
+        gram: XᵀX of the weighed rows of the source of ``fit``, if it is already known; see ``gram_of``.
     """
 
     model: LinearAutoencoder
     regularisation: float
     dropout: float = 0.0
     xi: float = 0.0
+    length_power: float = 0.0
     gram: Gram | None = None
 
     @property
@@ -77,22 +85,47 @@ class ClosedFormRecipe:
 
         return fit_in_one_step(self.model, "solve", len(source), run, validation, work)
 
+    @property
+    def changing(self) -> Callable[[csr_array], ChangingInverse] | None:
+        """Solves for the inverse of data that will change, shape (rows, width); see ``isthmus.core.linear.changing``.
+
+        None where rows are weighed by their length, because one row more changes the weights of all. It takes 8 bytes
+        for each pair of items, beside the 4 of the weights, and raises SettingError where they do not fit in the free
+        memory, or λ is too small.
+        """
+        return None if self.length_power else self._changing
+
+    def _changing(self, matrix: csr_array) -> ChangingInverse:
+        _check_memory(self.model)
+        return ChangingInverse.of(matrix, self.regularisation, self.dropout, self.xi)
+
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
             return self.gram.inverse(self.regularisation, self.dropout)
-        return dense.inverse(bags_matrix(source, self.model.width), self.regularisation, self.dropout)
+        rows = weighed_by_length(bags_matrix(source, self.model.width), self.length_power)
+        return dense.inverse(rows, self.regularisation, self.dropout)
 
 
-def gram_of(source: Source, width: int) -> Gram:
+def gram_of(source: Source, width: int, length_power: float = 0.0) -> Gram:
     """XᵀX of a source, for models with other λ, p and ξ: ``dataclasses.replace(solved, gram=gram)`` saves its
     computation.
 
     Memory: 8 bytes for each pair of items, in addition to that of each solution.
+
+    Args:
+        source: bags.
+        width: number of columns.
+        length_power: rows are weighed by their length to minus this power.
+
+    Returns:
+        XᵀX in float64.
     """
-    return Gram.of(bags_matrix(source, width))
+    return Gram.of(weighed_by_length(bags_matrix(source, width), length_power))
 
 
-def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) -> ClosedFormRecipe:
+def ease(
+    signal: Bag, *, generator: Generator, regularisation: float = 500.0, length_power: float = 0.0
+) -> ClosedFormRecipe:
     """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck, WWW 2019).
 
     Advice: a strong baseline in seconds, with a single setting; for sparse data with a long tail of items.
@@ -103,12 +136,19 @@ def ease(signal: Bag, *, generator: Generator, regularisation: float = 500.0) ->
     Args:
         regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items. Published:
             500 for MovieLens-20M, 1,000 for Netflix, 200 for the Million Song data.
+        length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
+            is the published model.
     """
-    return _solved("EASE", signal, regularisation)
+    return _solved("EASE", signal, regularisation, length_power=length_power)
 
 
 def edlae(
-    signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.5
+    signal: Bag,
+    *,
+    generator: Generator,
+    regularisation: float = 400.0,
+    dropout: float = 0.5,
+    length_power: float = 0.0,
 ) -> ClosedFormRecipe:
     """EDLAE: EASE with dropout, in closed form (Steck, NeurIPS 2020).
 
@@ -123,12 +163,20 @@ def edlae(
     Args:
         regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.
         dropout: p, the probability that an entry is dropped; 0 is EASE.
+        length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
+            is the published model.
     """
-    return _solved("EDLAE", signal, regularisation, dropout)
+    return _solved("EDLAE", signal, regularisation, dropout, length_power=length_power)
 
 
 def rdlae(
-    signal: Bag, *, generator: Generator, regularisation: float = 400.0, dropout: float = 0.3, xi: float = 0.4
+    signal: Bag,
+    *,
+    generator: Generator,
+    regularisation: float = 400.0,
+    dropout: float = 0.3,
+    xi: float = 0.4,
+    length_power: float = 0.0,
 ) -> ClosedFormRecipe:
     """RDLAE: EDLAE with a relaxed diagonal (Moon, Kim & Lee, SIGIR 2023).
 
@@ -144,23 +192,49 @@ def rdlae(
         regularisation: λ, the L2 penalty on the weights; larger values rely more on frequent pairs of items.
         dropout: p, the probability that an entry is dropped; 0 for no dropout.
         xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 does not restrict the diagonal.
+        length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
+            is the published model.
     """
-    return _solved("RDLAE", signal, regularisation, dropout, xi)
+    return _solved("RDLAE", signal, regularisation, dropout, xi, length_power)
 
 
-def _solved(name: str, signal: Bag, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> ClosedFormRecipe:
+def check_linear(regularisation: float, dropout: float, xi: float, length_power: float) -> None:
+    """Check the settings that all linear models share.
+
+    Args:
+        regularisation: λ, above 0.
+        dropout: p, below 1.
+        xi: ξ, a share.
+        length_power: from 0 to 2.
+
+    Raises:
+        SettingError: the message names the setting.
+    """
     check_settings(regularisation=regularisation)
     if not 0 <= dropout < 1:
         raise SettingError(f"dropout={dropout}", expected="0 <= dropout < 1")
     if not 0 <= xi <= 1:
         raise SettingError(f"xi={xi}", expected="0 <= xi <= 1")
+    if not 0 <= length_power <= STRONGEST:
+        raise SettingError(f"length_power={length_power}", expected=f"0 <= length_power <= {STRONGEST:g}")
+
+
+def _solved(
+    name: str,
+    signal: Bag,
+    regularisation: float,
+    dropout: float = 0.0,
+    xi: float = 0.0,
+    length_power: float = 0.0,
+) -> ClosedFormRecipe:
+    check_linear(regularisation, dropout, xi, length_power)
     if signal.width > LARGEST:
         raise SettingError(
             f"{name} over {signal.width:,} items needs about {dense.BYTES * signal.width**2 / 1e9:,.0f} GB",
             expected=f"at most {LARGEST:,} items",
             remedy=SMALLER,
         )
-    return ClosedFormRecipe(LinearAutoencoder(signal.width), regularisation, dropout, xi)
+    return ClosedFormRecipe(LinearAutoencoder(signal.width), regularisation, dropout, xi, length_power)
 
 
 def _check_memory(model: LinearAutoencoder) -> None:

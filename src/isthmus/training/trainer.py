@@ -16,7 +16,7 @@ from torch import Tensor
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.disk import private_folder
-from isthmus.errors import InputError, NonFiniteLossError
+from isthmus.errors import BudgetError, InputError, NonFiniteLossError
 from isthmus.machine.devices import sent
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.best_weights import BestWeights
@@ -62,6 +62,7 @@ def train(
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
+        BudgetError: the device has too little memory; the same holds.
         InputError: a source without rows.
     """
     if len(source) == 0:
@@ -146,9 +147,11 @@ class _Training:
                 if not stop.attempt(lambda: self._epochs(first, stop)):
                     self._unscored()
                 self.history.interrupted = stop.requested
-        except BaseException:
+        except BaseException as error:
             self.run.progress.stop()
             self._finish_anyway()
+            if isinstance(error, torch.OutOfMemoryError):
+                raise self._no_room() from error
             raise
         self.run.progress.stop()
         self._finish()
@@ -335,12 +338,21 @@ class _Training:
         except Exception as error:
             logger.warning("the best weights could not be put back: %s", error)
 
+    def _no_room(self) -> BudgetError:
+        return BudgetError(
+            f"{self.device} has too little memory for a step of this training",
+            expected="a batch that fits",
+            remedy=f"take a smaller batch or model, precision='bf16', or device='cpu'; {self._kept_on_disk()}",
+        )
+
+    def _kept_on_disk(self) -> str:
+        return f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "there are no checkpoints"
+
     def _non_finite(self, value: float, epoch: int) -> NonFiniteLossError:
-        kept = f"checkpoints are in {self.run.checkpoints}" if self.run.checkpoints else "there are no checkpoints"
         return NonFiniteLossError(
             f"the loss became {value} in epoch {epoch + 1}",
             expected="a finite number",
-            remedy=f"lower the learning rate, set clip=1.0, or use precision='fp32'; {kept}",
+            remedy=f"lower the learning rate, set clip=1.0, or use precision='fp32'; {self._kept_on_disk()}",
         )
 
 

@@ -50,7 +50,7 @@ def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
 def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_it_tried(tmp_path: Path) -> None:
     recommender = fitted()
     tried = recommender.facts["tried"]
-    assert {"rdlae", "sparse_linear", "mult_vae", "mult_dae", "blend"} == {line["model"] for line in tried}
+    assert {"rdlae", "sparse_linear", "low_pass", "mult_vae", "mult_dae", "blend"} == {line["model"] for line in tried}
     assert sum(line["model"] == "rdlae" for line in tried) > 1
     assert recommender.history.best_score == max(line["ndcg@5"] for line in tried)
     assert all(line["seconds"] >= 0 and 0 <= line["ndcg@5"] <= 1 for line in tried)
@@ -77,6 +77,7 @@ def test_people_it_is_given_choose_and_do_not_train() -> None:
 
 def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "networks", lambda data, ordered=False: [])
+    monkeypatch.setattr(search.ModelSearch, "_filters", lambda self: None)
     recommender = fitted()
     assert recommender.builder == "rdlae"
     assert recommender.facts["fitted_on_everybody"] == ["rdlae"]
@@ -85,7 +86,8 @@ def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_network_that_wins_is_trained_on_everybody_to_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.ModelSearch, "_linear", lambda self: None)
+    for kind in ("_linear", "_filters"):
+        monkeypatch.setattr(search.ModelSearch, kind, lambda self: None)
     monkeypatch.setattr(search, "networks", lambda data, ordered=False: SMALL[1:])
     recommender = fitted()
     assert recommender.builder == "mult_dae"

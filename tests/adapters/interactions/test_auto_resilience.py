@@ -27,6 +27,7 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "networks", lambda data, ordered=False: SMALL)
+    monkeypatch.setattr(search.ModelSearch, "_filters", lambda self: None)
 
 
 def fitted(**options: Any) -> Recommender:

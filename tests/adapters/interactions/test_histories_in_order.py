@@ -185,3 +185,22 @@ def test_histories_as_typed() -> None:
     for text in typed[:2]:
         with pytest.raises(InputError, match="--allow"):
             untimed.flat([text])
+
+
+@pytest.mark.parametrize(
+    "history", [["b", "a", "b"], ("b", "a", "b"), np.array(["b", "a", "b"]), np.array(["b", "a", "b"], dtype=object)]
+)
+def test_known_ids_are_read_alike_at_once_and_one_by_one(history: Any) -> None:
+    known = data(SECONDS)
+    at_once, one_by_one = history_batch([history], known.items), history_batch([["b", np.str_("a"), "b"]], known.items)
+    for batch in (at_once, one_by_one):
+        assert batch.bags.indices.tolist() == known.items.rows(["b", "a"]).tolist()
+        assert batch.bags.weights.tolist() == [1.0, 1.0]
+        assert batch.unknown == [[]]
+    assert at_once.ordered is not None
+    assert one_by_one.ordered is not None
+    assert (
+        at_once.ordered.items.tolist()
+        == one_by_one.ordered.items.tolist()
+        == known.items.rows(["b", "a", "b"]).tolist()
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,45 @@ def test_surprise_is_minus_the_log_of_the_softmax(settings: dict[str, Any]) -> N
     assert [len(one) for one in recommender.surprise([[], ["i1"], known * 60])] == [0, 1, 240]
     with pytest.raises(SettingError, match="sequence-recommender"):
         Recommender.fit(circle(), "popularity", validation=0.0, run=RUN).surprise([history])
+
+
+def test_futures_are_drawn_with_the_probabilities_of_the_softmax() -> None:
+    recommender = plain()
+    (drawn,) = recommender.sample_futures([["i1", "i2"]], 1, samples=4_000, temperature=2.0)
+    ids = [f"i{i}" for i in range(ITEMS)]
+    scores = recommender.score([["i1", "i2"]], ids)[0].astype(np.float64) / 2.0
+    chances = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    counts = Counter(future[0] for future in drawn)
+    for id_, chance in zip(ids, chances, strict=True):
+        # Six standard errors.
+        assert abs(counts[id_] / 4_000 - chance) <= 6 * np.sqrt(chance * (1 - chance) / 4_000) + 1e-9
+
+
+def test_futures_go_on_from_what_was_drawn() -> None:
+    recommender = plain()
+    (early, late) = recommender.sample_futures([["i1", "i2"], ["i8", "i9"]], 5, samples=2, temperature=0.01)
+    best = [recommender.recommend([[*before]], 1, exclude_seen=False)[0].ids[0] for before in (["i1", "i2"],)]
+    assert [future[0] for future in early] == best * 2
+    for step in range(1, 5):
+        history = ["i8", "i9", *late[0][:step]]
+        assert late[0][step] == recommender.recommend([history], 1, exclude_seen=False)[0].ids[0]
+    (fresh,) = recommender.sample_futures([["i1", "i2"]], ITEMS - 2, samples=3, exclude_seen=True)
+    assert all(len({"i1", "i2", *future}) == ITEMS for future in fresh)
+
+
+@pytest.mark.parametrize(
+    ("histories", "options", "error"),
+    [
+        ([["nothing"]], {}, InputError),
+        ([["i1"]], {"temperature": 0.0}, SettingError),
+        ([["i1"]], {"steps": 0}, SettingError),
+        ([["i1"]], {"steps": ITEMS, "exclude_seen": True}, SettingError),
+        ([["i1"]], {"samples": 0}, SettingError),
+    ],
+)
+def test_futures_that_cannot_be_drawn(histories: Any, options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        plain().sample_futures(histories, **options)
 
 
 @pytest.mark.slow

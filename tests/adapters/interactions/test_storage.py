@@ -22,7 +22,7 @@ from isthmus.errors import BundleError
 from isthmus_interactions import Recommender
 from isthmus_interactions.splits import hide
 
-BUILDERS = ("mult_vae", "mult_dae", "rec_vae", "ease", "edlae", "rdlae", "sparse_linear", "elsa")
+BUILDERS = ("mult_vae", "mult_dae", "rec_vae", "ease", "edlae", "rdlae", "sparse_linear", "elsa", "low_pass")
 
 
 @pytest.fixture(scope="module")

@@ -111,7 +111,7 @@ def test_there_is_no_space_without_a_builder() -> None:
 
 def test_the_first_trial_has_the_defaults_and_the_best_is_not_below_it() -> None:
     tuned = tune(planted(), "ease", **QUICK)
-    assert tuned.trials[0].settings == {"regularisation": 500.0}
+    assert tuned.trials[0].settings == {"regularisation": 500.0, "length_power": 0.0}
     assert [trial.number for trial in tuned.trials] == [1, 2, 3, 4]
     assert tuned.best.score == max(trial.score or 0 for trial in tuned.trials)
     assert len({trial.settings["regularisation"] for trial in tuned.trials}) == 4
@@ -126,16 +126,17 @@ def test_a_trial_is_scored_as_fit_scores() -> None:
         assert fitted.history.best_score == pytest.approx(tuned.best.score)
 
 
-def test_closed_form_trials_share_one_gram_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_form_trials_share_a_gram_matrix_for_each_weight_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     gram_of = trying.gram_of
-    monkeypatch.setattr(trying, "gram_of", lambda *args: calls.append(1) or gram_of(*args))
+    monkeypatch.setattr(trying, "gram_of", lambda *args: calls.append(args[-1]) or gram_of(*args))
     shared = tune(planted(), "rdlae", **QUICK)
-    assert len(calls) == 1
+    assert sorted(calls) == sorted({trial.settings["length_power"] for trial in shared.trials})
     # Where there is no room for it, each trial computes its own.
+    calls.clear()
     monkeypatch.setattr(trying, "available_bytes", lambda: 0)
     assert tried(tune(planted(), "rdlae", **QUICK)) == tried(shared)
-    assert len(calls) == 1
+    assert calls == []
 
 
 def test_what_is_given_is_not_searched() -> None:
@@ -368,7 +369,7 @@ def test_mistakes_are_typed(subtests: pytest.Subtests) -> None:
     for options, said in [
         ({"model": "popularity"}, "no settings to search"),
         ({"model": "eas"}, "did you mean 'ease'"),
-        ({"regularisation": 3.0}, "given"),
+        ({"regularisation": 3.0, "length_power": 0.0}, "given"),
         ({"beta": 3.0}, "no setting 'beta'"),
         ({"metric": "fun"}, "fun"),
         ({"trials": 0}, "trials is 0"),

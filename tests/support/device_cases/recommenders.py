@@ -28,6 +28,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "edlae": {},
     "elsa": {"epochs": 2},
     "item-knn": {},
+    "low-pass": {"vectors": 8},
     "mult-dae": {"epochs": 2},
     "mult-vae": {"epochs": 2},
     "popularity": {},
@@ -41,8 +42,13 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "vanilla": {"epochs": 2},
     "variational": {"epochs": 2},
     "sampled": {"epochs": 2, "negatives": 10},
+    "sequence-recommender": {"epochs": 2, "layers": 1, "hidden": 8, "length": 10},
+    "sequence-codes": {"epochs": 2, "layers": 1, "hidden": 8, "length": 10, "variational": True, "block": "gated"},
 }
-"""Settings that make a model small; ``sampled`` is mult-vae with a sampled softmax."""
+"""Settings that make a model small."""
+
+CALLED = {"sampled": "mult-vae", "sequence-codes": "sequence-recommender"}
+"""The models behind names of cases: with a sampled softmax, and with a Gaussian code at every position."""
 
 
 def interactions() -> csr_array:
@@ -54,8 +60,11 @@ def interactions() -> csr_array:
     return csr_array(likes.astype(np.float32))
 
 
-ORDERED = ("sequence-linear",)
+ORDERED = ("sequence-linear", "sequence-recommender", "sequence-codes")
 """Models that need interactions in order."""
+
+CAUSAL = ORDERED[1:]
+"""Models that predict every event from those before it."""
 
 
 def read_by(builder: str) -> Any:
@@ -68,7 +77,7 @@ def read_by(builder: str) -> Any:
 
 
 def fitted(builder: str, device: str, **more: Any) -> Recommender:
-    name = "mult-vae" if builder == "sampled" else builder
+    name = CALLED.get(builder, builder)
     how = {} if "run" in more else {"device": device, "precision": "fp32", "progress": False}
     options = {"validation": 0.45, "metric": "ndcg@10"}
     return Recommender.fit(read_by(builder), name, **{**options, **how, **SETTINGS[builder], **more})
@@ -114,6 +123,8 @@ def verbs(builder: str) -> dict[str, Verb]:
         "with_features": lambda face: ids(face.with_features(features).recommend(histories, k=5)),
         "update": lambda face: ids(updated(face).recommend(histories, k=5)),
         "save, load": reloaded,
+        "surprise": lambda face: face.surprise(histories),
+        "sample_futures": lambda face: face.sample_futures([[0, 4], [1]], 3, samples=2, temperature=0.01),
     }
 
 
@@ -130,6 +141,8 @@ def asked_of(builder: str) -> dict[str, Verb]:
     if builder in ORDERED:
         # Its items have no features.
         del asked["with_features"]
+    if builder not in CAUSAL:
+        del asked["surprise"], asked["sample_futures"]
     return asked
 
 

@@ -1,0 +1,74 @@
+"""What closed forms with different settings share: Gram matrices and singular vectors of the training users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from isthmus.core.linear.dense import Gram
+from isthmus.core.linear.spectrum import Spectrum
+from isthmus.models.linear import ClosedFormRecipe, gram_of
+from isthmus.models.low_pass import LowPassRecipe
+from isthmus.protocols import Recipe
+from isthmus.sources import BagSource
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import doing
+from isthmus.training.run import Run
+
+
+class SharedWork:
+    """Computes what a closed form needs once for all settings that need the same.
+
+    Args:
+        source: the training users.
+        width: number of items.
+        run: progress and seed.
+    """
+
+    def __init__(self, source: BagSource, width: int, run: Run) -> None:
+        self.source, self.width, self.run = source, width, run
+        self._gram: tuple[float, Gram] | None = None
+        self._spectra: dict[tuple[float, float], Spectrum] = {}
+
+    def given(self, recipe: Recipe) -> Recipe:
+        """The recipe with what is known about the training users; other recipes are unchanged."""
+        if isinstance(recipe, ClosedFormRecipe):
+            return replace(recipe, gram=self._gram_of(recipe.length_power))
+        if isinstance(recipe, LowPassRecipe):
+            return replace(recipe, spectrum=self._spectrum_of(recipe))
+        return recipe
+
+    @staticmethod
+    def without(recipe: Recipe) -> Recipe:
+        """The recipe without it, because its next fit is on other users."""
+        if isinstance(recipe, ClosedFormRecipe):
+            return replace(recipe, gram=None)
+        if isinstance(recipe, LowPassRecipe):
+            return replace(recipe, spectrum=None)
+        return recipe
+
+    def release(self) -> None:
+        """Drop everything; a Gram matrix may take gigabytes."""
+        self._gram = None
+        self._spectra.clear()
+
+    def has_spectrum(self, user_power: float, item_power: float) -> bool:
+        """Whether singular vectors are known for these powers."""
+        return (user_power, item_power) in self._spectra
+
+    def _gram_of(self, length_power: float) -> Gram:
+        if self._gram is None or self._gram[0] != length_power:
+            self._gram = None  # one at a time: each takes 8 bytes for a pair of items
+            counting = doing(self.run.progress, "counting which items occur together")
+            with interruptible() as stop, stop.at_once(), counting:
+                self._gram = (length_power, gram_of(self.source, self.width, length_power))
+        return self._gram[1]
+
+    def _spectrum_of(self, recipe: LowPassRecipe) -> Spectrum:
+        own = recipe.filter
+        key = (own.user_power, own.item_power)
+        known = self._spectra.get(key)
+        if known is None or known.vectors.shape[1] < min(own.vectors, self.width):
+            decomposing = doing(self.run.progress, "decomposing the matrix of users and items")
+            with interruptible() as stop, stop.at_once(), decomposing:
+                known = self._spectra[key] = recipe.decompose(self.source, self.run)
+        return known
