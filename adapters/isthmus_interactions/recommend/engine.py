@@ -30,6 +30,7 @@ from isthmus.tasks.surprise import surprise
 from isthmus_interactions.baselines import Popularity, PopularityFallback
 from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.outcomes import DEPTH
+from isthmus_interactions.calibration.told import calibrated_items, calibration_for, chances_of
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
 from isthmus_interactions.cold_start.similar import ColdStartSimilarity
@@ -39,7 +40,6 @@ from isthmus_interactions.order.folds import evaluate_fold
 from isthmus_interactions.order.inputs import BAGS, Reads, all_rows, reads_of, source_of
 from isthmus_interactions.order.popular import recent_popularity
 from isthmus_interactions.recommend.answers import Answer, Chances, Questions, to_answers
-from isthmus_interactions.recommend.chances import calibrated_items, calibration_for, chances_of
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
 from isthmus_interactions.recommend.filters import ItemFilters
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
