@@ -19,6 +19,8 @@ from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.auto.worth import worth
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.in_training import feature_rows
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
@@ -38,7 +40,12 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    data: Interactions, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
+    data: Interactions,
+    validation: FoldIn | float,
+    metric: str,
+    run: Run,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None = None,
 ) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best one on all users, as far as time allows.
 
@@ -50,6 +57,7 @@ def fit(
         metric: the metric by which models are compared, higher is better.
         run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
         settings: must be empty.
+        features: features of items, which count in the training of linear models.
 
     Returns:
         The best model; ``facts["tried"]`` lists all candidates.
@@ -67,8 +75,9 @@ def fit(
     train, fold = held.train, held.fold
     if fold is None:
         logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
-        return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    search = ModelSearch(train, fitting.validation_score(fold, metric), run, end - (1 - SEARCH) * budget)
+        return fitting.fit(data, "edlae", 0.0, metric, run, {}, features)
+    rows = None if features is None else feature_rows(features, data.items, data.matrix)
+    search = ModelSearch(train, fitting.validation_score(fold, metric), run, end - (1 - SEARCH) * budget, rows)
     with interruptible() as stop, stop.telling(search.kept):
         search.run_all()
         best = search.ranked[0]

@@ -36,6 +36,8 @@ from isthmus_interactions.auto.candidates import (
     sparse_fits,
 )
 from isthmus_interactions.auto.shared import SharedWork
+from isthmus_interactions.cold_start import in_training
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import half_lives, with_half_life
 from isthmus_interactions.order.folds import training_source
@@ -105,9 +107,13 @@ class ModelSearch:
         validation: the score that decides.
         run: device, seed, precision, progress and checkpoints; each network has its own checkpoints.
         end: when to stop, on the clock of ``time.perf_counter``.
+        features: features of the items as rows, if there are any.
     """
 
-    def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
+    def __init__(
+        self, train: Interactions, validation: Validation, run: Run, end: float, features: Csr | None = None
+    ) -> None:
+        self.features = features
         self.train, self.validation, self.run, self.end = train, validation, run, end
         self.source = BagSource.from_csr(train.matrix)
         self.shared = SharedWork(self.source, len(train.items), run)
@@ -128,6 +134,8 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
+                if self.features is not None and time.perf_counter() < self.end:
+                    self._try(in_training.CONTENT, {}, None)
                 self._filters()
                 self.shared.release()
                 ordered = has_order(self.train.histories)
@@ -155,15 +163,16 @@ class ModelSearch:
         limit = LINEAR * (self.end - started)
         dense = dense_fits(width, limit)
         seen: list[LinearSettings] = []
+        weights = [] if self.features is None else in_training.weights_to_try(self.train)
         point: LinearSettings | None = initial_settings(self.train)
-        while point is not None and len(seen) < MOST:
+        while point is not None and len(seen) < MOST + len(weights):
             seen.append(point)
             self._try("rdlae" if dense else "sparse_linear", asdict(point), None)
             self._forget()
             if time.perf_counter() - started + self.tried[-1].seconds > limit:
                 break
             best = self.ranked[0].settings
-            around = neighbouring_settings(LinearSettings.within(best))
+            around = neighbouring_settings(LinearSettings.within(best), weights)
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, started + limit - time.perf_counter()):
             # Fewer weights overfit less if there are many items and few users.
@@ -235,7 +244,8 @@ class ModelSearch:
         shown = ", ".join(f"{key} {value}" for key, value in settings.items())
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, time_limit=seconds, checkpoints=checkpoints)
-        recipe = self.shared.given(built(name, builder, Bag(len(self.train.items)), run, whole))
+        recipe = in_training.given(built(name, builder, Bag(len(self.train.items)), run, whole), self.features)
+        recipe = self.shared.given(recipe)
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
             history = recipe.fit(self._source(recipe), run, self.validation)
         recipe = self.shared.without(recipe)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from isthmus.core.linear.dense import Gram
+from isthmus.core.linear.row_weights import RowWeights
 from isthmus.core.linear.spectrum import Spectrum
 from isthmus.models.linear import ClosedFormRecipe, gram_of
 from isthmus.models.low_pass import LowPassRecipe
@@ -26,13 +27,13 @@ class SharedWork:
 
     def __init__(self, source: BagSource, width: int, run: Run) -> None:
         self.source, self.width, self.run = source, width, run
-        self._gram: tuple[float, Gram] | None = None
+        self._gram: tuple[RowWeights, Gram] | None = None
         self._spectra: dict[tuple[float, float], Spectrum] = {}
 
     def given(self, recipe: Recipe) -> Recipe:
         """The recipe with what is known about the training users; other recipes are unchanged."""
         if isinstance(recipe, ClosedFormRecipe):
-            return replace(recipe, gram=self._gram_of(recipe.length_power))
+            return replace(recipe, gram=self._gram_of(recipe))
         if isinstance(recipe, LowPassRecipe):
             return replace(recipe, spectrum=self._spectrum_of(recipe))
         return recipe
@@ -55,12 +56,12 @@ class SharedWork:
         """Whether singular vectors are known for these powers."""
         return (user_power, item_power) in self._spectra
 
-    def _gram_of(self, length_power: float) -> Gram:
-        if self._gram is None or self._gram[0] != length_power:
+    def _gram_of(self, recipe: ClosedFormRecipe) -> Gram:
+        if self._gram is None or self._gram[0] != recipe.rows:
             self._gram = None  # one at a time: each takes 8 bytes for a pair of items
             counting = doing(self.run.progress, "counting which items occur together")
             with interruptible() as stop, stop.at_once(), counting:
-                self._gram = (length_power, gram_of(self.source, self.width, length_power))
+                self._gram = (recipe.rows, gram_of(self.source, self.width, recipe.rows, recipe.features))
         return self._gram[1]
 
     def _spectrum_of(self, recipe: LowPassRecipe) -> Spectrum:
