@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from isthmus.answers import html
+from isthmus.core.linear.changing import ChangingInverse
 from isthmus.ids import Id
 from isthmus.reprs import counted, described
 from isthmus.training.history import History
@@ -32,6 +33,7 @@ class FittedRecommender:
         histories: all events of each user in order, for sequence models; None if the order is unknown.
         titles: titles of items, for those that have one.
         facts: sizes, the rule for values, the history of the training; a JSON document.
+        inverse: what ``learn`` and ``forget`` change a closed form by; None until one of them was called.
     """
 
     adapter: InteractionsAdapter
@@ -42,6 +44,7 @@ class FittedRecommender:
     histories: OrderedHistories | None
     titles: Mapping[Id, str]
     facts: Mapping[str, Any]
+    inverse: ChangingInverse | None = None
 
     @classmethod
     def of(

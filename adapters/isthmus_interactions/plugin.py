@@ -19,7 +19,7 @@ from isthmus.models.recipes.recent import recent
 from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.baselines import item_knn, popularity
-from isthmus_interactions.cli import commands
+from isthmus_interactions.cli import commands, exact_commands
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.tune_command import tune
@@ -59,6 +59,8 @@ plugin = Plugin(
         "fit": fit,
         "tune": tune,
         "update": update,
+        "learn": exact_commands.learn,
+        "forget": exact_commands.forget,
         "demo": demo,
         "recommend": commands.recommend,
         "similar": commands.similar,

@@ -10,6 +10,7 @@ from typing import Any, Unpack, final
 
 from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.checked.arguments import flag
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -20,6 +21,8 @@ from isthmus_interactions.auto import auto
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
+from isthmus_interactions.exact import state
+from isthmus_interactions.exact.verbs import ExactVerbs
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
@@ -38,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 @final
-class Recommender(AnswerVerbs):
+class Recommender(AnswerVerbs, ExactVerbs):
     """A trained model with its vocabularies. Created by ``fit`` or ``load``; immutable.
 
     Args:
@@ -242,13 +245,18 @@ class Recommender(AnswerVerbs):
         """
         return panels(self.fitted, self._engine)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, inverse: bool = True) -> None:
         """Save to a directory, completely or not at all; an older bundle there is replaced.
+
+        Args:
+            path: of the bundle.
+            inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
+                weights again. Without it, the next one takes as long as a fit.
 
         Raises:
             InputError: the path exists and is not a bundle.
         """
-        storage.write(path, self.fitted)
+        storage.write(path, self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted))
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:

@@ -4,6 +4,9 @@ A bundle contains ordered histories if the training data had them, that is, if t
 stated that the rows are in order. They take 4 bytes per event, 8 more for its time, and 8 per user; the matrix takes 8
 bytes per cell. Sequence models need them for updates and for recommendations to known users. ``time=""`` (``--time
 ""``) leaves them out. Bundles of earlier versions do not have them.
+
+After ``learn`` or ``forget`` a bundle of a closed form also contains its inverse in double precision, unless it is
+saved with ``inverse=False``: as many bytes as the weights again.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from isthmus.training.history import History
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.csr import Csr
+from isthmus_interactions.exact import state
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.ordered_histories import OrderedHistories
 
@@ -47,8 +51,10 @@ def write(path: str | Path, fitted: FittedRecommender) -> None:
 
 def content(fitted: FittedRecommender) -> Content:
     """All that a bundle keeps."""
+    fitted = state.settled(fitted)
     tensors = {f"model.{name}": tensor for name, tensor in state_of(fitted.model).items()}
     documents = dict(fitted.adapter.state()) | extend.documents(fitted.model)
+    documents |= state.documents(fitted.inverse)
     if fitted.histories is not None:
         documents[HISTORIES] = json.dumps({"unit": fitted.histories.unit})
     if fitted.titles:
@@ -57,7 +63,10 @@ def content(fitted: FittedRecommender) -> Content:
         plugin=PLUGIN,
         builder=fitted.builder,
         settings=fitted.settings,
-        tensors=tensors | _interaction_tensors(fitted.interactions) | _history_tensors(fitted.histories),
+        tensors=tensors
+        | _interaction_tensors(fitted.interactions)
+        | _history_tensors(fitted.histories)
+        | state.tensors(fitted.inverse),
         documents=documents,
         facts=fitted.facts,
     )
@@ -88,17 +97,19 @@ def restored(saved: bundle.Bundle) -> FittedRecommender:
     weights = {
         name.removeprefix("model."): tensor
         for name, tensor in saved.tensors.items()
-        if name not in INTERACTIONS and name not in ORDERED
+        if name not in INTERACTIONS and name not in ORDERED and name not in state.TENSORS
     }
+    model = extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents)
     return FittedRecommender(
         adapter=adapter,
-        model=extend.rebuilt(builder, adapter.signal.width, manifest.settings, weights, saved.documents),
+        model=model,
         builder=manifest.builder,
         settings=manifest.settings,
         interactions=interactions,
         histories=_histories(saved, interactions),
         titles=_titles(saved.documents),
         facts=_facts(manifest.facts),
+        inverse=state.restored(saved.tensors, saved.documents, extend.inner(model)),
     )
 
 

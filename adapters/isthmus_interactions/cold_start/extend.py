@@ -36,6 +36,7 @@ from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
 from isthmus_interactions.csr import Csr, select_rows
+from isthmus_interactions.exact.state import settled
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.order.inputs import reads_of, source_of
 
@@ -62,7 +63,7 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     seed = checked_seed(seed)
     if reads_of(old.model).length is not None:
         raise SettingError(f"features for {old.builder}, which reads items in order", expected="a model of bags")
-    old = without_features(old)
+    old = settled(without_features(old))
     items = old.adapter.items
     found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
@@ -114,6 +115,11 @@ def without_features(old: FittedRecommender) -> FittedRecommender:
         titles={id_: title for id_, title in old.titles.items() if id_ in items},
         facts={**facts, "items": len(items)},
     )
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """The model itself, without items that are known only by their features."""
+    return model.model if isinstance(model, ColdStartRanker) else model
 
 
 def check_without_features(model: nn.Module) -> None:

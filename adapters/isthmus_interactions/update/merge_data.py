@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +72,29 @@ def merge(old: FittedRecommender, new: Interactions) -> MergedData:
     marks = both(np.ones(known.nnz, np.int8), np.full(new.nnz, 2, np.int8))
     cells = both(_amounts(known, rule), _amounts(new.matrix, new.report.weights))
     matrix = csr_of(row_of_entry(cells), cells.indices, _weighed(cells.data, rule), shape)
-    remembered: dict[str, Any] = {"why": str(facts.get("kept", ""))}
-    remembered |= {"columns": facts.get("columns", {}), "file": facts.get("file", {})}
-    report = Report(matrix.nnz, keep=str(facts.get("keep", "all")), weights=rule, **remembered)
+    report = remembered(facts, matrix.nnz)
     histories = _histories(old, new, users.rows(new_users), items.rows(new_items), len(users))
     return MergedData(Interactions(users, items, matrix, histories, report), marks.data == 2)
+
+
+def remembered(facts: Mapping[str, Any], rows: int) -> Report:
+    """The report of training data, from what a recommender knows of how they were read.
+
+    Args:
+        facts: of the recommender.
+        rows: number of interactions.
+    """
+    about: dict[str, Any] = {"why": str(facts.get("kept", ""))}
+    about |= {"columns": facts.get("columns", {}), "file": facts.get("file", {})}
+    return Report(rows, keep=str(facts.get("keep", "all")), weights=str(facts.get("weights", "binary")), **about)
+
+
+def comparable_times(before: OrderedHistories, later: OrderedHistories) -> bool:
+    """Whether both have times, in the same unit as far as that can be known."""
+    if before.times is None or later.times is None or before.unit != later.unit:
+        return False
+    units = {epoch_unit(before.times), epoch_unit(later.times)} - {None}
+    return before.unit != "as given" or len(units) < 2
 
 
 def _histories(
@@ -87,10 +106,7 @@ def _histories(
     if later is None:
         logger.warning("the new interactions have no order; in histories they follow the old ones, sorted by item")
         later = OrderedHistories.of(row_of_entry(new.matrix), new.matrix.indices, None, len(new))
-    timed = False
-    if before.times is not None and later.times is not None and before.unit == later.unit:
-        units = {epoch_unit(before.times), epoch_unit(later.times)} - {None}
-        timed = before.unit != "as given" or len(units) < 2
+    timed = comparable_times(before, later)
     if before.times is not None and not timed:
         logger.warning("the new interactions have no times, or times in another unit; only the order of events is kept")
     return before.followed_by(later, rows, columns, users, timed=timed)

@@ -36,6 +36,8 @@ PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
     ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
+    ("isthmus learn DIR FILE", "learn new interactions exactly (closed forms)"),
+    ("isthmus forget DIR", "forget users and items"),
     ("isthmus tune NAME FILE", "search for the best settings of one model"),
     ("isthmus recommend DIR", "recommend items for a user's history"),
     ("isthmus similar DIR", "find items similar to an item"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Generator
 
 from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
+from isthmus.core.linear.changing import ChangingInverse
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
 from isthmus.core.linear.row_weights import RowWeights
 from isthmus.errors import SettingError
@@ -90,6 +92,20 @@ class ClosedFormRecipe:
             return {}
 
         return fit_in_one_step(self.model, "solve", len(source), run, validation, work)
+
+    @property
+    def changing(self) -> Callable[[csr_array], ChangingInverse] | None:
+        """Solves for the inverse of data that will change, shape (rows, width); see ``isthmus.core.linear.changing``.
+
+        None where rows are weighed by their length, because one row more changes the weights of all. It takes 8 bytes
+        for each pair of items, beside the 4 of the weights, and raises SettingError where they do not fit in the free
+        memory, or λ is too small.
+        """
+        return None if self.length_power else self._changing
+
+    def _changing(self, matrix: csr_array) -> ChangingInverse:
+        _check_memory(self.model)
+        return ChangingInverse.of(matrix, self.regularisation, self.dropout, self.xi)
 
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:

@@ -1,0 +1,1 @@
+"""Learning and forgetting: the recommender that a fit on the changed data would give."""

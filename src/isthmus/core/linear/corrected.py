@@ -1,0 +1,73 @@
+"""A linear model whose weights have changed by a low rank, without another copy of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from isthmus.batch import Bags, Tensors
+from isthmus.core.linear.changing import ChangingInverse
+from isthmus.core.linear.dense import LinearAutoencoder
+from isthmus.core.ops.bags import bag_sum
+from isthmus.protocols import Columns
+
+
+class CorrectedLinear(nn.Module):
+    """scores = x B with B = base · diag(scale) + left · right + diag(own).
+
+    Args:
+        base: the model before; it is shared and not changed.
+        changes: the inverse, whose ``base`` the weights of ``base`` belong to.
+    """
+
+    scale: Tensor
+    left: Tensor
+    right: Tensor
+    own: Tensor
+
+    def __init__(self, base: LinearAutoencoder, changes: ChangingInverse) -> None:
+        super().__init__()
+        self.base = base
+        scale, device = changes.scale(), base.weights.device
+        relative, right = scale / changes.base_scale, changes.right * scale
+        before = base.weights.diagonal().cpu().numpy().astype(np.float64) * relative
+        own = changes.own_weights() - before - np.einsum("ir,ri->i", changes.left, right)
+        parts = {"scale": relative, "left": changes.left, "right": right, "own": own}
+        for name, part in parts.items():
+            self.register_buffer(name, torch.from_numpy(part.astype(np.float32)).to(device))
+
+    @property
+    def width(self) -> int:
+        """How many columns are ranked."""
+        return self.base.width
+
+    def prepare(self, inputs: Tensors) -> Bags:
+        """The bags themselves. Raises SettingError for anything else."""
+        return self.base.prepare(inputs)
+
+    def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
+        """x B, for some columns or all."""
+        some = slice(None) if columns is None else columns
+        scored = self.base.scores(state, columns) * self.scale[some]
+        scored += bag_sum(self.left, state) @ self.right[:, some]
+        return self._with_own(scored, state, columns)
+
+    def weights_for(self, column: int) -> Float[Tensor, " width"]:
+        """A column of B."""
+        found = self.base.weights_for(column) * self.scale[column] + self.left @ self.right[:, column]
+        found[column] += self.own[column]
+        return found
+
+    def _with_own(self, scored: Tensor, state: Bags, columns: Columns) -> Tensor:
+        """Add x · diag(own), in place where all columns or a range of them are asked for."""
+        rows, parts = state.rows(), state.weights.to(scored.dtype) * self.own[state.indices]
+        if columns is None or isinstance(columns, slice):
+            start, stop, _ = (columns or slice(None)).indices(self.width)
+            # A column outside the range is written to the last one, as nothing.
+            inside = (state.indices >= start) & (state.indices < stop)
+            places = (state.indices - start).clamp(0, stop - start - 1)
+            return scored.index_put_((rows, places), parts * inside, accumulate=True)
+        everywhere = scored.new_zeros(len(scored), self.width).index_put_((rows, state.indices), parts, accumulate=True)
+        return scored + everywhere[:, columns]
