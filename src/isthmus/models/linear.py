@@ -97,11 +97,12 @@ class ClosedFormRecipe:
     def changing(self) -> Callable[[csr_array], ChangingInverse] | None:
         """Solves for the inverse of data that will change, shape (rows, width); see ``isthmus.core.linear.changing``.
 
-        None where rows are weighed by their length, because one row more changes the weights of all. It takes 8 bytes
+        None where rows are weighed by their length, because one row more changes the weights of all, or where features
+        count. It takes 8 bytes
         for each pair of items, beside the 4 of the weights, and raises SettingError where they do not fit in the free
         memory, or λ is too small.
         """
-        return None if self.length_power else self._changing
+        return self._changing if self.rows == NEUTRAL else None
 
     def _changing(self, matrix: csr_array) -> ChangingInverse:
         _check_memory(self.model)
