@@ -25,6 +25,8 @@ from isthmus.training.interrupts import StopRequest, interruptible, warn_of_inte
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
 from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.calibration.chances import Calibration
+from isthmus_interactions.calibration.held_out import calibrated
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
@@ -94,6 +96,7 @@ def fit(
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
+        calibration = calibration_of(recipe.model, fold, run, stop)
         if train is not data and not recipe.chooses_epoch:
             _fit_again(recipe, data, run, stop)
         history.interrupted = stop.requested
@@ -103,7 +106,7 @@ def fit(
     facts = facts_of(data, fold, run, history, scores, found)
     if tried:
         facts[in_training.FACT] = tried
-    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts)
+    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
 
 
 def _weigh_features(
@@ -163,6 +166,17 @@ def scores_of(
     found: list[dict[str, Any] | None] = []
     with doing(run.progress, f"measuring on {len(fold):,} users"):
         stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
+    return found[0] if found else None
+
+
+def calibration_of(model: nn.Module, fold: FoldIn | None, run: Run, stop: StopRequest) -> Calibration | None:
+    """The chances of hits on the users of a fold; None without a fold, with too few users or hits, or after a signal.
+    The arguments are those of ``scores_of``."""
+    if fold is None:
+        return None
+    found: list[Calibration | None] = []
+    with doing(run.progress, f"calibrating on {len(fold):,} users"):
+        stop.optional(lambda: found.append(calibrated(model, fold, device_of(model))))
     return found[0] if found else None
 
 

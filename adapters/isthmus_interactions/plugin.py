@@ -20,6 +20,7 @@ from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.baselines import item_knn, popularity
 from isthmus_interactions.cli import commands, exact_commands
+from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.tune_command import tune
@@ -59,6 +60,7 @@ plugin = Plugin(
         "fit": fit,
         "tune": tune,
         "update": update,
+        "calibrate": calibrate,
         "learn": exact_commands.learn,
         "forget": exact_commands.forget,
         "demo": demo,

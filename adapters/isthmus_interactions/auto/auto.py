@@ -88,6 +88,7 @@ def fit(
         )
         assert best.recipe is not None
         scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
+        calibration = fitting.calibration_of(best.recipe.model, fold, run, stop)
         kept, again = best, list[str]()
         if not stop.requested:
             everybody = Everybody(data, fold if isinstance(validation, FoldIn) else None)
@@ -107,7 +108,8 @@ def fit(
         "validation": held.told,
         "worth": worth(search.tried, metric),
     }
-    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
+    facts |= search_facts
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, facts, calibration)
 
 
 def expected(ranked: Sequence[Candidate], judge: Judge, seed: int) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        documents.expected(document),
         *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]

@@ -52,7 +52,7 @@ def learn(old: FittedRecommender, new: Interactions, check: int, titles: Mapping
     }
     kept = {name: fact for name, fact in old.facts.items() if name not in OUTDATED}
     named = {**old.titles, **known_titles(titles, data.items)}
-    made = FittedRecommender.of(data, old.model, old.builder, old.settings, kept).with_titles(named)
+    made = FittedRecommender.of(data, old.model, old.builder, old.settings, kept, old.calibration).with_titles(named)
     made = with_inverse(made, inverse, old)
     report["seconds"] = round(time.perf_counter() - started, 4)
     return replace(made, facts=with_report(kept, data, report))

@@ -185,7 +185,9 @@ def _continue(
     chooser = None if fold is None else fit.validation_score(fold, metric)
     source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
     history, before = continue_training(recipe, old.model, source, run, chooser, passes)
-    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    facts = fit.facts_of(data, fold, run, history)
+    # Only new items are hidden from users who were trained on before: too few to learn chances from.
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, facts, old.calibration)
     on_all = fold is None and history.best_epoch != 0
     return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if on_all else [])
 
@@ -215,7 +217,8 @@ def _update_blend(
     plan = blends.UpdatePlan(source, everybody, chooser, epochs, run)
     history, score = blends.update(before, recipe, parts, plan)
     details = [part.report() for part in parts]
-    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    facts = fit.facts_of(data, fold, run, history)
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, facts, old.calibration)
     report = {"how": "part by part", "score_before": score, "epochs": sum(part["epochs"] for part in details)}
     names = blends.learned_from_everybody(parts, plan)
     return _Updated(fitted, {**report, "best_epoch": None, "parts": details}, names)

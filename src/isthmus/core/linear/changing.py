@@ -112,7 +112,8 @@ class ChangingInverse:
 
     def diagonal(self) -> Doubles:
         """The diagonal of C."""
-        return self.base.diagonal() - np.einsum("ir,ri->i", self.left, self.right)
+        kept: Doubles = self.base.diagonal() - np.einsum("ir,ri->i", self.left, self.right)
+        return kept
 
     def scale(self) -> Doubles:
         """s, by which the columns of C are multiplied to become weights."""
