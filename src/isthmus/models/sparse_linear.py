@@ -33,6 +33,7 @@ class ColumnwiseRecipe:
     Attributes:
         rows: how rows count.
         features: features of the items, shape (features, items), if they are to count.
+        prepared: the rows of the source of ``fit`` with the neighbours of the columns, if they are already known.
     """
 
     model: SparseLinear
@@ -42,6 +43,7 @@ class ColumnwiseRecipe:
     xi: float
     rows: RowWeights = NEUTRAL
     features: csr_array | None = None
+    prepared: columnwise.Prepared | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -71,21 +73,27 @@ class ColumnwiseRecipe:
             self.model.width,
             run,
             validation,
-            lambda: {"loss": self._solve(self.matrix(source), run)},
+            lambda: {"loss": self._solve(self.prepared or self.prepare(source), run)},
         )
 
-    def matrix(self, source: Source) -> csr_array:
-        """The rows that are solved for."""
-        return self.rows.joined(bags_matrix(source, self.model.width), self.features)
+    def prepare(self, source: Source, kept: int = 0) -> columnwise.Prepared:
+        """The rows of a source, for models with other λ, p and ξ and as many neighbours.
 
-    def _solve(self, matrix: csr_array, run: Run) -> float:
+        Args:
+            source: bags.
+            kept: bytes that may be kept from one solution to the next.
+        """
+        rows = self.rows.joined(bags_matrix(source, self.model.width), self.features)
+        return columnwise.Prepared(rows, self.neighbours, kept)
+
+    def _solve(self, prepared: columnwise.Prepared, run: Run) -> float:
         """Compute the weights in place; return the mean unexplained share."""
         width, slots = self.model.weights.shape
-        need = columnwise.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
-        logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need / 1e9)
+        need = prepared.memory / 1e9
+        logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need)
         neighbours, weights = torch.empty(width, slots, dtype=torch.int32), torch.empty(width, slots)
         left, done = 0.0, 0
-        for part in columnwise.solutions(matrix, self.neighbours, self.regularisation, self.dropout, self.xi):
+        for part in prepared.solutions(self.regularisation, self.dropout, self.xi):
             columns = slice(part.first, part.first + len(part.weights))
             neighbours[columns], weights[columns] = part.neighbours, part.weights
             left, done = left + float(part.unexplained.sum()), done + len(part.weights)
