@@ -20,6 +20,7 @@ from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.everybody import Everybody
+from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
@@ -78,7 +79,8 @@ def fit(
         logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
         return fitting.fit(data, "edlae", 0.0, metric, run, {}, features)
     rows = None if features is None else feature_rows(features, data.items, data.matrix)
-    judge = Judge(fold, metric)
+    given = isinstance(validation, FoldIn)
+    judge = Judge(fold if given else asked_in_turn(fold, train.matrix, run.seed), metric)
     search = ModelSearch(train, judge, run, budget, rows)
     with interruptible() as stop, stop.telling(search.kept):
         search.run_all()
@@ -91,7 +93,7 @@ def fit(
         calibration = fitting.calibration_of(best.recipe.model, fold, run, stop)
         kept, again = best, list[str]()
         if not stop.requested:
-            everybody = Everybody(data, fold if isinstance(validation, FoldIn) else None)
+            everybody = Everybody(data, fold if given else None)
             kept, again = refit(best, search.tried, everybody, run, budget)
         history = replace(best.history, interrupted=stop.requested)
         if stop.requested:

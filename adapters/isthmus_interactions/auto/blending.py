@@ -73,7 +73,9 @@ def weighed(
         The record, and honest values of the users.
     """
     tables = ScoreTables(model, fold, metric)
-    places = np.arange(len(tables.rows))
+    numbers = {id_: place for place, id_ in enumerate(dict.fromkeys(fold.users))}
+    # A user who is asked several times is in one half.
+    places = np.array([numbers[fold.users[row]] for row in tables.rows], dtype=np.int64)
     values = np.zeros(len(places))
     for half in (places % 2 == 0, places % 2 == 1):
         if half.any() and not half.all():

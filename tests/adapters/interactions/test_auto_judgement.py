@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from planted import RUN, one_thread, planted
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from isthmus.core.rankers import Blend
 from isthmus.models.blend import weigh
@@ -23,6 +23,7 @@ from isthmus_interactions.auto import auto, search
 from isthmus_interactions.auto.blending import ScoreTables
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.everybody import joined
+from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score, leads
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
@@ -70,6 +71,27 @@ def test_users_who_are_asked_several_times_count_once() -> None:
     judge = Judge(FoldIn(history, held_out, ["a", "b", "a", "c"]), "ndcg@5")
     assert judge.by_user(np.array([1.0, 0.5, 0.0])).tolist() == [0.5, 0.5]
     assert judge.by_user(judge.of_all(np.array([0.25]), np.array([1]))).tolist() == [0.25]
+
+
+def test_few_users_are_asked_for_every_part_of_their_items() -> None:
+    held = hold_out(planted(), 0.2, 0)
+    assert held.fold is not None
+    asked = asked_in_turn(held.fold, held.train.matrix, seed=0)
+    whole = (held.fold.history + held.fold.held_out).toarray()
+    for place, user in enumerate(held.fold.users):
+        rows = [row for row, id_ in enumerate(asked.users) if id_ == user]
+        assert len(rows) == min(5, int(whole[place].sum()))
+        hidden, history = asked.held_out[rows].toarray(), asked.history[rows].toarray()
+        np.testing.assert_array_equal(hidden.sum(0), whole[place])
+        np.testing.assert_array_equal(history + hidden, np.tile(whole[place], (len(rows), 1)))
+
+
+def test_many_users_are_asked_once() -> None:
+    held = hold_out(planted(), 0.2, 0)
+    assert held.fold is not None
+    history, held_out = (csr_array(vstack([one] * 20)) for one in (held.fold.history, held.fold.held_out))
+    many = FoldIn(history, held_out, held.fold.users * 20)
+    assert asked_in_turn(many, held.train.matrix, seed=0) is many
 
 
 def test_known_scores_give_the_values_of_the_blend_itself() -> None:
