@@ -148,8 +148,8 @@ class ModelSearch:
             point = next((one for one in around if one not in seen), None)
         if dense and sparse_fits(width, self.budget.left - until):
             # Fewer weights overfit less if there are many items and few users.
-            best = LinearSettings.within(self.ranked[0].settings)
-            self._try("sparse_linear", asdict(replace(best, xi=0.0)), None)
+            own = LinearSettings.within(self.ranked[0].settings)
+            self._try("sparse_linear", asdict(replace(own, xi=0.0)), None)
 
     def _filters(self) -> None:
         """The same for low-pass filters, which share decompositions."""
