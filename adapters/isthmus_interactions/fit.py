@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,8 @@ from isthmus.training.run import Run, Validation
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.held_out import calibrated
+from isthmus_interactions.cold_start import in_training
+from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
@@ -54,7 +56,13 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
+    data: Interactions,
+    name: str,
+    validation: FoldIn | float,
+    metric: str,
+    run: Run,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None = None,
 ) -> FittedRecommender:
     """Build and fit a model. Raises the errors of ``Recommender.fit``.
 
@@ -65,6 +73,8 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
+        features: features of items, which count in the training of linear models; how much is chosen on the held-out
+            users, unless the settings say it.
 
     Returns:
         The fitted model for all users and items of ``data``.
@@ -72,10 +82,17 @@ def fit(
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    recipe = built(name, builder, Bag(len(data.items)), run, whole)
+    rows = None if features is None else in_training.feature_rows(features, data.items, data.matrix)
+
+    def make() -> Recipe:
+        return in_training.given(built(name, builder, Bag(len(data.items)), run, whole), rows)
+
+    recipe = make()
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
+        tried = [] if rows is None else _weigh_features(name, settings, whole, make, train, score, run)
+        recipe = make() if tried else recipe
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
@@ -87,7 +104,38 @@ def fit(
             warn_of_interruption(history, [])
     found = quality.warn(held_out.findings(scores, plugins.python_name(name)))
     facts = facts_of(data, fold, run, history, scores, found)
+    if tried:
+        facts[in_training.FACT] = tried
     return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
+
+
+def _weigh_features(
+    name: str,
+    settings: Mapping[str, Any],
+    whole: dict[str, Any],
+    make: Callable[[], Recipe],
+    train: Interactions,
+    score: Validation | None,
+    run: Run,
+) -> list[dict[str, Any]]:
+    """Choose how much features count in the training of a linear model, and set it in ``whole``, of which ``make``
+    builds the model; the weights that were tried, none if there is nothing to choose."""
+    if not in_training.uses_features(name) or in_training.WEIGHT in settings:
+        return []
+    if score is None:
+        logger.warning("no users are held out to choose how much features count: they do not count in training")
+        return []
+    silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+
+    def attempt(further: Mapping[str, Any]) -> History:
+        whole.update(further)
+        recipe = make()
+        with doing(run.progress, f"trying features that count as {further[in_training.WEIGHT]:g} interactions"):
+            history: History = recipe.fit(training_source(train, recipe.model), silent, score)
+        return history
+
+    whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
+    return tried
 
 
 def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:

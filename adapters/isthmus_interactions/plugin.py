@@ -25,6 +25,7 @@ from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
+from isthmus_interactions.cold_start.content_neighbours import content_knn
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.recommender import Recommender
 
@@ -34,6 +35,7 @@ plugin = Plugin(
         "als": als,
         "blend": blend,
         "bpr": bpr,
+        "content_knn": content_knn,
         "contractive": contractive,
         "denoising": denoising,
         "ease": ease,

@@ -112,7 +112,9 @@ class Recommender(AnswerVerbs, ExactVerbs):
                 600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items, including items without interactions; see ``with_features``.
+            features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
+                chosen on held-out users if it is not given) and of "content-knn", and items without interactions are
+                ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:
@@ -135,9 +137,9 @@ class Recommender(AnswerVerbs, ExactVerbs):
         with interruptible() as stop:
             if plugins.python_name(model) == "auto":
                 check_decay_of_auto(decay)
-                made = auto.fit(data, validation, metric, run, settings)
+                made = auto.fit(data, validation, metric, run, settings, features)
             else:
-                made = fit_with_decay(data, model, decay, validation, metric, run, settings)
+                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features)
             if moment is not None:
                 made = replace(made, facts={**made.facts, BEFORE: moment})
             found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]

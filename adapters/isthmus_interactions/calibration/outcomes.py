@@ -91,8 +91,8 @@ def outcomes(model: nn.Module, fold: FoldIn, device: torch.device, seed: int = 0
     for start in range(0, len(rows), AT_A_TIME):
         some = np.arange(start, min(len(rows), start + AT_A_TIME))
         inputs = source.batch(torch.from_numpy(some)).inputs.to(device)
-        asked = _Asked(ranker, inputs, select_rows(history, some), select_rows(hidden, some), device)
-        parts.append(asked.outcomes(generator))
+        here = _Asked(ranker, inputs, select_rows(history, some), select_rows(hidden, some), device)
+        parts.append(here.outcomes(generator))
     names = list(Outcomes.__dataclass_fields__)
     return Outcomes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

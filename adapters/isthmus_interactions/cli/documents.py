@@ -72,7 +72,17 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         # Additional facts of auto and with_features.
         **{
             n: recommender.facts[n]
-            for n in ("tried", "fitted_on_everybody", "features", "validation", "worth", "decay", "before")
+            for n in (
+                "tried",
+                "fitted_on_everybody",
+                "expected",
+                "feature_weights",
+                "features",
+                "validation",
+                "worth",
+                "decay",
+                "before",
+            )
             if n in recommender.facts
         },
     }
@@ -92,6 +102,14 @@ def held_out(document: dict[str, Any]) -> str:
     users = document.get("validation_users")
     said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
+
+
+def expected(document: dict[str, Any]) -> str:
+    """What ``auto``'s choice should score on other users; empty if that is not known."""
+    found = document.get("expected")
+    if not found:
+        return ""
+    return f"expected on other users: {document['metric']} {found['score']:.4f}, as the best of several was chosen"
 
 
 def example(recommender: Recommender, out: Path) -> str:

@@ -79,7 +79,7 @@ def _inverse(old: FittedRecommender, changed: ChangedData) -> ChangingInverse:
 def _not_exact(old: FittedRecommender) -> SettingError:
     return SettingError(
         f"learn for {plugins.command_name(old.builder)}, which cannot learn exactly",
-        expected="a dense closed form: ease, edlae or rdlae, with length_power=0",
+        expected="a dense closed form: ease, edlae or rdlae, with length_power=0 and feature_weight=0",
         remedy="update(...) continues from its weights, or fits it again",
         option="isthmus update DIR FILE continues from its weights, or fits it again",
     )

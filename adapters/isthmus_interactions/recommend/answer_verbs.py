@@ -164,8 +164,10 @@ class AnswerVerbs(FeatureVerbs):
             nonlocal asked
             start, asked = asked, asked + len(ids)
             own, engine = filters.part(start, asked), self._engine
-            asking = {"exclude_seen": exclude_seen, "diversity": diversity, "calibrated": calibrated}
-            return engine.recommend(engine.users(ids), k, filters=own, **asking)
+            asked_of = engine.users(ids)
+            return engine.recommend(
+                asked_of, k, exclude_seen=exclude_seen, filters=own, diversity=diversity, calibrated=calibrated
+            )
 
         return export.write(place, users, self.adapter, ask, calibrated=calibrated)
 

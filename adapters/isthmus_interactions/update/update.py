@@ -26,6 +26,7 @@ from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit
+from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, stored_where
 from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
 from isthmus_interactions.fitted import FittedRecommender
@@ -133,6 +134,12 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
+    if in_training.counts(old.builder, old.settings):
+        raise SettingError(
+            "an update of a recommender that was trained with features of items",
+            remedy="fit on all data with features= again",
+            option="fit on all data with --features again",
+        )
     parts = old.settings.get("parts", [])
     half = math.nextafter(0.5, 0.0)
     real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=half)
