@@ -22,6 +22,7 @@ from isthmus_interactions.baselines import item_knn, popularity
 from isthmus_interactions.cli import commands, exact_commands
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
+from isthmus_interactions.cli.report_command import report
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.factorisation.implicit_models import als, bpr
@@ -65,6 +66,7 @@ plugin = Plugin(
         "explain": commands.explain,
         "items": commands.items,
         "evaluate": commands.evaluate,
+        "report": report,
     },
     faces={"Recommender": Recommender},
 )
