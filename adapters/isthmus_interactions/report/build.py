@@ -120,7 +120,8 @@ def _of_model(fitted: FittedRecommender, scores: Measured, users: int, k: int, p
     ]
     behind = [part for part in people if scores.of("popularity", AHEAD, part.name).high < 0]
     parts = checks.behind([f"{part.name} interactions ({part.what})" for part in behind])
-    variety = checks.variety(scores.answered[MODEL], scores.answered["popularity"], possible, k)
+    shared = (scores.shared[MODEL], scores.shared["popularity"])
+    variety = checks.variety(scores.answered[MODEL], possible, *shared, k)
     return [size, *compared, *([parts] if len(people) > 1 else []), variety]
 
 

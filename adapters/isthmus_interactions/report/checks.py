@@ -21,6 +21,9 @@ UNKNOWN = 0.1
 COVERED = 0.05
 """Fewer than this share of the items that could be answered is little."""
 
+ALIKE = 0.8
+"""Answers that share so large a part of what those of popularity share are the same for all."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -95,11 +98,18 @@ def trained_users(known: int, users: int, split: str) -> Check:
     return Check("users", level, f"{told}, and the evaluation treats them as new: scores are too high", numbers)
 
 
-def twins(same: int, users: int, fewest: int) -> Check:
-    """Test users whose items are exactly those of a training user of another id."""
-    numbers = {"users": users, "twins": same}
+def twins(same: int, users: int, usual: float, fewest: int) -> Check:
+    """Test users whose items are exactly those of a training user of another id.
+
+    Args:
+        same: number of such users.
+        users: number of users with enough items.
+        usual: the share of training users who have such a twin among themselves: by chance, in a small catalogue.
+        fewest: how many items are enough.
+    """
+    numbers = {"users": users, "twins": same, "usual_share": usual}
     told = f"{same:,} of {users:,} test users with {fewest} items or more have exactly those of another training user"
-    if same <= SHARE * users:
+    if same <= max(SHARE, 2 * usual) * users:
         return Check("twins", "note" if same else "ok", told, numbers)
     return Check("twins", "fault", f"{told}: probably the same people under other ids, so scores are too high", numbers)
 
@@ -159,20 +169,23 @@ def better_than(name: str, metric: str, difference: Estimate, own: Estimate, oth
     return Check(f"better than {name}", "fault", f"the model is {worse} {name}: {told}", numbers)
 
 
-def variety(answered: int, by_popularity: int, possible: int, k: int) -> Check:
-    """How many different items are recommended.
+def variety(answered: int, possible: int, shared: float, by_popularity: float, k: int) -> Check:
+    """How many different items are recommended, and how much alike the answers are.
 
     Args:
         answered: different items among the answers to all users.
-        by_popularity: the same for popularity.
         possible: as many as there could be: all items, or k for each user.
+        shared: number of items that the answers to two users have in common, in the mean.
+        by_popularity: the same for popularity.
         k: length of the answers.
     """
-    numbers = {"answered": answered, "answered_by_popularity": by_popularity, "possible": possible}
-    told = f"the top {k} of all users are {answered:,} different items of {possible:,} possible ones"
-    if answered <= by_popularity:
-        told = f"{told}, no more than by popularity ({by_popularity:,}): everybody gets the same"
-        return Check("coverage", "fault", told, numbers)
+    numbers = {"answered": answered, "possible": possible, "shared": shared, "shared_by_popularity": by_popularity}
+    told = (
+        f"the top {k} of all users are {answered:,} different items of {possible:,} possible ones, and two users share "
+        f"{shared:.1f} of them in the mean ({by_popularity:.1f} by popularity)"
+    )
+    if answered < possible and shared > ALIKE * by_popularity:
+        return Check("coverage", "fault", f"{told}: everybody gets the same", numbers)
     if answered < COVERED * possible:
         return Check("coverage", "fault", f"{told}: most of the catalogue is never recommended", numbers)
     return Check("coverage", "ok", told, numbers)

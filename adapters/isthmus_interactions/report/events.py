@@ -70,12 +70,14 @@ def _comparable(told: OrderedHistories | None, given: OrderedHistories | None) -
 
 def _twins(fitted: FittedRecommender, asked: Csr, rows: Ints) -> Check:
     """Users whose rows are the same, among those with enough items; the same user is not a twin."""
-    trained: dict[bytes, int] = {}
-    for row in np.flatnonzero(np.diff(fitted.interactions.indptr) >= FEWEST):
-        trained.setdefault(_items(fitted.interactions, row), int(row))
-    able = np.flatnonzero(np.diff(asked.indptr) >= FEWEST)
-    same = [row for row in able if trained.get(_items(asked, row), rows[row]) != rows[row]]
-    return checks.twins(len(same), len(able), FEWEST)
+    trained: dict[bytes, list[int]] = {}
+    known = np.flatnonzero(np.diff(fitted.interactions.indptr) >= FEWEST).tolist()
+    for row in known:
+        trained.setdefault(_items(fitted.interactions, row), []).append(row)
+    usual = sum(len(alike) for alike in trained.values() if len(alike) > 1) / max(1, len(known))
+    able = np.flatnonzero(np.diff(asked.indptr) >= FEWEST).tolist()
+    same = sum(any(other != rows[row] for other in trained.get(_items(asked, row), ())) for row in able)
+    return checks.twins(same, len(able), usual, FEWEST)
 
 
 def _items(matrix: Csr, row: int) -> bytes:

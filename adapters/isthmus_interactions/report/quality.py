@@ -28,6 +28,7 @@ class Measured:
         recall, ndcg: names of the metrics.
         estimates: for each ranker, metric and slice; of a baseline also the differences, as metric ``"model ahead"``.
         answered: the number of different items that each ranker answers.
+        shared: the mean number of items that its answers to two users have in common.
     """
 
     rankers: Sequence[str]
@@ -35,6 +36,7 @@ class Measured:
     ndcg: str
     estimates: Mapping[Key, Estimate]
     answered: Mapping[str, int]
+    shared: Mapping[str, float]
 
     def of(self, ranker: str, metric: str, part: str = "") -> Estimate:
         """One score."""
@@ -85,7 +87,8 @@ def measured(
     keyed = estimates({str(place): one for place, one in enumerate(columns.values())}, samples, generator)
     found_estimates = dict(zip(columns, keyed.values(), strict=True))
     answered = {name: round(coverage(one.answers, width, k) * width) for name, one in ranked.items()}
-    return Measured(list(ranked), names["recall"], names["ndcg"], found_estimates, answered)
+    shared = {name: _shared(one, width) for name, one in ranked.items()}
+    return Measured(list(ranked), names["recall"], names["ndcg"], found_estimates, answered, shared)
 
 
 AHEAD = "model ahead"
@@ -107,6 +110,12 @@ def _inside(values: Values, rows: Ints) -> Values:
     kept = np.full(len(values), np.nan)
     kept[rows] = values[rows]
     return kept
+
+
+def _shared(found: Rankings, width: int) -> float:
+    answers, users = found.answers[found.answers >= 0].numpy(), len(found.answers)
+    times = np.bincount(answers, minlength=width).astype(np.float64)
+    return float((times * (times - 1)).sum() / max(1, users * (users - 1)))
 
 
 def _recall_of(found: Rankings, held_out: Csr, part: Slice) -> Values:
