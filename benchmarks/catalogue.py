@@ -20,6 +20,7 @@ MODULES: Mapping[str, str] = {
     "sequences": "recommendation.sequences",
     "demo_quality": "recommendation.demo",
     "cold_items": "recommendation.cold_items",
+    "calibration": "recommendation.calibration",
     "recommender_speed": "recommendation.speed",
     "recommender_search": "recommendation.exact_search",
     "recommend_latency": "recommendation.latency",

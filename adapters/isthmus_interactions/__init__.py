@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus_interactions.adapter import InteractionsAdapter
+    from isthmus_interactions.calibration.chances import Calibration
     from isthmus_interactions.cold_start.features import ItemFeatures
     from isthmus_interactions.fitted import FittedRecommender
     from isthmus_interactions.interactions import Interactions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Calibration",
     "FittedRecommender",
     "FoldIn",
     "Interactions",
@@ -51,6 +53,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "recommend.answers",
+    "Calibration": "calibration.chances",
     "FittedRecommender": "fitted",
     "FoldIn": "splits",
     "Interactions": "interactions",

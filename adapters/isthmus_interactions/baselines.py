@@ -222,10 +222,11 @@ def item_knn(signal: Bag, *, generator: Generator, neighbours: int = 100) -> Cou
         A recipe to fit; its model scores items by sums of cosines, higher is better.
     """
     check_settings(neighbours=neighbours)
-    return CountingRecipe(SparseLinear(signal.width, max(1, min(neighbours, signal.width - 1))), _fill_cosines)
+    return CountingRecipe(SparseLinear(signal.width, max(1, min(neighbours, signal.width - 1))), fill_cosines)
 
 
-def _fill_cosines(model: SparseLinear, matrix: Csr) -> None:
+def fill_cosines(model: SparseLinear, matrix: Csr) -> None:
+    """Compute the nearest columns of each column of a matrix and their cosines, in place; negative cosines count 0."""
     slots = model.weights.shape[1]
     unit = _unit_columns(matrix)
     transposed = unit.T.tocsr()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,10 @@ from isthmus.training.interrupts import StopRequest, interruptible, warn_of_inte
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run, Validation
 from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.calibration.chances import Calibration
+from isthmus_interactions.calibration.held_out import calibrated
+from isthmus_interactions.cold_start import in_training
+from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
@@ -52,7 +56,13 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    data: Interactions, name: str, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
+    data: Interactions,
+    name: str,
+    validation: FoldIn | float,
+    metric: str,
+    run: Run,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None = None,
 ) -> FittedRecommender:
     """Build and fit a model. Raises the errors of ``Recommender.fit``.
 
@@ -63,6 +73,8 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
+        features: features of items, which count in the training of linear models; how much is chosen on the held-out
+            users, unless the settings say it.
 
     Returns:
         The fitted model for all users and items of ``data``.
@@ -70,13 +82,21 @@ def fit(
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
-    recipe = built(name, builder, Bag(len(data.items)), run, whole)
+    rows = None if features is None else in_training.feature_rows(features, data.items, data.matrix)
+
+    def make() -> Recipe:
+        return in_training.given(built(name, builder, Bag(len(data.items)), run, whole), rows)
+
+    recipe = make()
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
+        tried = [] if rows is None else _weigh_features(name, settings, whole, make, train, score, run)
+        recipe = make() if tried else recipe
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
+        calibration = calibration_of(recipe.model, fold, run, stop)
         if train is not data and not recipe.chooses_epoch:
             _fit_again(recipe, data, run, stop)
         history.interrupted = stop.requested
@@ -84,7 +104,38 @@ def fit(
             warn_of_interruption(history, [])
     found = quality.warn(held_out.findings(scores, plugins.python_name(name)))
     facts = facts_of(data, fold, run, history, scores, found)
-    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts)
+    if tried:
+        facts[in_training.FACT] = tried
+    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
+
+
+def _weigh_features(
+    name: str,
+    settings: Mapping[str, Any],
+    whole: dict[str, Any],
+    make: Callable[[], Recipe],
+    train: Interactions,
+    score: Validation | None,
+    run: Run,
+) -> list[dict[str, Any]]:
+    """Choose how much features count in the training of a linear model, and set it in ``whole``, of which ``make``
+    builds the model; the weights that were tried, none if there is nothing to choose."""
+    if not in_training.uses_features(name) or in_training.WEIGHT in settings:
+        return []
+    if score is None:
+        logger.warning("no users are held out to choose how much features count: they do not count in training")
+        return []
+    silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+
+    def attempt(further: Mapping[str, Any]) -> History:
+        whole.update(further)
+        recipe = make()
+        with doing(run.progress, f"trying features that count as {further[in_training.WEIGHT]:g} interactions"):
+            history: History = recipe.fit(training_source(train, recipe.model), silent, score)
+        return history
+
+    whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
+    return tried
 
 
 def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
@@ -115,6 +166,17 @@ def scores_of(
     found: list[dict[str, Any] | None] = []
     with doing(run.progress, f"measuring on {len(fold):,} users"):
         stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
+    return found[0] if found else None
+
+
+def calibration_of(model: nn.Module, fold: FoldIn | None, run: Run, stop: StopRequest) -> Calibration | None:
+    """The chances of hits on the users of a fold; None without a fold, with too few users or hits, or after a signal.
+    The arguments are those of ``scores_of``."""
+    if fold is None:
+        return None
+    found: list[Calibration | None] = []
+    with doing(run.progress, f"calibrating on {len(fold):,} users"):
+        stop.optional(lambda: found.append(calibrated(model, fold, device_of(model))))
     return found[0] if found else None
 
 

@@ -15,6 +15,7 @@ from isthmus.ids import Id
 from isthmus.reprs import counted, described
 from isthmus.training.history import History
 from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.ordered_histories import OrderedHistories
@@ -33,6 +34,7 @@ class FittedRecommender:
         histories: all events of each user in order, for sequence models; None if the order is unknown.
         titles: titles of items, for those that have one.
         facts: sizes, the rule for values, the history of the training; a JSON document.
+        calibration: the chances of recommended items to be hits; None if they are not known.
         inverse: what ``learn`` and ``forget`` change a closed form by; None until one of them was called.
     """
 
@@ -44,11 +46,18 @@ class FittedRecommender:
     histories: OrderedHistories | None
     titles: Mapping[Id, str]
     facts: Mapping[str, Any]
+    calibration: Calibration | None = None
     inverse: ChangingInverse | None = None
 
     @classmethod
     def of(
-        cls, data: Interactions, model: nn.Module, builder: str, settings: Mapping[str, Any], facts: Mapping[str, Any]
+        cls,
+        data: Interactions,
+        model: nn.Module,
+        builder: str,
+        settings: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        calibration: Calibration | None = None,
     ) -> FittedRecommender:
         """The state of a model that was trained on ``data``, without titles.
 
@@ -58,11 +67,13 @@ class FittedRecommender:
             builder: name of the model, as in Python.
             settings: all keywords of the builder.
             facts: as collected by ``fit.facts_of``.
+            calibration: learnt from users whom the model was not trained on; None if there were too few.
 
         Returns:
             The state of a recommender.
         """
-        return cls(InteractionsAdapter.fit(data), model, builder, settings, data.matrix, data.histories, {}, facts)
+        adapter = InteractionsAdapter.fit(data)
+        return cls(adapter, model, builder, settings, data.matrix, data.histories, {}, facts, calibration)
 
     def __repr__(self) -> str:
         return described(self, self.summary())
@@ -150,6 +161,12 @@ class FittedView:
     def facts(self) -> Mapping[str, Any]:
         """Sizes, the rule for values, the history of the training; a JSON document."""
         return self.fitted.facts
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The chances of recommended items to be hits, for ``recommend(..., calibrated=True)``; None if there were too
+        few held-out users."""
+        return self.fitted.calibration
 
     @property
     def history(self) -> History:

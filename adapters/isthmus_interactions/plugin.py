@@ -20,11 +20,13 @@ from isthmus.protocols import Plugin
 from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.baselines import item_knn, popularity
 from isthmus_interactions.cli import commands, exact_commands
+from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.report_command import report
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
+from isthmus_interactions.cold_start.content_neighbours import content_knn
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.recommender import Recommender
 
@@ -34,6 +36,7 @@ plugin = Plugin(
         "als": als,
         "blend": blend,
         "bpr": bpr,
+        "content_knn": content_knn,
         "contractive": contractive,
         "denoising": denoising,
         "ease": ease,
@@ -58,6 +61,7 @@ plugin = Plugin(
         "fit": fit,
         "tune": tune,
         "update": update,
+        "calibrate": calibrate,
         "learn": exact_commands.learn,
         "forget": exact_commands.forget,
         "demo": demo,

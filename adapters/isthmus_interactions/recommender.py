@@ -18,6 +18,7 @@ from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import storage
 from isthmus_interactions.auto import auto
+from isthmus_interactions.calibration.held_out import calibrate
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
@@ -30,6 +31,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
 from isthmus_interactions.overview.panels import panels
+from isthmus_interactions.recommend.protocols import Protocol, asked_fold
 from isthmus_interactions.recommend.timed_protocols import BEFORE
 from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.report.verbs import ReportVerbs
@@ -110,7 +112,9 @@ class Recommender(ReportVerbs, ExactVerbs):
                 600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items, including items without interactions; see ``with_features``.
+            features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
+                chosen on held-out users if it is not given) and of "content-knn", and items without interactions are
+                ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:
@@ -133,9 +137,9 @@ class Recommender(ReportVerbs, ExactVerbs):
         with interruptible() as stop:
             if plugins.python_name(model) == "auto":
                 check_decay_of_auto(decay)
-                made = auto.fit(data, validation, metric, run, settings)
+                made = auto.fit(data, validation, metric, run, settings, features)
             else:
-                made = fit_with_decay(data, model, decay, validation, metric, run, settings)
+                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features)
             if moment is not None:
                 made = replace(made, facts={**made.facts, BEFORE: moment})
             found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]
@@ -203,7 +207,8 @@ class Recommender(ReportVerbs, ExactVerbs):
         once. A closed-form model is solved again for all users. A trained model continues from its weights on all
         users, with new rows for new items; if this is not possible, it is fitted again with its settings. Parts of a
         blend are updated in the same way, with unchanged weights; parts of weight 0 are only widened.
-        ``facts["updates"]`` describes each update, and ``history`` is that of the last one.
+        ``facts["updates"]`` describes each update, and ``history`` is that of the last one. Chances are learnt again
+        where the model is fitted again, and otherwise those of before, see ``calibrate``.
 
         Args:
             new: anything that ``Interactions.read`` accepts; columns, the rule for values and weights are those of
@@ -233,6 +238,37 @@ class Recommender(ReportVerbs, ExactVerbs):
         data = read_like(self.fitted, new, **reading)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
+
+    def calibrate(
+        self,
+        test: Any,
+        *,
+        split: str | None = None,
+        at: Any = None,
+        target: str | None = None,
+        hide: float = 0.2,
+        seed: int = 0,
+        **reading: Unpack[Reading],
+    ) -> Recommender:
+        """Return a recommender with chances for ``recommend(..., calibrated=True)``. This one does not change.
+
+        ``fit`` learns them from the users that it holds out. This method learns them from other data: for a bundle
+        without chances, or because what counts as a hit should be something else, such as the next item.
+
+        Args:
+            test: interactions that the model was not trained on, as for ``evaluate``: best of at least several hundred
+                users. What is hidden from them and must be found is a hit.
+            split, at, target, hide, seed, reading: as for ``evaluate``.
+
+        Returns:
+            The recommender with the calibration.
+
+        Raises:
+            SettingError: an unknown split.
+            InputError: as for ``evaluate``; or fewer than 30 users with 30 hits among their best items.
+        """
+        asked = asked_fold(self.fitted, test, Protocol(split, hide, seed, at, target, "masked"), **reading)
+        return Recommender(replace(self.fitted, calibration=calibrate(self.model, asked.fold, self.fitted.device)))
 
     def panels(self) -> list[Panel | Missing]:
         """The panels of ``isthmus.plots.overview``, which ``isthmus plot`` draws.

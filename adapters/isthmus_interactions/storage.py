@@ -28,6 +28,7 @@ from isthmus.errors import BundleError
 from isthmus.ids import Id
 from isthmus.training.history import History
 from isthmus_interactions.adapter import InteractionsAdapter
+from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.csr import Csr
 from isthmus_interactions.exact import state
@@ -37,6 +38,9 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 PLUGIN = "interactions"
 TITLES = "titles.json"
 HISTORIES = "histories.json"
+CALIBRATION = "calibration.json"
+"""Missing in bundles that were saved before there was one, or where too few users were held out."""
+
 INTERACTIONS = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
 FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
 """Names of facts in bundles of version 0.1."""
@@ -59,6 +63,8 @@ def content(fitted: FittedRecommender) -> Content:
         documents[HISTORIES] = json.dumps({"unit": fitted.histories.unit})
     if fitted.titles:
         documents[TITLES] = json.dumps(list(fitted.titles.items()), ensure_ascii=False)
+    if fitted.calibration is not None:
+        documents[CALIBRATION] = json.dumps(fitted.calibration.to_json())
     return Content(
         plugin=PLUGIN,
         builder=fitted.builder,
@@ -109,6 +115,7 @@ def restored(saved: bundle.Bundle) -> FittedRecommender:
         histories=_histories(saved, interactions),
         titles=_titles(saved.documents),
         facts=_facts(manifest.facts),
+        calibration=_calibration(saved.documents),
         inverse=state.restored(saved.tensors, saved.documents, extend.inner(model)),
     )
 
@@ -187,6 +194,10 @@ def _check_times(histories: OrderedHistories) -> None:
     same_user = np.diff(histories.owners()) == 0
     if not (times[1:] >= times[:-1])[same_user].all():
         raise BundleError("the times of ordered histories are not ascending", expected="the events of a user in order")
+
+
+def _calibration(documents: Mapping[str, str]) -> Calibration | None:
+    return Calibration.from_json(json.loads(documents[CALIBRATION])) if CALIBRATION in documents else None
 
 
 def _titles(documents: Mapping[str, str]) -> dict[Id, str]:

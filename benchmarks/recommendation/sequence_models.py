@@ -35,6 +35,7 @@ WITH_NETWORK: Grid = {
 }
 
 _SHORT = {"layers": 1, "length": 50, "tokens": 1024}
+_WIDER = {**_SHORT, "hidden": 128, "dropout": 0.5}
 
 _AMAZON: Grid = {
     **BASELINES,
@@ -42,8 +43,8 @@ _AMAZON: Grid = {
     "recent (ease)": _recent("ease", [3.5], [{"regularisation": 100.0}], training=(False,)),
     "sequence-linear": _next([3.0], [50.0, 100.0, 200.0], ask_tau=2.0, neighbours=200),
     **BLEND,
-    "sequence-recommender": [{**_SHORT, "dropout": 0.3}, {**_SHORT, "dropout": 0.5}],
-    "sequence-recommender (codes)": [{**_SHORT, "dropout": 0.3, "variational": True}],
+    "sequence-recommender": [{**_SHORT, "dropout": 0.3}, _WIDER],
+    "sequence-recommender (codes)": [{**_WIDER, "variational": True}],
     **WITH_NETWORK,
 }
 _WEEKLY: Grid = {

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
-from isthmus.core.linear.row_weights import row_weights
+from isthmus.core.linear.row_weights import RowWeights, row_weights
 from isthmus.errors import SettingError
 from isthmus.models import ease, edlae, rdlae, sparse_linear
 from isthmus.models.linear import gram_of
@@ -67,7 +67,7 @@ def test_the_weights_are_those_of_weighted_least_squares(data: csr_array, builde
 
 def test_a_power_changes_the_weights_but_not_the_sum_of_squares(data: csr_array) -> None:
     source = BagSource.from_csr(data)
-    plain, weighed = gram_of(source, WIDTH).upper, gram_of(source, WIDTH, 0.5).upper
+    plain, weighed = gram_of(source, WIDTH).upper, gram_of(source, WIDTH, RowWeights(0.5)).upper
     assert np.trace(weighed) == pytest.approx(np.trace(plain), rel=1e-5)
     assert not np.allclose(weighed, plain, rtol=0.05)
 

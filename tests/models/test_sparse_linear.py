@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
 from isthmus.bundle.tensors import state_of
+from isthmus.core.linear import columnwise
 from isthmus.core.linear.dense import inverse
 from isthmus.errors import SettingError
 from isthmus.machine import hardware
@@ -68,6 +69,29 @@ def test_with_every_item_as_neighbour_it_is_the_dense_model(data: csr_array, xi:
         columns = torch.stack([recipe.model.weights_for(column) for column in range(WIDTH)], 1)
         np.testing.assert_allclose(columns.numpy(), inverse(data, 2.0, 0.3).weights(xi), atol=2e-6)
     assert not recipe.chooses_epoch
+
+
+def test_settings_share_neighbours_and_gram_blocks(data: csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made once while they fit into what may be kept, and again otherwise; the weights are the same."""
+    made: list[slice] = []
+    real = columnwise._made
+    monkeypatch.setattr(columnwise, "_made", lambda problem, columns: made.append(columns) or real(problem, columns))
+    monkeypatch.setattr(columnwise, "LOCAL_BYTES", 4 * 5**2 * 7)  # seven columns at a time: three blocks
+    source = BagSource.from_csr(data)
+    for kept, times in ((1 << 30, 3), (0, 6)):
+        made.clear()
+        first = sparse_linear(Bag(WIDTH), generator=generator(), neighbours=5, regularisation=2.0)
+        prepared = first.prepare(source, kept)
+        for regularisation, xi in ((2.0, 0.0), (9.0, 0.3)):
+            settings: dict[str, Any] = {"neighbours": 5, "regularisation": regularisation, "xi": xi}
+            plain, shared = (sparse_linear(Bag(WIDTH), generator=generator(), **settings) for _ in range(2))
+            replace(shared, prepared=prepared).fit(source, Run(device="cpu"))
+            count = len(made)
+            plain.fit(source, Run(device="cpu"))
+            del made[count:]
+            torch.testing.assert_close(shared.model.weights, plain.model.weights)
+            assert torch.equal(shared.model.neighbours, plain.model.neighbours)
+        assert len(made) == times
 
 
 def test_progress_counts_columns_and_the_score_is_taken_once(data: csr_array, monkeypatch: pytest.MonkeyPatch) -> None:

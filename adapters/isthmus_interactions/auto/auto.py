@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from isthmus import plugins
 from isthmus.errors import SettingError
@@ -16,9 +17,16 @@ from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
+from isthmus_interactions.auto.budget import Budget
+from isthmus_interactions.auto.candidate import Candidate
+from isthmus_interactions.auto.everybody import Everybody
+from isthmus_interactions.auto.in_turn import asked_in_turn
+from isthmus_interactions.auto.judge import Judge, expected_score
 from isthmus_interactions.auto.refit import refit
 from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.auto.worth import worth
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.in_training import feature_rows
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
@@ -28,9 +36,6 @@ from isthmus_interactions.splits import FoldIn
 BUDGET = 600.0
 """Default time limit in seconds."""
 
-SEARCH = 0.6
-"""Share of the time limit for the search; the rest is for fitting the best model on all users."""
-
 EXAMPLES = ("edlae", "mult_vae", "rec_vae", "vanilla")
 """Models that a message names: the first that has the settings, or else the last."""
 
@@ -38,7 +43,12 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    data: Interactions, validation: FoldIn | float, metric: str, run: Run, settings: Mapping[str, Any]
+    data: Interactions,
+    validation: FoldIn | float,
+    metric: str,
+    run: Run,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None = None,
 ) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best one on all users, as far as time allows.
 
@@ -50,6 +60,7 @@ def fit(
         metric: the metric by which models are compared, higher is better.
         run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
         settings: must be empty.
+        features: features of items, which count in the training of linear models.
 
     Returns:
         The best model; ``facts["tried"]`` lists all candidates.
@@ -60,15 +71,17 @@ def fit(
     """
     check_settings(settings)
     MetricAt.parse(metric)
-    started = time.perf_counter()
-    budget = BUDGET if run.time_limit is None else run.time_limit
-    end, run = started + budget, replace(run, time_limit=None)
+    budget = Budget(BUDGET if run.time_limit is None else run.time_limit)
+    run = replace(run, time_limit=None)
     held = hold_out(data, validation, run.seed)
     train, fold = held.train, held.fold
     if fold is None:
         logger.info("no users can be held out to choose a model; EDLAE is fitted with its default settings")
-        return fitting.fit(data, "edlae", 0.0, metric, run, {})
-    search = ModelSearch(train, fitting.validation_score(fold, metric), run, end - (1 - SEARCH) * budget)
+        return fitting.fit(data, "edlae", 0.0, metric, run, {}, features)
+    rows = None if features is None else feature_rows(features, data.items, data.matrix)
+    given = isinstance(validation, FoldIn)
+    judge = Judge(fold if given else asked_in_turn(fold, train.matrix, run.seed), metric)
+    search = ModelSearch(train, judge, run, budget, rows)
     with interruptible() as stop, stop.telling(search.kept):
         search.run_all()
         best = search.ranked[0]
@@ -77,9 +90,11 @@ def fit(
         )
         assert best.recipe is not None
         scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
+        calibration = fitting.calibration_of(best.recipe.model, fold, run, stop)
         kept, again = best, list[str]()
-        if train is not data and not stop.requested:
-            kept, again = refit(best, search.tried, data, run, end)
+        if not stop.requested:
+            everybody = Everybody(data, fold if given else None)
+            kept, again = refit(best, search.tried, everybody, run, budget)
         history = replace(best.history, interrupted=stop.requested)
         if stop.requested:
             warn_of_interruption(history, [])
@@ -88,13 +103,35 @@ def fit(
     facts = fitting.facts_of(data, fold, run, history, scores, found)
     search_facts = {
         "tried": [tried.line(metric) for tried in search.tried],
-        "budget": budget,
-        "seconds_in_all": time.perf_counter() - started,
+        "budget": budget.seconds,
+        "seconds_in_all": budget.spent,
+        "expected": expected(search.ranked, judge, run.seed),
         "fitted_on_everybody": again,
         "validation": held.told,
         "worth": worth(search.tried, metric),
     }
-    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, {**facts, **search_facts})
+    facts |= search_facts
+    return FittedRecommender.of(data, kept.recipe.model, kept.name, kept.settings, facts, calibration)
+
+
+def expected(ranked: Sequence[Candidate], judge: Judge, seed: int) -> dict[str, Any]:
+    """What the best candidate is expected to score on other users, next to what it scores on those who chose it.
+
+    Args:
+        ranked: candidates with a score, the best first.
+        judge: the users and the metric.
+        seed: seed of the bootstrap.
+
+    Returns:
+        ``score``, ``chosen_with`` and ``users``; empty if the metric has no values of users.
+    """
+    values = [one.values for one in ranked if one.values is not None]
+    if not values:
+        return {}
+    known = np.isfinite(np.stack(values)).all(0)
+    users = [judge.by_user(np.where(known, one, np.nan)) for one in values]
+    score = expected_score(users, seed)
+    return {} if score is None else {"score": score, "chosen_with": ranked[0].score, "users": len(users[0])}
 
 
 def check_settings(settings: Iterable[str]) -> None:

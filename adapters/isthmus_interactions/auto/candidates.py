@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,17 +38,19 @@ SPARSE_SECONDS = 3e-3
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Settings of the linear models: λ, p, ξ, and the power of a history's length by which it is weighed."""
+    """Settings of the linear models: λ, p, ξ, the power of a history's length by which it is weighed, and how many
+    interactions features of an item are worth."""
 
     regularisation: float
     dropout: float
     xi: float
     length_power: float = 0.0
+    feature_weight: float = 0.0
 
     @classmethod
     def within(cls, settings: Mapping[str, Any]) -> LinearSettings:
         """Those of a model's keywords."""
-        return cls(*(settings[name] for name in ("regularisation", "dropout", "xi", "length_power")))
+        return cls(*(settings[name] for name in ("regularisation", "dropout", "xi", "length_power", "feature_weight")))
 
 
 def initial_settings(data: Interactions) -> LinearSettings:
@@ -59,10 +61,13 @@ def initial_settings(data: Interactions) -> LinearSettings:
     return LinearSettings(max(1.0, float(round(2 * data.nnz / len(data.items)))), 0.5, 0.0)
 
 
-def neighbouring_settings(best: LinearSettings) -> Iterator[LinearSettings]:
-    """Settings to try next to the best ones so far: first other scales of λ, then weights of rows, ξ and p."""
+def neighbouring_settings(best: LinearSettings, weights: Sequence[float] = ()) -> Iterator[LinearSettings]:
+    """Settings to try next to the best ones so far: first other scales of λ, then weights of features, weights of rows,
+    ξ and p."""
     for factor in (2.5, 0.4):
         yield replace(best, regularisation=best.regularisation * factor)
+    for weight in weights:
+        yield replace(best, feature_weight=weight)
     for power in (0.25, 0.5, 0.0):
         yield replace(best, length_power=power)
     for xi in (0.3, 0.6, 0.0):

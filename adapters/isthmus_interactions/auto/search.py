@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from isthmus import plugins
@@ -13,14 +12,17 @@ from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.errors import NonFiniteLossError
 from isthmus.machine.devices import moved
-from isthmus.models.blend import BlendRecipe, weigh
+from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe, Source
 from isthmus.sources import BagSource
-from isthmus.training.history import ERROR, History
+from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
-from isthmus.training.progress import doing
-from isthmus.training.run import Run, Validation
+from isthmus.training.progress import NoProgress, doing
+from isthmus.training.run import Run
+from isthmus_interactions.auto.blending import Weighed, weighed
+from isthmus_interactions.auto.budget import AGAIN, Budget
+from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.candidates import (
     USER_POWER,
     FilterSettings,
@@ -35,7 +37,11 @@ from isthmus_interactions.auto.candidates import (
     sequences,
     sparse_fits,
 )
+from isthmus_interactions.auto.judge import Judge, leads
+from isthmus_interactions.auto.promises import epoch_seconds
 from isthmus_interactions.auto.shared import SharedWork
+from isthmus_interactions.cold_start import in_training
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import half_lives, with_half_life
 from isthmus_interactions.order.folds import training_source
@@ -54,47 +60,16 @@ RECENT = 0.25
 MOST = 10
 """Maximum number of linear models."""
 
+BLENDED = 6
+"""Maximum number of parts of a blend."""
+
+TRIAL = 0.02
+"""Share of the time of a network for seeing how fast it is, beyond the first steps."""
+
+EPOCHS = 3
+"""A network is begun only if there is time for so many epochs."""
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One candidate.
-
-    Attributes:
-        name: name of the builder, as in Python.
-        settings: all its keywords.
-        recipe: its fitted model and how to fit it again; dropped when a better candidate of that name is found.
-        history: history of its training.
-        score: score on the held-out users, higher is better; None if it failed or had no score within the time limit.
-        seconds: time for fitting and scoring.
-        why: reason of a failure.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    recipe: Recipe | None
-    history: History
-    score: float | None
-    seconds: float
-    why: str = ""
-
-    def line(self, metric: str) -> dict[str, Any]:
-        """Its line in ``facts["tried"]``."""
-        ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
-        last = self.history.records[-1] if self.history.records else {}
-        best = next((one for one in self.history.records if one["epoch"] == self.history.best_epoch), last)
-        extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
-        return {
-            "model": self.name,
-            "settings": dict(self.settings),
-            metric: self.score,
-            "standard_error": best.get(f"{metric}{ERROR}"),
-            "seconds": round(self.seconds, 2),
-            "epochs": len(self.history.records),
-            "note": self.why or ended,
-            **extra,
-        }
 
 
 class ModelSearch:
@@ -102,13 +77,16 @@ class ModelSearch:
 
     Args:
         train: the training users.
-        validation: the score that decides.
+        judge: the score that decides.
         run: device, seed, precision, progress and checkpoints; each network has its own checkpoints.
-        end: when to stop, on the clock of ``time.perf_counter``.
+        budget: the time limit; what the final fit of the best candidates would take is reserved in it.
+        features: features of the items as rows, if there are any.
     """
 
-    def __init__(self, train: Interactions, validation: Validation, run: Run, end: float) -> None:
-        self.train, self.validation, self.run, self.end = train, validation, run, end
+    def __init__(
+        self, train: Interactions, judge: Judge, run: Run, budget: Budget, features: Csr | None = None
+    ) -> None:
+        self.train, self.judge, self.run, self.budget, self.features = train, judge, run, budget, features
         self.source = BagSource.from_csr(train.matrix)
         self.shared = SharedWork(self.source, len(train.items), run)
         self.tried: list[Candidate] = []
@@ -116,7 +94,7 @@ class ModelSearch:
     @property
     def ranked(self) -> list[Candidate]:
         """Candidates that have a score, the best first."""
-        done = [tried for tried in self.tried if tried.score is not None]
+        done = [tried for tried in self.tried if tried.score is not None and not tried.refused]
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
 
     def run_all(self) -> None:
@@ -128,6 +106,8 @@ class ModelSearch:
         with interruptible() as stop:
             try:
                 self._linear()
+                if self.features is not None and self.budget.left > 0:
+                    self._try(in_training.CONTENT, {}, None)
                 self._filters()
                 self.shared.release()
                 ordered = has_order(self.train.histories)
@@ -136,9 +116,9 @@ class ModelSearch:
                     self._sequences()
                 todo = networks(self.train, ordered=ordered)
                 for place, (name, settings) in enumerate(todo):
-                    left = self.end - time.perf_counter()
-                    if left > 0:
-                        self._try_network(name, settings, left / (len(todo) - place))
+                    # A network that wins is trained again on everybody, which takes as long.
+                    if self.budget.left > 0:
+                        self._try_network(name, settings, self.budget.left / (1 + AGAIN) / (len(todo) - place))
                 stop.optional(self._blend)
             except KeyboardInterrupt:
                 if not self.ranked:
@@ -151,37 +131,36 @@ class ModelSearch:
 
     def _linear(self) -> None:
         """Move from one point to better neighbours until none is better or the time is used up."""
-        started, width = time.perf_counter(), len(self.train.items)
-        limit = LINEAR * (self.end - started)
+        width, limit = len(self.train.items), LINEAR * self.budget.left
+        until = self.budget.left - limit
         dense = dense_fits(width, limit)
         seen: list[LinearSettings] = []
+        weights = [] if self.features is None else in_training.weights_to_try(self.train)
         point: LinearSettings | None = initial_settings(self.train)
-        while point is not None and len(seen) < MOST:
+        while point is not None and len(seen) < MOST + len(weights):
             seen.append(point)
             self._try("rdlae" if dense else "sparse_linear", asdict(point), None)
             self._forget()
-            if time.perf_counter() - started + self.tried[-1].seconds > limit:
+            if not self._time_for(self.tried[-1].seconds, until):
                 break
             best = self.ranked[0].settings
-            around = neighbouring_settings(LinearSettings.within(best))
+            around = neighbouring_settings(LinearSettings.within(best), weights)
             point = next((one for one in around if one not in seen), None)
-        if dense and sparse_fits(width, started + limit - time.perf_counter()):
+        if dense and sparse_fits(width, self.budget.left - until):
             # Fewer weights overfit less if there are many items and few users.
-            best = self.ranked[0].settings
-            self._try(
-                "sparse_linear", {name: best[name] for name in ("regularisation", "dropout", "length_power")}, None
-            )
+            own = LinearSettings.within(self.ranked[0].settings)
+            self._try("sparse_linear", asdict(replace(own, xi=0.0)), None)
 
     def _filters(self) -> None:
         """The same for low-pass filters, which share decompositions."""
-        end = time.perf_counter() + FILTERS * (self.end - time.perf_counter())
+        until = (1 - FILTERS) * self.budget.left
         most = most_vectors(self.train)
         seen: list[FilterSettings] = []
         point: FilterSettings | None = FilterSettings(most)
         while point is not None and len(seen) < MOST:
             known = self.shared.has_spectrum(USER_POWER, point.item_power)
-            needed = 0.0 if known else filter_seconds(self.train)
-            if time.perf_counter() + needed > end:
+            needed = self.tried[-1].seconds if known else filter_seconds(self.train)
+            if not self._time_for(needed, until):
                 break
             seen.append(point)
             self._try("low_pass", asdict(point), None)
@@ -192,24 +171,28 @@ class ModelSearch:
 
     def _recent(self) -> None:
         """Give the best linear model several half-lives."""
-        end, before = time.perf_counter() + RECENT * (self.end - time.perf_counter()), self.ranked[0]
+        until, before = (1 - RECENT) * self.budget.left, self.ranked[0]
         own = dict(before.settings)
         for half_life in half_lives(self.train)[1:]:
-            if time.perf_counter() + self.tried[-1].seconds > end:
+            if not self._time_for(max(before.seconds, self.tried[-1].seconds), until):
                 break
             self._try("recent", with_half_life(before.name, half_life, own)[1], None)
             self._forget()
 
     def _sequences(self) -> None:
         """Models that read items in order, if there are any: closed forms with several settings."""
-        end, seconds = time.perf_counter() + RECENT * (self.end - time.perf_counter()), 0.0
+        until, seconds = (1 - RECENT) * self.budget.left, 0.0
         for name, settings in sequences(self.train):
-            if time.perf_counter() + seconds > end:
+            if not self._time_for(seconds, until):
                 break
-            started = time.perf_counter()
-            self._try_network(name, settings, end - started)
-            seconds = time.perf_counter() - started
+            started = self.budget.now()
+            self._try_network(name, settings, None)
+            seconds = self.budget.now() - started
             self._forget()
+
+    def _time_for(self, seconds: float, until: float) -> bool:
+        """Whether a fit of so many seconds leaves so many for what comes later."""
+        return self.budget.left - seconds > max(until, 0.0) and self.budget.allows(seconds)
 
     def _forget(self) -> None:
         """Drop models that a better candidate of the same name has overtaken; a dense model may take gigabytes."""
@@ -229,56 +212,106 @@ class ModelSearch:
         Raises:
             KeyboardInterrupt: Ctrl-C; the training until then counts.
         """
-        started = time.perf_counter()
+        started = self.budget.now()
         _, builder = plugins.find_builder(name, "interactions")
         whole = checked(name, builder, settings)
         shown = ", ".join(f"{key} {value}" for key, value in settings.items())
         checkpoints = self.run.checkpoints and self.run.checkpoints / name
         run = replace(self.run, time_limit=seconds, checkpoints=checkpoints)
-        recipe = self.shared.given(built(name, builder, Bag(len(self.train.items)), run, whole))
+        recipe = in_training.given(built(name, builder, Bag(len(self.train.items)), run, whole), self.features)
+        recipe = self.shared.given(recipe)
+        self.judge.latest = None
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
-            history = recipe.fit(self._source(recipe), run, self.validation)
-        recipe = self.shared.without(recipe)
-        self.tried.append(Candidate(name, whole, recipe, history, history.best_score, time.perf_counter() - started))
+            history = recipe.fit(self._source(recipe), run, self.judge.validation)
+            if recipe.chooses_epoch and history.best_score is not None and not history.interrupted:
+                # The last epoch that was scored need not be the best one.
+                self.judge.score(recipe.model)
+        recipe, spent = self.shared.without(recipe), self.budget.now() - started
+        self.tried.append(Candidate(name, whole, recipe, history, history.best_score, spent, values=self.judge.latest))
+        self._reserve()
         if history.interrupted:
             raise KeyboardInterrupt
+
+    def _reserve(self) -> None:
+        """Keep time for the final fit of the best candidates, any of which may be parts of the winner."""
+        self.budget.reserved = sum(tried.again for tried in self.best_of_each()[:BLENDED])
 
     def _source(self, recipe: Recipe) -> Source:
         """The training users in the form that a model reads."""
         return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
-    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float) -> None:
-        """The same for a network; if its training fails, the search continues without it."""
-        started = time.perf_counter()
+    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float | None) -> None:
+        """The same for a network; if its training fails, the search continues without it. One for whose first epochs
+        there is no time is not begun."""
+        started = self.budget.now()
         try:
-            self._try(name, settings, seconds)
+            needed = None if seconds is None else self._first_epochs(name, settings, seconds)
+            if needed is None:
+                self._try(name, settings, seconds)
+                return
+            why = f"left out: {EPOCHS} epochs take about {needed:,.0f} s"
         except NonFiniteLossError as error:
             if not self.ranked:
                 raise
             logger.warning("%s failed: %s", plugins.command_name(name), error)
-            history, spent = History(metric=self.validation.name), time.perf_counter() - started
-            self.tried.append(Candidate(name, settings, None, history, None, spent, str(error)))
+            why = str(error)
+        history, spent = History(metric=self.judge.metric), self.budget.now() - started
+        self.tried.append(Candidate(name, settings, None, history, None, spent, why))
+
+    def _first_epochs(self, name: str, settings: Mapping[str, Any], seconds: float) -> float | None:
+        """Seconds that the first epochs of a network take, by a few steps; None if they fit in the time limit, or if
+        there is nothing else to keep."""
+        if not self.ranked:
+            return None
+        _, builder = plugins.find_builder(name, "interactions")
+        silent = replace(self.run, progress=NoProgress(), checkpoints=None, resume=False)
+        recipe = built(name, builder, Bag(len(self.train.items)), silent, checked(name, builder, settings))
+        needed = EPOCHS * epoch_seconds(recipe, self._source(recipe), silent, self.budget.now, TRIAL * seconds)
+        return needed if needed > seconds else None
 
     def _blend(self) -> None:
-        parts = self.best_of_each()
-        if len(parts) < 2:
+        """Blend the best candidates; the blend can win only if it leads by more than a paired standard error, with
+        weights that were chosen on other users."""
+        parts = [part for part in self.best_of_each() if part.recipe is not None][:BLENDED]
+        left = self.budget.left
+        if len(parts) < 2 or left <= 0:
             return
-        started = time.perf_counter()
-        names, recipes = [part.name for part in parts], [part.recipe for part in parts if part.recipe is not None]
-        model = Blend([recipe.model for recipe in recipes])
+        started = self.budget.now()
+        names = [part.name for part in parts]
+        model = Blend([part.recipe.model for part in parts if part.recipe is not None])
         moved(model, self.run.torch_device())
         with doing(self.run.progress, "weighing " + ", ".join(map(plugins.command_name, names))):
-            record = weigh(model, names, training_source(self.train, model), self.validation, 1)
-        history = History(metric=self.validation.name)
-        history.take(record)
+            source = training_source(self.train, model)
+            # Three choices of weights, on two halves of the users and on all; each may take a third.
+            found = weighed(model, names, source, self.judge.fold, self.judge.metric, self._limits(left / 3))
+        self._add_blend(model, parts, found, started)
+
+    def _limits(self, seconds: float) -> Callable[[], Callable[[], bool]]:
+        """Limits of so many seconds, each from when it is asked for."""
+
+        def limit() -> Callable[[], bool]:
+            end = self.budget.now() + seconds
+            return lambda: self.budget.now() > end
+
+        return limit
+
+    def _add_blend(self, model: Blend, parts: Sequence[Candidate], found: Weighed, started: float) -> None:
+        best, values = self.ranked[0], self.judge.of_all(found.values, found.rows)
+        differences = None if best.values is None else self.judge.by_user(values - best.values)
+        refused = differences is not None and not leads(differences)
+        why = f"no better than {plugins.command_name(best.name)} beyond the standard error" if refused else ""
+        base = best.score or 0.0
+        score = float(found.values.mean()) if differences is None else base + float(differences.mean())
+        history = History(metric=self.judge.metric)
+        history.take({**found.record, self.judge.metric: score, **self.judge.standard_error(values)})
         # A part without weight would be saved and fitted again for no use.
         counts = [part for part, weight in enumerate(model.weights.tolist()) if weight]
-        weights, exponents = model.weights[counts].tolist(), model.exponents[counts].tolist()
-        parts, names, recipes = [parts[i] for i in counts], [names[i] for i in counts], [recipes[i] for i in counts]
-        model = Blend([recipe.model for recipe in recipes])
-        model.weigh(weights, exponents)
-        settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in parts]}
-        spent = time.perf_counter() - started
-        self.tried.append(
-            Candidate("blend", settings, BlendRecipe(model, names, recipes), history, history.best_score, spent)
-        )
+        kept = [parts[part] for part in counts]
+        recipes = [part.recipe for part in kept if part.recipe is not None]
+        small = Blend([recipe.model for recipe in recipes])
+        small.weigh(model.weights[counts].tolist(), model.exponents[counts].tolist())
+        settings = {"parts": [{"model": part.name, "settings": dict(part.settings)} for part in kept]}
+        recipe = BlendRecipe(small, [part.name for part in kept], recipes)
+        spent = self.budget.now() - started
+        blend = Candidate("blend", settings, recipe, history, score, spent, why, values=values, refused=refused)
+        self.tried.append(blend)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isthmus import plugins
-from isthmus_interactions.auto.search import Candidate
+from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.order.inputs import reads_of
 
 KINDS = {"recency": "a half-life", "order": "items in order"}

@@ -92,6 +92,10 @@ def remarks(recommender: Recommender, answer: Answer, whose: str = "") -> list[s
         said.append("no item is left that may be recommended")
     elif answer.popular:
         said.append("no item of the history is known; these are the most popular items")
+    if answer.too_little and not answer.popular:
+        said.append(f"too little is known to tell chances: {answer.too_little}")
+    elif answer.expected_hits is not None:
+        said.append(f"{answer.expected_hits:.2f} hits expected among {counted(len(answer), 'item')}")
     return [f"{whose}: {one}" if whose else one for one in said]
 
 

@@ -59,6 +59,9 @@ def recommend(
     exclude: Exclude = None,
     allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as different as possible).")] = 0.0,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Tell the chance of each item to be a hit, and the hits to expect.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Recommend items for histories, or for users of the training data."""
@@ -79,6 +82,7 @@ def recommend(
         "exclude": named["--exclude"],
         "allow": named["--allow"],
         "diversity": diversity,
+        "calibrated": calibrated,
     }
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
@@ -207,7 +211,13 @@ def _recommend_users(
         answers = list(recommender.recommend_users(ids, k, **filters))
         _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
-    rows = export.write(out, ids, recommender.adapter, lambda some: recommender.recommend_users(some, k, **filters))
+    rows = export.write(
+        out,
+        ids,
+        recommender.adapter,
+        lambda some: recommender.recommend_users(some, k, **filters),
+        calibrated=filters["calibrated"],
+    )
     document = {"path": str(out), "users": len(ids), "rows": rows}
     emit(document, as_json, lambda: Text(f"{counted(rows, 'row')} for {counted(len(ids), 'user')} in {out}"))
 
@@ -242,11 +252,19 @@ def _answer(
     emit(document, as_json, lambda: _items(what, named))
 
 
+def _shown(entry: dict[str, Any], column: str) -> Any:
+    value = entry.get(column, "")
+    if column != "chance" or value == "":
+        return value
+    return "" if value is None else f"{value:.1%}"
+
+
 def _items(what: str | None, named: Sequence[tuple[Id, dict[str, Any]]]) -> RenderableType:
     titled = any("title" in one for _, entry in named for one in entry["items"])
-    columns = ("id", "title", "score") if titled else ("id", "score")
+    calibrated = any("chance" in one for _, entry in named for one in entry["items"])
+    columns = ("id", *(["title"] if titled else []), "score", *(["chance"] if calibrated else []))
     rows = [
-        [*([] if what is None else [name]), *(one.get(column, "") for column in columns)]
+        [*([] if what is None else [name]), *(_shown(one, column) for column in columns)]
         for name, entry in named
         for one in entry["items"]
     ]

@@ -18,12 +18,13 @@ from isthmus_interactions.recommender import Recommender
 
 
 class Filters(TypedDict):
-    """Items that may be recommended; keywords of ``Recommender.recommend``."""
+    """What is recommended, and what is told of it; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
     exclude: list[Id] | None
     allow: list[Id] | None
     diversity: float
+    calibrated: bool
 
 
 def weighting(text: str) -> Weights:
@@ -71,7 +72,17 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         # Additional facts of auto and with_features.
         **{
             n: recommender.facts[n]
-            for n in ("tried", "fitted_on_everybody", "features", "validation", "worth", "decay", "before")
+            for n in (
+                "tried",
+                "fitted_on_everybody",
+                "expected",
+                "feature_weights",
+                "features",
+                "validation",
+                "worth",
+                "decay",
+                "before",
+            )
             if n in recommender.facts
         },
     }
@@ -91,6 +102,14 @@ def held_out(document: dict[str, Any]) -> str:
     users = document.get("validation_users")
     said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
+
+
+def expected(document: dict[str, Any]) -> str:
+    """What ``auto``'s choice should score on other users; empty if that is not known."""
+    found = document.get("expected")
+    if not found:
+        return ""
+    return f"expected on other users: {document['metric']} {found['score']:.4f}, as the best of several was chosen"
 
 
 def example(recommender: Recommender, out: Path) -> str:

@@ -113,6 +113,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        documents.expected(document),
         *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
     ]
@@ -148,5 +149,5 @@ def _settings(line: dict[str, Any]) -> str:
         given = line["settings"]
         return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
     names = ("regularisation", "dropout", "xi", "batch_size", "tau", "vectors", "item_power", "degree_power", "linear")
-    shown = [*names, "length_power"] if line["settings"].get("length_power") else names
+    shown = [*names, *(name for name in ("length_power", "feature_weight") if line["settings"].get(name))]
     return ", ".join(f"{name} {line['settings'][name]:g}" for name in shown if name in line["settings"])

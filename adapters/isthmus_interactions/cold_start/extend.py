@@ -31,6 +31,7 @@ from isthmus_interactions.adapter import InteractionsAdapter
 from isthmus_interactions.cold_start.choose_weights import FeatureWeights, choose
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.holdout import FEWEST_USERS, ItemHoldout, Rows, sample_users
+from isthmus_interactions.cold_start.in_training import counts, feature_rows, given
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.cold_start.ranker import NAMES, NEAR, ColdStartRanker
 from isthmus_interactions.cold_start.ridge import Mixing, mixing
@@ -67,10 +68,11 @@ def with_features(old: FittedRecommender, features: ItemFeatures, boost: float, 
     found = match_items_to_features(items, old.interactions, features)
     whole, place, known, new = found.items, found.place, found.known, found.new
     if not len(new):
-        logger.warning("all items with features have interactions; no item is added")
+        if not counts(old.builder, old.settings):
+            logger.warning("all items with features have interactions; no item is added")
         return old
     about, unknown = features.rows(place[known]), features.rows(place[new])
-    choice = choose(_trials(old, known, seed), about)
+    choice = choose(_trials(old, known, seed, features), about)
     choice = replace(choice, model=choice.model * boost, history=choice.history * boost)
     mixed = mixing(about, unknown, choice.regularisation, choice.power)
     tensors = _tensors(mixed, choice, known, new, (len(items), len(whole)))
@@ -169,7 +171,7 @@ def rebuilt(
     return ColdStartRanker(rebuild(builder, Bag(known), settings, inner), own).eval()
 
 
-def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]:
+def _trials(old: FittedRecommender, known: Rows, seed: int, features: ItemFeatures) -> list[ItemHoldout]:
     """Several draws of left-out items for the same users.
 
     A model fits its training users better than others, so it would be trusted too much on them. A closed-form model is
@@ -186,6 +188,7 @@ def _trials(old: FittedRecommender, known: Rows, seed: int) -> list[ItemHoldout]
     model = old.model
     if not sketch.chooses_epoch:
         recipe = make(Bag(interactions.shape[1]), generator=Generator().manual_seed(seed), **old.settings)
+        recipe = given(recipe, feature_rows(features, old.adapter.items, interactions))
         if isinstance(recipe, BlendRecipe):
             recipe.model.load_state_dict(model.state_dict())
         others = np.setdiff1d(np.arange(interactions.shape[0]), users)

@@ -52,7 +52,7 @@ def learn(old: FittedRecommender, new: Interactions, check: int, titles: Mapping
     }
     kept = {name: fact for name, fact in old.facts.items() if name not in OUTDATED}
     named = {**old.titles, **known_titles(titles, data.items)}
-    made = FittedRecommender.of(data, old.model, old.builder, old.settings, kept).with_titles(named)
+    made = FittedRecommender.of(data, old.model, old.builder, old.settings, kept, old.calibration).with_titles(named)
     made = with_inverse(made, inverse, old)
     report["seconds"] = round(time.perf_counter() - started, 4)
     return replace(made, facts=with_report(kept, data, report))
@@ -79,7 +79,7 @@ def _inverse(old: FittedRecommender, changed: ChangedData) -> ChangingInverse:
 def _not_exact(old: FittedRecommender) -> SettingError:
     return SettingError(
         f"learn for {plugins.command_name(old.builder)}, which cannot learn exactly",
-        expected="a dense closed form: ease, edlae or rdlae, with length_power=0",
+        expected="a dense closed form: ease, edlae or rdlae, with length_power=0 and feature_weight=0",
         remedy="update(...) continues from its weights, or fits it again",
         option="isthmus update DIR FILE continues from its weights, or fits it again",
     )

@@ -54,17 +54,18 @@ def histories_with(histories: OrderedHistories, rows: Ints, fresh: OrderedHistor
     Returns:
         The histories of all users, with the further ones last.
     """
-    cut, timed = _Cut(histories.offsets, rows), histories.times is not None and fresh.times is not None
-    times = cut.joined(histories.times, fresh.times, fresh.offsets) if timed else None
-    items = cut.joined(histories.items, fresh.items, fresh.offsets)
-    return OrderedHistories(cut.offsets(fresh.offsets), items, times, histories.unit if timed else None)
+    cut, times = _Cut(histories.offsets, rows), None
+    if histories.times is not None and fresh.times is not None:
+        times = cut.joined(histories.times, fresh.times, fresh.offsets)
+    items, offsets = cut.joined(histories.items, fresh.items, fresh.offsets), cut.offsets(fresh.offsets)
+    return OrderedHistories(offsets.astype(np.int64), items, times, None if times is None else histories.unit)
 
 
 def histories_without(histories: OrderedHistories, rows: Ints) -> OrderedHistories:
     """``without_rows`` for ordered histories."""
     cut = _Cut(histories.offsets, rows)
     times = None if histories.times is None else cut.rest(histories.times)
-    return OrderedHistories(cut.rest_offsets(), cut.rest(histories.items), times, histories.unit)
+    return OrderedHistories(cut.rest_offsets().astype(np.int64), cut.rest(histories.items), times, histories.unit)
 
 
 class _Cut:
@@ -102,7 +103,8 @@ class _Cut:
         return self._summed(np.r_[lengths, fresh[len(self._rows) :]])
 
     def _summed(self, lengths: Ints) -> Ints:
-        return np.r_[0, np.cumsum(lengths, dtype=np.int64)].astype(self._kind)
+        ends: Ints = np.r_[0, np.cumsum(lengths, dtype=np.int64)].astype(self._kind)
+        return ends
 
 
 def _canonical(values: npt.NDArray[Any], columns: npt.NDArray[Any], offsets: Ints, width: int) -> Csr:

@@ -20,6 +20,7 @@ from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
+from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.folds import training_source
@@ -67,6 +68,7 @@ def fit_with_decay(
     metric: str,
     run: Run,
     settings: Mapping[str, Any],
+    features: ItemFeatures | None = None,
 ) -> FittedRecommender:
     """Fit a model by its name, with a half-life if one is asked for. Raises the errors of ``Recommender.fit``.
 
@@ -79,6 +81,7 @@ def fit_with_decay(
         metric: the metric that decides.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
+        features: features of items, which count in the training of linear models.
 
     Returns:
         The fitted model.
@@ -93,7 +96,7 @@ def fit_with_decay(
         chosen = "none" if decay is None else f"{decay}"
         logger.info("the best half-life of %s is %s, by %s", plugins.command_name(model), chosen, told)
     name, whole = with_half_life(model, decay, settings)
-    made = fitting.fit(data, name, validation, metric, run, whole)
+    made = fitting.fit(data, name, validation, metric, run, whole, features)
     if not tried:
         return made
     return replace(made, facts={**made.facts, FACT: {"protocol": told, "metric": metric, "tried": tried}})

@@ -56,6 +56,7 @@ class AnswerVerbs(FeatureVerbs):
         exclude: GivenItems | None = None,
         allow: GivenItems | None = None,
         diversity: float = 0.0,
+        calibrated: bool = False,
     ) -> Answers[Answer]:
         """The best items for users who do not have to be in the training data.
 
@@ -74,18 +75,27 @@ class AnswerVerbs(FeatureVerbs):
             diversity: from 0 (best first) to 1 (as different from each other as possible). The items are chosen from
                 the 10 k best (at least 100) by maximal marginal relevance (``recommend/diversity.py``). They keep the
                 scores of the model, which then do not always decrease.
+            calibrated: also tell the chance of each item to be a hit, as ``answer.chances`` and as the column
+                ``chance`` of tables, and their sum as ``answer.expected_hits``. A hit is one of the items that were
+                hidden from a held-out user: in ``fit`` a fifth of a user's items, so that the chance is that of being
+                among the next items, a quarter as many as there are in the history. ``answer.too_little`` says why
+                there are no chances if the history is unlike those that were learnt from, and
+                ``recommender.calibration.seen`` what these were. Items of the history, and items that are ranked by
+                their features, have no chance. The ranking stays the same.
 
         Returns:
             An answer for each history, best item first.
 
         Raises:
-            SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
+            SettingError: ``k`` below 1, ``diversity`` outside 0 to 1, or ``calibrated=True`` without a calibration.
             InputError: a value that is not a history, times that are not comparable with those of the training data,
                 or a history without order for a sequence model.
         """
         batch = self._batch(histories)
         filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
-        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity)
+        return self._engine.recommend(
+            batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity, calibrated=calibrated
+        )
 
     def recommend_users(
         self,
@@ -96,12 +106,13 @@ class AnswerVerbs(FeatureVerbs):
         exclude: GivenItems | None = None,
         allow: GivenItems | None = None,
         diversity: float = 0.0,
+        calibrated: bool = False,
     ) -> Answers[Answer]:
         """The best items for users of the training data, based on their interactions there.
 
         Args:
             ids: ids of users.
-            k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
+            k, exclude_seen, exclude, allow, diversity, calibrated: as in ``recommend``.
 
         Returns:
             An answer for each user, best item first.
@@ -109,10 +120,13 @@ class AnswerVerbs(FeatureVerbs):
         Raises:
             UnknownIdError: a user who is not in the training data; ``recommend`` accepts a history instead.
             InputError: a single id instead of several.
+            SettingError: as in ``recommend``.
         """
         batch = self._engine.users(ids)
         filters = item_filters(self.adapter.items, batch.bags.size, exclude, allow)
-        return self._engine.recommend(batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity)
+        return self._engine.recommend(
+            batch, k, exclude_seen=exclude_seen, filters=filters, diversity=diversity, calibrated=calibrated
+        )
 
     def recommend_all(
         self,
@@ -123,22 +137,24 @@ class AnswerVerbs(FeatureVerbs):
         exclude: GivenItems | None = None,
         allow: GivenItems | None = None,
         diversity: float = 0.0,
+        calibrated: bool = False,
     ) -> int:
-        """Write the best items for all users of the training data to a Parquet file: user, rank (from 1), item, score.
+        """Write the best items for all users of the training data to a Parquet file: user, rank (from 1), item,
+        score, and chance if ``calibrated``.
 
         Users are processed in blocks, so that the answers are never in memory together. The file is written whole or
         not at all, and replaces an older one.
 
         Args:
             path: path of the file.
-            k, exclude_seen, exclude, allow, diversity: as in ``recommend``.
+            k, exclude_seen, exclude, allow, diversity, calibrated: as in ``recommend``.
 
         Returns:
             The number of rows written.
 
         Raises:
             InputError: the directory of the file does not exist.
-            SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
+            SettingError: as in ``recommend``.
         """
         place, users = path_of("path", path), self.adapter.users.ids
         filters = item_filters(self.adapter.items, len(users), exclude, allow)
@@ -148,9 +164,12 @@ class AnswerVerbs(FeatureVerbs):
             nonlocal asked
             start, asked = asked, asked + len(ids)
             own, engine = filters.part(start, asked), self._engine
-            return engine.recommend(engine.users(ids), k, exclude_seen=exclude_seen, filters=own, diversity=diversity)
+            asked_of = engine.users(ids)
+            return engine.recommend(
+                asked_of, k, exclude_seen=exclude_seen, filters=own, diversity=diversity, calibrated=calibrated
+            )
 
-        return export.write(place, users, self.adapter, ask)
+        return export.write(place, users, self.adapter, ask, calibrated=calibrated)
 
     def score(self, histories: Histories, candidates: Sequence[GivenId]) -> npt.NDArray[np.float32]:
         """Scores of the same items for each history, for re-ranking; ``recommend`` sorts by the same scores.

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from isthmus.answers import Answers, RankedList, id_type
@@ -41,6 +43,9 @@ class Answer(RankedList[Result]):
             are shares of users.
         titles: titles of the items, None for items without one; if not given, all are None.
         kind: whether ids are numbers or text; by default determined from the ids.
+        chances: the chance of each item to be a hit, from 0 to 1, with ``calibrated=True``; None for items without one,
+            and None instead of the list otherwise.
+        too_little: why too little is known of the history to tell chances; empty if enough is known.
     """
 
     ids: list[Id]
@@ -49,6 +54,8 @@ class Answer(RankedList[Result]):
     popular: bool = False
     titles: list[str | None] = field(default_factory=list)
     kind: Kind | None = None
+    chances: list[float | None] | None = None
+    too_little: str = ""
 
     row_type: ClassVar[Any] = Result
 
@@ -57,21 +64,35 @@ class Answer(RankedList[Result]):
             object.__setattr__(self, "titles", [None] * len(self.ids))
 
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """Ids, scores and titles."""
-        return self.ids, self.scores, self.titles
+        """Ids, scores and titles, and chances if they were asked for."""
+        found = self.ids, self.scores, self.titles
+        return found if self.chances is None else (*found, self.chances)
+
+    @property
+    def expected_hits(self) -> float | None:
+        """The expected number of hits among these items: the sum of their chances; None without chances."""
+        told = [chance for chance in self.chances or [] if chance is not None]
+        return None if self.chances is None or self.too_little else sum(told)
 
     def column_types(self) -> Mapping[str, pa.DataType]:
-        """The Arrow types of id, score and title."""
-        return result_types(self.kind, self.ids)
+        """The Arrow types of the columns."""
+        return result_types(self.kind, self.ids, calibrated=self.chances is not None)
 
     def remarks(self) -> list[str]:
-        """Remarks about popular items and unknown ids."""
+        """Remarks about popular items, unknown ids and chances."""
         popular = ["the most popular items, because no item of the history is known"] if self.popular else []
         unknown = [f"unknown: {', '.join(map(repr, self.unknown))}"] if self.unknown else []
-        return popular + unknown
+        return popular + unknown + self._remarks_on_chances()
+
+    def _remarks_on_chances(self) -> list[str]:
+        if self.too_little:
+            return [f"too little is known to tell chances: {self.too_little}"]
+        return [] if self.expected_hits is None else [f"{self.expected_hits:.2f} hits expected"]
 
     def _cut(self, places: slice) -> Answer:
-        return replace(self, ids=self.ids[places], scores=self.scores[places], titles=self.titles[places])
+        chances = None if self.chances is None else self.chances[places]
+        ids, scores, titles = self.ids[places], self.scores[places], self.titles[places]
+        return replace(self, ids=ids, scores=scores, titles=titles, chances=chances)
 
     def _labels(self) -> Sequence[Any]:
         return [id_ if title is None else title for id_, title in zip(self.ids, self.titles, strict=True)]
@@ -80,17 +101,47 @@ class Answer(RankedList[Result]):
         """The document that the command line prints."""
         pairs = zip(self.ids, self.scores, strict=True)
         document: dict[str, Any] = {"items": [{"id": id_, "score": score} for id_, score in pairs]}
-        return {**document, "unknown": self.unknown, "popular": self.popular}
+        document |= {"unknown": self.unknown, "popular": self.popular}
+        if self.chances is None:
+            return document
+        for entry, chance in zip(document["items"], self.chances, strict=True):
+            entry["chance"] = chance
+        return {**document, "expected_hits": self.expected_hits, "too_little": self.too_little}
 
 
-def result_types(kind: Kind | None, ids: Sequence[Id] = ()) -> dict[str, pa.DataType]:
-    """The Arrow types of a ``Result``.
+def result_types(kind: Kind | None, ids: Sequence[Id] = (), *, calibrated: bool = False) -> dict[str, pa.DataType]:
+    """The Arrow types of the columns of an answer.
 
     Args:
         kind: type of the ids in the vocabulary; None to determine it from ``ids``.
         ids: ids to determine the type from.
+        calibrated: whether there are chances.
     """
-    return {"id": id_type(kind, ids), "score": pa.float64(), "title": pa.large_string()}
+    found = {"id": id_type(kind, ids), "score": pa.float64(), "title": pa.large_string()}
+    return {**found, "chance": pa.float64()} if calibrated else found
+
+
+@dataclass(frozen=True, eq=False)
+class Chances:
+    """The chances of the items of several answers.
+
+    Attributes:
+        values: from 0 to 1, NaN for none; shape (queries, k).
+        too_little: of each query, why too little is known of it; empty if enough is known.
+    """
+
+    values: npt.NDArray[np.float64]
+    too_little: Sequence[str]
+
+    def of(self, place: int, filled: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        """The attributes of one answer.
+
+        Args:
+            place: the number of the query.
+            filled: which of the k places have an item.
+        """
+        told = [None if np.isnan(value) else float(value) for value in self.values[place][filled]]
+        return {"chances": told, "too_little": self.too_little[place]}
 
 
 @dataclass(frozen=True)
@@ -102,12 +153,14 @@ class Questions:
         popular: whether the most popular items are the answer; None for never.
         ids: ids of the queries; None for histories, which are numbered.
         kind: type of these ids.
+        chances: the chances of the items, if they were asked for.
     """
 
     unknown: Sequence[list[Id]] | None = None
     popular: Sequence[bool] | None = None
     ids: Sequence[Id] | None = None
     kind: Kind = "int64"
+    chances: Chances | None = None
 
 
 def to_answers(
@@ -129,8 +182,9 @@ def to_answers(
     unknown = [[] for _ in rows] if asked.unknown is None else asked.unknown
     popular = [False for _ in rows] if asked.popular is None else asked.popular
     answers = []
-    for some, values, missing, fallback in zip(rows, scores, unknown, popular, strict=True):
+    for place, (some, values, missing, fallback) in enumerate(zip(rows, scores, unknown, popular, strict=True)):
         filled = some >= 0
         ids, kept = vocabulary.take(some[filled]), [float(value) for value in values[filled]]
-        answers.append(Answer(ids, kept, missing, fallback, [names.get(id_) for id_ in ids], kind))
-    return Answers(answers, result_types(kind), asked.ids, asked.kind)
+        told = {} if asked.chances is None else asked.chances.of(place, filled)
+        answers.append(Answer(ids, kept, missing, fallback, [names.get(id_) for id_ in ids], kind, **told))
+    return Answers(answers, result_types(kind, calibrated=asked.chances is not None), asked.ids, asked.kind)

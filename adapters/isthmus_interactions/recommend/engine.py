@@ -20,7 +20,7 @@ from isthmus.core.rankers import ranker_of
 from isthmus.core.recency import Recent
 from isthmus.errors import SettingError
 from isthmus.ids import Id
-from isthmus.protocols import Ranker
+from isthmus.protocols import Neighbours, Ranker
 from isthmus.rowlists import RowLists
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.tasks.explain import contributions, contributions_in_order
@@ -28,6 +28,9 @@ from isthmus.tasks.futures import sample_futures
 from isthmus.tasks.similar import SimilarColumns
 from isthmus.tasks.surprise import surprise
 from isthmus_interactions.baselines import Popularity, PopularityFallback
+from isthmus_interactions.calibration.chances import Calibration
+from isthmus_interactions.calibration.outcomes import DEPTH
+from isthmus_interactions.calibration.told import calibrated_items, calibration_for, chances_of
 from isthmus_interactions.cold_start import extend
 from isthmus_interactions.cold_start.ranker import ColdStartRanker
 from isthmus_interactions.cold_start.similar import ColdStartSimilarity
@@ -36,7 +39,7 @@ from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.order.folds import evaluate_fold
 from isthmus_interactions.order.inputs import BAGS, Reads, all_rows, reads_of, source_of
 from isthmus_interactions.order.popular import recent_popularity
-from isthmus_interactions.recommend.answers import Answer, Questions, to_answers
+from isthmus_interactions.recommend.answers import Answer, Chances, Questions, to_answers
 from isthmus_interactions.recommend.diversity import Diversity, candidates, check_diversity
 from isthmus_interactions.recommend.filters import ItemFilters
 from isthmus_interactions.recommend.histories import GivenId, HistoryBatch, id_list
@@ -70,7 +73,14 @@ class RecommendationEngine:
         return Popularity.of(self._fitted.interactions, self._fitted.device)
 
     def recommend(
-        self, batch: HistoryBatch, k: int, *, exclude_seen: bool, filters: ItemFilters, diversity: float
+        self,
+        batch: HistoryBatch,
+        k: int,
+        *,
+        exclude_seen: bool,
+        filters: ItemFilters,
+        diversity: float,
+        calibrated: bool = False,
     ) -> Answers[Answer]:
         """The best items for each history; see ``Recommender.recommend``.
 
@@ -80,16 +90,18 @@ class RecommendationEngine:
             exclude_seen: leave out the items of the history.
             filters: which items may be recommended.
             diversity: from 0 (best first) to 1 (as different as possible).
+            calibrated: add the chance of each item to be a hit.
 
         Returns:
             An answer for each history, best item first.
 
         Raises:
-            SettingError: ``k`` below 1, or ``diversity`` outside 0 to 1.
+            SettingError: ``k`` below 1, ``diversity`` outside 0 to 1, or no calibration.
         """
         k = checked_k(k)
         check_diversity(diversity)
         exclude_seen = flag("exclude_seen", exclude_seen)
+        calibration = calibration_for(self._fitted) if flag("calibrated", calibrated) else None
         self._warn(batch, "the most popular items are recommended")
         device, items = self._fitted.device, self._fitted.adapter.items
         bags = batch.bags.to(device)
@@ -101,8 +113,18 @@ class RecommendationEngine:
             inputs, min(many, len(items)), exclude=filters.excluded(bags.size, seen), allow=filters.allow
         )
         found = self._diversity.rerank(found, min(k, len(items)), diversity) if diversity else found
-        asked = Questions(batch.unknown, (batch.bags.lengths() == 0).tolist(), batch.users, batch.kind)
+        chances = None if calibration is None else self._chances(calibration, found, batch, inputs)
+        asked = Questions(batch.unknown, (batch.bags.lengths() == 0).tolist(), batch.users, batch.kind, chances)
         return to_answers(found, items, asked, self._fitted.titles)
+
+    def _chances(self, calibration: Calibration, found: Neighbours, batch: HistoryBatch, inputs: Tensors) -> Chances:
+        """The chances of the items that were found, which depend on the best items of each history without filters."""
+        bags = batch.bags.to(self._fitted.device)
+        seen = RowLists(bags.indices, bags.offsets)
+        known = calibrated_items(self._fitted.model)
+        k = min(DEPTH, len(self._fitted.adapter.items) if known is None else len(known))
+        best = self._ranking.best(inputs, k, exclude=seen, allow=known)
+        return chances_of(calibration, found, batch, best, self._fitted.model)
 
     def users(self, ids: Sequence[GivenId]) -> HistoryBatch:
         """The histories of users of the training data.

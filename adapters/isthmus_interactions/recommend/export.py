@@ -25,15 +25,18 @@ def write(
     users: Iterable[GivenId],
     adapter: InteractionsAdapter,
     ask: Callable[[Sequence[GivenId]], Answers[Answer]],
+    *,
+    calibrated: bool = False,
 ) -> int:
-    """Recommend in blocks and write the columns user, rank (from 1), item and score. The file is written whole or not
-    at all.
+    """Recommend in blocks and write the columns user, rank (from 1), item, score and, if asked for, chance. The file is
+    written whole or not at all.
 
     Args:
         path: path of the Parquet file.
         users: ids, in the order of the rows.
         adapter: determines the types of the ids.
         ask: recommends for some users.
+        calibrated: whether the answers have chances.
 
     Returns:
         The number of rows.
@@ -42,9 +45,14 @@ def write(
         InputError: a directory stands at that place, or there is none to hold the file.
         OSError: the disk is full, say; an older file is still there.
     """
-    schema = pa.schema(
-        [("user", _type(adapter.users)), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
-    )
+    fields = [
+        ("user", _type(adapter.users)),
+        ("rank", pa.int32()),
+        ("item", _type(adapter.items)),
+        ("score", pa.float32()),
+        *([("chance", pa.float32())] if calibrated else []),
+    ]
+    schema = pa.schema(fields)
     rows, remaining = 0, iter(users)
     with written(path) as file, pq.ParquetWriter(file, schema) as writer:
         while some := list(islice(remaining, USERS_AT_A_TIME)):
@@ -60,8 +68,9 @@ def _table(users: Sequence[GivenId], answers: Iterable[Answer], schema: pa.Schem
         "rank": [rank for answer in answers for rank in range(1, len(answer) + 1)],
         "item": [id_ for answer in answers for id_ in answer.ids],
         "score": [score for answer in answers for score in answer.scores],
+        "chance": [chance for answer in answers for chance in answer.chances or []],
     }
-    return pa.table(columns, schema=schema)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def _type(vocabulary: Vocabulary) -> pa.DataType:

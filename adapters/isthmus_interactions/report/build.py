@@ -25,6 +25,7 @@ from isthmus_interactions.recommend.timed_protocols import PROTOCOLS
 from isthmus_interactions.report import checks, pictures, slices
 from isthmus_interactions.report.checks import Check
 from isthmus_interactions.report.events import checked_events
+from isthmus_interactions.report.promised import promised
 from isthmus_interactions.report.quality import AHEAD, MODEL, Measured, measured
 from isthmus_interactions.report.report import QualityReport
 from isthmus_interactions.report.slices import Slice
@@ -75,7 +76,9 @@ def built(
     things = slices.by_popularity(np.bincount(trained.indices, minlength=trained.shape[1]))
     generator = np.random.default_rng([asked.protocol.seed % 2**63, 2])
     scores = measured(ranked, fold.held_out, trained, people, things, samples, generator)
+    promises = promised(fitted, fold, k)
     verdicts = [*checked_events(fitted, data, found.split), *_of_model(fitted, scores, len(rows), k, people)]
+    verdicts += [promises.check] if promises else []
     return QualityReport(
         facts=_facts(fitted, len(rows), int(fold.held_out.nnz), k, found.split, found.seen),
         protocol=found.protocol,
@@ -84,7 +87,8 @@ def built(
         scores=_scores(scores, trained.shape[1]),
         users=_by_users(scores, people),
         items=_by_items(scores, things),
-        panels=pictures.panels(scores, people, things),
+        panels=[*pictures.panels(scores, people, things), *([promises.panel] if promises else [])],
+        calibration=promises.rows if promises else (),
     )
 
 

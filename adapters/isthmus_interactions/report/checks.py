@@ -24,6 +24,9 @@ COVERED = 0.05
 ALIKE = 0.8
 """Answers that share so large a part of what those of popularity share are the same for all."""
 
+PROMISES = 0.2
+"""A larger relative difference between promised and found hits is a fault."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -204,3 +207,22 @@ def behind(parts: list[str]) -> Check:
     if not parts:
         return Check("slices", "ok", "popularity is not ahead for users with few, some or many interactions")
     return Check("slices", "fault", f"popularity is better for users with {' and '.join(parts)}", {"behind": parts})
+
+
+def kept_promises(promised: float, found: float, difference: float, error: float, ece: float, hit: str) -> Check:
+    """Whether as many hits came as the calibrated answers had promised.
+
+    Args:
+        promised: mean number of hits of a list by its chances.
+        found: mean number of its hits.
+        difference: mean of promised less found hits of each user.
+        error: standard error of that mean.
+        ece: expected calibration error.
+        hit: what counted as a hit where the chances were learnt.
+    """
+    numbers = {"promised": promised, "found": found, "expected_calibration_error": ece}
+    told = f"{promised:.2f} hits of a list were promised and {found:.2f} found, with a calibration error of {ece:.3f}"
+    if abs(difference) > PROMISES * max(found, 1e-9) and not abs(difference) <= 3 * error:
+        told = f"{told}: the test differs from the users of the calibration, to whom a hit was {hit}"
+        return Check("calibration", "fault", told, numbers)
+    return Check("calibration", "ok", told, numbers)

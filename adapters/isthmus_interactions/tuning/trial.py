@@ -15,6 +15,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.core.linear import dense
 from isthmus.core.linear.dense import Gram
+from isthmus.core.linear.row_weights import RowWeights
 from isthmus.errors import MissingLibraryError, NonFiniteLossError, SettingError
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import ClosedFormRecipe, gram_of
@@ -136,20 +137,20 @@ class TuningSearch:
         return BagSource.from_csr(self.train.matrix)
 
     @cached_property
-    def _grams(self) -> dict[float, Gram]:
+    def _grams(self) -> dict[RowWeights, Gram]:
         return {}
 
     def _gram(self, recipe: ClosedFormRecipe) -> Gram | None:
         """XᵀX, which trials with the same weights of rows share; None if it does not fit in memory together with a
         solution."""
-        width, power = len(self.train.items), recipe.length_power
-        if power not in self._grams:
+        width, rows = len(self.train.items), recipe.rows
+        if rows not in self._grams:
             if not self._room(width):
                 self._grams.clear()
             if not self._room(width):
                 return None
-            self._grams[power] = gram_of(self.source, width, power)
-        return self._grams[power]
+            self._grams[rows] = gram_of(self.source, width, rows)
+        return self._grams[rows]
 
     @staticmethod
     def _room(width: int) -> bool:

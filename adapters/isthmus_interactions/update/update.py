@@ -26,6 +26,7 @@ from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit
+from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, stored_where
 from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
 from isthmus_interactions.fitted import FittedRecommender
@@ -133,6 +134,12 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
+    if in_training.counts(old.builder, old.settings):
+        raise SettingError(
+            "an update of a recommender that was trained with features of items",
+            remedy="fit on all data with features= again",
+            option="fit on all data with --features again",
+        )
     parts = old.settings.get("parts", [])
     half = math.nextafter(0.5, 0.0)
     real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=half)
@@ -178,7 +185,9 @@ def _continue(
     chooser = None if fold is None else fit.validation_score(fold, metric)
     source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
     history, before = continue_training(recipe, old.model, source, run, chooser, passes)
-    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    facts = fit.facts_of(data, fold, run, history)
+    # Only new items are hidden from users who were trained on before: too few to learn chances from.
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, facts, old.calibration)
     on_all = fold is None and history.best_epoch != 0
     return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if on_all else [])
 
@@ -208,7 +217,8 @@ def _update_blend(
     plan = blends.UpdatePlan(source, everybody, chooser, epochs, run)
     history, score = blends.update(before, recipe, parts, plan)
     details = [part.report() for part in parts]
-    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, fit.facts_of(data, fold, run, history))
+    facts = fit.facts_of(data, fold, run, history)
+    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, facts, old.calibration)
     report = {"how": "part by part", "score_before": score, "epochs": sum(part["epochs"] for part in details)}
     names = blends.learned_from_everybody(parts, plan)
     return _Updated(fitted, {**report, "best_epoch": None, "parts": details}, names)

@@ -53,11 +53,12 @@ class RankedList(Tabular, Generic[Row]):
 
     @abstractmethod
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """The values of all results as plain Python values, one sequence for each field of ``row_type``."""
+        """The values of all results as plain Python values, one sequence for each field of ``row_type``, and after them
+        those that only tables have."""
 
     @abstractmethod
     def column_types(self) -> Mapping[str, pa.DataType]:
-        """The Arrow type of each field of ``row_type``."""
+        """The Arrow type of each column."""
 
     @abstractmethod
     def remarks(self) -> list[str]:
@@ -84,10 +85,14 @@ class RankedList(Tabular, Generic[Row]):
         if isinstance(place, slice):
             return self._cut(place)
         at = operator.index(place)
-        return self.row_type(*(column[at] for column in self.columns()))
+        return self.row_type(*(column[at] for column in self._fields()))
 
     def __iter__(self) -> Iterator[Row]:
-        return starmap(self.row_type, zip(*self.columns(), strict=True))
+        return starmap(self.row_type, zip(*self._fields(), strict=True))
+
+    def _fields(self) -> tuple[Sequence[Any], ...]:
+        """The columns of ``row_type``."""
+        return self.columns()[: len(self.row_type._fields)]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, list | tuple):

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from isthmus import plugins
 from isthmus.batch import Bag, Tensors, require_bags
@@ -212,7 +212,14 @@ class BlendWeights:
     score: float
 
 
-def weigh(model: Blend, names: Sequence[str], source: Source, validation: Validation, number: int) -> Record:
+def weigh(
+    model: Blend,
+    names: Sequence[str],
+    source: Source,
+    validation: Validation,
+    number: int,
+    enough: Callable[[], bool] = lambda: False,
+) -> Record:
     """Choose the weights and exponents of a blend of fitted parts, in place.
 
     The parts are added in the order of their own scores, starting with the best one. Each one receives the weight,
@@ -225,20 +232,21 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
         source: rows on which the scale of each part is measured.
         validation: the score that decides; higher is better.
         number: number of the record in the history.
+        enough: whether to stop; further parts are then left out.
 
     Returns:
         A record of the history: the score, the scores of the parts, and the weights.
     """
     started = time.perf_counter()
-    bags = _some(source)
+    spreads = _Spreads(model, _some(source))
     alone = [_scored(model, validation, _only(part, len(names))) for part in range(len(names))]
     first, *others = sorted(range(len(names)), key=lambda part: (-alone[part].score, part))
-    best = replace(alone[first], weights=_scaled(alone[first].weights, 1 / _spread(model.parts[first], bags, 0.0)))
+    best = replace(alone[first], weights=_scaled(alone[first].weights, 1 / spreads.of(first, 0.0)))
     for part in others:
-        best = _joined(model, validation, best, part, bags)
+        if not enough():
+            best = _joined(model, validation, best, part, spreads)
     model.weigh(best.weights, best.exponents)
-    spreads = [_spread(part, bags, exponent) for part, exponent in zip(model.parts, best.exponents, strict=True)]
-    parts = [weight * spread for weight, spread in zip(best.weights, spreads, strict=True)]
+    parts = [best.weights[part] * spreads.of(part, best.exponents[part]) for part in range(len(names))]
     shares = {f"share of {name}": part / sum(parts) for name, part in zip(names, parts, strict=True)}
     own = {f"{name} alone": one.score for name, one in zip(names, alone, strict=True)}
     # Once more with the chosen weights: watched values, such as a standard error, are those of the last score.
@@ -247,15 +255,13 @@ def weigh(model: Blend, names: Sequence[str], source: Source, validation: Valida
     return {"epoch": number, "phase": "blend", **scored, **own, **shares, "seconds": spent}
 
 
-def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, bags: Tensors) -> BlendWeights:
+def _joined(model: Blend, validation: Validation, before: BlendWeights, part: int, spreads: _Spreads) -> BlendWeights:
     """The best choice among leaving a part out and the weights and exponents that are tried."""
-
-    spreads = {exponent: _spread(model.parts[part], bags, exponent) for exponent in (EXPONENT, *EXPONENTS)}
 
     @cache
     def tried(share: float, exponent: float) -> BlendWeights:
         weights, exponents = list(_scaled(before.weights, 1 - share)), list(before.exponents)
-        weights[part], exponents[part] = share / spreads[exponent], exponent
+        weights[part], exponents[part] = share / spreads.of(part, exponent), exponent
         return _scored(model, validation, BlendWeights(tuple(weights), tuple(exponents), 0.0))
 
     share = max(COARSE, key=lambda one: tried(one, EXPONENT).score)
@@ -294,11 +300,24 @@ def _some(source: Source) -> Tensors:
     return inputs
 
 
-@torch.no_grad()
-def _spread(part: nn.Module, inputs: Tensors, exponent: float) -> float:
-    """The mean standard deviation of a row of scores, divided by the row's length to the power of the exponent."""
-    ranker = ranker_of(part)
-    here = inputs.to(device_of(part))
-    scores = ranker.scores(ranker.prepare(rankers.read_by(part, here))).float()
-    spread = scores.std(1) / require_bags(here, "a blend").lengths().clamp(min=1) ** exponent
-    return max(float(spread.mean()), 1e-12)
+class _Spreads:
+    """The mean standard deviation of a row of scores, divided by the row's length to the power of an exponent; each
+    part scores the rows once."""
+
+    def __init__(self, model: Blend, inputs: Tensors) -> None:
+        self._model, self._inputs = model, inputs
+        self._lengths = require_bags(inputs, "a blend").lengths().clamp(min=1)
+        self._deviations: dict[int, Tensor] = {}
+
+    def of(self, part: int, exponent: float) -> float:
+        """The spread of one part, above 0."""
+        if part not in self._deviations:
+            self._deviations[part] = self._measured(self._model.parts[part])
+        spread = self._deviations[part] / self._lengths**exponent
+        return max(float(spread.mean()), 1e-12)
+
+    @torch.no_grad()
+    def _measured(self, part: nn.Module) -> Tensor:
+        ranker, here = ranker_of(part), self._inputs.to(device_of(part))
+        scores = ranker.scores(ranker.prepare(rankers.read_by(part, here))).float()
+        return scores.std(1).to(self._lengths.device)

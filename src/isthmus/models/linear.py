@@ -14,7 +14,7 @@ from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.changing import ChangingInverse
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
-from isthmus.core.linear.row_weights import weighed_by_length
+from isthmus.core.linear.row_weights import RowWeights
 from isthmus.errors import SettingError
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
@@ -32,6 +32,12 @@ LARGEST = 50_000
 STRONGEST = 2.0
 """Largest power of a row's length: with 2 every row counts as much as a row of one pair."""
 
+HEAVIEST = 1e9
+"""Largest weight of features, so that their squares are numbers in 32 bits."""
+
+NEUTRAL = RowWeights()
+"""All rows count alike."""
+
 SMALLER = "use sparse-linear or elsa, whose memory grows linearly with the number of items"
 
 
@@ -41,7 +47,8 @@ class ClosedFormRecipe:
     """A linear autoencoder and the λ, p and ξ for which its weights are solved.
 
     Attributes:
-        length_power: rows are weighed by their length to minus this power.
+        rows: how rows count.
+        features: features of the items, shape (features, items), if they are to count.
         gram: XᵀX of the weighed rows of the source of ``fit``, if it is already known; see ``gram_of``.
     """
 
@@ -49,7 +56,8 @@ class ClosedFormRecipe:
     regularisation: float
     dropout: float = 0.0
     xi: float = 0.0
-    length_power: float = 0.0
+    rows: RowWeights = NEUTRAL
+    features: csr_array | None = None
     gram: Gram | None = None
 
     @property
@@ -89,11 +97,12 @@ class ClosedFormRecipe:
     def changing(self) -> Callable[[csr_array], ChangingInverse] | None:
         """Solves for the inverse of data that will change, shape (rows, width); see ``isthmus.core.linear.changing``.
 
-        None where rows are weighed by their length, because one row more changes the weights of all. It takes 8 bytes
+        None where rows are weighed by their length, because one row more changes the weights of all, or where features
+        count. It takes 8 bytes
         for each pair of items, beside the 4 of the weights, and raises SettingError where they do not fit in the free
         memory, or λ is too small.
         """
-        return None if self.length_power else self._changing
+        return self._changing if self.rows == NEUTRAL else None
 
     def _changing(self, matrix: csr_array) -> ChangingInverse:
         _check_memory(self.model)
@@ -102,11 +111,11 @@ class ClosedFormRecipe:
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
             return self.gram.inverse(self.regularisation, self.dropout)
-        rows = weighed_by_length(bags_matrix(source, self.model.width), self.length_power)
+        rows = self.rows.joined(bags_matrix(source, self.model.width), self.features)
         return dense.inverse(rows, self.regularisation, self.dropout)
 
 
-def gram_of(source: Source, width: int, length_power: float = 0.0) -> Gram:
+def gram_of(source: Source, width: int, rows: RowWeights = NEUTRAL, features: csr_array | None = None) -> Gram:
     """XᵀX of a source, for models with other λ, p and ξ: ``dataclasses.replace(solved, gram=gram)`` saves its
     computation.
 
@@ -115,16 +124,22 @@ def gram_of(source: Source, width: int, length_power: float = 0.0) -> Gram:
     Args:
         source: bags.
         width: number of columns.
-        length_power: rows are weighed by their length to minus this power.
+        rows: how rows count.
+        features: features of the items, shape (features, items), if they are to count.
 
     Returns:
         XᵀX in float64.
     """
-    return Gram.of(weighed_by_length(bags_matrix(source, width), length_power))
+    return Gram.of(rows.joined(bags_matrix(source, width), features))
 
 
 def ease(
-    signal: Bag, *, generator: Generator, regularisation: float = 500.0, length_power: float = 0.0
+    signal: Bag,
+    *,
+    generator: Generator,
+    regularisation: float = 500.0,
+    length_power: float = 0.0,
+    feature_weight: float = 0.0,
 ) -> ClosedFormRecipe:
     """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck, WWW 2019).
 
@@ -138,8 +153,10 @@ def ease(
             500 for MovieLens-20M, 1,000 for Netflix, 200 for the Million Song data.
         length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
             is the published model.
+        feature_weight: number of interactions that the features of an item are worth, if features are given; without a
+            number, the weight is then chosen on held-out users.
     """
-    return _solved("EASE", signal, regularisation, length_power=length_power)
+    return _solved("EASE", signal, RowWeights(length_power, feature_weight), regularisation)
 
 
 def edlae(
@@ -149,6 +166,7 @@ def edlae(
     regularisation: float = 400.0,
     dropout: float = 0.5,
     length_power: float = 0.0,
+    feature_weight: float = 0.0,
 ) -> ClosedFormRecipe:
     """EDLAE: EASE with dropout, in closed form (Steck, NeurIPS 2020).
 
@@ -165,8 +183,10 @@ def edlae(
         dropout: p, the probability that an entry is dropped; 0 is EASE.
         length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
             is the published model.
+        feature_weight: number of interactions that the features of an item are worth, if features are given; without a
+            number, the weight is then chosen on held-out users.
     """
-    return _solved("EDLAE", signal, regularisation, dropout, length_power=length_power)
+    return _solved("EDLAE", signal, RowWeights(length_power, feature_weight), regularisation, dropout)
 
 
 def rdlae(
@@ -177,6 +197,7 @@ def rdlae(
     dropout: float = 0.3,
     xi: float = 0.4,
     length_power: float = 0.0,
+    feature_weight: float = 0.0,
 ) -> ClosedFormRecipe:
     """RDLAE: EDLAE with a relaxed diagonal (Moon, Kim & Lee, SIGIR 2023).
 
@@ -194,18 +215,20 @@ def rdlae(
         xi: ξ, the largest weight of an item for itself; 0 is EDLAE, 1 does not restrict the diagonal.
         length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
             is the published model.
+        feature_weight: number of interactions that the features of an item are worth, if features are given; without a
+            number, the weight is then chosen on held-out users.
     """
-    return _solved("RDLAE", signal, regularisation, dropout, xi, length_power)
+    return _solved("RDLAE", signal, RowWeights(length_power, feature_weight), regularisation, dropout, xi)
 
 
-def check_linear(regularisation: float, dropout: float, xi: float, length_power: float) -> None:
+def check_linear(regularisation: float, dropout: float, xi: float, rows: RowWeights) -> None:
     """Check the settings that all linear models share.
 
     Args:
         regularisation: λ, above 0.
         dropout: p, below 1.
         xi: ξ, a share.
-        length_power: from 0 to 2.
+        rows: how rows count.
 
     Raises:
         SettingError: the message names the setting.
@@ -215,26 +238,23 @@ def check_linear(regularisation: float, dropout: float, xi: float, length_power:
         raise SettingError(f"dropout={dropout}", expected="0 <= dropout < 1")
     if not 0 <= xi <= 1:
         raise SettingError(f"xi={xi}", expected="0 <= xi <= 1")
-    if not 0 <= length_power <= STRONGEST:
-        raise SettingError(f"length_power={length_power}", expected=f"0 <= length_power <= {STRONGEST:g}")
+    if not 0 <= rows.length_power <= STRONGEST:
+        raise SettingError(f"length_power={rows.length_power}", expected=f"0 <= length_power <= {STRONGEST:g}")
+    if not 0 <= rows.feature_weight <= HEAVIEST:
+        raise SettingError(f"feature_weight={rows.feature_weight}", expected="a number of interactions, 0 or more")
 
 
 def _solved(
-    name: str,
-    signal: Bag,
-    regularisation: float,
-    dropout: float = 0.0,
-    xi: float = 0.0,
-    length_power: float = 0.0,
+    name: str, signal: Bag, rows: RowWeights, regularisation: float, dropout: float = 0.0, xi: float = 0.0
 ) -> ClosedFormRecipe:
-    check_linear(regularisation, dropout, xi, length_power)
+    check_linear(regularisation, dropout, xi, rows)
     if signal.width > LARGEST:
         raise SettingError(
             f"{name} over {signal.width:,} items needs about {dense.BYTES * signal.width**2 / 1e9:,.0f} GB",
             expected=f"at most {LARGEST:,} items",
             remedy=SMALLER,
         )
-    return ClosedFormRecipe(LinearAutoencoder(signal.width), regularisation, dropout, xi, length_power)
+    return ClosedFormRecipe(LinearAutoencoder(signal.width), regularisation, dropout, xi, rows)
 
 
 def _check_memory(model: LinearAutoencoder) -> None:

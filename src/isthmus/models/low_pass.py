@@ -52,7 +52,7 @@ class Filter:
     def response(self, shares: np.ndarray) -> np.ndarray:
         """How much of each vector passes, from 0 to 1, for σ² as a share of the largest."""
         centred = 2 * shares - 1
-        falling = (1 + np.sign(centred) * np.abs(centred) ** self.flatness) / 2
+        falling: np.ndarray = (1 + np.sign(centred) * np.abs(centred) ** self.flatness) / 2
         return (1 - self.linear) + self.linear * falling
 
 

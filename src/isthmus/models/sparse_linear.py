@@ -12,9 +12,9 @@ from torch import Generator
 
 from isthmus.batch import Bag
 from isthmus.core.linear import columnwise
-from isthmus.core.linear.row_weights import weighed_by_length
+from isthmus.core.linear.row_weights import RowWeights
 from isthmus.core.linear.sparse import SparseLinear
-from isthmus.models.linear import bags_matrix, check_linear
+from isthmus.models.linear import NEUTRAL, bags_matrix, check_linear
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
@@ -28,14 +28,22 @@ logger = logging.getLogger(__name__)
 @brief
 @dataclass(frozen=True)
 class ColumnwiseRecipe:
-    """A sparse linear autoencoder and its settings: m neighbours per column, λ, p and ξ."""
+    """A sparse linear autoencoder and its settings: m neighbours per column, λ, p and ξ.
+
+    Attributes:
+        rows: how rows count.
+        features: features of the items, shape (features, items), if they are to count.
+        prepared: the rows of the source of ``fit`` with the neighbours of the columns, if they are already known.
+    """
 
     model: SparseLinear
     neighbours: int
     regularisation: float
     dropout: float
     xi: float
-    length_power: float = 0.0
+    rows: RowWeights = NEUTRAL
+    features: csr_array | None = None
+    prepared: columnwise.Prepared | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -65,20 +73,27 @@ class ColumnwiseRecipe:
             self.model.width,
             run,
             validation,
-            lambda: {"loss": self._solve(self._rows(source), run)},
+            lambda: {"loss": self._solve(self.prepared or self.prepare(source), run)},
         )
 
-    def _rows(self, source: Source) -> csr_array:
-        return weighed_by_length(bags_matrix(source, self.model.width), self.length_power)
+    def prepare(self, source: Source, kept: int = 0) -> columnwise.Prepared:
+        """The rows of a source, for models with other λ, p and ξ and as many neighbours.
 
-    def _solve(self, matrix: csr_array, run: Run) -> float:
+        Args:
+            source: bags.
+            kept: bytes that may be kept from one solution to the next.
+        """
+        rows = self.rows.joined(bags_matrix(source, self.model.width), self.features)
+        return columnwise.Prepared(rows, self.neighbours, kept)
+
+    def _solve(self, prepared: columnwise.Prepared, run: Run) -> float:
         """Compute the weights in place; return the mean unexplained share."""
         width, slots = self.model.weights.shape
-        need = columnwise.memory(matrix.shape[0], width, matrix.nnz, self.neighbours)
-        logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need / 1e9)
+        need = prepared.memory / 1e9
+        logger.info("a sparse linear model of %s columns takes about %.2f GB at most", f"{width:,}", need)
         neighbours, weights = torch.empty(width, slots, dtype=torch.int32), torch.empty(width, slots)
         left, done = 0.0, 0
-        for part in columnwise.solutions(matrix, self.neighbours, self.regularisation, self.dropout, self.xi):
+        for part in prepared.solutions(self.regularisation, self.dropout, self.xi):
             columns = slice(part.first, part.first + len(part.weights))
             neighbours[columns], weights[columns] = part.neighbours, part.weights
             left, done = left + float(part.unexplained.sum()), done + len(part.weights)
@@ -96,6 +111,7 @@ def sparse_linear(
     dropout: float = 0.3,
     xi: float = 0.0,
     length_power: float = 0.0,
+    feature_weight: float = 0.0,
 ) -> ColumnwiseRecipe:
     """A sparse EDLAE: each item is predicted only from its nearest items.
 
@@ -115,9 +131,12 @@ def sparse_linear(
         xi: ξ, as in RDLAE: the largest weight of an item for itself.
         length_power: a; a row of n items counts n^−a times, so that with 0.25 or 0.5 long rows do not decide alone; 0
             is the published model.
+        feature_weight: number of interactions that the features of an item are worth, if features are given; without a
+            number, the weight is then chosen on held-out users.
     """
     check_settings(neighbours=neighbours)
-    check_linear(regularisation, dropout, xi, length_power)
+    rows = RowWeights(length_power, feature_weight)
+    check_linear(regularisation, dropout, xi, rows)
     others = min(neighbours, max(0, signal.width - 1))
     model = SparseLinear(signal.width, others + (xi > 0))
-    return ColumnwiseRecipe(model, others, regularisation, dropout, xi, length_power)
+    return ColumnwiseRecipe(model, others, regularisation, dropout, xi, rows)

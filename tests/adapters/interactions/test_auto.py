@@ -27,7 +27,6 @@ from isthmus_interactions.auto.candidates import (
     networks,
 )
 from isthmus_interactions.interactions import Interactions
-from isthmus_interactions.splits import strong
 
 SMALL = [
     ("mult_vae", {"hidden": 24, "code": 8, "epochs": 4, "batch_size": 16, "learning_rate": 0.01}),
@@ -65,14 +64,6 @@ def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_i
 def test_the_same_seed_gives_the_same_answers() -> None:
     first, second = fitted(), fitted()
     assert first.recommend([[0, 10]]) == second.recommend([[0, 10]])
-
-
-def test_people_it_is_given_choose_and_do_not_train() -> None:
-    split = strong(planted(), held_out=15, min_items=4)
-    assert split.validation is not None
-    recommender = fitted(split.train, validation=split.validation)
-    assert recommender.facts["validation_users"] == len(split.validation) > 0
-    assert recommender.facts["fitted_on_everybody"] == []
 
 
 def test_what_was_chosen_is_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:

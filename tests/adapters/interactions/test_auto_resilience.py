@@ -11,12 +11,13 @@ import pytest
 from planted import RUN, one_thread, planted
 
 from isthmus.errors import NonFiniteLossError
-from isthmus.models.blend import weigh
+from isthmus.models.linear import ClosedFormRecipe
 from isthmus.training.history import History
 from isthmus.training.progress import NoProgress, Record
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import search
-from isthmus_interactions.auto.search import Candidate
+from isthmus_interactions.auto.blending import Weighed, weighed
+from isthmus_interactions.auto.candidate import Candidate
 
 SMALL = [
     ("mult_vae", {"hidden": 24, "code": 8, "epochs": 4, "batch_size": 16, "learning_rate": 0.01}),
@@ -39,12 +40,12 @@ def fitted(**options: Any) -> Recommender:
 def weighted(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, float]) -> None:
     """Blends get these weights, and a score above all others, so that they win."""
 
-    def weigh_so(model: Any, names: Any, source: Any, validation: Any, number: int) -> Record:
-        record = weigh(model, names, source, validation, number)
+    def weighed_so(model: Any, names: Any, *others: Any) -> Weighed:
+        found = weighed(model, names, *others)
         model.weigh([wanted.get(name, 0.0) for name in names], [0.5] * len(names))
-        return {**record, validation.name: 2.0}
+        return replace(found, values=found.values + 2.0)
 
-    monkeypatch.setattr(search, "weigh", weigh_so)
+    monkeypatch.setattr(search, "weighed", weighed_so)
 
 
 def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
@@ -118,8 +119,8 @@ def test_ctrl_c_while_the_winner_is_solved_again_keeps_it(monkeypatch: pytest.Mo
             signal.raise_signal(signal.SIGINT)
         return solve(self, source, run, validation)
 
-    solve = search.ClosedFormRecipe.fit
-    monkeypatch.setattr(search.ClosedFormRecipe, "fit", fit_after_a_signal)
+    solve = ClosedFormRecipe.fit
+    monkeypatch.setattr(ClosedFormRecipe, "fit", fit_after_a_signal)
     recommender = fitted()
     assert recommender.history.interrupted
     assert recommender.facts["fitted_on_everybody"] == []

@@ -32,6 +32,7 @@ def test_examples_run_and_print_what_the_page_shows(
     monkeypatch.chdir(tmp_path)
     written(planted(), tmp_path / "ratings.csv", 1000)
     written(planted(20, seed=8), tmp_path / "strangers.csv", 5000)
+    written(planted(200, seed=9), tmp_path / "many.csv", 7000)
     printed, checked = "", 0
     for kind, text in examples(TEXT):
         if kind == "json":

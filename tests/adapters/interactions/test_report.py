@@ -254,6 +254,25 @@ def test_no_verdict_without_evidence() -> None:
     assert checks.better_than("popularity", "ndcg@4", replace(around, low=0.01), score, score).level == "ok"
 
 
+def with_chances(factor: float) -> Recommender:
+    """A model whose calibrated answers promise so many times the hits there are."""
+    test = events()[1].read
+    known = model().calibrate(test, split="known")
+    calibration = known.calibration
+    assert calibration is not None
+    last = replace(calibration.last, chances=np.minimum(1.0, factor * calibration.last.chances))
+    return changed(known, calibration=replace(calibration, last=last))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, "ok"), (0.5, "fault")])
+def test_promises_that_are_not_kept_are_told(factor: float, expected: str) -> None:
+    found = reported(events()[1], with_chances(factor))
+    assert level(found, "calibration") == expected
+    assert sum(row["items"] for row in found.calibration) == 4 * PEOPLE
+    assert "calibration" in found.tables
+    assert "Promised and real chances" in found.html()
+
+
 class Tags(HTMLParser):
     """Counts open elements, and collects what other files a page asks for."""
 

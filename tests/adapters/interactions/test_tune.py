@@ -36,7 +36,7 @@ from isthmus_interactions.tuning.study import Trial
 from isthmus_interactions.tuning.tune import TuningResult
 
 QUICK: dict[str, Any] = {"trials": 4, "run": RUN, "metric": "ndcg@5"}
-NO_SPACE = {"popularity", "blend"}
+NO_SPACE = {"popularity", "blend", "content_knn"}
 """One has no settings; the settings of the other are models."""
 
 
@@ -129,7 +129,7 @@ def test_a_trial_is_scored_as_fit_scores() -> None:
 def test_closed_form_trials_share_a_gram_matrix_for_each_weight_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     gram_of = trying.gram_of
-    monkeypatch.setattr(trying, "gram_of", lambda *args: calls.append(args[-1]) or gram_of(*args))
+    monkeypatch.setattr(trying, "gram_of", lambda *args: calls.append(args[-1].length_power) or gram_of(*args))
     shared = tune(planted(), "rdlae", **QUICK)
     assert sorted(calls) == sorted({trial.settings["length_power"] for trial in shared.trials})
     # Where there is no room for it, each trial computes its own.

@@ -18,7 +18,7 @@ filled together: a row of G, once made, serves every column that it is a neighbo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,24 +70,56 @@ class Solution:
     unexplained: Float[Tensor, " columns"]
 
 
-def solutions(
-    matrix: csr_array, neighbours: int, regularisation: float, dropout: float = 0.0, xi: float = 0.0
-) -> Iterator[Solution]:
-    """All columns, some at a time.
+class Prepared:
+    """A matrix with the neighbours of its columns and their G_NN, from which every λ, p and ξ has its solutions.
 
     Args:
         matrix: X, shape (rows, width).
         neighbours: how many other columns may contribute to a column, at most width − 1.
-        regularisation: λ.
-        dropout: p; Λ = p / (1 − p) · diag(G) + λ.
-        xi: ξ.
-
-    Raises:
-        SettingError: λ is too small to make a G_NN + Λ_N positive definite in float64.
+        kept: bytes of G_NN that are kept for further solutions; what is beyond is made again.
     """
-    gram = _Gram(matrix)
-    ridge: npt.NDArray[np.float64] = dropout / (1 - dropout) * gram.diagonal + regularisation
-    yield from _solutions(_Problem(gram, gram, gram.diagonal, ridge, neighbours, xi, itself=False))
+
+    def __init__(self, matrix: csr_array, neighbours: int, kept: int = 0) -> None:
+        self.neighbours = neighbours
+        self._gram, self._room = _Gram(matrix), kept
+        self._size = (matrix.shape[0], matrix.shape[1], matrix.nnz)
+        self._blocks: dict[int, _Block] = {}
+
+    @property
+    def memory(self) -> int:
+        """Bytes that solutions take at most, roughly, without those that are kept."""
+        return memory(*self._size, self.neighbours)
+
+    def solutions(self, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> Iterator[Solution]:
+        """All columns, some at a time.
+
+        Args:
+            regularisation: λ.
+            dropout: p; Λ = p / (1 − p) · diag(G) + λ.
+            xi: ξ.
+
+        Raises:
+            SettingError: λ is too small to make a G_NN + Λ_N positive definite in float64.
+        """
+        gram = self._gram
+        ridge: npt.NDArray[np.float64] = dropout / (1 - dropout) * gram.diagonal + regularisation
+        problem = _Problem(gram, gram, gram.diagonal, ridge, self.neighbours, xi, itself=False)
+        yield from _solutions(problem, self._block)
+
+    def _block(self, problem: _Problem, columns: slice) -> _Block:
+        known = self._blocks.get(columns.start)
+        if known is None:
+            known = _made(problem, columns)
+            if known.bytes <= self._room:
+                self._blocks[columns.start], self._room = known, self._room - known.bytes
+        return known
+
+
+def solutions(
+    matrix: csr_array, neighbours: int, regularisation: float, dropout: float = 0.0, xi: float = 0.0
+) -> Iterator[Solution]:
+    """All columns of one matrix, some at a time; arguments and errors are those of ``Prepared``."""
+    yield from Prepared(matrix, neighbours).solutions(regularisation, dropout, xi)
 
 
 def target_solutions(
@@ -122,18 +154,35 @@ def target_solutions(
     )
 
 
-def _solutions(problem: _Problem) -> Iterator[Solution]:
+@dataclass(frozen=True)
+class _Block:
+    """Some columns with their neighbours N, K_Nj and G_NN, whatever Λ is."""
+
+    chosen: npt.NDArray[np.int64]
+    shared: npt.NDArray[np.float32]
+    local: npt.NDArray[np.float32]
+
+    @property
+    def bytes(self) -> int:
+        return self.chosen.nbytes + self.shared.nbytes + self.local.nbytes
+
+
+def _made(problem: _Problem, columns: slice) -> _Block:
+    chosen, shared = _choose(problem, columns)
+    return _Block(chosen, shared, _local(problem.gram, chosen))
+
+
+def _solutions(problem: _Problem, block_of: Callable[[_Problem, slice], _Block] = _made) -> Iterator[Solution]:
     gram, neighbours = problem.gram, problem.neighbours
     together = max(1, LOCAL_BYTES // (4 * max(1, neighbours**2)))
     for first in range(0, gram.width, together):
         columns = slice(first, min(first + together, gram.width))
-        chosen, shared = _choose(problem, columns)
-        local = _local(gram, chosen)
+        block = block_of(problem, columns)
         size = max(1, SOLVED_BYTES // (8 * max(1, neighbours**2)))
-        for start in range(0, len(chosen), size):
+        for start in range(0, len(block.chosen), size):
             some = slice(start, start + size)
-            own = slice(first + start, first + min(start + size, len(chosen)))
-            yield _solve(problem, own, chosen[some], shared[some], local[some])
+            own = slice(first + start, first + min(start + size, len(block.chosen)))
+            yield _solve(problem, own, block.chosen[some], block.shared[some], block.local[some])
 
 
 def memory(rows: int, width: int, entries: int, neighbours: int) -> int:

@@ -1,18 +1,63 @@
-"""Weights of rows by their length, for linear models: without them a row counts by the square of its length.
+"""How rows count in linear models: by their length, and beside rows of features of the columns.
+
+Without weights a row counts by the square of its length.
 
 A row of n entries adds n² pairs to XᵀX, so that few long rows may decide what goes together. With weights w the problem
 of ``isthmus.core.linear.dense`` becomes
 
     minimise Σ_u w_u ‖x_u − x_u B‖² + ‖Λ^½ B‖²,     w_u = c · n_u^−a
 
-which is the same problem for the rows √w_u x_u.
+which is the same problem for the rows √w_u x_u. Features of columns F [columns, features] count as further rows √v Fᵀ,
+which adds v F Fᵀ to XᵀX: columns with few entries are then near to those with the same features. With rows of F of
+length 1, v is the number of entries that the features of a column are worth.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
+
+from isthmus.errors import SettingError
+from isthmus.reprs import brief
+
+
+@brief
+@dataclass(frozen=True)
+class RowWeights:
+    """How rows count; by default all alike, and features not at all.
+
+    Attributes:
+        length_power: a; rows are weighed by their length to minus this power.
+        feature_weight: v, the number of entries that the features of a column are worth.
+    """
+
+    length_power: float = 0.0
+    feature_weight: float = 0.0
+
+    def joined(self, matrix: csr_array, features: csr_array | None) -> csr_array:
+        """The rows whose Gram matrix is that of the weighed problem.
+
+        Args:
+            matrix: X, shape (rows, columns).
+            features: Fᵀ, shape (features, columns); None if there are none.
+
+        Raises:
+            SettingError: features are to count and there are none.
+        """
+        rows = weighed_by_length(matrix, self.length_power)
+        if not self.feature_weight:
+            return rows
+        if features is None:
+            raise SettingError(
+                f"feature_weight={self.feature_weight:g} without features of items",
+                remedy="fit with features=, or with feature_weight=0",
+                option="fit with --features FILE, or with --set feature_weight=0",
+            )
+        scaled = (features * np.float32(np.sqrt(self.feature_weight))).astype(rows.dtype)
+        return csr_array(vstack([rows, scaled], format="csr"))
 
 
 def row_weights(lengths: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.float64]:

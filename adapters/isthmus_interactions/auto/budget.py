@@ -1,0 +1,46 @@
+"""The time limit of ``auto``: what is left for the search when the final fit on everybody keeps its share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+MARGIN = 0.02
+"""Share of the limit for what is not measured: holding users out, and the scores of the winner."""
+
+AGAIN = 1.15
+"""How much longer a fit on everybody takes than one on the training users."""
+
+
+class Budget:
+    """A time limit of which some seconds are reserved.
+
+    Args:
+        seconds: the limit, from now on.
+        clock: the time in seconds; tests give one of their own.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds, self.now = seconds, clock
+        self.started = clock()
+        self.end = self.started + (1 - MARGIN) * seconds
+        self.reserved = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds for the search: until the end, less those that are reserved."""
+        return self.end - self.now() - self.reserved
+
+    @property
+    def until_end(self) -> float:
+        """Seconds until the end, for the final fit."""
+        return self.end - self.now()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return self.now() - self.started
+
+    def allows(self, seconds: float) -> bool:
+        """Whether there is time for a fit of so many seconds, and for the same fit on everybody."""
+        return seconds * (1 + AGAIN) <= self.left

@@ -1,0 +1,66 @@
+"""One candidate of ``auto``: a fitted model, its score, and what a fit on everybody would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.protocols import Recipe
+from isthmus.training.history import ERROR, History
+from isthmus_interactions.auto.budget import AGAIN
+from isthmus_interactions.auto.judge import Values
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One candidate.
+
+    Attributes:
+        name: name of the builder, as in Python.
+        settings: all its keywords.
+        recipe: its fitted model and how to fit it again; dropped when a better candidate of that name is found.
+        history: history of its training.
+        score: score on the held-out users, higher is better; None if it failed or had no score within the time limit.
+        seconds: time for fitting and scoring.
+        why: reason of a failure, or why it cannot win.
+        values: the metric of each held-out user; None if it is not known.
+        refused: whether it cannot win although it has a score.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    recipe: Recipe | None
+    history: History
+    score: float | None
+    seconds: float
+    why: str = ""
+    values: Values | None = None
+    refused: bool = False
+
+    @property
+    def again(self) -> float:
+        """Seconds that a fit on everybody takes, by estimate."""
+        if self.recipe is None:
+            return 0.0
+        records = self.history.records
+        if self.recipe.chooses_epoch:
+            records = records[: self.history.best_epoch or 1]
+        return AGAIN * sum(float(record["seconds"]) for record in records)
+
+    def line(self, metric: str) -> dict[str, Any]:
+        """Its line in ``facts["tried"]``."""
+        ended = "out of time" if self.history.out_of_time else "interrupted" if self.history.interrupted else ""
+        last = self.history.records[-1] if self.history.records else {}
+        best = next((one for one in self.history.records if one["epoch"] == self.history.best_epoch), last)
+        extra = {key: value for key, value in last.items() if str(key).startswith("share of ")}
+        return {
+            "model": self.name,
+            "settings": dict(self.settings),
+            metric: self.score,
+            "standard_error": best.get(f"{metric}{ERROR}"),
+            "seconds": round(self.seconds, 2),
+            "epochs": len(self.history.records),
+            "note": self.why or ended,
+            **extra,
+        }

@@ -1,0 +1,49 @@
+"""Few held-out users are asked several times: every part of their items is hidden once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from isthmus_interactions.csr import Csr, places_in_rows, select_rows, stored_where
+from isthmus_interactions.splits import FoldIn
+
+FEW = 200
+"""With fewer held-out users a single hidden part of each says too little."""
+
+PARTS = 5
+"""Parts of the items of a user, or as many as there are items."""
+
+
+def asked_in_turn(fold: FoldIn, trained: Csr, seed: int) -> FoldIn:
+    """A fold in which every user is asked for each part of their items, given the others.
+
+    Args:
+        fold: users with a random part of their items hidden.
+        trained: interactions of the training users; items that none of them has are not to be found.
+        seed: seed of the parts.
+
+    Returns:
+        A row for each user and part; the fold itself if there are many users, if it is in order, or if nothing can be
+        asked.
+    """
+    if len(fold) >= FEW or fold.ordered is not None or fold.at is not None:
+        return fold
+    whole = csr_array(fold.history.maximum(fold.held_out)).astype(np.float32)
+    whole.sort_indices()
+    drawn = np.random.default_rng([seed % 2**63, 3]).random(whole.nnz)
+    part = places_in_rows(whole, drawn) % PARTS
+    known = np.bincount(trained.indices, minlength=whole.shape[1])[whole.indices] > 0
+    histories, hidden, users = [], [], []
+    for number in range(PARTS):
+        history, held_out = stored_where(whole, part != number), stored_where(whole, (part == number) & known)
+        rows = np.flatnonzero((np.diff(history.indptr) > 0) & (np.diff(held_out.indptr) > 0))
+        histories.append(select_rows(history, rows))
+        hidden.append(select_rows(held_out, rows))
+        users.extend(fold.users[row] for row in rows)
+    if not users:
+        return fold
+    stacked = [csr_array(vstack(parts, format="csr")) for parts in (histories, hidden)]
+    return replace(fold, history=stacked[0], held_out=stacked[1], users=users)

@@ -1,0 +1,67 @@
+"""How long an epoch of a network takes, by a few of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from isthmus.batch import Batch
+from isthmus.protocols import Recipe, Source
+from isthmus.training.run import Run
+
+ROWS = 1_024
+"""Number of rows that are trained on to see how fast a network is."""
+
+TIMES = 2
+"""The first time is longer than the others: memory is taken and kernels are chosen."""
+
+
+def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], float], worth: float) -> float:
+    """Seconds that an epoch takes, without its score.
+
+    Args:
+        recipe: a recipe of a network that is not used afterwards.
+        source: what it would be trained on.
+        run: device, seed and precision.
+        clock: the time in seconds.
+        worth: seconds that a better estimate may take.
+
+    Returns:
+        An estimate from some evenly spaced rows.
+    """
+    count = min(len(source), ROWS)
+    rows = torch.linspace(0, max(0, len(source) - 1), count).round().long()
+    seconds, first = 0.0, clock()
+    for _ in range(TIMES):
+        if clock() - first > worth:
+            break
+        started = clock()
+        recipe.fit(_Some(source, rows), replace(run, until=1, time_limit=None))
+        seconds = clock() - started
+    return seconds * len(source) / max(1, count)
+
+
+@dataclass(frozen=True, eq=False)
+class _Some:
+    """Some rows of a source."""
+
+    source: Source
+    chosen: Int64[Tensor, " chosen"]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def lengths(self) -> Int64[Tensor, " chosen"]:
+        return self.source.lengths[self.chosen.to(self.source.lengths.device)]
+
+    def to(self, device: Any) -> _Some:
+        return _Some(self.source.to(device), self.chosen.to(device))
+
+    def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
+        return self.source.batch(self.chosen.to(rows.device)[rows])

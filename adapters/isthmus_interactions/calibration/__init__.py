@@ -1,0 +1,1 @@
+"""Calibrated answers: the chance that a recommended item is a hit."""

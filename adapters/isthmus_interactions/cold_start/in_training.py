@@ -1,0 +1,132 @@
+"""Features of items in training: as further rows of linear models, and for neighbours by content.
+
+Items with few interactions gain by them, not only those without any, which ``extend`` adds afterwards. Each feature (a
+tag, a word, a dimension of an embedding) is a row, as if somebody had all items with that feature. How much such rows
+count is chosen on held-out users.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from isthmus import plugins
+from isthmus.models.blend import BlendRecipe
+from isthmus.models.linear import ClosedFormRecipe
+from isthmus.models.recipes.recent import RecentRecipe
+from isthmus.models.recipes.settings import keywords_of
+from isthmus.models.sparse_linear import ColumnwiseRecipe
+from isthmus.protocols import Recipe
+from isthmus.training.history import History
+from isthmus.vocabulary import Vocabulary
+from isthmus_interactions.cold_start.content_neighbours import ContentRecipe
+from isthmus_interactions.cold_start.features import ItemFeatures
+from isthmus_interactions.cold_start.match_items import match_items_to_features
+from isthmus_interactions.csr import Csr
+from isthmus_interactions.interactions import Interactions
+
+WEIGHT = "feature_weight"
+"""The setting of a builder that says how much features count."""
+
+CONTENT = "content_knn"
+"""The model of neighbours by content, which needs features."""
+
+FACT = "feature_weights"
+"""Key in the facts of a bundle: the weights that were tried."""
+
+SHARES = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Weights that are tried, as shares of the mean number of interactions of an item."""
+
+logger = logging.getLogger(__name__)
+
+
+def feature_rows(features: ItemFeatures, items: Vocabulary, interactions: Csr) -> Csr:
+    """Features of the items of the training data as rows.
+
+    Args:
+        features: features of these and of other items.
+        items: the items of the training data.
+        interactions: training interactions, shape (users, items).
+
+    Returns:
+        Shape (features, items), columns of norm 1; zeros for items without features.
+
+    Raises:
+        InputError: fewer than two items with features have interactions, or ids of another kind (text and numbers).
+    """
+    place = match_items_to_features(items, interactions, features).place[: len(items)]
+    own = csr_array(features.rows(np.maximum(place, 0)))
+    own.data = own.data * np.repeat(place >= 0, np.diff(own.indptr)).astype(own.dtype)
+    rows: Csr = csr_array(own.T.tocsr())
+    rows.eliminate_zeros()
+    return rows
+
+
+def given(recipe: Recipe, rows: Csr | None) -> Recipe:
+    """The recipe with features of items, if it or parts of it can use them."""
+    if rows is None:
+        return recipe
+    if isinstance(recipe, BlendRecipe):
+        return replace(recipe, recipes=[given(part, rows) for part in recipe.recipes])
+    if isinstance(recipe, RecentRecipe):
+        return replace(recipe, recipe=given(recipe.recipe, rows))
+    if isinstance(recipe, ClosedFormRecipe | ColumnwiseRecipe | ContentRecipe):
+        return replace(recipe, features=rows)
+    return recipe
+
+
+def counts(builder: str, settings: Mapping[str, Any]) -> bool:
+    """Whether features counted in the training of a model, or of a part of it.
+
+    Args:
+        builder: name of the model, as in Python.
+        settings: all its keywords.
+    """
+    if builder == CONTENT or settings.get(WEIGHT):
+        return True
+    parts = [(part["model"], part["settings"]) for part in settings.get("parts") or ()]
+    inner = [(settings["of"], settings["settings"] or {})] if builder == "recent" else []
+    return any(counts(*part) for part in (*parts, *inner))
+
+
+def uses_features(name: str) -> bool:
+    """Whether features count in the training of a model."""
+    return WEIGHT in keywords_of(plugins.find_builder(name, "interactions")[1])
+
+
+def weights_to_try(data: Interactions) -> list[float]:
+    """Weights of features, 0 first."""
+    mean = data.nnz / max(1, len(data.items))
+    return [float(f"{share * mean:.3g}") for share in SHARES]
+
+
+def choose_weight(
+    weights: list[float], attempt: Callable[[Mapping[str, Any]], History]
+) -> tuple[float, list[dict[str, Any]]]:
+    """The weight of features with the best score, the smallest of equals.
+
+    Args:
+        weights: weights to try, ascending.
+        attempt: fits the model with further settings on the training users; its history has a score.
+
+    Returns:
+        The weight, and the score of each that was tried.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    tried: list[dict[str, Any]] = []
+    for weight in weights:
+        history = attempt({WEIGHT: weight})
+        if history.interrupted:
+            raise KeyboardInterrupt
+        tried.append({WEIGHT: weight, "score": history.best_score})
+    scores = [-np.inf if one["score"] is None else one["score"] for one in tried]
+    best = tried[int(np.argmax(scores))]
+    logger.info("features of an item are worth %g interactions in training", best[WEIGHT])
+    return float(best[WEIGHT]), tried

@@ -1,0 +1,140 @@
+"""Are the chances of recommended items those with which they are found?
+
+Under strong generalisation ``fit`` learns the chances from the users of the validation part, and the users of the test
+are asked. Where the users of the test were trained on, ``calibrate`` learns from one half of them and the other half is
+asked: what such a split hides is not what ``fit`` hides, because the training data lack it. The best 20 items of each
+history are compared with the hidden ones. Settings are those that come with the models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
+from benchmarks.recommendation.quality.splits import DEMO, STRONG, final, split
+from isthmus.metrics.calibration import calibration_error, reliability_of_lists
+from isthmus_interactions import FoldIn, Recommender, Split, strong
+from isthmus_interactions.csr import select_rows
+from isthmus_interactions.datasets import movielens_1m
+
+NAME = "calibration"
+TITLE = "Chances of recommended items"
+K = 20
+MOST_ASKED = 4_000
+WIDE = "amazon-cds"
+"""Has too many items for dense closed forms."""
+
+ML_1M = "ml-1m-strong"
+"""Ratings of 4 and 5, 1,000 users for the validation part and 1,000 for the test."""
+
+DATA = (ML_1M, "goodbooks", "ml-100k", "ml-1m-ultragcn", "ml-1m-infinite-ae", "ml-1m-diffrec", WIDE)
+MODELS = ("rdlae", "mult_vae", "popularity")
+EPOCHS = 30
+"""Of networks."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recommender with chances, and users whom it has not seen in learning them."""
+
+    recommender: Recommender
+    asked: FoldIn
+    by: str
+
+
+def run(
+    smoke: Smoke = False,
+    data: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
+    seed: int = 0,
+) -> list[Line]:
+    """Measure what has no line yet."""
+    results = Results(NAME, smoke=smoke)
+    for name in [DEMO] if smoke else chosen(data, DATA):
+        for one in MODELS[:1] if smoke else chosen(model, MODELS):
+            builder = "sparse_linear" if name == WIDE and one == "rdlae" else one
+            configuration = {"data": name, "model": builder, "seed": seed, "k": K}
+            if results.find(configuration=configuration) is None:
+                started = time.perf_counter()
+                measured = measure(case(name, builder, seed))
+                results.add(configuration=configuration, **measured, seconds=round(time.perf_counter() - started, 1))
+    return results.made
+
+
+def case(name: str, model: str, seed: int) -> Case:
+    """Fit a model and learn its chances."""
+    settings = {"epochs": EPOCHS} if model == "mult_vae" else {}
+    if name in (*STRONG, ML_1M):
+        whole = _movielens(seed) if name == ML_1M else split(name)
+        validation = 0.3 if name == DEMO else whole.validation
+        fitted = Recommender.fit(whole.train, model, validation=validation, seed=seed, progress=False, **settings)
+        return Case(fitted, whole.test, "fit, on the users of the validation part")
+    train, test = final(name)
+    fitted = Recommender.fit(train, model, validation=0.0, seed=seed, progress=False, **settings)
+    learnt, asked = np.array_split(np.random.default_rng(seed).permutation(len(test)), 2)
+    return Case(fitted.calibrate(_part(test, learnt)), _part(test, asked), "calibrate, on one half of the test users")
+
+
+def _movielens(seed: int) -> Split:
+    return strong(movielens_1m()[0], held_out=1000, seed=seed)
+
+
+def _part(fold: FoldIn, rows: np.ndarray) -> FoldIn:
+    rows = np.sort(rows[:MOST_ASKED])
+    return FoldIn(select_rows(fold.history, rows), select_rows(fold.held_out, rows), [fold.users[row] for row in rows])
+
+
+def measure(one: Case) -> dict[str, object]:
+    """Promised and found hits of the users who are asked."""
+    items, calibration = one.recommender.adapter.items, one.recommender.calibration
+    assert calibration is not None
+    histories = [items.take(row) for row in np.split(one.asked.history.indices, one.asked.history.indptr[1:-1])]
+    hidden = [set(items.take(row)) for row in np.split(one.asked.held_out.indices, one.asked.held_out.indptr[1:-1])]
+    answers = one.recommender.recommend(histories, K, calibrated=True)
+    known = [place for place, answer in enumerate(answers) if not answer.too_little and len(answer) == K]
+    chances = np.array([answers[place].chances for place in known], dtype=np.float64)
+    hits = np.array([[id_ in hidden[place] for id_ in answers[place].ids] for place in known])
+    return {
+        "calibrated_by": one.by,
+        "learnt_from": {"users": calibration.seen.users, "hits": calibration.seen.hits},
+        "users": len(histories),
+        "too_little_known": len(histories) - len(known),
+        "error": calibration_error(chances, hits),
+        "error_at_10": calibration_error(chances[:, :10], hits[:, :10]),
+        "claimed_error": calibration.seen.error,
+        "promised": float(chances.sum(1).mean()),
+        "found": float(hits.sum(1).mean()),
+        "quartiles": [asdict(group) for group in reliability_of_lists(chances, hits)],
+    }
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """The error, and promised and found hits in quartiles of users."""
+    known = newest(lines, lambda line: {**line["configuration"], "seed": 0})
+    if not known:
+        return []
+    rows = []
+    for line in known:
+        config = line["configuration"]
+        quartiles = [
+            f"{one['promised']:.2f} / {one['found']:.2f} ± {one['standard_error']:.2f}" for one in line["quartiles"]
+        ]
+        by = "fit" if line["calibrated_by"].startswith("fit") else "half"
+        asked = f"{line['users'] - line['too_little_known']:,} of {line['users']:,}"
+        name = config["model"].replace("_", "-")
+        rows.append([config["data"], name + mark(line), by, asked, f"{line['error']:.3f}", *quartiles])
+    told = (
+        f"The best {K} items of each history: expected calibration error (lower is better), and the hits of a list, "
+        "promised / found ± standard error, in quartiles of users by the promised number. Chances were learnt by "
+        "`fit` from the users of the validation part (strong generalisation), or by `calibrate` from one half of the "
+        "users of the test, of whom the other half is asked. Left out are users of whom too little is known. "
+        "Popularity, which tells users apart only by the length of their histories, is there for comparison."
+    )
+    head = ["data", "model", "learnt by", "users", "error", "lowest quarter", "second", "third", "highest"]
+    return [told, "", *markdown(head, rows)]

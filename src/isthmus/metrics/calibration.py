@@ -1,0 +1,103 @@
+"""Whether chances are what they say: of all events with a chance of 0.3, three tenths should happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.errors import InputError
+
+BINS = 10
+"""Number of groups of about equal size, by the chance."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Events with similar chances, or lists with similar sums of chances.
+
+    Attributes:
+        count: number of events or lists.
+        promised: mean of their chances, or of the sums.
+        found: share of the events that happened, or mean number for each list.
+        standard_error: of ``found``; NaN for a single one.
+    """
+
+    count: int
+    promised: float
+    found: float
+    standard_error: float
+
+
+def reliability(chances: Any, happened: Any, *, bins: int = BINS) -> list[Group]:
+    """Promised and observed frequencies in groups of about equal size: the points of a calibration curve.
+
+    Args:
+        chances: one for each event, from 0 to 1.
+        happened: whether each event happened.
+        bins: number of groups.
+
+    Returns:
+        The groups, ascending by chance. Groups without events are left out.
+
+    Raises:
+        InputError: no events, or not as many chances as outcomes.
+    """
+    told, was = np.asarray(chances, np.float64).ravel(), np.asarray(happened, np.float64).ravel()
+    if not told.size or told.shape != was.shape:
+        raise InputError(f"{told.size} chances and {was.size} outcomes", expected="as many of both, at least one")
+    return _groups(told, was, bins)
+
+
+def reliability_of_lists(chances: Any, happened: Any, *, bins: int = 4) -> list[Group]:
+    """Promised and observed numbers of hits of lists, in groups by the promised number.
+
+    Args:
+        chances: shape (lists, places), from 0 to 1.
+        happened: whether each was a hit, same shape.
+        bins: number of groups; 4 for quartiles.
+
+    Returns:
+        The groups, ascending by the promised number of hits.
+
+    Raises:
+        InputError: no lists, or other shapes.
+    """
+    told, was = np.asarray(chances, np.float64), np.asarray(happened, np.float64)
+    if told.ndim != 2 or not told.size or told.shape != was.shape:
+        raise InputError(f"chances of shape {told.shape} and outcomes of {was.shape}", expected="one row for each list")
+    return _groups(told.sum(1), was.sum(1), bins)
+
+
+def calibration_error(chances: Any, happened: Any, *, bins: int = BINS) -> float:
+    """Expected calibration error: the mean difference between promised and observed frequencies, over groups of about
+    equal size, weighed by their sizes.
+
+    Args:
+        chances: one for each event, from 0 to 1.
+        happened: whether each event happened.
+        bins: number of groups.
+
+    Returns:
+        From 0 (perfect) to 1; lower is better. Also perfect chances have an error by chance of about the standard error
+        of a group.
+
+    Raises:
+        InputError: no events, or not as many chances as outcomes.
+    """
+    groups = reliability(chances, happened, bins=bins)
+    total = sum(group.count for group in groups)
+    return sum(group.count * abs(group.promised - group.found) for group in groups) / total
+
+
+def _groups(promised: npt.NDArray[np.float64], found: npt.NDArray[np.float64], bins: int) -> list[Group]:
+    parts = np.array_split(np.argsort(promised, kind="stable"), bins)
+    groups = []
+    for rows in parts:
+        if len(rows):
+            spread = float(found[rows].std(ddof=1)) if len(rows) > 1 else float("nan")
+            about = float(promised[rows].mean()), float(found[rows].mean()), spread / len(rows) ** 0.5
+            groups.append(Group(len(rows), *about))
+    return groups
