@@ -83,7 +83,8 @@ def fit(
     def scorer(most: int) -> LikelihoodScorer:
         rows = train if held_out is None else held
         normal = source(rows[even_rows(len(rows), most).numpy()])
-        return LikelihoodScorer.fit(nats_per_token(model, normal), contamination=request.contamination)
+        scores = nats_per_token(model, normal)
+        return LikelihoodScorer.fit(scores, held_out=held_out is not None, contamination=request.contamination)
 
     with interruptible() as stop:
         history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())

@@ -84,10 +84,11 @@ def _complete(
 ) -> FittedAutoencoder[VectorAdapter]:
     """Add the anomaly scorer, calibrated on ``normal``, and the gallery and the latent prior of all rows."""
     exact = Float64Model.of(fitted.model, fitted.adapter)
+    held_out = normal is not data
 
     def scorer(normal: Vectors) -> LikelihoodScorer:
         scores = -torch.from_numpy(exact.log_likelihoods(normal))
-        return LikelihoodScorer.fit(scores, contamination=request.contamination)
+        return LikelihoodScorer.fit(scores, held_out=held_out, contamination=request.contamination)
 
     def mixture(most: int) -> FittedMixture | None:
         codes = torch.from_numpy(exact.codes(data.subsample(most)))

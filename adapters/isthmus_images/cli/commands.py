@@ -136,11 +136,14 @@ def anomalies(
     scores = model.anomaly_scores(records)
     limit = model.anomaly_scorer.threshold
     above, told = count_anomalies(scores, limit, "images")
-    ranked = scored_rows(scores, limit, len(scores))
-    found = [{"name": records.names[row], "score": score, "anomaly": anomaly} for row, score, anomaly in ranked]
+    ranked = scored_rows(scores, limit, model, len(scores))
+    found = [
+        {"name": records.names[one.row], "score": one.score, "anomaly": one.anomaly, "p_value": one.p_value}
+        for one in ranked
+    ]
     document = {"images": len(found), "anomalies": above, "threshold": limit.value, "found": found}
-    rows = [(one.score, records.names[one.row], one.flag) for one in ranked[:k]]
-    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("score, nats", "image", ""), rows)))
+    rows = [(one.score, one.p, records.names[one.row], one.flag) for one in ranked[:k]]
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("score, nats", "p", "image", ""), rows)))
 
 
 def evaluate(

@@ -178,11 +178,11 @@ def anomalies(
     scores = model.anomaly_scores(texts)
     limit = model.anomaly_scorer.threshold
     above, told = count_anomalies(scores, limit, "texts")
-    ranked = scored_rows(scores, limit, None if all_texts else k)
+    ranked = scored_rows(scores, limit, model, None if all_texts else k)
     found = [{"text": texts[one.row], **one._asdict()} for one in ranked]
     document = {"texts": len(scores), "anomalies": above, "threshold": limit.value, "found": found}
-    rows = [(one.score, texts[one.row], one.flag) for one in ranked]
-    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats per token", "text", ""), rows)))
+    rows = [(one.score, one.p, texts[one.row], one.flag) for one in ranked]
+    emit(document, as_json, lambda: Group(Text(f"{told}\n"), table(("nats per token", "p", "text", ""), rows)))
 
 
 def evaluate(

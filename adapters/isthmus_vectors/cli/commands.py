@@ -155,7 +155,7 @@ def anomalies(
     scores = model.anomaly_scores(rows)
     limit = model.threshold
     above, title = count_anomalies(scores, limit, "rows")
-    ranked = scored_rows(scores, limit, None if all_rows else k)
+    ranked = scored_rows(scores, limit, model, None if all_rows else k)
     found: list[dict[str, Any]] = [one._asdict() for one in ranked]
     reasons = _reasons(model, rows.select(np.array([one.row for one in ranked], dtype=np.int64)))
     for one, names in zip(found, reasons or [], strict=False):
@@ -166,10 +166,10 @@ def anomalies(
         "threshold": limit.value,
         "most_anomalous" if not all_rows else "all": found,
     }
-    shown: list[tuple[Any, ...]] = [(one.row, one.score, one.flag) for one in ranked]
+    shown: list[tuple[Any, ...]] = [(one.row, one.score, one.p, one.flag) for one in ranked]
     if reasons is not None:
         shown = [(*line, ", ".join(names)) for line, names in zip(shown, reasons, strict=True)]
-    heads = ("row", "score, nats", "") if reasons is None else ("row", "score, nats", "", "most unusual columns")
+    heads = ("row", "score, nats", "p", "", *(() if reasons is None else ("most unusual columns",)))
     emit(document, as_json, lambda: Group(Text(f"{title}\n"), table(heads, shown)))
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from isthmus.answers import html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.fitted.p_values import NormalScores
 from isthmus.plots import Missing, Panel, training_panels
 from isthmus.plots.scores import draw_scores
 from isthmus.reprs import described
@@ -156,6 +157,23 @@ class Detector:
         each = self.fitted.scorers.scores(self._values(vectors))
         scores: Float64[np.ndarray, " rows"] = self.fitted.ranks.average(each).numpy()
         return scores
+
+    def anomaly_p_values(self, scores: Any, /) -> Float64[np.ndarray, " rows"]:
+        """How often normal rows score as high: ``anomaly_p_values(anomaly_scores(rows))``.
+
+        Args:
+            scores: as ``anomaly_scores`` returns them.
+
+        Returns:
+            Conformal p-values, the share of the training rows that score at least as high, each scored without itself;
+            lower is more anomalous. If new normal rows are like these, about a share a of them has a p-value of a or
+            less. See ``isthmus.fitted.p_values``.
+
+        Raises:
+            InputError: other than one number for each row, or a bundle of version 0.1.
+        """
+        quantiles = tuple(map(float, self.facts.get("normal_scores", ())))
+        return NormalScores.from_json(self.facts.get("normal_tail"), quantiles).p_values(scores)
 
     def score_samples(self, vectors: Any) -> Float64[np.ndarray, " rows"]:
         """−``anomaly_scores``: higher is more normal, as in scikit-learn. Raises what ``anomaly_scores`` raises."""

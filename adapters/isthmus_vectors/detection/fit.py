@@ -15,6 +15,7 @@ from isthmus.batch import Vector
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
 from isthmus.fitted import quality
+from isthmus.fitted.p_values import NormalScores
 from isthmus.models.recipes.checks import check_choice, check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
@@ -129,9 +130,12 @@ def fit(
         if stop.requested:
             history.interrupted = True
             warn_of_interruption(history, [])
+    # Each row is scored by the members that did not see it.
+    normal = NormalScores.of(scored.averages, held_out=True)
     facts = {
         "training": history.to_json(),
-        "normal_scores": quality.score_quantiles(scored.averages),
+        "normal_scores": list(normal.quantiles),
+        "normal_tail": normal.to_json(),
         "warnings": quality.warn([_alike(scored.distances)]),
     }
     return FittedDetector(adapter, centre, spread, scored.scorers, scored.ranks, threshold, keywords, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from rich.console import Group
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from isthmus.cli.output import emit, table
 from isthmus.cli.wording import figures, flagged
+from isthmus.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.fitted import Evaluation
@@ -34,6 +35,15 @@ def emit_evaluation(found: Evaluation, as_json: bool, said: str, sizes: Sequence
     emit(document, as_json, lambda: Group(Text(said), table(("", "± standard error" if errors else ""), rows)))
 
 
+@runtime_checkable
+class Scorer(Protocol):
+    """What makes p-values of anomaly scores: any model of any domain."""
+
+    def anomaly_p_values(self, scores: Any, /) -> Any:
+        """The share of normal records that score at least as high, for each score."""
+        ...
+
+
 class ScoredRow(NamedTuple):
     """The anomaly score of a record.
 
@@ -41,28 +51,41 @@ class ScoredRow(NamedTuple):
         row: number of the record, from 0.
         score: higher is more anomalous.
         anomaly: whether it is above the threshold.
+        p_value: share of normal records that score at least as high; None if their scores are not known.
     """
 
     row: int
     score: float
     anomaly: bool
+    p_value: float | None
 
     @property
     def flag(self) -> str:
         """What a table says of it."""
         return "anomaly" if self.anomaly else ""
 
+    @property
+    def p(self) -> str:
+        """The p-value in a table."""
+        return "" if self.p_value is None else f"{self.p_value:.2g}"
 
-def scored_rows(scores: Any, limit: Threshold, k: int | None = None) -> list[ScoredRow]:
+
+def scored_rows(scores: Any, limit: Threshold, model: Scorer, k: int | None = None) -> list[ScoredRow]:
     """The most anomalous records.
 
     Args:
         scores: one a record, as an array.
         limit: above which a record is an anomaly.
+        model: knows the scores of normal records.
         k: how many, the highest scores first; None for all records in their own order.
     """
     order = np.arange(len(scores)) if k is None else np.argsort(-scores, kind="stable")[:k]
-    return [ScoredRow(int(row), float(scores[row]), bool(scores[row] > limit.value)) for row in order]
+    try:
+        shares: list[float | None] = [float(share) for share in model.anomaly_p_values(scores)]
+    except InputError:
+        # A bundle of version 0.1 has no scores of normal records.
+        shares = [None for _ in scores]
+    return [ScoredRow(int(row), float(scores[row]), bool(scores[row] > limit.value), shares[row]) for row in order]
 
 
 def count_anomalies(scores: Any, limit: Threshold, noun: str) -> tuple[int, str]:

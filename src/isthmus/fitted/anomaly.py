@@ -14,7 +14,7 @@ from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
-from isthmus.fitted.quality import score_quantiles
+from isthmus.fitted.p_values import NormalScores
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.sources import even_rows
@@ -28,12 +28,19 @@ THRESHOLD = "threshold.json"
 NORMAL = "normal-scores.json"
 """Names in bundles, unchanged since version 0.1."""
 
+TAIL = "normal-tail.json"
+"""Missing in bundles of earlier versions."""
+
 NEIGHBOURS = 5
 MOST_KNOWN = 20_000
 """Maximum number of training codes for distances; more would change little and enlarge the bundle."""
 
 CONTAMINATION = 0.05
 """Default share of normal records above the threshold."""
+
+
+NOTHING = NormalScores.of_quantiles(())
+"""No scores of normal records are known."""
 
 
 @runtime_checkable
@@ -43,6 +50,11 @@ class AnomalyScorer(Protocol):
     @property
     def threshold(self) -> Threshold:
         """Scores above it are anomalies."""
+        ...
+
+    @property
+    def normal(self) -> NormalScores:
+        """The scores of normal records, which make p-values of scores."""
         ...
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
@@ -68,13 +80,13 @@ class CalibratedScorer:
         codes: codes of training records.
         ranks: both scores of the normal records.
         threshold: scores above it are anomalies.
-        normal: quantiles of the scores of those records, ascending; empty in bundles of version 0.1.
+        normal: the scores of those records; of no records in bundles of version 0.1.
     """
 
     codes: Float[Tensor, "known code"]
     ranks: Ranks
     threshold: Threshold
-    normal: tuple[float, ...] = ()
+    normal: NormalScores = NOTHING
 
     @classmethod
     def fit(
@@ -111,7 +123,8 @@ class CalibratedScorer:
             own = torch.stack([surprise(model, train, batch=BATCH)[rows], nearest.own()])
         ranks = Ranks.fit(own)
         scores = ranks.average(own)
-        return cls(codes, ranks, Threshold.fit(scores, contamination=contamination), tuple(score_quantiles(scores)))
+        normal = NormalScores.of(scores, held_out=held_out is not None)
+        return cls(codes, ranks, Threshold.fit(scores, contamination=contamination), normal)
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -125,7 +138,7 @@ class CalibratedScorer:
 
     def documents(self) -> dict[str, str]:
         """The documents of the scorer in a bundle."""
-        return {DOCUMENT: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
+        return {DOCUMENT: json.dumps(self.threshold.to_json()), **_documents(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors of the scorer in a bundle."""
@@ -158,17 +171,26 @@ class LikelihoodScorer:
 
     Attributes:
         threshold: scores above it are anomalies.
-        normal: quantiles of the scores of normal records, ascending; empty in bundles of version 0.1.
+        normal: the scores of normal records; of no records in bundles of version 0.1.
     """
 
     threshold: Threshold
-    normal: tuple[float, ...] = ()
+    normal: NormalScores = NOTHING
 
     @classmethod
-    def fit(cls, scores: Float[Tensor, " rows"], *, contamination: float = CONTAMINATION) -> LikelihoodScorer:
+    def fit(
+        cls, scores: Float[Tensor, " rows"], *, held_out: bool, contamination: float = CONTAMINATION
+    ) -> LikelihoodScorer:
         """Calibrate on scores of normal records: the threshold is their quantile of 1 − ``contamination``. Raises the
-        errors of ``Threshold.fit``."""
-        return cls(Threshold.fit(scores, "quantile", contamination), tuple(score_quantiles(scores)))
+        errors of ``Threshold.fit``.
+
+        Args:
+            scores: one for each record; higher is more anomalous.
+            held_out: whether the model was not trained on these records.
+            contamination: expected share of normal records above the threshold.
+        """
+        normal = NormalScores.of(scores, held_out=held_out)
+        return cls(Threshold.fit(scores, "quantile", contamination), normal)
 
     def scores(self, model: Autoencoder, source: Source) -> Float64[Tensor, " rows"]:
         """Nats; higher is more anomalous."""
@@ -176,7 +198,7 @@ class LikelihoodScorer:
 
     def documents(self) -> dict[str, str]:
         """The document of the threshold."""
-        return {THRESHOLD: json.dumps(self.threshold.to_json()), NORMAL: json.dumps(self.normal)}
+        return {THRESHOLD: json.dumps(self.threshold.to_json()), **_documents(self.normal)}
 
     def tensors(self) -> dict[str, Tensor]:
         """No tensors; the threshold is a document."""
@@ -194,8 +216,13 @@ class LikelihoodScorer:
         return cls(Threshold.from_json(json.loads(documents[THRESHOLD])), _normal(documents))
 
 
-def _normal(documents: Mapping[str, str]) -> tuple[float, ...]:
-    return tuple(map(float, json.loads(documents.get(NORMAL, "[]"))))
+def _documents(normal: NormalScores) -> dict[str, str]:
+    return {NORMAL: json.dumps(normal.quantiles), TAIL: json.dumps(normal.to_json())}
+
+
+def _normal(documents: Mapping[str, str]) -> NormalScores:
+    quantiles = tuple(map(float, json.loads(documents.get(NORMAL, "[]"))))
+    return NormalScores.from_json(json.loads(documents[TAIL]) if TAIL in documents else None, quantiles)
 
 
 def _both(model: Autoencoder, nearest: Nearest, source: Source) -> Float64[Tensor, "scorers rows"]:

@@ -335,6 +335,23 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         scores: Float64[np.ndarray, " records"] = self._anomaly_scores(self._read(records)).numpy()
         return scores
 
+    def anomaly_p_values(self, scores: Any, /) -> Float64[np.ndarray, " records"]:
+        """How often normal records score as high: ``anomaly_p_values(anomaly_scores(records))``.
+
+        Args:
+            scores: as ``anomaly_scores`` returns them.
+
+        Returns:
+            Conformal p-values, the share of normal records that score at least as high; lower is more anomalous. If new
+            normal records are like those that were held out, at most a share a of them has a p-value of a or less.
+            Without held-out records (``validation=0``) the training records are compared with, and p-values are too
+            low. See ``isthmus.fitted.p_values``.
+
+        Raises:
+            InputError: no anomaly scorer, a bundle of version 0.1, or other than one number for each record.
+        """
+        return self.anomaly_scorer.normal.p_values(scores)
+
     def is_anomaly(self, records: Any, /) -> Bool[np.ndarray, " records"]:
         """Whether the score of each record is above the threshold, which is expected for a share ``contamination`` of
         normal records. Raises the errors of ``anomaly_scores``."""

@@ -71,7 +71,7 @@ def _score_panel(face: AutoencoderFace[Any, Any, Any]) -> Panel | Missing:
     scorer = face.fitted.anomaly_scorer
     if scorer is None:
         return Missing("anomaly scores", "the model has no anomaly scorer")
-    scores = getattr(scorer, "normal", ())
+    scores = scorer.normal.quantiles
     if not scores:
         return Missing("anomaly scores", "the bundle was saved by a version that did not store them; fit it again")
     threshold = scorer.threshold
