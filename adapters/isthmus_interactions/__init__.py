@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isthmus_interactions.ordered_histories import OrderedHistories
     from isthmus_interactions.recommend.answers import Answer, Result
     from isthmus_interactions.recommender import Recommender
+    from isthmus_interactions.report.report import QualityReport
     from isthmus_interactions.splits import FoldIn, Split, from_files, leave_last_out, strong, weak
     from isthmus_interactions.tuning.tune import TuningResult, tune
 
@@ -35,6 +36,7 @@ __all__ = [
     "InteractionsAdapter",
     "ItemFeatures",
     "OrderedHistories",
+    "QualityReport",
     "Recommender",
     "Result",
     "Split",
@@ -58,6 +60,7 @@ _HOMES = {
     "InteractionsAdapter": "adapter",
     "ItemFeatures": "cold_start.features",
     "OrderedHistories": "ordered_histories",
+    "QualityReport": "report.report",
     "Recommender": "recommender",
     "Result": "recommend.answers",
     "Split": "splits",

@@ -23,6 +23,7 @@ from isthmus_interactions.cli import commands, exact_commands
 from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
+from isthmus_interactions.cli.report_command import report
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.cold_start.content_neighbours import content_knn
@@ -69,6 +70,7 @@ plugin = Plugin(
         "explain": commands.explain,
         "items": commands.items,
         "evaluate": commands.evaluate,
+        "report": report,
     },
     faces={"Recommender": Recommender},
 )

@@ -31,10 +31,10 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
 from isthmus_interactions.overview.panels import panels
-from isthmus_interactions.recommend.answer_verbs import AnswerVerbs
 from isthmus_interactions.recommend.protocols import Protocol, asked_fold
 from isthmus_interactions.recommend.timed_protocols import BEFORE
 from isthmus_interactions.recommend.titles import known_titles
+from isthmus_interactions.report.verbs import ReportVerbs
 from isthmus_interactions.splits import FoldIn
 from isthmus_interactions.update import update
 from isthmus_interactions.vocabularies import Ids
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 
 @final
-class Recommender(AnswerVerbs, ExactVerbs):
+class Recommender(ReportVerbs, ExactVerbs):
     """A trained model with its vocabularies. Created by ``fit`` or ``load``; immutable.
 
     Args:

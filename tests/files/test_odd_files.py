@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import ColumnError, InputError, SourceError, ValueRangeError
+from isthmus.index import Index
 from isthmus_interactions import Interactions
+from isthmus_text.texts import Texts
+from isthmus_vectors.vectors import Vectors
 
 EVENTS = [(user, 100 + (user * 7 + step * 3) % 12, 1 + (user + step) % 5) for user in range(12) for step in range(4)]
 HEAD = "user_id,item_id,rating"
@@ -129,3 +136,13 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(error, match=said):
         Interactions.read(path)
+
+
+@pytest.mark.parametrize("read", [Index.build, Interactions.read, Texts.read, Vectors.read])
+def test_parquet_with_a_name_that_is_no_utf8(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    table = pa.table({"user": ["a", "b"], "item": ["c", "d"], "text": ["e f", "g"], "xqzw": [1.0, 2.0]})
+    pq.write_table(table, path, compression="none", store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"xqzw", b"x\xb2zw"))
+    with pytest.raises(SourceError, match="codec can't decode"):
+        read(path)

@@ -33,7 +33,7 @@ from isthmus_vectors.compressor import Compressor
 from isthmus_vectors.detection import Detector
 
 RUN = Run(device="cpu", precision="fp32")
-LATER = {"sequence_recommender"}
+LATER = {"low_pass", "sequence_recommender"}
 """Models of interactions that version 0.1 did not have."""
 
 KINDS = ("vanilla", "variational", "denoising", "sparse", "contractive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
@@ -36,7 +37,7 @@ def asked_in_turn(fold: FoldIn, trained: Csr, seed: int) -> FoldIn:
     drawn = np.random.default_rng([seed % 2**63, 3]).random(whole.nnz)
     part = places_in_rows(whole, drawn) % PARTS
     known = np.bincount(trained.indices, minlength=whole.shape[1])[whole.indices] > 0
-    histories, hidden, users = [], [], []
+    histories, hidden, users = list[Csr](), list[Csr](), list[Any]()
     for number in range(PARTS):
         history, held_out = stored_where(whole, part != number), stored_where(whole, (part == number) & known)
         rows = np.flatnonzero((np.diff(history.indptr) > 0) & (np.diff(held_out.indptr) > 0))

@@ -14,7 +14,7 @@ from isthmus.batch import Batch
 from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
-ROWS = 1_024
+ROWS = 256
 """Number of rows that are trained on to see how fast a network is."""
 
 TIMES = 2

@@ -78,7 +78,7 @@ def forget(
         how = "solved anew" if old.inverse is None else "low rank"
         touched = without_columns(select_rows(known.matrix, people), things)
         inverse, found = checked_inverse(inverse, data.matrix, touched, check)
-        made = FittedRecommender.of(data, old.model, old.builder, old.settings, old.facts)
+        made = FittedRecommender.of(data, old.model, old.builder, old.settings, old.facts, old.calibration)
         made = with_inverse(made, inverse, old)
         report = {"how": f"forgotten exactly ({how})", **found}
     lost = {

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from isthmus.batch import Tensors, require_bags
 from isthmus.protocols import Columns, Ranker, Source
-from isthmus.tasks.evaluation import Evaluation, evaluate
+from isthmus.tasks.evaluation import Evaluation, Rankings, evaluate, rankings
+from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.inputs import Reads, check_clock, reads_of, source_of
 from isthmus_interactions.sequences import known_order
@@ -33,7 +34,14 @@ def training_source(data: Interactions, model: nn.Module) -> Source:
 
 
 def evaluate_fold(
-    ranker: Ranker, reads: Reads, fold: FoldIn, metrics: Sequence[str], device: torch.device, *, seen: str = "masked"
+    ranker: Ranker,
+    reads: Reads,
+    fold: FoldIn,
+    metrics: Sequence[str],
+    device: torch.device,
+    *,
+    seen: str = "masked",
+    trained: Csr | None = None,
 ) -> Evaluation:
     """Evaluate a ranker on the held-out items of each user; see ``isthmus.tasks.evaluation.evaluate``.
 
@@ -44,6 +52,7 @@ def evaluate_fold(
         metrics: names such as "recall@20".
         device: device of the ranker.
         seen: "masked" if items of the history are not ranked, "kept" if they are.
+        trained: the training data, in which novelty counts users; by default the histories of the fold.
 
     Returns:
         Means, standard errors and values of the metrics; higher is better.
@@ -52,12 +61,27 @@ def evaluate_fold(
         SettingError: an unknown metric.
         InputError: a fold over another catalogue, or without an order that the ranker needs.
     """
+    asked, inputs = _asked(ranker, reads, fold)
+    return evaluate(
+        asked, fold.history, fold.held_out, metrics, inputs=inputs, device=device, seen=seen, trained=trained
+    )
+
+
+def rank_fold(
+    ranker: Ranker, reads: Reads, fold: FoldIn, k: int, device: torch.device, *, seen: str = "masked"
+) -> Rankings:
+    """The ``k`` best items of each user, which ``evaluate_fold`` measures; arguments and errors are the same."""
+    asked, inputs = _asked(ranker, reads, fold)
+    return rankings(asked, fold.history, fold.held_out, k, inputs=inputs, device=device, seen=seen)
+
+
+def _asked(ranker: Ranker, reads: Reads, fold: FoldIn) -> tuple[Ranker, csr_array | None]:
+    """The ranker and its inputs, if they are not the histories as bags."""
     if not reads.order:
-        return evaluate(ranker, fold.history, fold.held_out, metrics, device=device, seen=seen)
+        return ranker, None
     rows = len(fold)
     own_row = csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
-    by_row = _RankerOfFold(ranker, source_of(fold.history, fold.ordered, reads))
-    return evaluate(by_row, fold.history, fold.held_out, metrics, inputs=own_row, device=device, seen=seen)
+    return _RankerOfFold(ranker, source_of(fold.history, fold.ordered, reads)), own_row
 
 
 class _RankerOfFold:

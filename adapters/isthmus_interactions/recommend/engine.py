@@ -232,14 +232,20 @@ class RecommendationEngine:
 
     def evaluate(self, fold: FoldIn, metrics: Sequence[str], seen: str = "masked") -> Evaluation:
         """Evaluate on held-out items; see ``Recommender.evaluate``."""
-        return evaluate_fold(self.ranker, self._reads, fold, metrics, self._fitted.device, seen=seen)
+        fitted = self._fitted
+        return evaluate_fold(
+            self.ranker, self._reads, fold, metrics, fitted.device, seen=seen, trained=fitted.interactions
+        )
 
     def baselines(self, fold: FoldIn, metrics: Sequence[str], seen: str) -> dict[str, dict[str, float]]:
         """Means of the metrics for popularity, and for that of the last days of the training data."""
         rankers = {"popularity": self.popularity, **recent_popularity(self._fitted)}
         found = {}
         for name, ranker in rankers.items():
-            found[name] = dict(evaluate_fold(ranker, BAGS, fold, metrics, self._fitted.device, seen=seen).means)
+            measured = evaluate_fold(
+                ranker, BAGS, fold, metrics, self._fitted.device, seen=seen, trained=self._fitted.interactions
+            )
+            found[name] = dict(measured.means)
         return found
 
     def _warn(self, batch: HistoryBatch, instead: str) -> None:

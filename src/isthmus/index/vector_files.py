@@ -147,7 +147,7 @@ def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -
     try:
         if ending in (".npy", ".parquet", ".pq"):
             _check_untold(told, str(path))
-            return read_npy(path) if ending == ".npy" else pq.read_table(path), str(path)
+            return read_npy(path) if ending == ".npy" else _parquet(path), str(path)
         table = open_alike(path, told, alike, numbered=True)
         return _read(table, next((name for name in names if name in table.header), None)), str(path)
     except InputError:
@@ -155,6 +155,13 @@ def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -
     except (OSError, ValueError, EOFError, MemoryError, pa.ArrowException) as error:
         kind = {".npy": ".npy file of numbers", ".parquet": "Parquet file", ".pq": "Parquet file"}.get(ending, "table")
         raise SourceError(f"{str(path)!r} is no {kind} ({' '.join(str(error).split())[:200]})") from None
+
+
+def _parquet(path: Path) -> pa.Table:
+    table = pq.read_table(path)
+    # Names that are no UTF-8 are an error here, and not where one is looked for.
+    table.column_names  # noqa: B018
+    return table
 
 
 def _read(table: FileTable, ids: str | None) -> pa.Table:

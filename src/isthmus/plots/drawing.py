@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
     with written(path) as file:
         figure.savefig(file, dpi=dpi, format=path.suffix.lower().removeprefix("."))
     return path
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element, to be placed in a page; the same figure gives the same text."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "isthmus"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
 
 
 def check_ending(path: Path) -> None:

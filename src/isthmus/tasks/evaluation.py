@@ -136,6 +136,7 @@ def evaluate(
     batch_size: int = 8192,
     device: torch.device | None = None,
     seen: str = "masked",
+    trained: csr_array | None = None,
 ) -> Evaluation:
     """Rank all items, without those of each row's history, and compare the ranking with the held-out items.
 
@@ -143,14 +144,15 @@ def evaluate(
         ranker: the ranker to evaluate.
         history: known items of each row.
         held_out: hidden items of each row, same shape as ``history``; every stored entry counts.
-        metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``, for
-            which the popularity is counted in ``history``.
+        metrics: names such as "recall@20", see ``isthmus.metrics.ranking``; also ``coverage`` and ``novelty``.
         inputs: input of the ranker if it differs from the history: another matrix, whose rows become bags, or tensors
             such as ordered histories; as many rows.
         batch_size: number of rows that are processed together.
         device: device of the ranker; by default the CPU.
         seen: "masked" leaves the items of the history out of the ranking; "kept" ranks them, too, for data in which
             items are repeated. The result says which.
+        trained: the training data, any number of rows, in which ``novelty`` counts the users of each item; by default
+            the history.
 
     Returns:
         Means, standard errors and values of the metrics; higher is better.
@@ -159,17 +161,70 @@ def evaluate(
         SettingError: an unknown metric, ``seen`` that is neither, or ``batch_size`` below 1.
         InputError: matrices that do not match each other or the ranker.
     """
+    wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
+    if not wanted:
+        raise SettingError("no metrics", expected="names such as recall@20")
+    history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
+    trained = history if trained is None else as_csr(trained, "trained")
+    if trained.shape[1] != history.shape[1]:
+        raise InputError(f"trained of {trained.shape[1]} columns", expected=f"{history.shape[1]}, as in history")
+    k = max(metric.k for metric in wanted)
+    found = rankings(ranker, history, held_out, k, inputs=inputs, batch_size=batch_size, device=device, seen=seen)
+    values, covered = _measured(wanted, found, trained)
+    skipped = held_out.shape[0] - len(found.rows)
+    logger.debug("evaluated %d rows, %d had nothing held out", len(found.rows), skipped)
+    return replace(_evaluation(values, covered, found.rows, skipped), seen=seen)
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """The best columns of each row that has held-out ones.
+
+    Attributes:
+        rows: rows of the matrices.
+        answers: their best columns, best first; -1 if there are fewer.
+        judged: the answers compared with the held-out columns.
+    """
+
+    rows: Rows
+    answers: Int64[Tensor, "rows k"]
+    judged: RankingScores
+
+
+def rankings(
+    ranker: Ranker,
+    history: csr_array,
+    held_out: csr_array,
+    k: int,
+    *,
+    inputs: csr_array | Tensors | None = None,
+    batch_size: int = 8192,
+    device: torch.device | None = None,
+    seen: str = "masked",
+) -> Rankings:
+    """The rankings that ``evaluate`` measures; arguments and errors are the same.
+
+    Args:
+        ranker: the ranker.
+        history: known items of each row.
+        held_out: hidden items of each row, same shape.
+        k: length of the rankings.
+        inputs: input of the ranker if it differs from the history.
+        batch_size: number of rows that are processed together.
+        device: device of the ranker; by default the CPU.
+        seen: whether items of the history are "masked" or "kept".
+
+    Returns:
+        The best ``k`` items of each row with held-out ones.
+    """
     if not (isinstance(seen, str) and seen in SEEN):
         raise SettingError(f"seen={one_line(repr(seen))}", expected="'masked' or 'kept'")
-    masked = seen == "masked"
-    wanted = [MetricAt.parse(name) for name in listed("metrics", metrics, "a list such as ['recall@20']")]
-    history, held_out = as_csr(history, "history"), as_csr(held_out, "held_out")
+    masked, history, held_out = seen == "masked", as_csr(history, "history"), as_csr(held_out, "held_out")
     if issparse(inputs):
         inputs = as_csr(inputs, "inputs")
     inputs = history if inputs is None else inputs
-    _check(ranker, history, held_out, inputs, batch_size, wanted)
+    _check(ranker, history, held_out, inputs, batch_size)
     rows = np.flatnonzero(np.diff(held_out.indptr))
-    k = max(metric.k for metric in wanted)
     answers, judged = [], []
     for start in range(0, max(1, len(rows)), batch_size):
         some = rows[start : start + batch_size]
@@ -178,35 +233,33 @@ def evaluate(
         answers.append(found)
         judged.append(judge(found, from_csr(_take(held_out, some))))
     whole = RankingScores(torch.cat([one.hits for one in judged]), torch.cat([one.relevant for one in judged]))
-    values, covered = _measured(wanted, torch.cat(answers), whole, history)
-    logger.debug("evaluated %d rows, %d had nothing held out", len(rows), held_out.shape[0] - len(rows))
-    return replace(_evaluation(values, covered, rows, held_out.shape[0]), seen=seen)
+    return Rankings(rows, torch.cat(answers), whole)
 
 
 def _measured(
-    wanted: Sequence[MetricAt], ranked: Int64[Tensor, "rows k"], judged: RankingScores, history: csr_array
+    wanted: Sequence[MetricAt], found: Rankings, trained: csr_array
 ) -> tuple[dict[str, Float64[Tensor, " rows"]], dict[str, float]]:
     """Metrics with a value for each row, and those of the whole catalogue."""
     values, covered = {}, {}
-    people, width = history.shape
+    people, width = trained.shape
     for metric in wanted:
         if metric.name == "coverage":
-            covered[str(metric)] = coverage(ranked, width, metric.k)
+            covered[str(metric)] = coverage(found.answers, width, metric.k)
         elif metric.name == "novelty":
-            counts = torch.from_numpy(np.bincount(history.indices, minlength=width).astype(np.int64))
-            values[str(metric)] = novelty(ranked, counts, people, metric.k)
+            counts = torch.from_numpy(np.bincount(trained.indices, minlength=width).astype(np.int64))
+            values[str(metric)] = novelty(found.answers, counts, people, metric.k)
         else:
-            values[str(metric)] = METRICS[metric.name](judged, metric.k)
+            values[str(metric)] = METRICS[metric.name](found.judged, metric.k)
     return values, covered
 
 
 def _evaluation(
-    values: Mapping[str, Float64[Tensor, " rows"]], covered: Mapping[str, float], rows: Rows, total: int
+    values: Mapping[str, Float64[Tensor, " rows"]], covered: Mapping[str, float], rows: Rows, skipped: int
 ) -> Evaluation:
     summaries = {name: summarise(one) for name, one in values.items()}
     means = {name: summary.mean for name, summary in summaries.items()} | dict(covered)
     errors = {name: summary.standard_error for name, summary in summaries.items()}
-    return Evaluation(means, errors, values, torch.from_numpy(rows), total - len(rows))
+    return Evaluation(means, errors, values, torch.from_numpy(rows), skipped)
 
 
 def _check(
@@ -215,10 +268,7 @@ def _check(
     held_out: csr_array,
     inputs: csr_array | Tensors,
     batch_size: int,
-    wanted: Sequence[MetricAt],
 ) -> None:
-    if not wanted:
-        raise SettingError("no metrics", expected="names such as recall@20")
     if batch_size < 1:
         raise SettingError(f"batch_size is {batch_size}", expected="at least 1")
     if history.shape != held_out.shape:

@@ -45,6 +45,7 @@ class ChangingInverse:
         base: symmetric [width, width]; shared by all inverses that differ by a low rank.
         left: [width, rank].
         right: [rank, width].
+        diagonal: of C.
         counts: the diagonal of XᵀX.
         base_scale: s of the weights that belong to ``base``, see ``isthmus.core.linear.dense``.
         regularisation: λ.
@@ -55,6 +56,7 @@ class ChangingInverse:
     base: Doubles
     left: Doubles
     right: Doubles
+    diagonal: Doubles
     counts: Doubles
     base_scale: Doubles
     regularisation: float
@@ -91,8 +93,8 @@ class ChangingInverse:
             dropout: p.
             xi: ξ.
         """
-        width = len(counts)
-        made = cls(base, np.empty((width, 0)), np.empty((0, width)), counts, counts, regularisation, dropout, xi)
+        empty = np.empty((len(counts), 0))
+        made = cls(base, empty, empty.T, base.diagonal(), counts, counts, regularisation, dropout, xi)
         return replace(made, base_scale=made.scale())
 
     @property
@@ -110,18 +112,13 @@ class ChangingInverse:
         """The diagonal of Λ."""
         return self.dropout / (1 - self.dropout) * self.counts + self.regularisation
 
-    def diagonal(self) -> Doubles:
-        """The diagonal of C."""
-        kept: Doubles = self.base.diagonal() - np.einsum("ir,ri->i", self.left, self.right)
-        return kept
-
     def scale(self) -> Doubles:
         """s, by which the columns of C are multiplied to become weights."""
-        return np.maximum(self.ridge, (1 - self.xi) / self.diagonal())
+        return np.maximum(self.ridge, (1 - self.xi) / self.diagonal)
 
     def own_weights(self) -> Doubles:
         """The diagonal of the weights, from 0 to ξ."""
-        return np.clip(1 - self.ridge * self.diagonal(), 0.0, self.xi)
+        return np.clip(1 - self.ridge * self.diagonal, 0.0, self.xi)
 
     def columns(self, places: Numbers) -> Doubles:
         """Columns of C, [width, places]."""
@@ -137,8 +134,9 @@ class ChangingInverse:
             return self
         base = np.empty_like(self.base)
         for start in range(0, self.width, TILE):
-            rows = slice(start, start + TILE)
-            np.subtract(self.base[rows], self.left[rows] @ self.right, out=base[rows])
+            rows, rest = slice(start, start + TILE), slice(start, None)
+            np.subtract(self.base[rows, rest], self.left[rows] @ self.right[:, rest], out=base[rows, rest])
+        _mirror(base)
         return self._settled(base, self.counts)
 
     def changed(self, before: csr_array, after: csr_array, whole: csr_array) -> ChangingInverse:
@@ -232,8 +230,15 @@ class ChangingInverse:
             return None
         if not np.isfinite(inner).all():
             return None
-        right, counts = (inner + inner.T) / 2 @ left.T, self.counts + change.counts
-        return replace(self, left=np.hstack([self.left, left]), right=np.vstack([self.right, right]), counts=counts)
+        right = (inner + inner.T) / 2 @ left.T
+        return replace(
+            self,
+            left=np.hstack([self.left, left]),
+            right=np.vstack([self.right, right]),
+            # Kept, because adding up all changes for it would take as long as everything else.
+            diagonal=self.diagonal - (left * right.T).sum(1),
+            counts=self.counts + change.counts,
+        )
 
 
 @dataclass(frozen=True, eq=False)

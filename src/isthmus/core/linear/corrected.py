@@ -33,7 +33,7 @@ class CorrectedLinear(nn.Module):
         scale, device = changes.scale(), base.weights.device
         relative, right = scale / changes.base_scale, changes.right * scale
         before = base.weights.diagonal().cpu().numpy().astype(np.float64) * relative
-        own = changes.own_weights() - before - np.einsum("ir,ri->i", changes.left, right)
+        own = changes.own_weights() - before - (changes.base.diagonal() - changes.diagonal) * scale
         parts = {"scale": relative, "left": changes.left, "right": right, "own": own}
         for name, part in parts.items():
             self.register_buffer(name, torch.from_numpy(part.astype(np.float32)).to(device))

@@ -54,7 +54,7 @@ class RowWeights:
             raise SettingError(
                 f"feature_weight={self.feature_weight:g} without features of items",
                 remedy="fit with features=, or with feature_weight=0",
-                option="fit with --features FILE, or with --set feature_weight=0",
+                option="fit with --features FILE, or with --setting feature_weight=0",
             )
         scaled = (features * np.float32(np.sqrt(self.feature_weight))).astype(rows.dtype)
         return csr_array(vstack([rows, scaled], format="csr"))
