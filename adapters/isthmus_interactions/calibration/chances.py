@@ -1,8 +1,9 @@
 """The chance that a recommended item is a hit, learnt from users whom the model was not trained on.
 
-Three steps, all on the same users: the score of an item gives a first chance (isotonic regression); a logistic
+Four steps, all on the same users: the score of an item gives a first chance (isotonic regression); a logistic
 regression corrects it by the length of the history, the place of the item and how good the best items of this history
-are; and the result is made a chance again (isotonic regression).
+are; the result is made a chance again (isotonic regression); and the chances of each history are multiplied, so that
+the promised hits of its best items are those of users with as many promised hits (isotonic regression).
 
 A raw score is no chance: in isotonic regression within groups of users by the length of their histories, networks,
 whose logits hardly depend on the length, promised a third too few hits to users with long histories.
@@ -72,6 +73,10 @@ class Seen:
     error: float | None
 
 
+CURVES = ("first", "last", "lists", "others")
+"""Names of the curves in a bundle."""
+
+
 @brief
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -81,6 +86,7 @@ class Calibration:
         first: the chance by the score alone.
         coefficients: of the logistic regression, see ``_features``; the first is the constant.
         last: the chance by the result of the regression.
+        lists: the share of hits among the ``CHECKED`` best items of a history, by the number that was promised so far.
         others: the chance by the score, for items that are not among the ``DEPTH`` best of a history.
         seen: the users it was learnt from.
     """
@@ -88,6 +94,7 @@ class Calibration:
     first: Curve
     coefficients: tuple[float, ...]
     last: Curve
+    lists: Curve
     others: Curve
     seen: Seen
 
@@ -120,12 +127,15 @@ class Calibration:
         hits = found.hits[there]
         first = Curve.fit(found.scores[there], hits)
         places = np.broadcast_to(np.arange(1, found.scores.shape[1] + 1), found.scores.shape)
-        features = _features(first, found.scores, places, found.scores, found.lengths)[there]
-        coefficients = logistic_regression(features, hits, SIGNS)
-        last = Curve.fit(_linear(features, coefficients), hits)
+        features = _features(first, found.scores, places, found.scores, found.lengths)
+        coefficients = logistic_regression(features[there], hits, SIGNS)
+        last = Curve.fit(_linear(features[there], coefficients), hits)
         rest = (found.other_scores, found.other_hits, found.other_weights)
         nothing = (np.zeros(1), np.zeros(1, dtype=np.bool_), np.ones(1))
-        return cls(first, coefficients, last, Curve.fit(*(rest if len(rest[0]) else nothing)), seen)
+        share = found.hits[:, :CHECKED].sum(1) / found.scores[:, :CHECKED].shape[1]
+        promised = np.where(there, last.at(_linear(features, coefficients)), 0.0)[:, :CHECKED].sum(1)
+        others = Curve.fit(*(rest if len(rest[0]) else nothing))
+        return cls(first, coefficients, last, Curve.fit(promised, share), others, seen)
 
     def chances(self, scores: Numbers, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
         """The chance of each item to be a hit.
@@ -142,12 +152,22 @@ class Calibration:
         # Two searches may differ in the last bits.
         near = best - 1e-6 * np.maximum(1.0, np.abs(np.where(np.isfinite(best), best, 0.0)))
         places = 1 + (near[:, None, :] > scores[:, :, None]).sum(2)
-        features = _features(self.first, scores, np.minimum(places, DEPTH), best, lengths)
-        chances = self.last.at(_linear(features, self.coefficients))
+        chances = self._uncorrected(scores, np.minimum(places, DEPTH), best, lengths) * self._factors(best, lengths)
         # An item beyond the best ones has no better chance than the last of them.
         beyond = np.minimum(chances, self.others.at(scores))
         found: Numbers = np.where(places > DEPTH, beyond, chances).clip(LOWEST, 1 - LOWEST)
         return found
+
+    def _uncorrected(self, scores: Numbers, places: Any, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
+        return self.last.at(_linear(_features(self.first, scores, places, best, lengths), self.coefficients))
+
+    def _factors(self, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
+        """What the chances of each history are multiplied by, shape (histories, 1)."""
+        top = best[:, :CHECKED]
+        places = np.broadcast_to(np.arange(1, top.shape[1] + 1), top.shape)
+        promised = np.where(np.isfinite(top), self._uncorrected(top, places, best, lengths), 0.0).sum(1)
+        found: Numbers = top.shape[1] * self.lists.at(promised) / np.maximum(promised, LOWEST)
+        return found[:, None]
 
     def doubts(self, length: int, unknown: int, best: Numbers) -> str:
         """Why too little is known of a history to tell chances; empty if enough is known.
@@ -172,7 +192,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        curves = {name: getattr(self, name).to_json() for name in ("first", "last", "others")}
+        curves = {name: getattr(self, name).to_json() for name in CURVES}
         return {**curves, "coefficients": list(self.coefficients), "seen": asdict(self.seen)}
 
     @classmethod
@@ -183,14 +203,14 @@ class Calibration:
             BundleError: something else.
         """
         try:
-            curves = [Curve.from_json(saved[name]) for name in ("first", "last", "others")]
+            curves = [Curve.from_json(saved[name]) for name in CURVES]
             coefficients = tuple(map(float, saved["coefficients"]))
             seen = Seen(**saved["seen"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"a calibration that cannot be read ({error})", expected="one as saved") from None
         if len(coefficients) != 1 + len(SIGNS) or not np.isfinite(coefficients).all():
             raise BundleError(f"{len(coefficients)} coefficients", expected=f"{1 + len(SIGNS)} numbers")
-        return cls(curves[0], coefficients, curves[1], curves[2], seen)
+        return cls(curves[0], coefficients, *curves[1:], seen)
 
 
 SIGNS = (1, 0, -1, 0, 0)

@@ -33,12 +33,12 @@ class Curve:
     chances: Numbers
 
     @classmethod
-    def fit(cls, scores: Numbers, hits: npt.NDArray[np.bool_], weights: Numbers | None = None) -> Curve:
+    def fit(cls, scores: Numbers, hits: npt.NDArray[np.bool_] | Numbers, weights: Numbers | None = None) -> Curve:
         """Least squares among the functions that never decrease (pool adjacent violators).
 
         Args:
             scores: at least one, finite.
-            hits: whether each was a hit.
+            hits: whether each was a hit, or the share of its hits.
             weights: how many each stands for; 1 by default.
 
         Returns:
