@@ -130,7 +130,8 @@ def table(lines: Sequence[Line]) -> list[str]:
         name = config["model"].replace("_", "-")
         rows.append([config["data"], name + mark(line), by, asked, f"{line['error']:.3f}", *quartiles])
     told = (
-        f"The best {K} items of each history: expected calibration error (lower is better), and the hits of a list, "
+        f"The best {K} items of each history: expected calibration error (lower is better; that of true "
+        "chances is about 0.02 with 93 users, 0.013 with 266 and 0.006 with 1,000), and the hits of a list, "
         "promised / found ± standard error, in quartiles of users by the promised number. Chances were learnt by "
         "`fit` from the users of the validation part (strong generalisation), or by `calibrate` from one half of the "
         "users of the test, of whom the other half is asked. Left out are users of whom too little is known. "

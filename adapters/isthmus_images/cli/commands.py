@@ -24,6 +24,7 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import percent
 from isthmus.disk import written
 from isthmus.errors import InputError
 from isthmus.reprs import counted
@@ -117,9 +118,15 @@ def search(
     if within is not None:
         model = model.with_gallery(within)
     hits = model.search(query, k)[0]
-    found = [{"name": hit.item, "row": hit.row, "score": hit.score, "label": hit.label} for hit in hits]
-    rows = [(one["score"], one["name"], one["label"] or "") for one in found]
-    columns = ("−distance²", "image", "label")
+    found = [
+        {"name": hit.item, "row": hit.row, "score": hit.score, "label": hit.label, "percentile": percentile}
+        for hit, percentile in zip(hits, hits.percentiles, strict=True)
+    ]
+    rows = [
+        (one["score"], percent(percentile), one["name"], one["label"] or "")
+        for one, percentile in zip(found, hits.percentiles, strict=True)
+    ]
+    columns = ("−distance²", "percentile", "image", "label")
     emit({"query": image, "found": found}, as_json, lambda: table(columns, rows))
 
 

@@ -63,6 +63,12 @@ MOST = 10
 BLENDED = 6
 """Maximum number of parts of a blend."""
 
+NEAR = 0.7
+"""Parts of a blend have at least this share of the best score; others rarely get a weight."""
+
+WEIGHING = 0.1
+"""Share of the time limit that is kept for weighing a blend."""
+
 TRIAL = 0.02
 """Share of the time of a network for seeing how fast it is, beyond the first steps."""
 
@@ -228,13 +234,18 @@ class ModelSearch:
                 self.judge.score(recipe.model)
         recipe, spent = self.shared.without(recipe), self.budget.now() - started
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, spent, values=self.judge.latest))
-        self._reserve()
+        self._reserve(WEIGHING * self.budget.seconds)
         if history.interrupted:
             raise KeyboardInterrupt
 
-    def _reserve(self) -> None:
-        """Keep time for the final fit of the best candidates, any of which may be parts of the winner."""
-        self.budget.reserved = sum(tried.again for tried in self.best_of_each()[:BLENDED])
+    def _reserve(self, weighing: float) -> None:
+        """Keep time for weighing a blend, and for the final fit of all that may be parts of the winner."""
+        self.budget.reserved = weighing + sum(tried.again for tried in self._parts())
+
+    def _parts(self) -> list[Candidate]:
+        """The best candidates of each name that may be parts of a blend: those that come near to the best one."""
+        best = [tried for tried in self.best_of_each() if tried.recipe is not None]
+        return [tried for tried in best if (tried.score or 0.0) >= NEAR * (best[0].score or 0.0)][:BLENDED]
 
     def _source(self, recipe: Recipe) -> Source:
         """The training users in the form that a model reads."""
@@ -272,8 +283,8 @@ class ModelSearch:
     def _blend(self) -> None:
         """Blend the best candidates; the blend can win only if it leads by more than a paired standard error, with
         weights that were chosen on other users."""
-        parts = [part for part in self.best_of_each() if part.recipe is not None][:BLENDED]
-        left = self.budget.left
+        self._reserve(0.0)
+        parts, left = self._parts(), self.budget.left
         if len(parts) < 2 or left <= 0:
             return
         started = self.budget.now()

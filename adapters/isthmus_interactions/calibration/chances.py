@@ -41,6 +41,7 @@ LOWEST = 1e-4
 """The smallest chance that is told; the largest is as far from 1."""
 
 
+@brief
 @dataclass(frozen=True)
 class Seen:
     """What a calibration has seen; a history outside these ranges is unlike it.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
 from isthmus.errors import BundleError
+from isthmus.reprs import brief
 
 Numbers = npt.NDArray[np.float64]
 
@@ -18,6 +19,7 @@ LEAST = 20.0
 """Weight of the highest scores whose share of hits is the largest chance: two hits of two are no chance of 1."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A function that never decreases: linear between points, constant beyond the first and the last one.

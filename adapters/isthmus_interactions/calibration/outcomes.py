@@ -13,6 +13,7 @@ from isthmus.batch import Tensors
 from isthmus.core.rankers import ranker_of
 from isthmus.index.exact.searcher import rank_prepared
 from isthmus.protocols import Ranker
+from isthmus.reprs import brief
 from isthmus.rowlists import from_csr
 from isthmus.sources import even_rows
 from isthmus_interactions.calibration.curve import Numbers
@@ -34,6 +35,7 @@ AT_A_TIME = 64
 Hits = npt.NDArray[np.bool_]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """Scores and hits of some users, each of whom was asked about by a history and has hidden items.

@@ -13,6 +13,7 @@ import pyarrow as pa
 from isthmus.answers import Answers, RankedList, id_type
 from isthmus.ids import Id
 from isthmus.protocols import Neighbours
+from isthmus.reprs import brief
 from isthmus.vocabulary import Kind, Vocabulary
 
 
@@ -121,6 +122,7 @@ def result_types(kind: Kind | None, ids: Sequence[Id] = (), *, calibrated: bool 
     return {**found, "chance": pa.float64()} if calibrated else found
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Chances:
     """The chances of the items of several answers.

@@ -27,6 +27,7 @@ from isthmus.cli.options import (
     check_out_file,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import percent
 from isthmus.errors import InputError
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
@@ -155,9 +156,13 @@ def search(
         model = model.with_gallery(
             texts_from(within, column, documents, directory, encoding=encoding, delimiter=delimiter, header=header)
         )
-    found = [{"text": hit.item, "row": hit.row, "score": hit.score} for hit in model.search(query, k)[0]]
-    rows = [(one["score"], one["text"]) for one in found]
-    emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "text"), rows))
+    hits = model.search(query, k)[0]
+    found: list[dict[str, Any]] = [
+        {"text": hit.item, "row": hit.row, "score": hit.score, "percentile": percentile}
+        for hit, percentile in zip(hits, hits.percentiles, strict=True)
+    ]
+    rows = [(one["score"], percent(one["percentile"]), one["text"]) for one in found]
+    emit({"query": query, "found": found}, as_json, lambda: table(("cosine", "percentile", "text"), rows))
 
 
 def anomalies(

@@ -27,6 +27,7 @@ from isthmus.cli.options import (
     Within,
 )
 from isthmus.cli.output import Json, emit, table
+from isthmus.cli.wording import percent
 from isthmus.errors import BundleError
 from isthmus.reprs import counted
 from isthmus_vectors.autoencoder import VectorAutoencoder
@@ -130,9 +131,20 @@ def search(
         k,
         metric=metric,
     )
-    found = [[{"row": hit.row, "score": hit.score} for hit in hits] for hits in near]
-    lines = [(query, one["row"], one["score"]) for query, some in enumerate(found) for one in some]
-    emit({"found": found}, as_json, lambda: table(("row of FILE", "nearest row", METRICS.get(metric, metric)), lines))
+    found: list[list[dict[str, Any]]] = [
+        [
+            {"row": hit.row, "score": hit.score, "percentile": percentile}
+            for hit, percentile in zip(hits, hits.percentiles, strict=True)
+        ]
+        for hits in near
+    ]
+    lines = [
+        (query, one["row"], one["score"], percent(one["percentile"]))
+        for query, some in enumerate(found)
+        for one in some
+    ]
+    heads = ("row of FILE", "nearest row", METRICS.get(metric, metric), "percentile")
+    emit({"found": found}, as_json, lambda: table(heads, lines))
 
 
 def anomalies(

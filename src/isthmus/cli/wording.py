@@ -125,3 +125,8 @@ def _with_unit(name: str, value: Any, error: float | None) -> str:
         return f"{value:.1%} ± {error:.1%}" if error else f"{value:.1%}"
     around = f" ± {error:.2g}" if error else ""
     return f"{number(value)}{around} {unit}".rstrip()
+
+
+def percent(value: float | None) -> str:
+    """A percentile with two decimals, which tell 99.99 from 100; empty without one."""
+    return "" if value is None else f"{value:.2f}"

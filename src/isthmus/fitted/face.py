@@ -292,7 +292,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Returns:
             The records found for each query (also for a single one), nearest first: a sequence of sequences of
             ``SearchHit`` (item, row, score, label), which is also one table. Fewer than k if the gallery has fewer
-            records.
+            records. ``percentiles`` says how many random pairs of the gallery are less similar, in percent.
 
         Raises:
             InputError: there is no gallery.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from isthmus.answers import Answers, RankedList
 from isthmus.errors import BundleError, InputError
+from isthmus.fitted.random_pairs import RandomPairs
 from isthmus.index import Index
 from isthmus.index.searchers import kind_for
 from isthmus.index.vectors import Metric, check_metric
@@ -46,21 +47,24 @@ class FoundRecords(RankedList[SearchHit]):
         rows: positions in the gallery, from 0.
         scores: negative squared distances, cosines or inner products of codes; higher is nearer.
         labels: labels of the records, None for records without one.
+        percentiles: percentage of random pairs of records of the gallery that are less similar than the query and the
+            record; None where there are no pairs. Tables have them as the column ``percentile``.
     """
 
     items: list[str]
     rows: list[int]
     scores: list[float]
     labels: list[str | None]
+    percentiles: list[float | None]
 
     row_type: ClassVar[Any] = SearchHit
 
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """Items, rows, scores and labels."""
-        return self.items, self.rows, self.scores, self.labels
+        """Items, rows, scores, labels and percentiles."""
+        return self.items, self.rows, self.scores, self.labels, self.percentiles
 
     def column_types(self) -> Mapping[str, pa.DataType]:
-        """The Arrow types of item, row, score and label."""
+        """The Arrow types of item, row, score, label and percentile."""
         return FOUND_TYPES
 
     def remarks(self) -> list[str]:
@@ -68,13 +72,20 @@ class FoundRecords(RankedList[SearchHit]):
         return []
 
     def _cut(self, places: slice) -> FoundRecords:
-        return FoundRecords(self.items[places], self.rows[places], self.scores[places], self.labels[places])
+        rest = self.scores[places], self.labels[places], self.percentiles[places]
+        return FoundRecords(self.items[places], self.rows[places], *rest)
 
     def _labels(self) -> Sequence[Any]:
         return self.items
 
 
-FOUND_TYPES = {"item": pa.large_string(), "row": pa.int64(), "score": pa.float64(), "label": pa.large_string()}
+FOUND_TYPES = {
+    "item": pa.large_string(),
+    "row": pa.int64(),
+    "score": pa.float64(),
+    "label": pa.large_string(),
+    "percentile": pa.float64(),
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,6 +104,7 @@ class Gallery:
     labels: Sequence[str] | None = None
     metric: Metric = "l2"
     _indexes: dict[str, Index] = field(default_factory=dict, repr=False)
+    _pairs: dict[str, RandomPairs] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for what, given in (("names", self.items), ("labels", self.labels)):
@@ -128,13 +140,29 @@ class Gallery:
                 self.codes, metric=cast(Metric, chosen), kind=kind_for(*self.codes.shape)
             )
         found = self._indexes[chosen].search(queries, k)
-        return Answers([self._found(near.ids, near.scores.tolist()) for near in found], FOUND_TYPES)
+        pairs = self.random_pairs(chosen)
+        return Answers([self._found(near.ids, near.scores.tolist(), pairs) for near in found], FOUND_TYPES)
 
-    def _found(self, ids: Sequence[Any], scores: list[float]) -> FoundRecords:
+    def random_pairs(self, metric: str | None = None) -> RandomPairs:
+        """How similar random pairs of records are; computed once for each metric.
+
+        Args:
+            metric: another metric than the gallery's own.
+
+        Raises:
+            SettingError: an unknown metric.
+        """
+        chosen = self.metric if metric is None else metric
+        check_metric(chosen)
+        if chosen not in self._pairs:
+            self._pairs[chosen] = RandomPairs(self.codes, cast(Metric, chosen))
+        return self._pairs[chosen]
+
+    def _found(self, ids: Sequence[Any], scores: list[float], pairs: RandomPairs) -> FoundRecords:
         rows = [int(row) for row in ids]
         items = [str(row) if self.items is None else self.items[row] for row in rows]
         labels = [None if self.labels is None else self.labels[row] for row in rows]
-        return FoundRecords(items, rows, scores, labels)
+        return FoundRecords(items, rows, scores, labels, pairs.percentiles(scores))
 
 
 @runtime_checkable

@@ -18,11 +18,13 @@ from torch import Tensor
 
 from isthmus.errors import BundleError, InputError, ValueRangeError
 from isthmus.fitted.quality import score_quantiles
+from isthmus.reprs import brief
 
 LARGEST = 512
 """Number of the largest scores that are kept one by one, so that small p-values are exact."""
 
 
+@brief
 @dataclass(frozen=True)
 class NormalScores:
     """The anomaly scores of normal records, in short.

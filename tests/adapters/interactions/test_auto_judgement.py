@@ -166,7 +166,8 @@ def test_the_limit_is_kept_and_the_final_fit_is_not_lost(
     assert made.facts["seconds_in_all"] <= 105.0
     parts = [part["model"] for part in made.settings["parts"]] if made.builder == "blend" else [made.builder]
     assert set(made.facts["fitted_on_everybody"]) >= set(parts) - {"mult_dae"}
-    assert clock.time > 0
+    # Networks do not take the time for weighing a blend.
+    assert linear > 2 or "blend" in {line["model"] for line in made.facts["tried"]}
 
 
 def test_a_network_without_time_for_its_first_epochs_is_not_begun(
