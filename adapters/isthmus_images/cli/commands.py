@@ -122,7 +122,10 @@ def search(
         {"name": hit.item, "row": hit.row, "score": hit.score, "label": hit.label, "percentile": percentile}
         for hit, percentile in zip(hits, hits.percentiles, strict=True)
     ]
-    rows = [(one["score"], percent(one["percentile"]), one["name"], one["label"] or "") for one in found]
+    rows = [
+        (one["score"], percent(percentile), one["name"], one["label"] or "")
+        for one, percentile in zip(found, hits.percentiles, strict=True)
+    ]
     columns = ("−distance²", "percentile", "image", "label")
     emit({"query": image, "found": found}, as_json, lambda: table(columns, rows))
 

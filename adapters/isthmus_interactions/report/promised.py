@@ -36,7 +36,7 @@ class Promised:
     def rows(self) -> list[dict[str, Any]]:
         """The groups as rows of a table."""
         return [
-            {"items": one.count, "promised": one.promised, "found": one.found, "standard_error": one.standard_error}
+            {"items": one.count, "promised": one.promised, "found": one.found, "standard_error": _error(one)}
             for one in self.groups
         ]
 
@@ -77,11 +77,15 @@ def promised(fitted: FittedRecommender, fold: FoldIn, k: int) -> Promised | None
     return Promised(reliability(chances[told], hits[told]), check)
 
 
+def _error(group: Group) -> float | None:
+    return None if np.isnan(group.standard_error) else group.standard_error
+
+
 def _draw(groups: list[Group], axes: Axes) -> None:
     places, found = [one.promised for one in groups], [one.found for one in groups]
     most = 1.1 * max(*places, *found, 0.01)
     axes.plot([0, most], [0, most], color=GREY, linewidth=1, linestyle="--")
-    spread = [0.0 if np.isnan(one.standard_error) else 1.96 * one.standard_error for one in groups]
+    spread = [1.96 * (_error(one) or 0.0) for one in groups]
     axes.errorbar(places, found, yerr=spread, fmt="o-", color=VERMILION, capsize=3, markersize=5)
     axes.set_xlim(0, most)
     axes.set_ylim(0, most)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ class QualityReport:
         return path
 
     def _repr_html_(self) -> str:
-        return self.html()
+        # In a frame, because the page has styles of its own.
+        return f'<iframe srcdoc="{escape(self.html())}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 
 def check_ending(path: Path) -> None:

@@ -95,7 +95,7 @@ def test_search_in_what_was_fitted_and_elsewhere(fitted: Run) -> None:
     found = document(fitted("search", "m", "pictures/lies/00.png", "-k", "60", "--json"))["found"]
     assert found[0]["score"] == pytest.approx(0, abs=1e-4)
     assert {one["label"] for one in found} == {"lies", "stands"}
-    assert {"name", "row", "score", "label"} == set(found[0])
+    assert {"name", "row", "score", "label", "percentile"} == set(found[0])
     elsewhere = document(fitted("search", "m", "pictures/lies/00.png", "--in", "arrays.npy", "--json"))["found"]
     assert len(elsewhere) == 5
 

@@ -327,6 +327,7 @@ def test_the_document_and_the_tables(tmp_path: Path) -> None:
     assert found.tables["scores"].column("ranker").to_pylist()[0] == "model"
     assert set(found.tables) == {"scores", "users", "items", "checks"}
     assert "no fault" in repr(found)
+    assert parsed(found._repr_html_()).seen == {"iframe"}
 
 
 def test_mistakes(subtests: pytest.Subtests, tmp_path: Path) -> None:
