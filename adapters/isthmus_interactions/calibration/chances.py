@@ -205,14 +205,14 @@ class Calibration:
             BundleError: something else.
         """
         try:
-            curves = [Curve.from_json(saved[name]) for name in CURVES]
+            first, last, lists, others = (Curve.from_json(saved[name]) for name in CURVES)
             coefficients = tuple(map(float, saved["coefficients"]))
             seen = Seen(**saved["seen"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"a calibration that cannot be read ({error})", expected="one as saved") from None
         if len(coefficients) != 1 + len(SIGNS) or not np.isfinite(coefficients).all():
             raise BundleError(f"{len(coefficients)} coefficients", expected=f"{1 + len(SIGNS)} numbers")
-        return cls(curves[0], coefficients, *curves[1:], seen)
+        return cls(first, coefficients, last, lists, others, seen)
 
 
 SIGNS = (1, 0, -1, 0, 0)
