@@ -19,8 +19,11 @@ from scipy.sparse import random_array, save_npz
 import isthmus
 from isthmus.errors import IsthmusError
 from isthmus.index import Index
+from isthmus.training.run import Run
 from isthmus_images.images import Images
+from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.recommender import Recommender
 from isthmus_text.texts import Texts
 from isthmus_vectors.vectors import Vectors
 
@@ -65,7 +68,37 @@ def bundles(folder: Path, *, small: bool = False) -> list[Artefact]:
             continue
         isthmus.load(old).save(folder / old.name)
         found.append(Artefact(folder / old.name, answers))
-    return found + list(_indexes(folder, KINDS[:3] if small else KINDS))
+    later = [] if small else list(_later(folder))
+    return found + later + list(_indexes(folder, KINDS[:3] if small else KINDS))
+
+
+def _later(folder: Path) -> Iterator[Artefact]:
+    """Models, and parts of bundles, that version 0.1 did not have."""
+    draws = np.random.default_rng(0)
+    users, step = np.repeat(np.arange(150), 8), np.tile(np.arange(8), 150)
+    items = (users % 4 * 10 + step + draws.integers(0, 3, len(users))) % 40
+    data = Interactions.read((users, items), ordered=True)
+    tags = ItemFeatures.of(range(42), np.eye(4, dtype=np.float32)[np.arange(42) // 10 % 4])
+    run = Run(device="cpu", precision="fp32")
+    network = {"hidden": 8, "layers": 1, "length": 6, "epochs": 2}
+
+    def fitted(model: str, **options: Any) -> Recommender:
+        return Recommender.fit(data, model, **{"validation": 0.0, "run": run, **options})
+
+    made = {
+        "low-pass": fitted("low-pass", vectors=4),
+        "sequence-linear": fitted("sequence-linear"),
+        "sequence-recommender": fitted("sequence-recommender", **network),
+        "sequence-codes": fitted("sequence-recommender", **network, variational=True, timed=False),
+        "half-life": fitted("ease", decay=3),
+        "calibrated": fitted("edlae", validation=0.4),
+        "changed": fitted("ease").learn(([200, 200], [1, 2])),
+        "featured": fitted("ease", features=tags, feature_weight=1.0),
+    }
+    assert made["calibrated"].calibration is not None
+    for name, model in made.items():
+        model.save(folder / f"later-{name}")
+        yield Artefact(folder / f"later-{name}", answers)
 
 
 def _indexes(folder: Path, kinds: tuple[str, ...]) -> Iterator[Artefact]:
@@ -101,8 +134,11 @@ def _tried(ask: Callable[[Any], Any], model: Any) -> Any:
 
 
 def _of_recommender(model: Any) -> Any:
-    best = model.recommend([[0, 10, 20], [90, 120], []], k=5)
-    return [[list(one.ids), _plain(one.scores)] for one in best]
+    told = model.calibration is not None
+    best = model.recommend([[0, 10, 20], [90, 120], []], k=5, calibrated=told)
+    # Without its first user, if it can change exactly: that asks all that is stored for it.
+    rest = [] if model.fitted.inverse is None else _of_recommender(model.forget(users=[0]))
+    return [rest, *([list(one.ids), _plain(one.scores), list(one.chances) if told else 0] for one in best)]
 
 
 def _coded(model: Any) -> Any:

@@ -11,6 +11,7 @@ whose logits hardly depend on the length, promised a third too few hits to users
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -71,6 +72,19 @@ class Seen:
     highest: float
     hit: str
     error: float | None
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Seen:
+        """The inverse of ``dataclasses.asdict``; what has not the type of its field is a ``TypeError``."""
+        if set(saved) != set(cls.__dataclass_fields__):
+            raise TypeError(f"{sorted(saved)} instead of {sorted(cls.__dataclass_fields__)}")
+        error = None if saved["error"] is None else float(saved["error"])
+        return cls(
+            **{name: operator.index(saved[name]) for name in ("users", "hits", "shortest", "longest")},
+            **{name: float(saved[name]) for name in ("given", "hidden", "lowest", "highest")},  # type: ignore[arg-type]
+            hit=str(saved["hit"]),
+            error=error,
+        )
 
 
 CURVES = ("first", "last", "lists", "others")
@@ -207,8 +221,8 @@ class Calibration:
         try:
             first, last, lists, others = (Curve.from_json(saved[name]) for name in CURVES)
             coefficients = tuple(map(float, saved["coefficients"]))
-            seen = Seen(**saved["seen"])
-        except (KeyError, TypeError, ValueError) as error:
+            seen = Seen.from_json(saved["seen"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"a calibration that cannot be read ({error})", expected="one as saved") from None
         if len(coefficients) != 1 + len(SIGNS) or not np.isfinite(coefficients).all():
             raise BundleError(f"{len(coefficients)} coefficients", expected=f"{1 + len(SIGNS)} numbers")
