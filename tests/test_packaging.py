@@ -60,7 +60,7 @@ def test_every_import_root_is_typed() -> None:
 
 def test_base_dependencies_are_the_promised_ones() -> None:
     expected = {"torch", "numpy", "scipy", "faiss-cpu", "safetensors", "pyarrow", "charset-normalizer", "typer", "rich"}
-    expected |= {"jaxtyping"}
+    expected |= {"jaxtyping", "jinja2"}
     assert names(project()["project"]["dependencies"]) == expected
 
 

@@ -140,6 +140,7 @@ def roots() -> tuple[object, ...]:
             recommender.recommend([[]], 9)[0],
             measured,
             TuningResult("ease", "ndcg@100", {}, ()),
+            recommender.report(data, samples=9, hide=0.5),
         ),
         *(FoldIn(matrix, matrix, list(range(60)), ordered), Texts.read(["a\n" * 999] * 9), Vectors.read(rows)),
         *(Images.read(np.zeros((3, 8, 8), np.uint8)), Gallery(torch.zeros(9, 2), ["a\n" * 999] * 9), Vocabulary([1])),

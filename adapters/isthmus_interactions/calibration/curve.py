@@ -51,7 +51,8 @@ class Curve:
         edges = isotonic_regression(found / count, weights=count).blocks
         chances = np.add.reduceat(found, edges[:-1]) / np.add.reduceat(count, edges[:-1])
         top = len(count) - 1 - min(int(np.searchsorted(np.cumsum(count[::-1]), LEAST)), len(count) - 1)
-        chances = np.minimum(chances, found[top:].sum() / count[top:].sum())
+        # Blocks whose chances are equal may differ in the last digit, in either direction.
+        chances = np.maximum.accumulate(np.clip(chances, 0.0, min(1.0, found[top:].sum() / count[top:].sum())))
         points = np.stack([values[edges[:-1]], values[edges[1:] - 1]], 1).ravel()
         return cls(points, np.repeat(chances, 2))
 

@@ -114,7 +114,7 @@ class _Asked:
         state, users, width = self.ranker.prepare(self.inputs), self.history.shape[0], self.history.shape[1]
         seen = from_csr(self.history, self.device)
         found = rank_prepared(self.ranker, state, users, min(DEPTH, width), exclude=seen, device=self.device)
-        best, scores = found.rows.cpu().numpy(), found.scores.double().cpu().numpy()
+        best, scores = found.rows.cpu().numpy(), found.scores.cpu().double().numpy()
         is_hidden, is_seen = self.hidden.toarray() > 0, self.history.toarray() > 0
         filled, each = best >= 0, np.arange(users)[:, None]
         hits = is_hidden[each, best] & filled
@@ -132,7 +132,7 @@ class _Asked:
         width = is_hidden.shape[1]
         drawn = np.unique(generator.integers(0, width, OTHERS))
         columns = np.union1d(drawn, self.hidden.indices)
-        scores = self.ranker.scores(state, torch.from_numpy(columns).to(self.device)).double().cpu().numpy()
+        scores = self.ranker.scores(state, torch.from_numpy(columns).to(self.device)).cpu().double().numpy()
         hit, free = is_hidden[:, columns], ~is_best[:, columns]
         sampled = np.isin(columns, drawn) & free & ~hit
         rest = (~is_best & ~is_hidden).sum(1)

@@ -54,8 +54,8 @@ def chances_of(
         Chances, and what is too little.
     """
     rows, lengths = found.rows.cpu().numpy(), batch.bags.lengths().numpy()
-    top = np.where(best.rows.cpu().numpy() >= 0, best.scores.double().cpu().numpy(), -np.inf)
-    scores = np.where(rows >= 0, found.scores.double().cpu().numpy(), -np.inf)
+    top = np.where(best.rows.cpu().numpy() >= 0, best.scores.cpu().double().numpy(), -np.inf)
+    scores = np.where(rows >= 0, found.scores.cpu().double().numpy(), -np.inf)
     unknown = [len(ids) for ids in batch.unknown]
     doubts = [calibration.doubts(int(own), many, one) for own, many, one in zip(lengths, unknown, top, strict=True)]
     values = calibration.chances(scores, top, lengths)

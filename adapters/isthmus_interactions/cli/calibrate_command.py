@@ -14,7 +14,17 @@ from isthmus import bundle
 from isthmus.cli.options import Delimiter, Directory, Encoding, Header, Seed
 from isthmus.cli.output import Json, emit, printable
 from isthmus.reprs import counted
-from isthmus_interactions.cli.options import Data, ItemColumn, Keep, Ordered, TimeColumn, UserColumn, ValueColumn
+from isthmus_interactions.cli.options import (
+    Data,
+    HiddenShare,
+    ItemColumn,
+    Keep,
+    Ordered,
+    SplitName,
+    TimeColumn,
+    UserColumn,
+    ValueColumn,
+)
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommender import Recommender
 
@@ -32,10 +42,8 @@ def calibrate(
     header: Header = None,
     keep: Keep = None,
     ordered: Ordered = False,
-    split: Annotated[
-        str | None, typer.Option(help="How items are hidden, as for evaluate: users, known, leave-last-out, ...")
-    ] = None,
-    hide: Annotated[float, typer.Option(help="Share of each user's items that --split users hides.")] = 0.2,
+    split: SplitName = None,
+    hide: HiddenShare = 0.2,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -30,11 +30,16 @@ from isthmus.reprs import counted
 from isthmus_interactions.cli import asked, documents
 from isthmus_interactions.cli.options import (
     Data,
+    HiddenShare,
     Histories,
     ItemColumn,
     Keep,
     Metrics,
     Ordered,
+    SeenItems,
+    SplitAt,
+    SplitName,
+    SplitTarget,
     TimeColumn,
     UserColumn,
     ValueColumn,
@@ -152,27 +157,11 @@ def evaluate(
     header: Header = None,
     keep: Keep = None,
     ordered: Ordered = False,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="users (new users), known (later interactions), leave-last-out (most recent item), temporal (what "
-            "users did from one moment on) or sessions (the same for sessions) [depends on FILE]."
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            help="The moment of --split temporal and sessions: a date, a number as in FILE, or a share of the events "
-            "before it [what DIR was trained before]."
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Events to find after the moment: the last of each user, or each successive one.")
-    ] = None,
-    seen: Annotated[
-        str | None, typer.Option(help="Items of the history are masked or kept in the ranking [masked].")
-    ] = None,
-    hide: Annotated[float, typer.Option(help="Share of each user's items that --split users hides.")] = 0.2,
+    split: SplitName = None,
+    at: SplitAt = None,
+    target: SplitTarget = None,
+    seen: SeenItems = None,
+    hide: HiddenShare = 0.2,
     seed: Seed = 0,
     metric: Metrics = None,
     as_json: Json = False,

@@ -37,3 +37,27 @@ TitleId = Annotated[str | None, typer.Option("--title-id", help="Column of ids i
 TitleColumn = Annotated[str | None, typer.Option("--title-column", help="Column of titles in --titles [title, name].")]
 FeatureTitle = Annotated[str | None, typer.Option("--title", help="Column of titles in --features [title].")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", help="Metric such as recall@20; may be repeated.")]
+SplitName = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="users (new users), known (later interactions), leave-last-out (most recent item), temporal (what "
+        "users did from one moment on) or sessions (the same for sessions) [depends on FILE].",
+    ),
+]
+SplitAt = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        help="The moment of --split temporal and sessions: a date, a number as in FILE, or a share of the events "
+        "before it [what DIR was trained before].",
+    ),
+]
+SplitTarget = Annotated[
+    str | None,
+    typer.Option("--target", help="Events to find after the moment: the last of each user, or each successive one."),
+]
+SeenItems = Annotated[
+    str | None, typer.Option("--seen", help="Items of the history are masked or kept in the ranking [masked].")
+]
+HiddenShare = Annotated[float, typer.Option("--hide", help="Share of each user's items that --split users hides.")]

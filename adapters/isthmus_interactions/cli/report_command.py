@@ -12,7 +12,20 @@ from rich.text import Text
 from isthmus.cli.options import Delimiter, Directory, Encoding, Header, Seed
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.disk import check_file
-from isthmus_interactions.cli.options import Data, ItemColumn, Keep, Ordered, TimeColumn, UserColumn, ValueColumn
+from isthmus_interactions.cli.options import (
+    Data,
+    HiddenShare,
+    ItemColumn,
+    Keep,
+    Ordered,
+    SeenItems,
+    SplitAt,
+    SplitName,
+    SplitTarget,
+    TimeColumn,
+    UserColumn,
+    ValueColumn,
+)
 from isthmus_interactions.files.reading import Reading
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.report.report import QualityReport, check_ending
@@ -34,12 +47,14 @@ def report(
     keep: Keep = None,
     ordered: Ordered = False,
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="Length of the rankings.")] = 20,
-    split: Annotated[str | None, typer.Option(help="The protocol, as for evaluate [depends on FILE].")] = None,
-    at: Annotated[str | None, typer.Option(help="The moment of --split temporal and sessions.")] = None,
-    target: Annotated[str | None, typer.Option(help="last or successive, as for evaluate.")] = None,
-    seen: Annotated[str | None, typer.Option(help="masked or kept, as for evaluate.")] = None,
-    hide: Annotated[float, typer.Option(help="Share of each user's items that --split users hides.")] = 0.2,
-    samples: Annotated[int, typer.Option(min=1, help="Number of samples for the intervals.")] = 1000,
+    split: SplitName = None,
+    at: SplitAt = None,
+    target: SplitTarget = None,
+    seen: SeenItems = None,
+    hide: HiddenShare = 0.2,
+    samples: Annotated[
+        int, typer.Option("--resamples", min=1, help="Number of bootstrap samples for the intervals.")
+    ] = 1000,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isthmus.reprs import brief
 from isthmus_interactions.report.intervals import Estimate
 
 Level = Literal["ok", "note", "fault"]
@@ -28,6 +29,7 @@ PROMISES = 0.2
 """A larger relative difference between promised and found hits is a fault."""
 
 
+@brief
 @dataclass(frozen=True)
 class Check:
     """One verdict.

@@ -44,6 +44,7 @@ PAGE = (
     ("isthmus explain DIR", "show how the items of a history contribute to a recommendation"),
     ("isthmus items DIR [TEXT]", "find items by title or id"),
     ("isthmus evaluate DIR FILE", "evaluate a bundle on held-out data"),
+    ("isthmus calibrate DIR FILE", "learn how likely recommended items are hits"),
     ("isthmus report DIR FILE", "report on a bundle: for whom it is good, and what is wrong with a test"),
     ("isthmus encode DIR FILE", "turn records into codes"),
     ("isthmus decode DIR CODES", "turn codes into texts"),

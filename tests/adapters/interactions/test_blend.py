@@ -189,9 +189,10 @@ def test_all_keywords_of_each_part_are_saved(tmp_path: Path) -> None:
     inner = {"model": "blend", "settings": {"parts": ["ease"]}}
     recommender = Recommender.fit(data, "blend", parts=[small, "edlae", {"model": "ease"}, inner])
     deep, *linear = recommender.settings["parts"]
+    plain = {"length_power": 0.0, "feature_weight": 0.0}
     assert linear[:2] == [
-        {"model": "edlae", "settings": {"regularisation": 400.0, "dropout": 0.5}},
-        {"model": "ease", "settings": {"regularisation": 500.0}},
+        {"model": "edlae", "settings": {"regularisation": 400.0, "dropout": 0.5, **plain}},
+        {"model": "ease", "settings": {"regularisation": 500.0, **plain}},
     ]
     assert linear[2] == {"model": "blend", "settings": {"parts": [linear[1]]}}
     whole = checked("mult_dae", mult_dae, {"code": 8, "epochs": 1, "learning_rate": 1.0})

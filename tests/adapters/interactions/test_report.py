@@ -350,11 +350,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     late = events()[1]
     rows = [f"{u},{i},{t}" for u, i, t in zip(late.users, late.items, late.times, strict=True)]
     Path("later.csv").write_text("\n".join(["user,item,timestamp", *rows]))
-    assert main(["report", "b", "later.csv", "-k", "4", "--samples", "50", "--json"]) == 0
+    assert main(["report", "b", "later.csv", "-k", "4", "--resamples", "50", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["path"], document["k"]) == ("b.report.html", 4)
     parsed(Path("b.report.html").read_text(encoding="utf-8"))
-    assert main(["report", "b", "later.csv", "--out", "r.json", "--samples", "50"]) == 0
+    assert main(["report", "b", "later.csv", "--out", "r.json", "--resamples", "50"]) == 0
     assert "no fault; the report is r.json" in capsys.readouterr().out
     for args, said in [
         (("later.csv", "--out", "r.txt"), "html or .json"),
