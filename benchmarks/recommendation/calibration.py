@@ -94,8 +94,13 @@ def measure(one: Case) -> dict[str, object]:
     """Promised and found hits of the users who are asked."""
     items, calibration = one.recommender.adapter.items, one.recommender.calibration
     assert calibration is not None
-    histories = [items.take(row) for row in np.split(one.asked.history.indices, one.asked.history.indptr[1:-1])]
-    hidden = [set(items.take(row)) for row in np.split(one.asked.held_out.indices, one.asked.held_out.indptr[1:-1])]
+    histories = [
+        items.take(row) for row in np.split(one.asked.history.indices.astype(np.int64), one.asked.history.indptr[1:-1])
+    ]
+    hidden = [
+        set(items.take(row))
+        for row in np.split(one.asked.held_out.indices.astype(np.int64), one.asked.held_out.indptr[1:-1])
+    ]
     answers = one.recommender.recommend(histories, K, calibrated=True)
     known = [place for place, answer in enumerate(answers) if not answer.too_little and len(answer) == K]
     chances = np.array([answers[place].chances for place in known], dtype=np.float64)
