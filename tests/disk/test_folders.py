@@ -92,11 +92,14 @@ def test_readers_beside_writers(tmp_path: Path, way: str):
     writers = [threading.Thread(target=write, args=(name,)) for name in ("left", "right")]
     for writer in writers:
         writer.start()
-    found = [steadily(place, content) for _ in range(300)]
+    found: list[str] = []
+    # A slow disk lets many reads see the same state.
+    while len(found) < 300 or (len(set(found)) < 5 and len(found) < 100_000):
+        found.append(steadily(place, content))
     over.set()
     for writer in writers:
         writer.join()
-    assert len(set(found)) > 3
+    assert len(set(found)) >= 5
     assert names(tmp_path) == ["a"]
 
 
