@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -38,6 +39,8 @@ from isthmus_interactions.order.temporal import check_before
 from isthmus_interactions.overview import held_out
 from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.vocabularies import translate
+
+T = TypeVar("T")
 
 FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
@@ -163,10 +166,8 @@ def scores_of(
     """
     if fold is None:
         return None
-    found: list[dict[str, Any] | None] = []
-    with doing(run.progress, f"measuring on {len(fold):,} users"):
-        stop.optional(lambda: found.append(held_out.measured(model, fold, train.matrix, metric, device_of(model))))
-    return found[0] if found else None
+    work = partial(held_out.measured, model, fold, train.matrix, metric, device_of(model))
+    return _unless_stopped(f"measuring on {len(fold):,} users", work, run, stop)
 
 
 def calibration_of(model: nn.Module, fold: FoldIn | None, run: Run, stop: StopRequest) -> Calibration | None:
@@ -174,9 +175,15 @@ def calibration_of(model: nn.Module, fold: FoldIn | None, run: Run, stop: StopRe
     The arguments are those of ``scores_of``."""
     if fold is None:
         return None
-    found: list[Calibration | None] = []
-    with doing(run.progress, f"calibrating on {len(fold):,} users"):
-        stop.optional(lambda: found.append(calibrated(model, fold, device_of(model))))
+    work = partial(calibrated, model, fold, device_of(model))
+    return _unless_stopped(f"calibrating on {len(fold):,} users", work, run, stop)
+
+
+def _unless_stopped(what: str, work: Callable[[], T], run: Run, stop: StopRequest) -> T | None:
+    """The result of some work; None after a signal."""
+    found: list[T] = []
+    with doing(run.progress, what):
+        stop.optional(lambda: found.append(work()))
     return found[0] if found else None
 
 

@@ -18,9 +18,11 @@ import typer
 
 from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
 from benchmarks.recommendation.quality.splits import DEMO, STRONG, final, split
+from isthmus.ids import Id
 from isthmus.metrics.calibration import calibration_error, reliability_of_lists
+from isthmus.vocabulary import Vocabulary
 from isthmus_interactions import FoldIn, Recommender, Split, strong
-from isthmus_interactions.csr import select_rows
+from isthmus_interactions.csr import Csr, select_rows
 from isthmus_interactions.datasets import movielens_1m
 
 NAME = "calibration"
@@ -94,13 +96,7 @@ def measure(one: Case) -> dict[str, object]:
     """Promised and found hits of the users who are asked."""
     items, calibration = one.recommender.adapter.items, one.recommender.calibration
     assert calibration is not None
-    histories = [
-        items.take(row) for row in np.split(one.asked.history.indices.astype(np.int64), one.asked.history.indptr[1:-1])
-    ]
-    hidden = [
-        set(items.take(row))
-        for row in np.split(one.asked.held_out.indices.astype(np.int64), one.asked.held_out.indptr[1:-1])
-    ]
+    histories, hidden = _ids_of(items, one.asked.history), [set(ids) for ids in _ids_of(items, one.asked.held_out)]
     answers = one.recommender.recommend(histories, K, calibrated=True)
     known = [place for place, answer in enumerate(answers) if not answer.too_little and len(answer) == K]
     chances = np.array([answers[place].chances for place in known], dtype=np.float64)
@@ -117,6 +113,11 @@ def measure(one: Case) -> dict[str, object]:
         "found": float(hits.sum(1).mean()),
         "quartiles": [asdict(group) for group in reliability_of_lists(chances, hits)],
     }
+
+
+def _ids_of(items: Vocabulary, matrix: Csr) -> list[list[Id]]:
+    """The ids of each row."""
+    return [items.take(row) for row in np.split(matrix.indices.astype(np.int64), matrix.indptr[1:-1])]
 
 
 def table(lines: Sequence[Line]) -> list[str]:

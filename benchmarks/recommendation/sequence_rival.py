@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.processes import answered
+from benchmarks.recommendation.quality.splits import Values, per_user
 from benchmarks.recommendation.sequence_data import Case
 from isthmus_interactions.ordered_histories import OrderedHistories
 
 LABEL = "SASRec of RecTools"
-
-Values = npt.NDArray[np.float64]
 
 
 def asked(case: Case, python: Path, minutes: float) -> tuple[dict[str, Values], dict[str, Any]]:
@@ -27,7 +26,7 @@ def asked(case: Case, python: Path, minutes: float) -> tuple[dict[str, Values], 
         minutes: of training.
 
     Returns:
-        The recall and nDCG of each user at 10, and what it says of its training.
+        The metrics of the case for each user, and what it says of its training.
     """
     train, history = case.train.histories, case.test.ordered
     assert train is not None
@@ -37,9 +36,7 @@ def asked(case: Case, python: Path, minutes: float) -> tuple[dict[str, Values], 
         np.savez(Path(folder) / "events.npz", **events)
         told = answered(python, "rectools_sequences.py", folder, minutes)
         ranking = np.load(Path(folder) / "ranking.npy")
-    hits = ranking == case.test.held_out.indices[:, None]
-    gains = hits / np.log2(np.arange(2, ranking.shape[1] + 2))
-    return {"recall@10": hits.sum(1).astype(np.float64), "ndcg@10": gains.sum(1)}, told
+    return per_user(ranking, case.test, case.metrics), told
 
 
 def _events(order: OrderedHistories, part: str) -> dict[str, npt.NDArray[np.int64]]:

@@ -23,7 +23,7 @@ from benchmarks.recommendation import sequence_rival
 from benchmarks.recommendation.quality.splits import paired_bootstrap
 from benchmarks.recommendation.sequence_data import CASES, Case, drawn, some
 from benchmarks.recommendation.sequence_models import GRIDS, PUBLISHED, Settings
-from benchmarks.recommendation.sequence_networks import NETWORKS, Trained, active, blended
+from benchmarks.recommendation.sequence_networks import NETWORKS, WATCHED, Trained, active, blended
 from isthmus.training.run import Run
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
@@ -33,8 +33,8 @@ NAME = "sequences"
 TITLE = "What comes next"
 DRAWN = "drawn"
 
-ASKED, WEIGHED = 8_000, 4_000
-"""Most users on whom settings are chosen, and most on whom the weights of a blend are."""
+ASKED = 8_000
+"""Most users on whom settings are chosen."""
 
 RUN = Run(device="cpu", precision="fp32")
 
@@ -101,7 +101,7 @@ def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
     found, spent = _first(bench, label, settings)
     measured = {} if case.refitted else {"metrics": _measured(found, case, case.test)}
     answering, units = found, active(found, case)
-    if not _trained(label):
+    if not _has_network(model, settings):
         started = time.process_time()
         # Blends keep the weights that the validation chose.
         answering = (
@@ -126,9 +126,9 @@ def compare(bench: Bench, label: str, grid: Sequence[Settings]) -> None:
     )
 
 
-def _trained(label: str) -> bool:
+def _has_network(model: str, settings: Settings) -> bool:
     """Whether it is a network, or a blend with one."""
-    return label.split(" (")[0] in NETWORKS or label == "blend (with a network)"
+    return model in NETWORKS or any(part["model"] in NETWORKS for part in settings.get("parts", ()))
 
 
 def _first(bench: Bench, label: str, settings: Settings) -> tuple[Recommender, float | None]:
@@ -137,7 +137,7 @@ def _first(bench: Bench, label: str, settings: Settings) -> tuple[Recommender, f
     if model in NETWORKS:
         return bench.networks.get(bench.name, case, model, settings)
     started = time.process_time()
-    if not _trained(label):
+    if not _has_network(model, settings):
         return _fitted(case, model, case.train, settings), time.process_time() - started
     parts = {part["model"]: _first(bench, part["model"], part["settings"])[0] for part in settings["parts"]}
     return blended(case, parts), None
@@ -155,7 +155,7 @@ def _tried(bench: Bench, label: str, settings: Settings, fold: FoldIn) -> Line:
 
 
 def _fitted(case: Case, model: str, data: Interactions, settings: Settings) -> Recommender:
-    validation: Any = some(case.validation, WEIGHED) if model == "blend" else 0.0
+    validation: Any = some(case.validation, WATCHED) if model == "blend" else 0.0
     return Recommender.fit(data, model, validation=validation, metric=case.metrics[-1], run=RUN, **settings)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from isthmus.batch import require_bags
@@ -22,6 +21,7 @@ from isthmus.training.progress import Record
 from isthmus.training.run import Validation
 from isthmus_interactions.auto.judge import Values
 from isthmus_interactions.csr import select_rows
+from isthmus_interactions.order.folds import own_numbers
 from isthmus_interactions.order.inputs import reads_of, source_of
 from isthmus_interactions.splits import FoldIn
 
@@ -120,8 +120,7 @@ class ScoreTables:
         assert total is not None
         history, held_out = (select_rows(matrix, rows.numpy()) for matrix in (self.history, self.held_out))
         count = len(rows)
-        numbers = csr_array((np.ones(count, np.float32), np.arange(count), np.arange(count + 1)), shape=(count, count))
-        found = evaluate(_Table(total), history, held_out, (self.metric,), inputs=numbers)
+        found = evaluate(_Table(total), history, held_out, (self.metric,), inputs=own_numbers(count))
         values = found.values.get(self.metric)
         # Metrics of the whole catalogue have one value for all.
         return np.full(count, found.means[self.metric]) if values is None else np.nan_to_num(values.numpy())

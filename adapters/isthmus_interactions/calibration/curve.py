@@ -62,7 +62,7 @@ class Curve:
         return found
 
     def to_json(self) -> dict[str, list[float]]:
-        """The points."""
+        """The points, as lists of scores and chances."""
         return {"scores": self.scores.tolist(), "chances": self.chances.tolist()}
 
     @classmethod

@@ -25,7 +25,7 @@ from isthmus_interactions.cli.options import (
     UserColumn,
     ValueColumn,
 )
-from isthmus_interactions.files.reading import Reading
+from isthmus_interactions.files.reading import Reading, with_order
 from isthmus_interactions.recommender import Recommender
 
 
@@ -50,10 +50,9 @@ def calibrate(
     """Learn the chances of hits from users the bundle was not trained on, for recommend --calibrated."""
     target = directory if out is None else out
     bundle.check_target(target)
-    reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
-    reading |= {"encoding": encoding, "delimiter": delimiter, "header": header}
-    if ordered:
-        reading["ordered"] = True
+    told: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    told |= {"encoding": encoding, "delimiter": delimiter, "header": header}
+    reading = with_order(told, ordered)
     made = Recommender.load(directory).calibrate(file, split=split, hide=hide, seed=seed, **reading)
     made.save(target)
     assert made.calibration is not None

@@ -44,7 +44,7 @@ from isthmus_interactions.cli.options import (
     UserColumn,
     ValueColumn,
 )
-from isthmus_interactions.files.reading import Reading
+from isthmus_interactions.files.reading import Reading, with_order
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
@@ -169,10 +169,9 @@ def evaluate(
     """Evaluate a bundle on held-out interactions."""
     recommender = Recommender.load(directory)
     metrics = metric or ["recall@20", "recall_capped@20", "ndcg@100"]
-    reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
-    reading |= {"encoding": encoding, "delimiter": delimiter, "header": header}
-    if ordered:
-        reading["ordered"] = True
+    told: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    told |= {"encoding": encoding, "delimiter": delimiter, "header": header}
+    reading = with_order(told, ordered)
     asked_for: dict[str, Any] = {"split": split, "at": at, "target": target, "seen": seen, "hide": hide, "seed": seed}
     measured = recommender.evaluate(file, metrics, **asked_for, **reading)
     document = documents.evaluation_report(measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -92,6 +93,25 @@ def sizes(document: dict[str, Any]) -> str:
     """Interactions, users and items of a document in words."""
     interactions, users = counted(document["interactions"], "interaction"), counted(document["users"], "user")
     return f"{interactions} of {users} and {counted(document['items'], 'item')}"
+
+
+def change(target: Path, builder: str, facts: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The document of the last change of a bundle.
+
+    Args:
+        target: where it is saved.
+        builder: its model, as in Python.
+        facts: its facts.
+        what: the name of what was added or taken away.
+    """
+    report, parts = dict(facts["updates"][-1]), ("users", "items", "interactions")
+    return {
+        "path": str(target),
+        "model": plugins.command_name(builder),
+        **{name: facts[name] for name in parts},
+        what: {name: report.pop(name) for name in parts},
+        **report,
+    }
 
 
 def held_out(document: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle, plugins
+from isthmus import bundle
 from isthmus.cli.ids import IdReader
 from isthmus.cli.options import (
     Delimiter,
@@ -41,7 +41,6 @@ from isthmus_interactions.cli.options import (
 )
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.update.merge_data import ids_like
 
 Out = Annotated[Path | None, typer.Option(help="Where to save the new bundle [DIR itself].")]
 Check = Annotated[int, typer.Option(min=0, help="Number of items whose weights are checked against the data.")]
@@ -78,9 +77,8 @@ def learn(
     old = Recommender.load(directory)
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep, **written)
-    known = old.adapter.items
     table_of_titles = item_tables.Titles(items, title_id, title_column, told_in(written))
-    named = table_of_titles.read(known.extended(ids_like(new.items, known, "items")))
+    named = table_of_titles.of_update(old.adapter.items, new.items)
     learned = old.learn(new, check=check, titles=named)
     learned.save(target, inverse=inverse)
     _emit(target, learned, "new", as_json)
@@ -129,14 +127,7 @@ def forget(
 
 
 def _emit(target: Path, made: Recommender, what: str, as_json: bool) -> None:
-    report, sizes = dict(made.facts["updates"][-1]), ("users", "items", "interactions")
-    document = {
-        "path": str(target),
-        "model": plugins.command_name(made.builder),
-        **{name: made.facts[name] for name in sizes},
-        what: {name: report.pop(name) for name in sizes},
-        **report,
-    }
+    document = documents.change(target, made.builder, made.facts, what)
     emit(document, as_json, lambda: _said(document, what))
 
 

@@ -11,6 +11,7 @@ from isthmus.ids import Id
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.recommend import titles
+from isthmus_interactions.update.merge_data import ids_like
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Titles:
         if self.id is not None or self.title is not None:
             raise InputError("columns of titles without a table", remedy="give the table with --titles FILE")
         return {}
+
+    def of_update(self, known: Vocabulary, new: Vocabulary) -> dict[Id, str]:
+        """The titles of known and new items. Raises what ``read`` raises."""
+        return self.read(known.extended(ids_like(new, known, "items")))
 
 
 def features(

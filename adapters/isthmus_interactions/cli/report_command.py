@@ -26,7 +26,7 @@ from isthmus_interactions.cli.options import (
     UserColumn,
     ValueColumn,
 )
-from isthmus_interactions.files.reading import Reading
+from isthmus_interactions.files.reading import Reading, with_order
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.report.report import QualityReport, check_ending
 
@@ -63,10 +63,9 @@ def report(
     check_ending(place)
     check_file(place)
     recommender = Recommender.load(directory)
-    reading: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
-    reading |= {"encoding": encoding, "delimiter": delimiter, "header": header}
-    if ordered:
-        reading["ordered"] = True
+    told: Reading = {"user": user, "item": item, "value": value, "time": time, "keep": keep}
+    told |= {"encoding": encoding, "delimiter": delimiter, "header": header}
+    reading = with_order(told, ordered)
     asked: dict[str, Any] = {"k": k, "split": split, "at": at, "target": target, "seen": seen, "hide": hide}
     found = recommender.report(file, seed=seed, samples=samples, **asked, **reading)
     found.save(place)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from isthmus import bundle, plugins
+from isthmus import bundle
 from isthmus.cli.options import (
     Delimiter,
     Deterministic,
@@ -42,7 +42,6 @@ from isthmus_interactions.cli.options import (
 )
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.recommender import Recommender
-from isthmus_interactions.update.merge_data import ids_like
 
 
 def update(
@@ -78,9 +77,8 @@ def update(
     old = Recommender.load(directory)
     written: FileOptions = {"encoding": encoding, "delimiter": delimiter, "header": header}
     new = read_like(old.fitted, file, user=user, item=item, value=value, time=time, keep=keep, **written)
-    known = old.adapter.items
     table_of_titles = item_tables.Titles(items, title_id, title_column, told_in(written))
-    named = table_of_titles.read(known.extended(ids_like(new.items, known, "items")))
+    named = table_of_titles.of_update(old.adapter.items, new.items)
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = replace(Run.gather(None, seed, device, precision, time_limit=limit), deterministic=deterministic)
     with saved_at_signals():
@@ -96,14 +94,8 @@ def update(
 
 
 def _document(target: Path, updated: Recommender) -> dict[str, Any]:
-    report = dict(updated.facts["updates"][-1])
-    sizes = ("users", "items", "interactions")
     return {
-        "path": str(target),
-        "model": plugins.command_name(updated.builder),
-        **{name: updated.facts[name] for name in sizes},
-        "new": {name: report.pop(name) for name in sizes},
-        **report,
+        **documents.change(target, updated.builder, updated.facts, "new"),
         "seconds": round(updated.history.seconds, 2),
         "interrupted": updated.history.interrupted,
     }

@@ -41,6 +41,11 @@ class Reading(FileOptions, total=False):
     items: Ids | None
 
 
+def with_order(told: Reading, ordered: bool) -> Reading:
+    """What a command was told of a file; without ``--ordered`` the reader finds out whether rows are in order."""
+    return {**told, "ordered": True} if ordered else told
+
+
 def columns_told(reading: Mapping[str, object]) -> dict[str, str]:
     """The columns that were named, by role; those that are found by themselves need no memory."""
     return {role: str(reading[role]) for role in ROLES if reading.get(role) is not None}

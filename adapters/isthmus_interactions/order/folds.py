@@ -79,9 +79,12 @@ def _asked(ranker: Ranker, reads: Reads, fold: FoldIn) -> tuple[Ranker, csr_arra
     """The ranker and its inputs, if they are not the histories as bags."""
     if not reads.order:
         return ranker, None
-    rows = len(fold)
-    own_row = csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
-    return _RankerOfFold(ranker, source_of(fold.history, fold.ordered, reads)), own_row
+    return _RankerOfFold(ranker, source_of(fold.history, fold.ordered, reads)), own_numbers(len(fold))
+
+
+def own_numbers(rows: int) -> csr_array:
+    """Bags that contain the number of their row, for rankers that know what stands behind it."""
+    return csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
 
 
 class _RankerOfFold:

@@ -11,33 +11,27 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from isthmus.errors import MissingLibraryError
-from isthmus.plots import drawn
+from isthmus.plots import Panel, drawn
 from isthmus.plots.drawing import svg
 from isthmus.reprs import number
-from isthmus_interactions.report.report import QualityReport
 
 WORDS = {"fault": "Fault", "note": "Note", "ok": "OK"}
 
 
-def page(report: QualityReport) -> str:
-    """The report as HTML; all text of the data is escaped."""
+def page(tables: Mapping[str, Sequence[Mapping[str, Any]]], panels: Sequence[Panel], **values: Any) -> str:
+    """A page of HTML; all text of the data is escaped.
+
+    Args:
+        tables: rows of each table, by its title.
+        panels: pictures, which are left out without Matplotlib.
+        values: whatever else the template shows.
+    """
     try:
-        picture, missing = Markup(svg(drawn(report.panels))), ""
+        picture, missing = Markup(svg(drawn(panels))), ""
     except MissingLibraryError as error:
         picture, missing = Markup(""), str(error)
-    shown: dict[str, Any] = {
-        "report": report,
-        "words": WORDS,
-        "picture": picture,
-        "missing": missing,
-        "tables": [
-            ("Scores", _table(report.scores)),
-            ("By users: few, some and many interactions", _table(report.users)),
-            ("By items: popular, medium, rare and new ones", _table(report.items)),
-            *([("Promised and real chances of a hit", _table(report.calibration))] if report.calibration else []),
-        ],
-    }
-    return _template().render(shown)
+    shown = [(title, _table(rows)) for title, rows in tables.items()]
+    return _template().render(words=WORDS, picture=picture, missing=missing, tables=shown, **values)
 
 
 @cache

@@ -42,7 +42,7 @@ class Promised:
 
     @property
     def panel(self) -> Panel:
-        """The calibration curve."""
+        """The calibration curve, as a picture."""
         return Panel("calibration", partial(_draw, self.groups))
 
 

@@ -39,7 +39,7 @@ class Measured:
     shared: Mapping[str, float]
 
     def of(self, ranker: str, metric: str, part: str = "") -> Estimate:
-        """One score."""
+        """One score of a ranker, of everybody or of a slice."""
         return self.estimates[ranker, metric, part]
 
 

@@ -18,9 +18,9 @@ from isthmus.plots import Panel
 from isthmus.reprs import counted, described
 from isthmus_interactions.report.checks import Check
 
-ENDINGS = (".html", ".htm", ".json")
-
 Rows = Sequence[Mapping[str, Any]]
+
+ENDINGS = (".html", ".htm", ".json")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,7 +91,14 @@ class QualityReport:
         """One page that needs no other file; pictures are in it if Matplotlib is installed (extra ``plot``)."""
         from isthmus_interactions.report.page import page
 
-        return page(self)
+        tables = {
+            "Scores": self.scores,
+            "By users: few, some and many interactions": self.users,
+            "By items: popular, medium, rare and new ones": self.items,
+        }
+        if self.calibration:
+            tables["Promised and real chances of a hit"] = self.calibration
+        return page(tables, self.panels, report=self)
 
     def save(self, path: str | Path) -> Path:
         """Write the page (``.html``) or the document (``.json``), whole or not at all.

@@ -227,7 +227,7 @@ class SquaredError:
         return -0.5 * (everywhere - 2 * shared + bags.reweighted(bags.weights.square()).totals())
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
-        """The predictions."""
+        """The predictions for all columns."""
         return readout.logits(decoded).float()
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from isthmus.batch import TokenRows, Tokens
+from isthmus.batch import TokenRows
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import ranker_of
 from isthmus.errors import InputError, SettingError
+from isthmus.tasks.surprise import tokens_of
 
 AT_A_TIME = 256
 """Rows that are continued together."""
@@ -55,7 +56,7 @@ def _continued(
     model: Autoencoder, rows: TokenRows, steps: int, generator: Generator, temperature: float, new: bool
 ) -> Int64[Tensor, "batch steps"]:
     ranker, found = ranker_of(model), list[Tensor]()
-    taken = torch.zeros(rows.size, _vocabulary(model), dtype=torch.bool, device=rows.device)
+    taken = torch.zeros(rows.size, tokens_of(model).vocabulary, dtype=torch.bool, device=rows.device)
     if new:
         owners = torch.arange(rows.size, device=rows.device)[:, None].expand_as(rows.ids)
         taken[owners[rows.mask], rows.ids[rows.mask]] = True
@@ -75,18 +76,11 @@ def _longer(rows: TokenRows, drawn: Int64[Tensor, "batch one"], model: Autoencod
     lengths = rows.mask.sum(1, keepdim=True)
     ids, mask = (torch.cat([of, torch.zeros_like(of[:, :1])], 1) for of in (rows.ids, rows.mask))
     wider = TokenRows(ids.scatter(1, lengths, drawn), mask.scatter(1, lengths, True))
-    assert isinstance(model.signal, Tokens)
-    return wider.last(model.signal.length)
-
-
-def _vocabulary(model: Autoencoder) -> int:
-    assert isinstance(model.signal, Tokens)
-    return model.signal.vocabulary
+    return wider.last(tokens_of(model).length)
 
 
 def _check(model: Autoencoder, rows: TokenRows, steps: int, temperature: float, new: bool) -> None:
-    if not isinstance(model.signal, Tokens):
-        raise SettingError("a model that does not read items in order", expected="a model that predicts the next one")
+    vocabulary = tokens_of(model).vocabulary
     if model.timed:
         raise SettingError(
             "a model that reads the times of events", expected="timed=False, since it cannot say when the next one is"
@@ -97,5 +91,5 @@ def _check(model: Autoencoder, rows: TokenRows, steps: int, temperature: float, 
     if rows.size and not int(lengths.min()):
         first = int((lengths == 0).nonzero()[0, 0])
         raise InputError(f"row {first} has no known item", expected="an item at least, from which to continue")
-    if new and rows.size and int(lengths.max()) + steps > _vocabulary(model):
+    if new and rows.size and int(lengths.max()) + steps > vocabulary:
         raise SettingError(f"{steps} steps of items that are new to a history", expected="fewer, or items seen before")

@@ -15,6 +15,17 @@ AT_A_TIME = 256
 """Rows that are computed together."""
 
 
+def tokens_of(model: Autoencoder) -> Tokens:
+    """What a model of order reads.
+
+    Raises:
+        SettingError: the model is none.
+    """
+    if not isinstance(model.signal, Tokens):
+        raise SettingError("a model that does not read items in order", expected="a model that predicts the next one")
+    return model.signal
+
+
 def surprise(model: Autoencoder, rows: TokenRows) -> Float[Tensor, "batch steps"]:
     """−log p of each token given those before it in its row, nats; NaN for the first token of a row and for padding.
 
@@ -28,8 +39,7 @@ def surprise(model: Autoencoder, rows: TokenRows) -> Float[Tensor, "batch steps"
     Raises:
         SettingError: a model that predicts no next token.
     """
-    if not isinstance(model.signal, Tokens):
-        raise SettingError("a model that does not read items in order", expected="a model that predicts the next one")
+    tokens_of(model)
     parts = [rows.part(start, start + AT_A_TIME) for start in range(0, rows.size, AT_A_TIME)]
     return torch.cat([torch.empty(0, rows.ids.shape[1]), *(_some(model, part) for part in parts)])
 
