@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.checked.arguments import checked_k
 from isthmus.ids import Id
 from isthmus.similar_texts import folded, similar_texts
+from isthmus_interactions.csr import item_counts
 from isthmus_interactions.recommender import Recommender
 
 _WORDS = re.compile(r"\w+")
@@ -81,5 +82,5 @@ def _name(id_: Id, title: str | None) -> str:
 
 def _users(recommender: Recommender) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """The number of users of each item of the catalogue; 0 for items that are known only by features."""
-    counted = np.bincount(recommender.interactions.indices, minlength=len(recommender.adapter.items))
+    counted = item_counts(recommender.interactions)
     return counted.astype(np.int64)
