@@ -120,7 +120,7 @@ def write(
         What stands in the manifest.
 
     Raises:
-        InputError: something else stands at that place, a name that is none, a value that is not JSON, or NaN weights.
+        InputError: the path exists and is something else, a name that is none, a value that is not JSON, or NaN weights.
         OSError: the disk is full or may not be written to, under ``directory`` as its file name; what stood there
             before still does.
     """

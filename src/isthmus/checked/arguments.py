@@ -26,10 +26,10 @@ def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
     """A whole number of Python, NumPy or torch as an ``int``. ``True`` and 3.0 are none.
 
     Args:
-        name: of the argument, for errors.
+        name: name of the argument, for error messages.
         value: what was given.
-        least: the least that it may be.
-        most: the most that it may be.
+        least: minimum.
+        most: maximum.
 
     Raises:
         SettingError: no whole number, or one outside the range.
@@ -70,11 +70,11 @@ def real(
     """A number as a ``float``; NaN and ``True`` are none.
 
     Args:
-        name: of the argument, for errors.
+        name: name of the argument, for error messages.
         value: what was given.
-        expected: what it may be, for errors.
-        least: the least that it may be.
-        most: the most that it may be.
+        expected: description of valid values, for error messages.
+        least: minimum.
+        most: maximum.
 
     Raises:
         SettingError: no number, or one outside the range.
@@ -97,7 +97,7 @@ def choice(
     """One of several words.
 
     Args:
-        name: of the argument, for errors.
+        name: name of the argument, for error messages.
         value: what was given.
         choices: what may be given.
         meant: says which of them a wrong word may have meant.
@@ -116,9 +116,9 @@ def listed(name: str, values: Any, expected: str) -> list[Any]:
     """Several values of any sort, as a list of plain ones where they are an array.
 
     Args:
-        name: of the argument, for errors.
+        name: name of the argument, for error messages.
         values: an array or anything that can be gone through, but no text.
-        expected: what is wanted, for errors.
+        expected: what was expected, for error messages.
 
     Raises:
         InputError: a single value, or what cannot be gone through.

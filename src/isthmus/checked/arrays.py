@@ -51,7 +51,7 @@ def npy_of(content: bytes, name: str) -> Array:
 
     Args:
         content: of the file.
-        name: what errors call it.
+        name: its name in error messages.
 
     Raises:
         SourceError: contents that are damaged, shorter than they say, or of objects.
@@ -76,7 +76,7 @@ def npz_of(content: bytes, name: str) -> dict[str, Array]:
 
     Args:
         content: of the file.
-        name: what errors call it.
+        name: its name in error messages.
 
     Raises:
         SourceError: as ``read_npz``.

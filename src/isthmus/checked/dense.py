@@ -17,7 +17,7 @@ def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[
     Args:
         source: an array of NumPy or anything that becomes one, such as nested lists and columns of pandas; or a tensor
             of torch, on any device, with or without gradients.
-        expected: what is wanted, for errors.
+        expected: what was expected, for error messages.
 
     Returns:
         An array in the byte order of the machine. It may share memory with the source.

@@ -33,7 +33,7 @@ def checked_csr(matrix: Any, name: str = "the matrix") -> csr_array:
 
     Args:
         matrix: an array or a matrix of SciPy, of real numbers.
-        name: what errors call it.
+        name: its name in error messages.
 
     Returns:
         The same numbers, type included; explicit zeros and duplicates stay as they are.
