@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.fitted.anomaly import CONTAMINATION
 from isthmus.tasks.coding import codes_of, decoded
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_images import denoising, fit
@@ -51,6 +52,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
@@ -68,6 +70,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             gallery: whether ``search`` can find the images afterwards; the bundle then contains their names and codes.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -79,7 +82,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             InputError: images that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = fit.training_images(images, size, colour, on_error, crops, run.seed)
         return cls(fit.fit(data, request, run))

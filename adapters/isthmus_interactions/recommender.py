@@ -14,6 +14,7 @@ from isthmus.checked.arguments import flag
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import storage
@@ -79,6 +80,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         features: ItemFeatures | None = None,
@@ -108,6 +110,7 @@ class Recommender(ReportVerbs, ExactVerbs):
             metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
             seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
                 600.
             run: all of these as one object.
@@ -130,7 +133,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
@@ -196,6 +199,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         **reading: Unpack[Reading],
@@ -222,6 +226,7 @@ class Recommender(ReportVerbs, ExactVerbs):
             metric: metric that chooses the best epoch; by default the one of the last training.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             titles: further titles of items, by id.
             reading: columns and other keywords of ``Interactions.read`` that differ from those of ``fit``.
@@ -236,7 +241,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         """
         extend.check_without_features(self.model)
         data = read_like(self.fitted, new, **reading)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
 
     def calibrate(

@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.errors import SettingError
 from isthmus.files import Told
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_text import fit
@@ -67,6 +68,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> TextAutoencoder:
@@ -90,6 +92,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             vectors: embeddings of these texts by a frozen encoder, if they are already known.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -103,7 +106,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         told = Told.of(encoding, delimiter, header)
         data = texts if isinstance(texts, Texts) else Texts.read(texts, column=column, **told.asdict())
         made = fit.fit(data, request, tokens, vectors, how)

@@ -43,6 +43,7 @@ from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
 from isthmus.training.interrupts import warn_of_interruption
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.columns import Columns, Known, Places
@@ -105,6 +106,7 @@ class Compressor:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> Compressor:
@@ -119,6 +121,7 @@ class Compressor:
             drop: names or positions of columns to leave out, such as ids.
             encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
             settings: further keywords of ``isthmus.models.matryoshka``.
@@ -137,7 +140,7 @@ class Compressor:
         if len(examples) < FEWEST:
             raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
         recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
         history = recipe.fit(VectorSource(examples), run)

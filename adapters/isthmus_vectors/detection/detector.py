@@ -24,6 +24,7 @@ from isthmus.plots.scores import draw_scores
 from isthmus.reprs import described
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors.columns import Columns
@@ -63,6 +64,7 @@ class Detector:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> Detector:
@@ -79,6 +81,7 @@ class Detector:
             scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
                 with extreme values compressed, for rows that may contain anomalies.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
             settings: keywords of ``masked_ensemble``; ``epochs`` defaults to about 600 steps of training.
@@ -92,7 +95,7 @@ class Detector:
             ValueRangeError: numbers that are not finite.
         """
         usual = Run(device="cpu", precision="fp32")
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, default=usual)
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         return cls(fit.fit(rows, contamination, method, scaling, how, settings))
 

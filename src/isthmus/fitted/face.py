@@ -74,8 +74,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Every ``fit`` also takes ``validation``, the share of the records that is held out to choose the best epoch
         (0.1); ``contamination``, the expected share of normal records that ``is_anomaly`` flags (0.05); ``gallery``,
         whether ``search`` can find the records afterwards, for which the bundle contains their codes (True); ``seed``,
-        ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, which control the
-        training (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
+        ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume``, ``time_limit`` and ``log``, which control
+        the training (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
 
         Raises:
             SettingError: no such model, or a setting that it does not have or accept.
