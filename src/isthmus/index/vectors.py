@@ -133,7 +133,8 @@ def _check_lengths(vectors: Float[Tensor, "rows width"], longest: float, name: s
 
 
 def _finite(numbers: Tensor) -> bool:
-    # NaN and infinity show in the sum, which takes one pass. So does an overflow of finite numbers: hence the second test.
+    # NaN and infinity show in the sum, which takes one pass. An overflow of finite numbers does too: hence the second
+    # test.
     return math.isfinite(float(numbers.sum())) or bool(numbers.isfinite().all())
 
 
