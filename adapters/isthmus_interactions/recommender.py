@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, final
+from typing import Any, ClassVar, Unpack, final
 
 from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
@@ -31,6 +32,7 @@ from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
+from isthmus_interactions.overview.card import WORDS
 from isthmus_interactions.overview.panels import panels
 from isthmus_interactions.recommend.protocols import Protocol, asked_fold
 from isthmus_interactions.recommend.timed_protocols import BEFORE
@@ -49,7 +51,12 @@ class Recommender(ReportVerbs, ExactVerbs):
 
     Args:
         fitted: the state, whose fields can be read here under their own names.
+
+    Attributes:
+        card_words: what the model card says of bundles of recommenders.
     """
+
+    card_words: ClassVar[CardWords] = WORDS
 
     @classmethod
     def fit(
@@ -284,18 +291,20 @@ class Recommender(ReportVerbs, ExactVerbs):
         """
         return panels(self.fitted, self._engine)
 
-    def save(self, path: str | Path, *, inverse: bool = True) -> None:
+    def save(self, path: str | Path, *, inverse: bool = True, card: bool = True) -> None:
         """Save to a directory, completely or not at all; an older bundle there is replaced.
 
         Args:
             path: of the bundle.
             inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
                 weights again. Without it, the next one takes as long as a fit.
+            card: whether to write a model card, ``README.md``, into it: sizes and scores, and no id.
 
         Raises:
             InputError: the path exists and is not a bundle.
         """
-        storage.write(path, self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted))
+        kept = self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted)
+        storage.write(path, kept, card)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:
