@@ -5,6 +5,7 @@
       weights.safetensors     the model's tensors
       documents/              texts of the adapter: vocabularies, scales, titles
       cache/                  optional: what could be computed again, such as an index
+      README.md               optional: a model card for people, which is not verified
 
 ``write`` builds the directory beside its place, synced to disk, and exchanges it with what stands there: whoever looks
 sees the old bundle or the new one, whole, and ``read`` starts again where a bundle was replaced meanwhile. It trusts
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from torch import Tensor
 from isthmus.bundle.directory import check_target
 from isthmus.bundle.manifest import (
     CACHE,
+    CARD,
     DOCUMENTS,
     MANIFEST,
     WEIGHTS,
@@ -101,6 +103,7 @@ def write(
     documents: Mapping[str, str],
     facts: Mapping[str, Any] | None = None,
     cache: Mapping[str, bytes] | None = None,
+    card: Callable[[Manifest], str] | None = None,
     durable: bool = True,
 ) -> Manifest:
     """Save a bundle, whole or not at all. An older bundle at the same place is replaced.
@@ -114,6 +117,7 @@ def write(
         documents: texts by file name, such as ``items.json``.
         facts: anything else worth telling, JSON values.
         cache: contents by file name of what could be computed again.
+        card: makes the text of the model card; None writes none.
         durable: whether to wait until all of it is on the disk.
 
     Returns:
@@ -137,6 +141,8 @@ def write(
         files = {name: _stamp(scratch / name) for name in sorted([WEIGHTS, *members])}
         manifest = Manifest(plugin, builder, settings, facts or {}, dict(_versions()), _now(), files)
         (scratch / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
+        if card is not None:
+            (scratch / CARD).write_bytes(card(manifest).encode())
     return manifest
 
 
@@ -202,7 +208,7 @@ def _check_finite(tensors: Mapping[str, Tensor], error: type[IsthmusError]) -> N
 
 
 def _check_files(directory: Path, files: Mapping[str, Stamp]) -> None:
-    found = set(_regular_files(directory, directory))
+    found = set(_regular_files(directory, directory)) - {CARD}
     for name in sorted(found ^ {MANIFEST, *files}):
         raise BundleError(
             f"bundle {str(directory)!r} {'has a foreign' if name in found else 'lacks its'} file {name!r}"
