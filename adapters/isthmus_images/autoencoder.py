@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.fitted.anomaly import CONTAMINATION
 from isthmus.tasks.coding import codes_of, decoded
@@ -18,6 +19,7 @@ from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
+from isthmus_images.card import WORDS
 from isthmus_images.evaluate import ImageEvaluation, evaluate
 from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
@@ -31,6 +33,8 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     All methods accept anything that ``Images.read`` accepts; files are read in the model's size and colour. Images are
     returned as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
     """
+
+    card_words: ClassVar[CardWords] = WORDS
 
     @classmethod
     def fit(

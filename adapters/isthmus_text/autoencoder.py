@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Unpack, final
 import torch
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.errors import SettingError
 from isthmus.files import Told
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
@@ -22,7 +23,7 @@ from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import TextEvaluation, evaluate, nats_per_token
 from isthmus_text.files.read_alike import FILE, TextFileOptions, read_alike
 from isthmus_text.input_output import InputOutput
-from isthmus_text.storage import LAYOUT
+from isthmus_text.storage import LAYOUT, WORDS
 from isthmus_text.texts import Texts
 
 
@@ -41,6 +42,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
       nearest is returned.
     """
 
+    card_words: ClassVar[CardWords] = WORDS
     write_options: ClassVar[tuple[str, ...]] = ("strategy", "draws", "beams", "length_power", "top_p", "temperature")
     sample_options: ClassVar[Mapping[str, Any]] = {"strategy": "nucleus"}
 

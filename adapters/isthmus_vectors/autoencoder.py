@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.checked.dense import as_float
 from isthmus.files import FileOptions
@@ -22,6 +23,7 @@ from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors import fit
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.card import AUTOENCODER
 from isthmus_vectors.columns import Columns
 from isthmus_vectors.evaluate import VectorEvaluation, evaluate
 from isthmus_vectors.float64 import Float64Model
@@ -43,6 +45,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64
+    card_words: ClassVar[CardWords] = AUTOENCODER
 
     @classmethod
     def fit(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from isthmus.answers import html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.fitted.p_values import NormalScores
 from isthmus.plots import Missing, Panel, training_panels
 from isthmus.plots.scores import draw_scores
@@ -27,6 +28,7 @@ from isthmus.training.history import History
 from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
+from isthmus_vectors.card import DETECTOR
 from isthmus_vectors.columns import Columns
 from isthmus_vectors.detection import fit, storage
 from isthmus_vectors.detection.fit import FittedDetector
@@ -40,7 +42,10 @@ class Detector:
 
     Attributes:
         fitted: the ensemble, the rows it compares with, scales and threshold.
+        card_words: what the model card says of bundles of detectors.
     """
+
+    card_words: ClassVar[CardWords] = DETECTOR
 
     fitted: FittedDetector
 
@@ -196,9 +201,17 @@ class Detector:
         nats: Float64[np.ndarray, "rows width"] = self.fitted.scorers.columns(self._values(vectors)).numpy()
         return nats
 
-    def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all; the known rows are in it. Raises what ``bundle.write`` raises."""
-        storage.write(path, self.fitted)
+    def save(self, path: str | Path, *, card: bool = True) -> None:
+        """Save as a bundle, whole or not at all; the known rows are in it.
+
+        Args:
+            path: of the bundle.
+            card: whether to write a model card, ``README.md``, into it.
+
+        Raises:
+            InputError: the path exists and is not a bundle; and the other errors of ``bundle.write``.
+        """
+        storage.write(path, self.fitted, self.card_words, card)
 
     @classmethod
     def load(cls, path: str | Path) -> Detector:

@@ -5,6 +5,7 @@
       weights.safetensors     the model's tensors
       documents/              text files of the adapter: vocabularies, scales, titles
       cache/                  optional: results that could be computed again, such as an index
+      README.md               optional: a model card, which is not verified
 
 ``write`` builds the directory next to its target, syncs it to disk, and exchanges it with an existing bundle: readers
 see either the complete old bundle or the complete new one, and ``read`` starts again if a bundle was replaced
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from torch import Tensor
 from isthmus.bundle.directory import check_target
 from isthmus.bundle.manifest import (
     CACHE,
+    CARD,
     DOCUMENTS,
     MANIFEST,
     WEIGHTS,
@@ -101,6 +103,7 @@ def write(
     documents: Mapping[str, str],
     facts: Mapping[str, Any] | None = None,
     cache: Mapping[str, bytes] | None = None,
+    card: Callable[[Manifest], str] | None = None,
     durable: bool = True,
 ) -> Manifest:
     """Save a bundle completely or not at all. An older bundle at this path is replaced.
@@ -114,6 +117,7 @@ def write(
         documents: texts by file name, such as ``items.json``.
         facts: further information, as JSON values.
         cache: files by name that could be computed again.
+        card: function that writes the text of the model card; None for no card.
         durable: whether to wait until everything is on disk.
 
     Returns:
@@ -136,6 +140,8 @@ def write(
         files = {name: _stamp(scratch / name) for name in sorted([WEIGHTS, *members])}
         manifest = Manifest(plugin, builder, settings, facts or {}, dict(_versions()), _now(), files)
         (scratch / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
+        if card is not None:
+            (scratch / CARD).write_bytes(card(manifest).encode())
     return manifest
 
 
@@ -201,7 +207,7 @@ def _check_finite(tensors: Mapping[str, Tensor], error: type[IsthmusError]) -> N
 
 
 def _check_files(directory: Path, files: Mapping[str, Stamp]) -> None:
-    found = set(_regular_files(directory, directory))
+    found = set(_regular_files(directory, directory)) - {CARD}
     for name in sorted(found ^ {MANIFEST, *files}):
         raise BundleError(
             f"bundle {str(directory)!r} {'has a foreign' if name in found else 'lacks its'} file {name!r}"

@@ -27,6 +27,9 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 DOCUMENTS = "documents"
 CACHE = "cache"
+CARD = "README.md"
+"""For people, who may edit it: it is neither listed in the manifest nor verified nor read when a bundle is loaded."""
+
 DIGEST = "digest"
 MAX_MANIFEST_BYTES = 16 * 2**20
 

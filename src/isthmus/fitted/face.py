@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isthmus.answers import Answers, html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import checked_k, checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
@@ -58,6 +59,9 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
 
     sample_options: ClassVar[Mapping[str, Any]] = {}
     """Their defaults in ``sample``, if different."""
+
+    card_words: ClassVar[CardWords] = CardWords()
+    """What the model card says of bundles of this domain."""
 
     # --- implemented by each domain ---------------------------------------------------------------------------------
 
@@ -357,9 +361,10 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         normal records. Raises the errors of ``anomaly_scores``."""
         return self.anomaly_scores(records) > self.anomaly_scorer.threshold.value
 
-    def save(self, path: str | Path) -> None:
-        """Save as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``."""
-        self._layout().write(path, self.fitted)
+    def save(self, path: str | Path, *, card: bool = True) -> None:
+        """Save as a bundle, completely or not at all, with a model card (``README.md``) unless ``card`` is False.
+        Raises the errors of ``isthmus.bundle.write``."""
+        self._layout().write(path, self.fitted, self.card_words, card)
 
     @classmethod
     def load(cls: type[F], path: str | Path, *, device: str = "cpu") -> F:

@@ -26,7 +26,7 @@ from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
 from isthmus import bundle
-from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
+from isthmus.bundle.manifest import CACHE, CARD, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.disk import steadily
 from isthmus.errors import BundleError, SettingError
 from isthmus.ids import Id
@@ -154,7 +154,7 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
 
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
-    known = {MANIFEST, WEIGHTS, CACHE, f"{CACHE}/{STRUCTURE}"}
+    known = {MANIFEST, WEIGHTS, CACHE, CARD, f"{CACHE}/{STRUCTURE}"}
     paths = list(directory.rglob("*"))
     for path in paths:
         if path.is_symlink() or not (path.is_file() or path == directory / CACHE):

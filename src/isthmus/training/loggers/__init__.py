@@ -4,7 +4,8 @@ Anything that can be called with a mapping is a logger. The functions here make 
 Biases, Trackio and MLflow offer; none of these is imported by isthmus.
 """
 
-from isthmus.training.loggers.logged import Log, Logged
+from isthmus.training.loggers.logged import Log as Log
+from isthmus.training.loggers.logged import Logged
 from isthmus.training.loggers.trackers import to_mlflow, to_tensorboard, to_wandb
 
-__all__ = ["Log", "Logged", "to_mlflow", "to_tensorboard", "to_wandb"]
+__all__ = ["Logged", "to_mlflow", "to_tensorboard", "to_wandb"]
