@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.checked.arguments import real
+from isthmus.checked.arguments import flag, real
 from isthmus.core.rankers import ranker_of
 from isthmus.disk.mapped import is_mapped
 from isthmus.errors import SettingError
@@ -32,6 +33,7 @@ from isthmus_interactions.calibration.held_out import calibrated
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.csr import Ints, item_counts, places_in_rows, row_of_entry, select_rows, stored_where
+from isthmus_interactions.everybody.train import FinalFit
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.folds import evaluate_fold, training_source
@@ -42,6 +44,9 @@ from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.vocabularies import translate
 
 T = TypeVar("T")
+
+EVERYBODY = "fitted_on_everybody"
+"""Key in the facts of a bundle: the models that were fitted on all users, held-out ones among them."""
 
 FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
@@ -67,6 +72,8 @@ def fit(
     run: Run,
     settings: Mapping[str, Any],
     features: ItemFeatures | None = None,
+    *,
+    refit: bool = True,
 ) -> FittedRecommender:
     """Build and fit a model. Raises the errors of ``Recommender.fit``.
 
@@ -79,10 +86,12 @@ def fit(
         settings: keywords of the builder.
         features: features of items, which count in the training of linear models; how much is chosen on the held-out
             users, unless the settings say it.
+        refit: whether the model is fitted on everybody in the end, users who were held out among them.
 
     Returns:
         The fitted model for all users and items of ``data``.
     """
+    refit = flag("refit", refit)
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
@@ -97,17 +106,22 @@ def fit(
     with interruptible() as stop:
         tried = [] if rows is None else _weigh_features(name, settings, whole, make, train, score, run)
         recipe = make() if tried else recipe
+        final = FinalFit(name, make, data, run, stop)
+        final.check_folder()
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
         calibration = calibration_of(recipe.model, fold, run, stop)
-        if train is not data and not recipe.chooses_epoch:
-            _fit_again(recipe, data, run, stop)
+        everybody = fold is None
+        if refit and train is not data:
+            recipe, everybody = final.of(recipe, history)
         history.interrupted = stop.requested
         if stop.requested:
             warn_of_interruption(history, [])
     found = quality.warn(held_out.findings(scores, plugins.python_name(name)))
     facts = facts_of(data, fold, run, history, scores, found)
+    facts[EVERYBODY] = [plugins.python_name(name)] if everybody else []
+    facts["seconds_in_all"] = time.perf_counter() - final.started
     if tried:
         facts[in_training.FACT] = tried
     return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
@@ -140,16 +154,6 @@ def _weigh_features(
 
     whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
     return tried
-
-
-def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
-    """Fit on all users. An interruption leaves the model of the training users or of all users intact."""
-    silent = replace(run, progress=NoProgress())
-    with (
-        stop.telling(lambda: "keeping the model of the training users"),
-        doing(run.progress, f"fitting on all {len(data):,} users"),
-    ):
-        stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
 
 
 def scores_of(

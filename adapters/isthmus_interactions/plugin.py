@@ -1,5 +1,8 @@
 """The plugin object behind the entry point."""
 
+from typing import Any
+
+from isthmus.actions import Offer
 from isthmus.models import (
     blend,
     ease,
@@ -30,6 +33,15 @@ from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.cold_start.content_neighbours import content_knn
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.recommender import Recommender
+
+
+def serving(recommender: Any) -> Offer:
+    """What a recommender offers over HTTP and to agents."""
+    # Imported here because it needs pydantic, which only servers do.
+    from isthmus_interactions.serving.offer import offer
+
+    return offer(recommender)
+
 
 plugin = Plugin(
     adapter=InteractionsAdapter,
@@ -75,4 +87,5 @@ plugin = Plugin(
         "report": report,
     },
     faces={"Recommender": Recommender},
+    serving=serving,
 )
