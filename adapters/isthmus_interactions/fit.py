@@ -84,8 +84,8 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
-        features: features of items, which count in the training of linear models; how much is chosen on the held-out
-            users, unless the settings say it.
+        features: features of items, which count in the training of linear models and networks; how much is chosen on
+            the held-out users, unless the settings say it.
         refit: whether the model is fitted on everybody in the end, users who were held out among them.
 
     Returns:
@@ -136,7 +136,7 @@ def _weigh_features(
     score: Validation | None,
     run: Run,
 ) -> list[dict[str, Any]]:
-    """Choose how much features count in the training of a linear model, and set it in ``whole``, of which ``make``
+    """Choose how much features count in the training of a model, and set it in ``whole``, of which ``make``
     builds the model; the weights that were tried, none if there is nothing to choose."""
     if not in_training.uses_features(name) or in_training.WEIGHT in settings:
         return []
@@ -144,15 +144,16 @@ def _weigh_features(
         logger.warning("no users are held out to choose how much features count: they do not count in training")
         return []
     silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+    weights = in_training.weights_to_try(train, trained=make().chooses_epoch)
 
     def attempt(further: Mapping[str, Any]) -> History:
         whole.update(further)
         recipe = make()
-        with doing(run.progress, f"trying features that count as {further[in_training.WEIGHT]:g} interactions"):
+        with doing(run.progress, f"trying features with the weight {further[in_training.WEIGHT]:g}"):
             history: History = recipe.fit(training_source(train, recipe.model), silent, score)
         return history
 
-    whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
+    whole[in_training.WEIGHT], tried = in_training.choose_weight(weights, attempt)
     return tried
 
 
