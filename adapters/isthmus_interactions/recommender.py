@@ -12,6 +12,7 @@ from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
+from isthmus.jobs.tasks import PartTask
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
