@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,9 +16,12 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.checked.arguments import real
 from isthmus.core.rankers import ranker_of
+from isthmus.distributed import Joined, joined
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.machine.devices import device_of
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recipe import check_shard
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
@@ -82,8 +86,42 @@ def fit(
     Returns:
         The fitted model for all users and items of ``data``.
     """
+    with joined(run) as others:
+        others.check_same("interactions", partial(_fingerprint, data))
+        return _fit(data, name, validation, metric, others, settings, features)
+
+
+def check_shard_of(run: Run, model: str, features: ItemFeatures | None) -> None:
+    """Refuse what cannot be trained with item tables cut by rows, before any data are looked at.
+
+    Args:
+        run: says whether they are.
+        model: name of a builder, or "auto".
+        features: features of items.
+
+    Raises:
+        SettingError: "auto", which compares models of all kinds, or features of items.
+    """
+    if run.shard is not None and (plugins.python_name(model) == "auto" or features is not None):
+        raise SettingError(
+            f"shard={run.shard!r} with " + ("features of items" if features is not None else "model='auto'"),
+            expected="the name of a network over items, without features",
+            remedy="choose one, such as 'mult-vae', and add features to the saved bundle",
+            option="choose one, such as --model mult-vae, and leave features out",
+        )
+
+
+def _fit(
+    data: Interactions,
+    name: str,
+    validation: FoldIn | float,
+    metric: str,
+    others: Joined,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None,
+) -> FittedRecommender:
     _, builder = plugins.find_builder(name, "interactions")
-    whole = checked(name, builder, settings)
+    whole, run = checked(name, builder, settings), others.run
     MetricAt.parse(metric)
     rows = None if features is None else in_training.feature_rows(features, data.items, data.matrix)
 
@@ -91,6 +129,7 @@ def fit(
         return in_training.given(built(name, builder, Bag(len(data.items)), run, whole), rows)
 
     recipe = make()
+    check_shard(run, getattr(recipe, "by_rows", False))
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
@@ -109,7 +148,16 @@ def fit(
     facts = facts_of(data, fold, run, history, scores, found)
     if tried:
         facts[in_training.FACT] = tried
-    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
+    model = others.finished(recipe.model, partial(rebuild, builder, Bag(len(data.items)), whole))
+    return FittedRecommender.of(data, model, plugins.python_name(name), whole, facts, calibration)
+
+
+def _fingerprint(data: Interactions) -> int:
+    """A number that differs where the interactions do."""
+    matrix, found = data.matrix, 0
+    for part in (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)):
+        found = zlib.crc32(np.ascontiguousarray(part), found)
+    return found
 
 
 def _weigh_features(

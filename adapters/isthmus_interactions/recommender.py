@@ -27,6 +27,7 @@ from isthmus_interactions.exact.verbs import ExactVerbs
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
+from isthmus_interactions.fit import check_shard_of
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
@@ -79,6 +80,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        shard: str | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         features: ItemFeatures | None = None,
@@ -110,6 +112,9 @@ class Recommender(ReportVerbs, ExactVerbs):
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
                 600.
+            shard: "rows" cuts the item tables by rows over the processes that ``torchrun`` started, for catalogues that
+                one process cannot train. All of them call this method alike. The recommender that it returns is whole
+                in process 0; in the others it answers nothing, and ``save`` leaves the writing to process 0.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
             features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
@@ -130,7 +135,8 @@ class Recommender(ReportVerbs, ExactVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, shard=shard)
+        check_shard_of(run, model, features)
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
@@ -283,13 +289,15 @@ class Recommender(ReportVerbs, ExactVerbs):
         """Save to a directory, completely or not at all; an older bundle there is replaced.
 
         Args:
-            path: of the bundle.
+            path: of the bundle. After a training with ``shard``, process 0 writes it.
             inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
                 weights again. Without it, the next one takes as long as a fit.
 
         Raises:
             InputError: the path exists and is not a bundle.
         """
+        if getattr(self.model, "elsewhere", False):
+            return
         storage.write(path, self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted))
 
     @classmethod

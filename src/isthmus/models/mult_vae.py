@@ -74,6 +74,7 @@ def mult_dae(
         model,
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
         catalogue.before_training,
+        by_rows=True,
     )
 
 
@@ -136,6 +137,7 @@ def mult_vae(
         model,
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
         catalogue.before_training,
+        by_rows=True,
     )
 
 

@@ -124,7 +124,7 @@ def sequence_recommender(
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, BETAS, weight_decay, patience=patience)
     learn = likelihood.learn if isinstance(likelihood, SampledMultinomial) else None
     targets = (4 if variational else 1) if ahead is None else ahead
-    return GradientRecipe(model, plan, learn, reads=partial(_prefixes, ahead=targets))
+    return GradientRecipe(model, plan, learn, reads=partial(_prefixes, ahead=targets), by_rows=True)
 
 
 def _likelihood(width: int, negatives: int | None) -> Likelihood:
