@@ -1,6 +1,5 @@
 """Trainings with item tables cut by rows over 1, 2 and 4 processes give what one process gives."""
 
-import json
 import shutil
 import signal
 import time
@@ -68,8 +67,7 @@ def test_the_command_line_speaks_once_and_ctrl_c_keeps_the_best(tmp_path: Path) 
         job.send_signal(signal.SIGINT)
     finally:
         told = ended(job, 60)
-    printed = [line for line in told.splitlines() if line.startswith("{")]
-    assert [json.loads(line)["interrupted"] for line in printed] == [True], told[-4000:]
+    assert told.count('"interrupted": true') == 1, told[-4000:]
     assert Recommender.load(out).recommend([["i1", "i5"]], k=3)[0].ids
 
 
