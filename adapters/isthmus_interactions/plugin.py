@@ -1,5 +1,8 @@
 """The plugin object behind the entry point."""
 
+from typing import Any
+
+from isthmus.actions import Offer
 from isthmus.models import (
     blend,
     ease,
@@ -24,11 +27,21 @@ from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.report_command import report
+from isthmus_interactions.cli.store_command import store
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.cold_start.content_neighbours import content_knn
 from isthmus_interactions.factorisation.implicit_models import als, bpr
 from isthmus_interactions.recommender import Recommender
+
+
+def serving(recommender: Any) -> Offer:
+    """What a recommender offers over HTTP and to agents."""
+    # Imported here because it needs pydantic, which only servers do.
+    from isthmus_interactions.serving.offer import offer
+
+    return offer(recommender)
+
 
 plugin = Plugin(
     adapter=InteractionsAdapter,
@@ -60,6 +73,7 @@ plugin = Plugin(
     commands={
         "fit": fit,
         "tune": tune,
+        "store": store,
         "update": update,
         "calibrate": calibrate,
         "learn": exact_commands.learn,
@@ -73,4 +87,5 @@ plugin = Plugin(
         "report": report,
     },
     faces={"Recommender": Recommender},
+    serving=serving,
 )

@@ -3,8 +3,7 @@
     records ─ Adapter ─▶ Batch ─ Corruption ─ Encoder ─▶ hidden ─ Bottleneck ─▶ Code ─ Decoder ─▶ decoded ─ Readout · Likelihood ─▶ nats
 
 Axes, in the whole library: ``batch samples cells code entered hidden width targets steps rows k``. With S samples the
-decoder sees ``batch * S`` rows, copies of one row side by side, as ``Batch.repeat`` lays them out.
-Losses and log-likelihoods are nats a record; scores are higher for nearer.
+decoder sees ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses are nats a record; scores grow with nearness.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
+from isthmus.actions.action import Offer
 from isthmus.batch import Batch, Signal, Tensors
 from isthmus.reprs import brief
 from isthmus.rowlists import RowLists
@@ -299,8 +299,7 @@ class Neighbours:
 
 @runtime_checkable
 class Ranker(Protocol):
-    """An autoencoder, a linear model or a weighted sum: whatever scores every column for a row of inputs. Tasks see
-    only this."""
+    """Whatever scores every column for a row of inputs: an autoencoder, a linear model, a sum. Tasks see only this."""
 
     @property
     def width(self) -> int:
@@ -360,7 +359,6 @@ Builder = Callable[..., Recipe]
 """``(signal, *, generator, **settings) -> Recipe``: settings of parts under a published name. Every setting is a JSON
 value with a default; the docstring names the paper."""
 
-
 Command = Callable[..., None]
 """An annotated function that typer can turn into a command; ``fit`` and ``demo`` create bundles, the others get one."""
 
@@ -391,6 +389,7 @@ class Plugin:
         commands: the verbs of the command line, by name.
         faces: what users meet, by the names of the classes: ``isthmus.load`` opens bundles as one of them.
         face_for: where there are several, ``(builder, facts) -> name`` of the one that saved a bundle.
+        serving: what a face offers over HTTP and to agents; imports what that needs when it is called.
     """
 
     adapter: AdapterClass
@@ -398,3 +397,4 @@ class Plugin:
     commands: Mapping[str, Command] = field(default_factory=dict)
     faces: Mapping[str, type[Face]] = field(default_factory=dict)
     face_for: Callable[[str, Mapping[str, Any]], str] | None = None
+    serving: Callable[[Any], Offer] | None = None

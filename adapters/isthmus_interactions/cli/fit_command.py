@@ -72,6 +72,14 @@ def fit(
         ),
     ] = None,
     metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit/--no-refit",
+            help="Fit the chosen model on everybody in the end, those who were held out among them; a network is "
+            "trained twice for it.",
+        ),
+    ] = True,
     items: Titles = None,
     title_id: TitleId = None,
     title_column: TitleColumn = None,
@@ -99,6 +107,7 @@ def fit(
         model,
         validation=training.validation,
         metric=metric,
+        refit=refit,
         run=training.run,
         titles=named.read(data.items),
         features=about,
@@ -116,6 +125,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        documents.everybody(document),
         documents.expected(document),
         *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",

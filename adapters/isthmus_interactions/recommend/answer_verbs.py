@@ -238,6 +238,22 @@ class AnswerVerbs(FeatureVerbs):
         """
         return self._engine.explain(self._batch([history]), item, k)
 
+    def explain_user(self, user: GivenId, item: GivenId, k: int | None = None) -> Answer:
+        """The contribution of each item of a user of the training data to the score of an item.
+
+        Args:
+            user: id of the user.
+            item, k: as in ``explain``.
+
+        Returns:
+            Items of the user, largest contribution first.
+
+        Raises:
+            UnknownIdError: the user or the item is not in the training data.
+            SettingError: ``k`` below 1, or a sequence model.
+        """
+        return self._engine.explain(self._engine.users([user]), item, k)
+
     def surprise(self, histories: Histories) -> list[npt.NDArray[np.float32]]:
         """How unexpected each event of a history is to a ``sequence-recommender``, given those before it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -46,40 +47,81 @@ def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[Fo
     Raises:
         SettingError: ``k`` below 1.
     """
-    k = checked_k(k)
-    catalogue = recommender.adapter.items
-    ids = catalogue.ids.tolist()
-    names = [_name(id_, recommender.titles.get(id_)) for id_ in ids]
-    counts = _users(recommender)
-    asked = folded(text)
-    ranks = [_rank(asked, str(id_), name) for id_, name in zip(ids, names, strict=True)]
-    matching = [row for row, rank in enumerate(ranks) if rank < _NO_MATCH]
-    rows = sorted(matching, key=lambda row: (ranks[row], -counts[row], row))[:k]
-    if asked and len(rows) < k:
-        rows += [row for row in similar_texts(text, names, k) if row not in set(rows)][: k - len(rows)]
-    return [FoundItem(ids[row], recommender.titles.get(ids[row]), int(counts[row])) for row in rows]
+    return ItemFinder(recommender).find(text, k)
 
 
-_NO_MATCH = 3
+class ItemFinder:
+    """``find_items`` for many texts: what does not depend on the text is computed once.
 
+    Args:
+        recommender: the recommender whose catalogue is searched.
+    """
 
-def _rank(asked: str, id_: str, name: str) -> int:
-    if not asked:
-        return 0
-    known = folded(name)
-    if asked in (known, folded(id_)):
-        return 0
-    words = set(_WORDS.findall(asked))
-    if words and words <= set(_WORDS.findall(known)):
-        return 1
-    return 2 if asked in known else _NO_MATCH
+    def __init__(self, recommender: Recommender) -> None:
+        self._ids: list[Id] = recommender.adapter.items.ids.tolist()
+        self._titles = recommender.titles
+        # 0 users for items that are known only by features.
+        counted = np.bincount(recommender.interactions.indices, minlength=len(self._ids))
+        self._counts = counted.astype(np.int64)
+        self._names = [_name(id_, recommender.titles.get(id_)) for id_ in self._ids]
+
+    def find(self, text: str = "", k: int = 10, *, similar: bool = True) -> list[FoundItem]:
+        """See ``find_items``.
+
+        Args:
+            text: part of a title, or an id.
+            k: maximum number of items.
+            similar: whether similar titles follow if there are too few matches.
+        """
+        k, asked = checked_k(k), folded(text)
+        if not asked:
+            return [self._found(row) for row in self.by_popularity[:k].tolist()]
+        ranks = self._ranks(asked)
+        rows = sorted(ranks, key=lambda row: (ranks[row], -self._counts[row], row))[:k]
+        if similar and len(rows) < k:
+            rows += [row for row in similar_texts(text, self._names, k) if row not in set(rows)][: k - len(rows)]
+        return [self._found(row) for row in rows]
+
+    def titled(self, title: str) -> Id | None:
+        """The item that has this title, the most popular one if there are several; case is ignored. None without."""
+        row = self._by_title.get(folded(title))
+        return None if row is None else self._ids[row]
+
+    @cached_property
+    def by_popularity(self) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        """All rows of the catalogue, the most popular first."""
+        return np.argsort(-self._counts, kind="stable").astype(np.int64)
+
+    def _ranks(self, asked: str) -> dict[int, int]:
+        """How well each row matches, for those that match: 0 is best."""
+        words, rank = set(_WORDS.findall(asked)), {}
+        for row, (name, id_) in enumerate(zip(self._folded_names, self._folded_ids, strict=True)):
+            if asked in (name, id_):
+                rank[row] = 0
+            # Looking for the words as parts first spares most names from being taken apart.
+            elif words and all(word in name for word in words) and words <= set(_WORDS.findall(name)):
+                rank[row] = 1
+            elif asked in name:
+                rank[row] = 2
+        return rank
+
+    def _found(self, row: int) -> FoundItem:
+        id_ = self._ids[row]
+        return FoundItem(id_, self._titles.get(id_), int(self._counts[row]))
+
+    @cached_property
+    def _folded_names(self) -> list[str]:
+        return list(map(folded, self._names))
+
+    @cached_property
+    def _folded_ids(self) -> list[str]:
+        return [folded(str(id_)) for id_ in self._ids]
+
+    @cached_property
+    def _by_title(self) -> dict[str, int]:
+        rows = self.by_popularity[::-1].tolist()
+        return {self._folded_names[row]: row for row in rows if self._ids[row] in self._titles}
 
 
 def _name(id_: Id, title: str | None) -> str:
     return str(id_) if title is None else title
-
-
-def _users(recommender: Recommender) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The number of users of each item of the catalogue; 0 for items that are known only by features."""
-    counted = np.bincount(recommender.interactions.indices, minlength=len(recommender.adapter.items))
-    return counted.astype(np.int64)

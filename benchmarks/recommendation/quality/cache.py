@@ -34,6 +34,10 @@ class Fits:
         """Save a model."""
         save_file(state_of(model), self._path(key))
 
+    def has(self, key: Key) -> bool:
+        """Whether a model was kept."""
+        return self._path(key).exists()
+
     def load(self, key: Key, items: int) -> nn.Module:
         """A model that was kept."""
         _, _, name, setting, _ = key

@@ -2,7 +2,8 @@
 
 Settings (``settings.py``, at most eight) are chosen on the validation part, where networks also stop early.
 Then the chosen ones are fitted once more on everything known before the test, a network for as many epochs as were
-best. ``blend`` joins the best closed form with ELSA, RecVAE and Mult-VAE, its weights chosen on the validation part.
+best. ``blend`` joins the best linear model with a low-pass filter, ELSA, RecVAE and Mult-VAE, its weights chosen on the
+validation part; ``blend-of-closed-forms`` leaves the networks out.
 ``auto`` is what a user gets who says nothing: it sees everything known before the test and holds people out of that by
 itself. What has a line in ``results/recommendation_quality.jsonl`` is not done again; an interrupt loses no other fit
 than the one at hand.
@@ -25,7 +26,7 @@ from torch import nn
 
 from benchmarks.harness import Line, Results, Smoke, chosen, kept
 from benchmarks.recommendation.quality.cache import Fits
-from benchmarks.recommendation.quality.settings import METRICS, MODELS, SOLVED, TRAINED, choices
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, choices
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
@@ -44,7 +45,7 @@ logger = logging.getLogger("recommendation_quality")
 
 NAME = "recommendation_quality"
 TITLE = "Quality on published splits"
-EVERY = (*MODELS, "blend", "auto")
+EVERY = (*MODELS, *BLENDS, "auto")
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def _all(results: Results, splits: list[str], models: list[str], seed: int, budg
     bench = Bench(results, Fits(folder))
     for model in models:
         for split in splits:
-            if model == "blend":
-                blended(split, seed, bench)
+            if model in BLENDS:
+                blended(split, model, seed, bench)
             elif model == "auto":
                 automatic(split, seed, budget, bench)
             elif choices(split, model):
@@ -133,8 +134,8 @@ def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch:
     return {**told(split, model, seed, recipe.model, fold, bench), "fit_seconds": round(spent, 2), "best_epoch": epoch}
 
 
-def blended(split: str, seed: int, bench: Bench) -> None:
-    """The best linear model and the networks together, from the fits that there are."""
+def blended(split: str, model: str, seed: int, bench: Bench) -> None:
+    """The best linear model and others together, from the fits that there are; closed forms are fitted again."""
     finals = {
         line["model"]: line for line in bench.results.lines() if line["split"] == split and line["stage"] == "final"
     }
@@ -144,32 +145,42 @@ def blended(split: str, seed: int, bench: Bench) -> None:
         if line["split"] == split and line["stage"] == "tuning"
     }
     solved = [name for name in SOLVED if name in finals]
-    if not solved or not any(name in finals for name in TRAINED):
-        logger.info("no blend on %s: its parts are not there yet", split)
+    others = [name for name in BLENDS[model] if name in finals]
+    if not solved or not others:
+        logger.info("no %s on %s: its parts are not there yet", model, split)
         return
     linear = max(solved, key=lambda name: tried[name, json.dumps(finals[name]["setting"])])
-    names = [linear, *(name for name in TRAINED if name in finals)]
+    names = [linear, *others]
     settings = {name: finals[name]["setting"] for name in names}
     setting = {"parts": [{"model": name, "settings": settings[name]} for name in names]}
 
     def work() -> Line:
         started = time.perf_counter()
         (train, fold), (_, test) = tuning(split), final(split)
-        parts = [bench.fits.load(("tuning", split, name, settings[name], 0), len(train.items)) for name in names]
-        joined = Blend(parts)
+        joined = Blend([part(bench, "tuning", split, name, settings[name], 0) for name in names])
         source = BagSource.from_csr(train.matrix)
         weights = weigh(joined, names, source, validation_score(fold, CHOSEN_BY[split]), 1)
-        whole = Blend(
-            [bench.fits.load(("final", split, name, settings[name], seed), len(train.items)) for name in names]
-        )
+        whole = Blend([part(bench, "final", split, name, settings[name], seed) for name in names])
         whole.weigh(joined.weights.tolist(), joined.exponents.tolist())
         spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in names)
         shares = {key: value for key, value in weights.items() if str(key).startswith("share of ")}
-        outcome = told(split, "blend", seed, whole, test, bench)
+        outcome = told(split, model, seed, whole, test, bench)
         validation = {CHOSEN_BY[split]: weights[CHOSEN_BY[split]]}
         return {**outcome, **shares, "validation": validation, "fit_seconds": round(spent, 2)}
 
-    once(bench, "final", split, "blend", setting, seed, work)
+    once(bench, "final", split, model, setting, seed, work)
+
+
+def part(bench: Bench, stage: str, split: str, model: str, setting: Mapping[str, Any], seed: int) -> nn.Module:
+    """A part of a blend: one that was kept, or a closed form that is fitted again."""
+    train, _ = tuning(split) if stage == "tuning" else final(split)
+    key = (stage, split, model, setting, seed)
+    if model in (*SOLVED, "low_pass") and not bench.fits.has(key):
+        run = Run(seed=seed)
+        recipe = recipe_of(model, len(train.items), setting, run)
+        recipe.fit(BagSource.from_csr(train.matrix), run)
+        bench.fits.keep(key, recipe.model)
+    return bench.fits.load(key, len(train.items))
 
 
 def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:

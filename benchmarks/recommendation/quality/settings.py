@@ -66,10 +66,22 @@ def _networks(batch: Setting, more_vae: Setting, more_rec: Sequence[Setting] = (
 _FEW: Mapping[str, list[Setting]] = {
     "popularity": [{}],
     "ease": [{"regularisation": one} for one in (50.0, 100.0)],
+    "low_pass": [{"vectors": 8}],
     "elsa": [{"code": 16, "epochs": 1}],
     "mult_vae": [{"code": 8, "hidden": 16, "epochs": 1, "batch_size": 100}],
 }
 """Of a smoke run."""
+
+
+def _filters(most: int) -> list[Setting]:
+    """Low-pass filters with up to ``most`` vectors."""
+    return [
+        *({"vectors": most, "degree_power": degree} for degree in (0.0, 0.25, 0.5)),
+        *({"vectors": most // 2, "degree_power": degree} for degree in (0.25, 0.5)),
+        {"vectors": most // 4, "degree_power": 0.25},
+        {"vectors": most, "degree_power": 0.25, "linear": 0.7},
+        {"vectors": most, "degree_power": 0.25, "item_power": 0.3},
+    ]
 
 
 def choices(split: str, model: str) -> list[Setting]:
@@ -83,7 +95,9 @@ def choices(split: str, model: str) -> list[Setting]:
                 *_linear((20.0, 50.0, 100.0), (0.3,)),
                 *_linear((50.0,), (0.1, 0.5)),
                 *({**one, "neighbours": 200} for one in _linear((50.0, 100.0), (0.3,))),
+                *({**one, "length_power": 0.25} for one in _linear((50.0,), (0.5,))),
             ],
+            "low_pass": _filters(512),
             "elsa": [{"epochs": 12}, {"code": 128, "epochs": 12}],
             "mult_vae": [{"batch_size": 500, "epochs": 40, "patience": 6}],
             "mult_dae": [{"batch_size": 500, "epochs": 40, "patience": 6}],
@@ -97,6 +111,7 @@ def choices(split: str, model: str) -> list[Setting]:
         "sparse_linear": _linear(
             (25.0, 50.0, 100.0) if split in ("ml-100k", "goodbooks") else (50.0, 150.0, 400.0), (0.3, 0.5)
         ),
+        "low_pass": _filters(128 if split == "ml-100k" else 256),
         "elsa": [{"code": code, "epochs": epochs} for code in (256, 512) for epochs in (10, 20)],
         **(
             _networks(_SMALL, _SMALL_VAE)
@@ -113,7 +128,10 @@ def choices(split: str, model: str) -> list[Setting]:
 
 
 MODELS = (
-    "popularity", "item_knn", "ease", "edlae", "rdlae", "sparse_linear", "elsa", "mult_dae", "mult_vae", "rec_vae",
+    "popularity", "item_knn", "ease", "edlae", "rdlae", "sparse_linear", "low_pass", "elsa", "mult_dae",
+    "mult_vae", "rec_vae",
 )  # fmt: skip
 SOLVED = ("ease", "edlae", "rdlae", "sparse_linear")
 TRAINED = ("elsa", "rec_vae", "mult_vae")
+BLENDS: Mapping[str, Sequence[str]] = {"blend-of-closed-forms": ("low_pass",), "blend": ("low_pass", *TRAINED)}
+"""What the best linear model is joined with; nothing that a split has no final line of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.harness import Line, mark, markdown, newest
-from benchmarks.recommendation.quality.settings import METRICS
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS
 from benchmarks.recommendation.quality.splits import DEMO
 
 TITLES: Mapping[str, str] = {
@@ -146,7 +146,7 @@ def _ours(line: Line) -> str:
     if line["model"] == "auto":
         minutes = line["setting"]["budget"] / 60
         return f"{name} with {minutes:.0f} minutes, which took `{_name(line['chosen'])}`"
-    if line["model"] == "blend":
+    if line["model"] in BLENDS:
         shares = {key.removeprefix("share of "): value for key, value in line.items() if key.startswith("share of ")}
         told = ", ".join(f"{_name(part)} {share:.0%}" for part, share in shares.items())
         return f"{name} ({told})"

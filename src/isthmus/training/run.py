@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from isthmus.errors import SettingError
 from isthmus.machine.devices import named_device, parsed_device
 from isthmus.machine.hardware import multiplies_bf16
 from isthmus.reprs import brief
+from isthmus.training.loggers.logged import Log, Logged
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
 
@@ -52,6 +53,8 @@ class Run:
             others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
         shard: None trains in this process; "rows" cuts the item tables by rows over the processes that ``torchrun``
             started, see the guide "When one machine is not enough".
+        log: called with the record of each epoch, see ``isthmus.training.loggers``; from then on a part of
+            ``progress``.
     """
 
     device: str = "auto"
@@ -66,8 +69,9 @@ class Run:
     graphs: bool | str = "auto"
     deterministic: bool = False
     shard: str | None = None
+    log: InitVar[Log | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, log: Log | None) -> None:
         if not (isinstance(self.device, str) and self.device == "auto"):
             parsed_device(self.device)
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
@@ -87,6 +91,8 @@ class Run:
             plain["time_limit"] = real("time_limit", self.time_limit, expected, least=ABOVE_ZERO)
         if self.until is not None:
             plain["until"] = whole("until", self.until, least=1)
+        if log is not None:
+            plain["progress"] = Logged(self.progress, log)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.resume and self.checkpoints is None:
@@ -103,6 +109,7 @@ class Run:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         *,
         shard: str | None = None,
         default: Run | None = None,
@@ -113,6 +120,7 @@ class Run:
             run: a ``Run`` that was given instead of the keywords.
             seed, device, precision, checkpoints, resume, time_limit, shard: as in ``Run``.
             progress: whether to show the progress, or an object that receives it.
+            log: called with the record of each epoch.
             default: defaults of the keywords, if they differ from ``Run()``.
 
         Returns:
@@ -123,12 +131,12 @@ class Run:
         """
         place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
-        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, shard=shard)
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, shard=shard)
         if run is None:
             return given
         usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "shard")
         twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
-        twice += [] if progress is True else ["progress"]
+        twice += ([] if progress is True else ["progress"]) + ([] if log is None else ["log"])
         if twice:
             raise SettingError(
                 f"run= together with {', '.join(twice)}",

@@ -1,0 +1,1 @@
+"""What a recommender answers over HTTP and to agents."""

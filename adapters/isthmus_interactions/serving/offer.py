@@ -1,0 +1,112 @@
+"""All that a recommender offers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.actions import Action, Offer
+from isthmus.actions.action import Document
+from isthmus.core.linear.spectrum import leading
+from isthmus.plots.maps import plane
+from isthmus.plugins import command_name
+from isthmus_interactions.recommender import Recommender
+from isthmus_interactions.serving.answers import RecommenderAnswers
+from isthmus_interactions.serving.requests import Course, Explain, Find, Points, Recommend, Score, Similar
+
+PAGE = Path(__file__).with_name("page.js")
+
+MAPPED = 24
+"""Singular vectors that the map of items is drawn from."""
+
+
+def offer(recommender: Recommender) -> Offer:
+    """What a recommender offers over HTTP and to agents."""
+    answers = RecommenderAnswers(recommender)
+    return Offer(_actions(answers) + _drawn(recommender, answers), _about(recommender), lambda: _warm(answers), PAGE)
+
+
+def _actions(answers: RecommenderAnswers) -> tuple[Action, ...]:
+    return (
+        Action(
+            "recommend",
+            "The best items for a person, who need not be in the training data: by a history of ids or titles, or by a "
+            "user id.",
+            Recommend,
+            answers.recommend,
+            answers.recommend_together,
+            answers.recommended_alike,
+        ),
+        Action(
+            "similar",
+            "The items most similar to an item.",
+            Similar,
+            answers.similar,
+            answers.similar_together,
+            answers.similar_alike,
+        ),
+        Action("score", "The scores of given items for a person, to re-rank them.", Score, answers.score),
+        Action(
+            "explain",
+            "How much each item of a person's history adds to the score of an item.",
+            Explain,
+            answers.explain,
+        ),
+        Action("items", "Items of the catalogue by a part of their title.", Find, answers.find),
+    )
+
+
+def _drawn(recommender: Recommender, answers: RecommenderAnswers) -> tuple[Action, ...]:
+    """What only the page asks for."""
+
+    @lru_cache(maxsize=4)
+    def points(most: int) -> Document:
+        return _map(recommender, answers, most)
+
+    return (
+        Action("map", "Items in the plane; near ones have similar users.", Points, _by_most(points), as_tool=False),
+        Action("course", "How the training went.", Course, lambda _: _course(recommender), as_tool=False),
+    )
+
+
+def _by_most(points: Any) -> Any:
+    return lambda request: points(request.most)
+
+
+def _map(recommender: Recommender, answers: RecommenderAnswers, most: int) -> Document:
+    """The most popular items, by the leading singular vectors of the training data."""
+    vectors = leading(recommender.interactions, MAPPED, 0.5, 0.5, seed=0).vectors.astype(np.float64)
+    # The first vector is nearly the popularity of the items.
+    kept = vectors[:, 1:] if vectors.shape[1] > 2 else vectors
+    lengths = np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), 1e-12)
+    rows = answers.finder.by_popularity
+    rows = rows[rows < len(kept)][:most]
+    found = plane((kept / lengths)[rows])[0]
+    ids = recommender.adapter.items.take(rows)
+    names = [recommender.titles.get(id_, str(id_)) for id_ in ids]
+    return {"points": np.round(found, 5).tolist(), "names": names, "ids": ids}
+
+
+def _course(recommender: Recommender) -> Document:
+    return {**recommender.history.to_json(), "tried": recommender.facts.get("tried", [])}
+
+
+def _about(recommender: Recommender) -> dict[str, Any]:
+    return {
+        "builder": command_name(recommender.builder),
+        "users": len(recommender.adapter.users),
+        "items": len(recommender.adapter.items),
+        "interactions": int(recommender.interactions.nnz),
+        "titles": len(recommender.titles),
+        "calibrated": recommender.calibration is not None,
+    }
+
+
+def _warm(answers: RecommenderAnswers) -> None:
+    """Ask once, so that the first person need not wait for what is made on first use."""
+    found = answers.find(Find(k=1))["items"]
+    if found:
+        answers.recommend(Recommend(history=[found[0]["id"]], k=10, explain=True))

@@ -1,0 +1,143 @@
+"""Requests: what the actions of all domains share, and how a JSON document becomes a checked request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictInt,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic import ValidationInfo as Info
+
+from isthmus.actions.action import Action
+from isthmus.errors import InputError
+from isthmus.reprs import one_line
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one request may ask for.
+
+    Attributes:
+        k: results.
+        history: items of one history.
+        batch: records in one request: texts, images or rows.
+    """
+
+    k: int = 1_000
+    history: int = 10_000
+    batch: int = 2_048
+
+
+def _within(name: str, value: int, info: Info) -> None:
+    limits = (info.context or {}).get("limits", Limits())
+    most = getattr(limits, name)
+    if value > most:
+        raise ValueError(f"{value:,} is more than this server's limit of {most:,}")
+
+
+def _few(value: int, info: Info) -> int:
+    _within("k", value, info)
+    return value
+
+
+def _short(value: T, info: Info) -> T:
+    if isinstance(value, Sized):
+        _within("history", len(value), info)
+    return value
+
+
+def _small(value: T, info: Info) -> T:
+    if isinstance(value, Sized) and not isinstance(value, str):
+        _within("batch", len(value), info)
+    return value
+
+
+Count = Annotated[StrictInt, Field(ge=1), AfterValidator(_few)]
+"""A number of results, with the limit of the server."""
+
+LONGEST = 2_000
+"""Letters of an id or a title."""
+
+
+def given_id(value: Any) -> int | float | str:
+    """Check that a JSON value can be an id or a title."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("an id is a number or a text")
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise ValueError(f"an id of {len(value):,} letters; expected at most {LONGEST:,}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("an id is a finite number")
+    return value
+
+
+ID_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "number"}]}
+
+GivenId = Annotated[int | float | str, PlainValidator(given_id), WithJsonSchema(ID_SCHEMA)]
+"""An id, or a title in its place."""
+
+AtMostHistory, AtMostBatch = AfterValidator(_short), AfterValidator(_small)
+"""Limits of the server for the length of a list."""
+
+
+class Request(BaseModel):
+    """What all requests have. Unknown fields are refused, so that a mistyped one is noticed."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    model: str | None = Field(None, description="Name of the served model; not needed if only one has this action.")
+
+
+def checked(action: Action, document: Any, limits: Limits | None = None) -> Any:
+    """A JSON document as a request of the action.
+
+    Args:
+        action: of a fitted model.
+        document: what was asked, as ``json.loads`` gives it.
+        limits: the most that may be asked for.
+
+    Returns:
+        An instance of ``action.request``.
+
+    Raises:
+        InputError: fields that are missing, unknown or wrong, or more than the limits allow.
+    """
+    if not isinstance(document, dict):
+        raise InputError(f"a {type(document).__name__} for {action.name}", expected="a JSON object")
+    try:
+        return action.request.model_validate(document, context={"limits": limits or Limits()})
+    except ValidationError as error:
+        raise InputError(_told(error), expected=f"a request of {action.name}") from None
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON has it; None for infinities and NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+MENTIONED = 3
+"""Maximum number of mistakes in one message."""
+
+
+def _told(error: ValidationError) -> str:
+    """The first mistakes, without the values that were given."""
+    said = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        place = ".".join(str(part) for part in one["loc"])
+        message = one["msg"].removeprefix("Value error, ")
+        said.append(one_line(f"{place}: {message}" if place else message, 200))
+    different = list(dict.fromkeys(said))
+    more = len(different) - MENTIONED
+    return "; ".join(different[:MENTIONED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""Commands that hand a bundle to other people and other tools."""
