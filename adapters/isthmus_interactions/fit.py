@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -56,9 +55,6 @@ FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
 
 MOST_HELD_OUT = 10_000
-AT_A_TIME = 1 << 22
-"""Numbers of a matrix that are looked at together; it may lie in a file and be larger than the memory."""
-
 MIN_ITEMS = 5
 """Of the items of a user who is held out one in so many is hidden, and one at least."""
 
@@ -99,28 +95,8 @@ def fit(
         The fitted model for all users and items of ``data``.
     """
     with joined(run) as others:
-        others.check_same("interactions", partial(_fingerprint, data))
+        others.check_same("interactions", data.matrix.indptr, data.matrix.indices, data.matrix.data)
         return _fit(data, name, validation, metric, others, settings, features, flag("refit", refit))
-
-
-def check_shard_of(run: Run, model: str, features: ItemFeatures | None) -> None:
-    """Refuse what cannot be trained with item tables cut by rows, before any data are looked at.
-
-    Args:
-        run: says whether they are.
-        model: name of a builder, or "auto".
-        features: features of items.
-
-    Raises:
-        SettingError: "auto", which compares models of all kinds, or features of items.
-    """
-    if run.shard is not None and (plugins.python_name(model) == "auto" or features is not None):
-        raise SettingError(
-            f"shard={run.shard!r} with " + ("features of items" if features is not None else "model='auto'"),
-            expected="the name of a network over items, without features",
-            remedy="choose one, such as 'mult-vae', and add features to the saved bundle",
-            option="choose one, such as --model mult-vae, and leave features out",
-        )
 
 
 def _fit(
@@ -168,15 +144,6 @@ def _fit(
         facts[in_training.FACT] = tried
     model = others.finished(recipe.model, partial(rebuild, builder, Bag(len(data.items)), whole))
     return FittedRecommender.of(data, model, plugins.python_name(name), whole, facts, calibration)
-
-
-def _fingerprint(data: Interactions) -> int:
-    """A number that differs where the interactions do."""
-    matrix, found = data.matrix, 0
-    for array in (matrix.indptr, matrix.indices, matrix.data):
-        for start in range(0, len(array), AT_A_TIME):
-            found = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]), found)
-    return found
 
 
 def _weigh_features(

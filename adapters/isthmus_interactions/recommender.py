@@ -12,6 +12,7 @@ from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
+from isthmus.distributed import check_network
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -29,7 +30,6 @@ from isthmus_interactions.exact.verbs import ExactVerbs
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
-from isthmus_interactions.fit import check_shard_of
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
@@ -151,7 +151,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, shard=shard)
-        check_shard_of(run, model, features)
+        check_network(run, plugins.python_name(model), "features of items" if features is not None else "")
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)

@@ -3,6 +3,11 @@
 As a script it is started by torchrun: ``sharded_runs.py OUT JOB ...`` does jobs below, with the tables cut by rows.
 """
 
+import argparse
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 

@@ -169,6 +169,10 @@ class Placement(Protocol):
     def leader(self) -> bool:
         """Whether this process speaks for all: it shows the progress and writes what is not in parts."""
 
+    @property
+    def recovers(self) -> bool:
+        """Whether this process can go on with its model after an error. If others wait for it elsewhere, it cannot."""
+
     def rows(self, width: int) -> Rows:
         """The rows of a table over ``width`` items."""
 
@@ -187,6 +191,7 @@ class OneProcess:
     """This process alone."""
 
     leader: bool = True
+    recovers: bool = True
 
     def rows(self, width: int) -> Rows:
         """All rows."""

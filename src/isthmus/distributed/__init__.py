@@ -15,17 +15,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from isthmus.errors import SettingError
 from isthmus.training.run import Run
 
-__all__ = ["Joined", "check_alone", "joined", "leads"]
+__all__ = ["Joined", "check_alone", "check_network", "joined", "leads"]
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
 """A whole model from all its tensors."""
+
+Numbers = npt.NDArray[Any]
 
 
 @runtime_checkable
@@ -36,7 +39,7 @@ class Joined(Protocol):
     def run(self) -> Run:
         """How it is run, as all processes agreed."""
 
-    def check_same(self, what: str, fingerprint: Callable[[], int]) -> None:
+    def check_same(self, what: str, *arrays: Numbers) -> None:
         """Refuse processes that were given different data."""
 
     def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
@@ -47,7 +50,7 @@ class Joined(Protocol):
 class _Alone:
     run: Run
 
-    def check_same(self, what: str, fingerprint: Callable[[], int]) -> None:
+    def check_same(self, what: str, *arrays: Numbers) -> None:
         """There is nobody to compare with."""
 
     def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
@@ -73,6 +76,26 @@ def joined(run: Run) -> Iterator[Joined]:
 
     with together(run) as others:
         yield others
+
+
+def check_network(run: Run, model: str, more: str) -> None:
+    """Refuse what cannot be trained with item tables cut by rows, before it is begun.
+
+    Args:
+        run: says whether they are.
+        model: name of a builder in Python, or "auto", which compares models of all kinds.
+        more: what else was given that needs the whole model, in words; empty for nothing.
+
+    Raises:
+        SettingError: "auto", or something else.
+    """
+    if run.shard is not None and (model == "auto" or more):
+        raise SettingError(
+            f"shard={run.shard!r} with {more or 'model=' + repr(model)}",
+            expected="the name of a network over items, and nothing that needs all of it",
+            remedy="name one, such as 'mult-vae', and give the rest to the bundle that is saved",
+            option="name one, such as --model mult-vae, and give the rest to the bundle that is saved",
+        )
 
 
 def check_alone(run: Run) -> None:

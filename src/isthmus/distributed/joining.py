@@ -5,16 +5,19 @@ from __future__ import annotations
 import atexit
 import logging
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from isthmus.core.placement import OneProcess, placed
+from isthmus.distributed import Numbers
 from isthmus.distributed.environment import bound, check_started, number
 from isthmus.distributed.processes import Processes
 from isthmus.distributed.talk import Talk, answered
@@ -24,6 +27,9 @@ from isthmus.machine.hardware import multiplies_bf16
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
+
+AT_A_TIME = 1 << 22
+"""Numbers that are looked at together."""
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others before it gives up: one of them may read a slow disk."""
@@ -36,17 +42,20 @@ class Together:
     run: Run
     talk: Talk
 
-    def check_same(self, what: str, fingerprint: Callable[[], int]) -> None:
+    def check_same(self, what: str, *arrays: Numbers) -> None:
         """Refuse processes that were given different data.
 
         Args:
             what: the data, in words.
-            fingerprint: computes a number below 2**62 that differs where they differ.
+            arrays: the data themselves; they may lie in files and be larger than the memory.
 
         Raises:
             SettingError: two processes have different ones.
         """
-        own = fingerprint()
+        own = 0
+        for array in arrays:
+            for start in range(0, len(array), AT_A_TIME):
+                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]), own)
         both = self.talk.largest(torch.tensor([own, -own], dtype=torch.int64))
         if int(both[0]) != -int(both[1]):
             raise SettingError(

@@ -30,6 +30,11 @@ class Processes:
         """Whether this process speaks for all."""
         return self.talk.leads
 
+    @property
+    def recovers(self) -> bool:
+        """Never: what one process does after an error, the others do not do."""
+        return False
+
     def rows(self, width: int) -> Rows:
         """The rows of this process.
 

@@ -336,6 +336,8 @@ class _Training:
 
     def _finish_anyway(self) -> None:
         """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        if not self.placement.recovers:
+            return
         try:
             self._finish()
         except Exception as error:
