@@ -16,6 +16,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.checked.arguments import flag, real
 from isthmus.core.rankers import ranker_of
+from isthmus.disk.mapped import is_mapped
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.machine.devices import device_of
@@ -31,7 +32,7 @@ from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.held_out import calibrated
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
+from isthmus_interactions.csr import Ints, item_counts, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.everybody.train import FinalFit
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
@@ -294,6 +295,9 @@ def hold_out_users(
         )
         return data, None
     held = data.users.rows(fold.users)
+    if not last and is_mapped(data.matrix.indices):
+        # They would be copied to disk for nobody.
+        data = replace(data, histories=None)
     return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
@@ -339,8 +343,7 @@ def _hidden(data: Interactions, rows: Ints, seed: int, last: bool) -> FoldIn | N
     """A part of the items of each of some users is hidden, one at least, or the last one, of those that others have;
     None for none."""
     part = data.select_users(rows)
-    others = np.bincount(data.matrix.indices, minlength=len(data.items))
-    others -= np.bincount(part.matrix.indices, minlength=len(data.items))
+    others = item_counts(data.matrix) - item_counts(part.matrix)
     known = others[part.matrix.indices] > 0
     order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
     quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]
