@@ -16,6 +16,7 @@ from isthmus import plugins
 from isthmus.batch import Bag
 from isthmus.checked.arguments import flag, real
 from isthmus.core.rankers import ranker_of
+from isthmus.disk.mapped import is_mapped
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.machine.devices import device_of
@@ -31,7 +32,7 @@ from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.held_out import calibrated
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
+from isthmus_interactions.csr import Ints, item_counts, places_in_rows, row_of_entry, select_rows, stored_where
 from isthmus_interactions.everybody.train import FinalFit
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
@@ -83,8 +84,8 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
-        features: features of items, which count in the training of linear models; how much is chosen on the held-out
-            users, unless the settings say it.
+        features: features of items, which count in the training of linear models and networks; how much is chosen on
+            the held-out users, unless the settings say it.
         refit: whether the model is fitted on everybody in the end, users who were held out among them.
 
     Returns:
@@ -135,7 +136,7 @@ def _weigh_features(
     score: Validation | None,
     run: Run,
 ) -> list[dict[str, Any]]:
-    """Choose how much features count in the training of a linear model, and set it in ``whole``, of which ``make``
+    """Choose how much features count in the training of a model, and set it in ``whole``, of which ``make``
     builds the model; the weights that were tried, none if there is nothing to choose."""
     if not in_training.uses_features(name) or in_training.WEIGHT in settings:
         return []
@@ -143,15 +144,16 @@ def _weigh_features(
         logger.warning("no users are held out to choose how much features count: they do not count in training")
         return []
     silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+    weights = in_training.weights_to_try(train, trained=make().chooses_epoch)
 
     def attempt(further: Mapping[str, Any]) -> History:
         whole.update(further)
         recipe = make()
-        with doing(run.progress, f"trying features that count as {further[in_training.WEIGHT]:g} interactions"):
+        with doing(run.progress, f"trying features with the weight {further[in_training.WEIGHT]:g}"):
             history: History = recipe.fit(training_source(train, recipe.model), silent, score)
         return history
 
-    whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
+    whole[in_training.WEIGHT], tried = in_training.choose_weight(weights, attempt)
     return tried
 
 
@@ -293,6 +295,9 @@ def hold_out_users(
         )
         return data, None
     held = data.users.rows(fold.users)
+    if not last and is_mapped(data.matrix.indices):
+        # They would be copied to disk for nobody.
+        data = replace(data, histories=None)
     return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
@@ -338,8 +343,7 @@ def _hidden(data: Interactions, rows: Ints, seed: int, last: bool) -> FoldIn | N
     """A part of the items of each of some users is hidden, one at least, or the last one, of those that others have;
     None for none."""
     part = data.select_users(rows)
-    others = np.bincount(data.matrix.indices, minlength=len(data.items))
-    others -= np.bincount(part.matrix.indices, minlength=len(data.items))
+    others = item_counts(data.matrix) - item_counts(part.matrix)
     known = others[part.matrix.indices] > 0
     order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
     quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]

@@ -127,9 +127,9 @@ class Recommender(ReportVerbs, ExactVerbs):
                 600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
-                chosen on held-out users if it is not given) and of "content-knn", and items without interactions are
-                ranked by them; see ``with_features``.
+            features: tags, texts or vectors of items. They count in the training of linear models and networks
+                (``feature_weight``; chosen on held-out users if it is not given) and of "content-knn", and items
+                without interactions are ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:

@@ -18,6 +18,7 @@ from isthmus.core.ops.bags import unit_norm
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.models.parts.item_softmax import ItemSoftmax
+from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.published import publishes
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -39,6 +40,7 @@ def mult_dae(
     weight_decay: float = 4e-5,
     patience: int | None = 15,
     negatives: int | None = None,
+    feature_weight: float = 0.0,
     published: bool = False,
 ) -> GradientRecipe:
     """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
@@ -59,26 +61,30 @@ def mult_dae(
         patience: epochs without a better validation score before training stops; None trains all epochs.
         negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
         published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
             stopping.
     """
     check_settings(code=code, epochs=epochs)
     catalogue = ItemSoftmax.of(signal.width, negatives)
+    sparse = catalogue.rowwise
+    encoder = BagEncoder(signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=sparse)
+    readout = LinearReadout(code, signal.width, generator=generator)
     model = Autoencoder(
-        encoder=BagEncoder(
-            signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
-        ),
+        encoder=encoder,
         bottleneck=Deterministic(),
         decoder=DenseDecoder(code, generator=generator),
-        readout=LinearReadout(code, signal.width, generator=generator),
+        readout=readout,
         likelihood=catalogue.likelihood,
         scaling=unit_norm,
         corruption=Dropout(dropout),
     )
     return GradientRecipe(
         model,
-        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
+        tables=_tables(encoder, readout, feature_weight, sparse),
     )
 
 
@@ -98,6 +104,7 @@ def mult_vae(
     weight_decay: float = 0.0,
     patience: int | None = 15,
     negatives: int | None = None,
+    feature_weight: float = 0.0,
     published: bool = False,
 ) -> GradientRecipe:
     """Mult-VAE: a variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
@@ -123,19 +130,24 @@ def mult_vae(
         patience: epochs without a better validation score before training stops; None trains all epochs.
         negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
         published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
             stopping.
     """
     check_settings(hidden=hidden, code=code, epochs=epochs, annealing=annealing)
     catalogue = ItemSoftmax.of(signal.width, negatives)
+    sparse = catalogue.rowwise
+    encoder = BagEncoder(signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=sparse)
+    bottleneck = Gaussian(hidden, code, generator=generator)
+    decoder = DenseDecoder(code, (hidden,), generator=generator)
+    readout = LinearReadout(hidden, signal.width, generator=generator)
     model = Autoencoder(
-        encoder=BagEncoder(
-            signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
-        ),
-        bottleneck=Gaussian(hidden, code, generator=generator),
+        encoder=encoder,
+        bottleneck=bottleneck,
         prior=StandardNormal(code),
-        decoder=DenseDecoder(code, (hidden,), generator=generator),
-        readout=LinearReadout(hidden, signal.width, generator=generator),
+        decoder=decoder,
+        readout=readout,
         likelihood=catalogue.likelihood,
         scaling=unit_norm,
         corruption=Dropout(dropout),
@@ -143,9 +155,14 @@ def mult_vae(
     )
     return GradientRecipe(
         model,
-        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
+        tables=_tables(encoder, readout, feature_weight, sparse),
     )
+
+
+def _tables(encoder: BagEncoder, readout: LinearReadout, weight: float, rowwise: bool) -> ItemTables:
+    return ItemTables.of(weight, ItemTable(encoder, "table"), ItemTable(readout, "weight"), rowwise=rowwise)
 
 
 def _plan(

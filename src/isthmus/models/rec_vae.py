@@ -23,6 +23,7 @@ from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
 from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
+from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.published import publishes
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -178,6 +179,7 @@ def rec_vae(
     batch_size: int | None = None,
     learning_rate: float = 5e-4,
     patience: int | None = 10,
+    feature_weight: float = 0.0,
     published: bool = False,
 ) -> GradientRecipe:
     """RecVAE: a deep variational autoencoder with a composite prior (Shenbin et al., WSDM 2020).
@@ -201,6 +203,8 @@ def rec_vae(
         batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam. Published: 0.0005.
         patience: rounds without a better validation score before training stops; None trains all rounds.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
         published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
             stopping.
     """
@@ -228,7 +232,10 @@ def rec_vae(
     # The training loop counts passes over the data.
     passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
     plan = Plan(phases, shuffled(batch_size), learning_rate=learning_rate, patience=passes, capturable=True)
-    return GradientRecipe(model, plan)
+    # The prior's copy of the encoder has the same tensors as the encoder.
+    encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]
+    tables = [*encoders, ItemTable(readout, "weight")]
+    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables))
 
 
 def _draw_by_inputs(
