@@ -80,6 +80,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         decay: float | int | str | None = None,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
+        refit: bool = True,
         seed: int = 0,
         device: str = "auto",
         precision: str = "auto",
@@ -113,8 +114,12 @@ class Recommender(ReportVerbs, ExactVerbs):
                 lists what was tried. The builder of the result is then ``recent``.
             validation: held-out users who choose the best epoch, or the share of the users of ``train`` to hold out; a
                 fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
-                epoch is kept. A closed-form model is evaluated on the held-out users and then solved for all users.
+                epoch is kept.
             metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
+            refit: whether the model is fitted on everybody in the end, held-out users of ``train`` among them: a closed
+                form is solved again, and a network is trained anew for as many epochs as were best, which takes up to
+                as long as before and is left out where the time limit does not allow it. Scores and calibration are
+                measured before. ``facts["fitted_on_everybody"]`` says whether it was done.
             seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
@@ -122,9 +127,9 @@ class Recommender(ReportVerbs, ExactVerbs):
                 600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
-                chosen on held-out users if it is not given) and of "content-knn", and items without interactions are
-                ranked by them; see ``with_features``.
+            features: tags, texts or vectors of items. They count in the training of linear models and networks
+                (``feature_weight``; chosen on held-out users if it is not given) and of "content-knn", and items
+                without interactions are ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:
@@ -147,9 +152,9 @@ class Recommender(ReportVerbs, ExactVerbs):
         with interruptible() as stop:
             if plugins.python_name(model) == "auto":
                 check_decay_of_auto(decay)
-                made = auto.fit(data, validation, metric, run, settings, features)
+                made = auto.fit(data, validation, metric, run, settings, features, refit=refit)
             else:
-                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features)
+                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features, refit=refit)
             if moment is not None:
                 made = replace(made, facts={**made.facts, BEFORE: moment})
             found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]

@@ -37,6 +37,7 @@ OWN: Mapping[str, dispatch.Function] = {
 PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
+    ("isthmus store FILES", "sort events of any number into a store on disk, to train from"),
     ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
     ("isthmus learn DIR FILE", "learn new interactions exactly (closed forms)"),
     ("isthmus forget DIR", "forget users and items"),
@@ -125,6 +126,8 @@ def _route(args: list[str]) -> int:
         return dispatch.group(name, index.COMMANDS, rest)
     if name in dispatch.ON_DATA:
         return dispatch.on_data(name, rest)
+    if name in dispatch.ALONE:
+        return dispatch.alone(name, rest)
     if name == "demo":
         return dispatch.demo(rest)
     return dispatch.verb(name, rest, OWN, index.COMMANDS)
