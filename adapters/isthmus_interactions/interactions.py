@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from isthmus.ids import Id
 from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, row_of_entry, select_rows, stored_where
+from isthmus_interactions.exchange.sql import QueryResult, run_query
 from isthmus_interactions.files.assemble import Assembled, assemble
 from isthmus_interactions.files.read import read_events
 from isthmus_interactions.files.reading import Weights, columns_told
@@ -136,6 +137,47 @@ class Interactions:
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
         built.report.tell(logger)
         return built
+
+    @classmethod
+    def from_sql(
+        cls,
+        connection: Any,
+        query: str,
+        *,
+        parameters: Any = None,
+        user: str | None = None,
+        item: str | None = None,
+        value: str | None = None,
+        time: str | None = None,
+        keep: str | float | int | None = None,
+        weights: Weights | None = None,
+        ordered: bool | None = False,
+    ) -> Interactions:
+        """Read what an SQL query returns: a row for each event. Rows are fetched in batches, as Arrow where the library
+        has it (DuckDB, ADBC).
+
+        Args:
+            connection: of DuckDB, ADBC, SQLAlchemy (or an engine of it), sqlite3, psycopg, or any other DBAPI library.
+                It stays open, and nothing is committed.
+            query: an SQL statement that returns rows.
+            parameters: what its placeholders stand for, in the form of that library.
+            user, item, value, time, keep, weights: as for ``read``.
+            ordered: whether the query has ordered the events of each user by time.
+
+        Returns:
+            The interactions.
+
+        Raises:
+            SettingError: no connection, or a query that is not text.
+            SourceError: the query fails or returns no rows; and the other errors of ``read``.
+        """
+
+        def read(found: QueryResult) -> Interactions:
+            columns = {"user": user, "item": item, "value": value, "time": time}
+            return cls.read(found, **columns, keep=keep, weights=weights, ordered=ordered)
+
+        interactions: Interactions = run_query(connection, query, parameters, read)
+        return interactions
 
     @classmethod
     def from_csr(

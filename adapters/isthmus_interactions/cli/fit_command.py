@@ -163,4 +163,5 @@ def _settings(line: dict[str, Any]) -> str:
         return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
     names = ("regularisation", "dropout", "xi", "batch_size", "tau", "vectors", "item_power", "degree_power", "linear")
     shown = [*names, *(name for name in ("length_power", "feature_weight") if line["settings"].get(name))]
-    return ", ".join(f"{name} {line['settings'][name]:g}" for name in shown if name in line["settings"])
+    given = {name: line["settings"][name] for name in shown if line["settings"].get(name) is not None}
+    return ", ".join(f"{name} {value:g}" for name, value in given.items())
