@@ -87,15 +87,20 @@ def check_network(run: Run, model: str, more: str) -> None:
         more: what else was given that needs the whole model, in words; empty for nothing.
 
     Raises:
-        SettingError: "auto", or something else.
+        SettingError: "auto", or something else; or ``torchrun`` did not start this process.
     """
-    if run.shard is not None and (model == "auto" or more):
+    if run.shard is None:
+        return
+    if model == "auto" or more:
         raise SettingError(
             f"shard={run.shard!r} with {more or 'model=' + repr(model)}",
             expected="the name of a network over items, and nothing that needs all of it",
             remedy="name one, such as 'mult-vae', and give the rest to the bundle that is saved",
             option="name one, such as --model mult-vae, and give the rest to the bundle that is saved",
         )
+    from isthmus.distributed.joining import check_others
+
+    check_others()
 
 
 def check_alone(run: Run) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from isthmus.core.placement import OneProcess, placed
 from isthmus.distributed import Numbers
-from isthmus.distributed.environment import bound, check_started, number
+from isthmus.distributed.environment import bind, check_started, number
 from isthmus.distributed.processes import Processes
 from isthmus.distributed.talk import Talk, answered
 from isthmus.distributed.whole import Elsewhere, collected
@@ -85,13 +85,26 @@ def together(run: Run) -> Iterator[Together]:
         yield Together(_agreed(run, talk), talk)
 
 
+def check_others() -> None:
+    """Ask whether there are other processes to join.
+
+    Raises:
+        SettingError: nobody started this process together with others.
+    """
+    if not dist.is_initialized():
+        check_started()
+
+
 def _meet() -> None:
     """Make the process group, once in the life of a process: a second one would meet the addresses of the first."""
     if dist.is_initialized():
         return
     check_started()
-    with bound(), answered():
+    bind()
+    with answered():
         # The way with CUDA is written as PyTorch documents it; it has never run.
+        if torch.cuda.is_available():
+            torch.cuda.set_device(number("LOCAL_RANK", 0))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     atexit.register(dist.destroy_process_group)
 
