@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from isthmus.errors import SettingError
@@ -98,9 +99,10 @@ def check_network(run: Run, model: str, more: str) -> None:
             remedy="name one, such as 'mult-vae', and give the rest to the bundle that is saved",
             option="name one, such as --model mult-vae, and give the rest to the bundle that is saved",
         )
-    from isthmus.distributed.joining import check_others
+    from isthmus.distributed.environment import check_started
 
-    check_others()
+    if not torch.distributed.is_initialized():
+        check_started()
 
 
 def check_alone(run: Run) -> None:

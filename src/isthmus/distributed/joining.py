@@ -85,16 +85,6 @@ def together(run: Run) -> Iterator[Together]:
         yield Together(_agreed(run, talk), talk)
 
 
-def check_others() -> None:
-    """Ask whether there are other processes to join.
-
-    Raises:
-        SettingError: nobody started this process together with others.
-    """
-    if not dist.is_initialized():
-        check_started()
-
-
 def _meet() -> None:
     """Make the process group, once in the life of a process: a second one would meet the addresses of the first."""
     if dist.is_initialized():
