@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.fitted.anomaly import CONTAMINATION
 from isthmus.tasks.coding import codes_of, decoded
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
+from isthmus_images.card import WORDS
 from isthmus_images.evaluate import ImageEvaluation, evaluate
 from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
@@ -30,6 +33,8 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
     All methods accept anything that ``Images.read`` accepts; files are read in the model's size and colour. Images are
     returned as float32 from 0 (black) to 1, [images, height, width], with three channels last if in colour.
     """
+
+    card_words: ClassVar[CardWords] = WORDS
 
     @classmethod
     def fit(
@@ -51,6 +56,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> ImageAutoencoder:
@@ -68,6 +74,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             gallery: whether ``search`` can find the images afterwards; the bundle then contains their names and codes.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -79,7 +86,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             InputError: images that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = fit.training_images(images, size, colour, on_error, crops, run.seed)
         return cls(fit.fit(data, request, run))

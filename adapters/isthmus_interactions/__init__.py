@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isthmus_interactions.recommender import Recommender
     from isthmus_interactions.report.report import QualityReport
     from isthmus_interactions.splits import FoldIn, Split, from_files, leave_last_out, strong, weak
+    from isthmus_interactions.store.store import InteractionStore
     from isthmus_interactions.tuning.tune import TuningResult, tune
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Calibration",
     "FittedRecommender",
     "FoldIn",
+    "InteractionStore",
     "Interactions",
     "InteractionsAdapter",
     "ItemFeatures",
@@ -56,6 +58,7 @@ _HOMES = {
     "Calibration": "calibration.chances",
     "FittedRecommender": "fitted",
     "FoldIn": "splits",
+    "InteractionStore": "store.store",
     "Interactions": "interactions",
     "InteractionsAdapter": "adapter",
     "ItemFeatures": "cold_start.features",

@@ -30,7 +30,7 @@ from isthmus.reprs import brief
 from isthmus.training.history import History
 from isthmus.training.progress import Record
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.csr import Csr, stored_where
+from isthmus_interactions.csr import Csr, item_counts, stored_where
 
 COSINES_AT_A_TIME = 1 << 23
 """Number of cosines that are dense at a time: 64 MB."""
@@ -59,7 +59,7 @@ class Popularity(nn.Module):
     @classmethod
     def of(cls, matrix: Csr, device: torch.device | None = None) -> Popularity:
         """Count the users of each item."""
-        counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+        counts = item_counts(matrix)
         shares = torch.from_numpy((counts / max(1, matrix.shape[0])).astype(np.float32))
         return cls(shares.to(device))
 

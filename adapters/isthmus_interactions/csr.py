@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from isthmus.checked.sparse import checked_csr
+from isthmus.disk.mapped import PIECE, constant, is_constant, pieces, room
 from isthmus.errors import ValueRangeError
 
 if TYPE_CHECKING:
@@ -33,6 +35,21 @@ def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tu
     """
     ends = np.zeros(shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=ends[1:])
+    return csr_over(ends, columns, values, shape)
+
+
+def csr_over(ends: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
+    """A matrix over arrays that are in order already, without a copy of them.
+
+    Args:
+        ends: where the entries of each row start and, after the last row, their end.
+        columns: column of each entry, ascending within a row.
+        values: value of each entry.
+        shape: (users, items).
+
+    Returns:
+        A canonical matrix.
+    """
     # SciPy needs the same type for both; int32 is used if it can count the entries.
     index = np.int32 if max(len(columns), *shape) < 2**31 else np.int64
     matrix: Csr = csr_array((values, columns.astype(index, copy=False), ends.astype(index)), shape=shape)
@@ -90,7 +107,40 @@ def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]
 
 
 def select_rows(matrix: Csr, rows: Ints) -> Csr:
-    """The given rows, in the given order."""
-    entries = entries_of(matrix, rows)
-    owners = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)[rows])
-    return csr_of(owners, matrix.indices[entries], matrix.data[entries], (len(rows), matrix.shape[1]))
+    """The given rows, in the given order; of a mapped matrix, in a file again."""
+    wanted = np.asarray(rows, dtype=np.int64)
+    ends = np.zeros(len(wanted) + 1, dtype=np.int64)
+    np.cumsum(np.diff(matrix.indptr)[wanted], out=ends[1:])
+    count = int(ends[-1])
+    same = is_constant(matrix.data)
+    columns = room(matrix.indices, count)
+    values = constant(matrix.data[0], count) if same else room(matrix.data, count)
+    for some in row_pieces(ends):
+        here, entries = slice(ends[some.start], ends[some.stop]), entries_of(matrix, wanted[some])
+        columns[here] = matrix.indices[entries]
+        if not same:
+            values[here] = matrix.data[entries]
+    return csr_over(ends, columns, values, (len(wanted), matrix.shape[1]))
+
+
+def row_pieces(ends: Ints, size: int = PIECE) -> Iterator[slice]:
+    """All rows, some at a time, of which each has about so many entries, or one row.
+
+    Args:
+        ends: where the entries of each row start and, after the last row, their end.
+        size: of a piece.
+    """
+    start, rows = 0, len(ends) - 1
+    while start < rows:
+        stop = int(np.searchsorted(ends, ends[start] + size, side="right")) - 1
+        stop = min(max(stop, start + 1), rows)
+        yield slice(start, stop)
+        start = stop
+
+
+def item_counts(matrix: Csr) -> npt.NDArray[np.int64]:
+    """How many entries each column has."""
+    counts = np.zeros(matrix.shape[1], dtype=np.int64)
+    for piece in pieces(len(matrix.indices)):
+        counts += np.bincount(matrix.indices[piece], minlength=len(counts))
+    return counts

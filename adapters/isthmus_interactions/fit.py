@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,8 +14,9 @@ from torch import nn
 
 from isthmus import plugins
 from isthmus.batch import Bag
-from isthmus.checked.arguments import real
+from isthmus.checked.arguments import flag, real
 from isthmus.core.rankers import ranker_of
+from isthmus.disk.mapped import is_mapped
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.machine.devices import device_of
@@ -30,7 +32,8 @@ from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.held_out import calibrated
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.features import ItemFeatures
-from isthmus_interactions.csr import Ints, places_in_rows, row_of_entry, select_rows, stored_where
+from isthmus_interactions.csr import Ints, item_counts, places_in_rows, row_of_entry, select_rows, stored_where
+from isthmus_interactions.everybody.train import FinalFit
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.folds import evaluate_fold, training_source
@@ -41,6 +44,9 @@ from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.vocabularies import translate
 
 T = TypeVar("T")
+
+EVERYBODY = "fitted_on_everybody"
+"""Key in the facts of a bundle: the models that were fitted on all users, held-out ones among them."""
 
 FEWEST = 50
 """Minimum number of users; with fewer, none are held out to choose the best epoch."""
@@ -66,6 +72,8 @@ def fit(
     run: Run,
     settings: Mapping[str, Any],
     features: ItemFeatures | None = None,
+    *,
+    refit: bool = True,
 ) -> FittedRecommender:
     """Build and fit a model. Raises the errors of ``Recommender.fit``.
 
@@ -76,12 +84,14 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
-        features: features of items, which count in the training of linear models; how much is chosen on the held-out
-            users, unless the settings say it.
+        features: features of items, which count in the training of linear models and networks; how much is chosen on
+            the held-out users, unless the settings say it.
+        refit: whether the model is fitted on everybody in the end, users who were held out among them.
 
     Returns:
         The fitted model for all users and items of ``data``.
     """
+    refit = flag("refit", refit)
     _, builder = plugins.find_builder(name, "interactions")
     whole = checked(name, builder, settings)
     MetricAt.parse(metric)
@@ -96,17 +106,22 @@ def fit(
     with interruptible() as stop:
         tried = [] if rows is None else _weigh_features(name, settings, whole, make, train, score, run)
         recipe = make() if tried else recipe
+        final = FinalFit(name, make, data, run, stop)
+        final.check_folder()
         history = recipe.fit(training_source(train, recipe.model), run, score)
         # Before the model is trained on the users of the fold, too.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
         calibration = calibration_of(recipe.model, fold, run, stop)
-        if train is not data and not recipe.chooses_epoch:
-            _fit_again(recipe, data, run, stop)
+        everybody = fold is None
+        if refit and train is not data:
+            recipe, everybody = final.of(recipe, history)
         history.interrupted = stop.requested
         if stop.requested:
             warn_of_interruption(history, [])
     found = quality.warn(held_out.findings(scores, plugins.python_name(name)))
     facts = facts_of(data, fold, run, history, scores, found)
+    facts[EVERYBODY] = [plugins.python_name(name)] if everybody else []
+    facts["seconds_in_all"] = time.perf_counter() - final.started
     if tried:
         facts[in_training.FACT] = tried
     return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
@@ -121,7 +136,7 @@ def _weigh_features(
     score: Validation | None,
     run: Run,
 ) -> list[dict[str, Any]]:
-    """Choose how much features count in the training of a linear model, and set it in ``whole``, of which ``make``
+    """Choose how much features count in the training of a model, and set it in ``whole``, of which ``make``
     builds the model; the weights that were tried, none if there is nothing to choose."""
     if not in_training.uses_features(name) or in_training.WEIGHT in settings:
         return []
@@ -129,26 +144,17 @@ def _weigh_features(
         logger.warning("no users are held out to choose how much features count: they do not count in training")
         return []
     silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
+    weights = in_training.weights_to_try(train, trained=make().chooses_epoch)
 
     def attempt(further: Mapping[str, Any]) -> History:
         whole.update(further)
         recipe = make()
-        with doing(run.progress, f"trying features that count as {further[in_training.WEIGHT]:g} interactions"):
+        with doing(run.progress, f"trying features with the weight {further[in_training.WEIGHT]:g}"):
             history: History = recipe.fit(training_source(train, recipe.model), silent, score)
         return history
 
-    whole[in_training.WEIGHT], tried = in_training.choose_weight(in_training.weights_to_try(train), attempt)
+    whole[in_training.WEIGHT], tried = in_training.choose_weight(weights, attempt)
     return tried
-
-
-def _fit_again(recipe: Recipe, data: Interactions, run: Run, stop: StopRequest) -> None:
-    """Fit on all users. An interruption leaves the model of the training users or of all users intact."""
-    silent = replace(run, progress=NoProgress())
-    with (
-        stop.telling(lambda: "keeping the model of the training users"),
-        doing(run.progress, f"fitting on all {len(data):,} users"),
-    ):
-        stop.optional(lambda: recipe.fit(training_source(data, recipe.model), silent))
 
 
 def scores_of(
@@ -289,6 +295,9 @@ def hold_out_users(
         )
         return data, None
     held = data.users.rows(fold.users)
+    if not last and is_mapped(data.matrix.indices):
+        # They would be copied to disk for nobody.
+        data = replace(data, histories=None)
     return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
@@ -334,8 +343,7 @@ def _hidden(data: Interactions, rows: Ints, seed: int, last: bool) -> FoldIn | N
     """A part of the items of each of some users is hidden, one at least, or the last one, of those that others have;
     None for none."""
     part = data.select_users(rows)
-    others = np.bincount(data.matrix.indices, minlength=len(data.items))
-    others -= np.bincount(part.matrix.indices, minlength=len(data.items))
+    others = item_counts(data.matrix) - item_counts(part.matrix)
     known = others[part.matrix.indices] > 0
     order = np.where(known, np.random.default_rng([seed % 2**63, 1]).random(part.nnz), 2.0)
     quota = np.maximum(1, np.diff(part.matrix.indptr) // MIN_ITEMS)[row_of_entry(part.matrix)]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,15 @@ from isthmus.files import Told
 from isthmus.ids import Id
 from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Vocabulary
-from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, entries_of, row_of_entry, stored_where
-from isthmus_interactions.files.assemble import assemble
+from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, row_of_entry, select_rows, stored_where
+from isthmus_interactions.exchange.sql import QueryResult, run_query
+from isthmus_interactions.files.assemble import Assembled, assemble
 from isthmus_interactions.files.read import read_events
 from isthmus_interactions.files.reading import Weights, columns_told
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.files.threshold import Keep, parse_keep
 from isthmus_interactions.ordered_histories import OrderedHistories, Times
+from isthmus_interactions.store.store import InteractionStore, is_store
 from isthmus_interactions.vocabularies import Ids, translate
 
 logger = logging.getLogger(__name__)
@@ -75,7 +77,8 @@ class Interactions:
             source: a path to delimited text (CSV, TSV, ``::``, ...), JSON or Parquet, an Arrow table or record batch,
                 any object with the Arrow PyCapsule interface (pandas, polars, DuckDB, ...), a tuple of arrays (users,
                 items), (users, items, values) or (users, items, values, times), or a SciPy sparse matrix, shape (users,
-                items). Interactions are returned as they are.
+                items). Interactions are returned as they are. The arrays of an ``InteractionStore``, or of the store at
+                a path, stay on disk; how its rows are read was said when it was made.
             user: the column of users; by default ``user``, ``user_id`` or ``userId`` (see ``columns.find_columns``).
                 The columns of a file without names are identified by their numbers, counted from 1.
             item: the column of items; by default ``item``, ``item_id``, ``itemId``, ``movieId`` or ``book_id``.
@@ -111,6 +114,11 @@ class Interactions:
         roles = {"user": user, "item": item, "value": value, "time": time}
         columns = {role: None if name is None else str(name) for role, name in roles.items()}
         file = Told.of(encoding, delimiter, header)
+        if is_store(source):
+            source = InteractionStore.open(cast(str, source))
+        if isinstance(source, InteractionStore):
+            given = {**columns, **file.asdict(), "users": users, "items": items, "ordered": ordered or None}
+            return cls(*_asked_of(source, given, keep, weights))
         if isinstance(source, Interactions):
             told = {**columns, "keep": keep, "weights": weights, "ordered": ordered or None}
             _refuse(
@@ -129,6 +137,47 @@ class Interactions:
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
         built.report.tell(logger)
         return built
+
+    @classmethod
+    def from_sql(
+        cls,
+        connection: Any,
+        query: str,
+        *,
+        parameters: Any = None,
+        user: str | None = None,
+        item: str | None = None,
+        value: str | None = None,
+        time: str | None = None,
+        keep: str | float | int | None = None,
+        weights: Weights | None = None,
+        ordered: bool | None = False,
+    ) -> Interactions:
+        """Read what an SQL query returns: a row for each event. Rows are fetched in batches, as Arrow where the library
+        has it (DuckDB, ADBC).
+
+        Args:
+            connection: of DuckDB, ADBC, SQLAlchemy (or an engine of it), sqlite3, psycopg, or any other DBAPI library.
+                It stays open, and nothing is committed.
+            query: an SQL statement that returns rows.
+            parameters: what its placeholders stand for, in the form of that library.
+            user, item, value, time, keep, weights: as for ``read``.
+            ordered: whether the query has ordered the events of each user by time.
+
+        Returns:
+            The interactions.
+
+        Raises:
+            SettingError: no connection, or a query that is not text.
+            SourceError: the query fails or returns no rows; and the other errors of ``read``.
+        """
+
+        def read(found: QueryResult) -> Interactions:
+            columns = {"user": user, "item": item, "value": value, "time": time}
+            return cls.read(found, **columns, keep=keep, weights=weights, ordered=ordered)
+
+        interactions: Interactions = run_query(connection, query, parameters, read)
+        return interactions
 
     @classmethod
     def from_csr(
@@ -200,10 +249,7 @@ class Interactions:
     def select_users(self, rows: Ints) -> Interactions:
         """The given rows, in the given order; all items are kept."""
         wanted = np.asarray(rows, dtype=np.int64)
-        entries = entries_of(self.matrix, wanted)
-        owners = np.repeat(np.arange(len(wanted)), np.diff(self.matrix.indptr)[wanted])
-        shape = (len(wanted), len(self.items))
-        matrix = csr_of(owners, self.matrix.indices[entries], self.matrix.data[entries], shape)
+        matrix = select_rows(self.matrix, wanted)
         histories = None if self.histories is None else self.histories.take(wanted)
         users = Vocabulary(self.users.ids[wanted])
         return Interactions(users, self.items, matrix, histories, self._part(matrix.nnz))
@@ -250,6 +296,23 @@ def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:
     odd = [name for name, value in given.items() if value is not None]
     if odd:
         raise SettingError(f"{' and '.join(f'{name}=' for name in odd)} for {source}", expected=instead)
+
+
+def _asked_of(
+    store: InteractionStore, given: Mapping[str, object], keep: str | float | int | None, weights: Weights | None
+) -> Assembled:
+    """The parts of a store, if it was made as is asked for now. Raises SettingError."""
+    _refuse(given, "a store", "none of them: they are told to isthmus store, or InteractionStore.create")
+    held, rule = store.report, parse_keep(keep)
+    asked = {"keep": None if rule is None else rule.rule, "weights": weights}
+    for name, value in asked.items():
+        if value is not None and value != getattr(held, name):
+            raise SettingError(
+                f"{name}={value!r} for a store of {name}={getattr(held, name)!r}",
+                expected="what it was made with",
+                remedy="make another store",
+            )
+    return store.parts
 
 
 def _named(ids: Ids | None, count: int, what: str) -> Vocabulary:

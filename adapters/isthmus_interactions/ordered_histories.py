@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.disk.mapped import room
 from isthmus.reprs import counted, described
-from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry
+from isthmus_interactions.csr import Csr, Ints, csr_of, row_of_entry, row_pieces
 
 Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
@@ -105,7 +106,7 @@ class OrderedHistories:
             return None
         if self.unit == "us":
             return 1e-6
-        largest = float(np.abs(self.times).max())
+        largest = max(float(self.times.max()), -float(self.times.min()))
         return next((seconds for least, most, seconds in CLOCKS if least <= largest < most), None)
 
     @cached_property
@@ -130,8 +131,16 @@ class OrderedHistories:
         starts = self.offsets[np.maximum(wanted, 0)] if len(self) else np.zeros(len(wanted), np.int64)
         lengths = np.where(wanted >= 0, self.offsets[wanted + 1] - starts, 0)
         offsets = _offsets(lengths)
-        events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return OrderedHistories(offsets, self.items[events], self._times(events), self.unit)
+        count = int(offsets[-1])
+        items, times = room(self.items, count), None if self.times is None else room(self.times, count)
+        for some in row_pieces(offsets):
+            here = slice(offsets[some.start], offsets[some.stop])
+            shifts = np.repeat(starts[some] - offsets[some], lengths[some])
+            events = np.arange(here.start, here.stop) + shifts
+            items[here] = self.items[events]
+            if times is not None and self.times is not None:
+                times[here] = self.times[events]
+        return OrderedHistories(offsets, items, times, self.unit)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> OrderedHistories:
         """The events where ``mask`` is true; all users are kept."""

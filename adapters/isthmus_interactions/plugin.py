@@ -27,6 +27,7 @@ from isthmus_interactions.cli.calibrate_command import calibrate
 from isthmus_interactions.cli.demo import demo
 from isthmus_interactions.cli.fit_command import fit
 from isthmus_interactions.cli.report_command import report
+from isthmus_interactions.cli.store_command import store
 from isthmus_interactions.cli.tune_command import tune
 from isthmus_interactions.cli.update_command import update
 from isthmus_interactions.cold_start.content_neighbours import content_knn
@@ -72,6 +73,7 @@ plugin = Plugin(
     commands={
         "fit": fit,
         "tune": tune,
+        "store": store,
         "update": update,
         "calibrate": calibrate,
         "learn": exact_commands.learn,

@@ -6,14 +6,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, final
+from typing import Any, ClassVar, Unpack, final
 
 from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress, doing
 from isthmus.training.run import Run
 from isthmus_interactions import storage
@@ -30,6 +32,7 @@ from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
+from isthmus_interactions.overview.card import WORDS
 from isthmus_interactions.overview.panels import panels
 from isthmus_interactions.recommend.protocols import Protocol, asked_fold
 from isthmus_interactions.recommend.timed_protocols import BEFORE
@@ -48,7 +51,12 @@ class Recommender(ReportVerbs, ExactVerbs):
 
     Args:
         fitted: the state, whose fields can be read here under their own names.
+
+    Attributes:
+        card_words: what the model card says of bundles of recommenders.
     """
+
+    card_words: ClassVar[CardWords] = WORDS
 
     @classmethod
     def fit(
@@ -72,6 +80,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         decay: float | int | str | None = None,
         validation: FoldIn | float = 0.1,
         metric: str = "ndcg@100",
+        refit: bool = True,
         seed: int = 0,
         device: str = "auto",
         precision: str = "auto",
@@ -79,6 +88,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         features: ItemFeatures | None = None,
@@ -104,17 +114,22 @@ class Recommender(ReportVerbs, ExactVerbs):
                 lists what was tried. The builder of the result is then ``recent``.
             validation: held-out users who choose the best epoch, or the share of the users of ``train`` to hold out; a
                 fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
-                epoch is kept. A closed-form model is evaluated on the held-out users and then solved for all users.
+                epoch is kept.
             metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
+            refit: whether the model is fitted on everybody in the end, held-out users of ``train`` among them: a closed
+                form is solved again, and a network is trained anew for as many epochs as were best, which takes up to
+                as long as before and is left out where the time limit does not allow it. Scores and calibration are
+                measured before. ``facts["fitted_on_everybody"]`` says whether it was done.
             seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
                 600.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items. They count in the training of linear models (``feature_weight``;
-                chosen on held-out users if it is not given) and of "content-knn", and items without interactions are
-                ranked by them; see ``with_features``.
+            features: tags, texts or vectors of items. They count in the training of linear models and networks
+                (``feature_weight``; chosen on held-out users if it is not given) and of "content-knn", and items
+                without interactions are ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
 
         Returns:
@@ -130,16 +145,16 @@ class Recommender(ReportVerbs, ExactVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
         with interruptible() as stop:
             if plugins.python_name(model) == "auto":
                 check_decay_of_auto(decay)
-                made = auto.fit(data, validation, metric, run, settings, features)
+                made = auto.fit(data, validation, metric, run, settings, features, refit=refit)
             else:
-                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features)
+                made = fit_with_decay(data, model, decay, validation, metric, run, settings, features, refit=refit)
             if moment is not None:
                 made = replace(made, facts={**made.facts, BEFORE: moment})
             found = [cls(made.with_titles(known_titles({} if titles is None else titles, data.items)))]
@@ -196,6 +211,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
         **reading: Unpack[Reading],
@@ -222,6 +238,7 @@ class Recommender(ReportVerbs, ExactVerbs):
             metric: metric that chooses the best epoch; by default the one of the last training.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             titles: further titles of items, by id.
             reading: columns and other keywords of ``Interactions.read`` that differ from those of ``fit``.
@@ -236,7 +253,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         """
         extend.check_without_features(self.model)
         data = read_like(self.fitted, new, **reading)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         return Recommender(update.update(self.fitted, data, epochs, validation, metric, how, titles or {}))
 
     def calibrate(
@@ -279,18 +296,20 @@ class Recommender(ReportVerbs, ExactVerbs):
         """
         return panels(self.fitted, self._engine)
 
-    def save(self, path: str | Path, *, inverse: bool = True) -> None:
+    def save(self, path: str | Path, *, inverse: bool = True, card: bool = True) -> None:
         """Save to a directory, completely or not at all; an older bundle there is replaced.
 
         Args:
             path: of the bundle.
             inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
                 weights again. Without it, the next one takes as long as a fit.
+            card: whether to write a model card, ``README.md``, into it: sizes and scores, and no id.
 
         Raises:
             InputError: the path exists and is not a bundle.
         """
-        storage.write(path, self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted))
+        kept = self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted)
+        storage.write(path, kept, card)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Recommender:

@@ -24,6 +24,7 @@ from torch import Tensor
 from isthmus import bundle, plugins
 from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import state_of
+from isthmus.cards import card_maker
 from isthmus.errors import BundleError
 from isthmus.ids import Id
 from isthmus.training.history import History
@@ -34,13 +35,11 @@ from isthmus_interactions.csr import Csr
 from isthmus_interactions.exact import state
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.ordered_histories import OrderedHistories
+from isthmus_interactions.overview.card import CALIBRATION, WORDS
 
 PLUGIN = "interactions"
 TITLES = "titles.json"
 HISTORIES = "histories.json"
-CALIBRATION = "calibration.json"
-"""Missing in bundles that were saved before there was one, or where too few users were held out."""
-
 INTERACTIONS = {"told.offsets": torch.int64, "told.items": torch.int32, "told.values": torch.float32}
 FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
 """Names of facts in bundles of version 0.1."""
@@ -48,9 +47,16 @@ FORMER_FACTS = {"people": "users", "validation_people": "validation_users"}
 ORDERED = ("histories.offsets", "histories.items", "histories.times")
 
 
-def write(path: str | Path, fitted: FittedRecommender) -> None:
-    """Save the model, the vocabularies, the titles, and the training interactions."""
-    bundle.write(path, **content(fitted))
+def write(path: str | Path, fitted: FittedRecommender, card: bool = True) -> None:
+    """Save the model, the vocabularies, the titles, and the training interactions.
+
+    Args:
+        path: of the bundle.
+        fitted: the state.
+        card: whether to write a model card.
+    """
+    kept = content(fitted)
+    bundle.write(path, **kept, card=card_maker(WORDS, kept["documents"], card))
 
 
 def content(fitted: FittedRecommender) -> Content:

@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Unpack, final
 import torch
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.errors import SettingError
 from isthmus.files import Told
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_text import fit
@@ -21,7 +23,7 @@ from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import TextEvaluation, evaluate, nats_per_token
 from isthmus_text.files.read_alike import FILE, TextFileOptions, read_alike
 from isthmus_text.input_output import InputOutput
-from isthmus_text.storage import LAYOUT
+from isthmus_text.storage import LAYOUT, WORDS
 from isthmus_text.texts import Texts
 
 
@@ -40,6 +42,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
       nearest is returned.
     """
 
+    card_words: ClassVar[CardWords] = WORDS
     write_options: ClassVar[tuple[str, ...]] = ("strategy", "draws", "beams", "length_power", "top_p", "temperature")
     sample_options: ClassVar[Mapping[str, Any]] = {"strategy": "nucleus"}
 
@@ -67,6 +70,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> TextAutoencoder:
@@ -90,6 +94,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             vectors: embeddings of these texts by a frozen encoder, if they are already known.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``.
 
@@ -103,7 +108,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         told = Told.of(encoding, delimiter, header)
         data = texts if isinstance(texts, Texts) else Texts.read(texts, column=column, **told.asdict())
         made = fit.fit(data, request, tokens, vectors, how)

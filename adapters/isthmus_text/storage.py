@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from isthmus.cards import CardWords
+from isthmus.cards.thresholds import threshold_section
 from isthmus.fitted import BundleLayout, GalleryFormat, LikelihoodScorer
 from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
@@ -27,3 +29,14 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
     check_settings=check_saved,
     keys=word_search,
 )
+
+WORDS = CardWords(
+    kind="an autoencoder of texts",
+    about="It turns texts into vectors and vectors back into texts, and finds the texts that are most similar to one.",
+    task="feature-extraction",
+    tags=("autoencoder", "sentence-similarity", "text-embedding"),
+    sizes={"texts": "texts", "validation_texts": "texts held out"},
+    sections=threshold_section,
+    example=('codes = model.encode(["A sentence."])', "again = model.decode(codes)"),
+)
+"""What the model card says."""

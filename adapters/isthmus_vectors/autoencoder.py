@@ -12,15 +12,18 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.checked.dense import as_float
 from isthmus.files import FileOptions
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
 from isthmus.tasks.threshold import Threshold
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_vectors import fit
 from isthmus_vectors.adapter import VectorAdapter
+from isthmus_vectors.card import AUTOENCODER
 from isthmus_vectors.columns import Columns
 from isthmus_vectors.evaluate import VectorEvaluation, evaluate
 from isthmus_vectors.float64 import Float64Model
@@ -42,6 +45,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     """
 
     code_dtype: ClassVar[torch.dtype] = torch.float64
+    card_words: ClassVar[CardWords] = AUTOENCODER
 
     @classmethod
     def fit(
@@ -66,6 +70,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> VectorAutoencoder:
@@ -89,6 +94,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             latent_prior: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``. The default ``code`` is at most half the
                 width of the rows, for models whose code is not sparse.
@@ -103,7 +109,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         data = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=flag("latent_prior", latent_prior)))
 
     def encode(self, vectors: Any, **file: Unpack[FileOptions]) -> Float32[np.ndarray, "rows code"]:

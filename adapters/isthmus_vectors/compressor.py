@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content, packed, unpacked
 from isthmus.bundle.tensors import state_of
+from isthmus.cards import CardWords, card_maker
 from isthmus.checked.arguments import whole
 from isthmus.checked.dense import real_numbers
 from isthmus.core.autoencoder import Autoencoder
@@ -43,8 +44,10 @@ from isthmus.reprs import counted, described
 from isthmus.sources import VectorSource
 from isthmus.training.history import History
 from isthmus.training.interrupts import warn_of_interruption
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
+from isthmus_vectors.card import COMPRESSOR
 from isthmus_vectors.columns import Columns, Known, Places
 from isthmus_vectors.compression import kept
 from isthmus_vectors.compression.code_search import BLOCK, Codes, nearest
@@ -74,7 +77,10 @@ class Compressor:
         written: how the file was written that it learned from, as far as that was said.
         kept: what codes of each length keep of the training vectors, see ``compression.kept.measured``; None of
             bundles of earlier versions.
+        card_words: what the model card says of bundles of compressors.
     """
+
+    card_words: ClassVar[CardWords] = COMPRESSOR
 
     model: Autoencoder
     settings: Mapping[str, Any]
@@ -105,6 +111,7 @@ class Compressor:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> Compressor:
@@ -119,6 +126,7 @@ class Compressor:
             drop: names or positions of columns to leave out, such as ids.
             encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
             settings: further keywords of ``isthmus.models.matryoshka``.
@@ -137,7 +145,7 @@ class Compressor:
         if len(examples) < FEWEST:
             raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
         recipe = matryoshka(Vector(examples.shape[1]), generator=run.generator(), **keywords)
         history = recipe.fit(VectorSource(examples), run)
@@ -242,13 +250,17 @@ class Compressor:
         k = check_k(k, len(asked))
         return row_hits(nearest(asked, self._checked_codes(codes), self._decoded, k))
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, card: bool = True) -> None:
         """Save as a bundle.
+
+        Args:
+            path: of the bundle.
+            card: whether to write a model card, ``README.md``, into it.
 
         Raises:
             InputError: the path exists and is not a bundle.
         """
-        bundle.write(path, **self._content())
+        bundle.write(path, **self._content(), card=card_maker(self.card_words, {}, card))
 
     @classmethod
     def load(cls, path: str | Path) -> Compressor:

@@ -7,6 +7,7 @@ Importing this module imports no plugin and nothing heavy; a plugin is imported 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from isthmus.bundle.manifest import Manifest, peek
 from isthmus.errors import MissingPluginError, NameClashError, PluginError, SettingError
 
 if TYPE_CHECKING:
+    from isthmus.cards import Measured
     from isthmus.protocols import Face
 
 INDEX = "index"
@@ -58,7 +60,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
         from isthmus.index import Index
 
         return _loaded(Index, path, device)
-    return _loaded(_face_of(manifest, path), path, device)
+    return _loaded(face_of(manifest, path), path, device)
 
 
 def _loaded(face: Any, path: str | Path, device: str) -> Any:
@@ -89,8 +91,19 @@ def find_face(name: str) -> type[Face] | None:
     return next(iter(having.values()), None)
 
 
-def _face_of(manifest: Manifest, path: str | Path) -> type[Face]:
-    """The face of the bundle at ``path``."""
+def face_of(manifest: Manifest, path: str | Path) -> type[Face]:
+    """The class that saved a bundle, which is not an index.
+
+    Args:
+        manifest: of the bundle.
+        path: of the bundle, for messages.
+
+    Returns:
+        The class.
+
+    Raises:
+        PluginError: its plugin is not installed, cannot be imported, or has no such class.
+    """
     try:
         plugin = plugins.load(manifest.plugin)
     except MissingPluginError as error:
@@ -114,3 +127,27 @@ def _named(owner: str, name: str) -> type[Face]:
             remedy=f"upgrade {said.distribution}",
         )
     return faces[name]
+
+
+def card_of_bundle(path: str | Path, *, measured: Sequence[Measured] = (), license: str | None = None) -> str:
+    """The model card of any bundle, in the words of the class that saved it.
+
+    Args:
+        path: of the bundle; the files that it verifies are not read.
+        measured: scores on further data sets, which the bundle does not know; see ``isthmus.cards.read_scores``.
+        license: identifier of a license on the Hugging Face hub, such as ``mit``; None says nothing.
+
+    Returns:
+        Markdown with YAML at the top; ``isthmus.cards.write_card`` puts it into the bundle.
+
+    Raises:
+        BundleError: the directory is not a bundle, or its manifest is damaged.
+        PluginError: the plugin that saved it cannot be imported.
+    """
+    from isthmus.cards import CardWords, card_of
+
+    manifest = peek(path)
+    usual = CardWords(kind="an index of vectors") if manifest.plugin == INDEX else CardWords()
+    face = None if manifest.plugin == INDEX else face_of(manifest, path)
+    with bundle.as_damage(path):
+        return card_of(path, getattr(face, "card_words", usual), measured=measured, license=license)

@@ -5,12 +5,14 @@ There are no loader workers. All data stay on the device, and a batch is a gathe
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Float64, Int32, Int64
 from scipy.sparse import csr_array
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from isthmus.batch import Bags, Batch, TokenRows, Values, require_tokens
 from isthmus.checked.sparse import check_csr
+from isthmus.disk.mapped import is_constant, is_mapped, pieces
 from isthmus.machine.devices import sent
 from isthmus.machine.unasked import gather_ranges
 from isthmus.protocols import Source
@@ -73,6 +76,7 @@ class BagSource:
         weights: value of each entry; None if all are 1.
         ages: how many events of the row came after the last one of the entry, if somebody reads it; see ``Bags``.
         times: when that event happened, in seconds, likewise.
+        mapped: the matrix over the same files, if the entries are in files; whoever reads all rows reads it.
     """
 
     offsets: Int64[Tensor, " ends"]
@@ -80,19 +84,23 @@ class BagSource:
     weights: Float[Tensor, " entries"] | None = None
     ages: Float[Tensor, " entries"] | None = None
     times: Float64[Tensor, " entries"] | None = None
+    mapped: csr_array | None = None
 
     @classmethod
     def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
         """Copy a SciPy CSR matrix, shape (rows, width), to a device; by default the CPU.
+
+        On the CPU, arrays that are mapped from files are not copied: a batch reads its rows from there.
 
         Raises:
             InputError: no CSR matrix, one whose parts do not fit each other, or 2**31 columns or more.
         """
         check_csr(matrix)
         data = np.asarray(matrix.data, dtype=np.float32)
-        weights = None if (data == 1).all() else torch.tensor(data, device=device)
+        weights = None if _all_one(data) else _taken(data, device)
         offsets = torch.tensor(matrix.indptr.astype(np.int64), device=device)
-        return cls(offsets, torch.tensor(matrix.indices.astype(np.int32), device=device), weights)
+        mapped = matrix if device is None and is_mapped(matrix.indices) else None
+        return cls(offsets, _taken(matrix.indices.astype(np.int32, copy=False), device), weights, mapped=mapped)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -110,7 +118,8 @@ class BagSource:
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
         more = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
-        moved = BagSource(self.offsets.to(device), self.indices.to(device), *more)
+        mapped = self.mapped if device.type == "cpu" else None
+        moved = BagSource(self.offsets.to(device), self.indices.to(device), *more, mapped=mapped)
         vars(moved)["ends_here"] = self.ends_here
         return moved
 
@@ -174,6 +183,22 @@ class BagSource:
         ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
         found = Bags(indices, ends[: size + 1], weights, ages, times, {"rows": bag, "ends": ends})
         return Batch(rows, found, found)
+
+
+def _all_one(data: npt.NDArray[np.float32]) -> bool:
+    some = data[:1] if is_constant(data) else data
+    return all(bool((some[piece] == 1).all()) for piece in pieces(len(some)))
+
+
+def _taken(array: npt.NDArray[Any], device: torch.device | None) -> Tensor:
+    """A copy of an array, or the array itself where it is mapped and stays on the CPU."""
+    if not is_mapped(array):
+        return torch.tensor(array, device=device)
+    with warnings.catch_warnings():
+        # Nobody writes to it, as mapped files must not change.
+        warnings.simplefilter("ignore", UserWarning)
+        shared = torch.from_numpy(array)
+    return shared if device is None else shared.to(device)
 
 
 class RowSource(ABC):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -36,7 +37,8 @@ class Vocabulary:
 
     def __init__(self, ids: Iterable[Any] | npt.NDArray[np.generic]) -> None:
         self._ids = _as_array(ids)
-        if len(self._rows) != len(self._ids):
+        # In order, as files and stores have them, no table of all ids is needed to know that they are distinct.
+        if not _ascending(self._ids) and len(self._rows) != len(self._ids):
             values, counts = np.unique(self._ids, return_counts=True)
             raise InputError(f"id {values[counts > 1][0]!r} occurs more than once", expected="distinct ids")
 
@@ -179,6 +181,12 @@ class Vocabulary:
 def empty_ids(kind: Kind) -> npt.NDArray[np.generic]:
     """No ids, of a kind."""
     return np.empty(0, object if kind == "string" else kind)
+
+
+def _ascending(ids: npt.NDArray[np.generic]) -> bool:
+    if ids.dtype == object:
+        return all(one < two for one, two in pairwise(ids.tolist()))
+    return bool((ids[1:] > ids[:-1]).all())
 
 
 def _as_array(ids: Iterable[Any] | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

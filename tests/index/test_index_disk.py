@@ -222,10 +222,10 @@ def test_tensors_that_do_not_fit_are_damage(tmp_path: Path):
         ({"base_ids": torch.arange(400).float()}, "ids"),
         ({"base_vectors": torch.zeros(400, 5)}, r"\[400, 5\]"),
         ({"base_vectors": torch.zeros(400, 6).double()}, "float64"),
-        ({"base_vectors": None, "base_ids": None, "dead": None}, "rows: 5"),
-        ({"dead": torch.tensor([400])}, "gone"),
-        ({"dead": torch.tensor([-1])}, "gone"),
-        ({"dead": torch.tensor([0.5])}, "gone"),
+        ({"base_vectors": None, "base_ids": None, "dead": None}, "5 rows"),
+        ({"dead": torch.tensor([400])}, "deleted rows"),
+        ({"dead": torch.tensor([-1])}, "deleted rows"),
+        ({"dead": torch.tensor([0.5])}, "deleted rows"),
         ({"later_ids": torch.arange(5)}, "twice"),
     ):
         build("exact").save(tmp_path / "a")

@@ -17,6 +17,7 @@ from isthmus.core.linear.dense import inverse
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import SettingError
 from isthmus.models import ease, edlae, mult_dae, mult_vae, rdlae, rec_vae
+from isthmus.models.recipes.settings import checked, keywords_of
 from isthmus.sources import BagSource
 from isthmus.training.run import Run
 
@@ -108,7 +109,7 @@ def test_mult_dae_is_the_plain_network(dense: Tensor, batch: Batch) -> None:
 
 
 def test_mult_vae_is_the_plain_network(dense: Tensor, batch: Batch) -> None:
-    model = loud(mult_vae(Bag(WIDTH), generator=generator(), hidden=7, code=4).model)
+    model = loud(mult_vae(Bag(WIDTH), generator=generator(), hidden=7, code=4, published=True).model)
     plain = PlainVae({name: tensor.detach() for name, tensor in model.state_dict().items()})
     torch.testing.assert_close(logits_of(model, batch), plain.logits(dense), atol=1e-5, rtol=1e-5)
     step = model.step(batch)
@@ -138,7 +139,7 @@ def test_gradients_are_those_of_the_plain_network(
 def test_beta_rises_as_in_the_published_code(batch: Batch) -> None:
     """MovieLens-20M: 116,677 people in batches of 500 are 234 steps an epoch, 200 epochs; β = min(0.2, step / 200,000)
     reaches its cap at step 40,000 of 46,800: 85.5 % of the way, which the builder rounds to 85 %."""
-    recipe = mult_vae(Bag(WIDTH), generator=generator(), hidden=3, code=2)
+    recipe = mult_vae(Bag(WIDTH), generator=generator(), hidden=3, code=2, published=True)
     weight, one_step = recipe.model.objective.rate_weight, recipe.model.step(batch)
     steps = 200 * math.ceil(116_677 / 500)
     assert steps == 46_800
@@ -149,8 +150,8 @@ def test_beta_rises_as_in_the_published_code(batch: Batch) -> None:
     assert weight(one_step, 0.85) == weight(one_step, 1.0) == 0.2
 
 
-def test_published_settings_are_the_defaults() -> None:
-    vae, dae = mult_vae(Bag(WIDTH), generator=generator()), mult_dae(Bag(WIDTH), generator=generator())
+def test_published_settings() -> None:
+    vae, dae = (builder(Bag(WIDTH), generator=generator(), published=True) for builder in (mult_vae, mult_dae))
     assert vae.model.encoder.table.shape == (WIDTH, 600)
     assert vae.model.bottleneck.mean.weight.shape == (200, 600)
     assert vae.model.readout.weight.shape == (WIDTH, 600)
@@ -159,8 +160,25 @@ def test_published_settings_are_the_defaults() -> None:
         assert recipe.model.corruption.rate == 0.5
         assert recipe.plan.batching.size == 500
         assert recipe.plan.learning_rate == 1e-3
+        assert (recipe.plan.epochs, recipe.plan.patience) == (200, None)
     assert vae.plan.weight_decay == 0
     assert dae.plan.weight_decay == pytest.approx(2 * 0.01 / 500)
+
+
+@pytest.mark.parametrize("builder", [mult_dae, mult_vae, rec_vae])
+def test_what_is_given_takes_precedence_over_the_paper(builder: Any) -> None:
+    keywords = keywords_of(builder)
+    assert keywords["published"].default is False
+    paper = checked("a model", builder, {"published": True, "patience": 3})
+    assert (paper["patience"], paper["batch_size"]) == (3, 500)
+    assert checked("a model", builder, paper) == paper
+    plain = checked("a model", builder, {})
+    assert plain == {name: keyword.default for name, keyword in keywords.items()}
+    built = [
+        builder(Bag(WIDTH), generator=generator(), **given).plan
+        for given in (paper, {"published": True, "patience": 3})
+    ]
+    assert built[0].described() == built[1].described()
 
 
 @pytest.mark.parametrize("builder", [mult_dae, mult_vae])

@@ -106,7 +106,7 @@ def test_the_loss_is_the_published_one(dense: Tensor, source: BagSource) -> None
 
 
 def test_the_published_settings() -> None:
-    recipe = rec_vae(Bag(30), generator=generator())
+    recipe = rec_vae(Bag(30), generator=generator(), published=True)
     model, plan = recipe.model, recipe.plan
     assert model.encoder.table.shape == (30, 600)
     assert len(model.encoder.layers) == 4

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from isthmus.errors import SettingError
-from isthmus.training.batching import Batching, Shuffled, TokenBudget
+from isthmus.training.batching import Batching, Shuffled, ShuffledByRows, TokenBudget, shuffled
 
 
 def generator(seed=0):
@@ -81,3 +81,18 @@ def test_it_is_a_batching():
 def test_settings_outside_their_range(settings):
     with pytest.raises(SettingError, match=next(iter(settings))):
         TokenBudget(**settings)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(1, 100), (750, 100), (20_000, 100), (50_000, 250), (100_000, 500), (10**6, 500)]
+)
+def test_batches_grow_with_the_number_of_rows(rows: int, size: int) -> None:
+    assert ShuffledByRows().size(rows) == size
+
+
+def test_batches_of_a_size_that_nobody_gave() -> None:
+    lengths = torch.ones(730, dtype=torch.int64)
+    batches = list(shuffled(None)(lengths, generator()))
+    assert [len(rows) for rows in batches] == [100] * 7 + [30]
+    assert torch.equal(torch.cat(batches).sort().values, torch.arange(730))
+    assert shuffled(7) == Shuffled(7)

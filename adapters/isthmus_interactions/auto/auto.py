@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus import plugins
+from isthmus.checked.arguments import flag
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.models.recipes.settings import keywords_of, unknown_setting
@@ -19,14 +20,14 @@ from isthmus.training.run import Run
 from isthmus_interactions import fit as fitting
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
-from isthmus_interactions.auto.everybody import Everybody
 from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score
-from isthmus_interactions.auto.refit import refit
+from isthmus_interactions.auto.refit import fitted_again
 from isthmus_interactions.auto.search import ModelSearch
 from isthmus_interactions.auto.worth import worth
 from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.in_training import feature_rows
+from isthmus_interactions.everybody.data import Everybody
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
@@ -49,6 +50,8 @@ def fit(
     run: Run,
     settings: Mapping[str, Any],
     features: ItemFeatures | None = None,
+    *,
+    refit: bool = True,
 ) -> FittedRecommender:
     """Try linear models, then networks, then their blend; fit the best one on all users, as far as time allows.
 
@@ -61,6 +64,7 @@ def fit(
         run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
         settings: must be empty.
         features: features of items, which count in the training of linear models.
+        refit: whether the winner is fitted on everybody in the end, users who were held out among them.
 
     Returns:
         The best model; ``facts["tried"]`` lists all candidates.
@@ -70,6 +74,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C before the first candidate was finished.
     """
     check_settings(settings)
+    refit = flag("refit", refit)
     MetricAt.parse(metric)
     budget = Budget(BUDGET if run.time_limit is None else run.time_limit)
     run = replace(run, time_limit=None)
@@ -92,9 +97,9 @@ def fit(
         scores = fitting.scores_of(best.recipe.model, fold, train, metric, run, stop)
         calibration = fitting.calibration_of(best.recipe.model, fold, run, stop)
         kept, again = best, list[str]()
-        if not stop.requested:
+        if refit and not stop.requested:
             everybody = Everybody(data, fold if given else None)
-            kept, again = refit(best, search.tried, everybody, run, budget)
+            kept, again = fitted_again(best, search.tried, everybody, run, budget)
         history = replace(best.history, interrupted=stop.requested)
         if stop.requested:
             warn_of_interruption(history, [])
@@ -106,7 +111,7 @@ def fit(
         "budget": budget.seconds,
         "seconds_in_all": budget.spent,
         "expected": expected(search.ranked, judge, run.seed),
-        "fitted_on_everybody": again,
+        fitting.EVERYBODY: again,
         "validation": held.told,
         "worth": worth(search.tried, metric),
     }

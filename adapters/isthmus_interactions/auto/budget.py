@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from isthmus_interactions.everybody.train import AGAIN
+
 MARGIN = 0.02
 """Share of the limit for what is not measured: holding users out, and the scores of the winner."""
-
-AGAIN = 1.15
-"""How much longer a fit on everybody takes than one on the training users."""
 
 
 class Budget:

@@ -8,8 +8,8 @@ from typing import Any
 
 from isthmus.protocols import Recipe
 from isthmus.training.history import ERROR, History
-from isthmus_interactions.auto.budget import AGAIN
 from isthmus_interactions.auto.judge import Values
+from isthmus_interactions.everybody.train import seconds_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,7 @@ class Candidate:
     @property
     def again(self) -> float:
         """Seconds that a fit on everybody takes, by estimate."""
-        if self.recipe is None:
-            return 0.0
-        records = self.history.records
-        if self.recipe.chooses_epoch:
-            records = records[: self.history.best_epoch or 1]
-        return AGAIN * sum(float(record["seconds"]) for record in records)
+        return 0.0 if self.recipe is None else seconds_again(self.recipe, self.history)
 
     def line(self, metric: str) -> dict[str, Any]:
         """Its line in ``facts["tried"]``."""

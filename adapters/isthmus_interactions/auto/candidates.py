@@ -143,21 +143,18 @@ def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
 def networks(data: Interactions, *, ordered: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
     """Networks that fit in memory, the fastest first, with settings for the number of users.
 
-    Batches are smaller for few users, so that an epoch has enough steps.
-
     Args:
         data: the training data.
         ordered: whether the order of events means something, so that networks of sequences are tried.
     """
-    batch = 100 if len(data) < 3_000 else 200 if len(data) < 20_000 else 500
     # On held-out users of MovieLens-1M a code of 64 is 4 % better than the published 200, which is for many users.
     narrow = {"code": 64, "dropout": 0.65} if len(data) < 20_000 else {}
     # ELSA takes large steps and needs about 20 of them per epoch.
     fewer = min(512, max(64, len(data) // 20))
     everything: list[tuple[str, int, Mapping[str, Any]]] = [
         ("elsa", 256, {"batch_size": fewer, "patience": 4}),
-        ("mult_vae", 1200, {"epochs": 100, "batch_size": batch, "patience": 15, **narrow}),
-        ("rec_vae", 800, {"epochs": 50, "batch_size": batch, "patience": 6}),
+        ("mult_vae", 1200, {"epochs": 100, "patience": 15, **narrow}),
+        ("rec_vae", 800, {"epochs": 50, "patience": 6}),
     ]
     if ordered and "sequence_recommender" in plugins.load("interactions").builders:
         everything.insert(1, ("sequence_recommender", 128, {"patience": 4}))

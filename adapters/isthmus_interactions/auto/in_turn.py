@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
-from isthmus_interactions.csr import Csr, places_in_rows, select_rows, stored_where
+from isthmus_interactions.csr import Csr, item_counts, places_in_rows, select_rows, stored_where
 from isthmus_interactions.splits import FoldIn
 
 FEW = 200
@@ -36,7 +36,7 @@ def asked_in_turn(fold: FoldIn, trained: Csr, seed: int) -> FoldIn:
     whole.sort_indices()
     drawn = np.random.default_rng([seed % 2**63, 3]).random(whole.nnz)
     part = places_in_rows(whole, drawn) % PARTS
-    known = np.bincount(trained.indices, minlength=whole.shape[1])[whole.indices] > 0
+    known = item_counts(trained)[whole.indices] > 0
     histories, hidden, users = list[Csr](), list[Csr](), list[Any]()
     for number in range(PARTS):
         history, held_out = stored_where(whole, part != number), stored_where(whole, (part == number) & known)

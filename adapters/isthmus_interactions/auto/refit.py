@@ -18,12 +18,12 @@ from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
-from isthmus_interactions.auto.everybody import Everybody
+from isthmus_interactions.everybody.data import Everybody
 
 logger = logging.getLogger(__name__)
 
 
-def refit(
+def fitted_again(
     best: Candidate, others: Sequence[Candidate], everybody: Everybody, run: Run, budget: Budget
 ) -> tuple[Candidate, list[str]]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.

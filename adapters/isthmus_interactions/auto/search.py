@@ -21,7 +21,7 @@ from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import NoProgress, doing
 from isthmus.training.run import Run
 from isthmus_interactions.auto.blending import Weighed, weighed
-from isthmus_interactions.auto.budget import AGAIN, Budget
+from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.candidates import (
     USER_POWER,
@@ -42,6 +42,7 @@ from isthmus_interactions.auto.promises import epoch_seconds
 from isthmus_interactions.auto.shared import SharedWork
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.csr import Csr
+from isthmus_interactions.everybody.train import AGAIN
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.choose_decay import half_lives, with_half_life
 from isthmus_interactions.order.folds import training_source

@@ -65,7 +65,7 @@ def fit_report(out: Path, recommender: Recommender) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "metric": history.metric,
         "score": history.best_score,
-        # The time of all of auto; its history is that of the chosen model.
+        # The history is that of the training users; of auto, that of the chosen model.
         "seconds": round(recommender.facts.get("seconds_in_all", history.seconds), 2),
         "interrupted": history.interrupted,
         "stopped_early": history.stopped_early,
@@ -122,6 +122,17 @@ def held_out(document: dict[str, Any]) -> str:
     users = document.get("validation_users")
     said += f" on {counted(users, 'held-out user')}" if users else " on held-out users"
     return f"{said}, in epoch {document['best_epoch']} of {document['epochs']}" if document["epochs"] > 1 else said
+
+
+def everybody(document: dict[str, Any]) -> str:
+    """Whether the held-out users were trained on in the end; empty if there were none."""
+    if not document.get("validation_users"):
+        return ""
+    if not document.get("fitted_on_everybody"):
+        return "the held-out users are not trained on"
+    epochs = document["best_epoch"]
+    often = f" for {counted(epochs, 'epoch')}" if epochs and document["epochs"] > 1 and "tried" not in document else ""
+    return f"then fitted on all {counted(document['users'], 'user')}{often}"
 
 
 def expected(document: dict[str, Any]) -> str:

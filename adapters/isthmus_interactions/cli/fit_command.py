@@ -71,6 +71,14 @@ def fit(
         ),
     ] = None,
     metric: Annotated[str, typer.Option(help="Metric that chooses the best epoch.")] = "ndcg@100",
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit/--no-refit",
+            help="Fit the chosen model on everybody in the end, those who were held out among them; a network is "
+            "trained twice for it.",
+        ),
+    ] = True,
     items: Titles = None,
     title_id: TitleId = None,
     title_column: TitleColumn = None,
@@ -98,6 +106,7 @@ def fit(
         model,
         validation=training.validation,
         metric=metric,
+        refit=refit,
         run=training.run,
         titles=named.read(data.items),
         features=about,
@@ -113,6 +122,7 @@ def _page(document: dict[str, Any], example: str) -> RenderableType:
         f"{document['model']} on {documents.sizes(document)}",
         f"counted: {document['kept']}" if document["kept"] else "",
         documents.held_out(document),
+        documents.everybody(document),
         documents.expected(document),
         *document.get("worth", {}).get("told", ()),
         f"took {duration(document['seconds'])}; saved to {document['path']}",
@@ -150,4 +160,5 @@ def _settings(line: dict[str, Any]) -> str:
         return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
     names = ("regularisation", "dropout", "xi", "batch_size", "tau", "vectors", "item_power", "degree_power", "linear")
     shown = [*names, *(name for name in ("length_power", "feature_weight") if line["settings"].get(name))]
-    return ", ".join(f"{name} {line['settings'][name]:g}" for name in shown if name in line["settings"])
+    given = {name: line["settings"][name] for name in shown if line["settings"].get(name) is not None}
+    return ", ".join(f"{name} {value:g}" for name, value in given.items())

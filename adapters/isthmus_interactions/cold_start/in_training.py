@@ -1,8 +1,9 @@
-"""Features of items in training: as further rows of linear models, and for neighbours by content.
+"""Features of items in training: as further rows of linear models, as a second input of networks, and for neighbours by
+content.
 
-Items with few interactions gain by them, not only those without any, which ``extend`` adds afterwards. Each feature (a
-tag, a word, a dimension of an embedding) is a row, as if somebody had all items with that feature. How much such rows
-count is chosen on held-out users.
+Items with few interactions gain by them, not only those without any, which ``extend`` adds afterwards. For a linear
+model each feature (a tag, a word, a dimension of an embedding) is a row, as if somebody had all items with that
+feature; for a network see ``isthmus.models.parts.item_tables``. How much features count is chosen on held-out users.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from isthmus import plugins
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.linear import ClosedFormRecipe
 from isthmus.models.recipes.recent import RecentRecipe
+from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.models.sparse_linear import ColumnwiseRecipe
 from isthmus.protocols import Recipe
@@ -75,7 +77,7 @@ def given(recipe: Recipe, rows: Csr | None) -> Recipe:
         return replace(recipe, recipes=[given(part, rows) for part in recipe.recipes])
     if isinstance(recipe, RecentRecipe):
         return replace(recipe, recipe=given(recipe.recipe, rows))
-    if isinstance(recipe, ClosedFormRecipe | ColumnwiseRecipe | ContentRecipe):
+    if isinstance(recipe, ClosedFormRecipe | ColumnwiseRecipe | ContentRecipe | GradientRecipe):
         return replace(recipe, features=rows)
     return recipe
 
@@ -99,8 +101,16 @@ def uses_features(name: str) -> bool:
     return WEIGHT in keywords_of(plugins.find_builder(name, "interactions")[1])
 
 
-def weights_to_try(data: Interactions) -> list[float]:
-    """Weights of features, 0 first."""
+def weights_to_try(data: Interactions, *, trained: bool = False) -> list[float]:
+    """Weights of features, 0 first.
+
+    Args:
+        data: interactions of the training users.
+        trained: whether the model is trained by gradient descent, which takes long and learns itself how much features
+            count.
+    """
+    if trained:
+        return [0.0, 1.0]
     mean = data.nnz / max(1, len(data.items))
     return [float(f"{share * mean:.3g}") for share in SHARES]
 
@@ -128,5 +138,5 @@ def choose_weight(
         tried.append({WEIGHT: weight, "score": history.best_score})
     scores = [-np.inf if one["score"] is None else one["score"] for one in tried]
     best = tried[int(np.argmax(scores))]
-    logger.info("features of an item are worth %g interactions in training", best[WEIGHT])
+    logger.info("features of items have the weight %g in training", best[WEIGHT])
     return float(best[WEIGHT]), tried

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Unpack
 
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_interactions.exact import forget, learn
@@ -64,6 +65,7 @@ class ExactVerbs(FittedView):
         precision: str = "auto",
         progress: Progress | bool = True,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
     ) -> V:
         """Return a recommender without some users and items, as if they had never been in its data. This one does not
@@ -81,7 +83,7 @@ class ExactVerbs(FittedView):
             check: number of items whose weights are checked against the data; 0 checks nothing.
             validation: for a model that is fitted anew, the share of users to hold out, as in ``fit``.
             metric: metric that chooses the best epoch then; by default the one of the last training.
-            seed, device, precision, progress, time_limit: how it is trained then; see ``isthmus.training.run``.
+            seed, device, precision, progress, time_limit, log: how it is trained then; see ``isthmus.training.run``.
             run: all of these as one object.
 
         Returns:
@@ -92,5 +94,6 @@ class ExactVerbs(FittedView):
             InputError: nobody and nothing to forget, or no interaction that would be left.
             SettingError: items that are known only by their features, or too little memory.
         """
-        how = Refit(validation, metric, Run.gather(run, seed, device, precision, progress, None, False, time_limit))
+        gathered = Run.gather(run, seed, device, precision, progress, None, False, time_limit, log)
+        how = Refit(validation, metric, gathered)
         return type(self)(forget.forget(self.fitted, users, items, check, how))

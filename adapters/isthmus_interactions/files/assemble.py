@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.disk.mapped import pieces
 from isthmus.errors import SettingError, SourceError, ValueRangeError
 from isthmus.reprs import counted
 from isthmus.vocabulary import Vocabulary
@@ -37,22 +38,17 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
         SourceError: no row is left.
         ValueRangeError: a row that the rule keeps has a value below 0.
     """
-    keep = _rule(events, asked)
+    keep = rule_of(events, asked)
     name, read, complete = events.name, events.rows_read, len(events)
     untimed, words = events.untimed_rows, events.missing_words
     events = _above(events, keep)
     filtered = complete - len(events)
-    _check_signs(events, keep)
+    if events.values is not None and (events.values < 0).any():
+        raise negative(events, keep)
     events = events.unvalued() if weights == "binary" else _positive(events)
     zeros = complete - filtered - len(events)
     if not len(events):
-        raise SourceError(
-            f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {counted(filtered, 'row')}"
-            + (f", and {zeros:,} have the value 0" if zeros else ""),
-            expected="at least one interaction",
-            remedy="choose another rule, such as keep='all'",
-            option="choose another rule, such as --keep all",
-        )
+        raise nothing_left(name, keep, filtered, zeros)
     (rows, users), (columns, items) = events.users.numbered(), events.items.numbered()
     left, histories = len(events), None
     if ordered or events.times is not None:
@@ -77,10 +73,20 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
     return users, items, matrix, histories, report
 
 
-def _rule(events: Events, asked: Keep | None) -> Keep:
+def rule_of(events: Events, asked: Keep | None, untimed: npt.NDArray[np.bool_] | None = None) -> Keep:
+    """The caller's rule, or the one that the values suggest.
+
+    Args:
+        events: rows as they were read.
+        asked: the caller's rule, if there is one.
+        untimed: rows that do not count for want of a time.
+
+    Raises:
+        SettingError: a threshold without values to compare.
+    """
     if asked is None:
-        rated = is_named_rating(events.value_name)
-        return default_keep(events.levels, valued=events.values is not None, rated=rated, counts=_counts(events))
+        rated, counts = is_named_rating(events.value_name), _counts(events, untimed)
+        return default_keep(events.levels, valued=events.values is not None, rated=rated, counts=counts)
     if asked.bound is not None and events.values is None:
         raise SettingError(
             f"keep={asked.rule!r} for {events.name}, which has no value column",
@@ -91,21 +97,42 @@ def _rule(events: Events, asked: Keep | None) -> Keep:
     return asked
 
 
-def _counts(events: Events) -> npt.NDArray[np.int64] | None:
+def _counts(events: Events, untimed: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64] | None:
     """How many rows have each of the levels."""
     if events.values is None or events.levels is None:
         return None
-    return np.bincount(np.searchsorted(events.levels, events.values), minlength=len(events.levels))
+    counts = np.zeros(len(events.levels), dtype=np.int64)
+    for piece in pieces(len(events.values)):
+        values = events.values[piece] if untimed is None else events.values[piece][~untimed[piece]]
+        counts += np.bincount(np.searchsorted(events.levels, values), minlength=len(counts))
+    return counts
 
 
-def _check_signs(events: Events, keep: Keep) -> None:
-    if events.values is None or not (events.values < 0).any():
-        return
-    raise ValueRangeError(
+def negative(events: Events, keep: Keep) -> ValueRangeError:
+    """The error for a row that the rule keeps and that has a value below 0."""
+    return ValueRangeError(
         f"{events.negative} and counts by the rule {keep.rule!r} ({keep.why})",
         expected="a value of 0 or more in every row that counts",
         remedy="leave such rows out with keep='>0', or ignore the column with value=''",
         option="leave such rows out with --keep '>0', or ignore the column with --value ''",
+    )
+
+
+def nothing_left(name: str, keep: Keep, filtered: int, zeros: int) -> SourceError:
+    """The error for a table of which no row is left.
+
+    Args:
+        name: of the table.
+        keep: the rule.
+        filtered: rows that it removed.
+        zeros: rows of value 0, which do not count either.
+    """
+    return SourceError(
+        f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {counted(filtered, 'row')}"
+        + (f", and {zeros:,} have the value 0" if zeros else ""),
+        expected="at least one interaction",
+        remedy="choose another rule, such as keep='all'",
+        option="choose another rule, such as --keep all",
     )
 
 

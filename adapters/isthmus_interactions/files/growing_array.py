@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,23 @@ PAGE_ROWS = 1 << 23
 """Large enough that a page is given back to the system when it is freed; untouched parts of it take no memory."""
 
 Array = npt.NDArray[Any]
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """Numbers that are appended piece by piece, wherever they are kept."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, values: Array) -> None:
+        """Append a copy of some numbers."""
+
+    def take_array(self, change: Callable[[Array], Array] | None = None) -> Array | None:
+        """All numbers as one array, which empties this object; None when there are none.
+
+        Args:
+            change: applied to each piece on the way; keeps the type.
+        """
 
 
 class GrowingArray:

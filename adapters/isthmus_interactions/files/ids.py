@@ -8,6 +8,7 @@ it is written as an integer, also as ``1.0``, the ids are integers, else they st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
@@ -49,16 +50,42 @@ class Coded:
         """Rows of the ids that are in use, integers ascending or text in code point order, and their vocabulary."""
         present = np.zeros(len(self.ids), dtype=bool)
         present[self.codes] = True
+        places, ids = self.places(present)
+        return places[self.codes], Vocabulary(ids.to_numpy(zero_copy_only=False))
+
+    def places(self, present: npt.NDArray[np.bool_]) -> tuple[Codes, pa.Array]:
+        """The row of each id that is in use, 0 for others, and the ids that are in use, in the order of the rows.
+
+        Args:
+            present: whether an id is in use, aligned with ``ids``.
+        """
         ids = self.ids.filter(pa.array(present))
         # "1" and "1.0" are one integer.
         distinct = (_as_integers(ids) if self.text else ids).dictionary_encode()
         order = pc.sort_indices(distinct.dictionary)
-        vocabulary = Vocabulary(distinct.dictionary.take(order).to_numpy(zero_copy_only=False))
         rank = np.empty(len(order), dtype=np.int32)
         rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
         places = np.zeros(len(self.ids), dtype=np.int32)
         places[present] = rank[distinct.indices.to_numpy()]
-        return places[self.codes], vocabulary
+        return places, distinct.dictionary.take(order)
+
+
+@runtime_checkable
+class Ids(Protocol):
+    """The ids of one column as they are read, wherever they are kept; see ``IdColumn``."""
+
+    @property
+    def missing_words(self) -> set[str]:
+        """The texts that stood for a missing id, such as NULL."""
+
+    def encode(self, column: pa.Array) -> pa.DictionaryArray:
+        """Dictionary codes of one batch; null where the id is missing."""
+
+    def add(self, encoded: pa.DictionaryArray) -> None:
+        """Append a batch without nulls."""
+
+    def coded(self) -> Coded | None:
+        """All batches as one; None if there was no row."""
 
 
 class IdColumn:

@@ -18,7 +18,7 @@ from isthmus.errors import SourceError
 from isthmus.files import DelimitedTable, Told
 from isthmus.reprs import counted
 from isthmus_interactions.files.columns import Columns, find_columns
-from isthmus_interactions.files.ids import Coded, IdColumn
+from isthmus_interactions.files.ids import Coded, IdColumn, Ids
 from isthmus_interactions.files.tables import Table, events_in, open_table
 from isthmus_interactions.files.threshold import Levels
 from isthmus_interactions.files.times.column import TimeColumn
@@ -115,28 +115,57 @@ def read_events(
 
 def read_events_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
     """``read_events`` of a table that is open."""
-    asked = {"user": user, "item": item, "value": value, "time": time}
-    unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
-    if isinstance(table, DelimitedTable) and not table.headed and (user is None or item is None):
-        found = columns_by_content(table)
-        asked = {role: found[role] if name is None else name for role, name in asked.items()}
-    columns = find_columns(table.header, **asked, unsure=unsure)
-    reader = _EventReader(table, columns, timed=bool(time))
+    columns = columns_of(table, user=user, item=item, value=value, time=time)
+    users, items = (IdColumn(name, text=table.text) for name in (columns.user, columns.item))
+    values = None if columns.value is None else ValueColumn(columns.value, table.where)
+    times = None if columns.time is None else TimeColumn(columns.time, table.where, asked=bool(time))
+    reader = EventReader(table, columns, users, items, values, times)
     for batch in events_in(table, columns):
         reader.add(batch)
     return reader.events()
 
 
-class _EventReader:
-    """What has been read so far; lives only inside ``read_events``."""
+def columns_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Columns:
+    """The columns that ``find_columns`` finds; in a file without names, those that their contents tell."""
+    asked = {"user": user, "item": item, "value": value, "time": time}
+    unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
+    if isinstance(table, DelimitedTable) and not table.headed and (user is None or item is None):
+        found = columns_by_content(table)
+        asked = {role: found[role] if name is None else name for role, name in asked.items()}
+    return find_columns(table.header, **asked, unsure=unsure)
 
-    def __init__(self, table: Table, columns: Columns, *, timed: bool) -> None:
+
+class EventReader:
+    """What has been read so far.
+
+    Args:
+        table: whose rows are read.
+        columns: which columns of it.
+        users: what keeps the users.
+        items: what keeps the items.
+        values: what keeps the values, if they are read.
+        times: what keeps the times, if they are read.
+        rows: that were read before.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Columns,
+        users: Ids,
+        items: Ids,
+        values: ValueColumn | None,
+        times: TimeColumn | None,
+        rows: int = 0,
+    ) -> None:
         self._table, self._columns = table, columns
-        self._users = IdColumn(columns.user, text=table.text)
-        self._items = IdColumn(columns.item, text=table.text)
-        self._values = None if columns.value is None else ValueColumn(columns.value, table.where)
-        self._times = None if columns.time is None else TimeColumn(columns.time, table.where, asked=timed)
-        self._rows = 0
+        self._users, self._items, self._values, self._times = users, items, values, times
+        self._rows = rows
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that were read."""
+        return self._rows
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Encode the users, items and values of one batch of rows, and keep them."""
@@ -170,6 +199,11 @@ class _EventReader:
 
     def events(self) -> Events:
         """Everything as one, which empties this object."""
+        events, untimed = self.timed_or_not()
+        return events if untimed is None else replace(events.kept(~untimed), untimed_rows=int(untimed.sum()))
+
+    def timed_or_not(self) -> tuple[Events, npt.NDArray[np.bool_] | None]:
+        """Everything as one, and which rows lack a time that was asked for; None where none does."""
         if not self._rows:
             raise SourceError(f"{self._table.name} has a header and no rows", expected="at least one interaction")
         users, items = self._users.coded(), self._items.coded()
@@ -194,6 +228,4 @@ class _EventReader:
             None if values is None else values.negative,
             missing_words=tuple(sorted(words)),
         )
-        if times is None or times.missing is None:
-            return events
-        return replace(events.kept(~times.missing), untimed_rows=int(times.missing.sum()))
+        return events, None if times is None else times.missing

@@ -19,6 +19,7 @@ from isthmus_interactions.files.tables import open_table
 from isthmus_interactions.files.threshold import parse_keep
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.store.store import InteractionStore, is_store
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def read_like(
         SettingError: interactions that are read already, and how to read them.
         InputError: what ``Interactions.read`` raises.
     """
-    if isinstance(source, Interactions):
+    if isinstance(source, Interactions | InteractionStore) or is_store(source):
         return Interactions.read(source, **reading)
     given = {name: value for name, value in reading.items() if value is not None}
     said_now = told_in(given)

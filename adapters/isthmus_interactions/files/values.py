@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, ValueRangeError
-from isthmus_interactions.files.growing_array import GrowingArray
+from isthmus_interactions.files.growing_array import Growing, GrowingArray
 from isthmus_interactions.files.threshold import Levels, widen
 
 Values = npt.NDArray[np.float32]
@@ -47,11 +47,12 @@ class ValueColumn:
     Args:
         name: of the column.
         where: names a row for messages.
+        kept: holds the values.
     """
 
-    def __init__(self, name: str, where: Where) -> None:
+    def __init__(self, name: str, where: Where, kept: Growing | None = None) -> None:
         self._name, self._where = name, where
-        self._values = GrowingArray()
+        self._values: Growing = GrowingArray() if kept is None else kept
         self._levels: Levels | None = np.empty(0, np.float32)
         self._negative: str | None = None
 
@@ -84,6 +85,19 @@ class ValueColumn:
         values = values if complete is None else values[complete]
         self._values.add(values)
         self._levels = widen(self._levels, values)
+
+    def state(self) -> dict[str, Any]:
+        """What is known beside the values, as JSON."""
+        return {
+            "levels": None if self._levels is None else self._levels.astype(np.float64).tolist(),
+            "negative": self._negative,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The inverse of ``state``, for a column whose values are kept elsewhere."""
+        levels = state["levels"]
+        self._levels = None if levels is None else np.asarray(levels, np.float32)
+        self._negative = state["negative"]
 
     def taken(self) -> TakenValues:
         """All of them, which empties this column."""

@@ -69,6 +69,8 @@ def fit_with_decay(
     run: Run,
     settings: Mapping[str, Any],
     features: ItemFeatures | None = None,
+    *,
+    refit: bool = True,
 ) -> FittedRecommender:
     """Fit a model by its name, with a half-life if one is asked for. Raises the errors of ``Recommender.fit``.
 
@@ -82,6 +84,7 @@ def fit_with_decay(
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
         features: features of items, which count in the training of linear models.
+        refit: whether the model is fitted on everybody in the end.
 
     Returns:
         The fitted model.
@@ -96,7 +99,7 @@ def fit_with_decay(
         chosen = "none" if decay is None else f"{decay}"
         logger.info("the best half-life of %s is %s, by %s", plugins.command_name(model), chosen, told)
     name, whole = with_half_life(model, decay, settings)
-    made = fitting.fit(data, name, validation, metric, run, whole, features)
+    made = fitting.fit(data, name, validation, metric, run, whole, features, refit=refit)
     if not tried:
         return made
     return replace(made, facts={**made.facts, FACT: {"protocol": told, "metric": metric, "tried": tried}})

@@ -16,6 +16,7 @@ import numpy as np
 
 from isthmus.checked.arguments import real
 from isthmus_interactions import fit as fitting
+from isthmus_interactions.csr import item_counts
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.targets import Targets
 from isthmus_interactions.order.temporal import before, check_before, moment, shown
@@ -105,7 +106,7 @@ def _temporal(data: Interactions, share: float, seed: int) -> Holdout | None:
     cut = moment(histories, 1 - share, "validation")
     train = before(data, cut, keep_all=True)
     check_before(train, cut)
-    known = np.bincount(train.matrix.indices, minlength=len(data.items)) > 0
+    known = item_counts(train.matrix) > 0
     columns = np.where(known, np.arange(len(data.items)), -1)
     everybody = np.ones(len(data), dtype=bool)
     targets = Targets.between(data, columns, everybody, (cut, None), "successive", "masked")

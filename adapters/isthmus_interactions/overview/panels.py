@@ -15,6 +15,7 @@ from isthmus.plots.drawing import BLUE, GREY, VERMILION, Axes, bars, finish
 from isthmus.plugins import command_name
 from isthmus.sources import even_rows
 from isthmus.training.history import ERROR
+from isthmus_interactions.csr import item_counts
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.overview.held_out import ERRORS, FACT
 from isthmus_interactions.recommend.engine import RecommendationEngine
@@ -175,7 +176,7 @@ def _popularity(fitted: FittedRecommender, engine: RecommendationEngine) -> Pane
         return Missing(name, "no item is left to recommend")
     items = fitted.adapter.items
     recommended = np.bincount(items.rows(ids), minlength=len(items))
-    counts = np.bincount(fitted.interactions.indices, minlength=len(items))
+    counts = item_counts(fitted.interactions)
     return Panel(name, partial(_draw_popularity, counts, recommended, len(rows)))
 
 

@@ -33,7 +33,7 @@ class Range:
         return type(value) in ((int,) if whole else (int, float)) and self.low <= value <= self.high
 
 
-Categorical = tuple[str | int | float | bool, ...]
+Categorical = tuple[str | int | float | bool | None, ...]
 """One of several values without an order."""
 
 Space = Mapping[str, Range | Categorical]
@@ -45,7 +45,8 @@ _SHARE = Range(0.1, 0.8)
 _RATE = Range(1e-4, 1e-2, log=True)
 _WIDTH = Range(100, 1200, log=True)
 _CODE = Range(32, 512, log=True)
-_BATCH = (100, 250, 500, 1000)
+_BATCH = (None, 100, 250, 500, 1000)
+"""Users of a batch; None depends on their number."""
 _KIND: Space = {
     "code": Range(16, 512, log=True),
     "hidden": _WIDTH,

@@ -20,7 +20,7 @@ from isthmus.errors import SettingError
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
-from isthmus.protocols import Builder, Recipe
+from isthmus.protocols import Builder
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible, warn_of_interruption
@@ -86,7 +86,7 @@ def update(
         elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
             made = _continue(old, builder, merged, epochs, validation, metric, run)
         else:
-            made = _refit(old, sketch, data, epochs, validation, metric, run)
+            made = _refit(old, data, epochs, validation, metric, run)
         if stop.requested:
             made = made.interrupted()
     history = made.fitted.facts["training"]
@@ -128,8 +128,8 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
     """Facts of the updated model. The candidates and the time limit of the model selection stay, because no model was
     selected again. The library that trained the weights and the models trained on all users are updated."""
     facts = {name: fact for name, fact in old.facts.items() if name not in OUTDATED} | dict(made.fitted.facts)
-    if "fitted_on_everybody" in old.facts:
-        facts["fitted_on_everybody"] = list(made.everybody)
+    if fit.EVERYBODY in old.facts:
+        facts[fit.EVERYBODY] = list(made.everybody)
     return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}
 
 
@@ -154,7 +154,6 @@ def _check(old: FittedRecommender, epochs: int | None, validation: float) -> Non
 
 def _refit(
     old: FittedRecommender,
-    sketch: Recipe,
     data: Interactions,
     epochs: int | None,
     validation: float,
@@ -164,8 +163,7 @@ def _refit(
     if epochs is not None:
         logger.warning("%s cannot continue from its weights and is fitted again with its settings", old.builder)
     fitted = fit.fit(data, old.builder, validation, metric, run, old.settings)
-    on_all = not sketch.chooses_epoch or not fitted.facts["validation_users"]
-    return _Updated(fitted, {"how": "fitted anew", "score_before": None}, [old.builder] if on_all else [])
+    return _Updated(fitted, {"how": "fitted anew", "score_before": None}, fitted.facts[fit.EVERYBODY])
 
 
 def _continue(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -18,14 +18,17 @@ from torch import Tensor
 
 from isthmus.answers import html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.fitted.p_values import NormalScores
 from isthmus.plots import Missing, Panel, training_panels
 from isthmus.plots.scores import draw_scores
 from isthmus.reprs import described
 from isthmus.tasks.threshold import Threshold
 from isthmus.training.history import History
+from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
+from isthmus_vectors.card import DETECTOR
 from isthmus_vectors.columns import Columns
 from isthmus_vectors.detection import fit, storage
 from isthmus_vectors.detection.fit import FittedDetector
@@ -39,7 +42,10 @@ class Detector:
 
     Attributes:
         fitted: the ensemble, the rows it compares with, scales and threshold.
+        card_words: what the model card says of bundles of detectors.
     """
+
+    card_words: ClassVar[CardWords] = DETECTOR
 
     fitted: FittedDetector
 
@@ -63,6 +69,7 @@ class Detector:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
     ) -> Detector:
@@ -79,6 +86,7 @@ class Detector:
             scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
                 with extreme values compressed, for rows that may contain anomalies.
             seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            log: called with the record of each epoch; see ``isthmus.training.loggers``.
             progress: whether it is shown, or a ``Progress`` that is called instead.
             run: all of these as one object.
             settings: keywords of ``masked_ensemble``; ``epochs`` defaults to about 600 steps of training.
@@ -92,7 +100,7 @@ class Detector:
             ValueRangeError: numbers that are not finite.
         """
         usual = Run(device="cpu", precision="fp32")
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, default=usual)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, default=usual)
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         return cls(fit.fit(rows, contamination, method, scaling, how, settings))
 
@@ -193,9 +201,17 @@ class Detector:
         nats: Float64[np.ndarray, "rows width"] = self.fitted.scorers.columns(self._values(vectors)).numpy()
         return nats
 
-    def save(self, path: str | Path) -> None:
-        """Save as a bundle, whole or not at all; the known rows are in it. Raises what ``bundle.write`` raises."""
-        storage.write(path, self.fitted)
+    def save(self, path: str | Path, *, card: bool = True) -> None:
+        """Save as a bundle, whole or not at all; the known rows are in it.
+
+        Args:
+            path: of the bundle.
+            card: whether to write a model card, ``README.md``, into it.
+
+        Raises:
+            InputError: the path exists and is not a bundle; and the other errors of ``bundle.write``.
+        """
+        storage.write(path, self.fitted, self.card_words, card)
 
     @classmethod
     def load(cls, path: str | Path) -> Detector:

@@ -10,6 +10,7 @@ from isthmus import bundle
 from isthmus.batch import Vector
 from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
+from isthmus.cards import CardWords, card_maker
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import BundleError
 from isthmus.models.recipes.rebuild import rebuild
@@ -26,9 +27,17 @@ BUILDER = "masked_ensemble"
 MODEL, RANKS, THRESHOLD = "model.", "ranks.", "threshold.json"
 
 
-def write(path: str | Path, detector: FittedDetector) -> None:
-    """Save the ensemble, the known rows, their ranks, the scales and the threshold."""
-    bundle.write(path, **content(detector))
+def write(path: str | Path, detector: FittedDetector, words: CardWords, card: bool = True) -> None:
+    """Save the ensemble, the known rows, their ranks, the scales and the threshold.
+
+    Args:
+        path: of the bundle.
+        detector: the state.
+        words: what the face says on the model card.
+        card: whether to write the card.
+    """
+    kept = content(detector)
+    bundle.write(path, **kept, card=card_maker(words, kept["documents"], card))
 
 
 def content(detector: FittedDetector) -> Content:

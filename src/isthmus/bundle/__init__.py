@@ -1,4 +1,4 @@
-"""A trained thing on disk: a directory of JSON and safetensors, written whole or not at all, verified when read."""
+"""Saved models: directories of JSON and safetensors, written completely or not at all, and verified when read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Torch is imported on first use: a manifest is read without it.
+    # Torch is imported on first use, because reading a manifest does not need it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from isthmus.bundle import bundle

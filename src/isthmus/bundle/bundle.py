@@ -1,14 +1,15 @@
-"""A trained thing on disk.
+"""Writes and reads bundles, the directories of saved models.
 
     NAME/
       manifest.json           what it is, and size and SHA-256 of every other file
       weights.safetensors     the model's tensors
-      documents/              texts of the adapter: vocabularies, scales, titles
-      cache/                  optional: what could be computed again, such as an index
+      documents/              text files of the adapter: vocabularies, scales, titles
+      cache/                  optional: results that could be computed again, such as an index
+      README.md               optional: a model card, which is not verified
 
-``write`` builds the directory beside its place, synced to disk, and exchanges it with what stands there: whoever looks
-sees the old bundle or the new one, whole, and ``read`` starts again where a bundle was replaced meanwhile. It trusts
-nothing: every kind of damage is a ``BundleError``, and nothing is ever executed.
+``write`` builds the directory next to its target, syncs it to disk, and exchanges it with an existing bundle: readers
+see either the complete old bundle or the complete new one, and ``read`` starts again if a bundle was replaced
+meanwhile. ``read`` does not trust the files: every kind of damage is a ``BundleError``, and nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from torch import Tensor
 from isthmus.bundle.directory import check_target
 from isthmus.bundle.manifest import (
     CACHE,
+    CARD,
     DOCUMENTS,
     MANIFEST,
     WEIGHTS,
@@ -75,10 +77,10 @@ class Bundle:
     """A bundle that was read and verified.
 
     Attributes:
-        manifest: what it says of itself.
+        manifest: the manifest.
         tensors: the model's state, on the CPU; ``load_state`` copies it into a model.
-        documents: the adapter's texts by name.
-        cache: what was stored beside them by name. Verified to be what was written, but otherwise not understood.
+        documents: the adapter's text files by name.
+        cache: cached files by name. Their hashes are verified, but not their contents.
     """
 
     manifest: Manifest
@@ -101,28 +103,29 @@ def write(
     documents: Mapping[str, str],
     facts: Mapping[str, Any] | None = None,
     cache: Mapping[str, bytes] | None = None,
+    card: Callable[[Manifest], str] | None = None,
     durable: bool = True,
 ) -> Manifest:
-    """Save a bundle, whole or not at all. An older bundle at the same place is replaced.
+    """Save a bundle completely or not at all. An older bundle at this path is replaced.
 
     Args:
-        directory: where; missing parents are made.
-        plugin: whose commands will understand it.
-        builder: what made the model, as in Python.
-        settings: the builder's keywords, JSON values.
-        tensors: as from ``state_of``: no aliases, finite.
+        directory: path of the bundle; missing parents are created.
+        plugin: name of the plugin whose commands read the bundle.
+        builder: name of the builder of the model, as in Python.
+        settings: keywords of the builder, as JSON values.
+        tensors: tensors as from ``state_of``: finite and without aliases.
         documents: texts by file name, such as ``items.json``.
-        facts: anything else worth telling, JSON values.
-        cache: contents by file name of what could be computed again.
-        durable: whether to wait until all of it is on the disk.
+        facts: further information, as JSON values.
+        cache: files by name that could be computed again.
+        card: function that writes the text of the model card; None for no card.
+        durable: whether to wait until everything is on disk.
 
     Returns:
-        What stands in the manifest.
+        The manifest.
 
     Raises:
-        InputError: something else stands at that place, a name that is none, a value that is not JSON, or NaN weights.
-        OSError: the disk is full or may not be written to, under ``directory`` as its file name; what stood there
-            before still does.
+        InputError: the path exists and is something else; an invalid name; a value that is not JSON; or NaN weights.
+        OSError: the disk is full or not writable; the error names ``directory``, and an older bundle is still there.
     """
     members = {f"{DOCUMENTS}/{name}": text.encode() for name, text in documents.items()}
     members |= {f"{CACHE}/{name}": content for name, content in (cache or {}).items()}
@@ -137,15 +140,17 @@ def write(
         files = {name: _stamp(scratch / name) for name in sorted([WEIGHTS, *members])}
         manifest = Manifest(plugin, builder, settings, facts or {}, dict(_versions()), _now(), files)
         (scratch / MANIFEST).write_text(_as_json(manifest), encoding="utf-8")
+        if card is not None:
+            (scratch / CARD).write_bytes(card(manifest).encode())
     return manifest
 
 
 def read(directory: str | Path) -> Bundle:
-    """Read a bundle and verify all of it: the list of files, each size and SHA-256, the form and values of the tensors.
+    """Read and verify a bundle: the list of files, their sizes and hashes, and the shapes and values of the tensors.
 
     Raises:
-        BundleError: no bundle there, or one that is truncated, altered, foreign or too new.
-        OSError, MemoryError: it cannot be read here and now, which says nothing about the bundle.
+        BundleError: no bundle at this path, or one that is truncated, altered, foreign or too new.
+        OSError, MemoryError: a problem of the system rather than of the bundle.
     """
     return steadily(directory, _read)
 
@@ -163,12 +168,12 @@ def _read(directory: Path) -> Bundle:
 
 @contextmanager
 def as_damage(directory: str | Path) -> Iterator[None]:
-    """Whatever goes wrong while a bundle's content is understood (vocabularies, settings) is damage of that bundle,
-    except what the system cannot do: too little memory, a disk that fails.
+    """Report errors in parsing a bundle's content (vocabularies, settings) as damage of that bundle, except errors of
+    the system, such as too little memory or a failing disk.
 
     Raises:
-        BundleError: in place of the errors that nonsense causes in parsers and constructors.
-        OSError, MemoryError: the system's own, also in place of what a library made of them.
+        BundleError: instead of the errors of parsers and constructors.
+        OSError, MemoryError: errors of the system, also where a library converted them to other errors.
     """
     try:
         yield
@@ -202,7 +207,7 @@ def _check_finite(tensors: Mapping[str, Tensor], error: type[IsthmusError]) -> N
 
 
 def _check_files(directory: Path, files: Mapping[str, Stamp]) -> None:
-    found = set(_regular_files(directory, directory))
+    found = set(_regular_files(directory, directory)) - {CARD}
     for name in sorted(found ^ {MANIFEST, *files}):
         raise BundleError(
             f"bundle {str(directory)!r} {'has a foreign' if name in found else 'lacks its'} file {name!r}"

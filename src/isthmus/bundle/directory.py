@@ -1,4 +1,4 @@
-"""Where a bundle may be written."""
+"""Checks whether a bundle may be written to a directory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from isthmus.errors import InputError
 
 
 def check_target(directory: str | Path) -> None:
-    """Ask before long work whether a bundle could be written there.
+    """Check, before long computations, that a bundle can be written to a directory.
 
     Raises:
-        InputError: something that is neither a bundle nor an empty directory stands at that place, or nothing may be
-            written there.
-        SettingError: something that is no path.
+        InputError: the path exists and is neither a bundle nor an empty directory, or it is not writable.
+        SettingError: not a path.
     """
     place = path_of("path", directory)
     check_writable(place)

@@ -1,7 +1,7 @@
-"""What a bundle keeps, in memory: the state in which fitted models are pickled, copied and sent to other processes.
+"""The content of a bundle in memory: the state in which fitted models are pickled, copied and sent to other processes.
 
-A network as such would be sent as one block of shared memory for each weight, together with whatever it had cached.
-This state is the content of a bundle instead: JSON values, texts, and one run of bytes with all tensors.
+Pickling a network directly would send one block of shared memory for each weight, and its caches. This state holds
+JSON values, texts, and the bytes of all tensors instead.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from isthmus.bundle.manifest import Manifest
 
 
 class Content(TypedDict):
-    """What ``isthmus.bundle.write`` is given, beside the place.
+    """The arguments of ``isthmus.bundle.write`` other than the path.
 
     Attributes:
-        plugin, builder, settings, tensors, documents, facts: as there.
+        plugin, builder, settings, tensors, documents, facts: as for ``write``.
     """
 
     plugin: str
@@ -32,13 +32,13 @@ class Content(TypedDict):
 
 
 def packed(content: Content) -> dict[str, Any]:
-    """The content as what anything can send: text, numbers and bytes."""
+    """The content as plain text, numbers and bytes."""
     plain = {"settings": dict(content["settings"]), "facts": dict(content["facts"])}
     documents, tensors = dict(content["documents"]), save(dict(content["tensors"]))
     return {**content, **plain, "documents": documents, "tensors": tensors}
 
 
 def unpacked(state: Mapping[str, Any]) -> Bundle:
-    """The inverse of ``packed``, as if the bundle had been read."""
+    """The inverse of ``packed``; returns the same as reading the bundle."""
     manifest = Manifest(state["plugin"], state["builder"], state["settings"], state["facts"], {}, "", {})
     return Bundle(manifest, load(state["tensors"]), state["documents"], {})

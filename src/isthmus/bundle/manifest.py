@@ -1,8 +1,8 @@
-"""The manifest of a bundle: what a saved directory says of itself. Reading it imports nothing heavy and runs nothing.
+"""The manifest of a bundle, which describes its content. Reading it imports nothing heavy and executes nothing.
 
-A manifest is one JSON object. Its names are looked up among installed plugins, never imported by path; its files are
-plain names below the bundle, so that no manifest can point anywhere else. Its last entry is the SHA-256 of all others:
-a manifest that was edited is refused, whatever was changed. Bundles of version 0.1 have no such entry.
+A manifest is one JSON object. Its names are looked up among installed plugins, never imported by path, and its file
+names are relative to the bundle, so that no manifest can point anywhere else. Its last entry is the SHA-256 of all
+other entries, so an edited manifest is rejected. Bundles of version 0.1 have no such entry.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 DOCUMENTS = "documents"
 CACHE = "cache"
+CARD = "README.md"
+"""For people, who may edit it: it is neither listed in the manifest nor verified nor read when a bundle is loaded."""
+
 DIGEST = "digest"
 MAX_MANIFEST_BYTES = 16 * 2**20
 
@@ -38,7 +41,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a file must be: its SHA-256 in hexadecimal and its size in bytes."""
+    """The expected SHA-256 (hexadecimal) and size in bytes of a file."""
 
     sha256: str
     bytes: int
@@ -46,17 +49,17 @@ class Stamp:
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """What a bundle says of itself.
+    """The description of a bundle.
 
     Attributes:
-        plugin: the name of the plugin whose commands understand the bundle.
-        builder: the name of the builder that makes its model, as in Python.
-        settings: the builder's keywords.
-        facts: anything else worth telling (sizes, metrics), JSON values.
-        versions: versions of Python and of the libraries that wrote it.
-        created: when, ISO 8601 in UTC.
-        files: every other file of the bundle by its path inside it.
-        format_version: of the directory's layout.
+        plugin: name of the plugin whose commands read the bundle.
+        builder: name of the builder of the model, as in Python.
+        settings: keywords of the builder.
+        facts: further information (sizes, metrics), as JSON values.
+        versions: versions of Python and of the libraries that wrote the bundle.
+        created: time of creation, ISO 8601 in UTC.
+        files: every other file of the bundle by its relative path.
+        format_version: version of the directory layout.
     """
 
     plugin: str
@@ -82,13 +85,13 @@ class Manifest:
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest as a JSON document, with the digest of its other entries as the last one."""
+    """A manifest as a JSON document, with the digest of its entries added as the last one."""
     entries = {name: value for name, value in document.items() if name != DIGEST}
     return {**entries, DIGEST: _digest(entries)}
 
 
 def _digest(entries: Mapping[str, Any]) -> str:
-    """The SHA-256 of JSON values, whatever their order and the blanks between them."""
+    """The SHA-256 of JSON values, independent of their order and of whitespace."""
     text = json.dumps(entries, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -104,7 +107,7 @@ def is_identifier(name: str) -> bool:
 
 
 def looks_like_bundle(directory: Path) -> bool:
-    """Whether the directory has a manifest that says it is an isthmus bundle, whatever its condition otherwise."""
+    """Whether the directory has the manifest of an isthmus bundle, even if it is otherwise damaged."""
     try:
         document = steadily(directory, lambda place: _json(place / MANIFEST))
     except (BundleError, OSError):
@@ -113,7 +116,7 @@ def looks_like_bundle(directory: Path) -> bool:
 
 
 def peek(directory: str | Path) -> Manifest:
-    """The manifest alone; the files that it names are not looked at.
+    """Read the manifest alone, without checking the files that it names.
 
     Raises:
         BundleError: no bundle there, or one whose manifest is damaged, foreign or too new.

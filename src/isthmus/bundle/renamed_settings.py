@@ -1,6 +1,6 @@
-"""Settings of builders under the names that they had in earlier versions: bundles keep the names they were saved with.
+"""Renames settings of builders in bundles of earlier versions to their current names.
 
-Reading a manifest brings them to today's names, so that nothing else has to know of the old ones.
+This happens when a manifest is read, so that no other code has to know the old names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 KEYWORDS: Mapping[tuple[str, str], str] = {
     ("sparse", "active"): "k",
 }
-"""(builder, keyword as it was) -> keyword as it is."""
+"""(builder, old keyword) -> current keyword."""
 
 VALUES: Mapping[str, Mapping[str, str]] = {
     "likelihood": {
@@ -21,18 +21,18 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "levels": "discretized-logistic",
     },
 }
-"""keyword -> value as it was -> value as it is, whatever the builder."""
+"""keyword -> old value -> current value, for all builders."""
 
 
 def current(builder: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under today's names; those of a blend's parts among them.
+    """The settings under their current names, including those of the parts of a blend.
 
     Args:
-        builder: the name of the builder that they belong to.
-        settings: as a manifest holds them.
+        builder: name of their builder.
+        settings: settings of a manifest.
 
     Returns:
-        A new mapping; the order stays, and what was never renamed is as it was.
+        A new mapping in the same order; settings that were never renamed are unchanged.
     """
     return {KEYWORDS.get((builder, key), key): _current_value(key, value) for key, value in settings.items()}
 

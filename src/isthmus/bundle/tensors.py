@@ -1,7 +1,7 @@
-"""A module's tensors by name, each stored once, and the way back.
+"""Saves the tensors of a module by name, each once, and loads them again.
 
-Tied parameters (one table used at two places) appear in a state dict under two names and one storage. ``state_of``
-keeps the first name; ``load_state`` copies in place, so that every alias follows.
+Tied parameters (one table used in two places) have two names in a state dict but share their storage. ``state_of``
+keeps the first name; ``load_state`` copies in place, so that all aliases are updated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     """The module's parameters and persistent buffers on the CPU, contiguous, without aliases.
 
     Returns:
-        Tensors by name. They may share memory with the module: copy before the module changes.
+        Tensors by name. They may share memory with the module, so copy them before the module changes.
 
     Raises:
         InputError: the module keeps state that is not a tensor.
@@ -31,7 +31,7 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     storages: set[int] = set()
     for name, tensor in own_tensors(module).items():
         storage = tensor.untyped_storage().data_ptr()
-        # Two different views of one storage are not aliases, yet no file format takes them: the second becomes a copy.
+        # Two different views of one storage are not aliases, but file formats reject them: the second becomes a copy.
         plain = tensor.clone() if storage in storages and tensor.numel() else tensor
         storages.add(storage)
         kept[name] = plain.cpu().contiguous()
@@ -42,8 +42,8 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors to a file, with the permissions that any new file gets.
 
     Raises:
-        InputError: tensors that the format does not take.
-        OSError: the disk is full or may not be written to.
+        InputError: tensors that the format does not support.
+        OSError: the disk is full or not writable.
     """
     path.touch()
     mode = path.stat().st_mode
@@ -56,25 +56,25 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise InputError(
             f"tensors that cannot be stored ({' '.join(str(error).split())[:200]})", remedy="use state_of"
         ) from error
-    # The library makes a file that only its owner may read.
+    # safetensors creates a file that only its owner may read.
     path.chmod(mode & 0o777)
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of one part of several, under names that begin with ``prefix``."""
+    """The tensors of a part of a model, with ``prefix`` added to their names."""
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
 def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The inverse of ``named``: that part's tensors under their own names."""
+    """The inverse of ``named``: the tensors of a part under their own names."""
     return {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
 
 
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors that ``state_of`` made into a module of the same build, in place.
+    """Copy the tensors of ``state_of`` into a module with the same structure, in place.
 
     Raises:
-        BundleError: names, shapes or types differ from the module's; nothing was copied then.
+        BundleError: names, shapes or types differ from the module's; nothing is copied then.
     """
     own = own_tensors(module)
     missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
@@ -85,7 +85,7 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         given = tensors[name]
         if given.shape != tensor.shape or given.dtype != tensor.dtype:
             raise BundleError(
-                f"{name} is {_described(given)}", expected=_described(tensor), remedy="the bundle is of another model"
+                f"{name} is {_described(given)}", expected=_described(tensor), remedy="the bundle is for another model"
             )
     with torch.no_grad():
         for name, tensor in own.items():
@@ -93,7 +93,7 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """The module's parameters and persistent buffers themselves, where they are, each under its first name.
+    """The module's parameters and persistent buffers themselves, not copied, each under its first name.
 
     Raises:
         InputError: the module keeps state that is not a tensor.
@@ -104,7 +104,7 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
         if not isinstance(tensor, Tensor):
             raise InputError(f"{name} holds a {type(tensor).__name__}", expected="tensors only", remedy="use a buffer")
         place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride())
-        # Empty tensors all have the address 0 and are never aliases of each other.
+        # Empty tensors all have the address 0 but are not aliases of each other.
         if tensor.numel() == 0 or first.setdefault((*place, tensor.dtype, tensor.device), name) == name:
             state[name] = tensor.detach()
     return state

@@ -1,6 +1,6 @@
-"""What comes from outside, checked before compiled code reads it: sparse matrices, paths, arrays in files; and the
-arguments that many functions take.
+"""Validation of external input before compiled code reads it: sparse matrices, paths, arrays in files, and common
+arguments of functions.
 
-SciPy, NumPy and FAISS believe the numbers that say where things are. A wrong one ends the process, or answers with what
-happens to lie in memory, so everything that a caller or a file hands over passes through here first.
+SciPy, NumPy and FAISS do not check indices and offsets. A wrong one crashes the process or reads arbitrary memory, so
+all input from callers and files is checked here first.
 """

@@ -1,7 +1,6 @@
-"""The checks of arguments that many functions take: whole numbers, seeds, shares, paths and flags.
+"""Checks of common arguments: integers, seeds, shares, paths and flags.
 
-Each returns what was given in plain form (an ``int``, a ``float``, a ``Path``) or raises one of the errors of
-``isthmus.errors``, whatever it was given.
+Each returns the value in plain form (an ``int``, a ``float``, a ``Path``) or raises an error of ``isthmus.errors``.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from isthmus.reprs import one_line
 MOST = 2**63 - 1
 LARGEST_SEED = 2**64 - 1
 ABOVE_ZERO = math.ulp(0.0)
-"""The least number that is above 0."""
+"""The smallest number above 0."""
 
 
 def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
-    """A whole number of Python, NumPy or torch as an ``int``. ``True`` and 3.0 are none.
+    """Convert an integer of Python, NumPy or torch to ``int``; ``True`` and 3.0 are rejected.
 
     Args:
-        name: of the argument, for errors.
-        value: what was given.
-        least: the least that it may be.
-        most: the most that it may be.
+        name: name of the argument, for error messages.
+        value: value of the argument.
+        least: minimum.
+        most: maximum.
 
     Raises:
-        SettingError: no whole number, or one outside the range.
+        SettingError: not an integer, or out of range.
     """
     expected = f"a whole number, at least {least}" if most == MOST else f"a whole number from {least} to {most:,}"
     number = None
@@ -47,19 +46,19 @@ def whole(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
 
 
 def checked_k(k: Any, name: str = "k") -> int:
-    """How many answers are wanted.
+    """Check the number of results ``k``.
 
     Raises:
-        SettingError: no whole number, or one below 1.
+        SettingError: not an integer, or below 1.
     """
     return whole(name, k, least=1)
 
 
 def checked_seed(seed: Any) -> int:
-    """The seed of random draws.
+    """Check a random seed.
 
     Raises:
-        SettingError: no whole number from 0 to 2^64 - 1.
+        SettingError: not an integer from 0 to 2^64 - 1.
     """
     return whole("seed", seed, most=LARGEST_SEED)
 
@@ -67,22 +66,22 @@ def checked_seed(seed: Any) -> int:
 def real(
     name: str, value: Any, expected: str, *, least: int | float = -math.inf, most: int | float = math.inf
 ) -> float:
-    """A number as a ``float``; NaN and ``True`` are none.
+    """Convert a number to ``float``; NaN and ``True`` are rejected.
 
     Args:
-        name: of the argument, for errors.
+        name: name of the argument, for error messages.
         value: what was given.
-        expected: what it may be, for errors.
-        least: the least that it may be.
-        most: the most that it may be.
+        expected: description of valid values, for error messages.
+        least: minimum.
+        most: maximum.
 
     Raises:
-        SettingError: no number, or one outside the range.
+        SettingError: not a number, or out of range.
     """
     number = math.nan
     if not isinstance(value, bool | str | bytes) and "bool" not in str(getattr(value, "dtype", "")):
         try:
-            # A tensor with a gradient warns when it becomes a number.
+            # Converting a tensor with a gradient to a number gives a warning.
             number = float(value.detach() if hasattr(value, "detach") else value)
         except (TypeError, ValueError, OverflowError, RuntimeError):
             number = math.nan
@@ -94,16 +93,16 @@ def real(
 def choice(
     name: str, value: Any, choices: Iterable[str], meant: Callable[[str, Iterable[str]], str] | None = None
 ) -> str:
-    """One of several words.
+    """Check that a value is one of several words.
 
     Args:
-        name: of the argument, for errors.
-        value: what was given.
-        choices: what may be given.
-        meant: says which of them a wrong word may have meant.
+        name: name of the argument, for error messages.
+        value: value of the argument.
+        choices: the valid words.
+        meant: returns a suggestion for a misspelt word.
 
     Raises:
-        SettingError: something else.
+        SettingError: another value.
     """
     known = tuple(choices)
     if not isinstance(value, str) or value not in known:
@@ -113,30 +112,30 @@ def choice(
 
 
 def listed(name: str, values: Any, expected: str) -> list[Any]:
-    """Several values of any sort, as a list of plain ones where they are an array.
+    """Convert several values to a list; the elements of an array become plain Python values.
 
     Args:
-        name: of the argument, for errors.
-        values: an array or anything that can be gone through, but no text.
-        expected: what is wanted, for errors.
+        name: name of the argument, for error messages.
+        values: an array or any iterable except text.
+        expected: what was expected, for error messages.
 
     Raises:
-        InputError: a single value, or what cannot be gone through.
+        InputError: a single value, or not iterable.
     """
     try:
         plain = values.tolist() if callable(getattr(values, "tolist", None)) else values
         if not isinstance(plain, str | bytes | bytearray | memoryview) and isinstance(plain, Iterable):
             return list(plain)
-    except (TypeError, ValueError, RuntimeError):  # such as a tensor that holds nothing
+    except (TypeError, ValueError, RuntimeError):  # for example an empty tensor
         pass
     raise InputError(f"{name}={one_line(repr(values))}", expected=expected)
 
 
 def path_of(name: str, value: Any) -> Path:
-    """The path of a file or a directory.
+    """Convert a path of a file or a directory to ``Path``.
 
     Raises:
-        SettingError: no path, or one that no file can have.
+        SettingError: not a valid path.
     """
     if isinstance(value, str | os.PathLike):
         path = os.fspath(value)
@@ -146,7 +145,7 @@ def path_of(name: str, value: Any) -> Path:
 
 
 def _is_writable(path: str) -> bool:
-    """Whether the system's encoding has the characters of a path; names that it cannot decode count, too."""
+    """Whether the system's encoding can represent the characters of a path, including undecodable bytes."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
@@ -155,7 +154,7 @@ def _is_writable(path: str) -> bool:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Yes or no.
+    """Check a boolean.
 
     Raises:
         SettingError: neither ``True`` nor ``False``.

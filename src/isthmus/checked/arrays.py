@@ -1,4 +1,4 @@
-"""NumPy arrays and sparse matrices in files: sizes are read and weighed before memory is asked for, and nothing is
+"""Reads NumPy arrays and sparse matrices from files: sizes are checked before memory is allocated, and nothing is
 unpickled."""
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from isthmus.errors import InputError, SourceError
 Array = npt.NDArray[Any]
 
 MOST_MEMBERS = 10_000
-"""Arrays of one archive at most."""
+"""Maximum number of arrays in an archive."""
 
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""How NumPy packs; other ways would let a file choose how much memory unpacking takes."""
+"""The compression methods of NumPy; others would let a file choose how much memory decompression takes."""
 
 SPARSE = ("csr", "csc", "bsr", "coo", "dia")
 
 
 def read_npy(path: str | Path) -> Array:
-    """An array of a ``.npy`` file, mapped: nothing is read before it is used, and nothing can be written.
+    """Memory-map the array of a ``.npy`` file, read-only.
 
     Raises:
-        SourceError: no plain file, a damaged one, one that is shorter than it says, or one of objects.
+        SourceError: not a plain file, or a file that is damaged, shorter than its header says, or holds objects.
     """
     place = plain_file(path, "a .npy file")
     with _readable(place, ".npy file of numbers"):
@@ -47,14 +47,14 @@ def read_npy(path: str | Path) -> Array:
 
 
 def npy_of(content: bytes, name: str) -> Array:
-    """The array in the contents of a ``.npy`` file; it shares their memory and cannot be written to.
+    """The array in the content of a ``.npy`` file; read-only, sharing the memory of ``content``.
 
     Args:
-        content: of the file.
-        name: what errors call it.
+        content: content of the file.
+        name: its name in error messages.
 
     Raises:
-        SourceError: contents that are damaged, shorter than they say, or of objects.
+        SourceError: the content is damaged, shorter than its header says, or holds objects.
     """
     with _readable(name, ".npy file of numbers"):
         return _parsed(content)
@@ -64,7 +64,7 @@ def read_npz(path: str | Path) -> dict[str, Array]:
     """All arrays of a ``.npz`` archive by name.
 
     Raises:
-        SourceError: no plain file, a damaged one, one that takes more memory than is free, or one of objects.
+        SourceError: not a plain file, or an archive that is damaged, does not fit into free memory, or holds objects.
     """
     place = plain_file(path, "a .npz file")
     with _readable(place, ".npz file of numbers"), place.open("rb") as file:
@@ -72,25 +72,25 @@ def read_npz(path: str | Path) -> dict[str, Array]:
 
 
 def npz_of(content: bytes, name: str) -> dict[str, Array]:
-    """``read_npz`` of the contents of a file.
+    """``read_npz`` for the content of a file.
 
     Args:
-        content: of the file.
-        name: what errors call it.
+        content: content of the file.
+        name: its name in error messages.
 
     Raises:
-        SourceError: as ``read_npz``.
+        SourceError: as for ``read_npz``.
     """
     with _readable(name, ".npz file of numbers"):
         return _unpacked(io.BytesIO(content), name)
 
 
 def read_sparse(path: str | Path) -> csr_array:
-    """The sparse matrix of a ``.npz`` file, as ``scipy.sparse.save_npz`` writes it.
+    """The sparse matrix of a ``.npz`` file that ``scipy.sparse.save_npz`` wrote.
 
     Raises:
-        SourceError: as ``read_npz``, or an archive of something else.
-        InputError: parts that are no matrix.
+        SourceError: as for ``read_npz``, or the archive is not a sparse matrix.
+        InputError: inconsistent parts of a matrix.
         ValueRangeError: an entry outside the matrix.
     """
     parts = read_npz(path)
@@ -141,7 +141,7 @@ def _parsed(content: bytes) -> Array:
 
 
 def _header(file: Any, size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type of an array, which the rest of the file is long enough for."""
+    """Shape, order and type of an array, checked against the length of the file."""
     version = npy.read_magic(file)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:

@@ -1,4 +1,4 @@
-"""Dense numbers that callers give: arrays, tensors, nested lists, columns of pandas."""
+"""Conversion of dense numeric input: arrays, tensors, nested lists, pandas columns."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[
     """Dense numbers as an array of NumPy: booleans, whole numbers or floats, of any shape and precision.
 
     Args:
-        source: an array of NumPy or anything that becomes one, such as nested lists and columns of pandas; or a tensor
-            of torch, on any device, with or without gradients.
-        expected: what is wanted, for errors.
+        source: a NumPy array or anything that can be converted to one, such as nested lists and pandas columns; or a
+            torch tensor, on any device, with or without gradients.
+        expected: what was expected, for error messages.
 
     Returns:
         An array in the byte order of the machine. It may share memory with the source.
 
     Raises:
-        InputError: something else than real numbers, such as complex ones, times or texts.
-        ValueRangeError: a masked array with cells that are masked.
+        InputError: not real numbers, for example complex numbers, times or texts.
+        ValueRangeError: a masked array with masked cells.
     """
     if isinstance(source, np.ma.MaskedArray):
         if np.ma.getmaskarray(source).any():
@@ -48,16 +48,15 @@ def real_numbers(source: Any, expected: str = "rows of numbers") -> npt.NDArray[
 def as_float(
     numbers: npt.NDArray[np.generic], kind: type[np.float32] | type[np.float64], *, copied: bool = True
 ) -> npt.NDArray[Any]:
-    """Numbers in another precision, rows one after the other. What is too large becomes infinite, for the caller to
-    refuse.
+    """Convert numbers to another precision, in C order. Overflow becomes infinity, which the caller must reject.
 
     Args:
-        numbers: real ones.
+        numbers: real numbers.
         kind: the precision.
-        copied: always in memory of their own; otherwise only where they must be.
+        copied: always copy; otherwise only if necessary.
 
     Returns:
-        An array that may be written to.
+        A writable array.
     """
     with np.errstate(over="ignore"):
         found = np.array(numbers, dtype=kind, order="C", copy=True if copied else None)
@@ -65,13 +64,13 @@ def as_float(
 
 
 def _unboxed(objects: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Numbers that are objects of Python: whole ones stay whole, whatever else floats can hold becomes floats."""
+    """Convert an array of Python objects: integers stay integers, other numbers become floats."""
     found = np.asarray(objects.tolist())
     return found if found.dtype.kind in "iuf" and found.shape == objects.shape else objects.astype(np.float64)
 
 
 def _held(source: Any) -> Any:
-    """What a tensor of torch holds, which NumPy reads; others as they are."""
+    """A torch tensor in a form that NumPy can read; other objects unchanged."""
     if not callable(getattr(source, "detach", None)):
         return source
     tensor = source.detach().cpu()

@@ -1,4 +1,4 @@
-"""Files by their paths: what is no plain file is refused before it is opened, as reading a pipe may never end."""
+"""Checks that a path is a plain file before it is opened, because reading from a pipe may never end."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KINDS = (
 
 
 def plain_file(path: str | Path, expected: str = "a file") -> Path:
-    """The path, if a plain file stands there; links are followed.
+    """Check that a path is a plain file and return it; links are followed.
 
     Args:
-        path: of a file.
-        expected: what should be there, for the error.
+        path: path of a file.
+        expected: what was expected, for the error message.
 
     Raises:
-        SourceError: nothing there, or a directory, a pipe, a device, a socket, or a link that leads nowhere.
+        SourceError: nothing exists there, or a directory, a pipe, a device, a socket, or a broken link.
     """
     try:
         mode = os.stat(path).st_mode
@@ -41,7 +41,7 @@ def plain_file(path: str | Path, expected: str = "a file") -> Path:
 
 
 def is_plain(path: str | Path) -> bool:
-    """Whether a plain file stands there; never raises."""
+    """Whether a path is a plain file; never raises."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -49,14 +49,14 @@ def is_plain(path: str | Path) -> bool:
 
 
 def check_fits(size: int, what: str) -> None:
-    """Refuse what would not fit into memory.
+    """Check that something fits into memory.
 
     Args:
-        size: in bytes.
-        what: needs so much, for the error.
+        size: size in bytes.
+        what: name of the thing, for the error message.
 
     Raises:
-        SourceError: less memory is free.
+        SourceError: too little free memory.
     """
     there = available_bytes()
     if there is not None and size > there:
@@ -66,15 +66,15 @@ def check_fits(size: int, what: str) -> None:
 
 
 def read_limited(path: str | Path, most: int, expected: str) -> bytes:
-    """The contents of a small file.
+    """The content of a small file.
 
     Args:
-        path: of a plain file.
-        most: bytes that it may have.
-        expected: what should be there, for the error.
+        path: path of a plain file.
+        most: maximum size in bytes.
+        expected: what was expected, for the error message.
 
     Raises:
-        SourceError: no plain file, or a longer one.
+        SourceError: not a plain file, or a larger one.
         OSError: it cannot be read.
     """
     with plain_file(path, expected).open("rb") as file:

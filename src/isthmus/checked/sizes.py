@@ -1,4 +1,4 @@
-"""Numbers that decide how much memory is asked for."""
+"""Checks of numbers that decide how much memory is allocated."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from isthmus.errors import SettingError
 from isthmus.machine.hardware import available_bytes
 
 UNWEIGHED = 1 << 26
-"""Bytes for which nobody looks at the memory."""
+"""Sizes up to this many bytes are not checked."""
 
 
 def check_memory(need: int, what: str) -> None:
-    """Refuse a number of things that would not fit into memory.
+    """Check that an allocation fits into memory.
 
     Args:
-        need: bytes that they take at least.
-        what: they are, with their number.
+        need: minimum size in bytes.
+        what: description of the setting that needs it, with its value.
 
     Raises:
-        SettingError: less memory is free.
+        SettingError: too little free memory.
     """
     if need > UNWEIGHED and need > (available_bytes() or need):
         raise SettingError(f"{what}, which takes {need / 1e9:,.0f} GB", expected="what fits into memory")

@@ -1,7 +1,7 @@
-"""Sparse matrices from callers and files: every place that they name is looked at before SciPy's loops follow it.
+"""Validation of sparse matrices from callers and files: all indices are checked before SciPy's loops use them.
 
-``check_format(full_check=True)`` of SciPy leaves out matrices whose last end is 0, whatever the ends before it, and
-formats other than CSR, CSC and BSR; so all formats are checked here, with NumPy alone.
+SciPy's ``check_format(full_check=True)`` skips matrices whose last offset is 0, and formats other than CSR, CSC and
+BSR, so all formats are checked here with NumPy.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from isthmus.machine.hardware import available_bytes
 Integers = npt.NDArray[np.integer[Any]]
 
 MOST = 2**31 - 1
-"""Rows and columns at most: positions are 32-bit numbers in the models."""
+"""Maximum number of rows and of columns, because models use 32-bit positions."""
 
 LINE_BYTES = 16
-"""What every row and every column takes at least, whether anything is stored in it or not."""
+"""Minimum number of bytes per row and per column, including empty ones."""
 
 
 def checked_csr(matrix: Any, name: str = "the matrix") -> csr_array:
-    """A sparse matrix of SciPy, of any format, as CSR of its own.
+    """Convert a SciPy sparse matrix of any format to a new CSR array.
 
-    The flags that the given object keeps about itself (sorted, without duplicates) are not taken over.
+    The flags of the given object (sorted indices, no duplicates) are not trusted and not copied.
 
     Args:
-        matrix: an array or a matrix of SciPy, of real numbers.
-        name: what errors call it.
+        matrix: a SciPy sparse array or matrix of real numbers.
+        name: its name in error messages.
 
     Returns:
-        The same numbers, type included; explicit zeros and duplicates stay as they are.
+        The same numbers with the same type; explicit zeros and duplicates are kept.
 
     Raises:
-        InputError: not a sparse matrix of two dimensions, parts that do not fit each other, or no real numbers.
-        ValueRangeError: an entry outside the matrix, or a shape that this machine cannot hold.
+        InputError: not a two-dimensional sparse matrix, inconsistent parts, or not real numbers.
+        ValueRangeError: an entry outside the matrix, or a shape that does not fit into memory.
     """
     if not issparse(matrix):
         raise InputError(f"{name} is a {type(matrix).__name__}", expected="a sparse matrix of scipy.sparse")
@@ -51,11 +51,11 @@ def checked_csr(matrix: Any, name: str = "the matrix") -> csr_array:
 
 
 def from_parts(given: Any, name: str = "the matrix") -> csr_array:
-    """``checked_csr`` of anything with the attributes of a sparse matrix: ``format``, ``shape``, ``data`` and, by its
-    format, ``indices`` and ``indptr``, ``row`` and ``col``, or ``offsets``.
+    """``checked_csr`` for any object with the attributes of a sparse matrix: ``format``, ``shape``, ``data`` and,
+    depending on the format, ``indices`` and ``indptr``, ``row`` and ``col``, or ``offsets``.
 
     Raises:
-        What ``checked_csr`` raises.
+        The errors of ``checked_csr``.
     """
     read = READERS.get(given.format)
     if read is None:
@@ -69,10 +69,10 @@ def from_parts(given: Any, name: str = "the matrix") -> csr_array:
 
 
 def as_csr(matrix: Any, name: str = "the matrix") -> csr_array:
-    """``checked_csr``, without a copy of what is a CSR array already.
+    """``checked_csr``, but a CSR array is not copied.
 
     Raises:
-        What ``checked_csr`` raises.
+        The errors of ``checked_csr``.
     """
     if not isinstance(matrix, csr_array):
         return checked_csr(matrix, name)
@@ -81,10 +81,10 @@ def as_csr(matrix: Any, name: str = "the matrix") -> csr_array:
 
 
 def check_csr(matrix: Any, name: str = "the matrix") -> None:
-    """Refuse a CSR matrix that cannot be followed safely, without a copy of it.
+    """Check the indices of a CSR matrix without copying it.
 
     Raises:
-        What ``checked_csr`` raises.
+        The errors of ``checked_csr``.
     """
     held: Any = matrix if issparse(matrix) else None
     if held is None or held.format != "csr":
@@ -138,7 +138,7 @@ def _within(places: Integers, length: int, name: str) -> None:
 
 
 def _compressed(ends: Any, places: Any, values: int, lines: int, width: int, name: str) -> tuple[Integers, Integers]:
-    """Ends and places of compressed lines, without what is stored beyond the last end."""
+    """Offsets and indices of a compressed format, without entries beyond the last offset."""
     ends, places = _whole(ends, f"the ends of {name}"), _whole(places, f"the places of {name}")
     if len(ends) != lines + 1:
         raise InputError(f"{name} has {len(ends):,} ends", expected=f"{lines + 1:,} for {lines:,} lines")
@@ -200,7 +200,7 @@ def _dia(given: Any, shape: tuple[int, int], name: str) -> csr_array:
     offsets = _whole(given.offsets, f"the offsets of {name}")
     if len(offsets) != len(data) or len(np.unique(offsets)) != len(offsets):
         raise InputError(f"{name} has {len(offsets)} offsets for {len(data)} diagonals", expected="one of its own each")
-    # Offsets beyond the corners have no entry.
+    # Diagonals beyond the corners have no entry.
     inside = (offsets > -shape[0]) & (offsets < shape[1])
     taken = (np.ascontiguousarray(data[inside]), offsets[inside].astype(np.int64))
     return csr_array(dia_array(taken, shape=shape).tocoo())

@@ -23,6 +23,7 @@ from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.cli.sharing import serving
+from isthmus.cli.sharing.card import card
 from isthmus.disk import told_by_system
 from isthmus.errors import FewRowsKeptWarning, InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
 
@@ -30,6 +31,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
     "models": models.models,
     "info": builtin.info,
+    "card": card,
     "plot": plotting.plot,
     "serve": serving.serve,
 }
@@ -37,6 +39,7 @@ OWN: Mapping[str, dispatch.Function] = {
 PAGE = (
     ("isthmus demo [NAME]", "train on bundled data and show results: interactions, text, images or vectors"),
     ("isthmus fit NAME FILE", "train an adapter's model on a file and save a bundle"),
+    ("isthmus store FILES", "sort events of any number into a store on disk, to train from"),
     ("isthmus update DIR FILE", "add new interactions, users and items to a bundle"),
     ("isthmus learn DIR FILE", "learn new interactions exactly (closed forms)"),
     ("isthmus forget DIR", "forget users and items"),
@@ -60,6 +63,7 @@ PAGE = (
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
+    ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),
     ("isthmus models [NAME]", "list the models of the installed adapters, or explain one and its settings"),
     ("isthmus adapters", "list the installed adapters"),
 )
@@ -125,6 +129,8 @@ def _route(args: list[str]) -> int:
         return dispatch.group(name, index.COMMANDS, rest)
     if name in dispatch.ON_DATA:
         return dispatch.on_data(name, rest)
+    if name in dispatch.ALONE:
+        return dispatch.alone(name, rest)
     if name == "demo":
         return dispatch.demo(rest)
     return dispatch.verb(name, rest, OWN, index.COMMANDS)

@@ -22,6 +22,9 @@ DEFAULT_DEMO = "interactions"
 ON_DATA = ("fit", "tune")
 """Commands that need a plugin and data, but no bundle."""
 
+ALONE = ("store",)
+"""Commands of one plugin that need data and no bundle, and not its name either."""
+
 Function = Callable[..., None]
 
 
@@ -62,6 +65,14 @@ def on_data(name: str, args: Sequence[str]) -> int:
     raise InputError(
         f"{name} needs the name of an adapter first", expected=f"one of: {able}", remedy=f"see isthmus {name} --help"
     )
+
+
+def alone(name: str, args: Sequence[str]) -> int:
+    """Run ``isthmus store FILES ...``, or another command of ``ALONE``."""
+    having = _having(name)
+    if not having:
+        raise InputError(f"no installed adapter has the command {name!r}", remedy="see isthmus adapters")
+    return _run_named(next(iter(having)), name, args, named=False)
 
 
 def demo(args: Sequence[str]) -> int:

@@ -1,5 +1,5 @@
-"""Files and folders on disk: written whole or not at all, read in one state although others write, and errors of the
-system under their own names."""
+"""Files and folders on disk: written completely or not at all, read consistently while other processes write, with
+errors of the system reported as such."""
 
 from isthmus.disk.causes import told_by_system
 from isthmus.disk.files import allocate, check_file, check_new_file, is_stream, written

@@ -1,4 +1,4 @@
-"""What the system said, out of the errors that libraries in C++ and Rust make of it."""
+"""Recovers the error of the system from the errors of libraries written in C++ and Rust."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 from isthmus.errors import IsthmusError
 
 _NUMBER = (re.compile(r"\(os error (\d+)\)"), re.compile(r"file <.*>.*\((\d+)\)\s*$", re.DOTALL))
-"""Where safetensors and torch put the number of an error of the system."""
+"""Where safetensors and torch put the system's error number."""
 
 _SYSTEM = ("EACCES", "EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENOSPC", "EPERM", "EROFS")
-"""Errors that lie in the system, not in what a file holds; Windows lacks some of them."""
+"""Errors of the system rather than of a file's content; Windows lacks some of them."""
 
 _NO_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|out of memory", re.IGNORECASE)
 
 
 def told_by_system(error: BaseException, path: str | Path | None = None) -> OSError | MemoryError | None:
-    """The full disk, the missing right or the missing memory that an error of a library speaks of.
+    """The error of the system (full disk, missing permission, missing memory) behind an error of a library.
 
     Args:
-        error: any.
-        path: what was being read or written, for the message.
+        error: any error.
+        path: path that was being read or written, for the message.
 
     Returns:
-        None where the error is of another kind.
+        The error of the system, or None if the cause is another one.
     """
     if isinstance(error, OSError | MemoryError):
         return error
@@ -48,14 +48,14 @@ def told_by_system(error: BaseException, path: str | Path | None = None) -> OSEr
 
 @contextmanager
 def errors_about(path: str | Path, scratch: str) -> Iterator[None]:
-    """Errors of the system in the block speak of the path that the user knows, not of the scratch beside it.
+    """Make errors of the system in the block name the path that the user knows instead of the scratch path.
 
     Args:
-        path: as the user gave it.
-        scratch: how the paths of the scratch begin.
+        path: path as the user gave it.
+        scratch: prefix of the scratch paths.
 
     Raises:
-        OSError, MemoryError: also in place of what a library made of them.
+        OSError, MemoryError: errors of the system, also where a library converted them to other errors.
     """
     try:
         yield
@@ -71,6 +71,6 @@ def errors_about(path: str | Path, scratch: str) -> Iterator[None]:
 
 
 def _is_nameless(error: OSError) -> bool:
-    """Whether a path is missing; a pipe whose reader went away needs none. Files that were opened by number have that
-    as their name."""
+    """Whether the error lacks a path; a pipe whose reader has closed needs none. Files that were opened by descriptor
+    have that number as their name."""
     return isinstance(error.filename, int | None) and error.errno not in (None, errno.EPIPE)

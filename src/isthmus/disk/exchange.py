@@ -1,4 +1,4 @@
-"""Two names change places in one step, where the system can do that."""
+"""Exchanges two paths atomically, if the system supports it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from functools import cache
 from pathlib import Path
 
 _UNABLE = frozenset(
-    # EPERM: what some sandboxes answer to calls that they do not know. EXDEV: a folder of a lower layer of overlayfs.
+    # EPERM: returned by some sandboxes for unknown calls. EXDEV: a folder of a lower layer of overlayfs.
     number
     for name in ("ENOSYS", "EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EXDEV")
     if (number := getattr(errno, name, None)) is not None
 )
 
 _HERE = -100
-"""AT_FDCWD of Linux: paths are taken as they are."""
+"""AT_FDCWD of Linux: relative paths start at the working directory."""
 
 _SWAP = 2
 """RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS."""
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two paths, both of which exist, change places: nobody ever finds one of them missing.
+    """Exchange two existing paths atomically, so that neither of them is ever missing.
 
-    Linux does it by ``renameat2`` (ext4, XFS, Btrfs, tmpfs and most others, not NFS), macOS by ``renamex_np`` (APFS).
+    Linux uses ``renameat2`` (ext4, XFS, Btrfs, tmpfs and most others, not NFS), macOS ``renamex_np`` (APFS).
 
     Returns:
-        False where system or file system cannot; nothing has happened then.
+        False if the system or the file system does not support it; nothing is changed then.
 
     Raises:
         OSError: any other reason, such as a path that does not exist.

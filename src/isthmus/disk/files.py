@@ -1,4 +1,4 @@
-"""A file that appears at its place whole or not at all; pipes and terminals are written into."""
+"""Writes a file completely or not at all; pipes and terminals are written to directly."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from isthmus.disk.scratch import make_file, prefix, remove, sweep
 from isthmus.errors import InputError
 
 _OWN = re.compile(r"/dev/(?:fd/\d+|stdin|stdout|stderr)|/proc/(?:self|\d+)/fd/\d+")
-"""Names of what this process has open: to be written into, even where it is a file."""
+"""Prefixes of the names of this process's open files, which are written to directly and never replaced."""
 
 _BLOCK = 1 << 20
 
 
 def is_stream(path: str | Path) -> bool:
-    """Whether a path names something that is written into and never replaced: a pipe, a terminal, ``/dev/stdout``."""
+    """Whether a path is written to directly and never replaced: a pipe, a terminal, ``/dev/stdout``."""
     if _OWN.fullmatch(os.path.abspath(path)):
         return True
     try:
@@ -38,11 +38,10 @@ def is_stream(path: str | Path) -> bool:
 
 
 def check_file(path: str | Path) -> None:
-    """Ask before long work whether a file could be written at a place; an older file there is replaced.
+    """Check, before long computations, that a file can be written to a path; an older file there is replaced.
 
     Raises:
-        InputError: a directory or a device stands at that place, the directory above it is missing, or nothing may be
-            written there.
+        InputError: the path is a directory or a device, its parent directory is missing, or it is not writable.
     """
     if is_stream(path):
         return
@@ -50,20 +49,20 @@ def check_file(path: str | Path) -> None:
     if place.is_dir():
         raise InputError(f"{str(path)!r} is a directory", expected="the name of a file")
     if os.path.lexists(place) and not place.is_file():
-        raise InputError(f"{str(path)!r} is no plain file", expected="the name of a file", remedy="choose another one")
+        raise InputError(f"{str(path)!r} is not a plain file", expected="the name of a file", remedy="choose another")
     if not place.parent.is_dir():
         above = place.parent if os.path.islink(path) else Path(path).parent
-        raise InputError(f"no directory {str(above)!r}", expected="one that exists", remedy="make it first")
+        raise InputError(f"no directory {str(above)!r}", expected="an existing directory", remedy="create it first")
     check_writable(place)
     if place.exists() and not os.access(place, os.W_OK):
         raise InputError(f"{str(path)!r} may not be written to", remedy="choose another name")
 
 
 def check_new_file(path: str | Path) -> None:
-    """As ``check_file``, where an older file is not to be replaced.
+    """Like ``check_file``, but an older file must not be replaced.
 
     Raises:
-        InputError: also where something stands at that place.
+        InputError: as for ``check_file``, or the path exists.
     """
     if os.path.exists(path) and not is_stream(path):
         raise InputError(f"{path} exists", expected="a new file", remedy="choose another name or remove it")
@@ -72,21 +71,21 @@ def check_new_file(path: str | Path) -> None:
 
 @contextmanager
 def written(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file that takes its place when the block ends, synced, and vanishes if the block fails.
+    """A file that is synced and moved to ``path`` when the block ends, and deleted if the block fails.
 
-    What stood there before stays until then. A link keeps pointing at its place; a pipe, a terminal or ``/dev/stdout``
-    gets the whole content when the block ends. The new file has the mode, and where that is allowed the owner and the
-    group, of the old one.
+    An older file stays until then. A symbolic link keeps its target, which is replaced; a pipe, a terminal or
+    ``/dev/stdout`` gets the whole content when the block ends. The new file gets the mode of the old one and, if that
+    is allowed, its owner and group.
 
     Args:
-        path: of a file, or where nothing stands.
+        path: path of a file, which may exist.
 
     Yields:
-        The file, to be written to; where ``path`` names no stream, its ``name`` is a path that others may write to.
+        The file to write to. Unless ``path`` is a stream, its ``name`` is a path that other code may write to.
 
     Raises:
-        InputError: as ``check_file``.
-        OSError: it names ``path``.
+        InputError: as for ``check_file``.
+        OSError: an error of the system; it names ``path``.
     """
     check_file(path)
     if is_stream(path):
@@ -114,16 +113,16 @@ def written(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def allocate(file: IO[bytes], start: int, stop: int) -> None:
-    """Have the disk hold a part of a file that will be mapped into memory: a full disk is then an error, where writing
-    to the mapped memory would end the process.
+    """Allocate disk space for a part of a file that will be memory-mapped, so that a full disk is an error here;
+    writing to mapped memory would end the process instead.
 
     Args:
-        file: as ``written`` yields it.
-        start: of the part, in bytes; nothing has been written there yet.
-        stop: where it ends.
+        file: file of ``written``.
+        start: start of the part in bytes; nothing has been written there yet.
+        stop: end of the part.
 
     Raises:
-        OSError: it does not fit.
+        OSError: not enough space.
     """
     if stop <= start:
         return

@@ -1,4 +1,4 @@
-"""A folder that appears at its place whole or not at all, and replaces an older one in one step."""
+"""Writes a folder completely or not at all, and replaces an older one atomically."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from isthmus.errors import InputError
 _TRIES = 1000
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _PAUSE = 0.005
-"""Seconds until another writer of the same place is done with its two renames."""
+"""Seconds to wait for another writer of the same path to finish its two renames."""
 
 
 def check_writable(path: str | Path) -> None:
-    """Ask whether a file or folder could be made at a place, with the folders above it that are missing.
+    """Check that a file or folder, and its missing parent folders, can be created.
 
     Raises:
-        InputError: no folder, or one in which nothing may be written.
+        InputError: an existing parent is not a folder, or is not writable.
     """
     above = Path(os.path.realpath(path)).parent
     while not above.exists() and above != above.parent:
@@ -40,11 +40,11 @@ def check_writable(path: str | Path) -> None:
 
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """As ``replaced``, for a place where nothing or an empty folder stands.
+    """Like ``replaced``, for a path that does not exist or is an empty folder.
 
     Raises:
-        InputError: something stands there.
-        OSError: as ``replaced``.
+        InputError: the path exists.
+        OSError: as for ``replaced``.
     """
     place = Path(path)
     if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir())):
@@ -56,18 +56,18 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replaced(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
-    """A scratch folder beside ``path`` that takes its place when the block ends, and vanishes if it fails.
+    """A scratch folder next to ``path`` that replaces it when the block ends, and is deleted if the block fails.
 
-    What stood there before stays until then, and whoever looks finds either of them whole. A link keeps pointing at its
-    place: what is replaced is the folder behind it. The new folder has the mode, and where that is allowed the owner
-    and the group, of the old one; what killed processes left beside the place is removed.
+    An older folder stays until then, and readers see either of them complete. A symbolic link keeps its target, which
+    is replaced. The new folder gets the mode of the old one and, if that is allowed, its owner and group. Scratch
+    folders of killed processes next to the path are removed.
 
     Args:
-        path: of a folder, or where nothing stands; missing folders above it are made.
-        durable: whether to wait until everything is on the disk.
+        path: path of a folder, which may exist; missing parents are created.
+        durable: whether to wait until everything is on disk.
 
     Raises:
-        OSError: it names ``path``.
+        OSError: an error of the system; it names ``path``.
     """
     place = Path(os.path.realpath(path))
     sweep(place)
@@ -95,7 +95,7 @@ def _make_parents(folder: Path, durable: bool) -> None:
 
 
 def _prepare(scratch: Path, place: Path) -> int | None:
-    """Owner and mode of the folder that will be replaced; the mode, if there is one."""
+    """Take over owner and mode of the folder that will be replaced; returns the mode, if there is one."""
     try:
         old = place.stat()
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def _prepare(scratch: Path, place: Path) -> int | None:
 
 
 def give(path: Path, old: os.stat_result) -> None:
-    """Owner and group of what is replaced, or the group alone, as far as the system allows it."""
+    """Take over owner and group of the old folder, or only the group, as far as the system allows it."""
     now = path.stat()
     if os.name != "posix" or (now.st_uid, now.st_gid) == (old.st_uid, old.st_gid):
         return
@@ -128,7 +128,7 @@ def _finish(scratch: Path, mode: int | None, durable: bool) -> None:
             give(path, owner)
     if durable:
         for path in made:
-            # Windows syncs only what may be written to.
+            # Windows can only sync files that are opened for writing.
             with path.open("rb" if os.name == "posix" else "r+b") as file:
                 os.fsync(file.fileno())
         for folder in folders:
@@ -138,7 +138,7 @@ def _finish(scratch: Path, mode: int | None, durable: bool) -> None:
 
 
 def _swap(scratch: Path, place: Path) -> None:
-    """Put the scratch at its place; the old content is at the place of the scratch afterwards, or gone."""
+    """Move the scratch folder to its target; the old content is then at the scratch path, or deleted."""
     for _ in range(_TRIES):
         try:
             if not os.path.lexists(place):
@@ -147,19 +147,19 @@ def _swap(scratch: Path, place: Path) -> None:
             if exchange(scratch, place) or _renamed_twice(scratch, place):
                 return
         except FileNotFoundError:
-            # Another writer has the place in hand; or somebody took the scratch away.
+            # Another writer is replacing the same path, or the scratch folder was deleted.
             if not scratch.exists():
                 raise
         except OSError as error:
             if error.errno not in _TAKEN:
                 raise
         time.sleep(_PAUSE)
-    raise FileExistsError(errno.EEXIST, "others keep replacing it", str(place))
+    raise FileExistsError(errno.EEXIST, "other processes keep replacing it", str(place))
 
 
 def _renamed_twice(scratch: Path, place: Path) -> bool:
-    """The way for systems that cannot exchange: for a moment nothing is at the place, which readers wait for
-    (``isthmus.disk.steady``)."""
+    """Replace by two renames, on systems without an atomic exchange: for a moment the path does not exist, so readers
+    wait (``isthmus.disk.steady``)."""
     old = scratch.with_suffix(REPLACED)
     try:
         lock = claim(place)
@@ -185,7 +185,7 @@ def _moved(place: Path, old: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # overlayfs, as in containers, moves no folder of a lower layer; it can be copied and removed.
+        # overlayfs, as in containers, cannot move a folder of a lower layer, but it can be copied and removed.
         try:
             shutil.copytree(place, old, symlinks=True)
         except BaseException:
@@ -195,15 +195,15 @@ def _moved(place: Path, old: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until what was made, renamed or removed in a folder is on the disk."""
-    # Windows opens no folders; its renames need no such care.
+    """Sync a folder: wait until files that were created, renamed or removed in it are on disk."""
+    # Windows cannot open folders, and its renames do not need this.
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some file systems cannot do it for folders.
+        # Some file systems cannot sync folders.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

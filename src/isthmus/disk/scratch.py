@@ -1,8 +1,8 @@
-"""Scratch files and folders: what is being written, beside the place that it is for.
+"""Scratch files and folders: temporary paths next to their targets, for content that is being written.
 
-They are called ``.NAME.<12 hexadecimal digits>.partial``; while a place is replaced in two renames, the old content is
-``.NAME.<12 hexadecimal digits>.replaced``. Whoever writes holds a lock that the system lets go when the process ends,
-however it ends. What is not locked was left by a process that was killed: ``sweep`` removes it.
+They are called ``.NAME.<12 hexadecimal digits>.partial``; while a path is replaced by two renames, its old content is
+``.NAME.<12 hexadecimal digits>.replaced``. The writer holds a lock that the system releases when the process ends for
+any reason. Scratch paths without a lock were left by a killed process, and ``sweep`` removes them.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ PARTIAL, REPLACED = ".partial", ".replaced"
 
 _ENDING = re.compile(r"\.[0-9a-f]{12}\.(?:partial|replaced)")
 _LONGEST = 200
-"""Bytes of a name; file systems take 255 with what is added."""
+"""Maximum bytes of a name; file systems allow 255 including the added parts."""
 
 _TRIES = 100
 _ABANDONED = 24 * 3600
-"""Seconds after which what cannot be locked (Windows, some network file systems) counts as left behind."""
+"""Seconds after which scratch that cannot be locked (Windows, some network file systems) counts as abandoned."""
 
 
 def prefix(place: Path) -> str:
-    """How the paths of all scratch of a place begin."""
+    """The prefix of all scratch paths of a target."""
     return str(place.with_name(f".{_stem(place.name)}."))
 
 
 @contextlib.contextmanager
 def private_folder(name: str) -> Iterator[Path]:
-    """A folder among the temporary files of the system, for this user alone, that is gone when the block ends; what
-    killed processes left under that name is removed."""
+    """A private folder in the system's temporary directory that is deleted when the block ends. Folders of the same
+    name that killed processes left are removed."""
     place = Path(tempfile.gettempdir(), name)
     sweep(place)
     path, lock = make_folder(place, stat.S_IRWXU)
@@ -51,18 +51,18 @@ def private_folder(name: str) -> Iterator[Path]:
 
 
 def make_folder(place: Path, mode: int = 0o777) -> tuple[Path, int | None]:
-    """A new folder beside ``place``, and the descriptor that holds its lock."""
+    """A new folder next to ``place``, and the descriptor that holds its lock."""
     for _ in range(_TRIES):
         path = _beside(place)
         path.mkdir(mode)
-        # A sweeper may come between the two lines and take it for abandoned.
+        # Between these two lines, another process may sweep it as abandoned.
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
             return path, claim(path)
     raise FileExistsError(f"no scratch folder stays beside {str(place)!r}")
 
 
 def make_file(place: Path) -> tuple[Path, int]:
-    """A new file beside ``place``, and the descriptor that holds its lock."""
+    """A new file next to ``place``, and the descriptor that holds its lock."""
     for _ in range(_TRIES):
         path = _beside(place)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -77,11 +77,11 @@ def make_file(place: Path) -> tuple[Path, int]:
 
 
 def claim(path: Path) -> int | None:
-    """Lock a file or folder for as long as the descriptor stays open; None where the system cannot.
+    """Lock a file or folder while the descriptor is open; returns None if the system does not support it.
 
     Raises:
-        BlockingIOError: somebody else has locked it.
-        FileNotFoundError: it is gone.
+        BlockingIOError: another process has locked it.
+        FileNotFoundError: it no longer exists.
     """
     if sys.platform == "win32":
         return None
@@ -100,13 +100,13 @@ def claim(path: Path) -> int | None:
 
 
 def release(handle: int | None) -> None:
-    """Let a claim go."""
+    """Release a lock."""
     if handle is not None:
         os.close(handle)
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Whether the path still leads to what was opened."""
+    """Whether the path still refers to the opened file or folder."""
     try:
         now = os.stat(path)
     except OSError:
@@ -116,17 +116,17 @@ def is_at(handle: int, path: Path) -> bool:
 
 
 def sweep(place: Path) -> None:
-    """Remove what killed processes left beside ``place``; old content that is nowhere else goes back to its place."""
+    """Remove what killed processes left next to ``place``; old content without a replacement is moved back."""
     _sweep(place.parent, lambda name: _is_of(name, place), place)
 
 
 def sweep_folder(folder: Path) -> None:
-    """Remove what killed processes left in a folder, of whatever place in it."""
+    """Remove what killed processes left in a folder, for all targets in it."""
     _sweep(folder, lambda name: name.startswith(".") and _ENDING.search(name) is not None, None)
 
 
 def leftovers(place: Path, ending: str) -> list[Path]:
-    """Scratch of ``place`` that is there now, in use or not."""
+    """Existing scratch paths of ``place``, in use or not."""
     try:
         names = sorted(os.listdir(place.parent))
     except OSError:
@@ -135,7 +135,7 @@ def leftovers(place: Path, ending: str) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, as far as that is possible."""
+    """Remove a file or a folder with its content, as far as possible."""
     with contextlib.suppress(OSError):
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def remove(path: Path) -> None:
 
 
 def _unlock(folder: Path) -> None:
-    """Nothing can be removed from a folder without these rights, which a read-only bundle lacks."""
+    """Add the permissions that are needed to remove files from a folder, which a read-only bundle lacks."""
     if os.name != "posix" or os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return
     folder.chmod(stat.S_IRWXU)
@@ -185,7 +185,7 @@ def _sweep(folder: Path, is_scratch: Callable[[str], bool], place: Path | None) 
 
 @contextlib.contextmanager
 def _abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody is writing it; while inside, nobody else takes it, either."""
+    """Whether no process is writing it; inside the block, no other process can claim it."""
     try:
         handle = claim(path)
     except (BlockingIOError, FileNotFoundError):
@@ -198,7 +198,7 @@ def _abandoned(path: Path) -> Iterator[bool]:
 
 
 def _lock(handle: int) -> bool:
-    """Whether it is locked now; false where the file system has no locks."""
+    """Whether locking succeeded; False if the file system has no locks."""
     if sys.platform == "win32":
         return False
     import fcntl

@@ -1,4 +1,4 @@
-"""Reading a folder that others may replace meanwhile: what is read is of one state of it."""
+"""Reads a folder consistently although other processes may replace it meanwhile."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ T = TypeVar("T")
 
 TRIES = 200
 _PAUSE = 0.01
-"""Seconds, where a place is empty because a writer is between two renames."""
+"""Seconds to wait if a path is missing because a writer is between two renames."""
 
 
 def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
-    """What ``read`` makes of a folder, all of it from one state: a folder that was replaced meanwhile is read again.
+    """The result of ``read`` on a folder in one state: if the folder is replaced meanwhile, it is read again.
 
     Args:
-        folder: where.
-        read: called with the same path, perhaps several times. Its errors count only if the folder is still the same.
+        folder: path of the folder.
+        read: called with the path, perhaps several times. Its errors are raised only if the folder was not replaced.
 
     Raises:
-        BundleError: the folder was replaced each time; or what ``read`` raises.
-        SettingError: something that is no path.
-        OSError: what ``read`` raises.
+        BundleError: the folder was replaced each time; or an error of ``read``.
+        SettingError: not a path.
+        OSError: an error of ``read``.
     """
     folder = path_of("path", folder)
     for _ in range(TRIES):
@@ -49,7 +49,7 @@ def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[Callable[[], bool]]:
-    """While inside, the folder's number on the file system is not given to another one."""
+    """Inside the block, the folder's inode number is not reused for another folder."""
     if not hasattr(os, "O_DIRECTORY"):
         before = _identity(folder)
         yield lambda: _identity(folder) == before
@@ -75,7 +75,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 
 def _await(folder: Path) -> None:
-    """Where the place is empty because it is replaced in two renames: wait for the second, or undo the first if its
+    """If the path is missing because it is being replaced by two renames, wait for the second, or undo the first if its
     writer was killed."""
     place = Path(os.path.realpath(folder))
     for _ in range(TRIES):

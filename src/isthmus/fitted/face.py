@@ -16,6 +16,7 @@ from torch import Tensor
 
 from isthmus.answers import Answers, html
 from isthmus.bundle.in_memory import packed, unpacked
+from isthmus.cards import CardWords
 from isthmus.checked.arguments import checked_k, checked_seed, whole
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError, SettingError
@@ -59,6 +60,9 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
     sample_options: ClassVar[Mapping[str, Any]] = {}
     """Their defaults in ``sample``, if different."""
 
+    card_words: ClassVar[CardWords] = CardWords()
+    """What the model card says of bundles of this domain."""
+
     # --- implemented by each domain ---------------------------------------------------------------------------------
 
     @classmethod
@@ -74,8 +78,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         Every ``fit`` also takes ``validation``, the share of the records that is held out to choose the best epoch
         (0.1); ``contamination``, the expected share of normal records that ``is_anomaly`` flags (0.05); ``gallery``,
         whether ``search`` can find the records afterwards, for which the bundle contains their codes (True); ``seed``,
-        ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume`` and ``time_limit``, which control the
-        training (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
+        ``device``, ``precision``, ``progress``, ``checkpoints``, ``resume``, ``time_limit`` and ``log``, which control
+        the training (see ``isthmus.training.run.Run``); or ``run``, all of these as one object (None).
 
         Raises:
             SettingError: no such model, or a setting that it does not have or accept.
@@ -357,9 +361,10 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         normal records. Raises the errors of ``anomaly_scores``."""
         return self.anomaly_scores(records) > self.anomaly_scorer.threshold.value
 
-    def save(self, path: str | Path) -> None:
-        """Save as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``."""
-        self._layout().write(path, self.fitted)
+    def save(self, path: str | Path, *, card: bool = True) -> None:
+        """Save as a bundle, completely or not at all, with a model card (``README.md``) unless ``card`` is False.
+        Raises the errors of ``isthmus.bundle.write``."""
+        self._layout().write(path, self.fitted, self.card_words, card)
 
     @classmethod
     def load(cls: type[F], path: str | Path, *, device: str = "cpu") -> F:

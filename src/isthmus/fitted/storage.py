@@ -12,6 +12,7 @@ from torch import Tensor
 from isthmus import bundle, plugins
 from isthmus.bundle.in_memory import Content
 from isthmus.bundle.tensors import named, part_of, state_of
+from isthmus.cards import CardWords, card_maker
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.errors import BundleError
@@ -109,9 +110,17 @@ class BundleLayout(Generic[A]):
             anomaly_scorer=self.restore_scorer(documents, tensors),
         )
 
-    def write(self, path: str | Path, fitted: FittedAutoencoder[A]) -> None:
-        """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises."""
-        bundle.write(path, **self.content(fitted))
+    def write(self, path: str | Path, fitted: FittedAutoencoder[A], words: CardWords, card: bool = True) -> None:
+        """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises.
+
+        Args:
+            path: of the bundle.
+            fitted: the state.
+            words: what the face says on the model card.
+            card: whether to write the card.
+        """
+        content = self.content(fitted)
+        bundle.write(path, **content, card=card_maker(words, content["documents"], card))
 
     def content(self, fitted: FittedAutoencoder[A]) -> Content:
         """All that a bundle keeps."""

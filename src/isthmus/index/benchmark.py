@@ -25,7 +25,7 @@ def benchmark(index: Index, queries: Any, k: int, seed: int, **file: Unpack[File
     Args:
         index: the index, which is not changed.
         queries: as for ``Index.build``; None for vectors of the index with noise.
-        k: neighbours per query.
+        k: number of neighbours per query.
         seed: seed of the generated queries.
         file: encoding, delimiter and header of a text file of queries, if they differ from those of ``Index.build``.
 

@@ -1,4 +1,4 @@
-"""From vectors and ids to what an index holds, and what a change needs to know."""
+"""Builds the segments of an index from vectors and ids, and checks the arguments of updates."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from isthmus.index.tuning.trials import ChosenIndex, IndexRequest
 from isthmus.index.vectors import Metric, check_lengths, check_queries
 from isthmus.vocabulary import Kind, Rows, Vocabulary, empty_ids
 
-EMPTY = ChosenIndex("exact", None, 1.0, "there was nothing to choose by")
+EMPTY = ChosenIndex("exact", None, 1.0, "the index is empty")
 
 
 def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Vocabulary:
-    """The ids of some rows; their numbers, if none are given.
+    """A vocabulary of the ids, or of the row numbers if no ids are given.
 
     Args:
-        ids: one for each row, or None.
-        rows: how many there are.
-        kind: the type of ids where there are none yet.
+        ids: one id for each row, or None.
+        rows: number of rows.
+        kind: type of the ids if the list is empty.
 
     Raises:
         DuplicateIdError: an id twice.
@@ -52,20 +52,20 @@ def build_snapshots(
     queries: Any,
     progress: StepProgress | None = None,
 ) -> list[tuple[Snapshot, ChosenIndex, IndexRequest]]:
-    """What indexes over the same vectors hold, one for each request.
+    """Build one index over the same vectors for each request.
 
     Args:
         vectors: as for ``Index.build``.
         ids: as for ``Index.build``.
-        metric: by which they are compared.
-        requests: of one seed; what is built for one serves the others.
+        metric: metric of the comparison.
+        requests: requests with the same seed; structures are built once and shared.
         queries: as for ``Index.build``.
         progress: as for ``Index.build``.
 
     Raises:
-        InputError: what ``vector_files.read`` refuses, queries of another width, or a vector too long to be compared.
-        DuplicateIdError: an id twice.
-        BudgetError: nothing that a budget allows reaches the target, exact search included.
+        InputError: the errors of ``vector_files.read``, queries of another width, or a vector with too large a norm.
+        DuplicateIdError: duplicate ids.
+        BudgetError: nothing within the budget reaches the target, including exact search.
     """
     written = requests[0].written
     given, found = vector_files.read(vectors, ids, told=written)
@@ -85,17 +85,17 @@ def build_snapshots(
 def choose_segment(
     vectors: Float[Tensor, "rows width"], ids: Vocabulary, metric: Metric, request: IndexRequest, queries: Tensor | None
 ) -> tuple[Segment | None, ChosenIndex]:
-    """A frozen segment with the searcher that ``choose`` finds for it.
+    """A frozen segment with the searcher that ``choose`` selects.
 
     Args:
         vectors: checked, float32 on the CPU.
-        ids: theirs.
-        metric: by which they are compared.
-        request: which kind, recall, budget and seed.
-        queries: to measure with; vectors drawn at random with noise, if None.
+        ids: ids of the vectors.
+        metric: metric of the comparison.
+        request: kind, recall, budget and seed.
+        queries: queries to measure with; None for randomly drawn vectors with noise.
 
     Returns:
-        The segment, or None where there are no vectors, and what was chosen.
+        The segment (None if there are no vectors) and the choice.
     """
     return choose_segments(vectors, ids, metric, [request], queries)[0]
 
@@ -108,18 +108,18 @@ def choose_segments(
     queries: Tensor | None,
     progress: StepProgress | None = None,
 ) -> list[tuple[Segment | None, ChosenIndex]]:
-    """``choose_segment`` for several requests of one seed: what is built for one serves the others.
+    """``choose_segment`` for several requests with the same seed: structures are built once and shared.
 
     Args:
         vectors: checked, float32 on the CPU.
-        ids: theirs.
-        metric: by which they are compared.
-        requests: which kind, recall and budget, each.
-        queries: to measure with; vectors drawn at random with noise, if None.
-        progress: is told which kind is being tried.
+        ids: ids of the vectors.
+        metric: metric of the comparison.
+        requests: kind, recall and budget of each index.
+        queries: queries to measure with; None for randomly drawn vectors with noise.
+        progress: told which kind is being tried.
 
     Returns:
-        For each request, the segment, or None where there are no vectors, and what was chosen.
+        The segment (None if there are no vectors) and the choice, for each request.
     """
     if not len(vectors):
         return [(None, EMPTY) for _ in requests]
@@ -137,18 +137,18 @@ def choose_again(
     old: ChosenIndex,
     queries: Tensor | None,
 ) -> tuple[Segment | None, ChosenIndex]:
-    """``choose_segment``, with the kind and the settings of an earlier choice, if they still reach the target.
+    """``choose_segment``, but keeping the kind and settings of an earlier choice if they still reach the target.
 
     Args:
         vectors: checked, float32 on the CPU.
-        ids: theirs.
-        metric: by which they are compared.
-        request: which kind, recall, budget and seed.
+        ids: ids of the vectors.
+        metric: metric of the comparison.
+        request: kind, recall, budget and seed.
         old: the earlier choice.
-        queries: to measure with; vectors drawn at random with noise, if None.
+        queries: queries to measure with; None for randomly drawn vectors with noise.
 
     Returns:
-        The segment, or None where there are no vectors, and what was chosen.
+        The segment (None if there are no vectors) and the choice.
     """
     if old.searcher is not None and len(vectors):
         exact = ExactSearcher.over(vectors, metric)
@@ -159,34 +159,34 @@ def choose_again(
 
 
 def next_ids(snapshot: Snapshot, count: int) -> list[Id]:
-    """Numbers above all that are here.
+    """Integer ids above all existing ones.
 
     Raises:
         InputError: the ids are text.
     """
     if snapshot.kind == "string" and len(snapshot):
-        raise InputError("no ids", expected="one text for each vector, as the others have")
+        raise InputError("no ids", expected="one text id for each vector, like the existing ids")
     first = 1 + max((id_ for id_ in snapshot.live()[1] if isinstance(id_, int)), default=-1)
     return list(range(first, first + count))
 
 
 def require_ids(ids: list[Id] | None) -> list[Id]:
-    """The ids of an update.
+    """Check that an update was given ids.
 
     Raises:
-        InputError: there are none.
+        InputError: no ids.
     """
     if ids is None:
-        raise InputError("no ids", expected="the ids whose vectors change")
+        raise InputError("no ids", expected="the ids of the vectors to replace")
     return ids
 
 
 def check_more(vectors: Float[Tensor, "rows width"], snapshot: Snapshot) -> None:
-    """Refuse vectors that do not fit those that are here.
+    """Check that new vectors match the existing ones.
 
     Raises:
         InputError: another width.
-        ValueRangeError: a vector too long to be compared.
+        ValueRangeError: a vector with too large a norm.
     """
     if vectors.shape[1] != snapshot.width:
         raise InputError(f"vectors of {vectors.shape[1]} numbers", expected=f"{snapshot.width}, as the others have")
@@ -194,21 +194,21 @@ def check_more(vectors: Float[Tensor, "rows width"], snapshot: Snapshot) -> None
 
 
 def rows_of(snapshot: Snapshot, ids: Iterable[Id]) -> Rows:
-    """Rows of ids, in the order given.
+    """The rows of ids, in the order given.
 
     Raises:
-        UnknownIdError: an id that is not here.
+        UnknownIdError: an id that is not in the index.
     """
     given = list(ids)
     found, unknown = snapshot.rows(given)
     if unknown:
-        raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids that are in it")
+        raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids of the index")
     place = dict(zip(snapshot.ids_of(found), found.tolist(), strict=True))
     return np.asarray([place[id_] for id_ in given], dtype=np.int64)
 
 
 def deletion_mask(rows: Tensor, frozen: int) -> Tensor | None:
-    """A mask from the rows that are gone; None of none."""
+    """A mask of the deleted rows; None if there are none."""
     if not len(rows):
         return None
     deleted = torch.zeros(frozen, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""From candidates that some approximate index found to the answers of a search."""
+"""Ranks the candidates of an approximate index: filters them and computes exact scores."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from isthmus.rowlists import RowLists, contains
 def check_search(
     exact: ExactSearcher, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, allow: Allow
 ) -> Filters:
-    """Refuse arguments of a search that do not fit the vectors of ``exact``.
+    """Check the arguments of a search against the vectors of ``exact``.
 
     Args:
-        exact: over the vectors.
-        queries: one a row.
-        k: how many neighbours are wanted.
+        exact: exact searcher over the vectors.
+        queries: one query per row.
+        k: number of results per query.
         exclude, allow: as for every searcher.
 
     Returns:
-        The filters, checked.
+        The checked filters.
 
     Raises:
         SettingError: ``k`` below 1.
-        InputError: queries of another width or device; filters that do not fit the queries.
+        InputError: queries of another width or device; filters that do not match the number of queries.
         ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
     """
     check_k(k, len(queries))
@@ -45,21 +45,21 @@ def rank_candidates(
     k: int,
     filters: Filters,
 ) -> Neighbours:
-    """The ``k`` best candidates that the filters let through, scored exactly.
+    """The ``k`` best candidates that pass the filters, with exact scores.
 
-    A query with fewer than ``k`` of them is answered by the exact searcher: no answer is short while ``k`` rows may
-    answer.
+    A query with fewer than ``k`` such candidates is searched exactly, so a result has fewer than ``k`` rows only if
+    fewer pass the filters.
 
     Args:
-        exact: over the vectors, float32 on the CPU.
-        queries: checked.
-        found: candidates of each query in any order, -1 for none; repetitions do no harm.
-        k: how many answers each query gets.
-        filters: as ``check_search`` returned them.
+        exact: exact searcher over the vectors, float32 on the CPU.
+        queries: checked queries.
+        found: candidates of each query in any order, padded with -1; duplicates are allowed.
+        k: number of results per query.
+        filters: result of ``check_search``.
 
     Returns:
-        Rows and scores, best first, equal scores by rising row; -1 and -inf where fewer than ``k`` rows may answer.
-        Higher is nearer.
+        Rows and scores, best first, ties by ascending row; padded with -1 and -inf where fewer than ``k`` pass.
+        Higher scores are nearer.
     """
     rows = found.sort(dim=1).values
     open_ = rows >= 0

@@ -29,15 +29,15 @@ from isthmus.reprs import counted, described
 
 @dataclass(frozen=True)
 class _State:
-    # What a search begins with, and what a change replaces.
+    # A search reads this once, and a change replaces it as a whole.
     snapshot: Snapshot
     chosen: ChosenIndex
 
 
 @final
 class Index:
-    """Created by ``build`` or ``load``. Any number of threads may search while one of them changes it: a running search
-    keeps the vectors that it started with."""
+    """Nearest-neighbour index, created by ``build`` or ``load``. Several threads may search while one of them changes
+    it: a running search keeps the vectors that it started with."""
 
     def __init__(self, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
         self._state, self._request = _State(snapshot, chosen), request
@@ -112,7 +112,7 @@ class Index:
 
     @property
     def written(self) -> Told:
-        """How the file of vectors is written, as far as ``build`` was told."""
+        """The file options that ``build`` was given (encoding, delimiter, header)."""
         return self._request.written
 
     @property
@@ -122,7 +122,7 @@ class Index:
 
     @property
     def ids(self) -> list[Id]:
-        """All ids, in order of insertion, which is also the order of equal scores."""
+        """All ids in insertion order, which also breaks ties."""
         return self._state.snapshot.live()[1]
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class Index:
         return Index(self._state.snapshot, self._state.chosen, self._request)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Index:
-        return self.__copy__()  # what a copy shares never changes
+        return self.__copy__()  # shared parts are immutable
 
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]
@@ -157,28 +157,28 @@ class Index:
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
     ) -> SearchHits:
-        """The ``k`` nearest ids of each query, nearest first; all there are, where fewer may answer.
+        """The ``k`` nearest ids of each query, nearest first; fewer if fewer pass the filters.
 
         Args:
-            queries: one, or one a row.
-            k: how many answers; one number, or one for each query.
-            exclude: ids that must not answer: for all queries, or a list for each. Unknown ids have no effect.
-            allow: the only ids that may answer, likewise.
+            queries: one query, or one per row.
+            k: number of results: one number, or one for each query.
+            exclude: ids to exclude: for all queries, or a list for each. Unknown ids have no effect.
+            allow: the only ids that may be returned, likewise.
 
         Raises:
-            SettingError: a k below 1, or not one for each query.
-            InputError: queries of another width; lists, but not one for each query.
+            SettingError: a k below 1, or a number of k that is not the number of queries.
+            InputError: queries of another width; a number of lists that is not the number of queries.
             ValueRangeError: a query holds NaN or infinity.
         """
         return search.search(self._state.snapshot, queries, k, exclude, allow)
 
     @torch.no_grad()
     def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHits:
-        """Every id with a score of at least ``score``, nearest first; exact, whatever the kind of index.
+        """All ids with a score of at least ``score``, nearest first. This search is exact for every kind of index.
 
         Args:
-            queries: one, or one a row.
-            score: the least; for "l2", minus the squared radius.
+            queries: one query, or one per row.
+            score: minimum score; for "l2", the negative squared radius.
             exclude: as for ``search``.
             allow: as for ``search``.
 
@@ -189,28 +189,28 @@ class Index:
         return search.within(self._state.snapshot, queries, score, exclude, allow)
 
     def vectors(self, ids: IdArray) -> npt.NDArray[np.float32]:
-        """The vectors of some ids, as they were given.
+        """The original vectors of some ids.
 
         Raises:
-            UnknownIdError: an id that is not here.
+            UnknownIdError: an id that is not in the index.
         """
         snapshot = self._state.snapshot
         found: npt.NDArray[np.float32] = snapshot.vectors_of(build.rows_of(snapshot, vector_files.as_ids(ids))).numpy()
         return found
 
     def add(self, vectors: Any, ids: IdArray | None = None, **file: Unpack[FileOptions]) -> None:
-        """More vectors; all of them or, after an error, none.
+        """Add vectors: all of them or, after an error, none.
 
         Args:
             vectors: as for ``build``.
-            ids: new ones; those of the file, if not given, or else numbers above all others.
+            ids: new ids; by default those of the file, or else integers above all existing ids.
             file: encoding, delimiter and header of a text file, if they differ from those of ``build``.
 
         Raises:
-            DuplicateIdError: an id that is here, or twice.
-            InputError: vectors of another width; ids of another type, or none where they are text.
-            ValueRangeError: a vector that holds NaN or infinity, or is too long to be compared.
-            BudgetError: the vectors would take more memory than granted.
+            DuplicateIdError: an id that is already in the index, or is given twice.
+            InputError: vectors of another width; ids of another type, or no ids where the existing ones are text.
+            ValueRangeError: a vector that contains NaN or infinity, or has too large a norm.
+            BudgetError: the vectors would take more memory than the budget allows.
         """
         given, found = self._read(vectors, ids, file)
         with self._changing:
@@ -222,16 +222,16 @@ class Index:
                 self._put(snapshot.with_rows(given, names))
 
     def update(self, vectors: Any, ids: IdArray | None = None, **file: Unpack[FileOptions]) -> None:
-        """Other vectors for ids that are here; among equal scores they come last from now on.
+        """Replace the vectors of existing ids. Replaced vectors then count as inserted last.
 
         Args:
             vectors: as for ``build``.
-            ids: theirs; those of the file, if not given.
+            ids: ids of the vectors; by default those of the file.
             file: as for ``add``.
 
         Raises:
-            UnknownIdError: an id that is not here.
-            DuplicateIdError: an id twice.
+            UnknownIdError: an id that is not in the index.
+            DuplicateIdError: duplicate ids.
             InputError: vectors of another width, or without ids.
         """
         given, found = self._read(vectors, ids, file)
@@ -243,20 +243,20 @@ class Index:
                 self._put(snapshot.without_rows(names).with_rows(given, names))
 
     def remove(self, ids: IdArray) -> None:
-        """Fewer vectors; all of them or, after an error, none.
+        """Remove vectors: all of them or, after an error, none.
 
         Raises:
-            UnknownIdError: an id that is not here.
-            DuplicateIdError: an id twice.
+            UnknownIdError: an id that is not in the index.
+            DuplicateIdError: duplicate ids.
         """
         with self._changing:
             self._put(self._state.snapshot.without_rows(vector_files.as_ids(ids)))
 
     def compact(self, queries: Any = None) -> None:
-        """Make one frozen segment of all that is here. Searches go on meanwhile, other changes wait.
+        """Merge all vectors into one frozen segment. Searches continue meanwhile; other changes wait.
 
-        The kind and the settings are kept if they still reach the target, else chosen anew as by ``build``. ``queries``
-        and the errors are those of ``build``; after an error, nothing has changed.
+        The kind and its settings are kept if they still reach the target; otherwise they are chosen again as by
+        ``build``. ``queries`` and the errors are those of ``build``; an error leaves the index unchanged.
         """
         asked = None if queries is None else self._read(queries, None, {})[0]
         with self._changing:
@@ -267,42 +267,42 @@ class Index:
             self._state = _State(replace(snapshot, base=base, deleted=None, later=None), chosen)
 
     def info(self) -> dict[str, Any]:
-        """What it is, as JSON values: sizes, the kind and why it was chosen, and all that was tried."""
+        """A description as JSON values: sizes, the kind and why it was chosen, and all trials."""
         return saving.described(self._state.snapshot, self._state.chosen, self._request)
 
     def export(self, path: str | Path) -> None:
-        """All vectors as ``.npy``, or with their ids as Parquet; ``build`` reads both.
+        """Write all vectors as ``.npy``, or with their ids as Parquet. ``build`` reads both.
 
         Raises:
-            InputError: a name with another ending.
+            InputError: another file extension.
             OSError: the file cannot be written.
         """
         vector_files.write(*self._state.snapshot.live(), path)
 
     def save(self, directory: str | Path) -> None:
-        """Write it to a directory, whole or not at all; an older index at the same place is replaced.
+        """Save the index in a directory, completely or not at all. An older index at this path is replaced.
 
         Raises:
-            InputError: something else stands at that place.
-            OSError: it cannot be written; what stood there before still does.
+            InputError: the path exists and is something else.
+            OSError: it cannot be written; an older index is still there.
         """
         state = self._state
         saving.save(directory, state.snapshot, state.chosen, self._request)
 
     @classmethod
     def load(cls, directory: str | Path, *, verify: Verify = "full", mmap: bool = False) -> Index:
-        """An index as ``save`` wrote it.
+        """Load an index that ``save`` wrote.
 
         Args:
-            directory: where.
-            verify: "full" reads and hashes every byte, and checks every number; "header" checks sizes, names, types
-                and shapes, so that a mapped index opens at once.
-            mmap: vectors stay on the disk until a search reads them; the file must not change meanwhile. Cosine and
-                distances, and approximate kinds, keep copies of what they compare in memory.
+            directory: path of the directory.
+            verify: "full" reads and hashes every byte, and checks every number; "header" checks only sizes, names,
+                types and shapes, so that a memory-mapped index opens immediately.
+            mmap: leave the vectors on disk until a search reads them; the file must not change meanwhile. The
+                metrics "cosine" and "l2", and approximate kinds, keep copies of what they compare in memory.
 
         Raises:
-            SettingError: another word for ``verify``.
-            BundleError: no index there, or one that is truncated, altered, foreign or too new.
+            SettingError: an invalid value of ``verify``.
+            BundleError: no index at this path, or one that is truncated, altered, foreign or too new.
         """
         return cls(*saving.load(directory, verify, mmap))
 
@@ -325,25 +325,25 @@ def build_each(
     queries: Any = None,
     kind: str = "auto",
 ) -> list[Index]:
-    """One index for each recall in ``targets``, each chosen as ``Index.build(..., target_recall=target)`` chooses it.
+    """One index for each recall in ``targets``, as ``Index.build(..., target_recall=target)`` would choose it.
 
-    Graphs, lists and codes are built once and shared; settings are looked for, and speed and recall measured, anew for
-    each target. ``build_seconds`` of the trials and of ``budget`` count what was built for an earlier target as if it
-    had been built for this one.
+    Graphs, lists and codes are built once and shared. Settings are searched, and speed and recall measured, separately
+    for each target. ``build_seconds`` of the trials and of ``budget`` count a structure that was built for an earlier
+    target as if it had been built for this one.
 
     Args:
-        vectors: as for ``Index.build``, like all that is not named here.
-        ids: of the vectors.
+        vectors: as for ``Index.build``, like all parameters not listed here.
+        ids: ids of the vectors.
         metric: "ip", "cosine" or "l2".
-        targets: the least share of the true ``k`` nearest that must be found, of each index.
-        k: how many neighbours are meant.
-        budget: the time and memory that each index may take.
-        seed: of sampling, k-means and rotations.
-        queries: such as will be asked, to measure with.
+        targets: minimum share of the true ``k`` nearest neighbours that must be found, for each index.
+        k: number of neighbours.
+        budget: limits of time and memory of each index.
+        seed: seed of sampling, k-means and rotations.
+        queries: typical queries, to measure with.
         kind: "auto", "fastest", "exact", or the name of one kind.
 
     Raises:
-        What ``Index.build`` raises.
+        The errors of ``Index.build``.
     """
     check_metric(metric)
     first = IndexRequest(kind, 1.0, k, budget or Budget(), seed)

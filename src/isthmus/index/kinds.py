@@ -156,17 +156,17 @@ class IndexKind(Protocol):
         Args:
             exact: as for ``build``.
             settings: those of the saved searcher; nothing else checks them.
-            structure: that of the saved searcher, or None where it was lost. Its arrays were hashed, but they are no
-                more trustworthy than the file: what does not fit must be found anew.
+            structure: that of the saved searcher, or None if it was lost. Its hash was verified, but it is no more
+                trustworthy than the file: a structure that does not fit must be computed again.
 
         Raises:
-            SettingError: settings that this kind does not have, or outside their range.
+            SettingError: settings that this kind does not have, or that are out of range.
         """
         ...
 
 
 def rising(first: int, last: int) -> list[int]:
-    """Whole numbers from ``first`` to ``last``, each about a fifth larger than the one before: steps of a grid."""
+    """Integers from ``first`` to ``last``, each about a fifth larger than the one before: steps of a grid."""
     numbers = [min(first, last)]
     while numbers[-1] < last:
         numbers.append(min(last, max(numbers[-1] + 1, numbers[-1] * 6 // 5)))

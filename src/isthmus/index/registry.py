@@ -1,8 +1,8 @@
-"""Which kinds of approximate index are known: those of FAISS, those registered here, those that distributions announce.
+"""Registry of approximate index kinds: those of FAISS, registered ones, and those that installed packages announce.
 
-A distribution announces a kind as an entry point of the group ``isthmus.index_kinds``, whose name is the kind's and
-whose value is the ``IndexKind``. It is imported when an index of that kind is asked for or loaded, or when all kinds
-are tried. FAISS itself is imported only then, too.
+A package announces a kind as an entry point of the group ``isthmus.index_kinds``, whose name is that of the kind and
+whose value is the ``IndexKind``. It is imported when an index of that kind is built or loaded, or when all kinds are
+tried. FAISS itself is imported only then, too.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from isthmus.reprs import one_line
 GROUP = "isthmus.index_kinds"
 
 RESERVED = ("auto", "fastest", "exact")
-"""Words for ``Index.build(kind=...)`` that name no kind of approximate index."""
+"""Values of ``Index.build(kind=...)`` that are not names of approximate kinds."""
 
 logger = logging.getLogger(__name__)
 _registered: dict[str, IndexKind] = {}
 
 
 def register(kind: IndexKind) -> None:
-    """Make a kind known in this process; the same object may be registered again.
+    """Register a kind in this process; registering the same object again has no effect.
 
     Raises:
-        PluginError: it is no ``IndexKind``.
+        PluginError: not an ``IndexKind``.
         NameClashError: another kind has that name.
     """
     if lacking := missing_members(kind, IndexKind):
         raise PluginError(f"a {type(kind).__name__} without {lacking[0]}", expected="an isthmus.index.IndexKind")
     if kind.name in RESERVED or kind.name in _built_in() or _registered.get(kind.name, kind) is not kind:
-        raise NameClashError(f"an index kind {kind.name!r} is known already", remedy="choose another name")
+        raise NameClashError(f"an index kind {kind.name!r} already exists", remedy="choose another name")
     _registered[kind.name] = kind
 
 
 def unregister(name: str) -> None:
-    """Forget a registered kind; nothing happens where there is none."""
+    """Remove a registered kind; an unknown name has no effect."""
     _registered.pop(name, None)
 
 
 def find(name: str) -> IndexKind:
-    """A kind by its name.
+    """Find a kind by name.
 
     Raises:
-        SettingError: no such kind is known.
-        PluginError: it is announced, but cannot be imported, or is no ``IndexKind``.
+        SettingError: an unknown name.
+        PluginError: an announced kind that cannot be imported, or is not an ``IndexKind``.
     """
     known = {**_built_in(), **_registered}
     if isinstance(name, str) and name in known:
@@ -59,14 +59,14 @@ def find(name: str) -> IndexKind:
     if isinstance(name, str) and name in announced:
         return _load(announced[name])
     names = [*dict.fromkeys((*RESERVED, *known, *announced))]
-    remedy = closest(name, names) or "import or install what registers it"
+    remedy = closest(name, names) or "import or install the package that registers it"
     raise SettingError(f"kind {one_line(repr(name))}", expected=f"one of {', '.join(names)}", remedy=remedy)
 
 
 def tried(metric: Metric) -> list[IndexKind]:
-    """All kinds that are tried for a metric, in order: those of FAISS, then registered ones, then announced ones.
+    """All kinds that are tried for a metric, in order: those of FAISS, then registered, then announced kinds.
 
-    A kind that cannot be imported is left out with a warning in the log.
+    A kind that cannot be imported is skipped, with a warning in the log.
     """
     known = {**_built_in(), **_registered}
     for name, point in sorted(_announced().items()):
@@ -78,7 +78,7 @@ def tried(metric: Metric) -> list[IndexKind]:
 
 
 def _built_in() -> dict[str, IndexKind]:
-    # Imported here, so that whoever searches exactly needs no FAISS.
+    # Imported here because exact search must not need FAISS.
     from isthmus.index.faiss.index_kinds import INDEX_KINDS
 
     return {kind.name: kind for kind in INDEX_KINDS}

@@ -85,15 +85,15 @@ class Hits(RankedList[Hit]):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class SearchHits(RankedLists[Hits]):
-    """Answers to several queries, best first; equal scores in the order of insertion.
+    """Results of several queries, best first, ties in insertion order.
 
     A sequence with the ``Hits`` of each query, which is also one table.
 
     Attributes:
-        ids: ids of the answers, a list for each query.
+        ids: ids of the results, a list for each query.
         scores: inner products, cosines or negative squared distances, an array for each query; higher is nearer.
         kind: whether ids are numbers or text.
-        numbers: numbers of the queries, if these answers are a slice; otherwise they count from 0.
+        numbers: numbers of the queries, if these results are a slice; otherwise they count from 0.
     """
 
     ids: list[list[Id]]
@@ -131,11 +131,11 @@ def search(
         allow: the only ids that may be returned, likewise.
 
     Returns:
-        The answers.
+        The results.
 
     Raises:
-        SettingError: a k below 1, or not one for each query.
-        InputError: queries of another width; several lists, but not one for each query.
+        SettingError: a k below 1, or a number of k that is not the number of queries.
+        InputError: queries of another width; a number of lists that is not the number of queries.
         ValueRangeError: a query contains NaN or infinity.
     """
     asked = as_queries(queries)
@@ -165,29 +165,29 @@ def within(snapshot: Snapshot, queries: Any, score: float, exclude: Ids | None, 
         allow: the only ids that may be returned, likewise.
 
     Returns:
-        The answers.
+        The results.
 
     Raises:
-        InputError: queries of another width; several lists, but not one for each query.
+        InputError: queries of another width; a number of lists that is not the number of queries.
         ValueRangeError: a query contains NaN or infinity.
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
     if isinstance(score, float | np.floating) and np.isnan(score):
         raise ValueRangeError("a score of NaN", expected="a number")
-    # Beyond the numbers of fp32 there are no scores.
+    # Scores lie within the range of fp32.
     score = min(max(real("score", score, "a number"), -FP32_MOST), FP32_MOST)
     out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
     return hits_of(snapshot, snapshot.within(asked, torch.full((len(asked),), score), out, only))
 
 
 def hits_of(snapshot: Snapshot, near: Neighbours) -> SearchHits:
-    """Answers with the ids of one snapshot; rows of -1 are left out."""
+    """Results with the ids of a snapshot; rows of -1 are dropped."""
     return _listed(near, snapshot.ids_of, snapshot.kind)
 
 
 def row_hits(near: Neighbours) -> SearchHits:
-    """Answers whose ids are the numbers of the rows; rows of -1 are left out."""
+    """Results whose ids are the row numbers; rows of -1 are dropped."""
     return _listed(near, lambda rows: rows.tolist(), "int64")
 
 
@@ -209,7 +209,7 @@ def _listed(near: Neighbours, ids_of: Callable[[Int64[np.ndarray, ...]], Any], k
 
 
 def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind) -> SearchHits:
-    """Answers to some of the queries each, in the order of the queries."""
+    """Merge results of disjoint groups of queries, in the order of the queries."""
     ids: list[list[Id]] = [[] for _ in range(queries)]
     scores = [np.empty(0, dtype=np.float32) for _ in range(queries)]
     for some, found in parts:
@@ -219,14 +219,14 @@ def joined(parts: Sequence[tuple[Tensor, SearchHits]], queries: int, kind: Kind)
 
 
 def batches(k: Any, queries: int) -> list[tuple[Tensor, list[int]]]:
-    """Queries that want about as many answers, and how many each of them wants.
+    """Groups of queries with a similar ``k``, and the ``k`` of each query.
 
     Raises:
-        SettingError: a k below 1, or not one for each query.
+        SettingError: a k below 1, or a number of k that is not the number of queries.
     """
     wanted = [checked_k(one) for one in listed("k", k, "one whole number, or one for each query")]
     if len(wanted) != queries:
-        raise SettingError(f"{len(wanted)} numbers of answers", expected=f"one k, or one for each of {queries} queries")
+        raise SettingError(f"{len(wanted)} values of k", expected=f"one k, or one for each of {queries} queries")
     groups: dict[int, list[int]] = {}
     for query, one in enumerate(wanted):
         groups.setdefault(one.bit_length(), []).append(query)
@@ -234,21 +234,21 @@ def batches(k: Any, queries: int) -> list[tuple[Tensor, list[int]]]:
 
 
 def cut(found: SearchHits, wanted: Sequence[int]) -> SearchHits:
-    """So many answers of each query."""
+    """The first results of each query, ``wanted`` of them."""
     ids = [own[:k] for own, k in zip(found.ids, wanted, strict=True)]
     return SearchHits(ids, [values[:k] for values, k in zip(found.scores, wanted, strict=True)], found.kind)
 
 
 def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | None:
-    """Rows that must not answer, for each query.
+    """Rows to exclude, for each query.
 
     Args:
-        ids: for all queries, or a list for each; unknown ids are not rows.
-        queries: how many there are.
-        snapshot: tells the rows of ids.
+        ids: ids for all queries, or a list for each; unknown ids are ignored.
+        queries: number of queries.
+        snapshot: maps ids to rows.
 
     Raises:
-        InputError: lists, but not one for each query.
+        InputError: a number of lists that is not the number of queries.
     """
     if ids is None:
         return None
@@ -260,15 +260,15 @@ def excluded(ids: Ids | None, queries: int, snapshot: Snapshot) -> RowLists | No
 
 
 def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
-    """The only rows that may answer: for all queries, or for each.
+    """The only rows that may be returned: for all queries, or for each.
 
     Args:
-        ids: for all queries, or a list for each; unknown ids are not rows.
-        queries: how many there are.
-        snapshot: tells the rows of ids.
+        ids: ids for all queries, or a list for each; unknown ids are ignored.
+        queries: number of queries.
+        snapshot: maps ids to rows.
 
     Raises:
-        InputError: lists, but not one for each query.
+        InputError: a number of lists that is not the number of queries.
     """
     if ids is None:
         return None
@@ -280,10 +280,10 @@ def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
 
 
 def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
-    """One query, or one a row, as float32 on the CPU; numpy, torch or lists of numbers.
+    """One query, or one per row, as float32 on the CPU, from numpy, torch or lists of numbers.
 
     Raises:
-        InputError: not numbers of one or two dimensions.
+        InputError: not a numeric array with one or two dimensions.
     """
     numbers = real_numbers(queries, "queries of numbers")
     made = numbers[None] if numbers.ndim == 1 else numbers
@@ -293,7 +293,7 @@ def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
 
 
 def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list[Id]]]:
-    """Ids for all, or one list for each query."""
+    """Ids for all queries, or one list for each query."""
     given = _list(ids, name)
     if not given or isinstance(given[0], int | str | np.integer):
         return given, []
@@ -311,6 +311,6 @@ def _lists(lists: list[list[Id]], snapshot: Snapshot) -> RowLists:
 
 
 def _filters_of(exclude: RowLists | None, allow: Allow, some: Int64[Tensor, " some"]) -> tuple[RowLists | None, Allow]:
-    """The filters of some queries."""
+    """The filters of a subset of the queries."""
     only = take(allow, some) if isinstance(allow, RowLists) else allow
     return None if exclude is None else take(exclude, some), only

@@ -1,8 +1,8 @@
-"""Nearest rows, for code that keeps the ids elsewhere: the searcher that ``Index`` would ask, without its face.
+"""Searchers for code that maps rows to ids itself: the searcher that ``Index`` would use, without ids.
 
-A model that searches its own vectors chooses a searcher at its first search, without a word from the user about
-approximation. So it is slower to leave exact search than ``Index``: other kinds are tried only where one query of exact
-search takes more than ``EXACT_SECONDS``.
+A model that searches its own vectors chooses a searcher at its first search, without the user asking for an
+approximation. It therefore keeps exact search for longer than ``Index`` does: other kinds are tried only if one exact
+query takes more than ``EXACT_SECONDS``.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from isthmus.index.vectors import Metric, check_metric, check_vectors
 from isthmus.protocols import Searcher
 
 EXACT_SECONDS = 0.05
-"""Seconds that one query of exact search may take before another kind is looked for."""
+"""Seconds that one exact query may take before approximate kinds are tried."""
 
 SMALL_ENOUGH = 10 * SMALL
-"""Bytes that any machine reads in less."""
+"""Number of bytes that any machine reads within this time."""
 
 TRIAL_SECONDS = 60.0
 """Seconds after which no further kind is tried."""
 
 
 def kind_for(rows: int, width: int) -> str:
-    """``kind`` for ``Index.build``: "exact" where one query takes at most ``EXACT_SECONDS``, else "auto"."""
+    """``kind`` for ``Index.build``: "exact" if one exact query takes at most ``EXACT_SECONDS``, else "auto"."""
     fast = 4 * rows * width <= SMALL_ENOUGH or Budget(seconds=EXACT_SECONDS).allows_exact(rows, width)
     return "exact" if fast else "auto"
 
@@ -38,13 +38,15 @@ def kind_for(rows: int, width: int) -> str:
 def searcher_over(
     vectors: Float[Tensor, "rows width"], metric: Metric = "ip", queries: Callable[[], Tensor] | None = None
 ) -> Searcher:
-    """The searcher for some vectors: exact where that is fast enough, and for vectors that are not float32 on the CPU;
-    else the fastest whose measured recall@10 is at least 0.95, exact again where none is.
+    """A searcher for some vectors.
+
+    It is exact if that is fast enough, if the vectors are not float32 on the CPU, or if no approximate kind reaches a
+    measured recall@10 of 0.95; otherwise it is the fastest kind that does.
 
     Args:
-        vectors: shared, not copied, where the metric compares them as they are: nobody may change them.
+        vectors: vectors, which must not change afterwards: they are shared if the metric compares them unchanged.
         metric: "ip", "cosine" or "l2", as for ``Index``.
-        queries: makes some of the kind that will be asked, to measure with; called only where kinds are tried.
+        queries: returns typical queries to measure with; called only if approximate kinds are tried.
 
     Raises:
         SettingError: an unknown metric.

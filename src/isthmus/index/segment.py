@@ -1,9 +1,10 @@
-"""Vectors that do not change, with their ids and a searcher: what a snapshot is made of.
+"""Segments of a snapshot: immutable vectors with their ids and a searcher.
 
-A searcher's scores differ in their last bits with the shape of the block that they were computed in. Here the scores of
-its candidates are computed again, as float64 sums rounded to float32: equal vectors have equal scores, whoever asks
-beside them. Where rounding could have kept a row out of the candidates of an exact searcher, all rows that near are
-looked at, so that its answers are *the* k best, equal scores by rising row.
+The last bits of a searcher's scores depend on the shape of the block in which they were computed. A segment therefore
+computes the scores of the candidates again, as float64 sums rounded to float32: equal vectors have equal scores,
+independent of the other queries in the batch. If rounding could have excluded a row from the candidates of an exact
+searcher, all rows within the rounding error are examined, so that its results are the exact top k, ties by ascending
+row.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Vocabulary
 
 SPARE = 2
-"""Candidates beyond those wanted, so that rounding at the edge is seldom in doubt."""
+"""Additional candidates, so that rounding at the k-th place rarely needs a second pass."""
 
 
 class Query(NamedTuple):
-    """What is asked of one segment.
+    """Queries and filters for one segment.
 
     Attributes:
-        queries: as given.
+        queries: the queries as given.
         exclude, allow: as for every searcher.
-        deleted: rows that must not answer any query, or None for no such row.
+        deleted: mask of deleted rows, or None if no row is deleted.
     """
 
     queries: Float[Tensor, "batch width"]
@@ -47,7 +48,7 @@ class Query(NamedTuple):
     deleted: Bool[Tensor, " rows"] | None
 
     def take(self, some: Int64[Tensor, " some"]) -> Query:
-        """The same for some of the queries."""
+        """The same for a subset of the queries."""
         none = Filters(0, self.exclude, self.allow if isinstance(self.allow, RowLists) else None, None).take(some)
         allow = none.lists if isinstance(self.allow, RowLists) else self.allow
         return Query(self.queries[some], none.exclude, allow, self.deleted)
@@ -59,10 +60,10 @@ class Segment:
 
     Args:
         vectors: float32 on the CPU, checked; at least one. Shared, not copied.
-        vocabulary: their ids.
-        metric: by which they are compared.
-        searcher: an approximate one over ``exact``, or None to compare with all.
-        exact: the exact searcher over the vectors, if it is there already.
+        vocabulary: ids of the vectors.
+        metric: metric of the comparison.
+        searcher: an approximate searcher over ``exact``, or None for exact search.
+        exact: the exact searcher over the vectors, if it exists already.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Segment:
         return ExactSearcher.over(self.vectors, self.metric)
 
     def nearest(self, request: Query, k: int) -> Neighbours:
-        """The ``k`` nearest rows of each query; exactly, or as nearly as the searcher finds them."""
+        """The ``k`` nearest rows of each query: exact, or as approximate as the searcher."""
         if self.searcher is not None and request.exclude is None and request.allow is None and request.deleted is None:
             plain = self._without_filters(self.searcher, request.queries, k)
             if plain is not None:
@@ -94,7 +95,7 @@ class Segment:
         return self._with_filters(request, k)
 
     def _with_filters(self, request: Query, k: int) -> Neighbours:
-        """``nearest`` with all that may stand in the way."""
+        """``nearest`` with filters and deleted rows."""
         deleted = 0 if request.deleted is None else int(request.deleted.sum())
         if deleted * 2 > len(self) and request.allow is None:
             request = self._only_live(request)
@@ -114,7 +115,7 @@ class Segment:
         return found
 
     def within(self, request: Query, floor: Float[Tensor, " batch"]) -> tuple[Pairs, Float[Tensor, " pairs"]]:
-        """Every pair of query and row with a score of at least the query's floor, by rising query and row; exact."""
+        """All pairs of query and row with at least the query's minimum score, by ascending query and row. Exact."""
         queries, columns, scores = [], [], []
         filters = Filters.checked(len(self), len(request.queries), request.exclude, request.allow, torch.device("cpu"))
         prepared = self.exact.prepared(request.queries)
@@ -144,9 +145,9 @@ class Segment:
         """Scores of pairs, summed in float64 and rounded to float32.
 
         Args:
-            queries: one a row.
-            query: of each pair.
-            row: of each pair.
+            queries: one query per row.
+            query: query of each pair.
+            row: row of each pair.
 
         Returns:
             The score of each pair; higher is nearer.
@@ -161,7 +162,7 @@ class Segment:
     def _scores_of(
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch found"]
     ) -> Float[Tensor, "batch found"]:
-        """``scores`` of as many rows for each query."""
+        """``scores`` for the same number of rows per query."""
         return torch.from_numpy(self._double_scores(queries, rows.numpy()))
 
     def _double_scores(
@@ -174,7 +175,7 @@ class Segment:
     def _without_filters(
         self, searcher: ApproximateSearcher, queries: Float[Tensor, "batch width"], k: int
     ) -> Neighbours | None:
-        """The answers where nothing is filtered; None where so many are wanted that exact search does better."""
+        """The results of a search without filters; None if ``k`` is so large that exact search is faster."""
         found = searcher.unfiltered_candidates(queries, k)
         if found is None or not found.size:
             return None
@@ -188,7 +189,7 @@ class Segment:
         return Neighbours(rows, scores)
 
     def _attempt(self, request: Query, k: int, fetched: int) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
-        """The best k of so many candidates, and for which queries no row beyond them can be better."""
+        """The best k of the fetched candidates, and the queries for which no other row can be better."""
         if self.searcher is None:
             near, summed = self.exact.search_checked(request.queries, fetched, request.exclude, request.allow)
             if request.deleted is None and bool(summed.all()):
@@ -210,7 +211,7 @@ class Segment:
         return found, missing.any(1) | (summed & enough) | (found.scores[:, k - 1] > least + error)
 
     def _among_all_near(self, request: Query, k: int, kth: Float[Tensor, " batch"]) -> Neighbours:
-        """The best k among all rows that are, but for rounding, as near as the k-th known."""
+        """The best k among all rows that are, up to rounding, at least as near as the k-th known one."""
         (query, row), scores = self.within(request, kth)
         return first_k(query, row, scores, len(request.queries), k)
 
@@ -222,7 +223,7 @@ class Segment:
         )
 
     def _rounding_error(self, prepared: Float[Tensor, "batch width"]) -> Float[Tensor, " batch"]:
-        """How far a score of the exact searcher may be from the true one (Higham 2002, equation 3.5)."""
+        """Bound on the rounding error of the exact searcher's scores (Higham 2002, equation 3.5)."""
         lengths = torch.linalg.vector_norm(prepared, dim=1)
         scale = (lengths + self._longest).square() if self.metric == "l2" else lengths * self._longest
         error: Tensor = scale * ((prepared.shape[1] + 16) * 2.0**-22)

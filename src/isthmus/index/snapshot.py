@@ -1,8 +1,7 @@
-"""What an index holds at one moment: a frozen segment, rows of it that were deleted, and a small segment with what came
-later.
+"""Immutable snapshots of an index: a frozen segment, a mask of its deleted rows, and a small segment of additions.
 
-Rows are numbered through: those of the frozen segment first, then those that came later, in the order in which they
-came. A change makes a new snapshot; nothing in an old one changes, so a search under way keeps what it began with.
+Rows are numbered consecutively: those of the frozen segment first, then the additions in insertion order. A change
+creates a new snapshot and leaves the old one as it is, so a running search keeps the state it started with.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from isthmus.rowlists import RowLists
 from isthmus.vocabulary import Kind, Rows, Vocabulary
 
 Remaining = Int64[Tensor, " kept"] | RowLists | None
-"""What is left of what was allowed."""
+"""The part of an ``allow`` filter that concerns one segment."""
 
 
 @brief
 @dataclass(frozen=True)
 class Snapshot:
-    """What an index holds. Immutable.
+    """The content of an index at one moment. Immutable.
 
     Attributes:
-        metric, width: of all vectors.
-        kind: of all ids.
-        base: the frozen segment, or None for none.
-        deleted: rows of the frozen segment that were removed or replaced.
-        later: what came after it, or None for nothing.
+        metric, width: metric and number of dimensions of all vectors.
+        kind: type of all ids.
+        base: the frozen segment, or None.
+        deleted: mask of the rows of the frozen segment that were removed or replaced, or None.
+        later: segment of later additions, or None.
     """
 
     metric: Metric
@@ -56,17 +55,17 @@ class Snapshot:
 
     @property
     def frozen(self) -> int:
-        """Rows of the frozen segment, deleted ones among them."""
+        """Number of rows of the frozen segment, including deleted ones."""
         return 0 if self.base is None else len(self.base)
 
     @cached_property
     def deleted_count(self) -> int:
-        """How many of them are deleted."""
+        """Number of deleted rows of the frozen segment."""
         return 0 if self.deleted is None else int(self.deleted.sum())
 
     @property
     def added(self) -> int:
-        """Rows that came later."""
+        """Number of rows that were added later."""
         return 0 if self.later is None else len(self.later)
 
     def __len__(self) -> int:
@@ -78,13 +77,13 @@ class Snapshot:
         """The ``k`` nearest rows of each query.
 
         Args:
-            queries: checked.
-            k: answers a query.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            queries: checked queries.
+            k: number of results per query.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
 
         Returns:
-            Rows and scores, nearest first; -1 and -inf where fewer than ``k`` may answer.
+            Rows and scores, nearest first; padded with -1 and -inf where fewer than ``k`` pass the filters.
         """
         found: Best | None = None
         for start, request, own in self._requests(queries, exclude, allow):
@@ -102,16 +101,16 @@ class Snapshot:
         exclude: RowLists | None,
         allow: Allow,
     ) -> Neighbours:
-        """All rows with at least the score of a floor.
+        """All rows with at least a minimum score.
 
         Args:
-            queries: checked.
-            floor: the least score, for each query.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            queries: checked queries.
+            floor: minimum score of each query.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
 
         Returns:
-            Rows and scores, best first, in as many columns as the longest answer has; -1 and -inf to fill up.
+            Rows and scores, best first, padded with -1 and -inf to the length of the longest result.
         """
         none = torch.empty(0, dtype=torch.int64)
         query, row, scores = [none], [none], [torch.empty(0)]
@@ -125,7 +124,7 @@ class Snapshot:
         return first_k(owners, torch.cat(row)[order], torch.cat(scores)[order], len(queries), most)
 
     def rows(self, ids: Iterable[Id]) -> tuple[Rows, list[Id]]:
-        """Rows of the ids that are here, and the other ids."""
+        """The rows of the known ids, and the unknown ids."""
         found, unknown = np.empty(0, dtype=np.int64), list(ids)
         if self.base is not None and unknown:
             found, unknown = self._live_rows(unknown)
@@ -135,7 +134,7 @@ class Snapshot:
         return np.concatenate([found, later + self.frozen]), unknown
 
     def ids_of(self, rows: Rows) -> list[Any]:
-        """Ids of rows; lists of ids of a table of rows."""
+        """The ids of rows; nested lists for a 2-D array of rows."""
         frozen = self.frozen
         if self.base is None or self.later is None:
             own = self.base or self.later
@@ -148,7 +147,7 @@ class Snapshot:
         return taken
 
     def live(self) -> tuple[Float[Tensor, "rows width"], list[Id]]:
-        """All vectors and ids, in the order of the rows."""
+        """All vectors and ids in row order, without deleted rows."""
         vectors, ids = [torch.empty(0, self.width)], list[Id]()
         if self.base is not None:
             kept = torch.arange(self.frozen) if self.deleted is None else (~self.deleted).nonzero()[:, 0]
@@ -161,7 +160,7 @@ class Snapshot:
         return parts[0] if len(parts) == 1 else torch.cat(parts), ids
 
     def vectors_of(self, rows: Rows) -> Float[Tensor, "some width"]:
-        """Vectors of rows, as they were given."""
+        """The original vectors of rows."""
         wanted = torch.from_numpy(rows)
         found = torch.empty(len(rows), self.width)
         early = wanted < self.frozen
@@ -172,10 +171,10 @@ class Snapshot:
         return found
 
     def with_rows(self, vectors: Float[Tensor, "some width"], ids: list[Id]) -> Snapshot:
-        """With more rows.
+        """A snapshot with additional rows.
 
         Raises:
-            DuplicateIdError: an id that is here, or twice among ``ids``.
+            DuplicateIdError: an id that is already in the index, or is given twice.
             InputError: ids of another type.
         """
         check_distinct(ids)
@@ -184,23 +183,23 @@ class Snapshot:
             raise DuplicateIdError(f"id {self.ids_of(known)[0]!r} is in the index", remedy="update it, or remove it")
         more = Vocabulary(ids)
         if more.kind != self.kind and len(self):
-            raise InputError(f"ids of type {more.kind}", expected=f"{self.kind}, as the others are")
+            raise InputError(f"ids of type {more.kind}", expected=f"{self.kind}, like the existing ids")
         if self.later is not None:
             vectors = torch.cat([self.later.vectors, vectors])
             more = self.later.vocabulary.extended(ids)
         return replace(self, later=Segment(vectors, more, self.metric), kind=more.kind)
 
     def without_rows(self, ids: list[Id]) -> Snapshot:
-        """Without some rows.
+        """A snapshot without some rows.
 
         Raises:
-            DuplicateIdError: an id twice.
-            UnknownIdError: an id that is not here.
+            DuplicateIdError: duplicate ids.
+            UnknownIdError: an id that is not in the index.
         """
         check_distinct(ids)
         rows, unknown = self.rows(ids)
         if unknown:
-            raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids that are in it")
+            raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids of the index")
         early = rows < self.frozen
         deleted, later = self.deleted, self.later
         if early.any():
@@ -222,7 +221,7 @@ class Snapshot:
     def _requests(
         self, queries: Tensor, exclude: RowLists | None, allow: Allow
     ) -> Iterable[tuple[int, Query, Segment]]:
-        """What is asked of each segment, with the row that it begins at."""
+        """The first row, the queries and filters, and the segment, for each segment."""
         for start, segment in ((0, self.base), (self.frozen, self.later)):
             if segment is not None:
                 own = Query(queries, _cut(exclude, start, len(segment)), _allowed(allow, start, len(segment)), None)
@@ -232,21 +231,21 @@ class Snapshot:
 
 
 def segment_of(vectors: Float[Tensor, "some width"], ids: list[Id], metric: Metric) -> Segment | None:
-    """A segment of some vectors; None where there are none.
+    """A segment of some vectors; None if there are none.
 
     Args:
-        vectors: one a row.
-        ids: theirs.
-        metric: by which they are compared.
+        vectors: one vector per row.
+        ids: ids of the vectors.
+        metric: metric of the comparison.
     """
     return Segment(vectors, Vocabulary(ids), metric) if ids else None
 
 
 def check_distinct(ids: list[Id]) -> None:
-    """Refuse an id that is given twice.
+    """Check that no id is given twice.
 
     Raises:
-        DuplicateIdError: there is one.
+        DuplicateIdError: duplicate ids.
     """
     if len(set(ids)) < len(ids):
         twice = Counter(ids).most_common(1)[0][0]
@@ -254,7 +253,7 @@ def check_distinct(ids: list[Id]) -> None:
 
 
 def _cut(lists: RowLists | None, start: int, rows: int) -> RowLists | None:
-    """The rows of one part, counted from its start."""
+    """The rows of one segment, counted from its first row."""
     if lists is None:
         return None
     return _kept(lists, (lists.rows >= start) & (lists.rows < start + rows), start)

@@ -1,9 +1,8 @@
-"""One switch for the threads of torch, FAISS and BLAS.
+"""Limits the number of threads of torch, FAISS and BLAS together.
 
-Each of them has a pool of its own, and pools that do not know each other add up. FAISS's number belongs to the thread
-that set it, so every search sets it again. On macOS the wheels of torch and FAISS each bring an OpenMP, and two of them
-with threads crash: FAISS keeps to one thread there, whatever is asked for. So does everything in a forked process,
-see ``isthmus.machine.processes``.
+Each of them has its own thread pool. FAISS's number belongs to the thread that set it, so every search sets it again.
+On macOS the wheels of torch and FAISS each bring their own OpenMP, and two multi-threaded ones crash, so FAISS always
+uses one thread there. A forked process uses one thread for everything, see ``isthmus.machine.processes``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Vectors and ids from arrays and files, and back into files."""
+"""Reads vectors and ids from arrays and files, and writes them to files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from isthmus.plugins import closest
 logger = logging.getLogger(__name__)
 
 ID, VECTOR = "id", "vector"
-"""The columns of a table, by default."""
+"""Default names of the columns of a table."""
 
 FORMATS = "vectors in a .npy, Parquet, CSV, TSV or JSON file"
 
@@ -43,22 +43,22 @@ def read(
     told: Told = NOTHING_TOLD,
     alike: Told = NOTHING_TOLD,
 ) -> VectorsWithIds:
-    """Vectors as float32 on the CPU, and their ids.
+    """Read vectors, as float32 on the CPU, and their ids.
 
     Args:
         source: an array of numpy or torch, rows of numbers, a table with the Arrow PyCapsule interface (pandas, polars,
             pyarrow, DuckDB), or the path of a ``.npy``, Parquet, CSV, TSV or JSON file. The vectors of a table are its
             column ``vector``, or else its only column of lists; if it has none, all columns of numbers beside the ids.
-        ids: of the rows, or the name of the column that holds them; the column ``id`` of a table, if not given.
-        remembered: the name of that column in an earlier table, which is looked for first.
-        told: how a file of text is written, as far as the caller says it.
-        alike: how an earlier file was written, which counts as far as it fits this one.
+        ids: ids of the rows, or the name of the column that holds them; by default the column ``id`` of a table.
+        remembered: name of that column in an earlier table, which is tried first.
+        told: options of a text file (encoding, delimiter, header) that the caller gave.
+        alike: options of an earlier file, used as far as they fit this one.
 
     Raises:
-        SettingError: ``told`` for what is no file of text.
+        SettingError: ``told`` for something that is not a text file.
         SourceError: a file that cannot be read.
         ColumnError: no such column.
-        InputError: no matrix of numbers, or not as many ids as rows.
+        InputError: not a numeric matrix, or the number of ids is not the number of rows.
         ValueRangeError: a number is NaN, infinite or too large for float32.
     """
     own: list[Id] | None = None
@@ -86,23 +86,23 @@ def as_ids(ids: Any) -> list[Id]:
     """Ids as plain Python values.
 
     Raises:
-        InputError: what ``isthmus.ids.proper_id`` refuses.
+        InputError: an invalid id, see ``isthmus.ids.proper_id``.
     """
     return [proper_id(one) for one in listed("ids", ids, "several whole numbers or texts")]
 
 
 def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
-    """Vectors, and ids where the format has a place for them, as ``.npy`` or Parquet, by the name's ending. The file
-    appears whole or not at all.
+    """Write vectors as ``.npy``, or vectors and ids as Parquet, depending on the file extension. The file is written
+    completely or not at all.
 
     Args:
-        vectors: one a row.
-        ids: theirs.
+        vectors: one vector per row.
+        ids: ids of the vectors.
         path: ends in ``.npy`` or ``.parquet``; an older file is replaced.
 
     Raises:
-        InputError: another ending, or no file can be written there.
-        OSError: the disk is full, say; an older file is still there.
+        InputError: another file extension, or no file can be written at this path.
+        OSError: for example a full disk; an older file is still there.
     """
     path = path_of("path", path)
     if path.suffix == ".npy":
@@ -131,8 +131,8 @@ def _as_tensor(source: Any, copied: bool) -> Float[Tensor, "rows width"]:
 
 
 def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -> tuple[Any, str]:
-    """What a file holds, or what was given: an array or a table; and what messages call it. The first of ``names`` that
-    is a column is that of the ids."""
+    """The content of a file, or the given object, as an array or a table, and its name for error messages. The first of
+    ``names`` that is a column is the id column."""
     if not isinstance(source, str | Path):
         _check_untold(told, type(source).__name__)
         if not hasattr(source, "__arrow_c_stream__"):
@@ -140,7 +140,7 @@ def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -
         try:
             return pa.table(source), "the table"
         except (pa.ArrowException, TypeError, ValueError):
-            return source, "an array"  # a single column, which is refused as an array is
+            return source, "an array"  # a single column, rejected in the same way as an array
     path = Path(source)
     plain_file(path, FORMATS)
     ending = path.suffix.lower()
@@ -159,13 +159,13 @@ def _opened(source: Any, names: Iterable[str | None], told: Told, alike: Told) -
 
 def _parquet(path: Path) -> pa.Table:
     table = pq.read_table(path)
-    # Names that are no UTF-8 are an error here, and not where one is looked for.
+    # Column names that are not UTF-8 fail here instead of at the first lookup.
     table.column_names  # noqa: B018
     return table
 
 
 def _read(table: FileTable, ids: str | None) -> pa.Table:
-    """All of a table: numbers where there are numbers, but ids of a text file as they are written there."""
+    """The whole table, with inferred numeric types; ids in a text file are kept as written."""
     inferred = dict.fromkeys((name for name in table.header if name != ids), INFERRED)
     found = table.read(types=inferred)
     _check_words(table, found, ids)
@@ -181,7 +181,7 @@ def _read(table: FileTable, ids: str | None) -> pa.Table:
 
 
 def _check_words(table: FileTable, found: pa.Table, ids: str | None) -> None:
-    """Refuse a word in a column of numbers by its row; other columns of words are told by name later."""
+    """Report a text cell in a numeric column with its row; columns of text are reported by name later."""
     for name in found.column_names if table.text and len(set(found.column_names)) == found.num_columns else []:
         if name == ids or not (pa.types.is_string(found[name].type) or pa.types.is_large_string(found[name].type)):
             continue

@@ -1,4 +1,4 @@
-"""Vectors as an index wants them: finite, normalised, centred or lifted."""
+"""Checks and transforms vectors for an index: finite, normalised or lifted."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Metric = Literal["ip", "cosine", "l2"]
 
 
 def check_metric(metric: str) -> None:
-    """Refuse an unknown metric.
+    """Check that a metric is known.
 
     Raises:
-        SettingError: none of "ip", "cosine", "l2".
+        SettingError: not "ip", "cosine" or "l2".
     """
     choice("metric", metric, get_args(Metric), closest)
 
 
 def check_k(k: Any, queries: int = 0) -> int:
-    """How many answers are wanted, as an ``int``.
+    """Check the number of results and return it as an ``int``.
 
     Args:
-        k: answers a query.
-        queries: for which memory will be asked for.
+        k: number of results per query.
+        queries: number of queries whose results are allocated.
 
     Raises:
-        SettingError: no whole number, one below 1, or so many rows and scores that they take more memory than is free.
+        SettingError: not an integer, below 1, or so many results that they do not fit into free memory.
     """
     wanted = checked_k(k)
     check_memory(ANSWER_BYTES * wanted * queries, f"k is {wanted}")
@@ -45,27 +45,27 @@ def check_k(k: Any, queries: int = 0) -> int:
 
 
 ANSWER_BYTES = 12
-"""Of a row and its score."""
+"""Bytes of one result: a row number and its score."""
 
 
 LONGEST = 1e15
-"""Of vectors that are compared by products or distances. Squares of longer ones add up to more than float32 holds, and
-FAISS meets infinity with an exception in a thread, which ends the process."""
+"""Maximum norm of vectors that are compared by inner products or distances. Squares of longer vectors overflow float32,
+and FAISS reacts to infinity with an exception in a thread, which ends the process."""
 
 LONGEST_QUERY: Mapping[Metric, float] = {"ip": 1e22, "l2": 1e18, "cosine": math.inf}
-"""So that products and squared distances, too, are numbers of float32. Cosines are of vectors scaled in float64."""
+"""Maximum norm of queries, so that products and squared distances fit into float32. Cosines are scaled in float64."""
 
 
 def check_vectors(vectors: Float[Tensor, "rows width"], metric: Metric | None = None) -> None:
-    """Refuse what cannot be indexed.
+    """Check that vectors can be indexed.
 
     Args:
-        vectors: one a row.
-        metric: by which they will be compared, if they are.
+        vectors: one vector per row.
+        metric: metric of the comparison, if known.
 
     Raises:
-        InputError: no vectors, or vectors of no numbers.
-        ValueRangeError: a number is NaN or infinite, or a vector too long to be compared by the metric.
+        InputError: no vectors, or vectors without numbers.
+        ValueRangeError: a number is NaN or infinite, or the norm of a vector is too large for the metric.
     """
     if not vectors.numel():
         raise InputError(f"vectors of shape {tuple(vectors.shape)}", expected="at least one vector of one number")
@@ -77,14 +77,14 @@ def check_vectors(vectors: Float[Tensor, "rows width"], metric: Metric | None = 
 
 
 def check_lengths(vectors: Float[Tensor, "rows width"], metric: Metric) -> None:
-    """Refuse vectors that are too long to be compared.
+    """Check the norms of vectors.
 
     Args:
-        vectors: one a row, finite.
-        metric: by which they are compared.
+        vectors: one vector per row, finite.
+        metric: metric of the comparison.
 
     Raises:
-        ValueRangeError: naming the first of them.
+        ValueRangeError: a norm is too large for float32; the message names the first such vector.
     """
     if metric != "cosine":
         _check_lengths(vectors, LONGEST, "vector")
@@ -93,17 +93,17 @@ def check_lengths(vectors: Float[Tensor, "rows width"], metric: Metric) -> None:
 def check_queries(
     queries: Float[Tensor, "batch width"], width: int, device: torch.device, metric: Metric = "cosine"
 ) -> None:
-    """Refuse queries that cannot be compared with the vectors.
+    """Check that queries can be compared with the vectors.
 
     Args:
-        queries: one a row.
-        width: numbers of a vector.
-        device: where the vectors are.
-        metric: by which they are compared; for "cosine" a query may have any length.
+        queries: one query per row.
+        width: number of dimensions of the vectors.
+        device: device of the vectors.
+        metric: metric of the comparison; for "cosine" a query may have any norm.
 
     Raises:
-        InputError: queries of another width, or on another device, than the vectors.
-        ValueRangeError: a number is NaN or infinite, or a query too long to be compared by the metric.
+        InputError: queries with another width, or on another device, than the vectors.
+        ValueRangeError: a number is NaN or infinite, or the norm of a query is too large for the metric.
     """
     if queries.ndim != 2 or queries.shape[1] != width:
         raise InputError(f"queries of shape {tuple(queries.shape)}", expected=f"[batch, {width}]")
@@ -117,7 +117,7 @@ def check_queries(
 
 
 def _check_lengths(vectors: Float[Tensor, "rows width"], longest: float, name: str) -> None:
-    # No vector is longer than the square root of its width, times its greatest number.
+    # The norm of a vector is at most the square root of its width, times its largest absolute value.
     if not vectors.numel() or float(vectors.abs().amax()) * math.sqrt(vectors.shape[1]) <= longest:
         return
     here = where_double(vectors)
@@ -133,21 +133,22 @@ def _check_lengths(vectors: Float[Tensor, "rows width"], longest: float, name: s
 
 
 def _finite(numbers: Tensor) -> bool:
-    # NaN and infinity reach the sum, which takes one pass; so does an overflow of finite numbers: hence a second look.
+    # NaN and infinity show in the sum, which takes one pass. An overflow of finite numbers does too: hence the second
+    # test.
     return math.isfinite(float(numbers.sum())) or bool(numbers.isfinite().all())
 
 
 def normalised(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
-    """Vectors of length one; a zero vector stays zero, so its cosine with anything is 0."""
-    # In float64, because squares of float32 numbers overflow and vanish early.
+    """Vectors scaled to length one; a zero vector stays zero, so its cosine with any vector is 0."""
+    # In float64, because squares of float32 numbers overflow and underflow early.
     here = where_double(vectors)
     lengths = torch.linalg.vector_norm(here, dim=1, keepdim=True, dtype=torch.float64)
     return (here / torch.where(lengths > 0, lengths, 1.0)).to(vectors)
 
 
 def lifted(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width_plus_one"]:
-    """``[v, √(R² − |v|²)]`` with R the greatest length: among these, the nearest to ``[q, 0]`` by Euclidean distance
-    has the greatest inner product with q (Bachrach et al. 2014, "Speeding up the Xbox recommender system", section 3).
+    """``[v, √(R² − |v|²)]`` with R the largest norm: the lifted vector nearest to ``[q, 0]`` by Euclidean distance has
+    the largest inner product with q (Bachrach et al. 2014, "Speeding up the Xbox recommender system", section 3).
     """
     exact = vectors.double()
     squares = exact.square().sum(1, keepdim=True)

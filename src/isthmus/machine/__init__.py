@@ -1,1 +1,1 @@
-"""What a program should know of the machine and the process that it runs in."""
+"""Information about the machine and the process: hardware, devices, memory, forks."""

@@ -1,8 +1,7 @@
-"""Whether this processor multiplies bf16 faster than fp32, timed once and kept in the user's cache.
+"""Measures once whether this processor multiplies bf16 faster than fp32, and keeps the result in the user's cache.
 
-An outcome that is kept never changes: the first process that writes it wins, and all others read what it wrote. Without
-a place to keep it there is no trial, since the next run might time otherwise and train other weights from the same
-seed.
+A stored result never changes: the first process that writes it wins, and all others read it. Without a place to store
+it there is no trial, since the next run might measure something else and train other weights from the same seed.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 PLACE = "ISTHMUS_CACHE"
-"""Environment variable that names the folder, in place of ``isthmus`` in the user's cache."""
+"""Environment variable with the folder, instead of ``isthmus`` in the user's cache."""
 
 ROWS, DEPTH, WIDTH = 256, 512, 1024
 """Sizes of the product that is timed: 134 million multiplications, a few milliseconds in fp32."""
 
 ROUNDS = 7
-"""The fastest of so many counts, since other programs only make it slower."""
+"""Number of timings, of which the fastest counts, since other programs can only slow them down."""
 
 GAIN = 1.25
-"""How many times as fast bf16 must be: numbers are rounded to it first, which takes time too."""
+"""How many times as fast bf16 must be, because rounding the numbers to bf16 takes time too."""
 
 _known: dict[tuple[str, str], bool | None] = {}
 
@@ -38,10 +37,10 @@ def outcome(key: Mapping[str, Any]) -> bool | None:
     """Whether bf16 is faster on the processor that ``key`` describes, which is this one.
 
     Args:
-        key: whatever the outcome depends on, as JSON: the processor, the release of PyTorch, limits of the process.
+        key: everything the result depends on, as JSON: the processor, the release of PyTorch, limits of the process.
 
     Returns:
-        What was timed now or before; None where it cannot be kept.
+        The new or stored result; None if it cannot be stored.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     folder = _folder()
@@ -82,7 +81,7 @@ def _kept(place: Path, key: Mapping[str, Any]) -> bool | None:
 
 
 def _read(place: Path) -> bool | None:
-    """None also for a file that does not say it: it is written again."""
+    """None also for an invalid file, which is then written again."""
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -92,7 +91,7 @@ def _read(place: Path) -> bool | None:
 
 
 def _write(place: Path, text: str) -> None:
-    """Whole or not at all; what another process wrote meanwhile stays."""
+    """Write completely or not at all; a file that another process wrote meanwhile stays."""
     handle, scratch = tempfile.mkstemp(prefix=f".{place.stem}-", dir=place.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -101,7 +100,7 @@ def _write(place: Path, text: str) -> None:
             try:
                 os.link(scratch, place)
             except OSError:
-                # The file says nothing, or the disk knows no links.
+                # The file is invalid, or the file system has no links.
                 if _read(place) is None:
                     os.replace(scratch, place)
     finally:
@@ -110,7 +109,7 @@ def _write(place: Path, text: str) -> None:
 
 
 def timed() -> tuple[float, float]:
-    """Seconds of one product in bf16 and in fp32, the fastest of a few."""
+    """Seconds of one product in bf16 and in fp32, each the fastest of a few."""
     import torch
 
     best = {torch.bfloat16: math.inf, torch.float32: math.inf}

@@ -1,4 +1,4 @@
-"""Devices by name: what the machine has of them, what fits on one, and how much is computed on it at a time."""
+"""Devices by name: which ones exist, how much memory they have, and which block sizes suit them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from isthmus.machine import processes
 from isthmus.reprs import one_line
 
 CACHED_BYTES, FILLING_BYTES = 16 << 20, 256 << 20
-"""Scores that are computed at a time: on a CPU what stays near the processor, elsewhere what keeps a device busy."""
+"""Bytes of scores computed at a time: on a CPU what fits into the cache, elsewhere what keeps a device busy."""
 
 LOOKED_AT = 64 << 20
-"""Models of fewer bytes are moved without asking a device for its free memory."""
+"""Smaller models are moved without checking the free memory of the device."""
 
 logger = logging.getLogger(__name__)
 
 
 def named_device(name: str) -> torch.device:
-    """The device that a setting names: ``auto`` is CUDA where there is one, else the CPU; otherwise a kind of device
-    that torch knows, with the number of one of them if there are several, such as ``cuda:1``.
+    """The device that a setting names: ``auto`` is CUDA if available, else the CPU; otherwise a device type of torch,
+    optionally with a number, such as ``cuda:1``.
 
     Raises:
-        SettingError: not the name of a device, or one that this machine does not have.
+        SettingError: not the name of a device, or a device that this machine does not have.
     """
     lost = processes.cuda_is_lost()
     if isinstance(name, str) and name == "auto":
@@ -52,7 +52,7 @@ def named_device(name: str) -> torch.device:
 
 
 def parsed_device(name: str) -> torch.device:
-    """A device in torch's terms, whether this machine has it or not.
+    """Parse the name of a device, whether this machine has it or not.
 
     Raises:
         SettingError: not the name of a device.
@@ -67,7 +67,7 @@ def parsed_device(name: str) -> torch.device:
 
 
 def _devices_of(kind: str) -> int:
-    """How many devices of a kind torch can use now."""
+    """The number of devices of a type that torch can use."""
     try:
         module = torch.get_device_module(kind)
     except RuntimeError:
@@ -76,25 +76,25 @@ def _devices_of(kind: str) -> int:
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on a device, without waiting for the copy to arrive if it comes from the CPU."""
+    """The tensor on a device; a copy from the CPU is asynchronous."""
     if tensor.device == device or tensor.device.type != "cpu" or device.type == "cpu":
         return tensor.to(device)
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model is: the device of its first parameter or buffer, and the CPU if it has none."""
+    """The device of a model: that of its first parameter or buffer, or the CPU if it has none."""
     first = next(model.parameters(), next(model.buffers(), None))
     return torch.device("cpu") if first is None else first.device
 
 
 def block_bytes(device: torch.device) -> int:
-    """How many bytes of scores suit a device at a time."""
+    """A suitable number of bytes for a block of scores on a device."""
     return CACHED_BYTES if device.type == "cpu" else FILLING_BYTES
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """The memory of a device that can still be had, bytes; None for the CPU, and where PyTorch cannot tell."""
+    """Free memory of a device in bytes; None for the CPU, and if PyTorch cannot tell."""
     if device.type == "cpu":
         return None
     module = torch.get_device_module(device.type)
@@ -103,21 +103,21 @@ def free_bytes(device: torch.device) -> int | None:
     look = getattr(module, "mem_get_info", None)
     if look is None:
         return None
-    # What PyTorch has set aside and does not use is free for its own tensors.
+    # Memory that PyTorch has reserved but does not use is available for its tensors.
     held = [getattr(module, name, None) for name in ("memory_reserved", "memory_allocated")]
     spare = held[0](device) - held[1](device) if held[0] is not None and held[1] is not None else 0
     return int(look(device)[0] + spare)
 
 
 def has_room(model: nn.Module, device: torch.device) -> bool:
-    """Whether a model fits on a device, with an eighth of its size left for answers."""
+    """Whether a model fits on a device, with an eighth of its size left for results."""
     need = bytes_to_move(model, device)
     free = free_bytes(device) if need >= LOOKED_AT else None
     return free is None or need + need // 8 <= free
 
 
 def bytes_to_move(model: nn.Module, device: torch.device) -> int:
-    """Bytes of the parameters and buffers of a model that are not on a device."""
+    """Bytes of the parameters and buffers of a model that are not yet on a device."""
     tensors = (*model.parameters(), *model.buffers())
     return sum(tensor.nbytes for tensor in tensors if tensor.device.type != device.type)
 
@@ -126,7 +126,7 @@ def moved(model: nn.Module, device: torch.device) -> torch.device:
     """Move a model to a device in place, or to the CPU if the device has too little memory, and say so in the log.
 
     Returns:
-        Where the model is afterwards.
+        The device of the model afterwards.
     """
     if has_room(model, device):
         try:
@@ -151,7 +151,7 @@ def put(model: nn.Module, name: str) -> None:
         name: as for ``named_device``.
 
     Raises:
-        SettingError: a device that is not there, or one by name that has too little memory.
+        SettingError: a device that does not exist, or a named one with too little memory.
     """
     device = named_device(name)
     if name != "auto" and not has_room(model, device):
@@ -166,7 +166,7 @@ def put(model: nn.Module, name: str) -> None:
 
 @cache
 def has_float64(device: torch.device) -> bool:
-    """Whether a device knows double precision, which MPS does not."""
+    """Whether a device supports double precision; MPS does not."""
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except (TypeError, RuntimeError):
@@ -176,7 +176,7 @@ def has_float64(device: torch.device) -> bool:
 
 @cache
 def has_sparse(device: torch.device) -> bool:
-    """Whether a device knows sparse tensors."""
+    """Whether a device supports sparse tensors."""
     try:
         places, values = torch.zeros(1, 1, dtype=torch.int64, device=device), torch.ones(1, 2, device=device)
         torch.sparse_coo_tensor(places, values, (2, 2), check_invariants=False).coalesce()
@@ -186,26 +186,26 @@ def has_sparse(device: torch.device) -> bool:
 
 
 def double(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor in double precision: where it is, or on the CPU if its device does not know it."""
+    """A tensor in double precision, on its device or, if that does not support it, on the CPU."""
     return where_double(tensor).double()
 
 
 def where_double(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor as it is, or on the CPU if its device does not know double precision."""
+    """A tensor unchanged, or on the CPU if its device does not support double precision."""
     return tensor if has_float64(tensor.device) else tensor.cpu()
 
 
 def check_able(device: torch.device, what: str, *, float64: bool = False, sparse: bool = False) -> None:
-    """Refuse a device that does not know what a model needs.
+    """Check that a device supports what a model needs.
 
     Args:
-        device: where it would be trained.
-        what: the model, for the message.
+        device: device for training.
+        what: name of the model, for the message.
         float64: whether double precision is needed.
         sparse: whether sparse tensors are needed.
 
     Raises:
-        SettingError: the device does not know one of them.
+        SettingError: the device does not support one of them.
     """
     lacks = [
         *(["double precision"] if float64 and not has_float64(device) else []),

@@ -1,4 +1,4 @@
-"""What the machine does in hardware."""
+"""Properties of the processor and the memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from isthmus.errors import SettingError
 from isthmus.machine import bf16_trial
 
 CHOICE = "ISTHMUS_BF16"
-"""Environment variable that overrules what is known or measured of the processor: ``on`` or ``off``."""
+"""Environment variable that overrides what is known or measured about the processor: ``on`` or ``off``."""
 
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
-"""Environment variables that keep kernels from instructions that the processor has."""
+"""Environment variables that stop kernels from using instructions of the processor."""
 
 CPUINFO, MEMINFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
 
@@ -24,29 +24,29 @@ DESCRIBED = (
     "vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer", "CPU architecture", "CPU variant",
     "CPU part", "CPU revision", "cpu", "machine",
 )  # fmt: skip
-"""Fields of ``/proc/cpuinfo`` that tell kinds of processors apart, on x86, Arm and Power."""
+"""Fields of ``/proc/cpuinfo`` that identify the kind of processor, on x86, Arm and Power."""
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether products in bf16 are faster than in fp32 on a kind of device.
+    """Whether matrix products are faster in bf16 than in fp32 on a type of device.
 
-    On CUDA they are from compute capability 8 on. A CPU with AMX multiplies bf16 several times as fast. Instructions of
-    another name gain on some processors and lose on others (AVX512-BF16 gains on Zen 4, and loses on Intel processors
-    without AMX), so there a small product is timed in both, once for each kind of processor and release of PyTorch. The
-    outcome is kept in the user's cache, since a seed promises the same bits in every run. Where nothing can be kept,
-    nothing is timed, and processors that name instructions for bf16 are taken to gain. ``ISTHMUS_BF16=on`` or ``off``
-    decides for the CPU.
+    On CUDA they are from compute capability 8 on. A CPU with AMX multiplies bf16 several times as fast. Other bf16
+    instructions are faster on some processors and slower on others (AVX512-BF16 is faster on Zen 4, and slower on Intel
+    processors without AMX), so there a small product is timed in both, once for each kind of processor and release of
+    PyTorch. The result is kept in the user's cache, since the same seed must give the same bits in every run. If it
+    cannot be stored, nothing is timed, and processors with bf16 instructions are assumed to be faster with them.
+    ``ISTHMUS_BF16=on`` or ``off`` overrides this for the CPU.
 
     Args:
-        device: a kind of device, such as ``cpu``.
+        device: type of device, such as ``cpu``.
 
     Returns:
-        False also for kinds of devices of which nothing is known.
+        Whether bf16 is faster; False for unknown types of devices.
 
     Raises:
-        SettingError: another value of the environment variable.
+        SettingError: an invalid value of the environment variable.
     """
-    # Whoever asks for the memory alone needs no torch.
+    # Imported here, because ``available_bytes`` does not need torch.
     import torch
 
     if device == "cuda":
@@ -75,8 +75,8 @@ def multiplies_bf16(device: str) -> bool:
 
 
 def instructions() -> str:
-    """The instructions that decide how fast this processor multiplies: ``amx``, ``avx512-bf16``, ``avx512``, ``avx2``,
-    ``arm-bf16``, ``arm`` or ``other``."""
+    """The instruction set that determines how fast this processor multiplies: ``amx``, ``avx512-bf16``, ``avx512``,
+    ``avx2``, ``arm-bf16``, ``arm`` or ``other``."""
     import torch
 
     has = torch.cpu.get_capabilities()
@@ -86,7 +86,7 @@ def instructions() -> str:
 
 
 def processor() -> str:
-    """The model of the processor, as the system names it; on Arm the numbers of its maker and of the part."""
+    """The name of the processor according to the system; on Arm the numbers of the implementer and the part."""
     found = dict(_described())
     arm = " ".join(f"{name} {found[name]}" for name in ("CPU implementer", "CPU part") if name in found)
     return found.get("model name") or found.get("cpu") or arm or platform.processor() or platform.machine()
@@ -102,7 +102,7 @@ def _wished() -> bool | None:
 
 
 def _onednn() -> bool:
-    """Whether products in bf16 go through oneDNN, as they do by default where torch has it."""
+    """Whether products in bf16 use oneDNN, as they do by default if torch has it."""
     import torch
 
     return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
@@ -110,7 +110,7 @@ def _onednn() -> bool:
 
 @cache
 def _described() -> tuple[tuple[str, str], ...]:
-    """The fields of the first processor; elsewhere than on Linux what Python knows."""
+    """The fields of the first processor; outside Linux, what Python's ``platform`` returns."""
     try:
         first = CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
     except OSError:
@@ -121,9 +121,9 @@ def _described() -> tuple[tuple[str, str], ...]:
 
 
 def available_bytes() -> int | None:
-    """Memory that can be had without swapping: what Linux estimates, elsewhere the free pages; None where nobody knows.
+    """Bytes of memory available without swapping: the estimate of Linux, elsewhere the free pages; None if unknown.
 
-    A limit that a container sets on itself is not seen.
+    Memory limits of a container are not taken into account.
     """
     try:
         for line in MEMINFO.read_text(encoding="ascii").splitlines():

@@ -1,9 +1,9 @@
-"""What a forked process must know: it has one thread, whatever its parent had.
+"""Makes forked processes safe by limiting them to one thread.
 
-``os.fork`` copies the memory of a process and only the thread that called it. The worker threads of OpenMP, which torch
-and FAISS compute with, do not exist in the child, though their pool says they do: the first operation that is shared
-out among them waits for ever. Importing isthmus therefore registers, with ``os.register_at_fork``, that a child keeps
-to one thread in each of these libraries. A library that was not imported before the fork has no pool to lose.
+``os.fork`` copies the memory of a process, but only the thread that called it. The OpenMP worker threads of torch and
+FAISS do not exist in the child although their pool says so, and the first parallel operation waits for ever. Importing
+isthmus therefore registers, with ``os.register_at_fork``, that a child uses one thread in each of these libraries. A
+library that was not imported before the fork has no pool to lose.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def cuda_is_lost() -> bool:
 
 
 class ForkSafeLock:
-    """A lock that is open in a forked child, where the thread that held it does not exist."""
+    """A lock that is released in a forked child, where the thread that held it does not exist."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,7 @@ class ForkSafeLock:
         self._lock.release()
 
     def open(self) -> None:
-        """Forget who held it."""
+        """Reset the lock."""
         self._lock = threading.Lock()
 
 
@@ -65,20 +65,20 @@ def _after_fork() -> None:
     for lock in _locks:
         lock.open()
     _open_cached_properties()
-    # Half imported by another thread, a module lacks what is asked for here.
+    # A module that another thread was still importing may lack these attributes.
     for name, setter in (("torch", "set_num_threads"), ("faiss", "omp_set_num_threads")):
         keep_to: Any = getattr(sys.modules.get(name), setter, None)
         if keep_to is not None:
             keep_to(1)
-    # Whoever brings further copies of OpenMP (scikit-learn, implicit) brings this library too.
+    # Packages that bring further copies of OpenMP (scikit-learn, implicit) also install this library.
     limits: Any = getattr(sys.modules.get("threadpoolctl"), "threadpool_limits", None)
     if limits is not None:
         limits(limits=1, user_api="openmp")
 
 
 def _open_cached_properties() -> None:
-    """Python 3.11 locks each ``cached_property``, for all objects at once; a computation under way at the fork would
-    keep it locked in the child."""
+    """Python 3.11 has one lock per ``cached_property`` for all objects; a computation during the fork would keep it
+    locked in the child."""
     if sys.version_info >= (3, 12):
         return
     for name, module in list(sys.modules.items()):

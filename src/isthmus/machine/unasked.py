@@ -1,5 +1,5 @@
-"""Ranges of entries in a compressed layout, and which values occur among many, without waiting for a device to say how
-many there are."""
+"""Gathers ranges of a compressed layout, and finds distinct values, without synchronising with the device to get their
+number."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def gather_ranges(
     """Positions of the entries of ``rows`` in a compressed layout, and the offsets of the gathered layout.
 
     Args:
-        offsets: start of each row's entries, and the end of the last row's.
-        rows: which rows, in which order.
-        count: how many entries they have in all; a device is not asked for what its host knows.
+        offsets: start of each row's entries, and the end of the last row.
+        rows: rows to gather, in order.
+        count: total number of entries of these rows, which the host knows without synchronising.
     """
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
@@ -30,17 +30,17 @@ def gather_ranges(
 def distinct(
     values: Int64[Tensor, " many"], order: Int64[Tensor, " many"] | None = None
 ) -> tuple[Int64[Tensor, " touched"], Int64[Tensor, " many"]]:
-    """The values that occur, ascending, and the place of each value among them.
+    """The distinct values in ascending order, and the position of each value among them.
 
-    On a CPU each occurs once. An accelerator would have to be waited for to know how many there are: there the result
-    is as long as ``values``, and the largest value fills the rest. Places are those of the first one.
+    On a CPU each occurs once. On an accelerator, finding their number would need a synchronisation, so the result is as
+    long as ``values`` and padded with the largest value. Positions refer to the first occurrence.
 
     Args:
-        values: in any order.
-        order: the positions of the values in ascending order, where they are known.
+        values: values in any order.
+        order: the positions that sort the values, if known.
 
     Returns:
-        The distinct values, and [many] places.
+        The distinct values, and [many] positions.
     """
     if values.device.type == "cpu":
         found, places = values.unique(return_inverse=True)

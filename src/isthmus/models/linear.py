@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,14 @@ from isthmus.batch import Bag, require_bags
 from isthmus.core.linear import dense
 from isthmus.core.linear.changing import ChangingInverse
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder
-from isthmus.core.linear.row_weights import RowWeights
+from isthmus.core.linear.row_weights import RowWeights, row_weights, weighed
 from isthmus.errors import SettingError
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import fit_in_one_step
 from isthmus.protocols import Source
 from isthmus.reprs import brief
+from isthmus.sources import SomeRows
 from isthmus.training.history import History
 from isthmus.training.interrupts import interruptible
 from isthmus.training.progress import Record
@@ -34,6 +35,9 @@ STRONGEST = 2.0
 
 HEAVIEST = 1e9
 """Largest weight of features, so that their squares are numbers in 32 bits."""
+
+PART = 1 << 24
+"""Entries of the rows that are counted at a time; each takes about 60 bytes meanwhile."""
 
 NEUTRAL = RowWeights()
 """All rows count alike."""
@@ -111,8 +115,8 @@ class ClosedFormRecipe:
     def _inverse(self, source: Source) -> Inverse:
         if self.gram is not None:
             return self.gram.inverse(self.regularisation, self.dropout)
-        rows = self.rows.joined(bags_matrix(source, self.model.width), self.features)
-        return dense.inverse(rows, self.regularisation, self.dropout)
+        parts = _parts(source, self.model.width, self.rows, self.features)
+        return dense.inverse_of(parts, self.model.width, self.regularisation, self.dropout)
 
 
 def gram_of(source: Source, width: int, rows: RowWeights = NEUTRAL, features: csr_array | None = None) -> Gram:
@@ -130,7 +134,24 @@ def gram_of(source: Source, width: int, rows: RowWeights = NEUTRAL, features: cs
     Returns:
         XᵀX in float64.
     """
-    return Gram.of(rows.joined(bags_matrix(source, width), features))
+    return Gram.of_parts(_parts(source, width, rows, features), width)
+
+
+def _parts(source: Source, width: int, rows: RowWeights, features: csr_array | None) -> Iterator[csr_array]:
+    """The weighed rows of a source and of features, so many at a time that memory does not grow with the rows."""
+    lengths = source.lengths.cpu().numpy().astype(np.int64)
+    ends = np.cumsum(lengths)
+    weights = row_weights(lengths, rows.length_power) if rows.length_power else None
+    start = 0
+    while start < len(lengths):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + PART, side="right")))
+        matrix = bags_matrix(SomeRows(source, torch.arange(start, stop)), width)
+        yield matrix if weights is None else weighed(matrix, weights[start:stop])
+        start = stop
+    further = rows.features(features, np.float32)
+    if further is not None:
+        yield further
 
 
 def ease(
@@ -278,7 +299,11 @@ def bags_matrix(source: Source, width: int) -> csr_array:
     Raises:
         SettingError: a source of anything else.
     """
-    inputs = source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs
+    here = source.to(torch.device("cpu"))
+    mapped: csr_array | None = getattr(here, "mapped", None)
+    if mapped is not None:
+        return mapped
+    inputs = here.batch(torch.arange(len(source))).inputs
     bags = require_bags(inputs, "a linear model")
     parts = (bags.weights.numpy(), bags.indices.numpy(), bags.offsets.numpy())
     return csr_array(parts, shape=(bags.size, width), dtype=np.float32)

@@ -18,25 +18,30 @@ from isthmus.core.ops.bags import unit_norm
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
 from isthmus.models.parts.item_softmax import ItemSoftmax
+from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.published import publishes
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
-from isthmus.training.batching import Shuffled
+from isthmus.training.batching import shuffled
 from isthmus.training.plan import Plan
 
 
+@publishes(epochs=200, batch_size=500, patience=None)
 def mult_dae(
     signal: Bag,
     *,
     generator: Generator,
     code: int = 200,
     dropout: float = 0.5,
-    epochs: int = 200,
-    batch_size: int = 500,
+    epochs: int = 100,
+    batch_size: int | None = None,
     learning_rate: float = 1e-3,
     weight_decay: float = 4e-5,
-    patience: int | None = None,
+    patience: int | None = 15,
     negatives: int | None = None,
+    feature_weight: float = 0.0,
+    published: bool = False,
 ) -> GradientRecipe:
     """Mult-DAE: a denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
@@ -50,33 +55,40 @@ def mult_dae(
         code: dimensions of the code. Published: 200.
         dropout: share of a user's items hidden from the encoder in training. Published: 0.5.
         epochs: passes over the data. Published: 200 for MovieLens-20M, 100 for Netflix and the Million Song data.
-        batch_size: users per batch. Published: 500.
+        batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient; the default is the paper's.
         patience: epochs without a better validation score before training stops; None trains all epochs.
         negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
+        published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
+            stopping.
     """
-    check_settings(code=code, epochs=epochs, batch_size=batch_size)
+    check_settings(code=code, epochs=epochs)
     catalogue = ItemSoftmax.of(signal.width, negatives)
+    sparse = catalogue.rowwise
+    encoder = BagEncoder(signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=sparse)
+    readout = LinearReadout(code, signal.width, generator=generator)
     model = Autoencoder(
-        encoder=BagEncoder(
-            signal.width, (code,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
-        ),
+        encoder=encoder,
         bottleneck=Deterministic(),
         decoder=DenseDecoder(code, generator=generator),
-        readout=LinearReadout(code, signal.width, generator=generator),
+        readout=readout,
         likelihood=catalogue.likelihood,
         scaling=unit_norm,
         corruption=Dropout(dropout),
     )
     return GradientRecipe(
         model,
-        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
+        tables=_tables(encoder, readout, feature_weight, sparse),
     )
 
 
+@publishes(epochs=200, batch_size=500, patience=None)
 def mult_vae(
     signal: Bag,
     *,
@@ -86,21 +98,23 @@ def mult_vae(
     dropout: float = 0.5,
     beta: float = 0.2,
     annealing: float = 0.85,
-    epochs: int = 200,
-    batch_size: int = 500,
+    epochs: int = 100,
+    batch_size: int | None = None,
     learning_rate: float = 1e-3,
     weight_decay: float = 0.0,
-    patience: int | None = None,
+    patience: int | None = 15,
     negatives: int | None = None,
+    feature_weight: float = 0.0,
+    published: bool = False,
 ) -> GradientRecipe:
     """Mult-VAE: a variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018).
 
     Advice: many users with dense histories; faster than RecVAE. On sparse data a linear model ranks better.
 
     The network is width-600-200-600-width with tanh, L2-normalised input and dropout on it. Codes are sampled in
-    training only; afterwards the posterior mean is used. β (section 2.2.2 of the paper) rises linearly to
-    0.2 over the first 85 % of the epochs (in the paper's code for MovieLens-20M: step 40,000 in epoch 171 of 200). It
-    depends on the number of users seen, not on the batch size.
+    training only; afterwards the posterior mean is used. β (section 2.2.2 of the paper) rises linearly to 0.2 over the
+    first 85 % of the epochs (in the paper's code for MovieLens-20M: step 40,000 in epoch 171 of 200). It depends on the
+    number of users seen, not on the batch size.
 
     Args:
         hidden: width of the layer on either side of the code. Published: 600.
@@ -110,23 +124,30 @@ def mult_vae(
             MovieLens-20M.
         annealing: share of the training over which β rises. Published: 171 of 200 epochs for MovieLens-20M.
         epochs: passes over the data. Published: 200 for MovieLens-20M, 100 for Netflix and the Million Song data.
-        batch_size: users per batch. Published: 500.
+        batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
         negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
+        published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
+            stopping.
     """
-    check_settings(hidden=hidden, code=code, epochs=epochs, batch_size=batch_size, annealing=annealing)
+    check_settings(hidden=hidden, code=code, epochs=epochs, annealing=annealing)
     catalogue = ItemSoftmax.of(signal.width, negatives)
+    sparse = catalogue.rowwise
+    encoder = BagEncoder(signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=sparse)
+    bottleneck = Gaussian(hidden, code, generator=generator)
+    decoder = DenseDecoder(code, (hidden,), generator=generator)
+    readout = LinearReadout(hidden, signal.width, generator=generator)
     model = Autoencoder(
-        encoder=BagEncoder(
-            signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=catalogue.rowwise
-        ),
-        bottleneck=Gaussian(hidden, code, generator=generator),
+        encoder=encoder,
+        bottleneck=bottleneck,
         prior=StandardNormal(code),
-        decoder=DenseDecoder(code, (hidden,), generator=generator),
-        readout=LinearReadout(hidden, signal.width, generator=generator),
+        decoder=decoder,
+        readout=readout,
         likelihood=catalogue.likelihood,
         scaling=unit_norm,
         corruption=Dropout(dropout),
@@ -134,17 +155,22 @@ def mult_vae(
     )
     return GradientRecipe(
         model,
-        _plan(epochs, batch_size, learning_rate, weight_decay, patience, catalogue.rowwise),
+        _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
+        tables=_tables(encoder, readout, feature_weight, sparse),
     )
 
 
+def _tables(encoder: BagEncoder, readout: LinearReadout, weight: float, rowwise: bool) -> ItemTables:
+    return ItemTables.of(weight, ItemTable(encoder, "table"), ItemTable(readout, "weight"), rowwise=rowwise)
+
+
 def _plan(
-    epochs: int, batch_size: int, learning_rate: float, weight_decay: float, patience: int | None, rowwise: bool
+    epochs: int, batch_size: int | None, learning_rate: float, weight_decay: float, patience: int | None, rowwise: bool
 ) -> Plan:
     return Plan(
         phases=(Phase(epochs),),
-        batching=Shuffled(batch_size),
+        batching=shuffled(batch_size),
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         patience=patience,

@@ -23,10 +23,12 @@ from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
 from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
+from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
+from isthmus.models.recipes.published import publishes
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Bottleneck, Encoder, Hook, Model, PartName, Phase, Step
-from isthmus.training.batching import Shuffled
+from isthmus.training.batching import shuffled
 from isthmus.training.plan import Plan
 
 NORM_EPS = 0.1
@@ -162,6 +164,7 @@ ENCODER: tuple[PartName, ...] = ("encoder", "bottleneck")
 DECODER: tuple[PartName, ...] = ("decoder", "readout")
 
 
+@publishes(batch_size=500, patience=None)
 def rec_vae(
     signal: Bag,
     *,
@@ -173,9 +176,11 @@ def rec_vae(
     epochs: int = 50,
     encoder_epochs: int = 3,
     decoder_epochs: int = 1,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     learning_rate: float = 5e-4,
-    patience: int | None = None,
+    patience: int | None = 10,
+    feature_weight: float = 0.0,
+    published: bool = False,
 ) -> GradientRecipe:
     """RecVAE: a deep variational autoencoder with a composite prior (Shenbin et al., WSDM 2020).
 
@@ -195,11 +200,15 @@ def rec_vae(
         epochs: rounds; each has ``encoder_epochs`` + ``decoder_epochs`` passes over the data.
         encoder_epochs: passes of a round that train the encoder. Published: 3.
         decoder_epochs: passes of a round that train the decoder. Published: 1.
-        batch_size: users per batch. Published: 500.
+        batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam. Published: 0.0005.
         patience: rounds without a better validation score before training stops; None trains all rounds.
+        feature_weight: how much features of an item count beside vectors of its own in training, if features are given:
+            0 for not at all, 1 for as much; without a number, it is then chosen on held-out users.
+        published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
+            stopping.
     """
-    check_settings(hidden=hidden, code=code, gamma=gamma, epochs=epochs, batch_size=batch_size)
+    check_settings(hidden=hidden, code=code, gamma=gamma, epochs=epochs)
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
     if patience is not None:
         check_settings(patience=patience)
@@ -222,8 +231,11 @@ def rec_vae(
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
     # The training loop counts passes over the data.
     passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
-    plan = Plan(phases, Shuffled(batch_size), learning_rate=learning_rate, patience=passes, capturable=True)
-    return GradientRecipe(model, plan)
+    plan = Plan(phases, shuffled(batch_size), learning_rate=learning_rate, patience=passes, capturable=True)
+    # The prior's copy of the encoder has the same tensors as the encoder.
+    encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]
+    tables = [*encoders, ItemTable(readout, "weight")]
+    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables))
 
 
 def _draw_by_inputs(

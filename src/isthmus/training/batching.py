@@ -39,6 +39,33 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
+class ShuffledByRows:
+    """Uniformly shuffled batches whose size grows with the number of rows: ``steps`` batches an epoch, as far as they
+    are neither smaller than ``least`` nor larger than ``most``.
+
+    Few rows need small batches, because an epoch of a few steps learns little; many rows allow large ones, which are
+    faster.
+    """
+
+    steps: int = 200
+    least: int = 100
+    most: int = 500
+
+    def size(self, rows: int) -> int:
+        """Rows of a batch, if there are so many in all."""
+        return min(self.most, max(self.least, rows // self.steps))
+
+    def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:
+        """Batches in a new order for each call."""
+        yield from Shuffled(self.size(len(lengths)))(lengths, generator)
+
+
+def shuffled(size: int | None) -> Shuffled | ShuffledByRows:
+    """Shuffled batches of ``size`` rows; None for a size that grows with the number of rows."""
+    return ShuffledByRows() if size is None else Shuffled(size)
+
+
+@dataclass(frozen=True)
 class TokenBudget:
     """Batches of at most ``tokens`` tokens including padding: rows × longest row.
 

@@ -26,7 +26,8 @@ class History:
             the validation score under its own name if there is one; in the last one ``part``, the finished share of the
             epoch, if training ended within it.
         metric: name of the validation score.
-        best_epoch: the epoch whose weights the model has; None if the last ones are kept.
+        best_epoch: the epoch whose weights the model has, or after which it was trained anew for as many epochs on all
+            data; None if the last ones are kept.
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
         stopped_early: whether early stopping (patience) ended it.

@@ -82,11 +82,26 @@ def doing(progress: Progress, what: str, more: str = "") -> Iterator[None]:
         what: a few words, such as "encoding 12,000 texts".
         more: details, such as settings.
     """
-    shown = cast(PhaseProgress, progress) if hasattr(progress, "begin") else None
-    if shown is not None:
-        shown.begin(what, more)
+    begun(progress, what, more)
     try:
         yield
     finally:
-        if shown is not None:
-            shown.end()
+        ended(progress)
+
+
+def begun(progress: Progress, what: str, more: str = "") -> None:
+    """Report the start of work, if the progress is a ``PhaseProgress``.
+
+    Args:
+        progress: the progress of a ``Run``.
+        what: a few words.
+        more: details.
+    """
+    if hasattr(progress, "begin"):
+        cast(PhaseProgress, progress).begin(what, more)
+
+
+def ended(progress: Progress) -> None:
+    """Report the end of work, if the progress is a ``PhaseProgress``."""
+    if hasattr(progress, "end"):
+        cast(PhaseProgress, progress).end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from isthmus.errors import SettingError
 from isthmus.machine.devices import named_device, parsed_device
 from isthmus.machine.hardware import multiplies_bf16
 from isthmus.reprs import brief
+from isthmus.training.loggers.logged import Log, Logged
 from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
 
@@ -50,6 +51,8 @@ class Run:
             end of the plan.
         deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
             others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
+        log: called with the record of each epoch, see ``isthmus.training.loggers``; from then on a part of
+            ``progress``.
     """
 
     device: str = "auto"
@@ -63,8 +66,9 @@ class Run:
     until: int | None = None
     graphs: bool | str = "auto"
     deterministic: bool = False
+    log: InitVar[Log | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, log: Log | None) -> None:
         if not (isinstance(self.device, str) and self.device == "auto"):
             parsed_device(self.device)
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
@@ -82,6 +86,8 @@ class Run:
             plain["time_limit"] = real("time_limit", self.time_limit, expected, least=ABOVE_ZERO)
         if self.until is not None:
             plain["until"] = whole("until", self.until, least=1)
+        if log is not None:
+            plain["progress"] = Logged(self.progress, log)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if self.resume and self.checkpoints is None:
@@ -98,6 +104,7 @@ class Run:
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        log: Log | None = None,
         *,
         default: Run | None = None,
     ) -> Run:
@@ -107,6 +114,7 @@ class Run:
             run: a ``Run`` that was given instead of the keywords.
             seed, device, precision, checkpoints, resume, time_limit: as in ``Run``.
             progress: whether to show the progress, or an object that receives it.
+            log: called with the record of each epoch.
             default: defaults of the keywords, if they differ from ``Run()``.
 
         Returns:
@@ -117,12 +125,12 @@ class Run:
         """
         place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
-        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit)
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log)
         if run is None:
             return given
         usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit")
         twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
-        twice += [] if progress is True else ["progress"]
+        twice += ([] if progress is True else ["progress"]) + ([] if log is None else ["log"])
         if twice:
             raise SettingError(
                 f"run= together with {', '.join(twice)}",

@@ -22,9 +22,9 @@ from isthmus_interactions import Recommender
 from isthmus_interactions.auto import auto, search
 from isthmus_interactions.auto.blending import ScoreTables
 from isthmus_interactions.auto.budget import Budget
-from isthmus_interactions.auto.everybody import joined
 from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score, leads
+from isthmus_interactions.everybody.data import joined
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
 from isthmus_interactions.splits import FoldIn, strong, weak

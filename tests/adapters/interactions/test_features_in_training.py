@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
 from isthmus.errors import SettingError
-from isthmus.models import edlae, sparse_linear
+from isthmus.models import edlae, mult_dae, mult_vae, rec_vae, sparse_linear
 from isthmus.sources import BagSource
 from isthmus.training.run import Run
 from isthmus_interactions import ItemFeatures, Recommender
@@ -132,3 +133,84 @@ def test_without_features_it_is_said_what_is_missing(data: Interactions, feature
     made = Recommender.fit(data, "edlae", features=features, run=RUN, feature_weight=3.0)
     with pytest.raises(SettingError, match="features of items"):
         made.update(([1], [2]), run=RUN)
+
+
+NETWORKS: list[tuple[Any, dict[str, Any]]] = [
+    (mult_dae, {"code": 6}),
+    (mult_vae, {"code": 6, "hidden": 8}),
+    (rec_vae, {"code": 6, "hidden": 8}),
+]
+
+
+def network(builder: Any, settings: dict[str, Any], weight: float, **plan: Any) -> Any:
+    whole = {"epochs": 3, "batch_size": 30, "patience": None, **settings, **plan}
+    return builder(Bag(ITEMS), generator=torch.Generator().manual_seed(0), feature_weight=weight, **whole)
+
+
+@pytest.mark.parametrize(("builder", "settings"), NETWORKS)
+def test_features_are_a_second_input_of_networks_in_training_alone(
+    data: Interactions, features: ItemFeatures, builder: Any, settings: dict[str, Any]
+) -> None:
+    """Afterwards the network has the same tensors as without features, but not the same numbers."""
+    rows, source, run = feature_rows(features, data.items, data.matrix), BagSource.from_csr(data.matrix), RUN
+    plain = network(builder, settings, 0.0)
+    unused, made = (given(network(builder, settings, weight), rows) for weight in (0.0, 1.0))
+    for recipe in (plain, unused, made):
+        recipe.fit(source, run)
+    before, same, after = (recipe.model.state_dict() for recipe in (plain, unused, made))
+    assert {name: tensor.shape for name, tensor in before.items()} == {name: t.shape for name, t in after.items()}
+    assert all(torch.equal(before[name], same[name]) for name in before)
+    assert not torch.equal(before["encoder.table"], after["encoder.table"])
+    assert not torch.equal(before["readout.weight"], after["readout.weight"])
+
+
+def test_items_with_the_same_tag_get_rows_that_are_alike(data: Interactions, features: ItemFeatures) -> None:
+    """Of an item that nobody has, a network knows only its tag."""
+    lonely, alike = ITEMS - 1, np.flatnonzero(TAGS[:, (ITEMS - 1) % GROUPS])[:-1]
+    matrix = data.matrix.toarray()
+    matrix[:, lonely] = 0
+    train = Interactions.from_csr(csr_array(matrix))
+    rows = feature_rows(features, train.items, train.matrix)
+    found = []
+    for weight in (0.0, 1.0):
+        recipe = given(network(mult_dae, {"code": 6}, weight, epochs=30, learning_rate=0.01), rows)
+        recipe.fit(BagSource.from_csr(train.matrix), RUN)
+        vectors = recipe.model.readout.vectors()[:, :-1]
+        cosines = torch.cosine_similarity(vectors[lonely][None], vectors)
+        found.append(float(cosines[torch.from_numpy(alike)].mean() - cosines.mean()))
+    assert found[1] > found[0] + 0.1
+
+
+def test_whether_a_network_learns_from_features_is_chosen_on_held_out_users(
+    data: Interactions, features: ItemFeatures, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"run": RUN, "metric": "ndcg@10", "validation": 0.2, "epochs": 3, "batch_size": 30, "code": 6}
+    made = Recommender.fit(data, "mult-dae", features=features, learning_rate=0.01, **how)
+    tried = made.facts[FACT]
+    assert [one["feature_weight"] for one in tried] == [0.0, 1.0]
+    assert made.settings["feature_weight"] == max(tried, key=lambda one: one["score"])["feature_weight"]
+    assert made.facts["fitted_on_everybody"] == ["mult_dae"]
+    told = Recommender.fit(data, "mult-dae", features=features, feature_weight=1.0, **how)
+    assert FACT not in told.facts
+    assert counts(told.builder, told.settings)
+    told.save(tmp_path / "b")
+    assert Recommender.load(tmp_path / "b").recommend([[0, GROUPS]]) == told.recommend([[0, GROUPS]])
+
+
+def test_a_training_with_features_goes_on_where_it_was(
+    data: Interactions, features: ItemFeatures, tmp_path: Path
+) -> None:
+    rows, source = feature_rows(features, data.items, data.matrix), BagSource.from_csr(data.matrix)
+    whole, half = (given(network(mult_vae, {"code": 6, "hidden": 8}, 1.0), rows) for _ in range(2))
+    whole.fit(source, RUN)
+    half.fit(source, replace(RUN, checkpoints=tmp_path, every=1, until=1))
+    again = given(network(mult_vae, {"code": 6, "hidden": 8}, 1.0), rows)
+    again.fit(source, replace(RUN, checkpoints=tmp_path, resume=True))
+    for name, tensor in whole.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("settings", [{"feature_weight": -1.0}, {"feature_weight": 1.0, "negatives": 5}])
+def test_weights_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="feature_weight"):
+        mult_vae(Bag(ITEMS), generator=torch.Generator(), **settings)

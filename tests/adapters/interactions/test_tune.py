@@ -102,7 +102,9 @@ def test_every_space_fits_its_builder(subtests: pytest.Subtests) -> None:
                     assert type(span.low) is type(span.high) is type(default)
                     assert not span.log or span.low > 0
                 else:
-                    assert {type(value) for value in span} == {type(default)}
+                    assert {type(value) for value in span} - {type(None)} == {type(default)} - {
+                        type(None)
+                    } or default is None
 
 
 def test_there_is_no_space_without_a_builder() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ import pyarrow.compute as pc
 
 from isthmus.errors import ColumnError, InputError, ValueRangeError
 from isthmus.ids import MISSING
-from isthmus_interactions.files.growing_array import GrowingArray
+from isthmus_interactions.files.growing_array import Growing, GrowingArray
 from isthmus_interactions.files.times.forms import DATES, DAY_FIRST, FORMS, MONTH_FIRST, NUMBERS, WHOLE
 from isthmus_interactions.files.times.units import SeenUnits
 from isthmus_interactions.files.values import Where
@@ -52,12 +54,13 @@ class TimeColumn:
         name: of the column.
         where: names a row for messages.
         asked: whether somebody named the column; if not, it never stops the reading.
+        make: makes what holds the times of one form.
     """
 
-    def __init__(self, name: str, where: Where, *, asked: bool) -> None:
-        self._name, self._where, self._asked = name, where, asked
-        self._forms: dict[str, GrowingArray] | None = None
-        self._missing = GrowingArray()
+    def __init__(self, name: str, where: Where, *, asked: bool, make: Callable[[], Growing] = GrowingArray) -> None:
+        self._name, self._where, self._asked, self._make = name, where, asked, make
+        self._forms: dict[str, Growing] | None = None
+        self._missing = make()
         self._units = SeenUnits()
         self._why: InputError | None = None
 
@@ -89,6 +92,29 @@ class TimeColumn:
             assert self._forms is not None
             self._forms[form].add(numbers if complete is None else numbers[complete])
         self._missing.add(missing if complete is None else missing[complete])
+
+    def state(self, told: Callable[[Growing], Any]) -> dict[str, Any]:
+        """What is known of the times, as JSON.
+
+        Args:
+            told: tells where some of them are kept.
+        """
+        forms = None if self._forms is None else {form: told(one) for form, one in self._forms.items()}
+        why = None if self._why is None else str(self._why)
+        return {"forms": forms, "missing": told(self._missing), "units": self._units.state(), "why": why}
+
+    def restore(self, state: Mapping[str, Any], found: Callable[[Any], Growing]) -> None:
+        """The inverse of ``state``.
+
+        Args:
+            state: as it was told.
+            found: finds what is kept elsewhere.
+        """
+        forms = state["forms"]
+        self._forms = None if forms is None else {form: found(one) for form, one in forms.items()}
+        self._missing = found(state["missing"])
+        self._units.restore(state["units"])
+        self._why = None if state["why"] is None else InputError(state["why"])
 
     def taken(self) -> TakenTimes | None:
         """All of them, which empties this column; None where it is left alone, which is logged.
@@ -181,8 +207,8 @@ class TimeColumn:
             raise self._no_time(texts[worst].as_py(), before + worst)
         before_now = self._forms or {}
         if NUMBERS in parsed and WHOLE in before_now:
-            before_now = {NUMBERS: _as_floats(before_now[WHOLE])}
-        self._forms = {form: before_now.get(form, GrowingArray()) for form in parsed}
+            before_now = {NUMBERS: self._as_floats(before_now[WHOLE])}
+        self._forms = {form: before_now[form] if form in before_now else self._make() for form in parsed}
         return parsed, missing
 
     def _alive(self) -> list[str]:
@@ -206,13 +232,20 @@ class TimeColumn:
                 remedy="time='' ignores the column",
                 option="--time '' ignores the column",
             )
+        if self._forms is not None and form not in self._forms:
+            raise ColumnError(
+                f"the column {self._name!r} is of type {kind} here, and was of another one before",
+                expected="times of one type in all files",
+                remedy="time='' ignores the column",
+                option="--time '' ignores the column",
+            )
         missing = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
         numbers = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
         endless = np.isinf(numbers)
         if endless.any():
             row = int(np.argmax(endless))
             raise self._no_time(numbers[row], before + row)
-        self._forms = self._forms or {form: GrowingArray()}
+        self._forms = self._forms or {form: self._make()}
         return {form: numbers}, missing
 
     def _no_time(self, found: object, row: int) -> ValueRangeError:
@@ -223,9 +256,8 @@ class TimeColumn:
             option="correct or remove such rows, or ignore the column with --time ''",
         )
 
-
-def _as_floats(numbers: GrowingArray) -> GrowingArray:
-    floats, whole = GrowingArray(), numbers.take_array()
-    if whole is not None:
-        floats.add(whole.astype(np.float64))
-    return floats
+    def _as_floats(self, numbers: Growing) -> Growing:
+        floats, whole = self._make(), numbers.take_array()
+        if whole is not None:
+            floats.add(whole.astype(np.float64))
+        return floats

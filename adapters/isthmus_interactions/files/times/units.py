@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,15 @@ class SeenUnits:
             elif count:
                 row = int(np.argmax(inside))
                 self._seen[unit] = Seen(count, before + row, numbers[row].item())
+
+    def state(self) -> dict[str, Any]:
+        """What was seen, as JSON."""
+        return {"numbers": self._numbers, "seen": {unit: asdict(seen) for unit, seen in self._seen.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The inverse of ``state``."""
+        self._numbers = state["numbers"]
+        self._seen = {unit: Seen(**seen) for unit, seen in state["seen"].items()}
 
     def found(self) -> dict[str, Seen]:
         """The units that times are counted in; none if the numbers are no times since 1970."""

@@ -1,1 +1,1 @@
-"""Commands that give a bundle to others: over the network, or in the formats of other tools."""
+"""Commands that hand a bundle to other people and other tools."""

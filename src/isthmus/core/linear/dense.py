@@ -22,6 +22,7 @@ which for ξ = 0 is B_ij = −C_ij / C_jj, for C_jj is never above 1 / Λ_j.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +140,15 @@ class Gram:
     @classmethod
     def of(cls, matrix: csr_array) -> Gram:
         """XᵀX of X, shape (rows, width)."""
-        return cls(_upper_gram(matrix))
+        return cls.of_parts([matrix], matrix.shape[1])
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[csr_array], width: int) -> Gram:
+        """XᵀX of the rows of several matrices, each of shape (rows, width), which need not be there at once."""
+        gram = np.zeros((width, width))
+        for part in parts:
+            _add_gram(part, gram)
+        return cls(gram)
 
     def inverse(self, regularisation: float, dropout: float = 0.0) -> Inverse:
         """As ``inverse`` of X; it works on a copy, 8 bytes more for each pair of columns."""
@@ -147,17 +156,22 @@ class Gram:
 
 
 def inverse(matrix: csr_array, regularisation: float, dropout: float = 0.0) -> Inverse:
+    """``inverse_of`` the rows of one matrix X, shape (rows, width)."""
+    return inverse_of([matrix], matrix.shape[1], regularisation, dropout)
+
+
+def inverse_of(parts: Iterable[csr_array], width: int, regularisation: float, dropout: float = 0.0) -> Inverse:
     """C = (XᵀX + Λ)⁻¹ in float64 by one Cholesky factorisation, in place.
 
     Args:
-        matrix: X, shape (rows, width).
+        parts: the rows of X, in matrices of shape (rows, width), which need not be there at once.
+        width: number of columns.
         regularisation: λ.
         dropout: p, the share of entries that Λ expects to be dropped.
 
     Raises:
         SettingError: λ is too small to make XᵀX + Λ positive definite in float64.
     """
-    width = matrix.shape[1]
     need = BYTES * width**2
     logger.log(
         logging.INFO if need >= TOLD else logging.DEBUG,
@@ -165,7 +179,7 @@ def inverse(matrix: csr_array, regularisation: float, dropout: float = 0.0) -> I
         f"{width:,}",
         need / 1e9,
     )
-    return _inverted(_upper_gram(matrix), regularisation, dropout)
+    return _inverted(Gram.of_parts(parts, width).upper, regularisation, dropout)
 
 
 def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: float) -> Inverse:
@@ -182,14 +196,12 @@ def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: flo
     return Inverse(gram, ridge)
 
 
-def _upper_gram(matrix: csr_array) -> npt.NDArray[np.float64]:
-    """XᵀX on and above the diagonal, a block of rows at a time, so that its sparse form is never whole."""
+def _add_gram(matrix: csr_array, gram: npt.NDArray[np.float64]) -> None:
+    """Add XᵀX on and above the diagonal, a block of rows at a time, so that its sparse form is never whole."""
     check_csr(matrix)
     exact = matrix.astype(np.float64)
     transposed, width = exact.T.tocsr(), exact.shape[1]
-    gram = np.zeros((width, width))
     block = max(1, min(BLOCK_BYTES // (BYTES * max(1, width)), -(-width // 8)))
     for start in range(0, width, block):
         rows = slice(start, start + block)
-        gram[rows, start:] = (transposed[rows] @ exact[:, start:]).toarray()
-    return gram
+        gram[rows, start:] += (transposed[rows] @ exact[:, start:]).toarray()

@@ -48,16 +48,20 @@ class RowWeights:
             SettingError: features are to count and there are none.
         """
         rows = weighed_by_length(matrix, self.length_power)
+        further = self.features(features, rows.dtype)
+        return rows if further is None else csr_array(vstack([rows, further], format="csr"))
+
+    def features(self, features: csr_array | None, dtype: npt.DTypeLike) -> csr_array | None:
+        """The rows that features add; None where they do not count. Raises what ``joined`` raises."""
         if not self.feature_weight:
-            return rows
+            return None
         if features is None:
             raise SettingError(
                 f"feature_weight={self.feature_weight:g} without features of items",
                 remedy="fit with features=, or with feature_weight=0",
                 option="fit with --features FILE, or with --setting feature_weight=0",
             )
-        scaled = (features * np.float32(np.sqrt(self.feature_weight))).astype(rows.dtype)
-        return csr_array(vstack([rows, scaled], format="csr"))
+        return csr_array((features * np.float32(np.sqrt(self.feature_weight))).astype(dtype))
 
 
 def row_weights(lengths: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.float64]:
@@ -79,9 +83,11 @@ def row_weights(lengths: npt.NDArray[np.int64], power: float) -> npt.NDArray[np.
 
 def weighed_by_length(matrix: csr_array, power: float) -> csr_array:
     """The rows √w_u x_u of a matrix, whose Gram matrix is that of the weighed problem; the matrix itself for 0."""
-    if not power:
-        return matrix
-    lengths = np.diff(matrix.indptr).astype(np.int64)
-    factors = np.sqrt(row_weights(lengths, power)).repeat(lengths)
+    return weighed(matrix, row_weights(np.diff(matrix.indptr).astype(np.int64), power)) if power else matrix
+
+
+def weighed(matrix: csr_array, weights: npt.NDArray[np.float64]) -> csr_array:
+    """The rows √w_u x_u of a matrix, of given weights."""
+    factors = np.sqrt(weights).repeat(np.diff(matrix.indptr).astype(np.int64))
     scaled = (matrix.data * factors).astype(matrix.dtype)
     return csr_array((scaled, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,1 +1,1 @@
-"""Exact search: blocked, filtered, ordered, and through bf16 where that gives the same answers sooner."""
+"""Exact search: blocked, filtered, with a defined order, and through bf16 if that is faster."""

@@ -1,9 +1,9 @@
-"""Exact search by inner product through products in half precision (bf16), which some processors multiply many times as
+"""Exact search by inner product with estimates in half precision (bf16), which some processors multiply many times as
 fast as float32.
 
-All scores are estimated in bf16, group by group only the largest estimate is kept, and a proven bound on the error of
-an estimate says which groups may hold an answer. Only their columns are scored exactly: as float64 sums, rounded to
-float32. So the answers are those of a search that scores every column in that way, at a fraction of the work.
+All scores are estimated in bf16, and only the largest estimate of each group of columns is kept. A proven bound on the
+error of an estimate then tells which groups may contain a result. Only their columns are scored exactly, as float64
+sums rounded to float32. The results are therefore those of a search that scores every column in that way.
 
 With q̂, v̂ for the roundings of q and v to bf16, s for the estimate and u = 2⁻⁸ for the rounding of s,
 |q·v - s| ≤ |q - q̂||v| + |q̂||v - v̂| + u|s| + γ|q||v| (Cauchy-Schwarz twice), γ = (width + 16)·2⁻²² being
@@ -27,25 +27,25 @@ from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, owners
 
 GROUP, GROUPS = 8, 16
-"""Columns a group, and groups a bundle: the largest estimate of both is kept."""
+"""Columns per group, and groups per bundle; the largest estimate of each is kept."""
 
 BLOCK = 2048
-"""Columns estimated at a time, so that their estimates are still near the processor when they are looked through."""
+"""Columns estimated at a time, so that their estimates are still in the processor's cache when they are scanned."""
 
 QUERIES = (64, 512)
-"""At least and at most so many queries are estimated together."""
+"""Minimum and maximum number of queries that are estimated together."""
 
 WORTH = 1 << 24
-"""Scores below which a search is too small to gain."""
+"""Number of scores below which bf16 is not worth it."""
 
 ROUNDING = 2.0**-8
 """The largest relative error of a rounding to bf16."""
 
 SCALES = (2.0**-30, 2.0**30)
-"""Where the largest number of a query and of the vectors must lie, so that nothing of weight over- or underflows."""
+"""Range for the largest absolute value of a query and of the vectors, so that nothing relevant over- or underflows."""
 
 Fallback = Callable[[Tensor, Filters], Neighbours]
-"""The search in float32, for queries that gain nothing here."""
+"""The float32 search, for queries that bf16 does not help."""
 
 
 class GroupMaxima(NamedTuple):
@@ -68,7 +68,7 @@ class ErrorBound(NamedTuple):
 
 
 def suits(vectors: Float[Tensor, "rows width"]) -> bool:
-    """Whether processor and vectors allow it: float32 on a CPU that multiplies bf16, of a usual scale."""
+    """Whether the processor and the vectors support it: float32 vectors of a usual scale on a CPU with fast bf16."""
     if vectors.dtype != torch.float32 or vectors.device.type != "cpu" or not multiplies_bf16("cpu"):
         return False
     if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
@@ -77,13 +77,13 @@ def suits(vectors: Float[Tensor, "rows width"]) -> bool:
 
 
 def pays(rows: int, queries: int, k: int, filters: Filters) -> bool:
-    """Whether a search is large enough to gain, and open to nearly all columns.
+    """Whether bf16 is worth it: the search is large, and the filters exclude few columns.
 
     Args:
         rows: how many vectors there are.
         queries: how many are asked.
-        k: answers a query.
-        filters: of the search.
+        k: number of results per query.
+        filters: filters of the search.
     """
     large = queries >= QUERIES[0] and queries * rows >= WORTH and 4 * k * GROUP * GROUPS <= rows
     return large and filters.lists is None and filters.shared is None
@@ -91,7 +91,7 @@ def pays(rows: int, queries: int, k: int, filters: Filters) -> bool:
 
 @final
 class Bf16Table:
-    """A table of vectors beside its rounding to bf16, which takes half the memory of the table."""
+    """A table of vectors with a copy rounded to bf16, which takes half the memory of the table."""
 
     def __init__(self, vectors: Float[Tensor, "rows width"]) -> None:
         self._vectors = vectors
@@ -109,18 +109,18 @@ class Bf16Table:
     ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
         """The ``k`` best rows for each query.
 
-        Queries for which the bound leaves too many columns, whose k-th best score is not positive or which are of an
-        unusual scale are left to ``fallback``.
+        Queries are passed to ``fallback`` if the bound leaves too many columns, if their k-th best score is not
+        positive, or if their scale is unusual.
 
         Args:
-            queries: one a row, float32.
-            k: answers a query.
+            queries: one query per row, float32.
+            k: number of results per query.
             filters: of the search; at most ``exclude`` is set.
-            fallback: the search in float32.
-            block_bytes: what one block of estimates may take.
+            fallback: the float32 search.
+            block_bytes: maximum size of one block of estimates.
 
         Returns:
-            Rows and scores, best first, and which queries were answered here rather than by ``fallback``.
+            Rows and scores, best first, and a mask of the queries that did not need ``fallback``.
         """
         found = Neighbours(
             torch.empty(len(queries), k, dtype=torch.int64), torch.empty(len(queries), k, dtype=queries.dtype)
@@ -143,7 +143,7 @@ class Bf16Table:
     def _search(
         self, queries: Float[Tensor, "batch width"], k: int, exclude: RowLists | None, found: Neighbours
     ) -> Bool[Tensor, " batch"]:
-        """Write the answers of a span of queries into ``found``; true where there is none."""
+        """Write the results of a span of queries into ``found``; returns a mask of the queries without a result."""
         halves = queries.bfloat16()
         # Pairs of column and query as one number, rising; a query's columns are ``batch`` apart.
         excluded = queries.new_empty(0, dtype=torch.int64)
@@ -155,7 +155,7 @@ class Bf16Table:
         query, group, crowded = self._groups(maxima, bound, least, max(4 * k, maxima.groups.shape[0] // 64))
         left |= crowded
         query, group = query[~left[query]], group[~left[query]]
-        # The level covers what float32 adds in the wrong place, and scores that are equal after rounding.
+        # The level covers float32 summation errors and scores that are equal after rounding.
         query, column = within(self._vectors, queries, query, group, GROUP, least - bound.level)
         query, column = _without(query, column, excluded, len(queries))
         scores = exact_scores(self._vectors, queries, query, column)
@@ -194,7 +194,7 @@ class Bf16Table:
     def _least(
         self, queries: Tensor, maxima: GroupMaxima, bound: ErrorBound, k: int
     ) -> tuple[Float[Tensor, " batch"], Bool[Tensor, " batch"]]:
-        """What the k-th best score of each query is at least, and where that says nothing."""
+        """A lower bound of the k-th best score of each query, and a mask of the queries without a bound."""
         wrong = torch.outer(bound.slope, self._lengths.amax(1))
         low = _numbers(maxima.bundles.T).mul_(1 - ROUNDING).sub_(wrong)
         least = low.topk(k, dim=1, sorted=False).values.amin(1) - bound.level
@@ -206,7 +206,7 @@ class Bf16Table:
     def _groups(
         self, maxima: GroupMaxima, bound: ErrorBound, least: Float[Tensor, " batch"], most: int
     ) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"], Bool[Tensor, " batch"]]:
-        """Pairs of query and group that may hold an answer, by rising query and group, and the queries that have more
+        """Pairs of query and group that may contain a result, by ascending query and group, and the queries with more
         than ``most``, whose pairs are left out."""
         need = least - bound.level
         high = _numbers(maxima.bundles.T).mul_(1 + ROUNDING)
@@ -224,7 +224,7 @@ class Bf16Table:
 
 
 def _numbers(bits: Int16[Tensor, "first second"]) -> Float[Tensor, "first second"]:
-    """GroupMaxima in float32; what is negative counts as zero."""
+    """GroupMaxima in float32; negative values become zero."""
     return bits.clamp(min=0).contiguous().view(torch.bfloat16).float()
 
 

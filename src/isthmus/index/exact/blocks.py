@@ -1,4 +1,4 @@
-"""The routine that rankers and vectors share: score a block, strike out, select what is best or near enough, merge."""
+"""Blocked search, shared by rankers and vectors: score a block, mask excluded entries, select the best, merge."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from isthmus.index.exact.top_k import Best, best_of, merge
 from isthmus.protocols import Columns, Neighbours
 
 QUERIES = (512, 4096)
-"""At least and at most so many queries share a block, where there are so many."""
+"""Minimum and maximum number of queries that share a block, if there are enough queries."""
 
 Score = Callable[[Columns], Tensor]
-"""From columns to scores ``[batch, columns]``."""
+"""A function from columns to scores ``[batch, columns]``."""
 
 Pairs = tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]
-"""Query and column of some scores."""
+"""Queries and columns of some scores."""
 
 
 def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_bytes: int) -> Neighbours:
-    """The ``k`` best columns that the filters let through, for queries that share their blocks.
+    """The ``k`` best columns that pass the filters, for queries that share their blocks.
 
     Args:
-        score: from columns to scores.
-        filters: of these queries.
-        queries: how many there are.
-        k: answers a query.
-        block_bytes: what one block of scores may take.
+        score: function from columns to scores.
+        filters: filters of these queries.
+        queries: number of queries.
+        k: number of results per query.
+        block_bytes: maximum size of one block of scores.
 
     Returns:
-        Columns and scores, best first, equal scores by rising column; -1 and -inf where fewer than ``k`` may answer.
+        Columns and scores, best first, ties by ascending column; padded with -1 and -inf where fewer than ``k`` pass.
     """
     mask = filters.mask()
     step = max(1, block_bytes // (4 * max(1, queries)))
@@ -52,16 +52,16 @@ def search_blocks(score: Score, filters: Filters, queries: int, k: int, block_by
 
 
 def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_bytes: int) -> Pairs:
-    """Pairs of query and column that the filters let through and whose score is at least the query's floor.
+    """Pairs of query and column that pass the filters and whose score is at least the query's minimum.
 
     Args:
-        score: from columns to scores.
-        filters: of these queries.
-        floor: the least score, for each query.
-        block_bytes: what one block of scores may take.
+        score: function from columns to scores.
+        filters: filters of these queries.
+        floor: minimum score of each query.
+        block_bytes: maximum size of one block of scores.
 
     Returns:
-        Queries and columns of the pairs, by rising query and column.
+        Queries and columns of the pairs, by ascending query and column.
     """
     mask = filters.mask()
     step = max(1, block_bytes // (4 * max(1, len(floor))))
@@ -81,26 +81,26 @@ def above(score: Score, filters: Filters, floor: Float[Tensor, " batch"], block_
 
 
 def spans(queries: int, width: int, block_bytes: int) -> Iterator[tuple[int, int]]:
-    """Spans of queries that share their blocks: as many as fit beside all columns, within ``QUERIES``.
+    """Spans of queries that share their blocks: as many as fit into a block with all columns, within ``QUERIES``.
 
     Args:
-        queries: how many there are.
-        width: how many columns there are.
-        block_bytes: what one block of scores may take.
+        queries: number of queries.
+        width: number of columns.
+        block_bytes: maximum size of one block of scores.
 
     Returns:
         Start and stop of each span; one empty span where there are no queries.
     """
     least, most = QUERIES
     step = min(most, max(least, block_bytes // (4 * max(1, width))))
-    # Spans of one size, since products of a few rows are slow; and one empty span for no queries.
+    # Spans of equal size, since products of a few rows are slow; and one empty span if there are no queries.
     count = max(1, -(-queries // step))
     step = -(-queries // count)
     return ((number * step, min((number + 1) * step, queries)) for number in range(count))
 
 
 def joined(found: list[Neighbours]) -> Neighbours:
-    """The answers to consecutive spans of queries."""
+    """Concatenate the results of consecutive spans of queries."""
     if len(found) == 1:
         return found[0]
     return Neighbours(torch.cat([part.rows for part in found]), torch.cat([part.scores for part in found]))

@@ -1,7 +1,7 @@
-"""Which columns may answer which query, resolved block by block.
+"""Filters of a search (excluded and allowed columns for each query), applied block by block.
 
-Columns are counted by *position*: among all columns, or among the few that are allowed at all. Positions rise with
-the column, so an order by position is an order by column.
+Columns are addressed by *position*: among all columns, or among the few that are allowed for any query. Positions
+increase with the column, so sorting by position is sorting by column.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from isthmus.reprs import brief
 from isthmus.rowlists import RowLists, check_lists, check_rows, owners, part, take
 
 GATHER_SHARE = 4
-"""Columns are gathered when at most one in this many is allowed; else all are scored and the others masked."""
+"""Columns are gathered if at most one in this many is allowed; otherwise all are scored and the others masked."""
 
 Allow = Int64[Tensor, " allowed"] | RowLists | None
 
@@ -27,10 +27,10 @@ class Filters:
     """What a search may answer, checked.
 
     Attributes:
-        width: how many columns there are.
-        exclude: columns that must not answer, one list for each query.
-        lists: the only columns that may answer, one list for each query.
-        shared: the only columns that may answer any query, distinct and rising.
+        width: number of columns.
+        exclude: columns to exclude, one list for each query.
+        lists: the only columns that may be returned, one list for each query.
+        shared: the only columns that may be returned for any query, distinct and ascending.
     """
 
     width: int
@@ -43,14 +43,14 @@ class Filters:
         """Filters on one device.
 
         Args:
-            width: how many columns there are.
-            queries: how many queries there are.
-            exclude: columns that must not answer, one list for each query.
-            allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
-            device: where the scores are computed.
+            width: number of columns.
+            queries: number of queries.
+            exclude: columns to exclude, one list for each query.
+            allow: the only columns that may be returned: for all queries (a tensor) or for each (lists).
+            device: device on which the scores are computed.
 
         Raises:
-            InputError: not one list for each query.
+            InputError: a number of lists that is not the number of queries.
             ValueRangeError: a row that does not exist.
         """
         if exclude is not None:
@@ -71,18 +71,18 @@ class Filters:
         return Filters(self.width, exclude, lists, self.shared)
 
     def take(self, queries: Int64[Tensor, " batch"]) -> Filters:
-        """The filters of some queries, in the order given."""
+        """The filters of a subset of the queries, in the order given."""
         exclude = None if self.exclude is None else take(self.exclude, queries)
         lists = None if self.lists is None else take(self.lists, queries)
         return Filters(self.width, exclude, lists, self.shared)
 
     @property
     def allow(self) -> Allow:
-        """The only columns that may answer, in either form."""
+        """The ``allow`` filter in either form."""
         return self.lists if self.shared is None else self.shared
 
     def candidates(self) -> Int64[Tensor, " candidates"] | None:
-        """The columns worth scoring, rising, or None for all of them."""
+        """The columns to score, ascending, or None for all."""
         if self.shared is not None and len(self.shared) * GATHER_SHARE <= self.width:
             return self.shared
         if self.lists is not None and len(self.lists.rows) * GATHER_SHARE <= self.width:
@@ -91,7 +91,7 @@ class Filters:
         return None
 
     def mask(self) -> Mask:
-        """The same filters as positions to be masked in blocks of scores."""
+        """The same filters as positions to mask in blocks of scores."""
         ids = self.candidates()
         positions = self.width if ids is None else len(ids)
         closed = None
@@ -105,7 +105,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Entries:
-    """Pairs of query and position, by rising position."""
+    """Pairs of query and position, by ascending position."""
 
     queries: Int64[Tensor, " entries"]
     positions: Int64[Tensor, " entries"]
@@ -121,7 +121,7 @@ class Entries:
         return cls(queries, positions)
 
     def sorted(self) -> Entries:
-        """By rising position, so that a block's entries lie together."""
+        """Sorted by position, so that the entries of a block are contiguous."""
         positions, order = self.positions.sort()
         return Entries(self.queries[order], positions)
 
@@ -134,7 +134,7 @@ class Entries:
 
 @dataclass(frozen=True)
 class Mask:
-    """Which positions of an index each query may return."""
+    """The positions that each query may return."""
 
     positions: int
     ids: Int64[Tensor, " candidates"] | None
@@ -143,7 +143,7 @@ class Mask:
     allow: Entries | None
 
     def sorted(self) -> Mask:
-        """Ready to be cut into several blocks."""
+        """Sorted, so that it can be cut into blocks."""
         exclude = None if self.exclude is None else self.exclude.sorted()
         allow = None if self.allow is None else self.allow.sorted()
         return Mask(self.positions, self.ids, self.closed, exclude, allow)
@@ -157,7 +157,7 @@ class Mask:
         return Mask(stop - start, ids, closed, exclude, allow)
 
     def masked(self, scores: Float[Tensor, "batch positions"]) -> Float[Tensor, "batch positions"]:
-        """The scores with -inf where nothing must answer; written in place, but for a view of somebody's table."""
+        """The scores with -inf at masked positions; written in place unless they are a view of a larger tensor."""
         if self.closed is None and self.allow is None and self.exclude is None:
             return scores
         if scores._is_view():

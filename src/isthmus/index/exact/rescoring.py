@@ -1,4 +1,4 @@
-"""Scores of chosen pairs of query and column, a piece at a time so that what is gathered stays near the processor."""
+"""Scores of chosen pairs of query and column, computed in pieces whose gathered vectors fit into the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE = 1 << 19
 """Numbers gathered at a time."""
 
 DOUBLES = 1 << 16
-"""Numbers widened at a time, so that they do not leave the processor."""
+"""Numbers converted to float64 at a time, so that they fit into the cache."""
 
 
 def within(
@@ -24,18 +24,18 @@ def within(
     size: int,
     floor: Float[Tensor, " batch"],
 ) -> tuple[Int64[Tensor, " found"], Int64[Tensor, " found"]]:
-    """Pairs of query and column whose score, summed in float32, reaches the query's floor, in the order of the pairs.
+    """Pairs of query and column whose float32 score is at least the query's minimum, in the order of the pairs.
 
     Args:
-        vectors: one a row.
-        queries: one a row.
+        vectors: one vector per row.
+        queries: one query per row.
         query: of each pair.
         group: of each pair: ``size`` columns from ``group * size`` on; columns beyond the last row do not count.
         size: columns of a group.
-        floor: the least score of each query; higher is nearer.
+        floor: minimum score of each query; higher is nearer.
 
     Returns:
-        Queries and columns of the pairs that are found.
+        Queries and columns of these pairs.
     """
     rows, width = vectors.shape
     columns = group[:, None] * size + torch.arange(size, device=group.device)
@@ -63,8 +63,8 @@ def exact_scores(
     """Inner products summed in float64 and rounded to the type of the vectors: equal vectors have equal scores.
 
     Args:
-        vectors: one a row.
-        queries: one a row.
+        vectors: one vector per row.
+        queries: one query per row.
         query: of each pair.
         column: of each pair.
 
@@ -86,15 +86,15 @@ def double_scores(
     rows: Int64[np.ndarray, "batch found"],
     by_distance: bool,
 ) -> Float[np.ndarray, "batch found"]:
-    """Inner products, or negative squared distances, summed in float64 and rounded to float32: a pair has one score,
-    whatever is asked beside it.
+    """Inner products, or negative squared distances, summed in float64 and rounded to float32, so that the score of a
+    pair does not depend on the other pairs.
 
-    In NumPy, which begins an operation in a fraction of the time that torch takes: it is all that one query waits for.
+    This uses NumPy because its overhead per call is a fraction of torch's, which dominates the time of a single query.
 
     Args:
-        vectors: one a row, on the CPU.
-        queries: one a row, on the CPU.
-        rows: of the vectors to score, for each query.
+        vectors: one vector per row, on the CPU.
+        queries: one query per row, on the CPU.
+        rows: rows of the vectors to score, for each query.
         by_distance: negative squared distances instead of inner products.
 
     Returns:
@@ -108,26 +108,26 @@ def double_scores(
         some = slice(start, start + step)
         own = asked[some].astype(np.float64)
         chosen = table.take(rows[some].ravel(), axis=0).astype(np.float64).reshape(len(own), found, width)
-        # NumPy's loop runs along the width, pair by pair: no sum depends on how many there are.
+        # NumPy sums along the width, pair by pair, so no sum depends on the number of pairs.
         if by_distance:
             chosen -= own[:, None]
             flat = chosen.reshape(-1, width)
             np.negative(np.einsum("pw,pw->p", flat, flat).reshape(len(own), found), out=sums[some])
         else:
             np.einsum("bfw,bw->bf", chosen, own, out=sums[some])
-    # Minus zero is zero.
+    # Turns minus zero into zero.
     return sums.astype(np.float32) + np.float32(0)
 
 
 def best_first(
     rows: Int64[np.ndarray, "batch found"], scores: Float[np.ndarray, "batch found"], k: int
 ) -> tuple[Int64[np.ndarray, "batch k"], Float[np.ndarray, "batch k"]]:
-    """The ``k`` best of each query by falling score, equal scores by rising row.
+    """The ``k`` best candidates of each query by descending score, ties by ascending row.
 
     Args:
         rows: candidates of each query, at least ``k``.
-        scores: theirs; higher is nearer.
-        k: how many are kept.
+        scores: scores of the candidates; higher is nearer.
+        k: number of results to keep.
 
     Returns:
         Rows and scores, best first.
@@ -149,14 +149,14 @@ def first_k(
     batch: int,
     k: int,
 ) -> Neighbours:
-    """The ``k`` best columns of each query, equal scores by rising column.
+    """The ``k`` best columns of each query, ties by ascending column.
 
     Args:
         query: of each pair, rising.
         column: of each pair, rising within a query.
         scores: of each pair; higher is nearer.
-        batch: how many queries there are.
-        k: how many columns are kept for each.
+        batch: number of queries.
+        k: number of columns to keep per query.
 
     Returns:
         Columns and scores, best first; where a query has fewer than ``k`` pairs, the rest is row -1 with score -inf.
@@ -167,6 +167,6 @@ def first_k(
     table = torch.full((batch, widest), -torch.inf, dtype=scores.dtype)
     rows = torch.full((batch, widest), -1)
     table[query, places], rows[query, places] = scores, column
-    # A stable sort leaves equal scores as they stand, which is by rising column.
+    # A stable sort keeps the order of ties, which is by ascending column.
     best, order = table.sort(dim=1, descending=True, stable=True)
     return Neighbours(rows.gather(1, order[:, :k]), best[:, :k])

@@ -1,8 +1,8 @@
-"""Exact search, the reference for every other, over a ranker's columns or over vectors.
+"""Exact search over the columns of a ranker or over vectors, the reference for all other searchers.
 
-At most ``block_bytes`` of scores exist at a time, whatever the numbers of queries and columns. Equal scores come in
-ascending order of row. A column that scores -inf does not answer. Where fewer than k may answer, the rest is row -1
-with score -inf.
+At most ``block_bytes`` of scores are in memory at a time, for any number of queries and columns. Ties are ordered by
+ascending row. Columns with a score of -inf are never returned. If fewer than k columns remain, the results are padded
+with row -1 and score -inf.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ def rank(
     Args:
         ranker: scores the columns.
         inputs: one row (a bag, or a sequence) for each query.
-        k: answers a query.
-        exclude: columns that must not answer, for each query.
-        allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
-        block_bytes: what one block of scores may take; by default what suits the device.
+        k: number of results per query.
+        exclude: columns to exclude, for each query.
+        allow: the only columns that may be returned: for all queries (a tensor) or for each (lists).
+        block_bytes: maximum size of one block of scores; by default a size that suits the device.
 
     Returns:
-        Columns and scores, best first, equal scores by rising column; -1 and -inf where fewer than ``k`` may answer.
+        Columns and scores, best first, ties by ascending column; padded with -1 and -inf where fewer than ``k`` pass.
 
     Raises:
         SettingError: ``k`` below 1.
-        InputError: filters that do not fit the queries.
+        InputError: filters that do not match the number of queries.
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
     k = check_k(k, inputs.size)
@@ -74,23 +74,23 @@ def rank_prepared(
     device: torch.device | None = None,
     block_bytes: int | None = None,
 ) -> Neighbours:
-    """``rank`` where ``state = ranker.prepare(...)`` is at hand; its queries share their blocks.
+    """``rank`` for a given ``state = ranker.prepare(...)``; its queries share their blocks.
 
     Args:
         ranker: scores the columns.
-        state: what it prepared.
-        queries: how many there are in ``state``.
-        k: answers a query.
-        exclude: columns that must not answer, for each query.
-        allow: the only columns that may answer: for all queries (a tensor) or for each (lists).
-        device: where the scores are computed: the CPU, if not given.
-        block_bytes: what one block of scores may take; by default what suits the device.
+        state: result of ``ranker.prepare``.
+        queries: number of queries in ``state``.
+        k: number of results per query.
+        exclude: columns to exclude, for each query.
+        allow: the only columns that may be returned: for all queries (a tensor) or for each (lists).
+        device: device on which the scores are computed; by default the CPU.
+        block_bytes: maximum size of one block of scores; by default a size that suits the device.
 
     Returns:
-        What ``rank`` returns.
+        The results of ``rank``.
 
     Raises:
-        What ``rank`` raises.
+        The errors of ``rank``.
     """
     k = check_k(k, queries)
     place = device or torch.device("cpu")
@@ -100,21 +100,21 @@ def rank_prepared(
 
 @final
 class ExactSearcher:
-    """Every vector is compared with every query. Made by ``build``; immutable."""
+    """Compares every vector with every query. Created by ``build``; immutable."""
 
     def __init__(self, vectors: Tensor, metric: Metric, centre: Tensor, bf16: bool) -> None:
         self._vectors, self._metric, self._centre, self._may_use_bf16 = vectors, metric, centre, bf16
 
     @classmethod
     def build(cls, vectors: Float[Tensor, "rows width"], metric: Metric = "ip", *, bf16: bool = True) -> ExactSearcher:
-        """A searcher on the device of the vectors; float64 stays so, everything else becomes float32.
+        """A searcher on the device of the vectors; float64 vectors stay float64, others become float32.
 
         Args:
             vectors: one vector for each row.
-            metric: "ip" inner product; "cosine", 0 with a zero vector; "l2" the negative squared distance.
-            bf16: large searches by "ip" and "cosine" may go through bf16 where the processor multiplies it
-                (``isthmus.index.exact.bf16``). The answers are as exact, scores may differ in their last bits; the
-                first such search makes a copy of half the size of the vectors.
+            metric: "ip", the inner product; "cosine", 0 for a zero vector; "l2", the negative squared distance.
+            bf16: use bf16 for large searches by "ip" and "cosine" if the processor multiplies it fast
+                (``isthmus.index.exact.bf16``). The results are still exact, but scores may differ in their last bits.
+                The first such search makes a copy of half the size of the vectors.
 
         Raises:
             SettingError: an unknown metric.
@@ -123,17 +123,17 @@ class ExactSearcher:
         """
         check_metric(metric)
         check_vectors(vectors, metric)
-        # A copy, so that training the table on does not change the answers.
+        # A copy, so that further training of the table does not change the results.
         vectors = vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32), copy=metric == "ip")
         return cls.over(vectors, metric, bf16=bf16)
 
     @classmethod
     def over(cls, vectors: Float[Tensor, "rows width"], metric: Metric, *, bf16: bool = True) -> ExactSearcher:
-        """``build`` over checked vectors that nobody will change: they are shared, not copied, where the metric
-        compares them as they are.
+        """``build`` over checked vectors that will not change: they are shared, not copied, if the metric compares them
+        unchanged.
 
         Args:
-            vectors: one a row, float32 or float64.
+            vectors: one vector per row, float32 or float64.
             metric: "ip", "cosine" or "l2".
             bf16: as for ``build``.
         """
@@ -148,22 +148,22 @@ class ExactSearcher:
 
     @property
     def width(self) -> int:
-        """How many numbers a vector has."""
+        """The number of dimensions of a vector."""
         return self._vectors.shape[1]
 
     @property
     def metric(self) -> Metric:
-        """By which it compares."""
+        """The metric of the comparison."""
         return self._metric
 
     @property
     def centre(self) -> Float[Tensor, " width"]:
-        """What was taken from the vectors; zero, but for "l2"."""
+        """The vector that was subtracted from all vectors; zero except for "l2"."""
         return self._centre
 
     @property
     def compared(self) -> Float[Tensor, "rows width"]:
-        """The vectors as they are compared: normalised for "cosine", centred for "l2". Not to be changed."""
+        """The vectors as they are compared: normalised for "cosine", centred for "l2". Do not modify them."""
         return self._vectors
 
     def __len__(self) -> int:
@@ -182,18 +182,18 @@ class ExactSearcher:
         """The ``k`` nearest rows of each query.
 
         Args:
-            queries: one a row.
-            k: answers a query.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
-            block_bytes: what one block of scores may take; by default what suits the device.
+            queries: one query per row.
+            k: number of results per query.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
+            block_bytes: maximum size of one block of scores; by default a size that suits the device.
 
         Returns:
-            Rows and scores, nearest first, equal scores by rising row; -1 and -inf where fewer than ``k`` may answer.
+            Rows and scores, nearest first, ties by ascending row; padded with -1 and -inf where fewer than ``k`` pass.
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width or device; filters that do not fit the queries.
+            InputError: queries of another width or device; filters that do not match the number of queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
         check_queries(queries, self.width, self._vectors.device, self._metric)
@@ -207,18 +207,18 @@ class ExactSearcher:
         allow: Allow,
         block_bytes: int | None = None,
     ) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
-        """``search`` with queries that are checked.
+        """``search`` for checked queries.
 
         Args:
-            queries: one a row.
-            k: answers a query.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
-            block_bytes: what one block of scores may take; by default what suits the device.
+            queries: one query per row.
+            k: number of results per query.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
+            block_bytes: maximum size of one block of scores; by default a size that suits the device.
 
         Returns:
-            The answers, and for which queries their scores are float64 sums rounded to float32 and the answers the best
-            by these.
+            The results, and a mask of the queries for which the scores are float64 sums rounded to float32 and the
+            results are the best by these scores.
         """
         k = check_k(k, len(queries))
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
@@ -251,7 +251,7 @@ class ExactSearcher:
     def scores_of_prepared(
         self, queries: Float[Tensor, "batch width"], rows: Int64[Tensor, "batch k"]
     ) -> Float[Tensor, "batch k"]:
-        """``scores`` of what ``prepared`` returned, unchecked."""
+        """``scores`` of prepared queries, without checks."""
         vectors = self._vectors.index_select(0, rows.flatten()).view(*rows.shape, self.width)
         if self._metric == "l2":
             return vectors.sub_(queries[:, None]).square_().sum(2).neg_()
@@ -273,7 +273,7 @@ class ExactSearcher:
         return queries - self._centre if self._metric == "l2" else queries
 
     def scorer(self, queries: Float[Tensor, "batch width"]) -> Score:
-        """From columns to the scores of what ``prepared`` returned."""
+        """A function from columns to the scores of prepared queries."""
         if self._metric != "l2":
             return lambda columns: queries @ self._vectors[columns].T
         own = queries.square().sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The k best columns of a block of scores, in one defined order: falling score, equal scores by rising column."""
+"""The k best columns of a block of scores in a defined order: descending score, ties by ascending column."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from isthmus.errors import ValueRangeError
 
 GROUP = 8
-"""Columns a group, where groups are looked through."""
+"""Columns per group."""
 
 FEWEST_GROUPS = 2
-"""With fewer groups than this for each answer, they are not worth it."""
+"""Minimum number of groups per result for which grouping is worth it."""
 
 
 class Best(NamedTuple):
@@ -25,7 +25,7 @@ class Best(NamedTuple):
 
 
 def best_of(scores: Float[Tensor, "batch columns"], k: int) -> Best:
-    """The ``min(k, columns)`` best columns of each row; a score of -inf stands for a column that must not answer.
+    """The ``min(k, columns)`` best columns of each row; a score of -inf marks a column that must not be returned.
 
     Raises:
         ValueRangeError: a score is NaN.
@@ -34,7 +34,7 @@ def best_of(scores: Float[Tensor, "batch columns"], k: int) -> Best:
     if k >= width:
         best = Best(*scores.sort(dim=1, descending=True, stable=True))
         return _without_nan(best)
-    # One more than asked for: where it equals the last one, a tie is cut, and topk cuts ties anyhow.
+    # One more than k: if it equals the k-th, a tie is cut, and topk cuts ties in no defined order.
     values, columns = _largest(scores, k + 1)
     last = values[:, k - 1]
     cut = (last == values[:, k]) & (last > -torch.inf)
@@ -52,28 +52,28 @@ def merge(first: Best, second: Best, k: int) -> Best:
     Args:
         first: of earlier columns.
         second: of later columns.
-        k: how many are kept.
+        k: number of results to keep.
     """
     scores = torch.cat([first.scores, second.scores], 1)
     columns = torch.cat([first.columns, second.columns], 1)
-    # A stable sort leaves equal scores as they stand, which is by rising column.
+    # A stable sort keeps the order of ties, which is by ascending column.
     values, order = scores.sort(dim=1, descending=True, stable=True)
     return Best(values[:, :k], columns.gather(1, order[:, :k]))
 
 
 def by_score(scores: Float[Tensor, "batch found"], columns: Int64[Tensor, "batch found"]) -> Best:
-    """The same answers in the defined order."""
+    """The same results in the defined order."""
     columns, order = columns.sort(dim=1)
     values, by_value = scores.gather(1, order).sort(dim=1, descending=True, stable=True)
     return Best(values, columns.gather(1, by_value))
 
 
 def _largest(scores: Float[Tensor, "batch columns"], k: int) -> Best:
-    """``topk``, two to three times as fast on wide rows: whatever is among the k largest of a row is in one of the k
-    groups of columns with the largest maxima, so that only those are looked through."""
+    """``topk``, two to three times as fast on wide rows: the k largest of a row lie in the k groups of columns with the
+    largest maxima, so only these groups are searched."""
     batch, width = scores.shape
     groups = width // GROUP
-    # One row is selected from by one thread, which waits for no other.
+    # A single row is selected by one thread, without synchronisation.
     if groups < FEWEST_GROUPS * k or batch == 1:
         return Best(*scores.topk(k, dim=1))
     # Group g holds the columns g, g + groups, g + 2 groups, ...: the maximum of neighbours in memory is slower to take.
@@ -89,7 +89,7 @@ def _largest(scores: Float[Tensor, "batch columns"], k: int) -> Best:
 
 
 def _in_order(best: Best) -> Best:
-    """``topk`` leaves equal scores in any order."""
+    """Sort ties, which ``topk`` returns in any order."""
     equal = (best.scores[:, 1:] == best.scores[:, :-1]) & (best.scores[:, 1:] > -torch.inf)
     return by_score(*best) if bool(equal.any()) else best
 

@@ -1,4 +1,4 @@
-"""FAISS behind ``isthmus.index.kinds``; the only package that imports it. CPU; FAISS reads and writes no file."""
+"""The FAISS kinds of index, on the CPU. No other package imports FAISS, and FAISS reads and writes no file."""
 
 from isthmus.index.faiss.kinds import Name as Kind
 from isthmus.index.faiss.kinds import check_kind

@@ -1,4 +1,4 @@
-"""Candidates from FAISS: which queries share a call and how many each needs, under which filter, and which are kept."""
+"""Candidates from FAISS: groups queries into calls, with filters and numbers of candidates, and selects the nearest."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.threads import limited_to
 
 EXACT_SHARE = 10
-"""When one row in this many is wanted, or at most one may answer, the exact searcher is as fast and always right."""
+"""If one row in this many is requested, or at most one in this many is allowed, exact search is as fast."""
 
 MOST_CANDIDATES = 2048
-"""A query that needs more candidates is answered by exact search, so that one long list does not slow a whole batch."""
+"""Queries that need more candidates are searched exactly, so that one long exclusion list does not slow the batch."""
 
 CANDIDATE_BYTES = 64 << 20
-"""What the vectors of the candidates under way may take."""
+"""Maximum size of the vectors of all candidates of a call."""
 
 
 def needed_of(filters: Filters, queries: int, least: int) -> Int64[Tensor, " batch"]:
-    """How many candidates each query needs, so that enough are left without the excluded ones.
+    """The number of candidates each query needs so that enough remain after exclusion.
 
     Args:
-        filters: of the search.
-        queries: how many there are.
-        least: candidates that must be left.
+        filters: filters of the search.
+        queries: number of queries.
+        least: number of candidates that must remain.
     """
     if filters.exclude is None:
         return torch.full((queries,), least)
@@ -41,18 +41,18 @@ def needed_of(filters: Filters, queries: int, least: int) -> Int64[Tensor, " bat
 def groups_of(
     rows: int, width: int, selects: bool, needed: Int64[Tensor, " batch"], filters: Filters
 ) -> list[Int64[Tensor, " some"]]:
-    """The queries that FAISS is asked, few enough at a time; none where the exact searcher does better.
+    """Groups of queries for calls of FAISS; no groups if the exact searcher is faster.
 
     Args:
         rows, width: of the vectors.
         selects: whether a selector leaves the kind of index as fast as it is.
         needed: candidates of each query.
-        filters: of the search.
+        filters: filters of the search.
     """
     shared = filters.shared
     open_rows = rows if shared is None else len(shared)
     few = open_rows * EXACT_SHARE <= rows
-    # A selector takes FAISS's flat index off its matrix products.
+    # With a selector, FAISS's flat index does not use matrix products.
     if filters.lists is not None or few or (shared is not None and not selects):
         return []
     asked = ((needed * EXACT_SHARE <= open_rows) & (needed <= MOST_CANDIDATES)).nonzero()[:, 0]
@@ -81,7 +81,7 @@ def selecting(
 def nearer(
     exact: ExactSearcher, prepared: Float[Tensor, "batch width"], rows: Int64[np.ndarray, "batch found"], most: int
 ) -> Int64[np.ndarray, "batch kept"]:
-    """The ``most`` best of the candidates of each query, in no order; -1, which is not a row, comes after all others.
+    """The ``most`` nearest candidates of each query in any order; -1 (no row) counts as farther than all rows.
 
     Args:
         exact: over the vectors, float32 on the CPU.
@@ -93,14 +93,14 @@ def nearer(
         return rows
     vectors, asked, ids = exact.compared.contiguous().numpy(), prepared.contiguous().numpy(), np.ascontiguousarray(rows)
     worth = np.empty(ids.shape, dtype=np.float32)
-    # FAISS reads the rows where they lie: gathering them first takes several times as long.
+    # FAISS reads the rows in place: gathering them first takes several times as long.
     by_row = faiss.fvec_L2sqr_by_idx if exact.metric == "l2" else faiss.fvec_inner_products_by_idx
     pointers = [faiss.swig_ptr(part) for part in (worth, asked, vectors, ids)]
     with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
         by_row(*pointers, asked.shape[1], *ids.shape)
     if exact.metric == "l2":
         np.negative(worth, out=worth)
-    # A product with no row is whatever FAISS makes of it.
+    # FAISS returns arbitrary products for -1.
     worth[ids < 0] = -np.inf
     best = torch.from_numpy(worth).topk(most, dim=1, sorted=False).indices.numpy()
     return np.take_along_axis(ids, best, 1)

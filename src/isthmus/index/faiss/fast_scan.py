@@ -1,4 +1,4 @@
-"""Few bits a vector in inverted lists, compared many at a time inside the processor's registers."""
+"""Inverted lists of short codes that are compared in the processor's registers, many at a time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from isthmus.index.faiss.transforms import TransformedVectors
 from isthmus.index.kinds import Structure
 
 MOST_PIECES = 128
-"""Distances are summed in 16 bits; of more pieces, each would keep too few of them."""
+"""Maximum number of sub-vectors: distances are summed in 16 bits, so with more of them each would get too few bits."""
 
 
 def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
-    """Short codes need many candidates for each answer."""
+    """Short codes need many candidates per result."""
     return ivf.grid(settings, (4, 16))
 
 
 def piece(width: int) -> int:
-    """Numbers that share a codebook."""
+    """Number of dimensions that share a codebook."""
     return max(2, -(-width // MOST_PIECES))
 
 
@@ -35,8 +35,8 @@ def product_quantised(stored: TransformedVectors, settings: FaissSettings, struc
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -55,8 +55,8 @@ def one_bit(stored: TransformedVectors, settings: FaissSettings, structure: Stru
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.

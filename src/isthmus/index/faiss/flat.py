@@ -1,4 +1,4 @@
-"""Every vector is compared: in full, in half the bytes (fp16, bf16) or in a quarter of them (scalar quantisation)."""
+"""Flat indexes, which compare every vector: in full, in half precision (fp16, bf16) or with scalar quantisation."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def metric(stored: TransformedVectors) -> int:
 
 
 def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
-    """An empty structure: nothing here takes long to find."""
+    """An empty structure: nothing here is expensive to build."""
     return {}
 
 
 def tuned(settings: FaissSettings) -> SearchSettings:
-    """What the grid changes."""
+    """The search settings that the grid varies."""
     return SearchSettings(widen=settings.widen)
 
 
 def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
-    """Codes need more candidates than answers."""
+    """Quantised codes need more candidates than results."""
     return [[SearchSettings(widen=widen) for widen in (1, 2, 4)]]
 
 
@@ -36,9 +36,9 @@ def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool
     """Whether the structure is empty.
 
     Args:
-        structure: read from somewhere.
-        finished: the vectors that lists and links are about.
-        settings: of the index.
+        structure: structure read from a file.
+        finished: the vectors of the lists or the graph.
+        settings: settings of the index.
     """
     return not structure
 
@@ -48,8 +48,8 @@ def full(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -64,8 +64,8 @@ def fp16(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -78,8 +78,8 @@ def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -88,12 +88,12 @@ def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
 
 def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """A byte a number, between the least and the greatest of its dimension (8-bit scalar quantisation).
+    """One byte per number, between the minimum and maximum of its dimension (8-bit scalar quantisation).
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -102,12 +102,12 @@ def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structur
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """What FAISS is given for one search.
+    """FAISS's parameters for one search.
 
     Args:
-        settings: of the index.
-        candidates: how many each query is to find.
-        options: keywords of FAISS's search parameters, such as a selector.
+        settings: settings of the index.
+        candidates: number of candidates per query.
+        options: further keywords for FAISS's search parameters, such as a selector.
 
     Returns:
         FAISS's search parameters.

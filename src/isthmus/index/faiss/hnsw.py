@@ -1,12 +1,12 @@
 """A graph of neighbours, walked from coarse to fine (Malkov and Yashunin 2020, "Efficient and robust approximate
 nearest neighbor search using hierarchical navigable small world graphs", algorithms 1 to 5).
 
-A walk over inner products can strand, so the vectors are lifted (``isthmus.index.vectors.lifted``), and the walk is
-one over distances. The graph is built
-by one thread: several would draw its links in an order that changes from build to build.
+A greedy walk over inner products can get stuck, so the vectors are lifted (``isthmus.index.vectors.lifted``) and
+compared by distance. The graph is built by one thread, because several threads would add links in an order that changes
+from build to build.
 
-Then the nodes are put where their neighbours are, group by group of a k-means, so that a walk stays in the memory that
-it has just read. The links are the same ones; ``order`` tells which row lies where.
+Afterwards the nodes are reordered by the clusters of a k-means, so that neighbours are close in memory and a walk stays
+in the cache. The links stay the same; ``order`` maps positions to rows.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Ints = npt.NDArray[np.int64]
 
 
 NARROW = 64
-"""Of vectors with at most so many numbers, a graph with half of the links, looked for longer, is walked faster at equal
-recall: of wider ones it is not."""
+"""Up to this number of dimensions, a graph with half of the links, built with a longer search, is faster at equal
+recall."""
 
 NARROWEST_WALK, BROADEST_WALK = 10, 2048
 
@@ -53,12 +53,12 @@ def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
 
 
 def defaults(rows: int, width: int, seed: int) -> FaissSettings:
-    """The settings that a graph is built with.
+    """The default settings of a graph.
 
     Args:
-        rows: how many vectors there are.
-        width: numbers of a vector.
-        seed: of the order of the nodes.
+        rows: number of vectors.
+        width: number of dimensions.
+        seed: seed of the order of the nodes.
     """
     if width <= NARROW:
         return FaissSettings.checked(rows, seed=seed, links=16, building=200)
@@ -66,22 +66,22 @@ def defaults(rows: int, width: int, seed: int) -> FaissSettings:
 
 
 def tuned(settings: FaissSettings) -> SearchSettings:
-    """What the grid changes."""
+    """The search settings that the grid varies."""
     return SearchSettings(breadth=settings.breadth)
 
 
 def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
-    """From a narrow walk to a broad one."""
+    """Settings from a narrow search to a broad one."""
     return [[SearchSettings(breadth=breadth) for breadth in rising(NARROWEST_WALK, BROADEST_WALK)]]
 
 
 def row_bytes(settings: FaissSettings) -> float:
-    """Of the links on the lowest level, the level and the place of a node."""
+    """Bytes per node: links on the lowest level, the node's level and its position."""
     return 4.0 * 2 * settings.links + 8
 
 
 def spatial_order(vectors: Array, seed: int) -> Ints:
-    """The rows group by group, near groups one after the other."""
+    """The rows ordered by cluster, with near clusters next to each other."""
     rows, width = vectors.shape
     groups = max(1, min(GROUPS, rows // POINTS))
     means = faiss.Kmeans(width, groups, niter=ROUNDS, seed=seed, max_points_per_centroid=POINTS)
@@ -99,16 +99,16 @@ def spatial_order(vectors: Array, seed: int) -> Ints:
 
 
 GROUPS, POINTS, ROUNDS = 256, 64, 8
-"""Groups, training vectors for each, and rounds of k-means: no answer depends on how good they are."""
+"""Clusters, training vectors per cluster, and iterations of k-means; they affect speed, not results."""
 
 
 def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """The graph with the given links; nothing is searched for.
+    """Create the graph from given links, without searching for neighbours.
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -126,12 +126,12 @@ def make(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether the links lead only to places that exist: FAISS follows them without looking.
+    """Whether all links lead to existing nodes, which FAISS does not check.
 
     Args:
-        structure: read from somewhere.
-        finished: the vectors that lists and links are about.
-        settings: of the index.
+        structure: structure read from a file.
+        finished: the vectors of the lists or the graph.
+        settings: settings of the index.
     """
     rows, links = len(finished), settings.links
     if set(structure) != {"order", "levels", "links", "entry"} or any(
@@ -157,7 +157,7 @@ DEEPEST = 32
 """Levels; a graph of 10⁹ nodes has about six with 32 links."""
 
 NODES = 1 << 16
-"""Nodes looked at together."""
+"""Nodes that are checked at a time."""
 
 
 def _links_are_valid(levels: Any, ends: Any, offsets: Ints, links: int, start: int) -> bool:
@@ -170,18 +170,18 @@ def _links_are_valid(levels: Any, ends: Any, offsets: Ints, links: int, start: i
 
 
 def _offsets(levels: npt.NDArray[np.generic], links: int) -> Ints:
-    """Where each node's links begin: twice as many on the lowest level as on each above."""
+    """The offsets of each node's links: twice as many on the lowest level as on each level above."""
     sizes = (levels.astype(np.int64) + 1) * links
     return np.concatenate([np.zeros(1, dtype=np.int64), sizes.cumsum()])
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """What FAISS is given for one search: a walk keeps at least as many candidates as it is to find.
+    """FAISS's parameters for one search, which keeps at least as many candidates as it returns.
 
     Args:
-        settings: of the index.
-        candidates: how many each query is to find.
-        options: keywords of FAISS's search parameters, such as a selector.
+        settings: settings of the index.
+        candidates: number of candidates per query.
+        options: further keywords for FAISS's search parameters, such as a selector.
 
     Returns:
         FAISS's search parameters.

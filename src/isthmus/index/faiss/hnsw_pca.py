@@ -1,7 +1,7 @@
-"""A graph over the leading principal axes of the vectors.
+"""HNSW graph over the leading principal components of the vectors.
 
-Where most of what tells vectors apart lies along few directions, as with pictures, a walk that compares only these
-visits the same neighbourhood in a fraction of the time. The few that it finds are weighed in full afterwards.
+If a few directions hold most of the variance, as with images, a search that compares only these directions visits the
+same neighbourhood in a fraction of the time. The scores of its candidates are computed in full afterwards.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from isthmus.index.faiss.transforms import Array, TransformedVectors, VectorTran
 from isthmus.index.kinds import Structure, rising
 
 SHARE = 0.95
-"""Of the variance that the axes must hold."""
+"""Share of the variance that the axes must explain."""
 
 SAVING = 0.75
-"""A graph over the leading axes is built where these are at most this share of all."""
+"""The graph is built if the number of leading axes is at most this share of all dimensions."""
 
 SAMPLE = 20_000
-"""Vectors that the axes are found by, at most."""
+"""Maximum number of vectors from which the axes are computed."""
 
 MULTIPLE = 8
-"""Of axes: as many numbers as a register holds."""
+"""The number of axes is a multiple of this, the numbers that a register holds."""
 
 
 def axes(vectors: Array) -> Array:
-    """The leading eigenvectors of the covariance, as columns: as few as hold ``SHARE`` of the variance."""
+    """The leading eigenvectors of the covariance, as columns: as few as explain ``SHARE`` of the variance."""
     some = vectors[:: max(1, len(vectors) // SAMPLE)].astype(np.float64)
     some -= some.mean(0)
     variances, directions = np.linalg.eigh(some.T @ some)
@@ -42,17 +42,17 @@ def axes(vectors: Array) -> Array:
 
 
 def declines(exact: ExactSearcher) -> str | None:
-    """Leading axes are of use where they are few."""
+    """Declines vectors that need too many axes."""
     return None if axes_needed(exact) <= SAVING * exact.width else "most axes are needed"
 
 
 def tuned(settings: FaissSettings) -> SearchSettings:
-    """What the grid changes."""
+    """The search settings that the grid varies."""
     return SearchSettings(breadth=settings.breadth, widen=settings.widen)
 
 
 def grid(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
-    """A walk keeps as many as it is asked for, so the narrowest is the cheapest for each number of candidates."""
+    """The search keeps as many candidates as it returns, so the narrowest is the cheapest for each number of them."""
     return [
         [
             SearchSettings(breadth=breadth, widen=widen)
@@ -68,18 +68,18 @@ def axes_needed(exact: ExactSearcher) -> int:
 
 
 def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
-    """The axes, and the links among what is left."""
+    """The axes, and the links of the graph over the projected vectors."""
     found = axes(stored.vectors)
     return {"axes": found, **hnsw.learn(_short(stored, found), settings)}
 
 
 def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """The graph with the given links over the given axes.
+    """Create the graph from given axes and links.
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -88,12 +88,12 @@ def make(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether there are axes, of numbers, for vectors of this width, and links that lead only to places that exist.
+    """Whether the axes are numeric and match the width of the vectors, and all links lead to existing nodes.
 
     Args:
-        structure: read from somewhere.
-        finished: the vectors that lists and links are about.
-        settings: of the index.
+        structure: structure read from a file.
+        finished: the vectors of the lists or the graph.
+        settings: settings of the index.
     """
     found = structure.get("axes")
     if found is None or found.dtype != np.float32 or found.ndim != 2 or not np.isfinite(found).all():

@@ -1,4 +1,4 @@
-"""The kinds of FAISS as ``isthmus.index.registry`` offers them."""
+"""The FAISS kinds as ``IndexKind`` objects for ``isthmus.index.registry``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from isthmus.index.vectors import Metric
 
 @dataclass(frozen=True)
 class FaissIndexKind:
-    """One of them, as an ``IndexKind``.
+    """A FAISS kind as an ``IndexKind``.
 
     Attributes:
-        name: as in ``KINDS``.
-        kind: what ``KINDS`` holds under it.
+        name: name in ``KINDS``.
+        kind: its entry in ``KINDS``.
     """
 
     name: Name
@@ -27,26 +27,26 @@ class FaissIndexKind:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those for which it is tried among all kinds; by its name, it takes every metric."""
+        """The metrics for which it is tried among all kinds; requested by name, it supports every metric."""
         return self.kind.metrics
 
     @property
     def structure_key(self) -> Hashable | None:
-        """Equal for kinds that share their k-means."""
+        """Equal for kinds that share a k-means."""
         return self.kind.structure_key
 
     def declines(self, exact: ExactSearcher) -> str | None:
-        """Why it cannot pay over some vectors; None where it may."""
+        """Why it is not useful for some vectors; None if it may be."""
         return self.kind.declines(exact)
 
     def bytes_a_row(self, width: int) -> float:
-        """Codes, numbers of rows, links."""
-        # Of a graph over the leading axes, as many as there are at least.
+        """Minimum size of the code, row number and links of one vector."""
+        # A graph over the leading axes has at least this many.
         stored = 1 if self.name == "hnsw-short" else width
         return self.kind.number_bytes * stored + self.kind.row_bytes(width)
 
     def build(self, exact: ExactSearcher, seed: int, structure: Structure | None = None) -> FaissSearcher:
-        """An index with the settings that its kind starts with.
+        """An index with the default settings of its kind.
 
         Args and errors are those of ``IndexKind.build``.
         """
@@ -56,7 +56,7 @@ class FaissIndexKind:
     def restore(
         self, exact: ExactSearcher, settings: Mapping[str, Setting], structure: Structure | None
     ) -> FaissSearcher:
-        """A saved index; a structure that does not fit is found anew.
+        """A saved index; a structure that does not fit is computed again.
 
         Args and errors are those of ``IndexKind.restore``.
         """

@@ -1,7 +1,7 @@
 """Inverted lists: only the vectors of the lists nearest to a query are compared (IVF; Jégou et al. 2011, "Product
 quantization for nearest neighbor search", section IV, without the codes).
 
-The quantiser that finds the lists compares as the metric does: by products for products, by distances for distances.
+The quantiser that selects the lists uses the metric of the index: inner products or distances.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isthmus.index.faiss.transforms import Array, TransformedVectors
 from isthmus.index.kinds import Structure, rising
 
 POINTS = 64
-"""Training vectors a list; more change the lists little and take long."""
+"""Training vectors per list; more hardly change the lists and take longer."""
 
 
 def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
@@ -33,27 +33,27 @@ def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
 
 
 def tuned(settings: FaissSettings) -> SearchSettings:
-    """What the grid changes."""
+    """The search settings that the grid varies."""
     return SearchSettings(probes=settings.probes, widen=settings.widen)
 
 
 def grid(settings: FaissSettings, widths: Sequence[int] = (1,)) -> Sequence[Sequence[SearchSettings]]:
-    """From one list to all of them, for each number of candidates an answer."""
+    """Settings from one list to all of them, for each number of candidates per result."""
     return [[SearchSettings(probes=probes, widen=widen) for probes in rising(1, settings.lists)] for widen in widths]
 
 
 def grid_of_bytes(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]:
-    """Two candidates for each answer, for vectors with a byte a number."""
+    """Two candidates per result, for vectors with one byte per number."""
     return grid(settings, (2,))
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether there are centroids, one for each list, of numbers.
+    """Whether there is one numeric centroid for each list.
 
     Args:
-        structure: read from somewhere.
-        finished: the vectors that lists and links are about.
-        settings: of the index.
+        structure: structure read from a file.
+        finished: the vectors of the lists or the graph.
+        settings: settings of the index.
     """
     centroids = structure.get("centroids")
     if set(structure) != {"centroids"} or centroids is None or centroids.dtype != np.float32:
@@ -62,16 +62,16 @@ def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool
 
 
 def coarse(stored: TransformedVectors, structure: Structure) -> Any:
-    """The quantiser over finished centroids; FAISS does not learn them again."""
+    """The quantiser over given centroids, which FAISS does not train again."""
     index = faiss.IndexFlat(stored.vectors.shape[1], metric(stored))
     index.add(structure["centroids"])
     return index
 
 
 def filled(index: Any, stored: TransformedVectors) -> Any:
-    """Train what is left to train, and add everything."""
+    """Train the remaining parts of the index and add all vectors."""
     vectors = stored.vectors
-    # Codebooks of 16 entries want as many vectors, whatever they are.
+    # Training codebooks of 16 entries needs at least 16 vectors; their values do not matter.
     index.train(vectors if len(vectors) >= ENTRIES else np.resize(vectors, (ENTRIES, vectors.shape[1])))
     index.add(vectors)
     return index
@@ -81,12 +81,12 @@ ENTRIES = 16
 
 
 def full(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Every number as float32, in lists.
+    """Inverted lists of float32 vectors.
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -96,12 +96,12 @@ def full(stored: TransformedVectors, settings: FaissSettings, structure: Structu
 
 
 def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """A byte a number, in lists.
+    """Inverted lists with one byte per number.
 
     Args:
         stored: the vectors as they are stored.
-        settings: of the index.
-        structure: what ``learn`` found.
+        settings: settings of the index.
+        structure: result of ``learn``.
 
     Returns:
         FAISS's index.
@@ -113,12 +113,12 @@ def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structur
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
-    """What FAISS is given for one search.
+    """FAISS's parameters for one search.
 
     Args:
-        settings: of the index.
-        candidates: how many each query is to find.
-        options: keywords of FAISS's search parameters, such as a selector.
+        settings: settings of the index.
+        candidates: number of candidates per query.
+        options: further keywords for FAISS's search parameters, such as a selector.
 
     Returns:
         FAISS's search parameters.

@@ -1,4 +1,4 @@
-"""The kinds of index that FAISS offers, by name: how each is built and asked, what it keeps, and when it pays."""
+"""The FAISS kinds of index by name: how each is built and searched, what it stores, and when it is useful."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus.index.vectors import Metric
 Name = Literal["flat", "fp16", "bf16", "sq8", "ivf", "ivf-lifted", "ivf-sq8", "ivf-pq", "rabitq", "hnsw", "hnsw-short"]
 
 Grid = Callable[[FaissSettings], Sequence[Sequence[SearchSettings]]]
-"""From what an index was built with to the settings to ask it with, along which recall and cost rise."""
+"""A function from build settings to sequences of search settings along which recall and cost increase."""
 
 EVERY: tuple[Metric, ...] = ("ip", "cosine", "l2")
 
@@ -27,21 +27,21 @@ class FaissKind:
     """One kind.
 
     Attributes:
-        learn: from lifted vectors to a structure; empty where nothing takes long.
-        make: from finished vectors, settings and a finished structure to an index.
-        parameters: from settings, candidates and options to FAISS's parameters of one search.
-        fits: whether a structure that was read from somewhere can be that of these vectors.
-        grid: the settings that are tried.
-        tuned: those settings of an index that the grid changes.
+        learn: function from lifted vectors to a structure; empty if nothing is expensive to build.
+        make: function from transformed vectors, settings and a transformed structure to an index.
+        parameters: function from settings, candidates and options to FAISS's parameters of one search.
+        fits: whether a structure that was read from a file can belong to these vectors.
+        grid: the search settings that are tried.
+        tuned: the settings of an index that the grid varies.
         number_bytes: bytes of one number of a stored vector.
         transform: how vectors of a width are stored.
-        defaults: the settings of an index, given its number of rows, width and seed.
-        declines: why it cannot pay over some vectors; None where it may.
-        row_bytes: beside the numbers, for each vector of a width.
-        inverted: whether its structure is centroids, which are finished as vectors are.
-        all_seen: every vector is compared in full.
-        selects: a selector does not slow it down.
-        metrics: those for which it is tried among all kinds.
+        defaults: default settings for a number of rows, width and seed.
+        declines: why it is not useful for some vectors; None if it may be.
+        row_bytes: bytes per vector of a width in addition to its numbers.
+        inverted: whether its structure consists of centroids, which are transformed like vectors.
+        all_seen: whether every vector is compared in full.
+        selects: whether a selector does not slow it down.
+        metrics: the metrics for which it is tried among all kinds.
     """
 
     learn: Callable[[TransformedVectors, FaissSettings], Structure]
@@ -64,7 +64,7 @@ class FaissKind:
 
     @property
     def structure_key(self) -> Hashable | None:
-        """Lists share their k-means: those of plain vectors, and those of lifted ones."""
+        """Kinds with inverted lists share a k-means: one for plain and one for lifted vectors."""
         return ("centroids", self.transform(1).lifts) if self.inverted else None
 
 
@@ -98,9 +98,9 @@ def _listed(
 
 LIFTED = VectorTransform(lifts=True)
 
-# In the order in which they are tried: lists come first, because they share their k-means; a graph takes longest.
+# In the order in which they are tried: inverted lists first, because they share a k-means; graphs take longest.
 KINDS: Mapping[Name, FaissKind] = {
-    # Exact search does what it does; it is there by name.
+    # Exact search does the same; this kind is only available by name.
     "flat": FaissKind(
         flat.learn,
         flat.full,

@@ -1,4 +1,4 @@
-"""The numbers that make a FAISS index and ask it, each with what it may be."""
+"""Build and search settings of FAISS indexes, with their ranges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack, cast
 from isthmus.errors import SettingError
 
 POINTS_A_LIST = 39
-"""With fewer training points than that for each list, k-means says that its centroids are poor."""
+"""Minimum number of training points per list; with fewer, FAISS's k-means warns about poor centroids."""
 
 RANGES: Mapping[str, tuple[int, int]] = {
     "lists": (1, 1 << 24),
@@ -36,7 +36,7 @@ class Keywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Settings that trade recall for speed when an index is asked; None for those that a kind has no use for.
+    """Settings that trade recall for speed in a search; None for those that a kind does not use.
 
     Attributes:
         probes: inverted lists visited (``nprobe``).
@@ -55,7 +55,7 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class FaissSettings:
-    """Of one index; a kind that has no use for a number ignores it.
+    """Settings of one index; a kind ignores those that it does not use.
 
     Attributes:
         lists: inverted lists (``nlist``).
@@ -64,7 +64,7 @@ class FaissSettings:
         building: candidates kept while a graph is built (``efConstruction``).
         breadth: candidates kept, at least, while a graph is searched (``efSearch``).
         widen: candidates for each answer, whose scores are computed again.
-        seed: of k-means and rotation.
+        seed: seed of k-means and rotation.
     """
 
     lists: int
@@ -77,8 +77,8 @@ class FaissSettings:
 
     @classmethod
     def checked(cls, rows: int, **given: Unpack[Keywords]) -> FaissSettings:
-        """Settings for so many rows: 4·√rows lists and a quarter of them as probes, if not given, and never more lists
-        than the rows can train.
+        """Settings for a number of rows. By default there are 4·√rows lists, a quarter of which are probed; there are
+        never more lists than the rows can train.
 
         Raises:
             SettingError: a number outside its range, or an unknown name.
@@ -99,7 +99,7 @@ class FaissSettings:
 
     @classmethod
     def restored(cls, rows: int, saved: Mapping[str, Any]) -> FaissSettings:
-        """``checked`` from what a manifest holds.
+        """``checked`` for the settings in a manifest.
 
         Raises:
             SettingError: as ``checked`` does.
@@ -107,7 +107,7 @@ class FaissSettings:
         return cls.checked(rows, **cast(Keywords, dict(saved)))
 
     def for_rows(self, rows: int) -> FaissSettings:
-        """Settings to match for another number of rows: as many lists as it calls for, and the same share visited."""
+        """Settings for another number of rows: a suitable number of lists, of which the same share is visited."""
         lists = FaissSettings.checked(rows).lists
         return replace(self, lists=lists, probes=max(1, round(self.probes * lists / self.lists)))
 

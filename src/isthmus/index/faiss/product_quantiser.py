@@ -1,4 +1,4 @@
-"""Vectors through FAISS's product quantiser and back: what other short codes are compared with."""
+"""Product quantisation by FAISS, as a baseline for other short codes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from isthmus.errors import InputError, SettingError
 from isthmus.index.vectors import check_lengths
 
 WORDS = 256
-"""Of a codebook: a byte tells one of them."""
+"""Number of codewords in a codebook, so that one byte identifies a codeword."""
 
 
 def product_quantised(
     examples: Float32[np.ndarray, "n width"], vectors: Float32[np.ndarray, "rows _"], bytes: int, *, seed: int = 0
 ) -> Float32[np.ndarray, "rows width"]:
-    """What is left of vectors that are kept in so many bytes by product quantisation (Jégou, Douze & Schmid, TPAMI
-    2011), with FAISS's defaults of training.
+    """Encode vectors by product quantisation and decode them again (Jégou, Douze & Schmid, TPAMI 2011), with FAISS's
+    default training.
 
     Args:
-        examples: what the codebooks are learned from, at least 256 rows.
-        vectors: what is quantised.
-        bytes: of a code; they divide the width.
-        seed: of the k-means that makes the codebooks.
+        examples: vectors that the codebooks are trained on, at least 256 rows.
+        vectors: vectors to quantise.
+        bytes: size of a code in bytes, a divisor of the width.
+        seed: seed of the k-means that trains the codebooks.
 
     Returns:
-        Decoded vectors, in their order.
+        The decoded vectors, in the same order.
 
     Raises:
         SettingError: a number of bytes that does not divide the width.
@@ -36,7 +36,7 @@ def product_quantised(
     """
     width = examples.shape[1]
     if bytes < 1 or width % bytes:
-        raise SettingError(f"{bytes} bytes for {width} numbers", expected="a number that divides them")
+        raise SettingError(f"{bytes} bytes for {width} numbers", expected="a divisor of the number of dimensions")
     if len(examples) < WORDS or vectors.shape[1] != width:
         shapes = f"examples {examples.shape} and vectors {vectors.shape}"
         raise InputError(shapes, expected=f"one width, and at least {WORDS} examples")

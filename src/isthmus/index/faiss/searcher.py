@@ -1,8 +1,9 @@
-"""FAISS finds candidates; their scores are computed again from the vectors.
+"""A searcher that takes candidates from FAISS and computes their scores again from the vectors.
 
-So scores are exact whatever the index keeps, and equal ones come in ascending order of row. FAISS knows one filter for
-a whole call and no list for each query: excluded rows are found beyond the k and dropped, and a query that is left
-with fewer than k is answered by exact search. So no filter leaks, and no answer is short while k rows may answer.
+Scores are therefore exact for every kind of index, and ties are ordered by ascending row. FAISS supports one filter per
+call, but no list for each query: more candidates are requested, excluded rows are dropped, and a query that is left
+with fewer than k is searched exactly. Filters are therefore never violated, and a result has fewer than k rows only if
+fewer pass the filters.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ from isthmus.protocols import Neighbours
 from isthmus.rowlists import RowLists, contains
 
 SPARE = 2
-"""Candidates beyond those wanted that pass from sums in float32 to sums in float64."""
+"""Additional candidates that are passed from float32 scores to float64 scores."""
 
 ROWS_UNDER_WAY = 1 << 22
-"""Candidates of one call of FAISS."""
+"""Maximum number of candidates of one call of FAISS."""
 
 
 @final
 class FaissSearcher:
-    """Made by ``build`` or ``over``; immutable, and safe to ask from several threads."""
+    """Created by ``build`` or ``over``; immutable and thread-safe."""
 
     def __init__(
         self,
@@ -63,19 +64,19 @@ class FaissSearcher:
         metric: Metric = "ip",
         **settings: Unpack[Keywords],
     ) -> FaissSearcher:
-        """An index of a copy of the vectors, on the CPU in float32.
+        """Build an index of a copy of the vectors, on the CPU in float32.
 
-        How many of the true neighbours an approximate kind finds depends on the data, most of all for inner products
-        of vectors of very unlike length: ``isthmus.index.Index`` measures it.
+        The recall of an approximate kind depends on the data, most of all for inner products of vectors with very
+        different norms; ``isthmus.index.Index`` measures it.
 
         Args:
             vectors: one vector for each row.
-            kind: "flat" compares with all, "fp16", "bf16" and "sq8" with all in fewer bytes; "ivf" with those of the
-                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" with codes of those; "hnsw" walks over a graph,
-                "hnsw-short" over one of the leading principal axes, and "ivf-lifted" visits lists, of lifted vectors,
-                whose nearest has the greatest inner product.
-            metric: "ip", "cosine", 0 with a zero vector, or "l2".
-            settings: of ``FaissSettings``: lists, probes, links, building, breadth, widen, seed.
+            kind: "flat" compares all vectors, "fp16", "bf16" and "sq8" all of them in fewer bytes; "ivf" those of the
+                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" their codes; "hnsw" searches a graph, "hnsw-short" a
+                graph over the leading principal components, and "ivf-lifted" the lists of lifted vectors, where the
+                nearest vector has the largest inner product.
+            metric: "ip", "cosine" (0 for a zero vector) or "l2".
+            settings: the fields of ``FaissSettings``: lists, probes, links, building, breadth, widen, seed.
 
         Raises:
             SettingError: an unknown kind or metric, or a number outside its range.
@@ -95,10 +96,10 @@ class FaissSearcher:
         """An index of the vectors of an exact searcher on the CPU.
 
         Args:
-            exact: computes the candidates' scores, and answers what FAISS cannot.
+            exact: computes the candidates' scores, and handles the searches that FAISS cannot.
             kind: as for ``build``.
-            settings: checked.
-            known: the structure of an earlier index of such vectors; it is looked for anew where it does not fit.
+            settings: checked settings.
+            known: the structure of an earlier index of these vectors; it is computed again if it does not fit.
         """
         found = KINDS[kind]
         transform = found.transform(exact.width)
@@ -112,7 +113,7 @@ class FaissSearcher:
                 centroids = np.asarray(structure["centroids"], dtype=np.float32)
                 finished = {"centroids": pad_and_rotate(transform, centroids, settings.seed)}
             index = found.make(TransformedVectors(vectors, lifted.by_distance), settings, finished)
-        # From FAISS's number to row; -1, which is not a row, finds the last.
+        # Maps FAISS's numbers to rows; -1 (no row) maps to the last entry.
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
         return cls(index, exact, kind, settings, structure, order)
 
@@ -134,17 +135,17 @@ class FaissSearcher:
         return FaissSearcher(self._index, self._exact, self._name, changed, self._structure, self._order)
 
     def grid(self) -> Sequence[Sequence[FaissSearcher]]:
-        """The same index with the settings of its kind's grid, the cheap ones first."""
+        """The same index with the settings of its kind's grid, cheapest first."""
         tried = self._kind.grid(self.faiss_settings)
         return [[self.with_search_settings(settings) for settings in line] for line in tried]
 
     def rebuilt(self, exact: ExactSearcher) -> FaissSearcher:
-        """As many lists as the new number of rows calls for, the same share of them visited, all else the same."""
+        """The same kind over other vectors: a suitable number of lists, the same share of them visited."""
         return FaissSearcher.over(exact, self._name, self.faiss_settings.for_rows(len(exact)))
 
     @property
     def kind(self) -> Name:
-        """The name of its kind."""
+        """The name of the kind."""
         return self._name
 
     @property
@@ -154,22 +155,22 @@ class FaissSearcher:
 
     @property
     def search_settings(self) -> Mapping[str, int]:
-        """Those that the grid of its kind changes, by name."""
+        """The search settings that the grid of the kind varies, by name."""
         return self._kind.tuned(self.faiss_settings).given()
 
     @property
     def structure(self) -> Structure:
-        """Centroids, or links with levels and order, and axes; empty where every vector is compared."""
+        """Centroids, or links with levels, order and axes; empty for flat indexes."""
         return self._structure
 
     @property
     def width(self) -> int:
-        """How many numbers a vector has."""
+        """The number of dimensions of a vector."""
         return self._exact.width
 
     @property
     def nbytes(self) -> int:
-        """What FAISS keeps, beside the vectors of the exact searcher."""
+        """Bytes that FAISS keeps in addition to the vectors of the exact searcher."""
         codes = int(len(self) * self._index.d * self._kind.number_bytes)
         numbers = 8 * len(self) if self._kind.inverted else 0
         return codes + numbers + sum(part.nbytes for part in self._structure.values())
@@ -186,20 +187,20 @@ class FaissSearcher:
         exclude: RowLists | None = None,
         allow: Allow = None,
     ) -> Neighbours:
-        """The ``k`` nearest rows of each query, as nearly as the kind of index finds them.
+        """The ``k`` nearest rows of each query, with the recall of this kind of index.
 
         Args:
-            queries: one a row.
-            k: answers a query.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            queries: one query per row.
+            k: number of results per query.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
 
         Returns:
-            Rows and scores, nearest first, equal scores by rising row; -1 and -inf where fewer than ``k`` may answer.
+            Rows and scores, nearest first, ties by ascending row; padded with -1 and -inf where fewer than ``k`` pass.
 
         Raises:
             SettingError: ``k`` below 1.
-            InputError: queries of another width or device; filters that do not fit the queries.
+            InputError: queries of another width or device; filters that do not match the number of queries.
             ValueRangeError: a query holds NaN or infinity; a filter names a row that does not exist.
         """
         k = check_k(k, len(queries))
@@ -208,7 +209,7 @@ class FaissSearcher:
         prepared = self._exact.prepared(queries)
         rows = torch.full((len(queries), k), -1)
         scores = torch.full((len(queries), k), -torch.inf)
-        # One more shows whether a tie was cut.
+        # One more than k shows whether a tie was cut.
         needed = needed_of(filters, len(queries), k * self.faiss_settings.widen + 1)
         settled = torch.zeros(len(queries), dtype=torch.bool)
         for some in self._groups(needed, filters):
@@ -227,13 +228,13 @@ class FaissSearcher:
         """What ``search`` chooses from.
 
         Args:
-            queries: checked.
-            k: candidates that each query needs.
-            exclude: rows that must not answer, for each query.
-            allow: the only rows that may answer: for all queries (a tensor) or for each (lists).
+            queries: checked queries.
+            k: number of candidates that each query needs.
+            exclude: rows to exclude, for each query.
+            allow: the only rows that may be returned: for all queries (a tensor) or for each (lists).
 
         Returns:
-            Rows in no order, with gaps of -1: at least ``k`` of each query, if so many may answer.
+            Rows in any order, with -1 in between: at least ``k`` rows per query, if that many pass the filters.
         """
         filters = Filters.checked(len(self), len(queries), exclude, allow, queries.device)
         needed = needed_of(filters, len(queries), k * self.faiss_settings.widen)
@@ -241,7 +242,7 @@ class FaissSearcher:
         if self._kind.all_seen or not groups:
             return self.search(queries, k, exclude=exclude, allow=allow).rows
         prepared, widest = self._exact.prepared(queries), max(int(needed[some].max()) for some in groups)
-        # Many candidates are compared in float32 before the rest is summed in float64.
+        # Many candidates are reduced by float32 scores before the rest are scored in float64.
         width = widest if widest <= 2 * k + 1 else k + SPARE
         rows = torch.full((len(queries), width), -1)
         settled = torch.zeros(len(queries), dtype=torch.bool)
@@ -260,8 +261,8 @@ class FaissSearcher:
     def unfiltered_candidates(
         self, queries: Float[Tensor, "batch width"], k: int
     ) -> Int64[np.ndarray, "batch found"] | None:
-        """``candidates`` of checked queries where nothing is filtered and no query is answered exactly: -1 where FAISS
-        finds fewer. None where the exact searcher does better."""
+        """``candidates`` of checked queries without filters and without fallback to exact search: padded with -1 if
+        FAISS finds fewer. None if the exact searcher is faster."""
         needed = k * self.faiss_settings.widen
         if self._kind.all_seen or needed * EXACT_SHARE > len(self) or needed > MOST_CANDIDATES:
             return None
@@ -277,20 +278,20 @@ class FaissSearcher:
     def _near(
         self, queries: Float[Tensor, "batch width"], k: int, candidates: int, filters: Filters
     ) -> tuple[Int64[Tensor, "batch k"], Float[Tensor, "batch k"], Bool[Tensor, " batch"]]:
-        """The best k among FAISS's candidates, and for which queries that settles it."""
+        """The best k among FAISS's candidates, and a mask of the queries for which they are final."""
         found = self._open_candidates(queries, candidates, filters)
         closed = found < 0
         scores = self._exact.scores_of_prepared(queries, found.clamp(min=0)).masked_fill_(closed, -torch.inf)
         best = by_score(scores, found)
         last, after = best.scores[:, k - 1], best.scores[:, k]
-        # An approximate index may not have seen the rows that a cut tie is about; a flat one has, and must be right.
+        # An approximate index may miss rows of a cut tie; a flat index compares all rows, so its result must be exact.
         cut = (last == after) & self._kind.all_seen
         return best.columns[:, :k], best.scores[:, :k], (last > -torch.inf) & ~cut
 
     def _open_candidates(
         self, queries: Float[Tensor, "batch width"], candidates: int, filters: Filters
     ) -> Int64[Tensor, "batch candidates"]:
-        """FAISS's candidates for what ``prepared`` returned, -1 in place of those that the filters close."""
+        """FAISS's candidates for prepared queries, with -1 in place of excluded rows."""
         found = torch.from_numpy(self._ask(queries, candidates, filters.shared))
         if filters.exclude is not None:
             found.masked_fill_(contains(filters.exclude, found), -1)

@@ -1,4 +1,4 @@
-"""Vectors as FAISS stores them, and queries as it is asked: padded, lifted or rotated."""
+"""Transforms of vectors and queries for FAISS: padding, lifting and rotation."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class VectorTransform(NamedTuple):
     """How vectors are changed without changing who is near.
 
     Attributes:
-        lifts: inner products become distances; only where the metric is one of products.
-        rotates: by a random rotation, which spreads what a few coordinates hold over all: one bit says more then.
-        multiple: the width becomes a multiple of this; zeros are appended.
+        lifts: whether inner products become distances; only for metrics based on products.
+        rotates: whether a random rotation is applied. It spreads the variance over all dimensions, which makes one-bit
+            codes more informative.
+        multiple: zeros are appended until the width is a multiple of this.
     """
 
     lifts: bool = False
@@ -31,7 +32,7 @@ class VectorTransform(NamedTuple):
 
 
 class TransformedVectors(NamedTuple):
-    """What an index is made of."""
+    """Vectors as an index stores them."""
 
     vectors: Array
     by_distance: bool
@@ -49,7 +50,7 @@ def lift(transform: VectorTransform, vectors: Float[Tensor, "rows width"], by_di
         by_distance: whether the metric is a distance.
 
     Returns:
-        Vectors, lifted where that turns products into distances, and whether the nearest by distance is looked for.
+        The vectors, lifted if the transform turns products into distances, and whether they are compared by distance.
     """
     lifts = transform.lifts and not by_distance
     return TransformedVectors((lifted(vectors) if lifts else vectors).contiguous().numpy(), by_distance or lifts)
@@ -60,7 +61,7 @@ def pad_and_rotate(transform: VectorTransform, vectors: Array, seed: int) -> Arr
 
     Args:
         transform: of the kind.
-        vectors: one a row.
+        vectors: one vector per row.
         seed: of the rotation.
     """
     missing = -vectors.shape[1] % transform.multiple

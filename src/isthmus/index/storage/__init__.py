@@ -1,1 +1,1 @@
-"""An index on disk: safetensors and JSON, checked before anything of it is used."""
+"""Storage of indexes as safetensors and JSON, checked before use."""

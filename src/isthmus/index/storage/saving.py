@@ -1,4 +1,4 @@
-"""An index as numbers and JSON, and back."""
+"""Saves and loads indexes: converts snapshots, choices and requests to tensors and JSON, and back."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ def described(snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) ->
 
 
 def save(directory: str | Path, snapshot: Snapshot, chosen: ChosenIndex, request: IndexRequest) -> None:
-    """Write an index as it is: frozen segment, what was removed and what came later.
+    """Write an index: its frozen segment, deletions and later additions.
 
     Args:
-        directory: where.
+        directory: path of the directory.
         snapshot: what the index holds.
         chosen: its kind and searcher.
         request: what was asked for when it was built.
 
     Raises:
-        InputError: something else stands at that place.
+        InputError: the path exists and is something else.
         OSError: it cannot be written.
     """
     settings = {
@@ -100,13 +100,13 @@ def load(directory: str | Path, verify: Verify, mmap: bool) -> Opened:
     """The inverse of ``save``.
 
     Args:
-        directory: where.
+        directory: path of the directory.
         verify: "full" reads and hashes every byte; "header" checks sizes, names, types and shapes.
-        mmap: the vectors stay on the disk until they are used.
+        mmap: leave the vectors on disk until they are used.
 
     Raises:
-        SettingError: another word for ``verify``.
-        BundleError: no index there; one that is truncated, altered, foreign or too new; or of a kind that is not known.
+        SettingError: an invalid value of ``verify``.
+        BundleError: no index at this path, or one that is truncated, altered, foreign or too new, or of unknown kind.
     """
     stored = storage.read(directory, verify, mmap)
     with as_damage(directory):
@@ -125,7 +125,7 @@ def load(directory: str | Path, verify: Verify, mmap: bool) -> Opened:
         snapshot = Snapshot(metric, width, kind, base, deleted, later)
         _check_ids(snapshot)
         if len(snapshot) != facts["rows"]:
-            raise BundleError(f"it lacks rows: {len(snapshot)}", expected=f"{facts['rows']}", remedy="save it again")
+            raise BundleError(f"{len(snapshot)} rows", expected=f"{facts['rows']}", remedy="save it again")
     return snapshot, chosen, request
 
 
@@ -150,7 +150,7 @@ def _segment(tensors: Mapping[str, Tensor], name: str, width: int, metric: Metri
 def _approximate(
     base: Segment, chosen: ChosenIndex, settings: Mapping[str, Setting], known: storage.Structure | None
 ) -> tuple[Segment, ChosenIndex]:
-    # A kind takes what it is given: numbers that are none would end in places that do not exist.
+    # A kind does not check its input: NaN could lead to rows that do not exist.
     if not bool(base.vectors.isfinite().all()):
         raise BundleError("base vectors hold NaN or infinity", expected="finite numbers")
     check_lengths(base.vectors, base.metric)
@@ -180,12 +180,12 @@ def _deletions(rows: Tensor | None, base: Segment | None) -> Tensor | None:
         or rows.ndim != 1
         or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < frozen)
     ):
-        raise BundleError("rows are gone that never were", remedy="save it again")
+        raise BundleError("deleted rows that do not exist", remedy="save it again")
     return deletion_mask(rows, frozen)
 
 
 def _check_ids(snapshot: Snapshot) -> None:
-    """No id is there twice, and all are of one type."""
+    """Check that ids are unique and of one type."""
     for segment in (snapshot.base, snapshot.later):
         if segment is not None and segment.vocabulary.kind != snapshot.kind and len(snapshot):
             raise BundleError(f"ids of type {segment.vocabulary.kind}", expected=snapshot.kind)

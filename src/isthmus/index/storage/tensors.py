@@ -1,12 +1,12 @@
-"""An index on disk.
+"""Files of a saved index.
 
     NAME/
       manifest.json           metric, kind and settings, what was tried, and size and SHA-256 of every other file
-      weights.safetensors     vectors, ids, which rows are gone, and what came later
+      weights.safetensors     vectors, ids, deleted rows and later additions
       cache/structure.safetensors    centroids or links of the approximate index
 
-The cache saves time and is trusted with nothing: it is hashed before it is read, its arrays are checked before an index
-is made of them, and where either fails, the index is made anew from the vectors. FAISS itself reads no file.
+The cache only saves time and is not trusted: its hash and its arrays are checked before use, and if a check fails, the
+structure is built again from the vectors. FAISS itself reads no file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from safetensors.numpy import save as save_arrays
 from torch import Tensor
 
 from isthmus import bundle
-from isthmus.bundle.manifest import CACHE, MANIFEST, WEIGHTS, Manifest, Stamp, peek
+from isthmus.bundle.manifest import CACHE, CARD, MANIFEST, WEIGHTS, Manifest, Stamp, peek
 from isthmus.disk import steadily
 from isthmus.errors import BundleError, SettingError
 from isthmus.ids import Id
@@ -44,9 +44,9 @@ class StoredIndex(NamedTuple):
     """What a saved index holds.
 
     Attributes:
-        manifest: of the directory.
-        tensors: by name.
-        structure: of the approximate index, if there is one and it is what was saved.
+        manifest: manifest of the directory.
+        tensors: tensors by name.
+        structure: structure of the approximate index, if there is one and its hash is correct.
     """
 
     manifest: Manifest
@@ -57,18 +57,18 @@ class StoredIndex(NamedTuple):
 def write(
     directory: str | Path, settings: dict[str, Any], facts: dict[str, Any], tensors: dict[str, Tensor], cache: Structure
 ) -> None:
-    """Save, whole or not at all; an older index at the same place is replaced.
+    """Save an index completely or not at all. An older index at this path is replaced.
 
     Args:
-        directory: where.
-        settings: what makes the index again, as JSON values.
-        facts: what was measured, as JSON values.
-        tensors: vectors, ids and what was removed.
+        directory: path of the directory.
+        settings: settings that are needed to restore the index, as JSON values.
+        facts: measurements, as JSON values.
+        tensors: vectors, ids and deleted rows.
         cache: the structure of an approximate index; may be empty.
 
     Raises:
-        InputError: something else stands at that place.
-        OSError: the disk is full or may not be written to; what stood there before still does.
+        InputError: the path exists and is something else.
+        OSError: the disk is full or not writable; an older index is still there.
     """
     content = {STRUCTURE: save_arrays(dict(cache))} if cache else {}
     bundle.write(
@@ -87,14 +87,14 @@ def read(directory: str | Path, verify: Verify, mmap: bool) -> StoredIndex:
     """Read what ``write`` wrote.
 
     Args:
-        directory: where.
+        directory: path of the directory.
         verify: "full" reads and hashes every byte; "header" checks sizes, names, types and shapes.
-        mmap: the tensors stay on the disk until they are used.
+        mmap: leave the tensors on disk until they are used.
 
     Raises:
-        SettingError: another word for ``verify``.
-        BundleError: no index there, or one that is truncated, altered, foreign or too new.
-        OSError, MemoryError: it cannot be read here and now.
+        SettingError: an invalid value of ``verify``.
+        BundleError: no index at this path, or one that is truncated, altered, foreign or too new.
+        OSError, MemoryError: a problem of the system rather than of the index.
     """
     if verify not in ("full", "header"):
         raise SettingError(f"verify {verify!r}", expected="full or header")
@@ -123,7 +123,7 @@ def _read(directory: Path, verify: Verify, mmap: bool) -> StoredIndex:
 
 
 def packed(vocabulary: Vocabulary) -> dict[str, Tensor]:
-    """Ids as tensors: whole numbers, or the bytes of all texts with where each of them ends."""
+    """Ids as tensors: integers, or the bytes of all texts with their end offsets."""
     if vocabulary.kind != "string":
         return {"ids": torch.from_numpy(np.array(vocabulary.ids, dtype=vocabulary.kind))}
     texts = [str(text).encode() for text in vocabulary.ids]
@@ -135,8 +135,8 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
     """The inverse of ``packed``.
 
     Raises:
-        BundleError: no such tensors.
-        UnicodeDecodeError: bytes that are not text.
+        BundleError: invalid or missing tensors.
+        UnicodeDecodeError: bytes that are not UTF-8.
     """
     ids, ends = tensors[f"{prefix}ids"], tensors.get(f"{prefix}ends")
     if ends is None:
@@ -154,7 +154,7 @@ def unpacked(tensors: Mapping[str, Tensor], prefix: str) -> list[Id]:
 
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
-    known = {MANIFEST, WEIGHTS, CACHE, f"{CACHE}/{STRUCTURE}"}
+    known = {MANIFEST, WEIGHTS, CACHE, CARD, f"{CACHE}/{STRUCTURE}"}
     paths = list(directory.rglob("*"))
     for path in paths:
         if path.is_symlink() or not (path.is_file() or path == directory / CACHE):
@@ -167,7 +167,7 @@ def _check_names(directory: Path, manifest: Manifest) -> None:
 
 
 def _cached(directory: Path, manifest: Manifest) -> Structure | None:
-    """What the cache holds, if it is what was written."""
+    """The content of the cache, if its hash is correct."""
     name = f"{CACHE}/{STRUCTURE}"
     stamp, path = manifest.files.get(name), directory / name
     if stamp is None:
@@ -179,7 +179,7 @@ def _cached(directory: Path, manifest: Manifest) -> Structure | None:
     except MemoryError:
         raise
     except Exception as error:
-        # Whatever is wrong with a cache, it can be made again.
+        # A cache with any kind of error can be built again.
         logger.debug("%s: %s", name, error)
     return None
 

@@ -1,4 +1,4 @@
-"""Indexes over the vectors of one exact searcher: each is built once, whoever asks and for whatever recall."""
+"""A cache of indexes over the vectors of one exact searcher, so that each kind is built only once."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class IndexBuilds:
     """Not for several threads.
 
     Args:
-        exact: over the vectors.
-        seed: of k-means and rotations.
+        exact: exact searcher over the vectors.
+        seed: seed of k-means and rotations.
     """
 
     def __init__(self, exact: ExactSearcher, seed: int) -> None:
@@ -33,7 +33,7 @@ class IndexBuilds:
         self._structures: dict[Hashable, Structure] = {}
 
     def built(self, kind: IndexKind) -> Built:
-        """An index of a kind, with the seconds that it took when it was built; what kinds can share, they do."""
+        """An index of a kind, with its build time; kinds share structures where they can."""
         if kind.name not in self._built:
             start = time.perf_counter()
             key = kind.structure_key
@@ -44,11 +44,11 @@ class IndexBuilds:
         return self._built[kind.name]
 
     def least_bytes(self, kind: IndexKind) -> int:
-        """What an index of a kind takes at least, beside the vectors."""
+        """Minimum number of bytes of an index of a kind, in addition to the vectors."""
         return int(len(self.exact) * kind.bytes_a_row(self.exact.width))
 
     def declined(self, kind: IndexKind) -> str | None:
-        """Why a kind cannot pay over these vectors; None where it may."""
+        """Why a kind is not useful for these vectors; None if it may be."""
         if kind.name not in self._declined:
             self._declined[kind.name] = kind.declines(self.exact)
         return self._declined[kind.name]

@@ -77,7 +77,7 @@ class KindSearch:
 
     def try_kind(self, kind: IndexKind) -> None:
         """Build one kind and measure it."""
-        # What was built for an earlier target counts as if it had been built for this one.
+        # A structure that was built for an earlier target counts as if it had been built for this one.
         if time.perf_counter() - self.start_time + self.shared_seconds > self.request.budget.build_seconds:
             self._skip(kind, "not tried: no time left")
             return
@@ -113,7 +113,7 @@ class KindSearch:
         """Whether it is much slower than the best so far."""
         throughput = self.tuning.throughput(searcher, SAMPLE)
         if SAMPLE_SECONDS * throughput > SAMPLE:
-            # So few queries show no more than what a search costs before it begins.
+            # So few queries would measure only the overhead of a search.
             throughput = self.tuning.throughput(searcher)
         return TOO_SLOW * throughput < self._best
 
@@ -140,7 +140,7 @@ class KindSearch:
             middle = (low + high) // 2
             enough = self.tuning.recall(grid[middle]) >= self.request.target_recall
             low, high = (low, middle) if enough else (middle + 1, high)
-        # Half of the queries may be easier than the other: a few settings more are allowed.
+        # The other half of the queries may be harder, so a few more expensive settings are tried.
         for searcher in grid[low : low + EXTRA_SETTINGS]:
             recall = self.judging.recall(searcher)
             enough = recall >= self.request.target_recall
@@ -163,7 +163,7 @@ class KindSearch:
         return "best so far" if throughput > self._best else "slower"
 
     def _winner(self) -> QualifiedIndex:
-        """The fastest, all that come close timed again; of those as fast, the one of the highest recall."""
+        """The fastest kind: close candidates are timed again, and among equally fast ones the highest recall wins."""
         close = [own for own in self.qualified if own.throughput * CLOSE >= self._best]
         close = sorted(close, key=lambda own: own.throughput)[-FINALISTS:]
         if len(close) > 1:

@@ -38,7 +38,7 @@ LATENCY_QUERIES = 8
 RUNS, MOST_RUNS = 3, 40
 
 TIMED_SECONDS = 0.08
-"""Seconds of runs: of the shortest, more are timed until they take this together."""
+"""Minimum total seconds of the timed runs; short runs are repeated until they reach it."""
 
 EvaluatedSearcher = ApproximateSearcher | None
 """What is measured; None for the exact searcher itself."""
@@ -46,7 +46,7 @@ EvaluatedSearcher = ApproximateSearcher | None
 
 @dataclass(frozen=True)
 class HeldOutQueries:
-    """Queries with the score of their true k-th neighbour.
+    """Queries with the score of their true k-th nearest neighbour.
 
     Attributes:
         queries: one per row.
@@ -68,9 +68,9 @@ class HeldOutQueries:
 
         Args:
             exact: over the vectors.
-            queries: one a row.
-            k: how many neighbours count.
-            frozen: what ``exact_segment`` makes of ``exact``, if it is there already.
+            queries: one query per row.
+            k: number of neighbours.
+            frozen: result of ``exact_segment(exact)``, if it exists already.
         """
         k = min(k, len(exact))
         return cls(queries, k, exact.search(queries, k).scores[:, -1], frozen or exact_segment(exact))
@@ -78,7 +78,7 @@ class HeldOutQueries:
     def recall(self, searcher: EvaluatedSearcher) -> float:
         """The share of the true k nearest neighbours that is found, from 0 to 1; ties count as found."""
         found = self._search_with(searcher)(self.queries, self.k).scores
-        # The same sum over another block differs in its last bits.
+        # Scores computed in another block differ in their last bits.
         lowest = (self.lowest - (1e-5 * self.lowest.abs() + 1e-12)).tolist()
         hits = sum(int((own >= bound).sum()) for own, bound in zip(found, lowest, strict=True))
         return hits / max(1, self.k * len(self.queries))
@@ -95,7 +95,7 @@ class HeldOutQueries:
         """
         face, some = self._search_with(searcher), self.queries[:most]
         if searcher is None:
-            # Matrix products are faster in larger batches, and no kind shall win for want of queries.
+            # Matrix products are faster in larger batches, and a small batch must not favour other kinds.
             some = some.repeat(-(-EXACT_QUERIES // len(some)), 1)[:EXACT_QUERIES]
         times: list[float] = []
         while len(times) < RUNS or (sum(times) < TIMED_SECONDS and len(times) < MOST_RUNS):
@@ -117,19 +117,19 @@ class HeldOutQueries:
 
 
 def exact_segment(exact: ExactSearcher) -> Segment:
-    """An index of the vectors that are compared, by row; distances are those of the vectors as they were given."""
+    """A segment of the compared vectors, with row numbers as ids; distances are those of the original vectors."""
     vectors = exact.compared + exact.centre if exact.metric == "l2" else exact.compared
     return Segment(vectors, Vocabulary(np.arange(len(exact))), exact.metric, None, exact)
 
 
 def held_out(exact: ExactSearcher, queries: Tensor | None, k: int, seed: int) -> tuple[HeldOutQueries, HeldOutQueries]:
-    """Queries to choose settings by and queries to judge the choice by.
+    """Queries for choosing settings, and queries for measuring the choice.
 
     Args:
-        exact: over the vectors.
-        queries: every second one goes to either half; vectors drawn at random with noise, if None.
-        k: how many neighbours count.
-        seed: of the vectors that are drawn.
+        exact: exact searcher over the vectors.
+        queries: queries, which are assigned alternately to the halves; None for randomly drawn vectors with noise.
+        k: number of neighbours.
+        seed: seed of the random draw.
 
     Raises:
         InputError: fewer than two queries.
@@ -147,9 +147,9 @@ def sampled(vectors: Float[Tensor, "rows width"], most: int, generator: Generato
     """Vectors drawn at random, with noise.
 
     Args:
-        vectors: one a row.
-        most: how many are drawn; two at least, and no more than there are.
-        generator: of draws and noise.
+        vectors: one vector per row.
+        most: maximum number of vectors; at least two are drawn, and no more than there are.
+        generator: generator of the draws and the noise.
     """
     drawn = torch.randint(0, len(vectors), (max(2, min(most, len(vectors))),), generator=generator)
     spread = vectors[drawn].std(0) * NOISE

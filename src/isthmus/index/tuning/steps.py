@@ -40,8 +40,8 @@ def step(progress: StepProgress | None, what: str) -> Iterator[None]:
     """Report what is done inside.
 
     Args:
-        progress: receives it; None for nobody.
-        what: in a few words.
+        progress: receives the report; may be None.
+        what: description of the step in a few words.
     """
     if progress is None:
         yield

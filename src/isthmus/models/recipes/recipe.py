@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.machine.devices import check_able, moved
+from isthmus.models.parts.item_tables import ItemTables
 from isthmus.protocols import Source
 from isthmus.reprs import brief
 from isthmus.training.determinism import deterministic
@@ -33,6 +36,8 @@ class GradientRecipe:
         before_training: computes what must be known about the source before training, such as item frequencies.
         after_training: measures statistics on the source afterwards, with the weights that are kept.
         reads: what the model is trained on, made of the source; None for the source itself.
+        tables: the tables that features of items may add to; None for none.
+        features: features of the items, shape (features, items), if they are to count.
     """
 
     model: Autoencoder
@@ -40,6 +45,8 @@ class GradientRecipe:
     before_training: Callable[[Source], None] | None = None
     after_training: Callable[[Source], None] | None = None
     reads: Callable[[Source], Source] | None = None
+    tables: ItemTables | None = None
+    features: csr_array | None = None
 
     @property
     def chooses_epoch(self) -> bool:
@@ -68,13 +75,17 @@ class GradientRecipe:
             if self.before_training is not None:
                 with stop.at_once(), doing(run.progress, "looking at the data"):
                     self.before_training(source)
-            history = train(self.model, source, self.plan, run, validation)
+            with self._features_in_tables():
+                history = train(self.model, source, self.plan, run, validation)
             after = self.after_training
             if after is not None:
                 with doing(run.progress, "measuring the finished network"):
                     stop.attempt(lambda: after(source))
             history.interrupted = stop.requested
         return history
+
+    def _features_in_tables(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.tables is None else self.tables.with_features(self.features)
 
 
 def fit_in_one_step(

@@ -16,6 +16,7 @@ from isthmus.errors import SettingError
 from isthmus.models.blend import blend, named_parts
 from isthmus.models.parts.keywords import Keyword, keywords_in
 from isthmus.models.recipes.counting import MOST, counted_parts
+from isthmus.models.recipes.published import KEYWORD, published_settings
 from isthmus.models.recipes.recent import named_model, recent
 from isthmus.protocols import Builder, Recipe
 from isthmus.training.run import Run
@@ -47,7 +48,8 @@ def keywords_of(builder: Builder) -> dict[str, Keyword]:
 
 
 def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All keywords of a builder: the given ones, checked against its annotations, and the defaults of the others.
+    """All keywords of a builder: the given ones, checked against its annotations, and the defaults of the others, or
+    with ``published=True`` the values of its paper.
 
     Keywords of a blend contain all keywords of each part, and those of a model with a half-life all keywords of that
     model. Because all of them are saved, a bundle does not depend on
@@ -70,6 +72,8 @@ def checked(name: str, builder: Builder, settings: Mapping[str, Any]) -> dict[st
             expected = f"one of: {', '.join(known)}"
             raise unknown_setting(key, known, f"{name} has no setting {key!r}", expected=expected, builder=builder)
     whole = {key: keyword.default for key, keyword in known.items()}
+    if settings.get(KEYWORD) is True:
+        whole |= published_settings(builder)
     whole |= {key: _value(name, key, value, known[key].type) for key, value in settings.items()}
     if builder is blend:
         whole["parts"] = [

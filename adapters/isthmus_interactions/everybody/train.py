@@ -1,0 +1,129 @@
+"""Fits a model that was chosen with held-out users on all users.
+
+A closed form is solved again. A network is trained anew, from the same first weights, for as many epochs as were best:
+who is held out to count them cannot be trained on at the same time. Whatever ends this early, the model of the training
+users is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from isthmus import plugins
+from isthmus.errors import BudgetError, NonFiniteLossError
+from isthmus.protocols import Recipe
+from isthmus.training.checkpoint import CheckpointStore
+from isthmus.training.history import History
+from isthmus.training.interrupts import StopRequest
+from isthmus.training.progress import NoProgress, doing
+from isthmus.training.run import Run
+from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.order.folds import training_source
+
+AGAIN = 1.15
+"""How much longer a fit on everybody takes than one on the training users."""
+
+FOLDER = "everybody"
+"""Folder for the checkpoints of this training, inside the one of the first."""
+
+KEPT = "keeping the model of the training users"
+
+logger = logging.getLogger(__name__)
+
+
+def seconds_again(recipe: Recipe, history: History) -> float:
+    """Seconds that a fit on everybody takes, by estimate.
+
+    Args:
+        recipe: what was fitted.
+        history: of that fit.
+    """
+    records = history.records[: history.best_epoch or 1] if recipe.chooses_epoch else history.records
+    return AGAIN * sum(float(record["seconds"]) for record in records)
+
+
+@dataclass(frozen=True)
+class FinalFit:
+    """The fit of one model on everybody.
+
+    Attributes:
+        name: its name in Python.
+        make: builds a recipe with its first weights.
+        data: interactions of all users.
+        run: device, seed, precision, progress and checkpoints; its time limit counts from ``started``.
+        stop: signals received during the whole ``fit``.
+        started: when the first fit began.
+    """
+
+    name: str
+    make: Callable[[], Recipe]
+    data: Interactions
+    run: Run
+    stop: StopRequest
+    started: float = field(default_factory=time.perf_counter)
+
+    def check_folder(self) -> None:
+        """Refuse checkpoints of an earlier training before anything is trained.
+
+        Raises:
+            SettingError: there are some, and the run does not resume.
+        """
+        folder = self._folder
+        if folder is not None and folder.is_dir() and not self.run.resume:
+            CheckpointStore(folder).check_empty()
+
+    def of(self, recipe: Recipe, history: History) -> tuple[Recipe, bool]:
+        """Fit on everybody.
+
+        Args:
+            recipe: fitted on the training users.
+            history: of that fit.
+
+        Returns:
+            The recipe to keep, and whether it was fitted on everybody.
+        """
+        if self.stop.requested or not history.records:
+            return recipe, False
+        if not recipe.chooses_epoch:
+            return recipe, self._solve(recipe)
+        left = None if self.run.time_limit is None else self.started + self.run.time_limit - time.perf_counter()
+        if left is not None and left < seconds_again(recipe, history):
+            logger.info(
+                "the time limit leaves no time to train %s on all users: %s", plugins.command_name(self.name), KEPT
+            )
+            return recipe, False
+        return self._train(recipe, history.best_epoch or history.epochs, left)
+
+    @property
+    def _folder(self) -> Path | None:
+        return None if self.run.checkpoints is None else self.run.checkpoints / FOLDER
+
+    def _solve(self, recipe: Recipe) -> bool:
+        """Solve again. An interruption leaves the model of the training users or of all users intact."""
+        silent = replace(self.run, progress=NoProgress())
+        with (
+            self.stop.telling(lambda: KEPT),
+            doing(self.run.progress, f"fitting on all {len(self.data):,} users"),
+        ):
+            return self.stop.optional(lambda: recipe.fit(training_source(self.data, recipe.model), silent))
+
+    def _train(self, before: Recipe, epochs: int, left: float | None) -> tuple[Recipe, bool]:
+        """Train anew; a training that does not come to its end is not better than the one that was chosen."""
+        recipe, found = self.make(), list[History]()
+        run = replace(self.run, until=epochs, time_limit=left, checkpoints=self._folder)
+        source = training_source(self.data, recipe.model)
+        try:
+            with (
+                self.stop.telling(lambda: KEPT),
+                doing(self.run.progress, f"training on all {len(self.data):,} users"),
+            ):
+                self.stop.attempt(lambda: found.append(recipe.fit(source, run)))
+        except (BudgetError, NonFiniteLossError) as error:
+            logger.warning("%s is not trained on all users: %s", plugins.command_name(self.name), error)
+            return before, False
+        done = bool(found) and not (self.stop.requested or found[0].out_of_time)
+        return (recipe, True) if done else (before, False)

@@ -1,0 +1,112 @@
+"""Arrays of a store are looked at, block by block, before compiled code follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isthmus.disk.mapped import PIECE
+from isthmus.errors import BundleError
+
+Ends = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+
+def check_ends(ends: Array, rows: int, entries: int, name: str) -> Ends:
+    """The ends of rows, if they rise from 0 to the number of entries.
+
+    Args:
+        ends: where the entries of each row start and, after the last row, their end.
+        rows: that there are.
+        entries: that there are.
+        name: for messages.
+
+    Raises:
+        BundleError: they do not.
+    """
+    if ends.dtype != np.int64 or ends.shape != (rows + 1,):
+        raise BundleError(f"{name} is {ends.dtype} {list(ends.shape)}", expected=f"int64 [{rows + 1}]")
+    if ends[0] != 0 or ends[-1] != entries or (ends[1:] < ends[:-1]).any():
+        raise BundleError(f"{name} does not rise from 0 to {entries:,}", remedy="make the store again")
+    return ends
+
+
+def check_items(items: Array, ends: Ends, width: int, name: str, *, distinct: bool) -> npt.NDArray[np.int32]:
+    """The columns of entries, if all of them are there, and where they are to be distinct, ascending in each row.
+
+    Args:
+        items: column of each entry.
+        ends: of the rows.
+        width: number of columns.
+        name: for messages.
+        distinct: whether a row has each column once.
+
+    Raises:
+        BundleError: they are not.
+    """
+    if items.dtype != np.int32 or items.ndim != 1:
+        raise BundleError(f"{name} is {items.dtype} of {items.ndim} dimensions", expected="int32 of one")
+    for piece in _overlapping(len(items)):
+        here = items[piece]
+        if here.min() < 0 or here.max() >= width:
+            raise BundleError(f"{name} names columns that do not exist", expected=f"0 to {width - 1:,}")
+        if distinct:
+            _check_falls(here[1:] <= here[:-1], piece.start, ends, f"{name} is not ascending within rows")
+    return items
+
+
+def check_values(values: Array, count: int, name: str) -> npt.NDArray[np.float32]:
+    """The values of entries, if they are finite and above 0.
+
+    Args:
+        values: of the entries.
+        count: of entries.
+        name: for messages.
+
+    Raises:
+        BundleError: they are not.
+    """
+    if values.dtype != np.float32 or values.shape != (count,):
+        raise BundleError(f"{name} is {values.dtype} {list(values.shape)}", expected=f"float32 [{count}]")
+    for piece in _overlapping(count):
+        here = values[piece]
+        if not ((here > 0) & (here < np.inf)).all():
+            raise BundleError(f"{name} holds values that are not finite and above 0")
+    return values
+
+
+def check_times(times: Array, ends: Ends, name: str) -> Array:
+    """The times of events, if they are finite and ascending in each row.
+
+    Args:
+        times: of the events.
+        ends: of the rows.
+        name: for messages.
+
+    Raises:
+        BundleError: they are not.
+    """
+    if times.dtype not in (np.int64, np.float64) or times.shape != (int(ends[-1]),):
+        raise BundleError(f"{name} is {times.dtype} {list(times.shape)}", expected=f"int64 or float64 [{ends[-1]}]")
+    for piece in _overlapping(len(times)):
+        here = times[piece]
+        if here.dtype == np.float64 and not np.isfinite(here).all():
+            raise BundleError(f"{name} holds times that are not finite")
+        _check_falls(here[1:] < here[:-1], piece.start, ends, f"{name} is not ascending within rows")
+    return times
+
+
+def _overlapping(count: int) -> Iterator[slice]:
+    """Blocks, each with the first entry of the next one."""
+    for start in range(0, count, PIECE):
+        yield slice(start, min(start + PIECE + 1, count))
+
+
+def _check_falls(falls: npt.NDArray[np.bool_], start: int, ends: Ends, said: str) -> None:
+    """An entry that is not above the one before must be the first of its row."""
+    places = np.flatnonzero(falls) + start + 1
+    if not np.array_equal(ends[np.searchsorted(ends, places)], places):
+        raise BundleError(said, remedy="make the store again")
