@@ -129,7 +129,8 @@ def sequence_recommender(
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, BETAS, weight_decay, patience=patience)
     learn = likelihood.learn if isinstance(likelihood, SampledMultinomial) else None
-    return GradientRecipe(model, plan, learn, reads=partial(_prefixes, ahead=1 if ahead is None else ahead))
+    reads = partial(_prefixes, ahead=1 if ahead is None else ahead)
+    return GradientRecipe(model, plan, learn, reads=reads, by_rows=True)
 
 
 def _around_the_state(width: int, generator: Generator) -> Gaussian:
