@@ -145,7 +145,7 @@ def open_alike(path: str | Path, told: Told, other: Told, *, numbered: bool = Fa
         The table; what ``other`` says is found out instead where the file cannot be read so, or would be one column.
 
     Raises:
-        InputError: what ``open_table`` raises.
+        InputError: the errors of ``open_table``.
     """
     both = told.over(other)
     if both == told:
@@ -164,7 +164,7 @@ def open_beside(path: str | Path, other: Told) -> FileTable:
     """A file that lies beside another one, such as titles beside interactions.
 
     Args:
-        path: of the file; see ``open_table``.
+        path: path of the file; see ``open_table``.
         other: what is known of the other file. Its encoding and its delimiter count as far as they fit, and whether it
             has a line of names where the contents of this one leave that open.
 
@@ -172,7 +172,7 @@ def open_beside(path: str | Path, other: Told) -> FileTable:
         The table.
 
     Raises:
-        InputError: what ``open_table`` raises.
+        InputError: the errors of ``open_table``.
     """
     nothing = Told()
     table = open_alike(path, nothing, other.without("header"))
@@ -186,14 +186,14 @@ def column_names(path: str | Path, told: Told) -> list[str] | None:
     """The names of the columns of a file that is a table by its contents; None for one that may be any text.
 
     Args:
-        path: of the file.
+        path: path of the file.
         told: what is known of it.
 
     Returns:
-        The names; of delimited text only where its first rows, at least three, are all equally wide.
+        The names; for delimited text only if its first rows, at least three, have the same width.
 
     Raises:
-        SourceError: no such file, an empty one, or one that is known to be no text.
+        SourceError: no such file, an empty file, or a known binary format.
     """
     if _is_parquet(Path(path)):
         return _parquet(Path(path)).header
@@ -215,17 +215,17 @@ def read_table(
     """All rows of a file.
 
     Args:
-        path: of the file; see ``open_table``.
-        encoding: of a text; found out if not given.
-        delimiter: between two columns; found out if not given.
-        header: whether the first line holds names; found out if not given.
-        columns: to read, in this order; all if not given.
+        path: path of the file; see ``open_table``.
+        encoding: encoding of a text file; detected if not given.
+        delimiter: delimiter of the columns; detected if not given.
+        header: whether the first line is a header; detected if not given.
+        columns: columns to read, in this order; by default all.
 
     Returns:
-        A table. Columns of delimited text are ``large_string``, every cell as it stands there; others have their types.
+        A table. Columns of delimited text are ``large_string`` with the cells as written; others have their types.
 
     Raises:
-        InputError: whatever ``open_table`` and ``DelimitedTable.batches`` raise.
+        InputError: the errors of ``open_table`` and ``DelimitedTable.batches``.
     """
     return open_table(path, Told.of(encoding, delimiter, header)).read(columns)
 

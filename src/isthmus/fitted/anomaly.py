@@ -102,7 +102,7 @@ class CalibratedScorer:
         one another.
 
         Args:
-            model: in evaluation mode.
+            model: model in evaluation mode.
             known: codes of ``train``, at least two.
             train: the training records.
             held_out: records that the model was not trained on.

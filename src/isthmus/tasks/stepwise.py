@@ -70,7 +70,7 @@ def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choo
 
     Args:
         steps: the decoder, step by step.
-        codes: one for each row.
+        codes: one code per row.
         choose: chooses a token for each row from its log probabilities.
 
     Returns:
