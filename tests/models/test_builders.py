@@ -120,9 +120,22 @@ def test_mult_vae_is_the_plain_network(dense: Tensor, batch: Batch) -> None:
         torch.testing.assert_close(model.loss(step, progress=progress).total, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("builder", "sizes"), [(mult_dae, {"code": 4}), (mult_vae, {"code": 4, "hidden": 7})])
+def test_the_rate_of_a_user_grows_with_the_number_of_items(dense: Tensor, batch: Batch) -> None:
+    model = loud(mult_vae(Bag(WIDTH), generator=generator(), hidden=7, code=4, gamma=0.03).model)
+    plain = PlainVae({name: tensor.detach() for name, tensor in model.state_dict().items()})
+    nll = negative_log_likelihood(plain.logits(dense), dense)
+    expected = nll + 0.03 * (dense.sum(1) * plain.divergence(dense)).mean()
+    for progress in (0.0, 1.0):
+        torch.testing.assert_close(
+            model.loss(model.step(batch), progress=progress).total, expected, atol=1e-5, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("builder", "sizes"), [(mult_dae, {"code": 4}), (mult_vae, {"code": 4, "hidden": 7, "beta": 0.2})]
+)
 def test_gradients_are_those_of_the_plain_network(
-    builder: Any, sizes: dict[str, int], dense: Tensor, batch: Batch
+    builder: Any, sizes: dict[str, Any], dense: Tensor, batch: Batch
 ) -> None:
     model = loud(builder(Bag(WIDTH), generator=generator(), **sizes).model)
     model.loss(model.step(batch), progress=0.425).total.backward()

@@ -13,7 +13,7 @@ from isthmus.core.corruptions.numbers import Dropout
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.encoders import BagEncoder
 from isthmus.core.objectives.elbo import Elbo
-from isthmus.core.objectives.schedules import LinearAnnealing
+from isthmus.core.objectives.schedules import HistoryLengthWeight, LinearAnnealing
 from isthmus.core.ops.bags import unit_norm
 from isthmus.core.priors.normal import StandardNormal
 from isthmus.core.readouts import LinearReadout
@@ -88,7 +88,7 @@ def mult_dae(
     )
 
 
-@publishes(epochs=200, batch_size=500, patience=None)
+@publishes(beta=0.2, epochs=200, batch_size=500, patience=None)
 def mult_vae(
     signal: Bag,
     *,
@@ -96,7 +96,8 @@ def mult_vae(
     hidden: int = 600,
     code: int = 200,
     dropout: float = 0.5,
-    beta: float = 0.2,
+    beta: float | None = None,
+    gamma: float = 0.005,
     annealing: float = 0.85,
     epochs: int = 100,
     batch_size: int | None = None,
@@ -112,17 +113,19 @@ def mult_vae(
     Advice: many users with dense histories; faster than RecVAE. On sparse data a linear model ranks better.
 
     The network is width-600-200-600-width with tanh, L2-normalised input and dropout on it. Codes are sampled in
-    training only; afterwards the posterior mean is used. β (section 2.2.2 of the paper) rises linearly to 0.2 over the
-    first 85 % of the epochs (in the paper's code for MovieLens-20M: step 40,000 in epoch 171 of 200). It depends on the
-    number of users seen, not on the batch size.
+    training only; afterwards the posterior mean is used. The weight of a user's rate is γ Σ_i x_i, as in RecVAE
+    (Shenbin et al., WSDM 2020), because the log-likelihood grows with the number of items, too. With ``beta`` it is the
+    paper's (section 2.2.2): β rises linearly over the first 85 % of the epochs (in the paper's code for MovieLens-20M:
+    to 0.2 at step 40,000, in epoch 171 of 200). It depends on the number of users seen, not on the batch size.
 
     Args:
         hidden: width of the layer on either side of the code. Published: 600.
         code: dimensions of the code. Published: 200.
         dropout: share of a user's items hidden from the encoder in training. Published: 0.5.
-        beta: weight of the rate (KL divergence from the prior) at the end of annealing. Published: 0.2 for
-            MovieLens-20M.
-        annealing: share of the training over which β rises. Published: 171 of 200 epochs for MovieLens-20M.
+        beta: weight of the rate (KL divergence from the prior) of every user at the end of annealing; None weighs it
+            by ``gamma``. Published: 0.2 for MovieLens-20M.
+        gamma: weight of the rate for each item of a user, where ``beta`` is None.
+        annealing: share of the training over which ``beta`` rises. Published: 171 of 200 epochs for MovieLens-20M.
         epochs: passes over the data. Published: 200 for MovieLens-20M, 100 for Netflix and the Million Song data.
         batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam.
@@ -135,7 +138,7 @@ def mult_vae(
         published: whether settings that are not given are those of the paper for MovieLens-20M, with no early
             stopping.
     """
-    check_settings(hidden=hidden, code=code, epochs=epochs, annealing=annealing)
+    check_settings(hidden=hidden, code=code, gamma=gamma, epochs=epochs, annealing=annealing)
     catalogue = ItemSoftmax.of(signal.width, negatives)
     sparse = catalogue.rowwise
     encoder = BagEncoder(signal.width, (hidden,), generator=generator, activate_last=True, sparse_gradient=sparse)
@@ -151,7 +154,7 @@ def mult_vae(
         likelihood=catalogue.likelihood,
         scaling=unit_norm,
         corruption=Dropout(dropout),
-        objective=Elbo(LinearAnnealing(beta, annealing)),
+        objective=Elbo(HistoryLengthWeight(gamma) if beta is None else LinearAnnealing(beta, annealing)),
     )
     return GradientRecipe(
         model,
