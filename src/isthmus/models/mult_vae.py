@@ -87,6 +87,7 @@ def mult_dae(
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
         tables=_tables(encoder, readout, feature_weight, sparse),
+        by_rows=True,
     )
 
 
@@ -158,7 +159,8 @@ def mult_vae(
     behind = DenseDecoder(code, (decoder,) if decoder else (), generator=generator)
     readout = LinearReadout(decoder or code, signal.width, generator=generator)
     if initial == "inputs":
-        draw_by_inputs(encoder.table, encoder.bias, readout, encoder, bottleneck, behind, generator=generator)
+        between = encoder, bottleneck, behind
+        draw_by_inputs(encoder.rows, encoder.table, encoder.bias, readout, *between, generator=generator)
     model = Autoencoder(
         encoder=encoder,
         bottleneck=bottleneck,
@@ -175,6 +177,7 @@ def mult_vae(
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
         tables=_tables(encoder, readout, feature_weight, sparse),
+        by_rows=True,
     )
 
 
