@@ -46,6 +46,7 @@ MODULES: Mapping[str, str] = {
     "next_item_epoch": "training.next_item",
     "scaling": "training.scaling",
     "training_kills": "training.kills",
+    "training_shards": "training.shards",
     "gpu": "gpu.device",
     "kinds": "kinds.kinds",
     "faults": "faults.mutations",

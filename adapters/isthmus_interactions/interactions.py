@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from isthmus.ids import Id
 from isthmus.reprs import counted, described, joined
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions.csr import Csr, Ints, as_csr, csr_of, row_of_entry, select_rows, stored_where
+from isthmus_interactions.exchange.sql import QueryResult, run_query
 from isthmus_interactions.files.assemble import Assembled, assemble
 from isthmus_interactions.files.read import read_events
 from isthmus_interactions.files.reading import Weights, columns_told
@@ -131,11 +132,52 @@ class Interactions:
             return cls.from_csr(cast(sparray, source), users=users, items=items, keep=keep, weights=weights or "value")
         _refuse({"users": users, "items": items}, "a table", "the columns of users and items with user= and item=")
         asked = parse_keep(keep)
-        # The events are handed on and not kept, so that their memory can be given back on the way.
+        # No reference to the events is kept, so that their memory can be freed on the way.
         parts = assemble(read_events(source, **columns, told=file), asked, weights or "binary", ordered=bool(ordered))
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
         built.report.tell(logger)
         return built
+
+    @classmethod
+    def from_sql(
+        cls,
+        connection: Any,
+        query: str,
+        *,
+        parameters: Any = None,
+        user: str | None = None,
+        item: str | None = None,
+        value: str | None = None,
+        time: str | None = None,
+        keep: str | float | int | None = None,
+        weights: Weights | None = None,
+        ordered: bool | None = False,
+    ) -> Interactions:
+        """Read the result of an SQL query with one row per event. Rows are fetched in batches, as Arrow if the library
+        supports it (DuckDB, ADBC).
+
+        Args:
+            connection: a connection of DuckDB, ADBC, SQLAlchemy (or an engine), sqlite3, psycopg, or any other DBAPI
+                library. It stays open, and nothing is committed.
+            query: an SQL statement that returns rows.
+            parameters: values of its placeholders, in the form of the library.
+            user, item, value, time, keep, weights: as for ``read``.
+            ordered: whether the query has ordered the events of each user by time.
+
+        Returns:
+            The interactions.
+
+        Raises:
+            SettingError: not a connection, or a query that is not text.
+            SourceError: the query fails or returns no rows; and the other errors of ``read``.
+        """
+
+        def read(found: QueryResult) -> Interactions:
+            columns = {"user": user, "item": item, "value": value, "time": time}
+            return cls.read(found, **columns, keep=keep, weights=weights, ordered=ordered)
+
+        interactions: Interactions = run_query(connection, query, parameters, read)
+        return interactions
 
     @classmethod
     def from_csr(
@@ -259,7 +301,7 @@ def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:
 def _asked_of(
     store: InteractionStore, given: Mapping[str, object], keep: str | float | int | None, weights: Weights | None
 ) -> Assembled:
-    """The parts of a store, if it was made as is asked for now. Raises SettingError."""
+    """The parts of a store; raises SettingError if it was made with other options."""
     _refuse(given, "a store", "none of them: they are told to isthmus store, or InteractionStore.create")
     held, rule = store.report, parse_keep(keep)
     asked = {"keep": None if rule is None else rule.rule, "weights": weights}

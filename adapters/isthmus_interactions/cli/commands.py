@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,12 +47,16 @@ from isthmus_interactions.cli.options import (
     ValueColumn,
 )
 from isthmus_interactions.cli.recommend_job import Work, recommend_job
+from isthmus_interactions.exchange import trec
 from isthmus_interactions.files.reading import Reading, with_order
 from isthmus_interactions.jobs.inputs import is_input
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
 from isthmus_interactions.recommender import Recommender
+
+RUNS = (".run", ".trec")
+"""Endings of files in the format of TREC."""
 
 
 def recommend(
@@ -64,7 +69,10 @@ def recommend(
             "histories or of events, or a store; may be repeated."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Parquet file for the recommendations, or folder of a job.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file for the recommendations, a TREC run: .run or .trec, or the folder of a job."),
+    ] = None,
     k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Recommend items of the history, too.")] = False,
     exclude: Exclude = None,
@@ -87,7 +95,7 @@ def recommend(
     job = users is not None and (engine is not None or is_input(users))
     if out is not None and not job:
         check_file(out)
-        check_ending(out, (".parquet", ".pq"))
+        check_ending(out, (".parquet", ".pq", *RUNS))
     recommender = Recommender.load(directory)
     named = {name: asked.items(recommender, name, ids) for name, ids in (("--exclude", exclude), ("--allow", allow))}
     for name, ids in named.items():
@@ -213,13 +221,11 @@ def _recommend_users(
         answers = list(recommender.recommend_users(ids, k, **filters))
         _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
-    rows = export.write(
-        out,
-        ids,
-        recommender.adapter,
-        lambda some: recommender.recommend_users(some, k, **filters),
-        calibrated=filters["calibrated"],
-    )
+    ask = partial(recommender.recommend_users, k=k, **filters)
+    if out.suffix.lower() in RUNS:
+        rows = trec.write_run(out, ids, ask)
+    else:
+        rows = export.write(out, ids, recommender.adapter, ask, calibrated=filters["calibrated"])
     document = {"path": str(out), "users": len(ids), "rows": rows}
     emit(document, as_json, lambda: Text(f"{counted(rows, 'row')} for {counted(len(ids), 'user')} in {out}"))
 

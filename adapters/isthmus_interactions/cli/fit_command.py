@@ -13,6 +13,7 @@ from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
+from isthmus.distributed import leads
 from isthmus.files import FileOptions, Told, told_in
 from isthmus.tasks.evaluation import MetricAt
 from isthmus_interactions.auto.auto import check_settings
@@ -113,6 +114,8 @@ def fit(
         **{"before": before, "decay": decay, **training.settings},
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
+    if not leads(training.run):
+        return
     document = documents.fit_report(training.out, recommender)
     emit(document, training.as_json, lambda: _page(document, documents.example(recommender, training.out)))
 
@@ -160,4 +163,5 @@ def _settings(line: dict[str, Any]) -> str:
         return f"{plugins.command_name(given['of'])}, half-life {given['half_life']}"
     names = ("regularisation", "dropout", "xi", "batch_size", "tau", "vectors", "item_power", "degree_power", "linear")
     shown = [*names, *(name for name in ("length_power", "feature_weight") if line["settings"].get(name))]
-    return ", ".join(f"{name} {line['settings'][name]:g}" for name in shown if name in line["settings"])
+    given = {name: line["settings"][name] for name in shown if line["settings"].get(name) is not None}
+    return ", ".join(f"{name} {value:g}" for name, value in given.items())

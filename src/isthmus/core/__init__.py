@@ -1,6 +1,6 @@
-"""Parts and how they join: encoders, bottlenecks, decoders, readouts, likelihoods, priors. Names no domain.
+"""Domain-independent parts of autoencoders: encoders, bottlenecks, decoders, readouts, likelihoods, priors.
 
-Every part can be imported from here; its module is imported when it is first asked for.
+Every part can be imported from here; its module is imported on first access.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ _MODULES = {
         "LinearReadout",
     ),
 }
-"""Where the names are; ``GaussianLikelihood`` is called ``Gaussian`` there."""
+"""The modules of the names; ``GaussianLikelihood`` is called ``Gaussian`` in its module."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""The parts joined. Every published autoencoder here is a setting of these parts, never a class of its own.
+"""The autoencoder assembled from its parts. Every published autoencoder is a combination of parts, not a class.
 
     vanilla      deterministic bottleneck
     denoising    the same, with a corruption
@@ -6,8 +6,8 @@
     sparse       a sparse bottleneck (or a penalty on the code)
     contractive  deterministic bottleneck, a penalty on ∂hidden/∂entered
 
-The default objective is one sentence in every domain: mean(rate_weight · rate − log_likelihood) + Σ penalties, nats a
-record.
+The default objective has the same form in every domain: mean(rate_weight · rate − log_likelihood) + Σ penalties, in
+nats per record.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from isthmus.reprs import brief
 @brief
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised, and what it is made of.
+    """The loss and its terms.
 
     Attributes:
         total: the objective plus all penalties; the only one with a gradient.
-        terms: detached means for the history: ``nll`` and ``rate`` in nats a record, and each penalty by its name.
+        terms: detached means for the history: ``nll`` and ``rate`` in nats per record, and each penalty by its name.
     """
 
     total: Float[Tensor, ""]
@@ -60,13 +60,14 @@ class Autoencoder(nn.Module):
     """An autoencoder of any kind, made of its parts.
 
     Args:
-        encoder, bottleneck, decoder, readout, likelihood: the path, in its order.
-        prior: what codes are expected to look like; without one the rate is 0.
-        scaling: a fixed change of the inputs, in training and after it, before any corruption (unit norms, z-scores).
+        encoder, bottleneck, decoder, readout, likelihood: the parts, in the order of the forward pass.
+        prior: prior distribution of the codes; without one the rate is 0.
+        scaling: a fixed transformation of the inputs (unit norms, z-scores), in training and afterwards, applied before
+            any corruption.
         corruption: noise on the scaled inputs, in training only.
         penalties: named scalars added to the objective.
-        objective: how rate and log-likelihood are weighed; by default ``Elbo()``.
-        hooks: what happens to the model after each step or epoch.
+        objective: how rate and log-likelihood are combined; by default ``Elbo()``.
+        hooks: functions called on the model after each step or epoch.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Autoencoder(nn.Module):
 
     @property
     def signal(self) -> Signal | None:
-        """What the encoder reads, if it says so: a model with ``Tokens`` reads items in order."""
+        """The input that the encoder declares, if any: a model with ``Tokens`` reads items in order."""
         return getattr(self.encoder, "signal", None)
 
     @property
@@ -103,7 +104,7 @@ class Autoencoder(nn.Module):
         return bool(getattr(self.encoder, "timed", False))
 
     def scaled(self, inputs: Tensors) -> Tensors:
-        """What the encoder enters: the inputs after the fixed change that this model makes of them, if any."""
+        """The inputs after the fixed scaling of the model, if any."""
         scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
         return scaled
 
@@ -111,13 +112,13 @@ class Autoencoder(nn.Module):
         """Codes of clean inputs: scaled, never corrupted.
 
         Args:
-            inputs: what the encoder reads, on the model's device.
-            generator: draws ``Code.sample``; without one the point itself is the sample.
-            samples: draws for each row.
+            inputs: inputs of the encoder, on the model's device.
+            generator: random generator for ``Code.sample``; without one the sample is the point itself.
+            samples: number of samples per row.
 
         Returns:
-            ``point`` [batch, *cells, code], ``sample`` [batch · samples, *cells, code] with copies of a row side by
-            side, and the posterior where the bottleneck has one.
+            ``point`` [batch, *cells, code], ``sample`` [batch · samples, *cells, code] with the samples of a row next
+            to each other, and the posterior if the bottleneck has one.
         """
         return self._code(self.scaled(inputs), generator, samples)
 
@@ -138,13 +139,13 @@ class Autoencoder(nn.Module):
 
         Args:
             batch: some rows, on the model's device.
-            generator: where all noise comes from.
-            samples: draws of the code for each row; more than one for importance weights.
-            corrupt: False leaves the inputs as they are, whatever the generator.
-            sample_code: False decodes the point, whatever the generator.
+            generator: random generator for all noise.
+            samples: number of code samples per row; more than one for importance weighting.
+            corrupt: False leaves the inputs clean even with a generator.
+            sample_code: False decodes the point even with a generator.
 
         Returns:
-            All that objectives and penalties read; ``log_likelihood`` is [batch, samples], nats a record, higher is
+            The inputs of objectives and penalties; ``log_likelihood`` is [batch, samples], nats per record, higher is
             better.
         """
         inputs = self.scaled(batch.inputs)
@@ -161,12 +162,12 @@ class Autoencoder(nn.Module):
 
         Args:
             step: a forward pass of this model.
-            progress: from 0 to 1 of the planned training, in records seen; schedules follow it. A tensor without
-                dimensions where steps are captured in a graph.
-            objective: in the place of the model's own.
+            progress: share of the planned training, from 0 to 1, in records seen; used by schedules. A scalar tensor if
+                steps are captured in a graph.
+            objective: replaces the objective of the model.
 
         Returns:
-            The total, nats a record, lower is better, and the terms that it is made of.
+            The total in nats per record, lower is better, and its terms.
         """
         rate = self.prior.rate(step)
         total = (objective or self.objective)(step, rate, progress)
@@ -178,10 +179,10 @@ class Autoencoder(nn.Module):
         return Loss(total, terms)
 
     def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
-        """The parameters of some parts, each once; with none named, of all.
+        """The parameters of the named parts, each once; without names, of all parts.
 
         Raises:
-            SettingError: a part of another name.
+            SettingError: an unknown part.
         """
         if not parts:
             yield from self.parameters()

@@ -1,8 +1,8 @@
-"""Recency: an entry of a bag counts less the longer ago its last event is.
+"""Recency weighting: entries of a bag get a lower weight the older their last event is.
 
-The weight of an entry is multiplied by ½ ** (age / half-life). The age is the number of events of the same row that
-came later, or the time from the event to the last one of the row. A model is trained on such bags and asked with them,
-so that every model of bags can have a half-life without knowing of it.
+The weight of an entry is multiplied by ½ ** (age / half-life). The age is the number of later events of the same row,
+or the time between the event and the last one of the row. The model is trained on such bags and applied to them, so
+that any model of bags can have a half-life without supporting it itself.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ LEAST, MOST = 1e-3, 1e12
 """Limits of a half-life in events, so that ages can be divided by it in 32 bits."""
 
 SMALLEST = 1e-30
-"""Smallest factor, so that no weight becomes 0: an entry of weight 0 would not be an entry any more."""
+"""Smallest factor, because an entry with the weight 0 would no longer count as an entry."""
 
 
 def seconds_of(text: str, name: str = "half_life") -> float:
     """A length of time in seconds.
 
     Args:
-        text: such as "30d" or "12h".
-        name: the setting, for the message.
+        text: a duration such as "30d" or "12h".
+        name: name of the setting, for the message.
 
     Raises:
-        SettingError: no such length.
+        SettingError: not a duration.
     """
     form = r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]{1,3})\s*"
     found = re.fullmatch(form, text.lower()) if isinstance(text, str) else None
@@ -57,7 +57,7 @@ class HalfLife:
 
     Attributes:
         length: number of events, or seconds.
-        timed: whether it is a length of time.
+        timed: whether it is a duration.
     """
 
     length: float
@@ -68,7 +68,7 @@ class HalfLife:
         """Read a setting.
 
         Raises:
-            SettingError: no positive number, and no length of time.
+            SettingError: neither a positive number nor a duration.
         """
         if isinstance(given, str):
             number = re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", given)
@@ -78,7 +78,7 @@ class HalfLife:
         return cls(float(given))
 
     def factors(self, bags: Bags) -> Float[Tensor, " entries"]:
-        """The factor of each entry, from 0 (exclusive) to 1; entries of unknown age have 1."""
+        """The factor of each entry, above 0 and up to 1; 1 for entries of unknown age."""
         ages = self._elapsed(bags) if self.timed else bags.ages
         if ages is None:
             return torch.ones_like(bags.weights)
@@ -95,7 +95,7 @@ class HalfLife:
 
 
 class Recent(nn.Module):
-    """A model that is asked with weighed bags.
+    """A model that is applied to bags with recency weights.
 
     Args:
         model: a model of bags.

@@ -1,7 +1,7 @@
 """Parts answered by the processes that torchrun started, on one machine or several with a shared file system.
 
-Each process takes every n-th part. They exchange one number, through torch's process group on the interface that
-torchrun was given; on one machine nothing listens beyond it.
+Each process takes every n-th part. They exchange one number, through torch's process group: over loopback on one
+machine, over the interface that the environment names on several.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 
+from isthmus.distributed.environment import bind
 from isthmus.errors import SettingError
 from isthmus.jobs.part import Part
 from isthmus.jobs.work import Question, Told, answered
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def place() -> tuple[int, int]:
@@ -59,10 +58,13 @@ def ranks(question: Question, parts: Sequence[Part], workers: int | None, told: 
 
 
 def wait_for_others() -> None:
-    """Return when all processes have come here."""
+    """Return when all processes have come here.
+
+    Raises:
+        SettingError: several machines, and the environment names no network interface.
+    """
     if not dist.is_initialized():
-        if os.environ.get("MASTER_ADDR") in LOOPBACK:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        bind()
         dist.init_process_group("gloo")
     dist.all_reduce(torch.zeros(1))
 

@@ -20,9 +20,11 @@ from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.schedules import HistoryLengthWeight
 from isthmus.core.ops.bags import bag_sum, unit_norm
 from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
+from isthmus.core.placement import Rows, current
 from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
+from isthmus.models.parts.initial_weights import draw_by_inputs
 from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.published import publishes
@@ -56,7 +58,8 @@ class DenselyConnectedEncoder(nn.Module):
         super().__init__()
         if layers < 1:
             raise SettingError(f"{layers} layers", expected="at least 1")
-        self.table = xavier(width, hidden, generator)
+        self.rows = current().rows(width)
+        self.table = xavier(width, hidden, generator, self.rows)
         self.bias = small_bias(hidden, generator)
         self.layers = nn.ModuleList(linear(hidden, hidden, generator) for _ in range(layers - 1))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden, NORM_EPS) for _ in range(layers))
@@ -64,7 +67,7 @@ class DenselyConnectedEncoder(nn.Module):
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
         """The sum of the item vectors of each bag."""
-        return bag_sum(self.table, require_bags(inputs, "a bag encoder"))
+        return self.rows.total(bag_sum(self.table, self.rows.own(require_bags(inputs, "a bag encoder"))))
 
     def trunk(self, entered: Float[Tensor, "batch hidden"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """Apply all layers; return the state of the last one."""
@@ -83,6 +86,10 @@ class DenselyConnectedEncoder(nn.Module):
     def input_weights(self) -> Float[Tensor, "width hidden"]:
         """The table of item vectors, shape [items, hidden]."""
         return self.table
+
+    def tables(self) -> dict[str, Rows]:
+        """The table of item vectors, see ``isthmus.core.placement``."""
+        return {"table": self.rows}
 
 
 WIDE_LOG_SCALE = 5.0
@@ -215,7 +222,8 @@ def rec_vae(
     encoder = DenselyConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)
-    _draw_by_inputs(encoder, bottleneck, readout, generator)
+    # With the larger values of Glorot & Bengio it learns far more slowly.
+    draw_by_inputs(encoder.rows, encoder.table, encoder.bias, readout, encoder, bottleneck, generator=generator)
     prior = CompositePrior(encoder, bottleneck)
     model = Autoencoder(
         encoder=encoder,
@@ -235,21 +243,7 @@ def rec_vae(
     # The prior's copy of the encoder has the same tensors as the encoder.
     encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]
     tables = [*encoders, ItemTable(readout, "weight")]
-    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables))
-
-
-def _draw_by_inputs(
-    encoder: DenselyConnectedEncoder, bottleneck: Gaussian, readout: LinearReadout, generator: Generator
-) -> None:
-    """Initial weights and biases, uniform in ±1 / √inputs, as in the authors' code (torch's default).
-
-    With the larger values of Glorot & Bengio it learns far more slowly.
-    """
-    layers = [layer for part in (encoder, bottleneck) for layer in part.modules() if isinstance(layer, nn.Linear)]
-    ends = [(encoder.table, encoder.bias, len(encoder.table)), (readout.weight, readout.bias, readout.weight.shape[1])]
-    for weight, bias, inputs in [*ends, *((layer.weight, layer.bias, layer.in_features) for layer in layers)]:
-        for parameter in (weight, bias):
-            nn.init.uniform_(parameter, -(inputs**-0.5), inputs**-0.5, generator=generator)
+    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables), by_rows=True)
 
 
 def _round(prior: CompositePrior, encoder_epochs: int, decoder_epochs: int) -> tuple[Phase, ...]:

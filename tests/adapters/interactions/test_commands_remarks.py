@@ -12,7 +12,7 @@ from planted import one_thread, planted
 from isthmus.cli import main
 from isthmus.cli.options import parsed_settings
 from isthmus_interactions import Recommender
-from isthmus_interactions.cli import documents, tune_command
+from isthmus_interactions.cli import documents, fit_command, tune_command
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -83,3 +83,8 @@ def test_settings_are_shown_as_they_are_read() -> None:
     settings = {"patience": None, "decay": "cosine", "flag": True, "rate": 0.1}
     pairs = [f"{key}={tune_command._typed(value)}" for key, value in settings.items()]
     assert parsed_settings(pairs) == settings
+
+
+def test_settings_that_depend_on_the_data_are_not_listed() -> None:
+    line = {"settings": {"batch_size": None, "dropout": 0.5, "feature_weight": 0.0, "epochs": 3}}
+    assert fit_command._settings(line) == "dropout 0.5"

@@ -1,4 +1,4 @@
-"""From a hidden state to a code: deterministic, Gaussian, sparse, or words of a codebook."""
+"""Bottlenecks, which map hidden states to codes: deterministic, Gaussian, sparse, or quantised."""
 
 from isthmus.core.bottlenecks.deterministic import Deterministic, Projected
 from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, DiagonalGaussian, Gaussian

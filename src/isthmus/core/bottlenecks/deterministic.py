@@ -1,4 +1,4 @@
-"""Deterministic bottlenecks: the code is the hidden state itself, or one linear layer of it."""
+"""Deterministic bottlenecks: the code is the hidden state itself, or a linear layer of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from isthmus.protocols import Code
 
 
 class Deterministic(nn.Module):
-    """The code is the hidden state, with an optional activation. Vanilla, denoising and contractive autoencoders."""
+    """The code is the hidden state with an optional activation, as in vanilla, denoising and contractive
+    autoencoders."""
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated.
+        """``sample`` repeats ``point``.
 
         Args:
             hidden: output of the encoder.
@@ -32,7 +33,7 @@ class Deterministic(nn.Module):
 
 
 class Projected(nn.Module):
-    """A deterministic code of its own width: one linear layer.
+    """A deterministic code of any width: one linear layer.
 
     Args:
         hidden: width of the hidden state.
@@ -44,7 +45,7 @@ class Projected(nn.Module):
         self.point = linear(hidden, code, generator)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated; fp32 under autocast too.
+        """``sample`` repeats ``point``; fp32 under autocast too.
 
         Args:
             hidden: output of the encoder.

@@ -1,4 +1,4 @@
-"""Variational bottlenecks: from a hidden state to a diagonal Gaussian posterior."""
+"""Variational bottlenecks, which map a hidden state to a diagonal Gaussian posterior."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus.protocols import Code
 from isthmus.reprs import brief
 
 LOG_SCALE_LIMITS = (-10.0, 10.0)
-"""Beyond this, exp is of no use in fp32; the published settings never come near."""
+"""Bound of the log scale, beyond which exp is useless in fp32; published models stay far below it."""
 
 
 @brief
@@ -45,7 +45,7 @@ class DiagonalGaussian:
         return mean + torch.exp(log_scale) * noise
 
     def detach(self) -> DiagonalGaussian:
-        """The same density without a gradient for its parameters."""
+        """The same density with detached parameters."""
         return DiagonalGaussian(self.mean.detach(), self.log_scale.detach())
 
     def standard_normal_rates(self) -> Float[Tensor, "batch *cells code"]:
@@ -86,8 +86,8 @@ class Gaussian(nn.Module):
 
 
 class BatchNormGaussian(nn.Module):
-    """A diagonal Gaussian posterior whose means have a fixed spread: BN-VAE (Zhu et al., "A Batch
-    Normalized Inference Network Keeps the KL Vanishing Away", ACL 2020).
+    """A diagonal Gaussian posterior with batch-normalised means: BN-VAE (Zhu et al., "A Batch Normalized Inference
+    Network Keeps the KL Vanishing Away", ACL 2020).
 
     Each dimension of the mean is batch-normalised, μ = γ (m − E m) / √(Var m + ε) + β, with γ fixed and β learnt. The
     mean square of μ over a batch is then γ² + β², so that the rate (KL divergence from N(0, 1)) is at least d γ² / 2
@@ -104,14 +104,14 @@ class BatchNormGaussian(nn.Module):
         SettingError: a scale that is not above 0.
     """
 
-    # Small, or the encoder would learn to make its variance as small as this and so escape the bound.
+    # Must be small: otherwise the encoder could learn a variance of this size and evade the bound.
     floor = 1e-10
 
     def __init__(self, hidden: int, code: int, *, generator: Generator, scale: float = 0.6) -> None:
         super().__init__()
         if not scale > 0:
             raise SettingError(f"scale={scale} of the normalised means", expected="a number above 0")
-        # No bias: whatever it was, subtracting the average would take it out again.
+        # No bias, because subtracting the mean would cancel it.
         self.mean = nn.Linear(hidden, code, bias=False, device="meta")
         self.mean.weight = xavier(code, hidden, generator)
         self.log_scale = linear(hidden, code, generator)
@@ -138,7 +138,7 @@ class BatchNormGaussian(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, hidden: Iterable[Tensor]) -> None:
-        """The moments of the means of these hidden states, all together: see ``BatchStatistics.calibrate``.
+        """Set the moments to those of the means of all these hidden states, see ``BatchStatistics.calibrate``.
 
         Raises:
             InputError: fewer than 2 rows.
@@ -149,7 +149,7 @@ class BatchNormGaussian(nn.Module):
 def _code(mean: Tensor, log_scale: Tensor, generator: Generator | None, samples: int) -> Code:
     """The point is the mean; a sample is drawn only with a generator; fp32 at least."""
     wide = torch.promote_types(mean.dtype, torch.float32)
-    # The same as ``clamp``, whose gradient takes five operations instead of one.
+    # Equal to ``clamp``, whose gradient takes five operations instead of one.
     limited = nn.functional.hardtanh(log_scale.to(wide), *LOG_SCALE_LIMITS)
     posterior = DiagonalGaussian(mean.to(wide), limited)
     if generator is None:

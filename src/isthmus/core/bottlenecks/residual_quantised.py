@@ -1,5 +1,5 @@
-"""Residual quantisation: the code is a sum of codewords, one from each of several codebooks, coarse to fine. Their
-numbers are all that has to be stored, and every prefix of them is a coarser code of the same vector."""
+"""Residual quantisation: the code is a sum of codewords, one from each of several codebooks, coarse to fine. Only their
+numbers have to be stored, and every prefix of them is a coarser code of the same vector."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from isthmus.protocols import Code
 
 class ResidualQuantizer(nn.Module):
     """A residual-quantised bottleneck (Lee et al., "Autoregressive Image Generation Using Residual Quantization", CVPR
-    2022) whose prefixes are codes of their own. The encoder's gradient passes straight through the quantiser (Bengio,
-    Léonard & Courville 2013); codebooks get theirs from whatever is decoded.
+    2022) whose prefixes are trained as codes as well. The gradient passes through the quantiser with the
+    straight-through estimator (Bengio, Léonard & Courville 2013); codebooks get their gradient from the decoded sums.
 
     ``Code.notes``: "codewords" [batch stages], and "nested" [batch lengths code], the sums of the first codewords for
     each length in ``prefixes``. ``sample`` is the sum of all codewords.
 
     Args:
         code: dimensions of a codeword.
-        stages: how many codebooks, and so how many codewords a code has.
-        codewords: how many codewords a codebook has; 256 codewords make a stage one byte.
-        prefixes: how many leading codewords make a code, ascending; the last is ``stages``.
-        beams: partial sums kept while searching for codewords, in training; more train slower.
+        stages: number of codebooks, which is the number of codewords in a code.
+        codewords: number of codewords per codebook; with 256, a stage takes one byte.
+        prefixes: numbers of leading codewords that form a code, ascending; the last is ``stages``.
+        beams: partial sums kept in the search for codewords in training; more are slower.
 
     Raises:
-        SettingError: prefixes that do not ascend to ``stages``; codewords that a byte does not count.
+        SettingError: prefixes that do not ascend to ``stages``; a number of codewords outside 2 to 256.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class ResidualQuantizer(nn.Module):
         if list(prefixes) != sorted(set(prefixes)) or not prefixes or prefixes[0] < 1 or prefixes[-1] != stages:
             raise SettingError(f"prefixes {list(prefixes)}", expected=f"ascending numbers from 1, the last {stages}")
         if not 2 <= codewords <= 256:
-            raise SettingError(f"{codewords} codewords", expected="2 to 256, so that a byte counts them")
+            raise SettingError(f"{codewords} codewords", expected="2 to 256, so that a number fits into a byte")
         self.prefixes, self.beams = tuple(prefixes), beams
         self.codebooks = nn.Parameter(torch.empty(stages, codewords, code).normal_(generator=generator))
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """The nearest sum of codewords; nothing is random.
+        """The nearest sum of codewords; deterministic.
 
         Args:
             hidden: output of the encoder.
@@ -74,27 +74,27 @@ class ResidualQuantizer(nn.Module):
         return nearest_codewords(hidden, self.codebooks[:stages], beams)
 
     def sum(self, codewords: Int64[Tensor, "rows stages"], prefix: int | None = None) -> Float[Tensor, "rows code"]:
-        """The code that the leading codewords stand for."""
+        """The code of the leading codewords."""
         return sum_codewords(codewords, self.codebooks, prefix)
 
 
 SCORES = 1 << 23
-"""Distances computed at once, so that memory does not grow with the number of vectors."""
+"""Maximum number of distances computed at once, which bounds the memory."""
 
 
 @torch.no_grad()
 def nearest_codewords(
     vectors: Float[Tensor, "rows code"], codebooks: Float[Tensor, "stages codewords code"], beams: int = 1
 ) -> Int64[Tensor, "rows stages"]:
-    """The codeword of each codebook, so that their sum is near to the vector.
+    """Choose a codeword from each codebook so that their sum is near the vector.
 
-    A beam search over the codebooks in their order: after each the ``beams`` nearest partial sums are kept (additive
-    quantisation: Babenko & Lempitsky, CVPR 2014; one beam is the greedy choice of Chen, Guan & Wang 2010).
+    This is a beam search over the codebooks in order: after each one, the ``beams`` nearest partial sums are kept
+    (additive quantisation: Babenko & Lempitsky, CVPR 2014; one beam is the greedy choice of Chen, Guan & Wang 2010).
 
     Args:
-        vectors: what to quantise; computed in fp32, under autocast too.
+        vectors: vectors to quantise; computed in fp32, also under autocast.
         codebooks: the codewords, codebook by codebook.
-        beams: partial sums kept; more are nearer and take as many times longer.
+        beams: number of partial sums kept; more give nearer sums and take proportionally longer.
     """
     size = max(1, SCORES // (beams * codebooks.shape[1]))
     with torch.autocast(vectors.device.type, enabled=False):
@@ -111,12 +111,12 @@ def sum_codewords(
     """The sum of the chosen codewords.
 
     Args:
-        codewords: numbers of the codewords, one column for each codebook.
+        codewords: numbers of the codewords, one column per codebook.
         codebooks: the codewords, codebook by codebook.
-        prefix: only so many leading codebooks count; by default as many as ``codewords`` has columns.
+        prefix: number of leading codebooks to use; by default the number of columns of ``codewords``.
 
     Returns:
-        One vector a row, with a gradient for the codebooks.
+        One vector per row, with a gradient for the codebooks.
     """
     stages = codewords.shape[1] if prefix is None else prefix
     shifts = torch.arange(stages, device=codewords.device) * codebooks.shape[1]
@@ -128,7 +128,7 @@ def sum_codewords(
 def learned_codebooks(
     vectors: Float[Tensor, "rows code"], stages: int, codewords: int, *, generator: Generator, rounds: int = 6
 ) -> Float[Tensor, "stages codewords code"]:
-    """Codebook after codebook by k-means of what the ones before leave over (Chen, Guan & Wang, Sensors 2010).
+    """Train the codebooks one after another by k-means on the residuals of the previous ones (Chen, Guan & Wang 2010).
 
     Args:
         vectors: examples; where there are fewer than ``codewords``, some codewords are equal.
@@ -149,7 +149,7 @@ def _searched(
     rest, chosen = vectors[:, None], torch.zeros(len(vectors), 1, 0, dtype=torch.int64, device=vectors.device)
     for table in codebooks:
         width = rest.shape[1] * len(table)
-        # The square of what is left is the same for all codewords of one beam, but not for two beams.
+        # The squared residual is the same for all codewords of one beam, but differs between beams.
         scores = rest.square().sum(2, keepdim=True) + table.square().sum(1) - 2 * rest @ table.T
         best = scores.flatten(1).topk(min(beams, width), dim=1, largest=False).indices
         beam, codeword = best // len(table), best % len(table)

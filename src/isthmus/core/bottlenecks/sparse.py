@@ -1,10 +1,10 @@
-"""Sparse bottlenecks: the code is wide, and nearly all of it is 0 for each record.
+"""Sparse bottlenecks: the code is wide, and most of its units are 0 for each record.
 
-Every one is a linear layer and an activation that keeps little. Penalties find what they need in ``Code.notes``:
+Each consists of a linear layer and a sparsifying activation. Penalties find their inputs in ``Code.notes``:
 
-    pre      what the linear layer gave [batch, code]
+    pre      output of the linear layer [batch, code]
     silent   training rows since each unit was last above 0 [code]
-    firing   how far each unit is on, from 0 to 1 [batch, code]: sigmoid units
+    firing   activation of each unit, from 0 to 1 [batch, code]: sigmoid units
     gate     1 where a unit passes its threshold, else 0 [batch, code], with a gradient for the threshold: ``JumpReLU``
 """
 
@@ -24,12 +24,12 @@ from isthmus.protocols import Code
 
 
 class TopK(nn.Module):
-    """The ``k`` largest units of each row, where they are above 0 (Makhzani & Frey 2014; Gao et al., "Scaling and
+    """The ``k`` largest units of each row, if they are above 0 (Makhzani & Frey 2014; Gao et al., "Scaling and
     evaluating sparse autoencoders", 2024, equation 3).
 
     Args:
         hidden: width of the hidden state.
-        code: how many units.
+        code: number of units.
         k: how many of them a row may use.
         normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
@@ -73,13 +73,13 @@ class TopK(nn.Module):
 
 
 class BatchTopK(nn.Module):
-    """In training the ``k`` · batch largest units of a batch, so that a row may use more than another one; the
-    smallest that was kept is averaged over batches, and afterwards every unit above that average is kept: a row's code
-    depends on nothing but the row (Bussmann et al., "BatchTopK sparse autoencoders", 2024).
+    """In training, the ``k`` · batch largest units of a batch, so that some rows use more units than others. The
+    smallest kept activation is averaged over batches; after training, every unit above this average is kept, so that
+    the code of a row depends on the row alone (Bussmann et al., "BatchTopK sparse autoencoders", 2024).
 
     Args:
         hidden: width of the hidden state.
-        code: how many units.
+        code: number of units.
         k: how many of them a row uses on average.
         normalised: whether units compete on equal terms, see ``BatchNormLinear``.
 
@@ -97,7 +97,7 @@ class BatchTopK(nn.Module):
         self.units = (BatchNormLinear if normalised else linear)(hidden, code, generator)
         self.k = k
         self.silence = DeadUnitCounter(code)
-        # fp64: changes of a hundredth of a small number, over and over.
+        # fp64, because many small changes are added up.
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
@@ -125,7 +125,7 @@ class BatchTopK(nn.Module):
         return _layers_of(self.units, self.activate)
 
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
-        """Whatever is above the stored threshold, as after training."""
+        """The units above the stored threshold, as after training."""
         return pre * (pre > self.threshold)
 
     def _of_batch(self, pre: Tensor) -> Tensor:
@@ -139,21 +139,21 @@ class BatchTopK(nn.Module):
         if len(above) == 0:
             return
         self.batches += 1
-        # At first about the latest fifth of all batches counts, so that a short training has a threshold of its own.
+        # At first, about the latest fifth of all batches counts, so that a short training gets a suitable threshold.
         weight = (10 / (self.batches + 9)).clamp(min=self.momentum).to(self.threshold)
         self.threshold.lerp_(above.min().to(self.threshold), weight)
 
 
 class JumpReLU(nn.Module):
-    """z where it is above the unit's own threshold θ > 0, else 0. θ is learnt, although z · 1[z > θ] has no derivative
-    by it, from what lies within half a ``bandwidth`` of it (Rajamanoharan et al., "Jumping ahead", 2024, equations 11
-    and 12, with a rectangle for the kernel).
+    """z if it is above the unit's threshold θ > 0, else 0. Although z · 1[z > θ] has no derivative with respect to θ, θ
+    is learnt from the values within half a ``bandwidth`` of it (Rajamanoharan et al., "Jumping ahead", 2024, equations
+    11 and 12, with a rectangular kernel).
 
     Args:
         hidden: width of the hidden state.
-        code: how many units.
-        bandwidth: ε, how wide the neighbourhood of a threshold is, in the scale of z.
-        threshold: θ of every unit at the start.
+        code: number of units.
+        bandwidth: ε, width of the neighbourhood of a threshold, in the scale of z.
+        threshold: initial θ of every unit.
 
     Raises:
         SettingError: a bandwidth or a threshold that is not above 0.
@@ -171,7 +171,7 @@ class JumpReLU(nn.Module):
         self.silence = DeadUnitCounter(code)
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """The note ``gate`` sums up to the number of units that a row uses; ``sparsity.L0`` keeps it in bounds.
+        """The note ``gate`` sums up to the number of active units of a row, which ``sparsity.L0`` limits.
 
         Args:
             hidden: output of the encoder.
@@ -194,12 +194,12 @@ class JumpReLU(nn.Module):
         return _layers_of(self.units, self.activate)
 
     def activate(self, pre: Float[Tensor, "*rows code"]) -> Float[Tensor, "*rows code"]:
-        """z · 1[z > θ], whose derivative by θ near to it is taken to be −θ / ε."""
+        """z · 1[z > θ], with −θ / ε as its derivative with respect to θ near the threshold."""
         threshold, moved = self._threshold()
         return pre * (pre > threshold) - self._near(pre, threshold) * (threshold / self.bandwidth) * moved
 
     def _gate(self, pre: Tensor) -> Tensor:
-        """1[z > θ], whose derivative by θ near to it is taken to be −1 / ε."""
+        """1[z > θ], with −1 / ε as its derivative with respect to θ near the threshold."""
         threshold, moved = self._threshold()
         return (pre > threshold).to(pre) - self._near(pre, threshold) / self.bandwidth * moved
 
@@ -213,11 +213,11 @@ class JumpReLU(nn.Module):
 
 
 class SparseUnits(nn.Module):
-    """Units that a penalty keeps quiet: ``sigmoid`` for ``sparsity.KlSparsity``, ``relu`` for ``sparsity.L1``.
+    """Units that a penalty makes sparse: ``sigmoid`` for ``sparsity.KlSparsity``, ``relu`` for ``sparsity.L1``.
 
     Args:
         hidden: width of the hidden state.
-        code: how many units.
+        code: number of units.
         activation: ``sigmoid`` or ``relu``.
 
     Raises:
@@ -263,11 +263,11 @@ class SparseUnits(nn.Module):
 
 
 class DeadUnitCounter(nn.Module):
-    """How many training rows went by since each unit was last above 0; saved with the model, so that a training that
-    goes on knows its dead units. Outside training it only answers.
+    """The number of training rows since each unit was last above 0. It is saved with the model, so that resumed
+    training knows its dead units, and does not change outside training.
 
     Args:
-        code: how many units.
+        code: number of units.
     """
 
     rows: Tensor
@@ -278,7 +278,7 @@ class DeadUnitCounter(nn.Module):
 
     @torch.no_grad()
     def forward(self, point: Float[Tensor, "*rows code"]) -> Int64[Tensor, " code"]:
-        """Rows of silence after these; a row of several cells counts each of them."""
+        """The counts after these rows; in a row of several cells, each cell counts."""
         if not self.training:
             return self.rows.clone()
         rows = point.detach().flatten(0, -2)
@@ -292,20 +292,20 @@ def _layers_of(units: nn.Module, activation: Activation) -> tuple[AffineLayer, .
 
 
 def largest(pre: Float[Tensor, "*rows code"], k: int) -> Float[Tensor, "*rows code"]:
-    """The ``k`` largest numbers of each row where they are above 0, and 0 elsewhere. The gradient reaches what was
-    kept, and nothing else."""
+    """The ``k`` largest numbers of each row if they are above 0, and 0 elsewhere. Only the kept numbers have a
+    gradient."""
     kept = pre.relu().topk(k, dim=-1, sorted=False)
     return torch.zeros_like(pre).scatter(-1, kept.indices, kept.values)
 
 
 def before(units: nn.Module, hidden: Tensor) -> Tensor:
-    """What the linear layer gives, fp32 at least: under autocast near numbers would tie."""
+    """The output of the linear layer in fp32 at least, because close numbers would tie under autocast."""
     pre: Tensor = units(hidden)
     return pre.to(torch.promote_types(pre.dtype, torch.float32))
 
 
 def noted_code(point: Tensor, samples: int, **notes: Tensor) -> Code:
-    """A code without a posterior: ``sample`` is ``point``, repeated."""
+    """A code without a posterior: ``sample`` repeats ``point``."""
     return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point, notes=notes)
 
 

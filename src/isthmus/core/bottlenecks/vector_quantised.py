@@ -13,25 +13,24 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Code
 
 SMOOTHING = 1e-5
-"""Added to how often each codeword is used, so that none is divided by 0."""
+"""Added to the usage counts of codewords, to avoid a division by 0."""
 
 
 class VectorQuantised(nn.Module):
     """A linear layer to ``parts`` vectors, each replaced by the nearest codeword of its part's table.
 
-    The gradient passes from the codeword to the vector as if they were one (straight through). Codewords have no
-    gradient: each follows the mean of the vectors that chose it, over an exponential window (appendix A.1). A codeword
-    that hardly any vector chooses is drawn anew from the vectors of the batch. Training needs
-    ``Commitment`` among the penalties.
+    The gradient passes from the codeword to the vector unchanged (straight-through estimator). Codewords have no
+    gradient: each is an exponential moving average of the vectors assigned to it (appendix A.1). A codeword that is
+    rarely used is replaced by a vector of the batch. Training needs ``Commitment`` among the penalties.
 
-    Notes: ``codewords``, the row of the table for each part [batch, parts], and ``distance``, the squared distance of a
-    record's vectors from their codewords [batch], with a gradient for the vectors.
+    Notes: ``codewords``, the table row of each part [batch, parts], and ``distance``, the squared distance between a
+    record's vectors and their codewords [batch], with a gradient for the vectors.
 
     Args:
         hidden: width of the hidden state.
-        code: dimensions of the code, all parts side by side; a multiple of ``parts``.
-        codewords: how many rows each table has.
-        parts: how many codewords make a code; codewords ** parts different codes exist.
+        code: dimensions of the code, all parts concatenated; a multiple of ``parts``.
+        codewords: number of rows of each table.
+        parts: number of codewords in a code; there are codewords ** parts different codes.
 
     Raises:
         SettingError: fewer than 2 codewords, or parts that do not divide the code.
@@ -56,12 +55,12 @@ class VectorQuantised(nn.Module):
         self.register_buffer("used", torch.ones(parts, codewords))
         self.register_buffer("sums", table.clone())
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
-        # A device would have to be waited for to read the buffer.
+        # Reading the buffer would need a synchronisation with the device.
         self._seen_to_begin = False
 
     def forward(self, hidden: Tensor, *, generator: Generator | None = None, samples: int = 1) -> Code:
-        """``sample`` is ``point``, repeated. The table learns in training only, and takes its first codewords and new
-        ones from the batch only where a generator is given.
+        """``sample`` repeats ``point``. The table is updated in training only, and takes initial and replacement
+        codewords from the batch only if a generator is given.
 
         Args:
             hidden: output of the encoder.
@@ -89,7 +88,7 @@ class VectorQuantised(nn.Module):
         return Code(point, point.repeat_interleave(samples, 0) if samples > 1 else point, notes=notes)
 
     def codewords_to_code(self, codewords: Int64[Tensor, "batch parts"]) -> Float[Tensor, "batch code"]:
-        """The code that these codewords stand for."""
+        """The code of these codewords."""
         return self._look_up(codewords.T).flatten(1)
 
     def _look_up(self, chosen: Int64[Tensor, "parts rows"]) -> Float[Tensor, "rows parts part"]:
@@ -99,7 +98,7 @@ class VectorQuantised(nn.Module):
     def _follow(
         self, rows: Float[Tensor, "parts rows part"], chosen: Int64[Tensor, "parts rows"], generator: Generator | None
     ) -> None:
-        """Codewords move to the mean of what chose them."""
+        """Move codewords towards the mean of the vectors assigned to them."""
         counts = torch.zeros_like(self.used).scatter_add_(1, chosen, torch.ones_like(chosen, dtype=self.used.dtype))
         sums = torch.zeros_like(self.sums).scatter_add_(1, chosen[..., None].expand_as(rows), rows.to(self.sums))
         self.used.lerp_(counts, 1 - self.decay)
@@ -111,7 +110,7 @@ class VectorQuantised(nn.Module):
 
     @torch.no_grad()
     def _redraw(self, rows: Float[Tensor, "parts rows part"], poor: Tensor, generator: Generator) -> None:
-        """Codewords become vectors of the batch, as if chosen as often as an average codeword."""
+        """Replace codewords by vectors of the batch, with an average usage count."""
         draws = torch.randint(rows.shape[1], poor.shape, generator=generator, device=rows.device)
         drawn = rows.gather(1, draws[..., None].expand(*draws.shape, rows.shape[2])).to(self.table)
         average = rows.shape[1] / self.table.shape[1]
@@ -123,6 +122,6 @@ class VectorQuantised(nn.Module):
 def nearest(
     rows: Float[Tensor, "parts rows part"], table: Float[Tensor, "parts codewords part"]
 ) -> Int64[Tensor, "parts rows"]:
-    """The codeword at the smallest distance, the first of equals."""
+    """The codeword at the smallest distance; the first of ties."""
     # ‖r‖² is the same for every codeword.
     return (table.square().sum(2)[:, None] - 2 * rows @ table.transpose(1, 2)).argmin(2)

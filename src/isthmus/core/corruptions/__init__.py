@@ -1,4 +1,4 @@
-"""Noise on the inputs, in training only: of numbers and of tokens."""
+"""Corruptions: noise on numeric inputs and on tokens, in training only."""
 
 from isthmus.core.corruptions.numbers import Dropout, GaussianNoise, Masking, PatchMasking, SaltAndPepper, SwapNoise
 

@@ -1,4 +1,4 @@
-"""Noise on the inputs, in training only. What the likelihood scores stays clean."""
+"""Corruptions of numeric inputs, in training only. The targets of the likelihood stay clean."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from isthmus.errors import SettingError
 
 @dataclass(frozen=True)
 class Dropout:
-    """Each number is dropped with probability ``rate``, the others are scaled by 1 / (1 − rate); zeros of a bag are no
-    concern, for dropping them changes nothing (Liang et al. 2018, section 2.3; Vincent et al. 2008 without the scale).
+    """Each number is dropped with probability ``rate`` and the others are scaled by 1 / (1 − rate). Zeros of a bag need
+    no treatment (Liang et al. 2018, section 2.3; Vincent et al. 2008 without the scaling).
     """
 
     rate: float
@@ -24,7 +24,7 @@ class Dropout:
             raise SettingError(f"dropout rate {self.rate}", expected="0 <= rate < 1")
 
     def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Bags keep their entries with weight 0 where dropped."""
+        """In bags, dropped entries get the weight 0."""
         if isinstance(inputs, Bags):
             return inputs.reweighted(self._dropped(inputs.weights, generator))
         if isinstance(inputs, Values):
@@ -43,7 +43,7 @@ class GaussianNoise:
     scale: float
 
     def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Dense values only: noise on the zeros of a bag would make it dense."""
+        """Dense values only, because noise on the zeros of a bag would make it dense."""
         if not isinstance(inputs, Values):
             raise SettingError("Gaussian noise on sparse rows", expected="dense values", remedy="use Dropout for bags")
         noise = torch.empty_like(inputs.values).normal_(generator=generator)
@@ -52,8 +52,8 @@ class GaussianNoise:
 
 @dataclass(frozen=True)
 class Masking:
-    """Each number becomes 0 with probability ``rate`` and the others stay as they are (Vincent et al. 2008, section
-    2.3). ``Dropout`` also scales what is left, so that sums keep their mean; here an encoder sees true values."""
+    """Each number becomes 0 with probability ``rate`` and the others are unchanged (Vincent et al. 2008, section 2.3).
+    ``Dropout`` also scales the remaining numbers to keep the mean of sums; here the encoder sees the true values."""
 
     rate: float
 
@@ -61,7 +61,7 @@ class Masking:
         _check_rate("masking", self.rate)
 
     def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Bags keep their entries with weight 0 where masked.
+        """In bags, masked entries get the weight 0.
 
         Raises:
             SettingError: token rows.
@@ -74,8 +74,8 @@ class Masking:
 
 @dataclass(frozen=True)
 class SaltAndPepper:
-    """Each number becomes ``low`` or ``high``, as a fair coin falls, with probability ``rate`` (Vincent et al. 2010,
-    section 3.3)."""
+    """Each number becomes ``low`` or ``high``, equally often, with probability ``rate`` (Vincent et al. 2010, section
+    3.3)."""
 
     rate: float
     low: float = 0.0
@@ -97,10 +97,10 @@ class SaltAndPepper:
 
 @dataclass(frozen=True)
 class SwapNoise:
-    """Each number becomes, with probability ``rate``, that of another row of the batch at the same place: noise that
-    has each column's own distribution, for tables of mixed scales.
+    """Each number is replaced with probability ``rate`` by that of another row of the batch in the same column. The
+    noise has the distribution of the column, which suits tables with mixed scales.
 
-    A batch of a single row has no other one and stays as it is.
+    A batch of a single row is unchanged.
     """
 
     rate: float
@@ -126,15 +126,16 @@ class SwapNoise:
 
 @dataclass(frozen=True)
 class PatchMasking:
-    """Whole squares of an image become ``fill`` in all channels: a share ``rate`` of them, drawn evenly (He et al.,
-    "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, where 75 % of 16 x 16 patches go).
+    """Square patches of an image become ``fill`` in all channels: a random share ``rate`` of them (He et al., "Masked
+    Autoencoders Are Scalable Vision Learners", CVPR 2022, who mask 75 % of 16 x 16 patches).
 
-    As there, every image loses the same number of squares: the nearest whole number to ``rate`` times all of them.
+    Every image loses the same number of patches: ``rate`` times their number, rounded.
 
     Args:
-        rate: share of the squares that are masked.
-        size: their edge, pixels; at the right and lower border they are cut where it does not divide the image.
-        fill: what the pixels become.
+        rate: share of the patches that are masked.
+        size: edge of a patch in pixels; patches at the right and lower border are cut off if it does not divide the
+            image.
+        fill: value of masked pixels.
     """
 
     rate: float
@@ -166,7 +167,7 @@ class PatchMasking:
 
 
 def _chosen(values: Tensor, rate: float, generator: Generator) -> Tensor:
-    """Which numbers are hit."""
+    """A mask of the numbers to corrupt."""
     return torch.empty(values.shape, device=values.device).uniform_(generator=generator) < rate
 
 

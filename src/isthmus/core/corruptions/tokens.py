@@ -1,4 +1,4 @@
-"""Noise on token rows, in training only. What the likelihood scores stays clean and whole."""
+"""Corruptions of token rows, in training only. The targets of the likelihood stay clean and complete."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PADDING = 0
 @dataclass(frozen=True)
 class TokenDeletion:
     """Deletes each token with probability ``rate``: 0.6 deletes 60 % of them (Wang, Reimers & Gurevych, EMNLP
-    Findings 2021). What is left moves together, so that the encoder does not see where something is missing.
+    Findings 2021). The remaining tokens close up, so that the encoder does not see where tokens are missing.
 
-    A row keeps at least one of its tokens beside the end, drawn evenly.
+    A row keeps at least one random token in addition to the end.
 
     Args:
         rate: share of the tokens that are deleted.
@@ -34,17 +34,17 @@ class TokenDeletion:
             raise SettingError(f"deletion of {self.rate} of the tokens", expected="0 <= rate < 1")
 
     def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Shorter rows, padded on the right with id 0 to the longest of them.
+        """Shorter rows, padded on the right with id 0 to the length of the longest.
 
         Raises:
-            SettingError: inputs that are not token rows, or whose decoder is to be shown less: the places are lost.
+            SettingError: inputs that are not token rows, or that word dropout has marked, since positions are lost.
         """
         rows = _rows(inputs, "deletion of tokens")
         if rows.unseen is not None:
             raise SettingError("deletion after word dropout", expected="one of them")
         content, steps = rows.mask, torch.arange(rows.ids.shape[1], device=rows.ids.device)
         if self.keep_end:
-            # A row of its end alone has no content, and keeps the end.
+            # A row with only an end token has no content, and keeps the end.
             content = content & (steps < rows.mask.sum(1, keepdim=True) - 1)
         uniform = torch.empty(rows.ids.shape, device=rows.ids.device).uniform_(generator=generator)
         highest = uniform.masked_fill(~content, -1.0).argmax(1, keepdim=True)
@@ -53,7 +53,7 @@ class TokenDeletion:
         counts = kept.sum(1, keepdim=True)
         longest = rows.ids.shape[1]
         if rows.device.type == "cpu":
-            # An accelerator would have to be waited for to know it.
+            # On an accelerator this would need a synchronisation.
             longest = int(counts.max()) if len(counts) else 0
         mask = steps[:longest] < counts
         ids = rows.ids.gather(1, order)[:, :longest].masked_fill(~mask, PADDING)
@@ -61,15 +61,15 @@ class TokenDeletion:
 
 
 class WordDropout(nn.Module):
-    """Hides tokens from the decoder, so that it has to use the code (Bowman et al., CoNLL 2016), with a
-    rate that falls linearly from ``rate`` to 0 over ``epochs``. The encoder sees every token.
+    """Hides tokens from the decoder, so that it has to use the code (Bowman et al., CoNLL 2016), at a rate that falls
+    linearly from ``rate`` to 0 over ``epochs``. The encoder sees every token.
 
-    A constant rate makes fluent text impossible; hence the schedule. The epochs that are over are counted in a buffer,
-    which checkpoints carry; ``hook`` counts them.
+    The rate falls because a constant rate prevents fluent text. ``hook`` counts the completed epochs in a buffer, which
+    is saved in checkpoints.
 
     Args:
         rate: share of the tokens hidden in the first epoch.
-        epochs: how many epochs it takes until nothing is hidden.
+        epochs: number of epochs until nothing is hidden.
     """
 
     def __init__(self, rate: float, epochs: int) -> None:
@@ -84,7 +84,7 @@ class WordDropout(nn.Module):
 
     @property
     def rate(self) -> Tensor:
-        """The share that is hidden now, a scalar on the buffer's device: reading it waits for nothing."""
+        """The current share of hidden tokens, a scalar on the buffer's device, so that no synchronisation is needed."""
         return self.first * (1 - self.over / self.epochs).clamp(min=0.0)
 
     def _counted(self, model: Model) -> None:
@@ -92,7 +92,7 @@ class WordDropout(nn.Module):
 
     @property
     def hook(self) -> Hook:
-        """A training hook that tells the corruption which epoch it is."""
+        """A training hook that counts the epochs."""
         return Hook("epoch", self._counted)
 
     def forward(self, inputs: Tensors, generator: Generator) -> Tensors:
@@ -106,7 +106,7 @@ class WordDropout(nn.Module):
         return replace(rows, unseen=rows.mask & (uniform < self.rate))
 
     def count(self) -> None:
-        """One epoch is over."""
+        """Count one completed epoch."""
         self.over += 1
 
 

@@ -1,4 +1,4 @@
-"""Decoders: from samples of the code to whatever the readout reads."""
+"""Decoders, which map samples of the code to the input of the readout."""
 
 from isthmus.core.decoders.convolutional import ConvDecoder
 from isthmus.core.decoders.dense import DenseDecoder

@@ -1,4 +1,4 @@
-"""From a code to maps at half the size of an image, which ``GridReadout`` turns into pixels."""
+"""A convolutional decoder, whose feature maps at half the size of an image ``GridReadout`` turns into pixels."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from isthmus.protocols import Readout
 
 
 class ConvDecoder(nn.Module):
-    """The encoder's way back: a linear layer to the smallest maps, then transposed convolutions to twice the size, up
-    to half the image: [batch_samples, widths[0], ⌈height / 2⌉, ⌈width / 2⌉]. Each ends in x · sigmoid(x).
+    """The inverse of ``ConvEncoder``: a linear layer to the smallest feature maps, then transposed convolutions that
+    double the size, up to half the image: [batch_samples, widths[0], ⌈height / 2⌉, ⌈width / 2⌉]. The activation is
+    SiLU.
 
     Args:
         code: dimensions of the code.
-        height, width: of the images; any from 8 on.
-        widths: channels of the maps, the largest maps first, as ``ConvEncoder`` takes them.
+        height, width: size of the images, at least 8.
+        widths: channels of the feature maps, the largest maps first, as for ``ConvEncoder``.
 
     Raises:
-        SettingError: images that are too small, or more widths than they can be halved.
+        SettingError: images that are too small, or more widths than possible halvings.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class ConvDecoder(nn.Module):
     def forward(
         self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
     ) -> Float[Tensor, "batch_samples channels rows columns"]:
-        """What the readout reads."""
+        """The state that the readout reads."""
         x: Tensor = nn.functional.silu(self.first(sample)).unflatten(1, self.smallest)
         for layer, (rows, columns) in zip(self.layers, reversed(self.sizes[:-1]), strict=True):
             x = nn.functional.silu(layer(x)[:, :, :rows, :columns])
         return x
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those of the linear layer to the smallest maps."""
+        """The weights of the linear layer to the smallest feature maps."""
         return (CodeWeights(weight_of(self.first)),)

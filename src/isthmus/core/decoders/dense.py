@@ -1,4 +1,4 @@
-"""From a code to the state that the readout reads: an MLP, or nothing at all."""
+"""A dense decoder: an MLP, or the identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from isthmus.protocols import Readout
 
 
 class DenseDecoder(nn.Module):
-    """[batch_samples, code] to [batch_samples, sizes[-1]], activated throughout; without sizes the code itself."""
+    """[batch_samples, code] to [batch_samples, sizes[-1]], with an activation after each layer; without sizes, the
+    code."""
 
     def __init__(self, code: int, sizes: Sequence[int] = (), *, generator: Generator, activation: str = "tanh") -> None:
         super().__init__()
@@ -23,11 +24,11 @@ class DenseDecoder(nn.Module):
     def forward(
         self, sample: Float[Tensor, "batch_samples code"], given: Batch | None = None
     ) -> Float[Tensor, "batch_samples hidden"]:
-        """What the readout reads."""
+        """The state that the readout reads."""
         decoded: Tensor = self.mlp(sample)
         return decoded
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those of the first layer, or of the readout where there is none."""
+        """The weights of the first layer, or of the readout if there are no layers."""
         layers = self.mlp.layers
         return (CodeWeights(weight_of(layers[0] if len(layers) else readout)),)

@@ -1,4 +1,4 @@
-"""From a code to a sequence of states: an LSTM."""
+"""An LSTM decoder, from a code to a sequence of states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.protocols import Readout
 
 
 class LstmState(NamedTuple):
-    """What the next step needs: state and cell [batch, hidden], and the code [batch, code]."""
+    """The input of the next step: state and cell [batch, hidden], and the code [batch, code]."""
 
     hidden: Tensor
     cell: Tensor
@@ -24,14 +24,14 @@ class LstmState(NamedTuple):
 
 
 class LstmDecoder(nn.Module):
-    """Teacher-forced in training, one step at a time in generation. The code is joined to every input, and starts the
-    LSTM with the cell W z and the state tanh(W z) (He et al. 2019, and their code).
+    """Teacher-forced in training, one step at a time in generation. The code is concatenated to every input, and
+    initialises the LSTM with the cell W z and the state tanh(W z) (He et al. 2019, and their code).
 
     Args:
-        vocabulary: how many token ids.
-        embedding, hidden: width of a token vector, and of the states that the readout reads.
+        vocabulary: number of token ids.
+        embedding, hidden: width of the token vectors, and of the states that the readout reads.
         code: dimensions of the code.
-        dropout: on the token vectors and on the states, in training.
+        dropout: dropout rate on the token vectors and on the states, in training.
 
     Raises:
         SettingError: a dropout outside 0 <= rate < 1.
@@ -59,27 +59,28 @@ class LstmDecoder(nn.Module):
         """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
 
         Raises:
-            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
+            SettingError: no targets, a different number of rows, or ``unseen`` of a different shape.
         """
         states, _ = self._steps(self.shown(given, len(sample)), self._first(sample))
         return states
 
     def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], LstmState]:
-        """The state that predicts the first token, and what ``advance`` needs."""
+        """The state that predicts the first token, and the cache for ``advance``."""
         return self._step(self.shown.begin(len(sample)), self._first(sample))
 
     def advance(
         self, state: LstmState, ids: Int64[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch hidden"], LstmState]:
-        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is."""
+        """The state that predicts the token after ``ids``, and the cache for the next call; ``state`` is not
+        changed."""
         return self._step(self.shown.lookup(ids), state)
 
     def reorder(self, state: LstmState, rows: Int64[Tensor, " rows"]) -> LstmState:
-        """The state of the given rows, any of them any number of times."""
+        """The state of the given rows, which may be repeated."""
         return LstmState(*(part[rows] for part in state))
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those of the first cell, and those that the LSTM reads the code with beside each token."""
+        """The weights of the initial cell, and those by which the LSTM reads the code with each token."""
         tokens = self.lstm.input_size - self.first_cell.shape[1]
         reads = self.lstm.weight_ih_l0
         assert isinstance(reads, nn.Parameter)

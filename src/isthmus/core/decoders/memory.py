@@ -1,5 +1,5 @@
-"""From a vector that is given, such as a sentence embedding, back to the sequence: a causal Transformer that looks the
-vector up in every layer."""
+"""A decoder of given vectors, such as sentence embeddings: a causal Transformer that attends to the vector in every
+layer."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from isthmus.protocols import Readout
 
 
 class MemoryDecoder(nn.Module):
-    """Unfolds a code into ``slots`` vectors, to which every position of every layer may attend beside the tokens before
-    it, and adds the code inside every block as well. Attention chooses what is still to be said (the memory of Li et
-    al., "Optimus", EMNLP 2020, section 3.2); slots of an embedding as in Morris et al., EMNLP 2023, section 5.
+    """Unfolds a code into ``slots`` vectors, to which every position of every layer can attend in addition to the
+    previous tokens, and also adds the code inside every block (the memory of Li et al., "Optimus", EMNLP 2020, section
+    3.2; slots of an embedding as in Morris et al., EMNLP 2023, section 5).
 
         s = unfold(√code · z)  [slots, width],     keys and values of layer l = W_l s
 
-    √code brings a vector of length 1 to the size that layers are initialised for. All of it runs once a row.
+    √code scales a vector of length 1 to the magnitude that layers are initialised for. This is computed once per row.
 
     Args:
-        vocabulary: how many token ids.
-        width: of a token vector and of every state, which the readout reads.
-        layers, heads: how many blocks, and how many heads in each.
-        length: the longest row; each position has a learned vector.
+        vocabulary: number of token ids.
+        width: width of the token vectors and of the states that the readout reads.
+        layers, heads: number of blocks, and of heads in each.
+        length: maximum length of a row; each position has a learned vector.
         code: dimensions of the code.
-        slots: vectors that the code is unfolded into.
-        dropout: on what enters the first block and on what each one adds, in training.
+        slots: number of vectors that the code is unfolded into.
+        dropout: dropout rate on the input of the first block and the output of each block, in training.
 
     Raises:
         SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
@@ -71,39 +71,39 @@ class MemoryDecoder(nn.Module):
         """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
 
         Raises:
-            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
-            ValueRangeError: targets that are longer than ``length``.
+            SettingError: no targets, a different number of rows, or ``unseen`` of a different shape.
+            ValueRangeError: targets longer than ``length``.
         """
         states, _ = self._steps(self.shown(given, len(sample)), self._recall(sample))
         return states
 
     def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the first token, and what ``advance`` needs."""
+        """The state that predicts the first token, and the cache for ``advance``."""
         return self._step(self.shown.begin(len(sample)), self._recall(sample))
 
     def advance(
         self, state: CachedState, ids: Int64[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
+        """The state that predicts the token after ``ids``, and the cache for the next call; ``state`` is not changed.
 
         Raises:
-            ValueRangeError: ``length`` tokens are there already; no state is needed after the last one.
+            ValueRangeError: there are ``length`` tokens already; no state is needed after the last one.
         """
         return self._step(self.shown.lookup(ids), state)
 
     def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
-        """The state of the given rows, any of them any number of times."""
+        """The state of the given rows, which may be repeated."""
         return state.select(rows)
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those that unfold the code, and those that add it to the input and inside every block."""
+        """The weights that unfold the code, and those that add it to the input and inside every block."""
         return tuple(CodeWeights(weight_of(layer)) for layer in (self.unfold, *self.pushes))
 
     def _recall(self, sample: Tensor) -> CachedState:
-        """Before the first position: the memory and the pushes alone."""
+        """The state before the first position: only the memory and the pushes."""
         scaled = self.scale * sample
         slots = self.unfold(scaled).view(len(sample), self.slots, -1)
-        # What a slot holds may depend on all of the code in a way that is not linear.
+        # A slot may be a non-linear function of the whole code.
         mixed = self.refine(nn.functional.silu(slots.flatten(1)))[:, None]
         slots = self.norm_slots(slots + mixed)
         caches = []
@@ -117,7 +117,7 @@ class MemoryDecoder(nn.Module):
         return states[:, 0], after
 
     def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
-        """All positions at once after the memory alone, else one position more."""
+        """All positions at once directly after the memory, otherwise one more position."""
         before, steps = state.caches[0][0].shape[2] - self.slots, tokens.shape[1]
         check_length(before + steps, len(self.positions))
         x = self.dropout(tokens + self.positions[before : before + steps] + state.code[:, :1])
@@ -127,5 +127,5 @@ class MemoryDecoder(nn.Module):
 
 
 def _seen(before: int, steps: int, device: torch.device) -> Bool[Tensor, "1 1 steps keys"]:
-    """Every position sees all that came before the first one, itself, and the positions between."""
+    """A mask in which every position sees all earlier positions and itself."""
     return torch.ones(steps, before + steps, dtype=torch.bool, device=device).tril(before)[None, None]

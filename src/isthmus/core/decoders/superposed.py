@@ -1,5 +1,5 @@
-"""From one vector that holds tokens at their places back to the sequence: a causal Transformer that is handed, at each
-position, what the code holds there."""
+"""A decoder of superposed codes, each a sum of tokens bound to their positions: a causal Transformer that reads, at
+each position, the part of the code that belongs to it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from isthmus.core.ops.token_embeddings import BOUND, TeacherForcing
 
 
 class SuperposedDecoder(nn.Module):
-    """The counterpart of ``SuperposedEncoder``: position t enters as
+    """The counterpart of ``SuperposedEncoder``: the input of position t is
 
         x_t = P_t √d z / |z| + e(w_{t−1}) + p_t
 
-    where the first term is e(w_t) and noise from the other positions, if P are the encoder's matrices: the clean-up of
-    Plate (1995, section II-F) is a causal Transformer, which knows the words before, and a readout over the same token
-    vectors. Only the direction of a code counts.
+    where the first term is e(w_t) plus noise from the other positions, if P are the encoder's matrices. The clean-up of
+    Plate (1995, section II-F) is a causal Transformer, which knows the previous words, and a readout over the same
+    token vectors. Only the direction of a code matters.
 
     Args:
-        vocabulary: how many token ids.
-        width: of a token vector and of every state, which the readout reads.
-        layers, heads: how many blocks, and how many heads in each.
-        length: the longest row; each position has a matrix and a learned vector.
+        vocabulary: number of token ids.
+        width: width of the token vectors and of the states that the readout reads.
+        layers, heads: number of blocks, and of heads in each.
+        length: maximum length of a row; each position has a matrix and a learned vector.
         code: dimensions of the code.
-        dropout: on what enters the first block and on what each one adds, in training.
+        dropout: dropout rate on the input of the first block and the output of each block, in training.
 
     Raises:
         SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
@@ -62,29 +62,29 @@ class SuperposedDecoder(nn.Module):
         """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
 
         Raises:
-            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
-            ValueRangeError: targets that are longer than ``length``.
+            SettingError: no targets, a different number of rows, or ``unseen`` of a different shape.
+            ValueRangeError: targets longer than ``length``.
         """
         shown = self.shown(given, len(sample))
-        # Only the positions that these rows have: the rest would be computed for nothing.
+        # Only the positions that these rows have.
         return self._steps(shown, CachedState((), read(sample, self.places[: shown.shape[1]])))[0]
 
     def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the first token, and what ``advance`` needs."""
+        """The state that predicts the first token, and the cache for ``advance``."""
         return self._step(self.shown.begin(len(sample)), CachedState((), read(sample, self.places)))
 
     def advance(
         self, state: CachedState, ids: Int64[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
+        """The state that predicts the token after ``ids``, and the cache for the next call; ``state`` is not changed.
 
         Raises:
-            ValueRangeError: ``length`` tokens are there already; no state is needed after the last one.
+            ValueRangeError: there are ``length`` tokens already; no state is needed after the last one.
         """
         return self._step(self.shown.lookup(ids), state)
 
     def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
-        """The state of the given rows, any of them any number of times."""
+        """The state of the given rows, which may be repeated."""
         return state.select(rows)
 
     def _step(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
@@ -92,7 +92,7 @@ class SuperposedDecoder(nn.Module):
         return states[:, 0], after
 
     def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
-        """All positions at once where none came before, else one position more."""
+        """All positions at once if there are none before, otherwise one more position."""
         before, steps = state.caches[0][0].shape[2] if state.caches else 0, tokens.shape[1]
         check_length(before + steps, len(self.positions))
         here = slice(before, before + steps)

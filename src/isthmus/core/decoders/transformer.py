@@ -1,4 +1,4 @@
-"""From a code to a sequence of states: a causal Transformer with a cache."""
+"""A Transformer decoder, from a code to a sequence of states, with a cache for generation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from isthmus.protocols import Readout
 
 class TransformerDecoder(nn.Module):
     """Teacher-forced in training, one step at a time with a cache in generation. The code is added to every input and,
-    through a linear layer of its own, inside every block: decoders that see it more often ignore it less (Li et al.
-    2020; Hu et al. 2022).
+    through separate linear layers, inside every block, so that the decoder is less likely to ignore it (Li et al. 2020;
+    Hu et al. 2022).
 
     Args:
-        vocabulary: how many token ids.
-        width: of a token vector and of every state, which the readout reads.
-        layers, heads: how many blocks, and how many heads in each.
-        length: the longest row; each position has a learned vector.
+        vocabulary: number of token ids.
+        width: width of the token vectors and of the states that the readout reads.
+        layers, heads: number of blocks, and of heads in each.
+        length: maximum length of a row; each position has a learned vector.
         code: dimensions of the code.
-        dropout: on what enters the first block and on what each one adds, in training.
+        dropout: dropout rate on the input of the first block and the output of each block, in training.
 
     Raises:
         SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
@@ -59,32 +59,32 @@ class TransformerDecoder(nn.Module):
         """Position t predicts ``given.targets.ids[:, t]`` from the code and the tokens before it.
 
         Raises:
-            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
-            ValueRangeError: targets that are longer than ``length``.
+            SettingError: no targets, a different number of rows, or ``unseen`` of a different shape.
+            ValueRangeError: targets longer than ``length``.
         """
         states, _ = self._steps(self.shown(given, len(sample)), CachedState((), self._pushes(sample)))
         return states
 
     def start(self, sample: Float[Tensor, "batch code"]) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the first token, and what ``advance`` needs."""
+        """The state that predicts the first token, and the cache for ``advance``."""
         return self._step(self.shown.begin(len(sample)), CachedState((), self._pushes(sample)))
 
     def advance(
         self, state: CachedState, ids: Int64[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch hidden"], CachedState]:
-        """The state that predicts the token after ``ids``, and what the next call needs; ``state`` stays as it is.
+        """The state that predicts the token after ``ids``, and the cache for the next call; ``state`` is not changed.
 
         Raises:
-            ValueRangeError: ``length`` tokens are there already; no state is needed after the last one.
+            ValueRangeError: there are ``length`` tokens already; no state is needed after the last one.
         """
         return self._step(self.shown.lookup(ids), state)
 
     def reorder(self, state: CachedState, rows: Int64[Tensor, " rows"]) -> CachedState:
-        """The state of the given rows, any of them any number of times."""
+        """The state of the given rows, which may be repeated."""
         return state.select(rows)
 
     def code_weights(self, readout: Readout) -> tuple[CodeWeights, ...]:
-        """Those that add the code to the input and inside every block."""
+        """The weights that add the code to the input and inside every block."""
         return tuple(CodeWeights(weight_of(push)) for push in self.pushes)
 
     def _pushes(self, sample: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class TransformerDecoder(nn.Module):
         return states[:, 0], after
 
     def _steps(self, tokens: Tensor, state: CachedState) -> tuple[Tensor, CachedState]:
-        """All positions at once where none came before, else one position more."""
+        """All positions at once if there are none before, otherwise one more position."""
         before, steps = state.caches[0][0].shape[2] if state.caches else 0, tokens.shape[1]
         check_length(before + steps, len(self.positions))
         x = self.dropout(tokens + self.positions[before : before + steps] + state.code[:, :1])

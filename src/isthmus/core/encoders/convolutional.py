@@ -1,4 +1,4 @@
-"""From images to a hidden state: convolutions that halve the image, then one linear layer."""
+"""A convolutional encoder of images: convolutions that halve the size, then one linear layer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from isthmus.core.ops.layers import linear
 
 class ConvEncoder(nn.Module):
     """``enter``: the pixels [batch, channels, height, width]; ``trunk``: convolutions 3 x 3 with stride 2, a linear
-    layer to [batch, hidden], each followed by x · sigmoid(x). Nothing is normalised over a batch: a row's code is its
-    own.
+    layer to [batch, hidden], each followed by SiLU. There is no batch normalisation, so the code of a row depends only
+    on the row.
 
     Args:
-        channels, height, width: of the images; any height and width from 8 on.
+        channels, height, width: size of the images; height and width are at least 8.
         widths: channels after each halving.
-        hidden: width of the state handed to the bottleneck.
+        hidden: width of the hidden state.
 
     Raises:
-        SettingError: images that are too small, or more widths than they can be halved.
+        SettingError: images that are too small, or more widths than possible halvings.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class ConvEncoder(nn.Module):
         """The pixels.
 
         Raises:
-            InputError: no images, or of another size.
+            InputError: not images, or images of another size.
         """
         return images_of(inputs, *self.entered_shape)
 
     def trunk(
         self, entered: Float[Tensor, "batch channels height width"], inputs: Tensors | None
     ) -> Float[Tensor, "batch hidden"]:
-        """Apply all layers; nothing is done at entry."""
+        """Apply all layers."""
         x = entered
         for layer in self.layers:
             x = nn.functional.silu(layer(x))

@@ -1,4 +1,4 @@
-"""From dense rows to a hidden state: an MLP."""
+"""A dense encoder: an MLP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DenseEncoder(nn.Module):
     """``enter``: the numbers themselves [batch, width]; ``trunk``: an MLP to [batch, sizes[-1]].
 
     Args:
-        width: numbers a row.
+        width: number of values per row.
         sizes: widths of the layers after the input; the last one stays linear unless ``activate_last``.
     """
 

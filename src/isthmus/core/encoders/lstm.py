@@ -1,4 +1,4 @@
-"""From tokens to a hidden state: an LSTM."""
+"""An LSTM encoder of tokens."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class LstmEncoder(nn.Module):
     """``enter``: token vectors [batch, steps, embedding]; ``trunk``: an LSTM over them to [batch, ``width``].
 
     Args:
-        vocabulary: how many token ids.
-        embedding, hidden: width of a token vector, and of the LSTM's state.
-        dropout: on the token vectors, in training.
-        pooling: ``last``, the state at the last token (Bowman et al. 2016); or ``mean_max``, mean and maximum of all
-            states side by side, twice as wide.
+        vocabulary: number of token ids.
+        embedding, hidden: width of the token vectors, and of the LSTM's state.
+        dropout: dropout rate on the token vectors, in training.
+        pooling: ``last``, the state at the last token (Bowman et al. 2016); or ``mean_max``, the concatenated mean and
+            maximum of all states, twice as wide.
 
     Raises:
         SettingError: another pooling, or a dropout outside 0 <= rate < 1.
     """
 
-    # Fused LSTMs have no second derivative on CUDA, and a slow one elsewhere.
+    # Fused LSTMs have no second derivative on CUDA and a slow one on other devices.
     twice_differentiable = False
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pretrained encoders of tokens as parts: any module that has the face of a ``transformers`` encoder."""
+"""Pretrained encoders of tokens: any module with the interface of a ``transformers`` encoder."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ POOLINGS = ("mean", "first")
 
 
 class PretrainedEncoder(nn.Module):
-    """``enter``: word embeddings [batch, steps, entered]; ``trunk``: the rest of the network, then one vector a row.
+    """``enter``: word embeddings [batch, steps, entered]; ``trunk``: the rest of the network, then one vector per row.
 
-    The rows are content tokens and the end token; the token that such networks expect in front ([CLS]) is added here.
-    The network stays in its evaluation mode, in training as well: its dropout would draw from the global random state.
+    The rows contain content tokens and the end token; the start token that such networks expect ([CLS]) is added here.
+    The network stays in evaluation mode even in training, because its dropout would use the global random state.
 
     Args:
-        backbone: called with ``inputs_embeds`` and ``attention_mask``, it answers with ``last_hidden_state``; it names
-            its word embedding by ``get_input_embeddings()``. All encoders of ``transformers`` do.
-        width: of its last hidden state.
-        start: id of the token put before each row; None puts none.
-        max_length: tokens that are read, the start among them; of a longer row the end token is kept.
-        pooling: ``mean`` over the real tokens, start and end among them, or the ``first`` one.
-        normalise: vectors of length 1.
-        frozen: the parameters of the backbone do not train.
+        backbone: module that takes ``inputs_embeds`` and ``attention_mask``, returns ``last_hidden_state``, and has
+            ``get_input_embeddings()``, like all encoders of ``transformers``.
+        width: width of its last hidden state.
+        start: id of the start token; None for no start token.
+        max_length: maximum number of tokens, including the start; truncated rows keep their end token.
+        pooling: ``mean`` over the real tokens, including start and end, or the ``first`` token.
+        normalise: scale the vectors to length 1.
+        frozen: do not train the parameters of the backbone.
 
     Raises:
-        SettingError: a pooling of another name, or fewer than 2 tokens.
+        SettingError: an unknown pooling, or fewer than 2 tokens.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class PretrainedEncoder(nn.Module):
         return table
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch steps entered"]:
-        """The word embeddings of the tokens that are read."""
+        """The word embeddings of the tokens."""
         entered: Tensor = self.backbone.get_input_embeddings()(self._read(inputs).ids)  # type: ignore[operator]
         return entered
 
     def trunk(
         self, entered: Float[Tensor, "batch steps entered"], inputs: Tensors | None
     ) -> Float[Tensor, "batch width"]:
-        """One vector a row, fp32 under autocast too."""
+        """One vector per row, in fp32 also under autocast."""
         assert inputs is not None, "which tokens are real is told by the inputs"
         mask = self._read(inputs).mask
         if self.backbone.training:
@@ -87,12 +87,12 @@ class PretrainedEncoder(nn.Module):
 
 
 class KnownVectors(nn.Module):
-    """An encoder whose vectors may be known beforehand: rows of numbers are passed on, tokens are encoded.
+    """An encoder that accepts precomputed vectors: rows of numbers are passed through, tokens are encoded.
 
-    A decoder of a frozen encoder is trained from vectors that were computed once.
+    With it, a decoder for a frozen encoder is trained on vectors that were computed once.
 
     Args:
-        encoder: from tokens to vectors.
+        encoder: encoder from tokens to vectors.
     """
 
     def __init__(self, encoder: PretrainedEncoder) -> None:
@@ -101,25 +101,25 @@ class KnownVectors(nn.Module):
         self.width = encoder.width
 
     def enter(self, inputs: Tensors) -> Tensor:
-        """Known vectors [batch, width], or word embeddings [batch, steps, entered]."""
+        """Precomputed vectors [batch, width], or word embeddings [batch, steps, entered]."""
         return inputs.values if isinstance(inputs, Values) else self.encoder.enter(inputs)
 
     def trunk(self, entered: Tensor, inputs: Tensors | None) -> Float[Tensor, "batch width"]:
-        """One vector a row."""
+        """One vector per row."""
         return entered if isinstance(inputs, Values) else self.encoder.trunk(entered, inputs)
 
 
 def mean_over(
     state: Float[Tensor, "batch steps width"], mask: Bool[Tensor, "batch steps"]
 ) -> Float[Tensor, "batch width"]:
-    """The mean over the positions of the mask, fp32; each row needs one."""
+    """The mean over the masked-in positions, in fp32; each row needs at least one."""
     kept = mask[..., None].float()
     return (state.float() * kept).sum(1) / kept.sum(1)
 
 
 def _takes_whole_masks(backbone: nn.Module, device: torch.device) -> bool:
-    """Whether a network of transformers is handed a mask that it uses as it is. From a mask of tokens it makes one of
-    its own, and asks the device whether all tokens are real, which takes longer than attention without a mask saves."""
+    """Whether a network of transformers gets a full attention mask, which it uses unchanged. From a token mask it
+    builds its own, which needs a synchronisation that takes longer than attention without a mask saves."""
     fused = getattr(getattr(backbone, "config", None), "_attn_implementation", None) == "sdpa"
     return (
         device.type != "cpu" and fused and hasattr(sys.modules[type(backbone).__module__], "create_bidirectional_mask")
@@ -127,7 +127,7 @@ def _takes_whole_masks(backbone: nn.Module, device: torch.device) -> bool:
 
 
 def _cut(rows: TokenRows, steps: int) -> tuple[Int64[Tensor, "batch steps"], Bool[Tensor, "batch steps"]]:
-    """The first ``steps`` tokens; the last of them is the row's own last one, its end token."""
+    """The first ``steps`` tokens, with the row's end token as the last one."""
     if rows.ids.shape[1] <= steps:
         return rows.ids, rows.mask
     lengths = rows.mask.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""From tokens to one vector that holds each of them at its place: a sum of linear maps, one for each position."""
+"""An encoder of tokens into one vector, the sum of the token vectors after a linear map for each position."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class SuperposedEncoder(nn.Module):
 
         z = Σ_t P_tᵀ a(w_t) e(w_t)
 
-    Sums of vectors that are bound to their roles: Plate, "Holographic Reduced Representations", IEEE Transactions on
-    Neural Networks 6(3), 1995; bound by a matrix each: Gallant & Okaywe, "Representing Objects, Relations, and
-    Sequences", Neural Computation 25(8), 2013. There the matrices are random and fixed; here they begin so and are
-    trained, as are the vectors e and the weight a of each token.
+    Sums of vectors bound to their roles are due to Plate, "Holographic Reduced Representations", IEEE Transactions on
+    Neural Networks 6(3), 1995; binding by matrices to Gallant & Okaywe, "Representing Objects, Relations, and
+    Sequences", Neural Computation 25(8), 2013. Their matrices are random and fixed; here they are initialised at random
+    and trained, as are the vectors e and the weight a of each token.
 
     Args:
-        vocabulary: how many token ids.
-        embedding: width of a token vector.
-        length: the longest row; each position has a matrix.
+        vocabulary: number of token ids.
+        embedding: width of the token vectors.
+        length: maximum length of a row; each position has a matrix.
         code: width of the sum.
-        shared: so many dimensions of the sum begin alike for all positions: they hold which tokens there are, whatever
-            their order, so that a text and the same text one word later are near each other.
+        shared: number of dimensions with the same initial map for all positions. They represent which tokens occur in
+            any order, so that a text and the same text shifted by one word are near each other.
 
     Attributes:
-        width: of the sum, ``code``.
+        width: width of the sum, ``code``.
 
     Raises:
         SettingError: ``shared`` outside 0 to ``code``.

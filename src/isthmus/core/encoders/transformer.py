@@ -1,4 +1,4 @@
-"""From tokens to a hidden state: a Transformer."""
+"""A Transformer encoder of tokens."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from isthmus.core.ops.token_embeddings import BOUND, mean_max, real_positions, t
 
 
 class TransformerEncoder(nn.Module):
-    """``enter``: token vectors [batch, steps, embedding]; ``trunk``: attention among all tokens, then mean and maximum
-    of the states side by side, [batch, ``width``] with ``width`` twice the width of a state.
+    """``enter``: token vectors [batch, steps, embedding]; ``trunk``: attention among all tokens, then the concatenated
+    mean and maximum of the states, [batch, ``width``] with ``width`` twice the width of a state.
 
     Args:
-        vocabulary: how many token ids.
-        width: of a token vector and of every state.
-        layers, heads: how many blocks, and how many heads in each.
-        length: the longest row; each position has a learned vector.
-        dropout: on what enters the first block and on what each one adds, in training.
+        vocabulary: number of token ids.
+        width: width of the token vectors and of the states.
+        layers, heads: number of blocks, and of heads in each.
+        length: maximum length of a row; each position has a learned vector.
+        dropout: dropout rate on the input of the first block and the output of each block, in training.
 
     Raises:
         SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
@@ -66,7 +66,7 @@ class TransformerEncoder(nn.Module):
         steps = entered.shape[1]
         check_length(steps, len(self.positions))
         mask, lengths = real_positions(entered, inputs)
-        # Attention without a mask is faster, and batches of rows of one length need none.
+        # Attention without a mask is faster, and batches of rows of equal length need no mask.
         places = None if inputs is None else token_rows(inputs).places
         full = bool((lengths == steps).all()) if places is None else places.full
         seen = None if full else mask[:, None, None, :]

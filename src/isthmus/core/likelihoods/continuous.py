@@ -1,6 +1,6 @@
-"""Likelihoods of dense numbers whose spread is learned, or that live between 0 and 1. Nats a record.
+"""Likelihoods of dense numbers with a fixed or learned scale, in nats per record.
 
-All read values of any shape [batch, ...]; ``readout.logits`` gives one number for each of them, in the same shape.
+Values have any shape [batch, ...]; ``readout.logits`` gives one number for each of them, in the same shape.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from isthmus.protocols import RankingReadout, Readout
 LOG_2PI = math.log(2 * math.pi)
 
 LOWEST_LOG_SCALE = -6.0
-"""Learned scales stay above exp of this, softly, so that a part of the data that is predicted perfectly does not take
-the density to infinity (Rybkin, Daniilidis & Levine, "Simple and Effective VAE Training with Calibrated Decoders",
-ICML 2021)."""
+"""Soft lower bound of learned log scales, so that perfectly predicted parts of the data do not make the density
+infinite (Rybkin, Daniilidis & Levine, "Simple and Effective VAE Training with Calibrated Decoders", ICML 2021)."""
 
 
 class LearnedScale(nn.Module):
-    """Standard deviations, or scales, that train: one for all numbers, or one for each along some axes.
+    """Trainable standard deviations or scales: one for all numbers, or one for each index along some axes.
 
     Args:
-        shape: what broadcasts against a record: () is one for all, (width,) one for each dimension of a vector,
-            (channels, 1, 1) one for each channel of an image.
+        shape: a shape that broadcasts against a record: () is one scale for all, (width,) one for each dimension of a
+            vector, (channels, 1, 1) one for each channel of an image.
     """
 
     def __init__(self, shape: Sequence[int] = ()) -> None:
@@ -45,11 +44,11 @@ class LearnedScale(nn.Module):
 
 
 class LearnedGaussian(nn.Module):
-    """N(logits, σ²) with σ learned: it sets the weight of the distortion against the rate, so that no β has to be
-    tuned (Rybkin et al., ICML 2021). One σ for each dimension keeps noisy columns from drowning the others.
+    """N(logits, σ²) with a learned σ, which balances distortion and rate, so that no β has to be tuned (Rybkin et al.,
+    ICML 2021). One σ for each dimension keeps noisy columns from dominating the others.
 
     Args:
-        shape: of σ, as in ``LearnedScale``.
+        shape: shape of σ, as in ``LearnedScale``.
     """
 
     def __init__(self, shape: Sequence[int] = ()) -> None:
@@ -94,15 +93,15 @@ class LearnedGaussian(nn.Module):
 
 
 class OptimalGaussian(nn.Module):
-    """N(logits, σ²) with the σ² that is most probable for the batch, its mean squared residual (Rybkin et al., ICML
-    2021, section 3.3: the optimal σ-VAE). Nothing has to be learned or tuned.
+    """N(logits, σ²) with the maximum likelihood σ² of the batch, its mean squared residual (Rybkin et al., ICML 2021,
+    section 3.3: the optimal σ-VAE). Nothing has to be learned or tuned.
 
-    That is in training. Otherwise a running average of those σ² serves, so that a row's likelihood does not depend on
-    the rows beside it; before any training it is 1.
+    Outside training a running average of σ² is used, so that the likelihood of a row does not depend on the other rows;
+    before any training it is 1.
     """
 
     momentum = 0.01
-    # A part of the data that is predicted perfectly would take the density to infinity.
+    # Perfectly predicted parts of the data would make the density infinite.
     floor = math.exp(2 * LOWEST_LOG_SCALE)
 
     def __init__(self) -> None:
@@ -128,7 +127,7 @@ class OptimalGaussian(nn.Module):
         """
         residuals = _residuals(readout, decoded, targets)
         variance = self._followed(residuals.detach()) if self.training else self.variance
-        # At the best σ² the likelihood is flat in it, so that its own gradient would be 0.
+        # At the optimal σ² the derivative of the likelihood with respect to it is 0.
         return _normal(residuals, 0.5 * variance.log())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
@@ -151,17 +150,17 @@ class OptimalGaussian(nn.Module):
         return mean + self.variance.sqrt() * torch.empty_like(mean).normal_(generator=generator)
 
     def _followed(self, residuals: Tensor) -> Tensor:
-        """The batch's own σ², which the running average takes a step towards."""
+        """The σ² of the batch; also updates the running average."""
         variance = residuals.square().mean().clamp(min=self.floor)
         self.batches += 1
-        # The plain average of the first batches, so that a short training has an estimate of its own data.
+        # The first batches are averaged with equal weights, so that a short training has a good estimate.
         self.variance.lerp_(variance, (1 / self.batches).clamp(min=self.momentum).to(variance))
         return variance
 
 
 class Laplace(nn.Module):
-    """Laplace(logits, scale): −|x − z| / s − log 2s, whose long tails make it robust to outliers; its best guess is
-    the median.
+    """Laplace(logits, scale): −|x − z| / s − log 2s. Its heavy tails make it robust to outliers; the optimal prediction
+    is the median.
 
     Args:
         scale: mean absolute deviation, fixed.
@@ -214,7 +213,7 @@ class Laplace(nn.Module):
 
 
 class LearnedLaplace(nn.Module):
-    """Laplace(logits, s) with s learned, of a shape as in ``LearnedScale``."""
+    """Laplace(logits, s) with a learned s of a shape as in ``LearnedScale``."""
 
     def __init__(self, shape: Sequence[int] = ()) -> None:
         super().__init__()
@@ -266,13 +265,13 @@ def _laplace(residuals: Tensor, log_scale: Tensor) -> Float[Tensor, " batch"]:
 
 
 def _two_sided(like: Tensor, generator: Generator) -> Tensor:
-    """Laplace(0, 1): the difference of two exponential numbers."""
+    """Samples of Laplace(0, 1), the difference of two exponential variables."""
     one, other = (torch.empty_like(like).exponential_(generator=generator) for _ in range(2))
     return one - other
 
 
 def _residuals(readout: Readout, decoded: Tensor, targets: Tensors) -> Tensor:
-    """Values less logits, fp32 at least."""
+    """Values minus logits, in fp32 at least."""
     values, logits = dense_values(targets), readout.logits(decoded)
     if logits.shape != values.shape:
         raise SettingError(
@@ -294,8 +293,8 @@ def dense_values(targets: Tensors) -> Float[Tensor, "batch ..."]:
 
 
 class Gaussian:
-    """N(logits, scale²) in each dimension, over values of any shape. Over bags the sum of squares of all logits comes
-    from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
+    """N(logits, scale²) in each dimension, for values of any shape. For bags, the sum of squares of all logits is
+    computed from the Gram matrix of the readout, Σ_i z_i² = dᵀ WᵀW d + 2 dᵀ Wᵀb + bᵀb, so that zeros cost nothing.
 
     Args:
         scale: the standard deviation, fixed.

@@ -1,4 +1,4 @@
-"""Likelihoods of numbers between 0 and 1, such as grey levels: as a continuum, or in levels. Nats a record."""
+"""Likelihoods of numbers between 0 and 1, such as grey levels, continuous or discrete. In nats per record."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Readout
 
 NEAR_ZERO = 0.5
-"""Closer to 0 than this a power series of a logit is more exact than its closed form."""
+"""Logits closer to 0 than this use a power series, which is more exact than the closed form."""
 
 LOWEST_LOG_SCALE = -7.0
-"""Of a logistic component; finer ones than a hundredth of a level tell nothing apart."""
+"""Minimum log scale of a logistic component, about a hundredth of a level."""
 
 
 class ContinuousBernoulli:
-    """x z − softplus(z) + log C(z) with logits z over values in [0, 1]: a Bernoulli likelihood of grey levels lacks C,
-    which makes it a density (Loaiza-Ganem & Cunningham, "The continuous Bernoulli", NeurIPS 2019).
+    """x z − softplus(z) + log C(z) with logits z, for values in [0, 1]. The normaliser C, which a Bernoulli likelihood
+    of grey levels lacks, makes it a density (Loaiza-Ganem & Cunningham, "The continuous Bernoulli", NeurIPS 2019).
 
-    log C = log |z| − log tanh(|z| / 2), near 0 its power series; probabilities are never formed, so none is clamped.
+    log C = log |z| − log tanh(|z| / 2), near 0 its power series. Probabilities are never computed, so none is clamped.
     """
 
     def __call__(
@@ -46,7 +46,7 @@ class ContinuousBernoulli:
 
     @torch.no_grad()
     def sample(self, readout: Readout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch ..."]:
-        """By the inverse of the distribution function.
+        """Sample by the inverse of the distribution function.
 
         Args:
             readout: readout of the model.
@@ -58,7 +58,7 @@ class ContinuousBernoulli:
         """
         logits = _float(readout.logits(decoded))
         uniform = torch.empty_like(logits).uniform_(generator=generator)
-        # Drawn for −|z|, whose exponential cannot overflow, and turned round for positive logits.
+        # Drawn for −|z|, whose exponential cannot overflow, and mirrored for positive logits.
         safe = -logits.abs().clamp(min=1e-4)
         drawn = torch.log1p(uniform * torch.expm1(safe)) / safe
         return torch.where(logits > 0, 1 - drawn, drawn).clamp(0.0, 1.0)
@@ -74,17 +74,18 @@ def _log_normaliser(logits: Tensor) -> Tensor:
 
 
 class DiscretisedLogisticMixture:
-    """Grey levels 0, 1/(levels − 1), ..., 1, each as probable as a mixture of logistic distributions makes the interval
-    around it; the first and the last one take the tails (Salimans et al., "PixelCNN++", ICLR 2017, section 2.1).
+    """Grey levels 0, 1/(levels − 1), ..., 1. The probability of a level is that of the interval around it under a
+    mixture of logistic distributions; the first and last levels include the tails (Salimans et al., "PixelCNN++", ICLR
+    2017, section 2.1).
 
-    The readout gives ``numbers`` logits for each value, number after number: [batch, numbers · width] for vectors,
-    [batch, numbers · channels, height, width] for images. First come the logits of the shares, then the centres, then
-    log scales, both where black is −1 and white is 1. Centres start spread evenly. Channels are independent given the
-    code. Log-probabilities are differences of log-sigmoids, exact in the tails.
+    The readout gives ``numbers`` logits for each value: [batch, numbers · width] for vectors, [batch, numbers ·
+    channels, height, width] for images. First come the logits of the mixture weights, then the centres, then the log
+    scales, on a scale where black is −1 and white is 1. Centres are initially spaced evenly. Channels are independent
+    given the code. Log-probabilities are differences of log-sigmoids, exact in the tails.
 
     Args:
-        components: how many logistic distributions.
-        levels: how many grey levels; values are rounded to the nearest one.
+        components: number of logistic distributions.
+        levels: number of grey levels; values are rounded to the nearest one.
 
     Raises:
         SettingError: no components, or fewer than two levels.
@@ -97,7 +98,7 @@ class DiscretisedLogisticMixture:
 
     @property
     def numbers(self) -> int:
-        """Logits for each value."""
+        """The number of logits for each value."""
         return 3 * self.components
 
     def __call__(
@@ -120,7 +121,7 @@ class DiscretisedLogisticMixture:
         distance = level * (2 * half) - 1 - centres
         precision = torch.exp(-log_scales)
         upper, lower = (distance + half) * precision, (distance - half) * precision
-        # σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)); below the first level and above the last one, nothing is cut off.
+        # σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)); the first and last levels include the tails.
         first, last = level <= 0, level >= self.levels - 1
         between = torch.log(-torch.expm1(-2 * half * precision))
         log_mass = F.logsigmoid(upper).masked_fill(last, 0.0) + F.logsigmoid(-lower).masked_fill(first, 0.0)
@@ -128,7 +129,7 @@ class DiscretisedLogisticMixture:
         return (log_shares + log_mass).logsumexp(1).flatten(1).sum(1)
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
-        """Expected values in [0, 1], exact but for the rounding to levels: less than half a level."""
+        """Expected values in [0, 1], exact up to rounding to levels (less than half a level)."""
         log_shares, centres, log_scales = self._parts(readout, decoded)
         scales = log_scales.exp()
         # ∫ P(X > t) dt from black to white, of each component.

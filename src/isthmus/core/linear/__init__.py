@@ -1,4 +1,4 @@
-"""Linear autoencoders in closed form: dense, sparse, and a column at a time."""
+"""Linear autoencoders in closed form: dense, sparse, and columnwise."""
 
 from isthmus.core.linear.dense import Gram, Inverse, LinearAutoencoder, inverse
 

@@ -1,15 +1,15 @@
-"""The inverse C = (XᵀX + Λ)⁻¹ of a linear model while rows and columns of X come and go.
+"""Incremental updates of the inverse C = (XᵀX + Λ)⁻¹ of a linear model when rows and columns of X are added or removed.
 
 A change of some rows of X changes XᵀX + Λ by V M Vᵀ with few columns in V, and with F = C V (Woodbury's identity)
 
     (XᵀX + Λ + V M Vᵀ)⁻¹ = C − F T Fᵀ,     T = (I + M VᵀF)⁻¹ M
 
-Rows that come have M = 1, rows that go M = −1. The diagonal Λ = p / (1 − p) · diag(XᵀX) + λ I changes with them, by one
-column of V for each column of X that is touched. Where the rows together have few entries, V = E_S selects the columns
-S that they touch, and M is the change of XᵀX + Λ there.
+Added rows have M = 1, removed rows M = −1. The diagonal Λ = p / (1 − p) · diag(XᵀX) + λ I changes with them, by one
+column of V for each affected column of X. If the rows together have few entries, V = E_S selects the affected columns
+S, and M is the change of XᵀX + Λ there.
 
-C and the weights are as large as the square of the number of columns, and copying them takes longer than all the rest.
-So a change is kept beside them, as two narrow matrices, until they have become too wide: C = base − left · right.
+C and the weights have the square of the number of columns as their size, and copying them takes longer than everything
+else. A change is therefore stored as two narrow matrices, C = base − left · right, until they become too wide.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ Doubles = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.integer]
 
 NARROW = 64
-"""Changes of this rank are always kept beside the inverse."""
+"""Changes up to this rank are always stored separately from the inverse."""
 
 SHARE = 20
-"""And those of up to one in so many columns."""
+"""Changes up to a rank of one in this many columns are stored separately as well."""
 
 ANEW = 4
-"""A change of a higher rank than one in so many columns is solved anew, which is then about as fast."""
+"""For a rank above one in this many columns, C is solved again, which is about as fast."""
 
 
 @brief
 @dataclass(frozen=True, eq=False)
 class ChangingInverse:
-    """C = base − left · right in double precision, with what the weights need. Immutable; a change is a new one.
+    """C = base − left · right in double precision, with everything needed for the weights. Immutable; a change creates
+    a new object.
 
     Attributes:
         base: symmetric [width, width]; shared by all inverses that differ by a low rank.
         left: [width, rank].
         right: [rank, width].
-        diagonal: of C.
+        diagonal: the diagonal of C.
         counts: the diagonal of XᵀX.
         base_scale: s of the weights that belong to ``base``, see ``isthmus.core.linear.dense``.
         regularisation: λ.
@@ -84,7 +85,7 @@ class ChangingInverse:
     def settled(
         cls, base: Doubles, counts: Doubles, regularisation: float, dropout: float, xi: float
     ) -> ChangingInverse:
-        """An inverse without changes beside it.
+        """An inverse without separate changes.
 
         Args:
             base: C, symmetric [width, width].
@@ -104,7 +105,7 @@ class ChangingInverse:
 
     @property
     def rank(self) -> int:
-        """The rank of the changes that are kept beside ``base``."""
+        """The rank of the changes that are stored separately from ``base``."""
         return len(self.right)
 
     @property
@@ -125,11 +126,11 @@ class ChangingInverse:
         return self.base[places].T - self.left @ self.right[:, places]
 
     def weights(self, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """The weights B, float32 [width, width]; of an inverse without changes beside it, ``folded`` makes one."""
+        """The weights B, float32 [width, width], of an inverse without separate changes (see ``folded``)."""
         return Inverse(self.base, self.ridge).weights(self.xi, out)
 
     def folded(self) -> ChangingInverse:
-        """The same with all changes in ``base``, which is a new array; itself if there are none."""
+        """The same inverse with all changes merged into a new ``base``; the object itself if there are none."""
         if not self.rank:
             return self
         base = np.empty_like(self.base)
@@ -143,15 +144,15 @@ class ChangingInverse:
         """The inverse after some rows were replaced.
 
         Args:
-            before: rows of X that are no longer there, shape (rows, width).
-            after: rows that are there now.
-            whole: all of X afterwards, for changes of so high a rank that solving anew is faster.
+            before: the old rows of X, shape (rows, width).
+            after: the new rows.
+            whole: all of X afterwards, for changes of such a high rank that solving again is faster.
 
         Returns:
             C of the new X.
 
         Raises:
-            SettingError: X is solved anew, and λ is too small.
+            SettingError: C is solved again, and λ is too small.
         """
         change = _change(before, after, self.dropout)
         if change.rank > max(NARROW, self.width // ANEW):
@@ -162,11 +163,11 @@ class ChangingInverse:
         return found if found.rank <= max(NARROW, self.width // SHARE) else found.folded()
 
     def solved_anew(self, whole: csr_array) -> ChangingInverse:
-        """C of all of X, without the help of this one."""
+        """C of all of X, solved from scratch."""
         return ChangingInverse.of(whole, self.regularisation, self.dropout, self.xi)
 
     def wider(self, width: int) -> ChangingInverse:
-        """With further columns that are empty so far; ``base`` is copied."""
+        """The inverse with additional empty columns; ``base`` is copied."""
         old, folded = self.width, self.folded()
         base = np.zeros((width, width))
         base[:old, :old] = folded.base
@@ -174,9 +175,9 @@ class ChangingInverse:
         return self._settled(base, np.pad(self.counts, (0, width - old)))
 
     def without(self, columns: Numbers) -> ChangingInverse:
-        """Without some columns of X, as if it never had them; ``base`` is copied.
+        """The inverse without some columns of X, as if they had never existed; ``base`` is copied.
 
-        C of the others is a Schur complement: C_RR − C_RS C_SS⁻¹ C_SR.
+        C of the remaining columns is a Schur complement: C_RR − C_RS C_SS⁻¹ C_SR.
         """
         rest = np.setdiff1d(np.arange(self.width), columns)
         left = self.columns(columns)
@@ -189,17 +190,17 @@ class ChangingInverse:
         return self._settled(base, self.counts[rest])
 
     def difference(self, whole: csr_array, places: Numbers) -> float:
-        """How far some columns of the weights are from the exact ones of X, at most.
+        """An upper bound on the error of some columns of the weights.
 
         The residual R = (XᵀX + Λ) C − I is computed from the data. The error of a column of C is (XᵀX + Λ)⁻¹ times that
-        of R, and no eigenvalue of XᵀX + Λ is below the least of Λ.
+        of R, and all eigenvalues of XᵀX + Λ are at least the smallest of Λ.
 
         Args:
             whole: X, shape (rows, width).
-            places: the columns to look at.
+            places: the columns to check.
 
         Returns:
-            A bound on the difference of every weight in these columns; lower is better, and inf if C cannot be right.
+            A bound on the error of every weight in these columns; lower is better, and inf if C cannot be correct.
         """
         found, ridge, own = self.columns(places), self.ridge, np.arange(len(places))
         residual = whole.T @ (whole @ found) + ridge[:, None] * found
@@ -216,7 +217,7 @@ class ChangingInverse:
         return ChangingInverse.settled(base, counts, self.regularisation, self.dropout, self.xi)
 
     def _corrected(self, change: _Change) -> ChangingInverse | None:
-        """Woodbury's identity; None where it has no solution in double precision."""
+        """Apply Woodbury's identity; None if it has no solution in double precision."""
         touched, basis = change.touched, change.basis
         if basis is None:
             left = self.columns(touched)
@@ -235,7 +236,7 @@ class ChangingInverse:
             self,
             left=np.hstack([self.left, left]),
             right=np.vstack([self.right, right]),
-            # Kept, because adding up all changes for it would take as long as everything else.
+            # Stored, because recomputing it from all changes would take as long as everything else.
             diagonal=self.diagonal - (left * right.T).sum(1),
             counts=self.counts + change.counts,
         )
@@ -243,13 +244,13 @@ class ChangingInverse:
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """V M Vᵀ, by which XᵀX + Λ changes.
+    """The change V M Vᵀ of XᵀX + Λ.
 
     Attributes:
         touched: the rows of V that are not 0.
         basis: these rows, [touched, rank]; None for the identity.
         middle: M, [rank, rank].
-        counts: by how much the diagonal of XᵀX changes.
+        counts: the change of the diagonal of XᵀX.
     """
 
     touched: Numbers
@@ -263,7 +264,7 @@ class _Change:
 
 
 def _change(before: csr_array, after: csr_array, dropout: float) -> _Change:
-    """The change of XᵀX + Λ where rows are replaced, in the form with the lower rank."""
+    """The change of XᵀX + Λ when rows are replaced, in the form with the lower rank."""
     rows: csr_array = vstack([before, after], format="csr").astype(np.float64)
     signs = np.r_[-np.ones(before.shape[0]), np.ones(after.shape[0])]
     counts = squares(after) - squares(before)
@@ -278,12 +279,12 @@ def _change(before: csr_array, after: csr_array, dropout: float) -> _Change:
 def squares(matrix: csr_array) -> Doubles:
     """The diagonal of XᵀX."""
     values = matrix.data.astype(np.float64)
-    # Without any entry NumPy counts in integers.
+    # Without entries, NumPy would return integers.
     return np.bincount(matrix.indices, values * values, minlength=matrix.shape[1]).astype(np.float64)
 
 
 def _mirror(square: Doubles) -> None:
-    """Write what is above the diagonal below it, in place."""
+    """Copy the upper triangle to the lower one, in place."""
     for start in range(0, len(square), TILE):
         rows, rest = slice(start, start + TILE), slice(start + TILE, None)
         upper = np.triu(square[rows, rows])

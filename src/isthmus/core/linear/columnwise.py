@@ -1,18 +1,18 @@
-"""Linear autoencoders column by column, each from its nearest columns alone; nothing of width² is made.
+"""Linear autoencoders solved column by column, each from its nearest columns only, without a matrix of size width².
 
-The problem is that of ``isthmus.core.linear.dense``, with the weights of a column j allowed on its neighbours N only:
+The problem is that of ``isthmus.core.linear.dense``, but the weights of a column j are restricted to its neighbours N:
 
     minimise ‖x_j − X_N b‖² + bᵀ Λ_N b,     b = (G_NN + Λ_N)⁻¹ G_Nj,     G = XᵀX
 
-and with every other column as a neighbour it is the same problem. That is SLIM (Ning & Karypis, ICDM 2011) with
-neighbours chosen beforehand and a quadratic penalty, and the local problems of the sparse approximation in Steck,
-"Markov Random Fields for Collaborative Filtering", NeurIPS 2019.
+and with all other columns as neighbours it is the same problem. This is SLIM (Ning & Karypis, ICDM 2011) with
+neighbours chosen in advance and a quadratic penalty, and corresponds to the local problems of the sparse approximation
+in Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019.
 
-A bound ξ on the diagonal costs nothing more: for 1 / C_jj = G_jj + Λ_j − G_jN b, the inverse's entry by its Schur
+A bound ξ on the diagonal has no extra cost: with 1 / C_jj = G_jj + Λ_j − G_jN b, the entry of the inverse by its Schur
 complement, B_jj = clip(1 − Λ_j C_jj, 0, ξ) and the rest of the column is (1 − B_jj) b, as in RDLAE.
 
-G is made a block of rows at a time, and its sparse rows are kept while they fit. The matrices G_NN of many columns are
-filled together: a row of G, once made, serves every column that it is a neighbour of.
+G is computed in blocks of rows, and its sparse rows are cached while they fit. The matrices G_NN of many columns are
+filled together, so that each row of G serves all columns that have it as a neighbour.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from isthmus.checked.sparse import check_csr
 from isthmus.errors import SettingError
 
 SHRINKAGE = 50.0
-"""Added to a column's sum of squares, so that one of two or three entries does not come near to others by chance."""
+"""Added to the sum of squares of a column, so that columns with two or three entries are not similar by chance."""
 
 EXPONENT = 0.65
-"""Of that sum where nearness is measured: 1/2 is the cosine, which leaves popular columns too near to everything, and 1
-the share of one column's entries that the other has, which leaves them too far."""
+"""Exponent of that sum in the similarity: 1/2 is the cosine, which makes popular columns too similar to everything, and
+1 is the share of one column's entries that the other has too, which makes them too dissimilar."""
 
 ROW_BYTES = 64 << 20
-"""A block of rows of G, if it were dense."""
+"""Maximum bytes of a block of rows of G, if it were dense."""
 
 KEPT_BYTES = 2 << 30
-"""Sparse rows of G are kept up to this size; what is beyond is computed again."""
+"""Maximum bytes of cached sparse rows of G; further rows are computed again."""
 
 LOCAL_BYTES = 256 << 20
-"""The matrices G_NN that are filled together."""
+"""Maximum bytes of matrices G_NN that are filled together."""
 
 SOLVED_BYTES = 32 << 20
-"""Matrices solved at a time, in float64."""
+"""Maximum bytes of matrices solved at a time, in float64."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ class Solution:
     """Consecutive columns of B.
 
     Attributes:
-        first: the number of the first one.
-        neighbours: N of each column, and where ξ is above 0 the column itself, last.
-        weights: their weights.
-        unexplained: what is left of each column's sum of squares, as a share of it, before the penalty.
+        first: number of the first column.
+        neighbours: N of each column and, if ξ is above 0, the column itself as the last.
+        weights: weights of the neighbours.
+        unexplained: unexplained share of each column's sum of squares, without the penalty.
     """
 
     first: int
@@ -71,12 +71,12 @@ class Solution:
 
 
 class Prepared:
-    """A matrix with the neighbours of its columns and their G_NN, from which every λ, p and ξ has its solutions.
+    """A matrix with the neighbours of its columns and their G_NN, for solutions with any λ, p and ξ.
 
     Args:
         matrix: X, shape (rows, width).
         neighbours: how many other columns may contribute to a column, at most width − 1.
-        kept: bytes of G_NN that are kept for further solutions; what is beyond is made again.
+        kept: bytes of G_NN that are cached for further solutions; the rest is computed again.
     """
 
     def __init__(self, matrix: csr_array, neighbours: int, kept: int = 0) -> None:
@@ -87,11 +87,11 @@ class Prepared:
 
     @property
     def memory(self) -> int:
-        """Bytes that solutions take at most, roughly, without those that are kept."""
+        """Approximate maximum memory of the solutions in bytes, without the cache."""
         return memory(*self._size, self.neighbours)
 
     def solutions(self, regularisation: float, dropout: float = 0.0, xi: float = 0.0) -> Iterator[Solution]:
-        """All columns, some at a time.
+        """Solve all columns, in blocks.
 
         Args:
             regularisation: λ.
@@ -118,7 +118,7 @@ class Prepared:
 def solutions(
     matrix: csr_array, neighbours: int, regularisation: float, dropout: float = 0.0, xi: float = 0.0
 ) -> Iterator[Solution]:
-    """All columns of one matrix, some at a time; arguments and errors are those of ``Prepared``."""
+    """Solve all columns of one matrix, in blocks; arguments and errors are those of ``Prepared``."""
     yield from Prepared(matrix, neighbours).solutions(regularisation, dropout, xi)
 
 
@@ -129,12 +129,12 @@ def target_solutions(
     ridge: npt.NDArray[np.float64],
     squares: npt.NDArray[np.float64],
 ) -> Iterator[Solution]:
-    """The same for other targets than X: b = (G_NN + Λ_N)⁻¹ K_Nj, where a column may be its own neighbour.
+    """The same for targets other than X: b = (G_NN + Λ_N)⁻¹ K_Nj, where a column may be its own neighbour.
 
     Args:
         gram: G = XᵀX, shape (width, width).
-        targets: Kᵀ = YᵀX, shape (width, width): a row for each target.
-        neighbours: how many columns may contribute to a target, at most width.
+        targets: Kᵀ = YᵀX, shape (width, width), one row per target.
+        neighbours: number of columns that may contribute to a target, at most width.
         ridge: the diagonal of Λ.
         squares: the diagonal of YᵀY.
 
@@ -156,7 +156,7 @@ def target_solutions(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some columns with their neighbours N, K_Nj and G_NN, whatever Λ is."""
+    """Some columns with their neighbours N, K_Nj and G_NN, which do not depend on Λ."""
 
     chosen: npt.NDArray[np.int64]
     shared: npt.NDArray[np.float32]
@@ -186,13 +186,13 @@ def _solutions(problem: _Problem, block_of: Callable[[_Problem, slice], _Block] 
 
 
 def memory(rows: int, width: int, entries: int, neighbours: int) -> int:
-    """Bytes that ``solutions`` takes at most, roughly.
+    """Approximate maximum memory of ``solutions`` in bytes.
 
     Args:
-        rows: of the matrix.
-        width: its columns.
-        entries: how many numbers it stores.
-        neighbours: of each column.
+        rows: number of rows of the matrix.
+        width: number of columns.
+        entries: number of stored entries.
+        neighbours: number of neighbours of each column.
     """
     together = min(width, max(1, LOCAL_BYTES // (4 * max(1, neighbours**2))))
     pairs = min(width**2, entries * -(-entries // max(1, rows)))
@@ -209,7 +209,7 @@ class _Rows:
 
     @property
     def diagonal(self) -> npt.NDArray[np.float64]:
-        """What is on its diagonal."""
+        """The diagonal."""
         return self._matrix.diagonal().astype(np.float64)
 
     def blocks(self) -> list[slice]:
@@ -222,7 +222,7 @@ class _Rows:
 
 
 class _Gram:
-    """G = XᵀX, whose rows are made when they are asked for."""
+    """G = XᵀX, whose rows are computed on demand."""
 
     def __init__(self, matrix: csr_array) -> None:
         check_csr(matrix)
@@ -240,7 +240,7 @@ class _Gram:
         return _blocks(self.width)
 
     def rows(self, block: slice) -> csr_array:
-        """The rows of XᵀX in one block of ``blocks``; they are kept while there is room."""
+        """The rows of XᵀX in one block of ``blocks``; they are cached while there is room."""
         sparse = self._kept.get(block.start)
         if sparse is None:
             sparse = self._transposed[block] @ self._matrix
@@ -257,8 +257,8 @@ def _blocks(width: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is solved: G, the rows of Kᵀ (G itself where X is predicted from X), the diagonals of YᵀY and Λ, how many
-    neighbours a column has, ξ, and whether it may be its own neighbour."""
+    """The problem to solve: G, the rows of Kᵀ (G itself if X is predicted from X), the diagonals of YᵀY and Λ, the
+    number of neighbours of a column, ξ, and whether a column may be its own neighbour."""
 
     gram: _Gram | _Rows
     targets: _Gram | _Rows
@@ -295,7 +295,7 @@ def _local(gram: _Gram | _Rows, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np
     flat = chosen.ravel()
     order = np.argsort(flat, kind="stable")
     bounds = np.searchsorted(flat[order], np.arange(gram.width + 1))
-    # One dense row at a time, in the processor's cache.
+    # One dense row at a time, so that it stays in the cache.
     dense = np.zeros(gram.width, np.float32)
     for block in gram.blocks():
         if bounds[block.start] == bounds[block.stop]:

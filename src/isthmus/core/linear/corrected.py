@@ -1,4 +1,4 @@
-"""A linear model whose weights have changed by a low rank, without another copy of them."""
+"""A linear model with a low-rank change of its weights, without copying them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class CorrectedLinear(nn.Module):
     """scores = x B with B = base · diag(scale) + left · right + diag(own).
 
     Args:
-        base: the model before; it is shared and not changed.
-        changes: the inverse, whose ``base`` the weights of ``base`` belong to.
+        base: the model before the change; it is shared and not modified.
+        changes: the inverse, whose ``base`` belongs to the weights of ``base``.
     """
 
     scale: Tensor
@@ -40,11 +40,11 @@ class CorrectedLinear(nn.Module):
 
     @property
     def width(self) -> int:
-        """How many columns are ranked."""
+        """The number of columns that are ranked."""
         return self.base.width
 
     def prepare(self, inputs: Tensors) -> Bags:
-        """The bags themselves. Raises SettingError for anything else."""
+        """The bags themselves. Raises SettingError for other inputs."""
         return self.base.prepare(inputs)
 
     def scores(self, state: Bags, columns: Columns = None) -> Float[Tensor, "batch columns"]:
@@ -61,11 +61,11 @@ class CorrectedLinear(nn.Module):
         return found
 
     def _with_own(self, scored: Tensor, state: Bags, columns: Columns) -> Tensor:
-        """Add x · diag(own), in place where all columns or a range of them are asked for."""
+        """Add x · diag(own), in place if all columns or a range of them are requested."""
         rows, parts = state.rows(), state.weights.to(scored.dtype) * self.own[state.indices]
         if columns is None or isinstance(columns, slice):
             start, stop, _ = (columns or slice(None)).indices(self.width)
-            # A column outside the range is written to the last one, as nothing.
+            # For columns outside the range, 0 is added to the last column.
             inside = (state.indices >= start) & (state.indices < stop)
             places = (state.indices - start).clamp(0, stop - start - 1)
             return scored.index_put_((rows, places), parts * inside, accumulate=True)

@@ -1,13 +1,13 @@
-"""Pairs of events of the same row, weighted so that their sums are SᵀS and SᵀT of next-item regression.
+"""Weighted pairs of events of the same row, whose sums are the SᵀS and SᵀT of next-item regression.
 
-Every event but the first of its row is a target. Row j of S holds the events before target j, weighted by their age,
+Every event except the first of its row is a target. Row j of S holds the events before target j, weighted by their age,
 
     w_ji = γ^(j − 1 − i) · max(exp(−(t_j − t_i) / τ_t), c)     γ = exp(−1 / τ),  j − i ≤ window
 
-and row j of T is the target alone. S has as many rows as there are targets, and is never made: an entry of SᵀT is a sum
-over pairs (i, j) of w_ji, and one of SᵀS a sum over pairs (i, l) of Σ_j w_ji w_jl, where j runs over the targets after
-both. For pairs at one distance d = l − i these numbers are a few vectors over all events, and without times the inner
-sum is a geometric series.
+and row j of T is the target alone. S has one row per target and is never built: an entry of SᵀT is a sum over pairs
+(i, j) of w_ji, and an entry of SᵀS a sum over pairs (i, l) of Σ_j w_ji w_jl, where j runs over the targets after both.
+For pairs at one distance d = l − i these numbers are a few vectors over all events, and without times the inner sum is
+a geometric series.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from isthmus.errors import SettingError
 from isthmus.reprs import brief
 
 WINDOW = 200
-"""The most events that one target looks back at."""
+"""Maximum number of earlier events per target."""
 
 NEGLIGIBLE = 8
-"""Events older than so many τ weigh less than exp(−8) and are left out."""
+"""Events older than this many τ have a weight below exp(−8) and are ignored."""
 
 EVENTS = 1 << 18
 """Events whose pairs are weighted together."""
 
 WEIGHTS = 1 << 22
-"""Weights that exist together where they depend on times."""
+"""Maximum number of weights in memory if they depend on times."""
 
 
 @brief
 @dataclass(frozen=True)
 class Decay:
-    """How the weight of an event falls with its age.
+    """The decay of an event's weight with its age.
 
     Attributes:
-        tau: events after which a weight has fallen to 1/e.
-        time_tau: seconds after which the second factor has; None for no such factor.
-        least: c, the smallest value of the second factor.
+        tau: number of events after which the weight has fallen to 1/e.
+        time_tau: seconds after which the second factor has fallen to 1/e; None for no such factor.
+        least: c, the minimum of the second factor.
     """
 
     tau: float
@@ -53,16 +53,16 @@ class Decay:
 
     @property
     def window(self) -> int:
-        """How many events count."""
+        """The number of earlier events that count."""
         return int(min(WINDOW, max(1, math.ceil(NEGLIGIBLE * self.tau))))
 
     @property
     def step(self) -> float:
-        """γ, by which a weight falls with each further event."""
+        """γ, the factor by which the weight falls with each further event."""
         return math.exp(-1 / self.tau)
 
     def faded(self, seconds: Float64[Tensor, " some"]) -> Float64[Tensor, " some"]:
-        """The second factor after so many seconds; 1 where there is none."""
+        """The second factor after these numbers of seconds; 1 if there is none."""
         if self.time_tau is None:
             return torch.ones_like(seconds)
         return torch.exp(-seconds / self.time_tau).clamp(min=self.least)
@@ -84,7 +84,7 @@ class Events:
     times: Float64[Tensor, " events"] | None = None
 
     def blocks(self, most: int) -> Iterator[Events]:
-        """Whole rows, of at most so many events together, or one row."""
+        """Blocks of whole rows with at most ``most`` events, or of a single longer row."""
         start, rows = 0, len(self.offsets) - 1
         while start < rows:
             limit = self.offsets[start] + most
@@ -95,7 +95,7 @@ class Events:
             start = stop
 
     def places(self) -> tuple[Int64[Tensor, " events"], Int64[Tensor, " events"]]:
-        """How many events of the same row are before each event, and how many after it."""
+        """The numbers of events of the same row before and after each event."""
         lengths, own = self.offsets.diff(), torch.arange(len(self.items))
         before = own - self.offsets[:-1].repeat_interleave(lengths)
         return before, self.offsets[1:].repeat_interleave(lengths) - own - 1
@@ -108,8 +108,8 @@ class Pairs:
     Attributes:
         earlier: column of the earlier event.
         later: column of the later one.
-        crossed: what the pair adds to SᵀT at (earlier, later); None at distance 0.
-        squared: what it adds to SᵀS at (earlier, later) and, above distance 0, at (later, earlier).
+        crossed: contribution to SᵀT at (earlier, later); None at distance 0.
+        squared: contribution to SᵀS at (earlier, later) and, at distances above 0, at (later, earlier).
     """
 
     earlier: Int64[Tensor, " pairs"]
@@ -119,7 +119,7 @@ class Pairs:
 
 
 def pairs(events: Events, decay: Decay) -> Iterator[Pairs]:
-    """All pairs that count, some rows and one distance at a time.
+    """All pairs within the window, some rows and one distance at a time.
 
     Args:
         events: the events of all rows.
@@ -143,7 +143,7 @@ def pairs(events: Events, decay: Decay) -> Iterator[Pairs]:
 
 
 def _by_age(events: Events, decay: Decay) -> Iterator[Pairs]:
-    """Σ_j w_ji w_jl is γ^d (1 + γ² + γ⁴ + …), a term for each target after both that looks so far back."""
+    """Σ_j w_ji w_jl is γ^d (1 + γ² + γ⁴ + …), with one term for each later target whose window includes both."""
     before, after = events.places()
     step, window = decay.step, decay.window
     for distance in range(window + 1):
@@ -165,7 +165,7 @@ def _by_time(events: Events, decay: Decay) -> Iterator[Pairs]:
         if not len(later):
             return
         earlier = later - distance
-        # Where the target of the one is beyond its row, its weight is 0, and the target of the other is the same event.
+        # If the target of one is beyond its row, its weight is 0; otherwise the target of the other is the same event.
         both = weights[distance:, : len(before) - distance] * weights[: len(weights) - distance, distance:]
         squared = both.sum(0)[earlier]
         crossed = weights[distance - 1, earlier] if distance else None
@@ -173,7 +173,7 @@ def _by_time(events: Events, decay: Decay) -> Iterator[Pairs]:
 
 
 def _weights(events: Events, after: Int64[Tensor, " events"], decay: Decay) -> Float64[Tensor, "window events"]:
-    """At [m − 1, i] the weight of event i for the target m events later; 0 beyond the end of the row."""
+    """Weights: at [m − 1, i] that of event i for the target m events later; 0 beyond the end of the row."""
     assert events.times is not None
     weights = torch.zeros(decay.window, len(after), dtype=torch.float64)
     for distance in range(1, decay.window + 1):

@@ -1,12 +1,12 @@
-"""Next-item regression in closed form: what comes next, from what came before and how long ago.
+"""Next-item regression in closed form: predicts the next item from the earlier items and their age.
 
     minimise ‖T_q − S B‖² + Σ_i λ_i ‖B_i‖²,     B = (SᵀS + diag λ)⁻¹ SᵀT_q
 
-Rows of S are decayed histories, rows of T the items that came next, see ``decayed_pairs``. That is SLIT (Choi et al.,
+Rows of S are decayed histories, rows of T the next items, see ``decayed_pairs``. This is SLIT (Choi et al.,
 "Session-aware Linear Item-Item Models for Session-based Recommendation", WWW 2021) with a single target, and with times
 TALE (Park et al., "Temporal Linear Item-Item Model for Sequential Recommendation", WSDM 2025). Powers of the popularity
-p act on both sides: T_q = T diag(p^−q) asks for less of popular items, and the regularisation λ_i ∝ p_i^r (mean λ over
-the events) is what scaling the columns of S by p^(−r / 2) amounts to.
+p act on both sides: T_q = T diag(p^−q) lowers the targets of popular items, and the regularisation λ_i ∝ p_i^r (mean λ
+over the events) is equivalent to scaling the columns of S by p^(−r / 2).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from isthmus.errors import SettingError
 from isthmus.reprs import brief
 
 BYTES = 12
-"""Memory of a dense solution for each pair of columns: 8 for SᵀS, factorised in place, and 4 for SᵀT and then B."""
+"""Bytes of a dense solution for each pair of columns: 8 for SᵀS, factorised in place, and 4 for SᵀT and then B."""
 
 EXACT = 4096
-"""Up to so many columns everything is solved in float64; above that only where float32 would not do."""
+"""Up to this many columns everything is solved in float64; above, only if float32 is not precise enough."""
 
 CONDITION = 1e5
-"""The largest condition number that float32 is trusted with."""
+"""The largest condition number for which float32 is used."""
 
 TARGETS = 512
 """Columns solved at a time."""
@@ -46,11 +46,11 @@ MERGED = 1 << 23
 @brief
 @dataclass(frozen=True)
 class Powers:
-    """How popularity counts.
+    """Exponents of the popularity.
 
     Attributes:
-        targets: q; 0 for a target of 1, larger values recommend less popular items.
-        inputs: r; 0 for the same λ for all items, 1 for one in proportion to their popularity.
+        targets: q; 0 gives targets of 1, larger values recommend less popular items.
+        inputs: r; 0 gives the same λ for all items, 1 a λ proportional to their popularity.
     """
 
     targets: float = 0.0
@@ -76,7 +76,7 @@ def dense_weights(
 
     Args:
         events: the events of all rows.
-        width: how many columns there are.
+        width: number of columns.
         decay: the weights of S.
         regularisation: λ.
         powers: how popularity counts.
@@ -113,9 +113,9 @@ def dense_sums(
 
 
 def _solve(squared: npt.NDArray[np.floating], crossed: npt.NDArray[np.float32], regularisation: float) -> None:
-    """Replace SᵀT by B, some columns at a time, by a Cholesky factorisation of the other in its place."""
+    """Replace SᵀT by B, in blocks of columns, with an in-place Cholesky factorisation of SᵀS."""
     factorise, solve = (lapack.dpotrf, lapack.dpotrs) if squared.dtype == np.float64 else (lapack.spotrf, lapack.spotrs)
-    # LAPACK's columns are our rows; the matrix is symmetric.
+    # LAPACK is column-major, which does not matter since the matrix is symmetric.
     factor, failed = factorise(squared.T, lower=True, clean=False, overwrite_a=True)
     if failed:
         raise SettingError(f"regularisation {regularisation}", expected="a larger number for these data")
@@ -127,15 +127,15 @@ def _solve(squared: npt.NDArray[np.floating], crossed: npt.NDArray[np.float32], 
 def sparse_weights(
     events: Events, width: int, decay: Decay, regularisation: float, powers: Powers, neighbours: int
 ) -> Iterator[Solution]:
-    """B with few weights in each column, some columns at a time; see ``isthmus.core.linear.columnwise``.
+    """B with few weights in each column, in blocks of columns; see ``isthmus.core.linear.columnwise``.
 
     Args:
         events: the events of all rows.
-        width: how many columns there are.
+        width: number of columns.
         decay: the weights of S.
         regularisation: λ.
         powers: how popularity counts.
-        neighbours: weights of each column, at most ``width``; an item may be its own neighbour.
+        neighbours: number of weights per column, at most ``width``; an item may be its own neighbour.
 
     Raises:
         SettingError: λ is too small for these data, or times are needed and not known.

@@ -1,8 +1,8 @@
-"""A linear autoencoder whose matrix keeps a fixed number of weights in each column, for catalogues beyond width².
+"""A linear autoencoder with a fixed number of weights in each column, for catalogues too large for a dense matrix.
 
-Scores are x B as in ``isthmus.core.linear.dense``. B is stored as it is solved, column by column: which columns speak
-for a column, and with what weight. It is asked the other way round, row by row, since a bag holds few of all columns:
-the weights are sorted once by (row, column), and a bag costs the rows that it holds.
+Scores are x B as in ``isthmus.core.linear.dense``. B is stored column by column, as neighbours and weights. It is read
+row by row, since a bag holds few columns: the weights are sorted once by (row, column), and scoring a bag only reads
+the rows of its entries.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from isthmus.batch import Bags, Tensors, require_bags
 from isthmus.protocols import Columns
 
 PRODUCTS = 1 << 21
-"""So many products of a bag's entry and a weight are made at a time."""
+"""Maximum number of products of bag entries and weights at a time."""
 
 
 class SparseLinear(nn.Module):
     """scores = x B, where column j of B is ``weights[j]`` at the rows ``neighbours[j]`` and 0 elsewhere.
 
     Args:
-        width: how many columns.
-        slots: how many weights each column keeps.
+        width: number of columns.
+        slots: number of weights per column.
     """
 
     neighbours: Tensor
@@ -40,18 +40,18 @@ class SparseLinear(nn.Module):
 
     @property
     def width(self) -> int:
-        """How many columns are ranked."""
+        """The number of columns that are ranked."""
         return len(self.weights)
 
     def assign(
         self, neighbours: Int32[Tensor, "width slots"], weights: Float[Tensor, "width slots"]
     ) -> None:  # fmt: skip
-        """Take over a solution."""
+        """Store a solution."""
         self.neighbours.copy_(neighbours)
         self.weights.copy_(weights)
 
     def prepare(self, inputs: Tensors) -> Bags:
-        """The bags themselves: nothing can be computed before the columns are known.
+        """The bags themselves, since nothing can be computed before the columns are known.
 
         Raises:
             SettingError: inputs that are not bags.
@@ -72,7 +72,7 @@ class SparseLinear(nn.Module):
         return dense.index_add_(0, self.neighbours[column].long(), self.weights[column])
 
     def _layout(self) -> _Layout:
-        # Buffers are copied into, and replaced, behind our back: by load_state_dict and by to.
+        # ``load_state_dict`` and ``to`` overwrite or replace the buffers, so the layout is checked.
         tables = (self.neighbours, self.weights)
         versions = (self.neighbours._version, self.weights._version)
         if self._sorted is None or self._sorted.versions != versions or self._sorted.tables[1] is not self.weights:
@@ -102,7 +102,7 @@ class _Layout:
         bases = bags.indices * self.columns
         firsts = torch.searchsorted(self.keys, bases + start)
         counts = torch.searchsorted(self.keys, bases + stop) - firsts
-        # From a key to the place of its column among the sums of the entry's bag.
+        # Maps a key to the position of its column in the sums of the entry's bag.
         shifts = bags.rows() * size - bases - start
         ends = counts.cumsum(0)
         total = int(ends[-1]) if len(ends) else 0
@@ -125,7 +125,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """A layout, and what it was made of."""
+    """A layout and the buffers it was built from."""
 
     tables: tuple[Tensor, Tensor]
     versions: tuple[int, int]

@@ -3,7 +3,7 @@
     R = D_u^−a X D_i^−b = U Σ Vᵀ,     D_u and D_i: numbers of entries of rows and columns
 
 V is found by randomised subspace iteration (Halko, Martinsson & Tropp, SIAM Review 2011) on RᵀR and a Rayleigh-Ritz
-step. Nothing of rows × columns or of rows × vectors is made.
+step. No matrix of size rows × columns or rows × vectors is built.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from isthmus.checked.sparse import check_csr
 from isthmus.reprs import brief
 
 PASSES = 5
-"""Products with RᵀR. With spectra that fall slowly, the last vectors are mixed with the next ones; their responses are
-nearly the same."""
+"""Number of products with RᵀR. If the spectrum decays slowly, the last vectors are mixed with the next ones, whose
+responses are nearly the same."""
 
 LEAST_OVERSAMPLING, OVERSAMPLING = 10, 8
-"""Further vectors that are iterated and dropped: so many, or one in so many of those that are kept."""
+"""Oversampling: this many additional vectors, or one in this many of the requested ones, are iterated and dropped."""
 
 BLOCK_BYTES = 64 << 20
-"""Products of a block of rows with all vectors."""
+"""Maximum size of the product of a block of rows with all vectors."""
 
 Numbers = npt.NDArray[np.float32]
 
@@ -34,12 +34,12 @@ Numbers = npt.NDArray[np.float32]
 @brief
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading right singular vectors, from which every response of a filter has its weights.
+    """Leading right singular vectors, from which the weights of any filter response are computed.
 
     Attributes:
         vectors: V, float32 [columns, k], with orthonormal columns in the order of their singular values.
-        shares: σ² of each vector as a share of the largest, from 1 downwards.
-        degrees: number of entries of each column; 1 for none.
+        shares: σ² of each vector divided by the largest, descending from 1.
+        degrees: number of entries of each column; 1 for empty columns.
         powers: a and b.
     """
 
@@ -66,7 +66,7 @@ def leading(
         row_power: a; with 0 rows are not normalised.
         column_power: b; with 0 columns are not normalised.
         seed: seed of the first subspace.
-        told: receives the number of passes after each.
+        told: called with the number of passes after each of them.
 
     Returns:
         The vectors and their shares.
@@ -100,7 +100,7 @@ def _orthonormal(columns: Numbers) -> Numbers:
 
 
 def _twice(normal: csr_array, basis: Numbers) -> Numbers:
-    """RᵀR times the basis, a block of rows at a time."""
+    """RᵀR times the basis, in blocks of rows."""
     total = np.zeros_like(basis)
     block = max(1, BLOCK_BYTES // (4 * max(1, basis.shape[1])))
     for start in range(0, normal.shape[0], block):

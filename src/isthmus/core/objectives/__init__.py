@@ -1,4 +1,4 @@
-"""How rate and log-likelihood are weighed, and cures of posterior collapse."""
+"""Objectives, which combine rate and log-likelihood, and remedies against posterior collapse."""
 
 from isthmus.core.objectives.elbo import Capacity, Elbo, ImportanceWeighted
 from isthmus.core.objectives.schedules import Constant, HistoryLengthWeight, LinearAnnealing

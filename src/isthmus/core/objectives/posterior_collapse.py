@@ -1,8 +1,7 @@
-"""What keeps a posterior from collapsing onto its prior: schedules, floors, a fresh decoder, an encoder ahead of it.
+"""Remedies against posterior collapse: free bits, decoder reinitialisation, aggressive encoder training.
 
-A decoder that predicts each token from those before it can do without the code; where it learns to faster than the
-encoder learns to say something, the rate falls to 0 and stays there. ``BatchNormGaussian`` is one more
-cure.
+A decoder that predicts each token from the previous ones can ignore the code. If it learns this faster than the encoder
+learns useful codes, the rate falls to 0 and stays there. ``BatchNormGaussian`` is another remedy.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ DECODER: tuple[PartName, ...] = ("decoder", "readout")
 @brief
 @dataclass(frozen=True)
 class FreeBits:
-    """β Σ_d max(λ, mean KL_d) − mean log p: a dimension whose mean rate over the batch is below λ nats pays λ whatever
-    it does, so that nothing pulls it further down (Kingma et al., NIPS 2016; Li et al., EMNLP 2019).
+    """β Σ_d max(λ, mean KL_d) − mean log p: a dimension whose mean rate over the batch is below λ nats costs λ anyway,
+    so that there is no incentive to lower it further (Kingma et al., NIPS 2016; Li et al., EMNLP 2019).
 
     Args:
         nats: λ, for each dimension of the code.
-        rate_weight: β; one number, not one for each row.
+        rate_weight: β; a single number, not one per row.
     """
 
     nats: float
@@ -43,7 +42,7 @@ class FreeBits:
             raise SettingError(f"{self.nats} free nats", expected="a number of 0 or more for each dimension")
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
-        """Nats a record, lower is better.
+        """Nats per record, lower is better.
 
         Raises:
             SettingError: a rate that is not a sum over dimensions: a prior without ``dimension_rates``, a
@@ -58,21 +57,22 @@ class FreeBits:
 
 @dataclass(frozen=True)
 class ReconstructionOnly:
-    """−mean log p: the reconstruction alone. With ``Phase(sample_code=False)`` a variational model is a plain one."""
+    """−mean log p: reconstruction only. With ``Phase(sample_code=False)`` a variational model is a plain
+    autoencoder."""
 
     def __call__(self, step: Step, rate: Float[Tensor, " batch"], progress: Progress) -> Float[Tensor, ""]:
-        """Nats a record, lower is better."""
+        """Nats per record, lower is better."""
         return -step.log_likelihood.mean()
 
 
 @brief
 @dataclass(frozen=True)
 class ReinitialiseDecoder:
-    """Decoder and readout are drawn anew; encoder and bottleneck stay.
+    """Reinitialises decoder and readout; encoder and bottleneck stay.
 
     Args:
-        build: decoder and readout as they are built for the model, from a generator.
-        seed: of the new weights.
+        build: builds decoder and readout of the model from a random generator.
+        seed: seed of the new weights.
     """
 
     build: Callable[[Generator], Sequence[nn.Module]]
@@ -88,11 +88,11 @@ class ReinitialiseDecoder:
 
 
 def pretraining_phases(epochs: int, fresh: ReinitialiseDecoder) -> tuple[Phase, ...]:
-    """A plain autoencoder first, then a fresh decoder (Li et al., EMNLP 2019): the code has a meaning before anything
-    is paid for it, and the decoder has not yet learnt to do without.
+    """Pretrain a plain autoencoder, then reinitialise the decoder (Li et al., EMNLP 2019), so that the code is
+    informative before it has a cost, and the decoder has not learnt to ignore it.
 
-    The point is decoded, inputs are clean, nothing is scored. The decoder is drawn anew at the end of the last epoch,
-    before its checkpoint, and Adam forgets its moments, so that a training resumed anywhere ends as if uninterrupted.
+    The point is decoded, inputs are clean, and there is no evaluation. The decoder is reinitialised at the end of the
+    last epoch, before its checkpoint, and Adam's moments are reset, so that resumed training gives the same result.
     """
     plain = Phase(
         epochs, corrupt=False, sample_code=False, validate=False, objective=ReconstructionOnly(), name="autoencoder"
@@ -103,11 +103,11 @@ def pretraining_phases(epochs: int, fresh: ReinitialiseDecoder) -> tuple[Phase, 
 
 @dataclass
 class AggressiveEncoderTraining:
-    """Aggressive training of the encoder (He et al., ICLR 2019): ``inner`` steps that train the encoder alone, each on
-    a new batch, then one that trains the decoder alone, over and over.
+    """Aggressive training of the encoder (He et al., ICLR 2019): repeatedly, ``inner`` steps that train only the
+    encoder, each on a new batch, then one that trains only the decoder.
 
-    Published: up to 100 inner steps, ended earlier where they stop helping, until mutual information stops rising.
-    Here their number and the number of epochs are fixed.
+    The paper takes up to 100 inner steps, fewer if they stop helping, until the mutual information stops rising. Here
+    the numbers of inner steps and epochs are fixed.
     """
 
     inner: int
@@ -118,7 +118,7 @@ class AggressiveEncoderTraining:
             raise SettingError(f"{self.inner} inner steps of the encoder", expected="at least 1")
 
     def phase(self, epochs: int, hooks: tuple[Hook, ...] = ()) -> Phase:
-        """So many epochs; each begins with the encoder, so that nothing has to be remembered between them."""
+        """A phase of ``epochs`` epochs; each begins with the encoder, so that no state is kept between epochs."""
         own = (Hook("step", self._turn), Hook("epoch", self._begin))
         return Phase(epochs, ENCODER, hooks=(*own, *hooks), name="aggressive")
 

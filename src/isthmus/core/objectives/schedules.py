@@ -1,4 +1,4 @@
-"""The weight of the rate over the training: (step, progress) -> a scalar or one weight a row."""
+"""Schedules of the rate weight: (step, progress) -> a scalar or one weight per row."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from isthmus.protocols import Step
 from isthmus.reprs import brief
 
 Progress = float | Tensor
-"""From 0 to 1 of the planned training: a number, or a tensor without dimensions, which steps in a CUDA graph read."""
+"""Share of the planned training from 0 to 1: a number, or a scalar tensor if steps are captured in a CUDA graph."""
 
 RateWeight = Callable[[Step, Any], "float | Tensor"]
-"""(step, progress) -> a scalar or one weight a row."""
+"""(step, progress) -> a scalar or one weight per row."""
 
 
 def between(value: Progress, low: float, high: float) -> Progress:
-    """The nearest number that is neither below ``low`` nor above ``high``."""
+    """The value clipped to the range from ``low`` to ``high``."""
     return value.clamp(low, high) if isinstance(value, Tensor) else min(high, max(low, value))
 
 
@@ -33,7 +33,7 @@ class Constant:
     weight: float = 1.0
 
     def __call__(self, step: Step, progress: Progress) -> float:
-        """The weight, whatever the progress."""
+        """The weight."""
         return self.weight
 
 
@@ -41,7 +41,7 @@ class Constant:
 class LinearAnnealing:
     """β(progress) = cap · min(1, progress / until): linear annealing to a cap (Liang et al. 2018, section 2.2.2).
 
-    Progress is counted in records seen, so another batch size leaves the schedule as it is.
+    Progress is counted in records seen, so the schedule does not depend on the batch size.
     """
 
     cap: float = 1.0
@@ -54,13 +54,13 @@ class LinearAnnealing:
 
 @dataclass(frozen=True)
 class HistoryLengthWeight:
-    """γ Σ_i x_i for a bag of targets x: the log-likelihood grows with that total, and so does the weight of the rate
+    """γ Σ_i x_i for a bag of targets x: the weight of the rate grows with the total, as the log-likelihood does
     (Shenbin et al. 2020)."""
 
     weight: float
 
     def __call__(self, step: Step, progress: Progress) -> Float[Tensor, " batch"]:
-        """One weight for each row, whatever the progress."""
+        """One weight for each row."""
         targets = step.batch.targets
         if not isinstance(targets, Bags):
             raise SettingError(f"rates weighed by the total of {type(targets).__name__}", expected="bags")
@@ -69,12 +69,12 @@ class HistoryLengthWeight:
 
 @dataclass(frozen=True)
 class CyclicalAnnealing:
-    """β rises several times: in each of ``cycles`` equal parts of the training it rests at 0, rises linearly to ``cap``
-    and stays there (Fu et al., NAACL 2019; they used 4 cycles, a ramp of 0.5 and no rest).
+    """Cyclical annealing: in each of ``cycles`` equal parts of the training, β stays at 0, rises linearly to ``cap``
+    and stays there (Fu et al., NAACL 2019, with 4 cycles, a ramp of 0.5 and no rest).
 
     Args:
         cap: the highest rate weight.
-        cycles: how many times β rises.
+        cycles: number of cycles.
         ramp: share of a cycle in which it rises.
         rest: share of a cycle before that in which it is 0.
     """
@@ -103,7 +103,7 @@ class CyclicalAnnealing:
 @brief
 @dataclass(frozen=True)
 class DelayedSchedule:
-    """A schedule for what is left of the training after ``start``, a share of it: ``weight`` sees 0 to 1 there."""
+    """A schedule for the rest of the training after the share ``start``: ``weight`` sees progress from 0 to 1 there."""
 
     weight: RateWeight
     start: float

@@ -1,1 +1,1 @@
-"""Arithmetic without a meaning of its own: bags, softmax, layers, attention, convolutions."""
+"""Building blocks of the parts: bags, softmax, layers, attention, convolutions."""

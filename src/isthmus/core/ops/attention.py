@@ -1,4 +1,4 @@
-"""Self-attention (Vaswani et al. 2017) with the norm before each part (Xiong et al. 2020), and its cache."""
+"""Pre-norm self-attention (Vaswani et al. 2017; Xiong et al. 2020) with a cache."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ WIDENING = 4
 """The inner layer is this many times as wide."""
 
 MULTIPLIED_OUT = 128 * 128
-"""Steps × keys up to which attention that trains on CPU in bf16 is multiplied out."""
+"""Maximum steps × keys for which attention in bf16 training on CPU is computed by explicit products."""
 
 
 class Block(nn.Module):
-    """x + Attention(Norm(x)), then x + Mlp(Norm(x)) with SiLU (in bf16 on CPU GELU takes eight times as long, and a
-    third of a training step); dropout on what is added.
+    """x + Attention(Norm(x)), then x + Mlp(Norm(x)) with SiLU (in bf16 on CPU, GELU takes eight times as long, and a
+    third of a training step), and dropout on both branches.
 
     A gated block is that of LiGR (Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable
-    Impact", 2025): what is added is multiplied by σ(W x), a linear layer of the state for each of the two parts, and
-    the inner layer is SiLU(A x) ⊙ B x (SwiGLU: Shazeer, "GLU Variants Improve Transformer", 2020).
+    Impact", 2025): the output of each branch is multiplied by σ(W x), a linear layer of the state, and the inner layer
+    is SiLU(A x) ⊙ B x (SwiGLU: Shazeer, "GLU Variants Improve Transformer", 2020).
 
     Args:
-        width: of the states; a multiple of ``heads``.
-        heads: how many parts attend on their own.
-        depth: how many blocks follow each other; what a block adds starts 1/√(2 · depth) as large (Radford et al.
-            2019, section 2.3).
-        gated: whether.
+        width: width of the states, a multiple of ``heads``.
+        heads: number of attention heads.
+        depth: number of blocks in the network; the initial output of each branch is scaled by 1/√(2 · depth) (Radford
+            et al. 2019, section 2.3).
+        gated: use gated blocks.
 
     Raises:
         SettingError: a width that the heads do not divide.
@@ -82,8 +82,8 @@ class Block(nn.Module):
         Args:
             seen: which positions may be attended to.
             causal: each position attends to itself and to earlier ones.
-            past: the cache of earlier positions, to all of which the steps attend.
-            push: added to every state between the two parts.
+            past: cache of earlier positions, to all of which the steps attend.
+            push: added to every state between the two branches.
         """
         batch, steps, width = x.shape
         parts = self.query_key_value(self.norms[0](x)).view(batch, steps, 3, self.heads, width // self.heads)
@@ -101,7 +101,7 @@ class Block(nn.Module):
         return x + self._gate(1, x, self.narrow(inner)), (key, value)
 
     def _gate(self, part: int, x: Tensor, added: Tensor) -> Tensor:
-        """What is added to ``x``, after dropout and the gate of that part, if there is one."""
+        """The output of a branch after dropout and its gate, if there is one."""
         added = self.dropout(added)
         return added if self.gates is None else torch.sigmoid(self.gates[part](x)) * added
 
@@ -114,10 +114,11 @@ def attend(
     seen: Bool[Tensor, "#batch 1 #steps keys"] | None = None,
     causal: bool = False,
 ) -> Float[Tensor, "batch heads steps part"]:
-    """softmax(q kᵀ / √part) v over the positions that are seen.
+    """softmax(q kᵀ / √part) v over the visible positions.
 
-    Short rows that train on CPU in bf16 are multiplied out: there the fused kernel's way forward and back takes five
-    times as long for 25 steps, twice as long for 128 and as long for 256. In fp32 the two are alike.
+    Short rows in bf16 training on CPU are computed by explicit products: there, the forward and backward pass of the
+    fused kernel takes five times as long for 25 steps, twice as long for 128, and as long for 256. In fp32 both take
+    the same time.
     """
     steps, keys = query.shape[2], key.shape[2]
     slow = query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
@@ -142,14 +143,14 @@ def check_length(steps: int, length: int) -> None:
 
 
 class CachedState(NamedTuple):
-    """What a decoder needs for its next step: keys and values of each layer so far, and what the code adds [batch, ...,
+    """The cache of a decoder: keys and values of each layer so far, and the contributions of the code [batch, ...,
     width]."""
 
     caches: tuple[Cache, ...]
     code: Tensor
 
     def select(self, rows: Int64[Tensor, " rows"]) -> CachedState:
-        """The state of the given rows, any of them any number of times."""
+        """The state of the given rows, which may be repeated."""
         return CachedState(tuple((key[rows], value[rows]) for key, value in self.caches), self.code[rows])
 
 
@@ -165,14 +166,14 @@ def run_blocks(
     """All blocks one after the other, each with its own cache.
 
     Args:
-        blocks: each a ``Block``.
-        x: what enters the first.
-        pasts: the cache of each block; empty where no position came before.
+        blocks: the blocks, each a ``Block``.
+        x: input of the first block.
+        pasts: the cache of each block; empty if there are no earlier positions.
         seen, causal: as for ``Block``.
-        pushes: what each block is handed beside its input; None for nothing.
+        pushes: the ``push`` of each block, or None.
 
     Returns:
-        What the last block yields, and the caches of all positions so far.
+        The output of the last block, and the caches of all positions so far.
     """
     caches = []
     for layer, (block, past) in enumerate(zip(blocks, pasts or (None,) * len(blocks), strict=True)):

@@ -1,9 +1,9 @@
-"""The first layer of a sparse row: a weighted sum of table rows, forward and backward, without a dense row.
+"""The first layer for sparse rows: a weighted sum of table rows, forward and backward, without dense rows.
 
     out_b = Σ_{i ∈ bag b} weight_bi · table_i
 
 The gradient of the table is the same operation on the transposed bags, Σ_b weight_bi · grad_b for each item i. It is
-written once, in a fixed order, without atomics: the same seed gives the same weights on every device.
+computed in a fixed order, without atomics, so that the same seed gives the same weights in every run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isthmus.batch import Bags
 
 
 def bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[Tensor, "batch entered"]:
-    """Weighted sums of table rows, one for each bag; an empty bag gives zeros. The weights receive no gradient."""
+    """Weighted sums of table rows, one for each bag; an empty bag gives zeros. The weights get no gradient."""
     weights = bags.weights.detach().to(table.dtype)
     if not (torch.is_grad_enabled() and table.requires_grad):
         return weighted_sums(table, bags.indices, bags.ends(), weights)[: bags.size]
@@ -34,13 +34,13 @@ def weighted_sums(
     offsets: Int64[Tensor, " ends"],
     weights: Float[Tensor, " entries"],
 ) -> Float[Tensor, "batch entered"]:
-    """``embedding_bag`` in its summing mode, which itself refuses a call without a single entry.
+    """``embedding_bag`` in summing mode, also for input without entries, which ``embedding_bag`` rejects.
 
     Args:
         table: one vector for each item.
-        indices: the items of all bags, one after the other.
-        offsets: where each bag starts, and after the last one, where it ends.
-        weights: one for each entry.
+        indices: the items of all bags, concatenated.
+        offsets: start of each bag and, at the end, the end of the last one.
+        weights: weight of each entry.
 
     Returns:
         [batch, entered]; zeros for an empty bag.
@@ -55,7 +55,7 @@ def weighted_sums(
 def transposed_sums(
     grad: Float[Tensor, "batch entered"], bags: Bags, width: int
 ) -> Float[Tensor, "width entered"]:  # fmt: skip
-    """For each item the weighted sum of the rows of ``grad`` whose bags hold it."""
+    """For each item, the weighted sum of the rows of ``grad`` whose bags contain it."""
     items = torch.arange(width + 1, device=grad.device)
     offsets = torch.searchsorted(bags.items_by_item(), items)
     return weighted_sums(grad, bags.rows_by_item(), offsets, bags.weights[bags.by_item()])
@@ -79,16 +79,18 @@ def rows_of(
     """The given rows of a table.
 
     Args:
-        rows: ascending, each once; the last one may be repeated, as by ``machine.unasked.distinct`` on an accelerator.
-        sparse: the gradient holds these rows and no others (a coalesced sparse tensor, which a row-wise optimiser
-            reads; copies of the last row all have its gradient); otherwise it is dense, with zeros everywhere else.
+        rows: ascending and distinct; the last one may be repeated, as by ``machine.unasked.distinct`` on an
+            accelerator.
+        sparse: return a sparse gradient with only these rows (a coalesced sparse tensor for a row-wise optimiser, in
+            which repetitions of the last row all have its gradient) instead of a dense one.
     """
     taken: Tensor = _Rows.apply(table, rows, sparse)  # type: ignore[no-untyped-call]
     return taken
 
 
 def sparse_bag_sum(table: Float[Tensor, "width entered"], bags: Bags) -> Float[Tensor, "batch entered"]:
-    """``bag_sum`` whose gradient is sparse: work and memory grow with the items that occur, not with the table."""
+    """``bag_sum`` with a sparse gradient: time and memory grow with the number of occurring items, not with the
+    table."""
     if not (torch.is_grad_enabled() and table.requires_grad):
         return bag_sum(table, bags)
     rows, renumbered = bags.renumbered(len(table))
@@ -105,7 +107,7 @@ class _Rows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         if len(ctx.rows) and grad.device.type != "cpu":
-            # Whoever changes these rows writes one of them several times, and must write the same.
+            # An optimiser writes repeated rows several times, so they need the same gradient.
             grad = grad[torch.searchsorted(ctx.rows, ctx.rows)]
         if ctx.sparse:
             return (
@@ -117,7 +119,7 @@ class _Rows(torch.autograd.Function):
 
 
 def unit_norm(bags: Bags) -> Bags:
-    """Each row divided by its L2 norm, so that a person's number of interactions does not set the scale."""
+    """Each row divided by its L2 norm, so that the scale does not depend on the number of interactions."""
     squares = bags.reweighted(bags.weights.square()).totals()
     norms = squares.sqrt().clamp(min=torch.finfo(squares.dtype).tiny)
     return bags.reweighted(bags.weights / norms[bags.rows()])

@@ -1,4 +1,4 @@
-"""Mean and variance over rows, of a batch or of all data, and what they are for: batch norm (Ioffe & Szegedy 2015)."""
+"""Mean and variance over the rows of a batch or of all data, and batch normalisation (Ioffe & Szegedy 2015)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from isthmus.machine.devices import double
 
 
 class BatchStatistics(nn.Module):
-    """In training the moments are those of the batch. Running estimates of them for all data serve otherwise, and for a
-    batch of a single row, which has no spread; ``calibrate`` replaces them by those of the finished network.
+    """In training the moments are those of the batch. Outside training, and for batches of a single row, running
+    estimates for all data are used; ``calibrate`` replaces them by the moments under the trained network.
 
     Args:
-        width: how many numbers a row has.
+        width: number of values per row.
     """
 
     momentum = 0.1
@@ -43,17 +43,17 @@ class BatchStatistics(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Float[Tensor, "*rows width"]]) -> None:
-        """The moments of these rows, all together, take the place of the running estimates.
+        """Replace the running estimates by the moments of all these rows.
 
-        Running estimates come from many networks, none of them the last one, and from states with dropout, which spread
-        wider than those that are asked for later.
+        Running estimates come from earlier states of the network, and from states with dropout, which have a larger
+        variance than those used later.
 
         Raises:
-            InputError: fewer than 2 rows, which have no spread.
+            InputError: fewer than 2 rows.
         """
         rows, sums, squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
         for raw in batches:
-            # From where the estimates are, so that squares of large averages take no digits away.
+            # Relative to the current estimates, so that squares of large means do not lose digits.
             beside = double(raw.flatten(0, -2)) - double(self.running_mean)
             rows, sums, squares = rows + len(beside), sums + beside.sum(0).cpu(), squares + beside.square().sum(0).cpu()
         if rows < 2:
@@ -64,36 +64,36 @@ class BatchStatistics(nn.Module):
 
     def _learn(self, average: Tensor, variance: Tensor) -> None:
         self.batches += 1
-        # The plain average of the first ten batches, so that a short training has estimates of its own data.
+        # The first ten batches have equal weights, so that a short training has good estimates.
         weight = (1 / self.batches).clamp(min=self.momentum).to(self.running_mean)
         centre = torch.where(self.batches > 1, self.running_mean, average.to(self.running_mean))
-        # Within batches and between them: where a batch holds rows of one length, it shows less than all spread.
+        # Variance within and between batches, since batches of rows of equal length underestimate the variance.
         beside = (average - centre).square()
         self.running_variance.lerp_((variance + beside).to(self.running_variance), weight)
         self.running_mean.lerp_(average.to(self.running_mean), weight)
 
 
 class BatchNormLinear(nn.Module):
-    """A linear layer and batch norm without scale or shift: over the rows every unit has mean 0 and variance 1, so that
-    each is among the largest of some row. Hidden states that share a large part would else give a few units the lead in
-    every row, and all others would never be used.
+    """A linear layer and batch norm without scale or shift: over the rows, every unit has mean 0 and variance 1, so
+    that each is among the largest in some rows. Otherwise, if hidden states have a large common part, a few units would
+    be the largest in every row, and all others would never be used.
 
     Args:
         hidden: width of the hidden state.
-        code: how many units.
+        code: number of units.
     """
 
-    # Against a division by 0 where all rows are the same.
+    # Avoids a division by 0 if all rows are equal.
     floor = 1e-5
 
     def __init__(self, hidden: int, code: int, generator: Generator) -> None:
         super().__init__()
-        # No bias: whatever it was, subtracting the average would take it out again.
+        # No bias, because subtracting the mean would cancel it.
         self.weight = xavier(code, hidden, generator)
         self.moments = BatchStatistics(code)
 
     def forward(self, hidden: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows code"]:
-        """Apply the layer in float32, or in float64 where the input is."""
+        """Apply the layer in float32, or in float64 for float64 input."""
         raw = nn.functional.linear(hidden, self.weight)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
         average, variance = self.moments(raw)

@@ -1,4 +1,4 @@
-"""Convolutions with a seed of their own, and the sizes of the maps between them."""
+"""Convolutions that are initialised from a generator, and the sizes of their feature maps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from isthmus.batch import Tensors, Values
 from isthmus.errors import InputError, SettingError
 
 SMALLEST = 8
-"""Pixels that either side of an image needs at least."""
+"""Minimum height and width of an image in pixels."""
 
 
 def convolution(inputs: int, outputs: int, generator: Generator, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
-    """3 × 3 with a border of zeros; weights as He, Zhang, Ren & Sun (ICCV 2015) draw them, biases 0."""
+    """3 × 3 convolution with zero padding; weights initialised as in He, Zhang, Ren & Sun (ICCV 2015), biases 0."""
     layer = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias, device="meta")
     layer.weight = _drawn((outputs, inputs, 3, 3), 9 * inputs, generator)
     layer.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
@@ -24,8 +24,8 @@ def convolution(inputs: int, outputs: int, generator: Generator, *, stride: int 
 
 
 def doubling(inputs: int, outputs: int, generator: Generator) -> nn.ConvTranspose2d:
-    """4 × 4 transposed, to twice the height and width: a size that the stride divides leaves no checkerboard (Odena,
-    Dumoulin & Olah 2016)."""
+    """4 × 4 transposed convolution to twice the height and width; a kernel size that is a multiple of the stride avoids
+    checkerboard artefacts (Odena, Dumoulin & Olah 2016)."""
     layer = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, device="meta")
     layer.weight = _drawn((inputs, outputs, 4, 4), 4 * inputs, generator)
     layer.bias = nn.Parameter(torch.zeros(outputs))
@@ -36,11 +36,11 @@ def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
     """Height and width before and after each halving.
 
     Args:
-        height, width: of the images.
-        times: how often they are halved.
+        height, width: size of the images.
+        times: number of halvings.
 
     Raises:
-        SettingError: images below 8 x 8, or more halvings than leave a pixel.
+        SettingError: images below 8 x 8, or too many halvings.
     """
     if min(height, width) < SMALLEST:
         raise SettingError(f"images of {height} x {width}", expected=f"at least {SMALLEST} x {SMALLEST} pixels")
@@ -55,7 +55,7 @@ def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
 
 
 def check_widths(widths: Sequence[int]) -> None:
-    """Refuse maps without channels.
+    """Check the numbers of channels.
 
     Raises:
         SettingError: no widths, or one below 1.
@@ -68,15 +68,15 @@ def images_of(inputs: Tensors, channels: int, height: int | None = None, width: 
     """The pixels of a batch.
 
     Args:
-        inputs: of a batch.
-        channels: that the images must have.
-        height, width: that they must have; None takes any.
+        inputs: inputs of a batch.
+        channels: required number of channels.
+        height, width: required size; None accepts any.
 
     Returns:
         [batch, channels, height, width].
 
     Raises:
-        InputError: no dense values, or images of another size.
+        InputError: not dense values, or images of another size.
     """
     shape = tuple(inputs.values.shape[1:]) if isinstance(inputs, Values) else ()
     wanted = (channels, height, width)

@@ -1,4 +1,4 @@
-"""Vectors of tokens, for encoders and decoders of text: tables, padding, pooling, and what a decoder is shown."""
+"""Token embeddings for encoders and decoders of text: tables, padding, pooling and teacher forcing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOUND = 0.1
 
 
 def token_rows(tensors: Tensors) -> TokenRows:
-    """The same, known to be tokens.
+    """Check that tensors are token rows.
 
     Raises:
         SettingError: bags or values.
@@ -28,7 +28,7 @@ def token_rows(tensors: Tensors) -> TokenRows:
 def real_positions(
     entered: Float[Tensor, "batch steps entered"], inputs: Tensors | None
 ) -> tuple[Bool[Tensor, "batch steps"], Int64[Tensor, " batch"]]:
-    """Where tokens stand, and how many in each row; without inputs everywhere.
+    """The mask of real tokens, and their number in each row; without inputs, all positions are real.
 
     Raises:
         ValueRangeError: a row without tokens, or with padding before a token.
@@ -48,28 +48,28 @@ def real_positions(
 
 
 def widened(x: Tensor) -> Tensor:
-    """The same in fp32 at least, as codes are under autocast too."""
+    """The tensor in fp32 at least, like codes under autocast."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def mean_max(
     states: Float[Tensor, "batch steps hidden"], mask: Bool[Tensor, "batch steps"]
 ) -> Float[Tensor, "batch twice"]:
-    """Mean and maximum over real positions, side by side, in fp32 at least."""
+    """Concatenated mean and maximum over real positions, in fp32 at least."""
     real, states = mask[..., None], widened(states)
     mean = (states * real).sum(1) / real.sum(1)
     return torch.cat([mean, states.masked_fill(~real, -torch.inf).amax(1)], 1)
 
 
 class TeacherForcing(nn.Module):
-    """What a teacher-forced decoder reads: a learned start vector, then every token but the last.
+    """The input of a teacher-forced decoder: a learned start vector, then every token except the last.
 
-    Where ``given.inputs.unseen`` is true a learned vector stands in for the token (word dropout, Bowman et al. 2016,
+    Where ``given.inputs.unseen`` is true, a learned vector replaces the token (word dropout, Bowman et al. 2016,
     section 3.1).
 
     Args:
-        vocabulary: how many token ids.
-        embedding: width of a vector.
+        vocabulary: number of token ids.
+        embedding: width of the vectors.
     """
 
     def __init__(self, vocabulary: int, embedding: int, *, generator: Generator) -> None:
@@ -79,10 +79,10 @@ class TeacherForcing(nn.Module):
         self.stand_in = uniform(embedding, bound=BOUND, generator=generator)
 
     def forward(self, given: Batch | None, rows: int) -> Float[Tensor, "batch_samples steps embedding"]:
-        """One vector for each position of ``given.targets``; position t shows token t − 1.
+        """One vector for each position of ``given.targets``; position t contains token t − 1.
 
         Raises:
-            SettingError: no targets, targets of another number of rows, or ``unseen`` of another shape than theirs.
+            SettingError: no targets, a different number of rows, or ``unseen`` of a different shape.
         """
         if given is None:
             raise SettingError(

@@ -1,1 +1,1 @@
-"""What is added to the objective: sparsity, dead units, the derivative of the code."""
+"""Penalties that are added to the objective: sparsity, dead units, contraction, commitment."""

@@ -1,4 +1,4 @@
-"""The columns that a unit of the code writes with, whatever the decoder."""
+"""The decoder weights that multiply the code, for any decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isthmus.protocols import Model
 
 
 def code_weights_of(model: Model) -> tuple[CodeWeights, ...]:
-    """Every matrix of a model that the code is multiplied by first.
+    """All matrices of a model that multiply the code directly.
 
     Raises:
         SettingError: a decoder without ``code_weights``, see ``isthmus.capabilities``.
@@ -20,7 +20,7 @@ def code_weights_of(model: Model) -> tuple[CodeWeights, ...]:
 
 
 def columns(model: Model) -> Float[Tensor, "outputs code"]:
-    """The matrices that read the code, one below the other, with their gradient.
+    """The matrices that multiply the code, stacked vertically, with their gradient.
 
     Raises:
         SettingError: as ``code_weights_of``.
@@ -30,8 +30,8 @@ def columns(model: Model) -> Float[Tensor, "outputs code"]:
 
 
 def unit_columns(model: Model) -> None:
-    """Divide every column by its length, in place; a column of zeros stays. The activation of
-    a unit alone then sets how much it contributes.
+    """Divide every column by its norm, in place; zero columns are unchanged. The contribution of a unit is then given
+    by its activation alone.
 
     Raises:
         SettingError: as ``code_weights_of``.

@@ -1,4 +1,4 @@
-"""The commitment loss of vector quantisation: vectors stay near their codewords."""
+"""The commitment loss of vector quantisation, which keeps vectors near their codewords."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from isthmus.protocols import Step
 
 @dataclass(frozen=True)
 class Commitment:
-    """weight · ‖z − word‖², the word held: vectors stay near the words that they choose (van den Oord et al. 2017,
-    equation 3, with a weight of .25).
+    """weight · ‖z − word‖² with a detached codeword, which keeps vectors near their codewords (van den Oord et al.
+    2017, equation 3, with a weight of .25).
 
     Raises:
         SettingError: a weight below 0; later, another bottleneck than ``VectorQuantised``.

@@ -1,4 +1,4 @@
-"""Dead units learn again: those that no row uses have no gradient of their own and would stay dead."""
+"""Revival of dead units, which no row uses and which therefore have no gradient and would stay dead."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from isthmus.protocols import Model, Step
 
 @dataclass(frozen=True)
 class AuxiliaryLoss:
-    """The auxiliary loss of Gao et al. 2024 (appendix A.2) for any decoder and likelihood: dead units explain what the
-    living ones left over.
+    """The auxiliary loss of Gao et al. 2024 (appendix A.2) for any decoder and likelihood: dead units are trained to
+    explain the residual of the active ones.
 
-    The likelihood is asked once more, with the largest activations of dead units added to the code. Everything else is
-    held: living units, their columns, and all other weights have no gradient from it, so that dead units are fitted to
-    the residual and the residual is not fitted to them. For a linear decoder and a Gaussian of scale 1 this is
-    ½ ‖r − W_dead z_dead‖² − ½ ‖r‖² with r the detached residual, bias and all: on the scale of the reconstruction.
-    z_dead is rectified, but its gradient passes as if it were not, so that units below 0 for every row come back too.
-    Where no unit is dead, nothing is computed on a CPU. An accelerator would have to be waited for to know that, and
-    computes a revival of nothing.
+    The likelihood is evaluated again with the largest activations of dead units added to the code. Everything else is
+    detached: active units, their columns, and all other weights get no gradient from it, so that dead units are fitted
+    to the residual and not the residual to them. For a linear decoder and a Gaussian of scale 1 this is
+    ½ ‖r − W_dead z_dead‖² − ½ ‖r‖² with the detached residual r, including the bias, on the scale of the
+    reconstruction. z_dead is rectified, but its gradient passes as if it were not, so that units below 0 for every row
+    come back too. If no unit is dead, nothing is computed on a CPU. On an accelerator the computation is always done,
+    because checking would need a synchronisation.
 
     Args:
-        weight: of it beside the likelihood; 1/32 is published.
-        candidates: how many dead units a row may try; by default half of the numbers that a unit writes.
-        dead_after: training rows without a single use after which a unit counts as dead. Published are 10 million
-            words; a smaller number suits fewer data: about one epoch, or less.
+        weight: weight relative to the likelihood; 1/32 in the paper.
+        candidates: maximum number of dead units per row; by default half of the decoder's output width.
+        dead_after: number of training rows without use after which a unit counts as dead. The paper uses 10 million
+            tokens; for less data a smaller number is better, about one epoch or less.
 
     Raises:
         SettingError: a weight below 0, or fewer than 1 candidate or row; later, a bottleneck that does not count.
@@ -54,7 +54,7 @@ class AuxiliaryLoss:
             raise SettingError(f"dead_after={self.dead_after}", expected="at least 1 row")
 
     def __call__(self, step: Step) -> dict[str, Tensor]:
-        """``revival``: nats a record that dead units would add to −log p, times the weight."""
+        """``revival``: nats per record that dead units would add to −log p, times the weight."""
         dead = noted(step, "silent", "TopK, BatchTopK, JumpReLU or SparseUnits('relu')") >= self.dead_after
         here = dead.device.type == "cpu"
         if here and not bool(dead.any()):
@@ -73,16 +73,16 @@ class AuxiliaryLoss:
             pre = torch.where(dead, step.code.notes["pre"], -torch.inf)
             best = pre.topk(min(most, int(dead.sum())), dim=-1, sorted=False)
         else:
-            # Nobody waits to know how many are dead: where there are too few, living ones are tried with 0.
+            # The number of dead units is not read from the device: if there are too few, active ones are used with 0.
             pre = torch.where(dead, step.code.notes["pre"], torch.finfo(step.code.notes["pre"].dtype).min)
             best = pre.topk(min(most, len(dead)), dim=-1, sorted=False)
-        # A unit below 0 for every row would have no gradient here either, and stay dead: the rectifier passes it on.
+        # The gradient passes through the rectifier, since units below 0 for every row would otherwise stay dead.
         rectified = best.values + (best.values.relu() - best.values).detach()
         return torch.zeros_like(pre).scatter(-1, best.indices, rectified)
 
 
 class _Decoding(nn.Module):
-    """The way from a sample to its log-likelihood as one module, whose weights can be replaced for a call."""
+    """The path from a sample to its log-likelihood as one module, whose weights can be replaced for a call."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _Decoding(nn.Module):
 
 
 def _held(model: Model, dead: Bool[Tensor, " code"]) -> dict[str, Tensor]:
-    """Every weight behind the code without its gradient, but for the columns of dead units."""
+    """All weights after the code, detached except for the columns of dead units."""
     reading = {id(layer.weight): layer for layer in code_weights_of(model)}
     return {
         name: _living_held(reading[id(weight)], dead) if id(weight) in reading else weight.detach()

@@ -1,8 +1,8 @@
-"""How much the code moves with the input: ‖∂point / ∂input‖², squared Frobenius norm, and the penalty on it.
+"""The sensitivity of the code to the input, ‖∂point / ∂input‖² (squared Frobenius norm), and a penalty on it.
 
-The derivative is taken by what the encoder reads: the numbers of a row, the pixels, the token vectors. A bag's
-numbers are its weights, of all columns, also those that the bag does not hold; with the table T of the first layer
-‖J Tᵀ‖² = tr(J TᵀT Jᵀ), so that nothing as wide as the catalogue is made for a row.
+The derivative is with respect to the encoder's input: the numbers of a row, the pixels, the token vectors. For a bag,
+these are the weights of all columns, including those not in the bag; with the table T of the first layer,
+‖J Tᵀ‖² = tr(J TᵀT Jᵀ), so that no vector of catalogue size is needed per row.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from isthmus.protocols import Bottleneck, Encoder, Model, Step
 METHODS = ("auto", "closed", "gram", "jacobian", "hutchinson", "difference")
 
 AUTO_CELLS = 1 << 15
-"""Numbers a row, code times widest layer, up to which ``auto`` multiplies the Jacobian of an MLP out."""
+"""Maximum size per row (code times widest layer) for which ``auto`` computes the Jacobian of an MLP explicitly."""
 
 STEP = 1e-2
-"""Length of a finite step, in standard deviations of what is read: of fp32's digits, half are left on either side."""
+"""Length of a finite difference step in standard deviations of the input, which uses about half of fp32's digits."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Contractive:
     equation 4), with a gradient for every weight before the code.
 
     Args:
-        weight: of the mean over the rows. The norm grows with the number of inputs, as does the likelihood.
+        weight: weight of the mean over the rows. The norm grows with the number of inputs, as does the likelihood.
         method: ``closed``: Σ_j f'(a_j)² ‖w_j‖², for one layer. ``gram``: exact for an MLP, at a cost that does not
             depend on the width of the input. ``jacobian``: exact for any encoder, one backward pass for each dimension
             of the code. ``hutchinson``: ‖Jᵀv‖² with random signs v, unbiased, one backward pass for each probe.
             ``difference``: ‖f(x + s e) − f(x)‖² / s² with normal e, which needs no second derivative. ``auto``: the
-            first of closed, gram, hutchinson that fits; difference for an LSTM.
-        probes: random directions of a row, for the last two methods.
+            first of closed, gram, hutchinson that is applicable; difference for an LSTM.
+        probes: number of random directions per row, for the last two methods.
 
     Raises:
         SettingError: a weight below 0, an unknown method, or fewer than 1 probe; later, ``closed`` or ``gram`` where
@@ -74,19 +74,19 @@ def jacobian_norms(
     probes: int = 1,
     generator: Generator | None = None,
 ) -> Float[Tensor, " batch"]:
-    """‖∂point / ∂input‖² of each row, with its gradient. Dropout is off meanwhile and statistics stay as they are: rows
-    must not depend on each other, nor the norm on noise.
+    """‖∂point / ∂input‖² of each row, with its gradient. Dropout is disabled and statistics are not updated, so that
+    rows do not depend on each other and the norm does not depend on noise.
 
     Args:
         method, probes: as in ``Contractive``.
-        generator: for the methods that draw. Without one nothing is random: ``jacobian`` takes their place.
+        generator: random generator for the stochastic methods; without one, ``jacobian`` is used instead of them.
 
     Raises:
         SettingError: as in ``Contractive``.
     """
     _check(method, probes)
     scaled = model.scaled(inputs)
-    # Fused attention has no second derivative, and bf16 too few digits for one.
+    # Fused attention has no second derivative, and bf16 is too imprecise for one.
     plain = torch.autocast(next(model.parameters_of()).device.type, enabled=False)
     with _still(model), plain, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         path = _path(model, scaled)
@@ -95,14 +95,14 @@ def jacobian_norms(
 
 @dataclass(frozen=True)
 class _Path:
-    """From what is read to the point of the code.
+    """The path from the input to the point of the code.
 
     Attributes:
-        model: whose encoder and bottleneck they are.
-        inputs: scaled.
-        entered: what derivatives are taken by.
-        gram: TᵀT of the table of a bag encoder; None where what enters is the input itself.
-        chain: the layers, where they are plain.
+        model: the model.
+        inputs: scaled inputs.
+        entered: the variable of differentiation.
+        gram: TᵀT of the table of a bag encoder; None if ``entered`` is the input itself.
+        chain: the layers, if they are plain.
     """
 
     model: Model
@@ -112,7 +112,7 @@ class _Path:
     chain: Chain | None
 
     def norms(self, method: str, probes: int, generator: Generator | None) -> Float[Tensor, " batch"]:
-        """By one method; without a generator ``hutchinson`` and ``difference`` are not asked for."""
+        """The norms by one method; ``hutchinson`` and ``difference`` need a generator."""
         if method in ("closed", "gram"):
             return self._chained(method)
         point = self._point(self.entered)
@@ -132,14 +132,14 @@ class _Path:
         return self.model.bottleneck(self.model.encoder.trunk(entered, self.inputs)).point
 
     def _pulled(self, value: Tensor) -> Float[Tensor, " batch"]:
-        """‖∂value / ∂input‖² of each row; rows do not depend on each other, so one sum serves them all."""
+        """‖∂value / ∂input‖² of each row; rows are independent, so one backward pass of their sum is enough."""
         (pulled,) = torch.autograd.grad(value, self.entered, create_graph=True)
         if self.gram is None:
             return pulled.flatten(1).square().sum(1)
         return ((pulled @ self.gram) * pulled).sum(1)
 
     def _hutchinson(self, point: Tensor, generator: Generator) -> Float[Tensor, " batch"]:
-        # Signs: their variance is less than half of that of normal numbers.
+        # Random signs, because their variance is less than half of that of normal numbers.
         signs = torch.empty_like(point).uniform_(generator=generator).sub(0.5).sign()
         return self._pulled((point * signs).sum())
 
@@ -148,7 +148,7 @@ class _Path:
         if self.gram is not None:
             # T'e of normal numbers e, one for each column of the catalogue, has the covariance TᵀT.
             slight = 1e-6 * self.gram.diagonal().mean() * torch.eye(len(self.gram), device=noise.device)
-            # Without the check that ``cholesky`` makes, for which a device would have to be waited for.
+            # ``cholesky`` would check the result, which needs a synchronisation with the device.
             factor, _ = torch.linalg.cholesky_ex(self.gram + slight, check_errors=noise.device.type == "cpu")
             noise = noise @ factor.T
         step = _step_of(self.entered.detach().std(correction=0))
@@ -157,7 +157,7 @@ class _Path:
 
 
 def _step_of(deviation: Tensor) -> float | Tensor:
-    """How far entered numbers are moved; where all are equal, by a number that suits any."""
+    """The length of the step; a default value if all numbers are equal."""
     if deviation.device.type == "cpu":
         return STEP * float(deviation) or STEP
     return torch.where(deviation > 0, STEP * deviation, STEP)
@@ -174,7 +174,7 @@ def _path(model: Model, inputs: Tensors) -> _Path:
 
 
 def _chosen(model: Model, path: _Path, method: str, generator: Generator | None) -> str:
-    """The method that ``auto`` stands for, and what takes the place of drawing where there is no generator."""
+    """Resolve ``auto``, and replace stochastic methods if there is no generator."""
     if method == "auto":
         if path.chain is not None and path.chain.cost <= AUTO_CELLS:
             return "gram"
@@ -184,7 +184,7 @@ def _chosen(model: Model, path: _Path, method: str, generator: Generator | None)
 
 @contextmanager
 def _still(model: Model) -> Iterator[None]:
-    """Encoder and bottleneck as after training; afterwards as before."""
+    """Put encoder and bottleneck into evaluation mode inside the block."""
     parts = [part for part in (model.encoder, model.bottleneck) if isinstance(part, nn.Module)]
     modes = [(module, module.training) for part in parts for module in part.modules()]
     for part in parts:
@@ -205,12 +205,11 @@ def _check(method: str, probes: int) -> None:
 
 @dataclass(frozen=True)
 class Chain:
-    """All layers from the numbers of a row, of which no matrix product is needed any more where ``summed``, to the
-    point of the code.
+    """All layers from the numbers of a row to the point of the code.
 
     Attributes:
-        layers: the first one first; at least one.
-        summed: whether what enters is W_1 x already, without the bias: a sum over a bag.
+        layers: the layers in order; at least one.
+        summed: whether the input is already W_1 x, without the bias: a sum over a bag.
     """
 
     layers: tuple[AffineLayer, ...]
@@ -218,13 +217,13 @@ class Chain:
 
     @property
     def cost(self) -> int:
-        """Numbers that ``squares`` makes for each row: code times widest layer; code alone for one layer."""
+        """Number of values that ``squares`` computes per row: code times widest layer; only code for one layer."""
         code = len(self.layers[-1].weight)
         return code * max((len(layer.weight) for layer in self.layers[:-1]), default=1)
 
     def squares(self, entered: Float[Tensor, "batch entered"]) -> Float[Tensor, " batch"]:
         """‖∂point / ∂x‖² of each row, exact. With D_l = diag f_l'(a_l), A = D_L W_L … W_2 D_1 and G = W_1 W_1ᵀ it is
-        ⟨A G, A⟩: G is made once for all rows, and nothing else is as wide as x."""
+        ⟨A G, A⟩: G is computed once for all rows, and nothing else is as wide as x."""
         slopes = self._slopes(entered)
         first = self.layers[0].weight
         if len(slopes) == 1:
@@ -249,11 +248,12 @@ def chain_of(encoder: Encoder, bottleneck: Bottleneck, *, summed: bool) -> Chain
     """The layers from the numbers of a row to the point of the code.
 
     Args:
-        encoder, bottleneck: of a model.
-        summed: whether ``encoder.enter`` has multiplied by the first weights already, as encoders of bags do.
+        encoder, bottleneck: encoder and bottleneck of a model.
+        summed: whether ``encoder.enter`` has already multiplied by the first weights, as bag encoders do.
 
     Returns:
-        None where one of them is more than plain layers, or does not say, see ``isthmus.capabilities``.
+        The layers; None if encoder or bottleneck do not consist of plain layers, or do not declare them (see
+        ``isthmus.capabilities``).
     """
     first, last = affine_layers(encoder), affine_layers(bottleneck)
     if first is None or last is None or not (*first, *last):

@@ -1,5 +1,5 @@
-"""What keeps codes sparse: penalties on the code, for the bottlenecks of ``isthmus.core.bottlenecks.sparse``, and what
-keeps their units alive. All in nats a record."""
+"""Sparsity penalties for the bottlenecks of ``isthmus.core.bottlenecks.sparse``, and measures that keep their units
+alive. Penalties are in nats per record."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from isthmus.errors import SettingError
 from isthmus.protocols import Hook, Model, Step
 
 SHARE_LIMIT = 1e-6
-"""A unit that is always on or always off would cost an infinite divergence."""
+"""Bound of the mean activations, because units that are always on or off would have an infinite divergence."""
 
 
 @dataclass(frozen=True)
 class L1:
-    """weight · Σ_j |z_j| · ‖w_j‖ with w_j the decoder's column of unit j: without its length a model would shrink the
+    """weight · Σ_j |z_j| · ‖w_j‖ with w_j the decoder's column of unit j. Without its norm, a model could shrink the
     code and let the decoder grow (Bricken et al. 2023; Conerly et al. 2024).
 
     Raises:
@@ -39,13 +39,13 @@ class L1:
 
 @dataclass(frozen=True)
 class KlSparsity:
-    """weight · Σ_j KL(ρ ‖ ρ_j) between coins, ρ_j how far unit j is on over the batch (Lee et al. 2008; Ng, "Sparse
-    autoencoder", 2011, section 3, with ρ = .05 and a weight of 3). A batch should hold 10 / ρ rows or more: an average
-    over fewer says little about a unit that is rarely on.
+    """weight · Σ_j KL(ρ ‖ ρ_j) between Bernoulli distributions, with ρ_j the mean activation of unit j over the batch
+    (Lee et al. 2008; Ng, "Sparse autoencoder", 2011, section 3, with ρ = .05 and a weight of 3). A batch should have at
+    least 10 / ρ rows, because the mean of a rarely active unit over fewer rows is too noisy.
 
     Args:
-        target: ρ, how far a unit shall be on, on average.
-        weight: of the sum.
+        target: ρ, the target of the mean activation.
+        weight: weight of the sum.
 
     Raises:
         SettingError: a target outside 0 < ρ < 1, a weight below 0; later, a bottleneck without sigmoid units.
@@ -70,8 +70,8 @@ class KlSparsity:
 
 @dataclass(frozen=True)
 class L0:
-    """weight · (L0 / target − 1)² for ``JumpReLU``, with L0 the mean number of units that a row uses: its thresholds
-    move until that is the target (Rajamanoharan et al. 2024, section 4, with the target of their appendix).
+    """weight · (L0 / target − 1)² for ``JumpReLU``, with L0 the mean number of active units per row, which drives its
+    thresholds to the target (Rajamanoharan et al. 2024, section 4, with the target of their appendix).
 
     Raises:
         SettingError: a target that is not above 0, a weight below 0; later, another bottleneck than ``JumpReLU``.
@@ -92,19 +92,19 @@ class L0:
 
 
 def unit_norm_decoder() -> Hook:
-    """After each step the decoder's column of every unit comes back to length 1 (Gao et al. 2024, appendix A). Call
+    """A hook that scales the decoder's columns to norm 1 after each step (Gao et al. 2024, appendix A). Call
     ``code_weights.unit_columns`` once when the model is built."""
     return Hook("step", unit_columns)
 
 
 def tied_start(model: Model) -> None:
-    """The decoder's columns come to length 1, and the bottleneck's rows become those columns: a code that can be
-    decoded from the first step, the other half of what keeps units alive (Gao et al. 2024, appendix A.2). In place,
-    before training; the two are free of each other afterwards.
+    """Scale the decoder's columns to norm 1 and copy them to the bottleneck's rows, in place, before training. The code
+    can then be decoded from the first step, which also keeps units alive (Gao et al. 2024, appendix A.2). Both are
+    trained independently afterwards.
 
     Raises:
-        SettingError: a bottleneck without ``unit_weights``, or whose hidden state is not as wide as what it is
-            decoded to.
+        SettingError: a bottleneck without ``unit_weights``, or a hidden state that is not as wide as the decoder's
+            output.
     """
     weight, layers = unit_weights(model.bottleneck), code_weights_of(model)
     rows = layers[0].weight
@@ -123,11 +123,11 @@ def noted(step: Step, name: str, whose: str) -> Tensor:
 
     Args:
         step: a forward pass.
-        name: of the note.
-        whose: the bottlenecks that make it, for the error.
+        name: name of the note.
+        whose: the bottlenecks that provide it, for the error message.
 
     Raises:
-        SettingError: the bottleneck makes no such note.
+        SettingError: the bottleneck has no such note.
     """
     if name not in step.code.notes:
         raise SettingError(f"a penalty on {type(step.model.bottleneck).__name__}", expected=f"the bottleneck {whose}")

@@ -1,4 +1,4 @@
-"""What codes are expected to look like: a normal, a mixture that trains, a mixture fitted afterwards."""
+"""Priors of the codes: standard normal, trainable mixtures, and mixtures fitted after training."""
 
 from isthmus.core.priors.normal import NoPrior, StandardNormal, estimated_rate
 

@@ -1,4 +1,4 @@
-"""A density fitted to codes after training: a Gaussian mixture to sample from where N(0, 1) does not match."""
+"""A Gaussian mixture that is fitted to the codes after training, for sampling if N(0, 1) does not match them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDEST = 128
 """Full covariances of wider codes take minutes: each iteration costs components · rows · code²."""
 
 CODES_A_NUMBER = 4
-"""Full covariances want at least so many codes for each row of each of their matrices."""
+"""Full covariances need at least this many codes for each row of each matrix."""
 
 
 @brief
@@ -34,9 +34,9 @@ class FittedMixture:
     variational to deterministic autoencoders", section 4: density estimation after training).
 
     Attributes:
-        weights: chances of the components; their sum is 1.
-        means: their centres.
-        factors: Cholesky factors of their covariances, lower triangles; of diagonal ones the diagonal alone.
+        weights: probabilities of the components; their sum is 1.
+        means: means of the components.
+        factors: lower Cholesky factors of the covariances; for diagonal covariances only the diagonals.
     """
 
     weights: Float64[Tensor, " components"]
@@ -57,16 +57,16 @@ class FittedMixture:
         """Expectation maximisation from k-means, by scikit-learn.
 
         Args:
-            codes: means of posteriors, or draws from them.
-            components: how many; at most as many as codes.
-            generator: where k-means starts follows from it.
-            covariance: "full", or "diag" for wide codes: a full one has code² numbers for each component. "auto" is
-                full up to 128 dimensions where there are codes enough.
-            iterations: the most; where they do not suffice, the log says so and the last one counts.
-            floor: what is added to variances.
+            codes: means of posteriors, or samples from them.
+            components: number of components, at most the number of codes.
+            generator: random generator for the start of k-means.
+            covariance: "full", or "diag" for wide codes: a full covariance has code² numbers per component. "auto" is
+                full up to 128 dimensions if there are enough codes.
+            iterations: maximum number; without convergence there is a warning in the log and the last one is used.
+            floor: value added to the variances.
 
         Raises:
-            SettingError: components or covariance outside their range.
+            SettingError: components or covariance out of range.
             ValueRangeError: a code is not finite.
             MissingLibraryError: scikit-learn is not installed.
         """
@@ -90,10 +90,10 @@ class FittedMixture:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> FittedMixture:
-        """What ``tensors`` gave.
+        """Restore a mixture from the result of ``tensors``.
 
         Raises:
-            BundleError: names or shapes of something else.
+            BundleError: wrong names or shapes.
         """
         if set(tensors) != {"weights", "means", "factors"}:
             raise BundleError(f"tensors {sorted(tensors)}", expected="weights, means and factors of a mixture")
@@ -105,7 +105,7 @@ class FittedMixture:
         return cls(weights, means, factors)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that there is, by name, to be stored."""
+        """All tensors by name, for storage."""
         return {"weights": self.weights, "means": self.means, "factors": self.factors}
 
     def log_prob(self, z: Float[Tensor, "n code"]) -> Float64[Tensor, " n"]:
@@ -116,7 +116,7 @@ class FittedMixture:
         return torch.stack(parts).logsumexp(0) - constant
 
     def sample(self, n: int, generator: Generator) -> Float[Tensor, "n code"]:
-        """Independent draws, fp32, on the generator's device."""
+        """Independent samples in fp32, on the generator's device."""
         device = generator.device
         chosen = torch.multinomial(self.weights.to(device), n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], dtype=torch.float64, device=device, generator=generator)
@@ -127,7 +127,7 @@ class FittedMixture:
         return drawn.float()
 
     def _component(self, z: Float64[Tensor, "n code"], component: int) -> Float64[Tensor, " n"]:
-        """log of weight · density, without the constant of the code's width."""
+        """log of weight · density, without the constant that depends on the code's width."""
         factor, centred = self.factors[component], z - self.means[component]
         if factor.dim() == 1:
             standard, volume = centred / factor, factor.log().sum()

@@ -1,4 +1,4 @@
-"""Priors that are mixtures and train with the model: of free components, or of posteriors of pseudo-inputs."""
+"""Trainable mixture priors: with free components, or with posteriors of pseudo-inputs as components."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class MixturePrior(nn.Module):
-    """Σ_k π_k N(z; μ_k, σ_k²) with shares, centres and scales that train; the rate is estimated from samples. A code of
-    several cells is so many independent draws.
+    """Σ_k π_k N(z; μ_k, σ_k²) with trainable weights, means and scales; the rate is estimated from samples. The cells
+    of a code are independent samples.
 
     Args:
         code: dimensions of the code.
-        components: how many; their centres start as draws from N(0, 1), their scales at 1.
+        components: number of components; their means are initialised from N(0, 1), their scales with 1.
 
     Raises:
         SettingError: no components.
@@ -38,7 +38,7 @@ class MixturePrior(nn.Module):
         self.log_scales = nn.Parameter(torch.zeros(components, code))
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Estimate of the KL divergence of the posterior from the mixture, nats a record."""
+        """Estimate of the KL divergence of the posterior from the mixture, nats per record."""
         return estimated_rate(step, self.log_prob)
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
@@ -55,17 +55,17 @@ class MixturePrior(nn.Module):
 
 
 class VampPrior(nn.Module):
-    """1/K Σ_k q(z | u_k), the model's own posteriors of K pseudo-inputs that train (Tomczak & Welling, "VAE with a
-    VampPrior", AISTATS 2018, equation 9). Pseudo-inputs live behind ``Encoder.enter``, where every signal has numbers
-    that can be learned: pixels, a sum of item vectors, token vectors.
+    """1/K Σ_k q(z | u_k), the posteriors of K trainable pseudo-inputs (Tomczak & Welling, "VAE with a VampPrior",
+    AISTATS 2018, equation 9). Pseudo-inputs are in the space after ``Encoder.enter``, which is continuous for all
+    inputs: pixels, sums of item vectors, token vectors.
 
-    The rate is estimated from samples. Cost: K rows more for the encoder in each step, and a density of each sample
+    The rate is estimated from samples. Each step costs K additional rows in the encoder, and the density of each sample
     under each of them.
 
     Args:
-        encoder, bottleneck: the model's own, not copies; the bottleneck makes diagonal Gaussian posteriors, each from
-            its own row alone.
-        entered: shape of one row that has entered, such as (width,) or (channels, height, width).
+        encoder, bottleneck: those of the model, not copies; the bottleneck must give diagonal Gaussian posteriors that
+            depend on one row each.
+        entered: shape of one entered row, such as (width,) or (channels, height, width).
         count: K; published: 500 for 50,000 images.
 
     Raises:
@@ -78,12 +78,12 @@ class VampPrior(nn.Module):
         super().__init__()
         if count < 1:
             raise SettingError(f"{count} pseudo-inputs", expected="at least 1")
-        # In a tuple they are not saved, counted or moved a second time.
+        # In a tuple they are not registered as submodules a second time.
         self._path = (encoder, bottleneck)
         self.pseudo = nn.Parameter(torch.empty(count, *entered).normal_(std=0.1, generator=generator))
 
     def begin(self, entered: Float[Tensor, "rows ..."]) -> None:
-        """Pseudo-inputs become these rows, as ``encoder.enter`` made them; where there are fewer, only the first ones.
+        """Initialise the pseudo-inputs with rows of ``encoder.enter``; if there are fewer rows, only the first ones.
 
         Raises:
             SettingError: rows of another shape.
@@ -97,7 +97,7 @@ class VampPrior(nn.Module):
             self.pseudo[: len(rows)] = rows
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Estimate of the KL divergence of the posterior from the mixture, nats a record."""
+        """Estimate of the KL divergence of the posterior from the mixture, nats per record."""
         return estimated_rate(step, self.log_prob)
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
@@ -109,7 +109,7 @@ class VampPrior(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: Generator) -> Float[Tensor, "n *cells code"]:
-        """Independent draws on the generator's device: a pseudo-input, then a draw from its posterior."""
+        """Independent samples on the generator's device: a random pseudo-input, then a sample from its posterior."""
         posterior = self._posterior()
         chosen = torch.randint(len(self.pseudo), (n,), device=generator.device, generator=generator)
         return DiagonalGaussian(posterior.mean[chosen], posterior.log_scale[chosen]).sample(generator)
@@ -128,12 +128,12 @@ def mixture_log_prob(
     log_scales: Float[Tensor, "components code"],
     log_shares: Float[Tensor, " components"],
 ) -> Float[Tensor, " n"]:
-    """Log density of a mixture of diagonal Gaussians. Memory holds n · components · code numbers.
+    """Log density of a mixture of diagonal Gaussians, with n · components · code numbers in memory.
 
     Args:
         z: points.
-        means, log_scales: of the components.
-        log_shares: logarithms of the weights of the components, which sum to 1.
+        means, log_scales: parameters of the components.
+        log_shares: logarithms of the weights of the components; the weights sum to 1.
 
     Returns:
         [n], nats; higher is more probable.

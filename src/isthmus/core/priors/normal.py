@@ -1,4 +1,4 @@
-"""What codes are expected to look like."""
+"""The standard normal prior, and models without a prior."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isthmus.protocols import Step
 
 
 class NoPrior:
-    """A code that costs nothing and cannot be sampled: deterministic autoencoders."""
+    """No prior, for deterministic autoencoders: the rate is 0, and codes cannot be sampled."""
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
         """Zero nats for every record."""
@@ -41,15 +41,15 @@ class StandardNormal:
         self.code = code
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """KL divergence of the posterior from N(0, 1), nats a record."""
+        """KL divergence of the posterior from N(0, 1), nats per record."""
         rates = standard_normal_rates(step.code.posterior)
         return estimated_rate(step, self.log_prob) if rates is None else rates.flatten(1).sum(1)
 
     def dimension_rates(self, step: Step) -> Float[Tensor, "batch *cells code"]:
-        """The same in each dimension, nats.
+        """The same in each dimension, in nats.
 
         Raises:
-            SettingError: a posterior without ``standard_normal_rates``, or none at all.
+            SettingError: no posterior, or one without ``standard_normal_rates``.
         """
         rates = standard_normal_rates(step.code.posterior)
         if rates is None:
@@ -70,8 +70,8 @@ class StandardNormal:
 
 
 def estimated_rate(step: Step, log_prob: Callable[[Step], Tensor]) -> Float[Tensor, " batch"]:
-    """KL divergence from a prior that has no closed form, nats: log q(z | x) − log p(z), the mean over the step's
-    samples; ``log_prob`` is the prior's.
+    """Estimated KL divergence from a prior without a closed form, in nats: the mean of log q(z | x) − log p(z) over the
+    step's samples; ``log_prob`` is that of the prior.
 
     Raises:
         SettingError: a bottleneck without a posterior.

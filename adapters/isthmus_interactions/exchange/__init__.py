@@ -1,0 +1,1 @@
+"""Interactions from databases, and rankings for the tools of information retrieval."""
