@@ -7,7 +7,8 @@ memory is the largest resident memory of each process, libraries and data includ
 within 20 GB in all. Several machines were never measured.
 
 On a machine with fewer cores than processes these take turns, so that a step is no faster than with one: there the
-lines show what the messages cost and what memory a process needs.
+lines show what the messages cost and what memory a process needs. Where the load of a core is above 1, other work took
+its time, of which more processes get a larger share: seconds of such lines cannot be compared.
 """
 
 from __future__ import annotations
@@ -141,9 +142,19 @@ def table(lines: Sequence[Line]) -> list[str]:
                 f"{line['seconds_a_step']:.2f}{mark(line)}",
                 f"{max(peaks):.2f}",
                 f"{line['peak_gb_in_all']:.1f}",
+                f"{line['load'] / line['device']['cores']:.0f}",
             )
         )
-    head = ("items", "code", "softmax", "processes", "seconds a step", "GB, largest process", "GB in all")
+    head = (
+        "items",
+        "code",
+        "softmax",
+        "processes",
+        "seconds a step",
+        "GB, largest process",
+        "GB in all",
+        "load of a core",
+    )
     return markdown(head, rows)
 
 
