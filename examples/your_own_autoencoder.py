@@ -50,7 +50,7 @@ def main() -> None:
     points = curve(2000, g)
     plan = Plan((Phase(epochs=60),), batching=Shuffled(100), learning_rate=3e-3)
     history = train(model, VectorSource(points), plan, run)
-    print(f"nats per row: {history.records[0]['nll']:.1f} at first, {history.records[-1]['nll']:.1f} in the end")
+    print(f"nats a row: {history.records[0]['nll']:.1f} at first, {history.records[-1]['nll']:.1f} in the end")
 
     batch = VectorSource(points + 0.3 * torch.randn(points.shape, generator=g)).batch(torch.arange(len(points)))
     with torch.no_grad():

@@ -100,7 +100,7 @@ def test_a_link_to_a_bundle_stays_a_link(tmp_path: Path) -> None:
     assert bundle.read(tmp_path / "real").manifest.builder == "mult_dae"
 
 
-# --- completely or not at all ---------------------------------------------------------------------------------------------
+# --- whole or not at all ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

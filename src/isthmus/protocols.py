@@ -3,7 +3,7 @@
     records ─ Adapter ─▶ Batch ─ Corruption ─ Encoder ─▶ hidden ─ Bottleneck ─▶ Code ─ Decoder ─▶ decoded ─ Readout · Likelihood ─▶ nats
 
 Axes, in the whole library: ``batch samples cells code entered hidden width targets steps rows k``. With S samples the
-decoder sees ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses are nats per record; scores grow with nearness.
+decoder sees ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses are nats a record; scores grow with nearness.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Code:
     Attributes:
         point: the best single guess; what an index stores.
         sample: what the decoder sees; drawn only when a generator was given, else equal to ``point``.
-        posterior: the distribution over codes, or None if there is none.
+        posterior: the distribution over codes, or None where there is none.
         notes: what a penalty may need (pre-activations, commitments, ...), by name.
     """
 
@@ -145,7 +145,7 @@ class Prior(Protocol):
     """What codes are expected to look like, and what it costs that they do not."""
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Nats per record that the code spends: the KL divergence from the prior, exact or estimated; 0 without one."""
+        """Nats a record that the code spends: the KL divergence from the prior, exact or estimated; 0 without one."""
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """Log density of the step's samples under the prior, nats."""

@@ -1,4 +1,4 @@
-"""Files appear completely or not at all; links are written through, and streams into."""
+"""Files appear whole or not at all; links are written through, and streams into."""
 
 from __future__ import annotations
 

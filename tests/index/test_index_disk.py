@@ -1,4 +1,4 @@
-"""An index on disk: there and back, completely or not at all, and no damage that is not seen."""
+"""An index on disk: there and back, whole or not at all, and no damage that is not seen."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def check_out_file(path: Path | None, endings: Sequence[str] = (), instead: str 
     """Refuse a place where no new file can be written; what is there already is never overwritten.
 
     Args:
-        path: path of the file; None for none.
+        path: of the file; None for none.
         endings: that its name may have; none for any.
         instead: what else may be written, for messages.
 
@@ -128,7 +128,7 @@ def check_ending(path: Path, endings: Sequence[str], instead: str = "") -> None:
     """Refuse a name that does not end as it should; a stream may be called anything.
 
     Args:
-        path: path of the file.
+        path: of the file.
         endings: that its name may have.
         instead: what else may be written, for messages.
 

@@ -8,7 +8,7 @@ DIRECTORY/
   best-000008/        the same for the weights of the best epoch so far
 
 They can be resumed by another number of processes. PyTorch's usual metadata file, which is pickled, is not written: the
-safetensors files say themselves where their parts belong. A checkpoint appears completely or not at all. All methods are
+safetensors files say themselves where their parts belong. A checkpoint appears whole or not at all. All methods are
 called by all processes; the folder must be the same for all of them.
 """
 

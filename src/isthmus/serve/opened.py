@@ -23,7 +23,7 @@ class Place:
 
     Attributes:
         name: by which requests name it.
-        path: path of the bundle.
+        path: of the bundle.
     """
 
     name: str

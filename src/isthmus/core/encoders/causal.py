@@ -31,9 +31,9 @@ class CausalEncoder(nn.Module):
 
     Args:
         signal: how many token ids there are, and the longest row.
-        width: width of the token vectors and of the states.
-        layers, heads: number of blocks, and of heads in each.
-        dropout: dropout rate on the input of the first block and the output of each block, in training.
+        width: of a token vector and of every state.
+        layers, heads: how many blocks, and how many heads in each.
+        dropout: on what enters the first block and on what each one adds, in training.
         gated: whether blocks are gated, see ``isthmus.core.ops.attention.Block``.
         timed: whether the time since the token before is read, as one of ``GAPS`` intervals with a learned vector each.
 

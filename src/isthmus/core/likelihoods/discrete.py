@@ -1,4 +1,4 @@
-"""How probable the targets are, nats per record. Each is handed the readout and the decoded state; over bags none builds
+"""How probable the targets are, nats a record. Each is handed the readout and the decoded state; over bags none builds
 a row of the catalogue's width."""
 
 from __future__ import annotations

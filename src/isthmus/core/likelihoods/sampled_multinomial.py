@@ -52,7 +52,7 @@ class SampledMultinomial(nn.Module):
     not saved with the model, which needs them for training only.
 
     Args:
-        width: number of columns.
+        width: how many columns there are.
         negatives: how many draws a batch.
         popularity: share of the draws that follows popularity, 0 or more and below 1.
         from_batch: targets of other rows serve as negatives too, while that makes at most ``MOST_LOGITS`` logits. The

@@ -39,7 +39,7 @@ def sampled_log_prob(
     totals: Float[Tensor, " batch"] | None = None,
     rows: Rows | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Estimated log-likelihood of bags, nats per row, the multinomial coefficient left out. A bag without entries has 0.
+    """Estimated log-likelihood of bags, nats a row, the multinomial coefficient left out. A bag without entries has 0.
 
     Args:
         weight, bias: rows of the readout that are touched, and no others.

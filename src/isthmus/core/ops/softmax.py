@@ -54,7 +54,7 @@ def multinomial_log_prob(
     keep_bytes: int = KEEP_BYTES,
     chunk_bytes: int | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Log-likelihood of bags under the softmax of ``decoded @ weight.T + bias``, nats per row.
+    """Log-likelihood of bags under the softmax of ``decoded @ weight.T + bias``, nats a row.
 
     The multinomial coefficient is left out, as in Liang et al. 2018, equation 2. Target weights must not be negative
     and receive no gradient. A second derivative does not exist.
