@@ -27,6 +27,7 @@ MODULES: Mapping[str, str] = {
     "exact_changes": "recommendation.exact_changes",
     "evaluation": "recommendation.evaluation",
     "csv_loading": "recommendation.loading",
+    "event_store": "recommendation.event_store",
     "text_vae": "text.vae",
     "text_embeddings": "text.embeddings",
     "text_compression": "text.compression",
